@@ -1,0 +1,96 @@
+/** A batch of packets. Every array is allocated once and reused: read it during the callback only. */
+export interface Batch {
+  /** One memory for all packets. */
+  readonly bytes: Uint8Array;
+  /** Where packet `i`'s IP header begins in `bytes`. */
+  readonly offsets: Int32Array;
+  /** Bytes of packet `i` that are there: at most `copyRange`. */
+  readonly lengths: Int32Array;
+  /** Bytes that packet `i` has in truth (NFQA_CAP_LEN); equal to `lengths[i]` where nothing was cut off. */
+  readonly fullLengths: Int32Array;
+  /** Milliseconds since 1970 with a microsecond's fraction, as the kernel stamped it; 0: no stamp. */
+  readonly stamps: Float64Array;
+}
+
+/** Counts since the socket was opened, and what /proc says now. */
+export interface Stats {
+  readonly packets: number;
+  readonly batches: number;
+  /** Packets waiting for a verdict (NFQUEUE); 0 for NFLOG. */
+  readonly depth: number;
+  /** The queue was full (NFQUEUE: queue_dropped; NFLOG: gaps in NFULA_SEQ). */
+  readonly kernelDropped: number;
+  /** The socket's buffer was full (NFQUEUE: queue_user_dropped; NFLOG: drops in /proc/net/netlink). */
+  readonly userDropped: number;
+  /** Messages truncated, or whose lengths lie. */
+  readonly errors: number;
+  /** ENOBUFS seen. */
+  readonly overruns: number;
+}
+
+export type QueueErrorCode =
+  | 'NOT_PERMITTED'
+  | 'QUEUE_TAKEN'
+  | 'NO_KERNEL_SUPPORT'
+  | 'SOCKET_FAILED'
+  | 'CLOSED';
+
+/** An error of the system: `code` to decide by, `operation` and `errno` to report, `message` in words. */
+export class QueueError extends Error {
+  readonly code: QueueErrorCode;
+  readonly operation: string;
+  readonly errno: number;
+}
+
+export interface Options {
+  /** Called with the first `count` packets in `batch`. What it throws becomes an uncaught exception. */
+  readonly onBatch: (batch: Batch, count: number) => void;
+  /** The socket is dead (not for errors that are only counted). It has been closed before the call. */
+  readonly onError: (error: QueueError) => void;
+  /** Bytes copied of each packet, 64–65535; default 256. */
+  readonly copyRange?: number;
+  /** Socket receive buffer in bytes; default 64 MiB (SO_RCVBUFFORCE, else SO_RCVBUF). */
+  readonly receiveBuffer?: number;
+}
+
+export interface QueueOptions extends Options {
+  /** Queue number, 0–65535. */
+  readonly queue: number;
+  /** Packets that the kernel holds for us, 1–65535; default 65535. */
+  readonly maxLength?: number;
+}
+
+export interface LogOptions extends Options {
+  /** Group number, 0–65535. */
+  readonly group: number;
+}
+
+interface Handle {
+  /** The batch object given to every callback. */
+  readonly batch: Batch;
+  stats(): Stats;
+  /** Idempotent, allowed inside a callback; no callback comes after it. Waiting packets are dropped. */
+  close(): void;
+  readonly closed: boolean;
+  [Symbol.dispose](): void;
+}
+
+/** An NFQUEUE, bound. Every packet gets the verdict DROP before `onBatch` sees it. Throws QueueError. */
+export class NfQueue implements Handle {
+  constructor(options: QueueOptions);
+  readonly batch: Batch;
+  readonly closed: boolean;
+  stats(): Stats;
+  close(): void;
+  [Symbol.dispose](): void;
+}
+
+/** An NFLOG group, bound. Throws QueueError. */
+export class NfLog implements Handle {
+  constructor(options: LogOptions);
+  readonly batch: Batch;
+  readonly closed: boolean;
+  stats(): Stats;
+  close(): void;
+  [Symbol.dispose](): void;
+}

@@ -1,0 +1,26 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs';
+import { EXIT } from './exit.ts';
+import { program, usageExit } from './program.ts';
+
+// A reader that goes away (`nfknock bans | head`) is no error of ours.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+});
+
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
+try {
+  await program(version, (code) => {
+    process.exitCode = code;
+  }).parseAsync();
+} catch (error) {
+  const usage = usageExit(error);
+  if (usage === undefined) {
+    const text = error instanceof Error ? error.message : String(error);
+    process.stderr.write(`nfknock: ${text.replaceAll('\n', ' ')}\n`);
+  }
+  process.exitCode = usage ?? EXIT.failed;
+}

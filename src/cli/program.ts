@@ -1,0 +1,191 @@
+import { Command, CommanderError, Option } from 'commander';
+import { CONFIG_FILE, type Command as Action, EXIT, type ExitCode } from './exit.ts';
+
+/** How one command is said to commander, and where its code is: loaded only when it runs. */
+interface Definition {
+  readonly name: string;
+  readonly summary: string;
+  readonly example: string;
+  readonly args?: readonly (readonly [syntax: string, description: string])[];
+  readonly options?: readonly Option[];
+  readonly load: () => Promise<{ readonly command: unknown }>;
+}
+
+const json = (): Option => new Option('--json', 'print JSON for programs instead of text for people');
+const option = (flags: string, description: string, fallback?: string): Option =>
+  fallback === undefined ? new Option(flags, description) : new Option(flags, description).default(fallback);
+
+/** Every command, in the order of the manual. */
+export const DEFINITIONS: readonly Definition[] = [
+  {
+    name: 'run',
+    summary: 'run the daemon in the foreground; SIGTERM stops it, SIGHUP reloads the configuration',
+    example: 'nfknock run -c /etc/nfknock/nfknock.yaml',
+    options: [option('--no-install', 'leave the rules as they are: they were installed before by `nfknock rules install`')],
+    load: () => import('./run.ts'),
+  },
+  {
+    name: 'check',
+    summary: 'validate the configuration and report how strong each door is',
+    example: 'nfknock check --strict',
+    options: [json(), option('--strict', 'fail on warnings too')],
+    load: () => import('./check.ts'),
+  },
+  {
+    name: 'rules',
+    summary: 'print, install, confirm or remove the iptables and ip6tables rules of this configuration',
+    example: 'nfknock rules install --policy appliance --confirm 30s',
+    args: [['<action>', 'print, install, confirm or remove']],
+    options: [
+      json(),
+      option('--policy <name>', 'with install: also lay a base policy; "appliance" drops what is not allowed'),
+      option('--confirm <time>', 'with install: put everything back after this time unless `nfknock rules confirm` is run'),
+      option('-4', 'only iptables'),
+      option('-6', 'only ip6tables'),
+    ],
+    load: () => import('./rules.ts'),
+  },
+  {
+    name: 'status',
+    summary: 'show doors, counters, queue health and uptime',
+    example: 'nfknock status',
+    options: [json()],
+    load: () => import('./status.ts'),
+  },
+  { name: 'grants', summary: 'list who is let in, where and until when', example: 'nfknock grants --json', options: [json()], load: () => import('./grants.ts') },
+  {
+    name: 'grant',
+    summary: 'open a door to an address by hand',
+    example: 'nfknock grant ssh 198.51.100.7 --for 1h --reason "ticket 4711"',
+    args: [['<door>', 'the name of a door'], ['<address>', 'an IPv4 or IPv6 address']],
+    options: [json(), option('--for <time>', "how long; default: the door's own `for`"), option('--reason <text>', 'why; kept for audit')],
+    load: () => import('./grant.ts'),
+  },
+  {
+    name: 'revoke',
+    summary: "end an address's grants",
+    example: 'nfknock revoke 198.51.100.7 ssh',
+    args: [['<address>', 'an IPv4 or IPv6 address'], ['[door]', 'only this door']],
+    options: [json()],
+    load: () => import('./revoke.ts'),
+  },
+  { name: 'bans', summary: 'list who is banned and until when', example: 'nfknock bans --json', options: [json()], load: () => import('./bans.ts') },
+  {
+    name: 'ban',
+    summary: 'ban an address by hand',
+    example: 'nfknock ban 203.0.113.9 --for 2h',
+    args: [['<address>', 'an IPv4 address, or an IPv6 address, whose /64 is banned']],
+    options: [json(), option('--for <time>', 'how long; default: `bans.for`')],
+    load: () => import('./ban.ts'),
+  },
+  {
+    name: 'unban',
+    summary: 'lift a ban, or all',
+    example: 'nfknock unban 203.0.113.9',
+    args: [['[address]', 'the banned address']],
+    options: [json(), option('--all', 'lift every ban')],
+    load: () => import('./unban.ts'),
+  },
+  { name: 'sources', summary: 'list who has strikes or is part-way through a sequence', example: 'nfknock sources', options: [json()], load: () => import('./sources.ts') },
+  {
+    name: 'explain',
+    summary: 'tell what a source did and why it was let in, ignored, struck or banned',
+    example: 'nfknock explain 203.0.113.9',
+    args: [['<address>', 'an IPv4 or IPv6 address']],
+    options: [json()],
+    load: () => import('./explain.ts'),
+  },
+  { name: 'reload', summary: 'take the configuration in again; a bad one changes nothing', example: 'nfknock reload', options: [json()], load: () => import('./reload.ts') },
+  { name: 'watch', summary: 'a live screen: doors, events, offenders, queue; q quits', example: 'nfknock watch', load: () => import('./watch.ts') },
+  {
+    name: 'tail',
+    summary: 'read the event log as text for people',
+    example: 'nfknock tail -f --event "ban.*" --source 203.0.113.0/24',
+    args: [['[file]', 'a log file, or - for standard input; default: `log.file`']],
+    options: [
+      json(),
+      option('-f, --follow', 'go on as lines are added, across rotation'),
+      option('-n, --lines <count>', 'begin with this many lines', '10'),
+      option('--event <glob>', 'only events that match, such as "ban.*"'),
+      option('--source <cidr>', 'only sources in this network'),
+      option('--door <name>', 'only this door'),
+    ],
+    load: () => import('./tail.ts'),
+  },
+  {
+    name: 'replay',
+    summary: 'run a capture through the engine, with no root and no kernel, and print its events',
+    example: 'nfknock replay scan.pcap -c nfknock.yaml --report scan.html',
+    args: [['<file>', 'pcap or pcapng, gzip too; - for standard input']],
+    options: [
+      option('--report <html>', 'draw the events into one self-contained HTML file'),
+      option('--summary', 'print a table by source instead of the events'),
+      option('--address <list>', "this machine's addresses, comma-separated; default: those that receive SYNs"),
+      json(),
+    ],
+    load: () => import('./replay.ts'),
+  },
+  {
+    name: 'knock',
+    summary: 'the client: send the knocks of a sequence',
+    example: 'nfknock knock host.example 7000 8000/udp 9000',
+    args: [['<host>', 'a name or address'], ['[ports...]', 'PORT or PORT/tcp or PORT/udp, in order']],
+    options: [
+      option('-d, --delay <ms>', 'milliseconds between two knocks', '0'),
+      option('-u, --udp', 'udp where a port names no protocol'),
+      option('-4', 'IPv4 only'),
+      option('-6', 'IPv6 only'),
+      option('-v, --verbose', 'say each knock'),
+      option('--door <name>', 'take the sequence from the configuration'),
+    ],
+    load: () => import('./knock.ts'),
+  },
+  {
+    name: 'import',
+    summary: 'translate a knockd.conf or portsentry.conf into our YAML, and warn of what has no equal',
+    example: 'nfknock import /etc/knockd.conf > nfknock.yaml',
+    args: [['<file>', 'knockd.conf or portsentry.conf']],
+    options: [json()],
+    load: () => import('./import.ts'),
+  },
+  {
+    name: 'completion',
+    summary: 'print the completion script of a shell',
+    example: 'nfknock completion bash > /etc/bash_completion.d/nfknock',
+    args: [['<shell>', 'bash or zsh']],
+    load: () => import('./completion.ts'),
+  },
+];
+
+/** The whole command line. `finish` gets the exit code of the command that ran. */
+export function program(version: string, finish: (code: ExitCode) => void): Command {
+  const root = new Command('nfknock')
+    .description("A port-knocking firewall daemon on the kernel's own packet path.")
+    .version(version)
+    .exitOverride()
+    .showHelpAfterError('(nfknock --help lists the commands)')
+    .addHelpText('after', '\nExample:\n  nfknock check -c /etc/nfknock/nfknock.yaml');
+  for (const definition of DEFINITIONS) root.addCommand(commandOf(definition, finish));
+  return root;
+}
+
+function commandOf(definition: Definition, finish: (code: ExitCode) => void): Command {
+  const command = new Command(definition.name)
+    .description(definition.summary)
+    .exitOverride()
+    .option('-c, --config <file>', 'the configuration', CONFIG_FILE)
+    .addHelpText('after', `\nExample:\n  ${definition.example}`);
+  for (const [syntax, description] of definition.args ?? []) command.argument(syntax, description);
+  for (const each of definition.options ?? []) command.addOption(each);
+  command.action(async () => {
+    const { command: action } = (await definition.load()) as { command: Action<unknown> };
+    finish(await action(command.args, command.opts()));
+  });
+  return command;
+}
+
+/** The exit code of what commander threw: 0 for help and version, 2 for wrong usage. */
+export function usageExit(error: unknown): ExitCode | undefined {
+  if (!(error instanceof CommanderError)) return undefined;
+  return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+}

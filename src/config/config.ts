@@ -1,0 +1,78 @@
+import type { Cidr } from '../packet/cidr.ts';
+import type { FlagRule } from '../packet/flags.ts';
+import type { PortRange, PortSpec } from '../packet/port.ts';
+import type { Milliseconds } from '../packet/time.ts';
+
+/** The configuration after parsing: every default filled in, every value in its domain type. Types only. */
+export interface Config {
+  readonly listen: Listen;
+  /** In the order of the file. */
+  readonly doors: readonly Door[];
+  readonly decoys: 'all' | readonly PortRange[];
+  readonly allow: readonly PortRange[];
+  readonly bans: Bans;
+  readonly grants: 'rule' | 'set';
+  /** Sources remembered at once. */
+  readonly memory: { readonly sources: number };
+  readonly state: string;
+  readonly control: string;
+  readonly log: LogSettings;
+  /** `host:port` (loopback) or the path of a Unix socket. */
+  readonly metrics: string | null;
+}
+
+export interface Listen {
+  readonly source: 'nfqueue' | 'nflog';
+  readonly queues: { readonly first: number; readonly last: number };
+  readonly group: number;
+  /** Ingress interfaces; empty: all but `lo`. */
+  readonly interfaces: readonly string[];
+}
+
+export interface Door {
+  readonly name: string;
+  /** The sequence, or the path of a one-time sequences file. */
+  readonly knock: readonly PortSpec[] | { readonly oneTime: string };
+  readonly within: Milliseconds;
+  readonly gap: { readonly min: Milliseconds; readonly max: Milliseconds };
+  readonly tolerate: number;
+  readonly flags: FlagRule;
+  readonly opens: readonly PortRange[];
+  readonly for: Milliseconds;
+  /** Empty: the door has no close sequence. */
+  readonly close: readonly PortSpec[];
+  /** Connections after which the grant ends. */
+  readonly uses: number | null;
+  /** At most so many grants of this door at once; the oldest ends with reason `moved`. */
+  readonly holders: number | null;
+  readonly grant: 'source' | 'any' | Cidr;
+  /** The host behind this machine that has the service, and whether this machine's port is translated to it. */
+  readonly forward: { readonly to: Cidr; readonly dnat: boolean } | null;
+  /** Argument vectors; the first element is an absolute path. Null: nothing runs. */
+  readonly onOpen: readonly string[] | null;
+  readonly onClose: readonly string[] | null;
+}
+
+export interface Bans {
+  readonly strikes: number;
+  readonly within: Milliseconds;
+  readonly for: Milliseconds;
+  readonly escalate: number;
+  readonly max: Milliseconds;
+  readonly rate: { readonly packets: number; readonly per: Milliseconds };
+  readonly never: readonly Cidr[];
+  readonly strikeOnService: boolean;
+  readonly enforce: boolean;
+  readonly scope: 'all' | 'hidden';
+  readonly cut: boolean;
+  readonly limit: number;
+}
+
+export interface LogSettings {
+  readonly level: 'error' | 'warn' | 'info' | 'debug';
+  /** Null: standard output. */
+  readonly file: string | null;
+  /** Bytes. */
+  readonly maxSize: number;
+  readonly files: number;
+}

@@ -1,0 +1,53 @@
+import type { Address } from '../packet/address.ts';
+import type { Cidr } from '../packet/cidr.ts';
+import type { PortSpec } from '../packet/port.ts';
+import type { Milliseconds } from '../packet/time.ts';
+import type { CloseReason, Grantee } from './event.ts';
+import type { EngineSettings } from './settings.ts';
+
+/** What people, the kernel and the state file tell the engine. Moments are on the engine's clock. */
+export type Order =
+  | { readonly order: 'grant'; readonly door: string; readonly address: Address; readonly for?: Milliseconds; readonly reason?: string }
+  | { readonly order: 'revoke'; readonly address: Address; readonly door?: string }
+  | { readonly order: 'ban'; readonly address: Address; readonly for?: Milliseconds }
+  | { readonly order: 'unban'; readonly address: Address }
+  | { readonly order: 'unban_all' }
+  /** Networks that are never banned besides `bans.never`: own addresses, gateways, name servers. */
+  | { readonly order: 'exempt'; readonly networks: readonly Cidr[] }
+  | { readonly order: 'reload'; readonly settings: EngineSettings }
+  /** The next sequence of a one-time door; empty: none is left. */
+  | { readonly order: 'sequence'; readonly door: string; readonly knock: readonly PortSpec[] }
+  /** A connection to a door's service was made: one of the grant's uses is gone. */
+  | { readonly order: 'connected'; readonly door: string; readonly source: Address }
+  /** The kernel or the state file refused this grant: it never was. */
+  | { readonly order: 'refuse'; readonly door: string; readonly grantee: Grantee; readonly reason: CloseReason }
+  /** What was kept from before a restart; nothing is announced. */
+  | { readonly order: 'restore'; readonly grants: readonly GrantRecord[]; readonly bans: readonly BanRecord[]; readonly histories: readonly HistoryRecord[] };
+
+export interface GrantRecord {
+  readonly door: string;
+  readonly grantee: Grantee;
+  readonly source: Address;
+  readonly since: Milliseconds;
+  readonly until: Milliseconds;
+  readonly usesLeft: number | null;
+  readonly reason: string | null;
+}
+
+export interface BanRecord {
+  readonly target: Cidr;
+  readonly since: Milliseconds;
+  readonly until: Milliseconds;
+  readonly count: number;
+}
+
+export interface HistoryRecord {
+  readonly target: Cidr;
+  readonly count: number;
+  readonly until: Milliseconds;
+}
+
+/** How an order went: what it changed, or why it could not be carried out, in words that say the mend. */
+export type OrderAnswer =
+  | { readonly ok: true; readonly changed: number }
+  | { readonly ok: false; readonly reason: 'unknown door' | 'not found' | 'never banned' | 'full' };

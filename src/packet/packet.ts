@@ -1,0 +1,49 @@
+import type { Family } from './address.ts';
+
+/**
+ * A decoded packet. One object is reused for every packet (`decode` fills it), so nothing may keep it. All
+ * fields are small integers so that filling it allocates nothing: addresses are signed 32-bit words in network
+ * order (IPv4 in the first word, the rest 0).
+ */
+export interface Packet {
+  family: Family;
+  /** IP protocol number: 6 TCP, 17 UDP. */
+  protocol: number;
+  source0: number;
+  source1: number;
+  source2: number;
+  source3: number;
+  destination0: number;
+  destination1: number;
+  destination2: number;
+  destination3: number;
+  sourcePort: number;
+  /** 0–65535. */
+  port: number;
+  /** The six TCP flags of TCP_FLAG; 0 for UDP. */
+  flags: number;
+  /** TCP sequence number as a signed 32-bit word; 0 for UDP. */
+  sequence: number;
+  /** Whether the packet carries the kernel's (or the capture's) own time stamp. */
+  stamped: boolean;
+}
+
+export function emptyPacket(): Packet {
+  return {
+    family: 4,
+    protocol: 0,
+    source0: 0,
+    source1: 0,
+    source2: 0,
+    source3: 0,
+    destination0: 0,
+    destination1: 0,
+    destination2: 0,
+    destination3: 0,
+    sourcePort: 0,
+    port: 0,
+    flags: 0,
+    sequence: 0,
+    stamped: true,
+  };
+}

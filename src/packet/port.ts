@@ -1,0 +1,55 @@
+export type Protocol = 'tcp' | 'udp';
+
+/** IANA protocol numbers, as they stand in the IP header. */
+export const PROTOCOL_NUMBER: Readonly<Record<Protocol, number>> = { tcp: 6, udp: 17 };
+
+export const PORT_MAX = 65_535;
+
+/** A port number, 1–65535. */
+export type Port = number & { readonly __brand: 'Port' };
+
+export interface PortSpec {
+  readonly protocol: Protocol;
+  readonly port: Port;
+}
+
+/** `first` to `last`, both included. */
+export interface PortRange {
+  readonly protocol: Protocol;
+  readonly first: Port;
+  readonly last: Port;
+}
+
+export function isPort(value: number): value is Port {
+  return Number.isInteger(value) && value >= 1 && value <= PORT_MAX;
+}
+
+/** Reads `22/tcp`, `53/udp`, `6000-6100/tcp`; a bare number or range is tcp. */
+export function parsePortRange(text: string): PortRange | undefined {
+  const match = /^(\d{1,5})(?:-(\d{1,5}))?(?:\/(tcp|udp))?$/.exec(text);
+  if (match === null) return undefined;
+  const first = Number(match[1]);
+  const last = Number(match[2] ?? match[1]);
+  if (!isPort(first) || !isPort(last) || first > last) return undefined;
+  return { protocol: match[3] === 'udp' ? 'udp' : 'tcp', first, last };
+}
+
+/** Reads one port: `7000/tcp`, `8000/udp`, `9000`. */
+export function parsePort(text: string): PortSpec | undefined {
+  const range = parsePortRange(text);
+  if (range === undefined || range.first !== range.last || text.includes('-')) return undefined;
+  return { protocol: range.protocol, port: range.first };
+}
+
+export function formatPort(spec: PortSpec): string {
+  return `${spec.port}/${spec.protocol}`;
+}
+
+export function formatPortRange(range: PortRange): string {
+  const ports = range.first === range.last ? `${range.first}` : `${range.first}-${range.last}`;
+  return `${ports}/${range.protocol}`;
+}
+
+export function inRange(range: PortRange, spec: PortSpec): boolean {
+  return range.protocol === spec.protocol && spec.port >= range.first && spec.port <= range.last;
+}

@@ -1,0 +1,26 @@
+import { defineConfig } from 'vitest/config';
+
+// `unit` needs nothing; `kernel` needs root, makes network namespaces, and runs one file at a time,
+// because every file owns the namespaces and queues that it makes.
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['test/unit/**/*.test.ts', 'test/property/**/*.test.ts', 'test/golden/**/*.test.ts', 'test/*.test.ts'],
+        },
+      },
+      {
+        test: {
+          name: 'kernel',
+          include: ['test/kernel/**/*.test.ts', 'test/clients/**/*.test.ts', 'test/attacks/**/*.test.ts'],
+          pool: 'forks',
+          fileParallelism: false,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
+  },
+});
