@@ -1,0 +1,285 @@
+import type { LogSettings } from '../config/config.ts';
+import type { EventName, NfknockEvent } from '../engine/event.ts';
+
+/** How much a line matters; the words of `log.level`, the gravest first. */
+export type Level = LogSettings['level'];
+
+/** Greater is graver, so that a line is written where `RANK[its level] >= RANK[log.level]`. */
+export const RANK: Readonly<Record<Level, number>> = { error: 3, warn: 2, info: 1, debug: 0 };
+
+/** The event called `Name`, every shape of it. */
+export type Named<Name extends EventName> = Extract<NfknockEvent, { readonly event: Name }>;
+
+/** The field of a line that a property of an event becomes: a ban's target is printed as its source. */
+type FieldOf<Key> = Key extends 'target' ? 'source' : Key;
+
+/**
+ * Who is let in is said only where it is not the source itself, so `grantee` is never on every line.
+ * The rest is on every line unless the event may lack it.
+ */
+type Presence<Shape, Key extends keyof Shape> = Key extends 'grantee'
+  ? 'sometimes'
+  : object extends Pick<Shape, Key>
+    ? 'sometimes'
+    : 'always';
+
+/** Which fields a line of this event has. The event's own type decides: a wrong word here does not compile. */
+export type Fields<Name extends EventName> = {
+  readonly [Key in Exclude<keyof Named<Name>, 'at' | 'event'> as FieldOf<Key>]: Presence<Named<Name>, Key>;
+};
+
+type ReasonOf<Shape> = Shape extends { readonly reason?: infer Reason } ? Extract<Reason, string> : never;
+
+/** What each reason means: a table where the reasons are a closed list, else what the free text is. */
+type Reasons<Name extends EventName> = [ReasonOf<Named<Name>>] extends [never]
+  ? { readonly reasons?: never }
+  : string extends ReasonOf<Named<Name>>
+    ? { readonly reasons: string }
+    : { readonly reasons: Readonly<Record<ReasonOf<Named<Name>>, string>> };
+
+export type Entry<Name extends EventName> = {
+  readonly level: Level;
+  /** When the line is written, in one sentence. */
+  readonly when: string;
+  readonly fields: Fields<Name>;
+} & Reasons<Name>;
+
+const RATE = 'more packets a second than `bans.rate` permits';
+const CLOSED_BY = {
+  expired: 'its time was over',
+  knock: "the door's close sequence was knocked",
+  revoked: 'someone ran `nfknock revoke`',
+  moved: 'another host took its place: the door has no more holders than `holders`',
+  used: 'its last permitted connection was made (`uses`)',
+  evicted: 'the table of grants was full',
+  reload: 'the new configuration has no such door, or the door opens something else',
+  refused: 'the kernel refused the rule, so nobody was let in',
+};
+
+/** Every event, in the order of the manual. `docs/events.md` and `docs/event.schema.json` are made from it. */
+export const CATALOGUE: { readonly [Name in EventName]: Entry<Name> } = {
+  'daemon.ready': {
+    level: 'info',
+    when: 'the rules are in force and packets are being read',
+    fields: { reason: 'sometimes' },
+    reasons: 'what to know about this start, such as grants restored',
+  },
+  'daemon.stopped': {
+    level: 'info',
+    when: 'the daemon ends; protected ports stay closed',
+    fields: { reason: 'always' },
+    reasons: 'the signal, or what failed',
+  },
+  'daemon.reloaded': { level: 'info', when: 'a new configuration is in force', fields: {} },
+  'config.rejected': {
+    level: 'error',
+    when: 'a new configuration was wrong and the old one stays in force',
+    fields: { reason: 'always' },
+    reasons: 'file, line, column, what was found and what is allowed',
+  },
+  'config.warning': {
+    level: 'warn',
+    when: 'the configuration works but is weaker than it looks',
+    fields: { reason: 'always', door: 'sometimes' },
+    reasons: 'what is weak, and what mends it',
+  },
+  'knock.accepted': {
+    level: 'info',
+    when: 'a source advanced by one step',
+    fields: { source: 'always', door: 'always', port: 'always', step: 'always', of: 'always' },
+  },
+  'knock.wrong': {
+    level: 'warn',
+    when: 'a knock advanced no door, or broke a sequence off',
+    fields: {
+      source: 'always',
+      port: 'always',
+      reason: 'always',
+      door: 'sometimes',
+      step: 'sometimes',
+      of: 'sometimes',
+      strikes: 'sometimes',
+    },
+    reasons: {
+      'out of order': 'it was not the next port of the sequence',
+      tolerated: "it was let pass by the door's `tolerate`",
+      'another door': 'it advanced another door, so it is no strike',
+    },
+  },
+  'knock.too_fast': {
+    level: 'warn',
+    when: 'a knock came sooner than `gap.min` after the one before; the sequence is broken off',
+    fields: {
+      source: 'always',
+      door: 'always',
+      port: 'always',
+      step: 'always',
+      of: 'always',
+      reason: 'always',
+      strikes: 'always',
+    },
+    reasons: { gap: 'less than `gap.min` between two knocks' },
+  },
+  'knock.expired': {
+    level: 'info',
+    when: 'a knock came too late; the sequence is broken off, without a strike',
+    fields: {
+      source: 'always',
+      door: 'always',
+      port: 'always',
+      step: 'always',
+      of: 'always',
+      reason: 'always',
+    },
+    reasons: {
+      gap: 'more than `gap.max` between two knocks',
+      within: 'more than `within` since the first knock',
+    },
+  },
+  'decoy.hit': {
+    level: 'warn',
+    when: 'a source touched a port with nothing behind it',
+    fields: { source: 'always', port: 'always', reason: 'sometimes', strikes: 'sometimes' },
+    reasons: { service: 'a protected service was touched without a grant (`bans.strike_on_service`)' },
+  },
+  'scan.detected': {
+    level: 'warn',
+    when: 'a packet that only scanners send, or too many packets',
+    fields: { source: 'always', port: 'always', reason: 'always', strikes: 'sometimes' },
+    reasons: {
+      rate: RATE,
+      null: 'a TCP packet with no flag',
+      fin: 'a TCP packet with FIN alone',
+      xmas: 'a TCP packet with FIN, PSH and URG',
+      ack: 'a lone ACK that belongs to no connection',
+      maimon: 'a TCP packet with FIN and ACK',
+      flags: 'TCP flags that no client sends first',
+    },
+  },
+  'packet.malformed': {
+    level: 'debug',
+    when: 'a packet could not be read; its source is not believed, so nobody is blamed',
+    fields: { reason: 'always' },
+    reasons: {
+      empty: 'no byte of it was there',
+      version: 'neither IPv4 nor IPv6',
+      'header length': 'an IP header that is shorter than it may be, or longer than the packet',
+      'total length': 'lengths that disagree',
+      fragment: 'a later fragment: it has no ports',
+      'extension headers': 'IPv6 extension headers that are broken, or too many',
+      'transport header': 'a TCP or UDP header cut short, or with port 0',
+      protocol: 'neither TCP nor UDP',
+    },
+  },
+  'ban.added': {
+    level: 'warn',
+    when: 'a source is banned; with `"shadow":true` it would be, but `bans.enforce` is false',
+    fields: {
+      source: 'always',
+      until: 'always',
+      strikes: 'always',
+      reason: 'always',
+      count: 'always',
+      shadow: 'sometimes',
+    },
+    reasons: {
+      strikes: '`bans.strikes` strikes within `bans.within`',
+      order: 'someone ran `nfknock ban`',
+      restored: 'it was in force before the daemon started anew',
+    },
+  },
+  'ban.extended': {
+    level: 'warn',
+    when: 'a ban lasts longer than was said before',
+    fields: { source: 'always', until: 'always', reason: 'always' },
+    reasons: { order: 'someone ran `nfknock ban` again' },
+  },
+  'ban.lifted': {
+    level: 'info',
+    when: 'a ban ended before its time',
+    fields: { source: 'always', reason: 'always' },
+    reasons: {
+      unban: 'someone ran `nfknock unban`',
+      limit: '`bans.limit` bans were held, and this one was the first to go',
+      exempt: 'the source came onto the list of those that are never banned',
+    },
+  },
+  'ban.expired': { level: 'info', when: "a ban's time was over", fields: { source: 'always' } },
+  'door.opened': {
+    level: 'info',
+    when: 'the rule that lets a source in is in force',
+    fields: {
+      source: 'always',
+      door: 'always',
+      ports: 'always',
+      grantee: 'sometimes',
+      until: 'always',
+      reason: 'sometimes',
+    },
+    reasons: 'who asked and why, where it was opened by hand or restored',
+  },
+  'door.renewed': {
+    level: 'info',
+    when: 'a source that was let in already may stay longer',
+    fields: {
+      source: 'always',
+      door: 'always',
+      ports: 'always',
+      grantee: 'sometimes',
+      until: 'always',
+      reason: 'sometimes',
+    },
+    reasons: 'who asked and why, where it was renewed by hand',
+  },
+  'door.closed': {
+    level: 'info',
+    when: 'no new connection of the source is let in; established ones stay',
+    fields: { source: 'always', door: 'always', ports: 'always', grantee: 'sometimes', reason: 'always' },
+    reasons: CLOSED_BY,
+  },
+  'command.failed': {
+    level: 'error',
+    when: '`on_open` or `on_close` did not start, failed, or took too long; the grant is unaffected',
+    fields: { door: 'always', reason: 'always' },
+    reasons: 'the command, and how it ended',
+  },
+  'command.output': {
+    level: 'info',
+    when: '`on_open` or `on_close` printed something',
+    fields: { door: 'always', reason: 'always' },
+    reasons: 'what it printed, cut to a limit',
+  },
+  'state.degraded': {
+    level: 'error',
+    when: 'the state file can not be written; grants and bans are held in memory alone',
+    fields: { reason: 'always' },
+    reasons: 'what the system said, and what mends it',
+  },
+  'state.recovered': { level: 'info', when: 'the state file can be written again', fields: {} },
+  'firewall.repaired': {
+    level: 'warn',
+    when: "someone changed nfknock's chains, jumps or sets, and they are as they were again",
+    fields: { reason: 'always' },
+    reasons: 'what was found',
+  },
+  'firewall.failed': {
+    level: 'error',
+    when: 'the kernel refused a rule or a set entry',
+    fields: { reason: 'always', source: 'sometimes', door: 'sometimes' },
+    reasons: 'the operation, what the kernel said, and what mends it',
+  },
+  'queue.overflow': {
+    level: 'warn',
+    when: 'packets came faster than they were read; what was lost was dropped, nothing was let in',
+    fields: { reason: 'always', count: 'always' },
+    reasons: 'which limit was met',
+  },
+  'log.suppressed': {
+    level: 'warn',
+    when: 'a flood would have written `count` more lines of the event `of_event`',
+    fields: { of_event: 'always', count: 'always' },
+  },
+};
+
+/** Every event's name, in the order of the manual. */
+export const EVENT_NAMES: readonly EventName[] = Object.keys(CATALOGUE) as EventName[];

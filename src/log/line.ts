@@ -1,0 +1,114 @@
+import type { EventName, Grantee, NfknockEvent } from '../engine/event.ts';
+import { formatAddress } from '../packet/address.ts';
+import { formatCidr } from '../packet/cidr.ts';
+import { formatPort, formatPortRange } from '../packet/port.ts';
+import type { Milliseconds } from '../packet/time.ts';
+import { CATALOGUE, type Level } from './catalogue.ts';
+
+/** Turns a moment of the engine's clock into wall time, milliseconds since 1970. */
+export type WallOf = (at: Milliseconds) => number;
+
+/** An event as its line of the log has it. The order of the fields here is their order on the line. */
+export interface Line {
+  /** ISO 8601 in UTC with milliseconds. */
+  readonly time: string;
+  readonly level: Level;
+  readonly event: EventName;
+  /** A host, or the network that a ban is for. */
+  readonly source?: string;
+  readonly door?: string;
+  readonly port?: string;
+  readonly ports?: readonly string[];
+  readonly reason?: string;
+  readonly until?: string;
+  readonly strikes?: number;
+  readonly step?: number;
+  readonly of?: number;
+  readonly count?: number;
+  readonly shadow?: true;
+  /** Who is let in, where it is not the source itself: `any` or a CIDR. */
+  readonly grantee?: string;
+  /** The event that `log.suppressed` counts; `*` for lines of any kind. */
+  readonly of_event?: string;
+}
+
+/** A reason longer than this many UTF-16 units is cut, so that no command's output makes an endless line. */
+export const REASON_LENGTH_MAX = 1000;
+
+/** 9999-12-31T23:59:59.999Z: the last moment that is written with four digits of year. */
+const LAST_MOMENT = 253_402_300_799_999;
+
+/**
+ * What JSON lets stand but a terminal or a line reader acts on: DEL and the C1 controls (U+009B begins an
+ * escape sequence), line and paragraph separator, marks that turn the direction of text, the byte order mark.
+ */
+const TREACHEROUS = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
+
+/** The event as one line of JSON, without the newline. It is printable on any terminal. */
+export function formatLine(event: NfknockEvent, wallOf: WallOf): string {
+  return stringifyLine(lineOf(event, wallOf));
+}
+
+/** A line as text: JSON with every character escaped that is not plainly printable. */
+export function stringifyLine(line: Line): string {
+  return escapeTreacherous(JSON.stringify(line));
+}
+
+/** Writes characters that a terminal acts on as `\uXXXX`. Control characters below U+0020 are left to JSON. */
+export function escapeTreacherous(text: string): string {
+  return text.replace(TREACHEROUS, (each) => `\\u${each.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+/** The event as the object that its line holds. */
+export function lineOf(event: NfknockEvent, wallOf: WallOf): Line {
+  const all: Everything = event;
+  const source = sourceOf(all);
+  return {
+    time: isoOf(wallOf(all.at)),
+    level: CATALOGUE[all.event].level,
+    event: all.event,
+    ...(source === undefined ? {} : { source }),
+    ...(all.door === undefined ? {} : { door: all.door }),
+    ...(all.port === undefined ? {} : { port: formatPort(all.port) }),
+    ...(all.ports === undefined ? {} : { ports: all.ports.map(formatPortRange) }),
+    ...(all.reason === undefined ? {} : { reason: cut(all.reason) }),
+    ...(all.until === undefined ? {} : { until: isoOf(wallOf(all.until)) }),
+    ...(all.strikes === undefined ? {} : { strikes: all.strikes }),
+    ...(all.step === undefined ? {} : { step: all.step }),
+    ...(all.of === undefined ? {} : { of: all.of }),
+    ...(all.count === undefined ? {} : { count: all.count }),
+    ...(all.shadow === undefined ? {} : { shadow: all.shadow }),
+    ...granteeOf(all.grantee, source),
+    ...(all.of_event === undefined ? {} : { of_event: all.of_event }),
+  };
+}
+
+type KeyOf<Shape> = Shape extends unknown ? keyof Shape : never;
+type ValueOf<Shape, Key extends PropertyKey> = Shape extends { readonly [K in Key]?: infer Value }
+  ? Value
+  : never;
+/** Every property that some event has. */
+type Everything = Pick<NfknockEvent, 'at' | 'event'> & {
+  readonly [Key in Exclude<KeyOf<NfknockEvent>, 'at' | 'event'>]?: ValueOf<NfknockEvent, Key>;
+};
+
+function sourceOf(event: Everything): string | undefined {
+  if (event.source !== undefined) return formatAddress(event.source);
+  return event.target === undefined ? undefined : formatCidr(event.target);
+}
+
+function granteeOf(grantee: Grantee | undefined, source: string | undefined): { grantee?: string } {
+  if (grantee === undefined) return {};
+  const text = grantee === 'any' ? grantee : formatCidr(grantee);
+  return text === source ? {} : { grantee: text };
+}
+
+function isoOf(wall: number): string {
+  // A clock that is wrong by aeons must not end the daemon: what can't be written is written as the nearest.
+  const bounded = Number.isNaN(wall) ? 0 : Math.min(Math.max(wall, 0), LAST_MOMENT);
+  return new Date(bounded).toISOString();
+}
+
+function cut(reason: string): string {
+  return reason.length <= REASON_LENGTH_MAX ? reason : `${reason.slice(0, REASON_LENGTH_MAX - 1)}…`;
+}
