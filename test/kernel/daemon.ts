@@ -1,0 +1,179 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { startProcess } from './process.ts';
+import { ROOT } from './root.ts';
+
+/** The command line, as built. */
+export const NFKNOCK: readonly string[] = [process.execPath, join(ROOT, 'dist/cli/main.js')];
+
+/** One event, read back from its JSON line. */
+export interface Line {
+  readonly time: string;
+  readonly level: string;
+  readonly event: string;
+  readonly source?: string;
+  readonly door?: string;
+  readonly port?: string;
+  readonly ports?: readonly string[];
+  readonly reason?: string;
+  readonly until?: string;
+  readonly strikes?: number;
+  readonly step?: number;
+  readonly of?: number;
+  readonly shadow?: boolean;
+}
+
+export interface DaemonOptions {
+  /** A folder of an earlier daemon, whose configuration and state this one takes over. */
+  readonly folder?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Milliseconds until `daemon.ready`. */
+  readonly timeout?: number;
+}
+
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export interface Daemon {
+  readonly pid: number;
+  /** Holds the configuration, the state and the control socket. */
+  readonly folder: string;
+  readonly config: string;
+  /** Every event so far, in order. */
+  readonly lines: readonly Line[];
+  /** Lines of standard output that were no event, and everything on standard error. */
+  readonly noise: readonly string[];
+  /** The first event, past or to come, that has all these fields; throws with what did happen. */
+  waitFor(wanted: Partial<Line>, timeout?: number): Promise<Line>;
+  /** The events so far that have all these fields. */
+  seen(wanted: Partial<Line>): readonly Line[];
+  /** Writes another configuration in the place of the one it runs with. */
+  rewrite(config: object): void;
+  /** Sends a signal and waits for the end. */
+  stop(signal?: NodeJS.Signals): Promise<Exit>;
+  signal(signal: NodeJS.Signals): void;
+  readonly exited: Promise<Exit>;
+}
+
+const READY_TIMEOUT_MS = 10_000;
+const EVENT_TIMEOUT_MS = 3_000;
+const STOP_TIMEOUT_MS = 10_000;
+
+const folders = new Set<string>();
+process.on('exit', () => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
+/** Writes the configuration and what every daemon of a test needs of its own into a new folder. */
+export function writeConfig(
+  config: object,
+  given?: string,
+): { readonly folder: string; readonly file: string } {
+  const folder = given ?? mkdtempSync(join(tmpdir(), 'nfknock-test-'));
+  folders.add(folder);
+  const file = join(folder, 'nfknock.yaml');
+  const own = { state: join(folder, 'state.db'), control: join(folder, 'control.sock') };
+  // JSON is YAML too.
+  writeFileSync(file, `${JSON.stringify({ ...own, ...config }, undefined, 2)}\n`);
+  return { folder, file };
+}
+
+/** Starts the daemon as people do, and waits until it says that it is ready. */
+export async function startDaemon(
+  namespace: string,
+  config: object,
+  options: DaemonOptions = {},
+): Promise<Daemon> {
+  const { folder, file } = writeConfig(config, options.folder);
+  const child = startProcess(namespace, [...NFKNOCK, 'run', '-c', file], options.env);
+  const lines: Line[] = [];
+  const noise: string[] = [];
+  const watchers = new Set<() => void>();
+  const wake = (): void => watchers.forEach((watcher) => void watcher());
+
+  createInterface({ input: child.stdout }).on('line', (text) => {
+    const line = readLine(text);
+    if (line === undefined) noise.push(text);
+    else lines.push(line);
+    wake();
+  });
+  createInterface({ input: child.stderr }).on('line', (text) => noise.push(text));
+  let exit: Exit | undefined;
+  const exited = new Promise<Exit>((resolve) => {
+    child.on('close', (code, signal) => {
+      exit = { code, signal };
+      resolve(exit);
+      wake();
+    });
+  });
+
+  const seen = (wanted: Partial<Line>): readonly Line[] => lines.filter((line) => matches(line, wanted));
+  const waitFor = (wanted: Partial<Line>, timeout = EVENT_TIMEOUT_MS): Promise<Line> =>
+    new Promise((resolve, reject) => {
+      const story = (): string =>
+        [...lines.slice(-20).map((line) => JSON.stringify(line)), ...noise].join('\n');
+      const settle = (act: () => void): void => {
+        clearTimeout(alarm);
+        watchers.delete(look);
+        act();
+      };
+      const look = (): void => {
+        const [found] = seen(wanted);
+        if (found !== undefined) settle(() => resolve(found));
+        else if (exit !== undefined) {
+          settle(() =>
+            reject(
+              new Error(
+                `the daemon ended (${JSON.stringify(exit)}) before ${JSON.stringify(wanted)}:\n${story()}`,
+              ),
+            ),
+          );
+        }
+      };
+      const alarm = setTimeout(() => {
+        settle(() =>
+          reject(new Error(`no ${JSON.stringify(wanted)} within ${timeout} ms, but:\n${story()}`)),
+        );
+      }, timeout);
+      watchers.add(look);
+      look();
+    });
+
+  const signal = (name: NodeJS.Signals): void => void child.kill(name);
+  const stop = async (name: NodeJS.Signals = 'SIGTERM'): Promise<Exit> => {
+    signal(name);
+    const alarm = setTimeout(() => signal('SIGKILL'), STOP_TIMEOUT_MS);
+    return exited.finally(() => clearTimeout(alarm));
+  };
+  await waitFor({ event: 'daemon.ready' }, options.timeout ?? READY_TIMEOUT_MS);
+  return {
+    pid: child.pid ?? 0,
+    folder,
+    config: file,
+    lines,
+    noise,
+    waitFor,
+    seen,
+    rewrite: (next) => void writeConfig(next, folder),
+    stop,
+    signal,
+    exited,
+  };
+}
+
+function matches(line: Line, wanted: Partial<Line>): boolean {
+  return Object.entries(wanted).every(([key, value]) => line[key as keyof Line] === value);
+}
+
+function readLine(text: string): Line | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null && 'event' in value ? (value as Line) : undefined;
+  } catch {
+    return undefined;
+  }
+}
