@@ -2,6 +2,7 @@ import { createSocket } from 'node:dgram';
 import { lookup } from 'node:dns/promises';
 import { connect, isIP } from 'node:net';
 import { setImmediate, setTimeout } from 'node:timers/promises';
+import { formatFault, quoted } from '../config/fault.ts';
 import { formatPort, type PortSpec, type Protocol, parsePort } from '../packet/port.ts';
 import { type CommonOptions, EXIT, type ExitCode } from './exit.ts';
 
@@ -74,32 +75,27 @@ async function planOf(ports: readonly string[], options: KnockOptions): Promise<
 }
 
 function badPort(text: string): never {
-  throw usage(`${JSON.stringify(text)} is no port: write 1 to 65535, with /tcp or /udp where it matters`);
+  throw usage(`${quoted(text)} is no port: write 1 to 65535, with /tcp or /udp where it matters`);
 }
 
 function delayOf(text: string): number {
   const delay = /^\d+$/.test(text) ? Number(text) : Number.NaN;
   if (delay <= DELAY_MS_MAX) return delay;
-  throw usage(`${JSON.stringify(text)} is no delay: write milliseconds, 0 to ${DELAY_MS_MAX}`);
+  throw usage(`${quoted(text)} is no delay: write milliseconds, 0 to ${DELAY_MS_MAX}`);
 }
 
 /** The sequence of a door, paced as slowly as its shortest gap asks and no slower than its longest allows. */
 async function planOfDoor(name: string, file: string, asked: number): Promise<Plan> {
-  const [{ loadConfig }, { printFaults }] = await Promise.all([
-    import('../config/load.ts'),
-    import('../config/fault.ts'),
-  ]);
+  const { loadConfig } = await import('../config/load.ts');
   const loaded = await loadConfig(file);
   if (!loaded.ok) {
-    process.stderr.write(`${printFaults(loaded.faults).trimEnd()}\n`);
+    for (const fault of loaded.faults) process.stderr.write(`${formatFault(fault)}\n`);
     throw new Refusal(EXIT.config, '');
   }
   const { doors } = loaded.config;
   const door = doors.find((each) => each.name === name);
   if (door === undefined) {
-    throw usage(
-      `${file} has no door ${JSON.stringify(name)}; it has ${doors.map((each) => each.name).join(', ')}`,
-    );
+    throw usage(`${file} has no door ${quoted(name)}; it has ${doors.map((each) => each.name).join(', ')}`);
   }
   if ('oneTime' in door.knock) {
     throw usage(`the door ${name} has one-time sequences: name the ports of its next unused line`);
@@ -129,7 +125,7 @@ async function resolve(host: string, options: KnockOptions): Promise<string> {
     const kind = family === 0 ? '' : `IPv${family} `;
     throw new Refusal(
       EXIT.failed,
-      `no ${kind}address for ${JSON.stringify(name)} (${codeOf(error)}): check the name, or give an address`,
+      `no ${kind}address for ${quoted(name)} (${codeOf(error)}): check the name, or give an address`,
     );
   }
 }

@@ -5,9 +5,9 @@ import { execute, type Result, type RunOptions, startProcess } from './process.t
 
 /*
  *   client A                            server                            client B
- *   192.0.2.0/24       eth0 ─── a       192.0.2.1                         198.51.100.0/24
+ *   192.0.2.0/24       eth0 ─── toA     192.0.2.1                         198.51.100.0/24
  *   2001:db8:a::/48                     2001:db8:a::1
- *                                       198.51.100.1       b ─── eth0     2001:db8:b::/48
+ *                                       198.51.100.1     toB ─── eth0     2001:db8:b::/48
  *                                       2001:db8:b::1
  *
  * Neighbours are entered by hand, so no first packet waits for an address to be resolved. A client takes a
@@ -65,10 +65,10 @@ export async function createNet(): Promise<Net> {
   const prefix = `nfkH${process.env['NFKNOCK_RUN'] ?? ''}-${process.pid}-${made}`;
   const names = { server: `${prefix}s`, a: `${prefix}a`, b: `${prefix}b` };
   for (const name of Object.values(names)) addNamespace(name);
-  join(names.server, names.a, 'a', '192.0.2', 'a');
-  join(names.server, names.b, 'b', '198.51.100', 'b');
-  const clientA = await clientOf(names.a, names.server, 'a', '192.0.2', 'a');
-  const clientB = await clientOf(names.b, names.server, 'b', '198.51.100', 'b');
+  join(names.server, names.a, 'toA', '192.0.2', 'a');
+  join(names.server, names.b, 'toB', '198.51.100', 'b');
+  const clientA = await clientOf(names.a, names.server, 'toA', '192.0.2', 'a');
+  const clientB = await clientOf(names.b, names.server, 'toB', '198.51.100', 'b');
   await clientA.moveToFreshSource();
   await clientB.moveToFreshSource();
   const close = (): void => Object.values(names).forEach(removeNamespace);
@@ -125,11 +125,11 @@ async function clientOf(
 /** A cable between the server's interface `link` and the client's `eth0`. */
 function join(server: string, client: string, link: string, v4: string, v6: string): void {
   const far = ['peer', 'name', 'eth0', 'address', CLIENT_MAC, 'netns', client];
-  ip('-n', server, 'link', 'add', link, 'address', SERVER_MAC, 'type', 'veth', ...far);
+  ip('-n', server, 'link', 'add', 'name', link, 'address', SERVER_MAC, 'type', 'veth', ...far);
   ip('-n', server, 'address', 'add', `${v4}.1/24`, 'dev', link);
   ip('-n', server, 'address', 'add', `2001:db8:${v6}::1/48`, 'dev', link, 'nodad');
-  ip('-n', server, 'link', 'set', link, 'up');
-  ip('-n', client, 'link', 'set', 'eth0', 'up');
+  ip('-n', server, 'link', 'set', 'dev', link, 'up');
+  ip('-n', client, 'link', 'set', 'dev', 'eth0', 'up');
   for (const address of [`${v4}.1`, `2001:db8:${v6}::1`]) knowNeighbour(client, 'eth0', address, SERVER_MAC);
 }
 
@@ -143,7 +143,7 @@ function addNamespace(name: string): void {
   // Without these an interface's own addresses are unusable for the second that their probing takes.
   const quick = 'for at in all default; do echo 0 >/proc/sys/net/ipv6/conf/$at/accept_dad; done';
   execFileSync('ip', ['netns', 'exec', name, 'sh', '-c', quick]);
-  ip('-n', name, 'link', 'set', 'lo', 'up');
+  ip('-n', name, 'link', 'set', 'dev', 'lo', 'up');
 }
 
 function removeNamespace(name: string): void {
