@@ -38,7 +38,14 @@ export type StateChange =
 export interface Stored {
   readonly grants: readonly StoredGrant[];
   readonly bans: readonly StoredBan[];
+  /** Also of those who are banned now. */
   readonly histories: readonly StoredHistory[];
+}
+
+export interface StoreHealth {
+  readonly ok: boolean;
+  /** What is wrong and what mends it; null where nothing is. */
+  readonly reason: string | null;
 }
 
 /**
@@ -46,9 +53,43 @@ export interface Stored {
  * throws: a store that can't write says so in `health` and goes on in memory.
  */
 export interface Store {
-  /** What had not expired at `now` (wall time, ms). */
+  /** What had not expired at `now` (wall time, ms). What had is forgotten for good. */
   load(now: number): Stored;
-  write(changes: readonly StateChange[]): void;
-  health(): { readonly ok: boolean; readonly reason: string | null };
+  /**
+   * Takes the changes in as one: all or none survive. `now` (wall time, ms; where it is left out, the last
+   * moment that the store was told) ends lifted bans and paces retries: call it with no changes once a second,
+   * so that a store that could not write tries again and what has ended is forgotten.
+   */
+  write(changes: readonly StateChange[], now?: number): void;
+  health(): StoreHealth;
+  /** Idempotent. */
   close(): void;
+}
+
+/** How long and how many: what every store needs to know. */
+export interface Keep {
+  /** How long a history outlives its last ban: `bans.max`, in milliseconds. */
+  readonly history: number;
+  /** Targets remembered at once, those banned now not counted; default HISTORIES_MAX. */
+  readonly histories?: number;
+}
+
+/**
+ * A flood of forged sources would leave a history each for a week; beyond this many the one that was touched
+ * longest ago goes. The number is that of `bans.limit`'s default.
+ */
+export const HISTORIES_MAX = 262_144;
+
+/** What the system refused: the operation, the code and what mends it. */
+export class StateError extends Error {
+  readonly operation: string;
+  readonly code: 'locked' | 'failed';
+  readonly mend: string;
+  constructor(operation: string, code: 'locked' | 'failed', mend: string, options?: ErrorOptions) {
+    super(`${operation}: ${mend}`, options);
+    this.name = 'StateError';
+    this.operation = operation;
+    this.code = code;
+    this.mend = mend;
+  }
 }

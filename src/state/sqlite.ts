@@ -1,0 +1,239 @@
+import { formatCidr } from '../packet/cidr.ts';
+import { type FileOptions, faultOf, type Mirror, openFile, type StateFile, setAside } from './file.ts';
+import { createLedger, grantKey, type Ledger } from './ledger.ts';
+import { type Keep, type StateChange, StateError, type Store } from './store.ts';
+
+/** Ended grants and histories are taken out of the file this often, in milliseconds of wall time. */
+const PRUNE_EVERY = 60_000;
+/** What a power cut can cost at most, in milliseconds: what was written longer ago is on the disk itself. */
+const SYNC_EVERY = 10_000;
+/** A store that can't write tries again after so long, then after twice that …, in milliseconds. */
+const RETRY_FIRST = 1000;
+const RETRY_MAX = 60_000;
+/** How long a start waits for a daemon that is just ending, in milliseconds. Later nothing may stand still. */
+const LOCK_WAIT = 2000;
+
+export interface StoreOptions extends Keep {
+  /** Wall time, milliseconds since 1970. */
+  readonly now: number;
+  /** The file grows to so many pages of 4 KiB at most; default: as far as the disk. */
+  readonly pagesMax?: number;
+}
+
+export interface OpenedStore {
+  readonly store: Store;
+  /** What an owner should know of how it was opened: a file set aside, or no file at all. */
+  readonly notice: string | null;
+}
+
+/**
+ * Opens the state file, or makes it. A damaged or newer file is set aside; one that can't be written leaves a
+ * store that works in memory and tries again. Throws StateError where another process holds the file.
+ */
+export function openStore(path: string, options: StoreOptions): OpenedStore {
+  const ledger = createLedger(options);
+  const link = createLink(path, options, ledger);
+  const notice = link.open(options.now);
+  if (link.locked()) {
+    const mend = `another nfknock uses ${path}; stop it, or give this one its own \`state\` file`;
+    throw new StateError('open the state file', 'locked', mend);
+  }
+  return { store: storeOf(ledger, link), notice };
+}
+
+function storeOf(ledger: Ledger, link: Link): Store {
+  let told = 0;
+  let pruned = 0;
+  let closed = false;
+
+  function prune(now: number): void {
+    pruned = now;
+    const { grants, offenders } = ledger.prune(now);
+    link.write({ grants: grants.map(gone), offenders: offenders.map(gone) }, now);
+  }
+
+  return {
+    load(now) {
+      // A clock that was set back (or a board without one) must not bring back what had expired.
+      const moment = Math.max(now, link.seen());
+      told = now;
+      prune(moment);
+      return ledger.current(moment);
+    },
+    write(changes, now = told) {
+      told = now;
+      for (const change of changes) ledger.apply(change, now);
+      if (closed) return;
+      if (changes.length > 0) link.write(mirrorOf(ledger, changes), now);
+      else link.tend(now);
+      if (Math.abs(now - pruned) >= PRUNE_EVERY) prune(now);
+    },
+    health: () => ({ ok: link.reason() === null, reason: link.reason() }),
+    close() {
+      if (closed) return;
+      closed = true;
+      link.close();
+    },
+  };
+}
+
+/** The connection to the file: up, or down for a reason and trying again. */
+interface Link {
+  open(now: number): string | null;
+  write(mirror: Mirror, now: number): void;
+  tend(now: number): void;
+  seen(): number;
+  locked(): boolean;
+  reason(): string | null;
+  close(): void;
+}
+
+function createLink(path: string, options: StoreOptions, ledger: Ledger): Link {
+  let file: StateFile | null = null;
+  let reason: string | null = null;
+  let locked = false;
+  let read = false;
+  let seen = 0;
+  let delay = RETRY_FIRST;
+  let tried = 0;
+  let synced = 0;
+  let unsynced = false;
+
+  function fileOptions(): FileOptions {
+    const wait = tried === 0 ? LOCK_WAIT : 0;
+    return options.pagesMax === undefined ? { wait } : { wait, pagesMax: options.pagesMax };
+  }
+
+  function down(why: string, now: number): void {
+    reason = why;
+    tried = now;
+    try {
+      file?.close();
+    } catch {
+      // What it could not carry over is in its log beside it, and in memory.
+    }
+    file = null;
+  }
+
+  /** Brings the link up with everything that memory holds, or says why not. Returns what was set aside. */
+  function open(now: number): string | null {
+    let notice: string | null = null;
+    try {
+      [file, notice] = openOrSetAside(path, fileOptions(), now);
+      if (read) file.replace({ grants: ledger.grants, offenders: ledger.offenders }, now);
+      else notice = absorb(file, now) ?? notice;
+      read = true;
+      reason = null;
+      locked = false;
+      delay = RETRY_FIRST;
+      unsynced = true;
+    } catch (error) {
+      locked = faultOf(error) === 'locked';
+      down(mendOf(path, error), now);
+      notice = notice === null ? reason : `${notice}; ${reason}`;
+    }
+    return notice;
+  }
+
+  /** What an earlier process left. Where memory holds something already (the file came late), both are kept. */
+  function absorb(from: StateFile, now: number): string | null {
+    const rows = from.read();
+    ledger.absorb(rows.grants, rows.offenders);
+    seen = rows.seen;
+    if (tried > 0) from.replace({ grants: ledger.grants, offenders: ledger.offenders }, now);
+    return rows.unreadable === 0
+      ? null
+      : `${rows.unreadable} entries of ${path} made no sense and were passed over`;
+  }
+
+  return {
+    open,
+    write(mirror, now) {
+      if (file === null) return;
+      try {
+        file.write(mirror, now);
+        unsynced = true;
+      } catch (error) {
+        const why = mendOf(path, error);
+        down(why, now);
+        if (faultOf(error) === 'damaged') reason = asideAfter(path, why, now);
+      }
+    },
+    tend(now) {
+      if (file === null) {
+        if (now >= tried && now - tried < delay) return;
+        delay = Math.min(delay * 2, RETRY_MAX);
+        open(now);
+      } else if (!file.inPlace()) {
+        down(`${path} was moved or deleted while nfknock ran; what it held is written anew`, now);
+      } else if (unsynced && Math.abs(now - synced) >= SYNC_EVERY) {
+        synced = now;
+        unsynced = false;
+        try {
+          file.sync();
+        } catch (error) {
+          down(mendOf(path, error), now);
+        }
+      }
+    },
+    seen: () => seen,
+    locked: () => locked,
+    reason: () => reason,
+    close() {
+      file?.close();
+      file = null;
+      reason = 'closed';
+    },
+  };
+}
+
+function openOrSetAside(path: string, options: FileOptions, now: number): [StateFile, string | null] {
+  try {
+    return [openFile(path, options), null];
+  } catch (error) {
+    const fault = faultOf(error);
+    if (fault !== 'damaged' && fault !== 'newer') throw error;
+    const aside = setAside(path, fault, now);
+    const text = error instanceof Error ? error.message : String(error);
+    return [openFile(path, options), `${text}: set aside as ${aside}, begun anew`];
+  }
+}
+
+function asideAfter(path: string, why: string, now: number): string {
+  try {
+    return `${why}; set aside as ${setAside(path, 'damaged', now)}`;
+  } catch (error) {
+    return `${why}; it could not be set aside (${String(error)})`;
+  }
+}
+
+function mirrorOf(ledger: Ledger, changes: readonly StateChange[]): Mirror {
+  const grants = new Set<string>();
+  const offenders = new Set<string>();
+  for (const change of changes) {
+    if (change.change === 'grant') grants.add(grantKey(change.grant.door, change.grant.grantee));
+    else if (change.change === 'ungrant') grants.add(grantKey(change.door, change.grantee));
+    else offenders.add(formatCidr(change.change === 'ban' ? change.ban.target : change.target));
+  }
+  return {
+    grants: [...grants].map((key) => [key, ledger.grants.get(key)] as const),
+    offenders: [...offenders].map((key) => [key, ledger.offenders.get(key)] as const),
+  };
+}
+
+function gone(key: string): readonly [string, undefined] {
+  return [key, undefined];
+}
+
+/** What went wrong with the file and what to do, in one line. */
+function mendOf(path: string, error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const text = error instanceof Error ? error.message : String(error);
+  const memory = 'until then grants and bans are kept in memory alone';
+  if (/FULL|ENOSPC|EDQUOT/.test(code)) return `no space for ${path}: free some; ${memory}`;
+  if (/READONLY|EROFS|EACCES|EPERM|CANTOPEN|SQLITE_PERM|SQLITE_AUTH/.test(code)) {
+    return `${path} can't be written (${code}): give the daemon's user write access to it and its folder; ${memory}`;
+  }
+  if (faultOf(error) === 'locked') return `another process holds ${path}: end it; ${memory}`;
+  return `${path} can't be written (${code || text}): look after its disk; ${memory}`;
+}

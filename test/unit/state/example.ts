@@ -1,0 +1,43 @@
+import { type Cidr, parseCidr } from '../../../src/packet/cidr.ts';
+import type { StateChange, Stored, StoredGrant } from '../../../src/state/store.ts';
+
+/** 2026-11-21T06:40:00Z, in milliseconds. */
+export const NOW = 1_795_243_200_000;
+
+export function cidr(text: string): Cidr {
+  const parsed = parseCidr(text);
+  if (parsed === undefined) throw new Error(`no network: ${text}`);
+  return parsed;
+}
+
+export function grant(door: string, source: string, more: Partial<StoredGrant> = {}): StateChange {
+  const host = cidr(source);
+  return {
+    change: 'grant',
+    grant: {
+      door,
+      grantee: host,
+      source: host,
+      since: NOW,
+      until: NOW + 30_000,
+      usesLeft: null,
+      reason: null,
+      ...more,
+    },
+  };
+}
+
+export function ban(target: string, until: number, count = 1): StateChange {
+  return { change: 'ban', ban: { target: cidr(target), since: NOW, until, count } };
+}
+
+export function unban(target: string): StateChange {
+  return { change: 'unban', target: cidr(target) };
+}
+
+/** The same, in an order that does not depend on the store. */
+export function sorted(stored: Stored): Stored {
+  const by = (entry: unknown): string => JSON.stringify(entry);
+  const order = <T>(list: readonly T[]): T[] => [...list].sort((x, y) => (by(x) < by(y) ? -1 : 1));
+  return { grants: order(stored.grants), bans: order(stored.bans), histories: order(stored.histories) };
+}

@@ -1,0 +1,339 @@
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { openStore } from '../../../src/state/sqlite.ts';
+import { type StateChange, StateError, type StoredGrant } from '../../../src/state/store.ts';
+import { ban, cidr, grant, NOW, sorted, unban } from './example.ts';
+
+const options = { now: NOW, history: 86_400_000 };
+let folder = '';
+let path = '';
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'nfknock-state-'));
+  path = join(folder, 'state.db');
+});
+
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+describe('the state file', () => {
+  it('is made with its folder, for its owner alone', () => {
+    path = join(folder, 'deep/er/state.db');
+    const { store, notice } = openStore(path, options);
+    store.write([grant('ssh', '198.51.100.7')], NOW);
+    expect(notice).toBeNull();
+    expect(statSync(join(folder, 'deep/er')).mode & 0o777).toBe(0o700);
+    expect(
+      readdirSync(join(folder, 'deep/er')).map(
+        (name) => statSync(join(folder, 'deep/er', name)).mode & 0o777,
+      ),
+    ).toEqual([0o600, 0o600]);
+    store.close();
+  });
+
+  it('is closed to others again where someone opened it', () => {
+    openStore(path, options).store.close();
+    chmodSync(path, 0o666);
+    openStore(path, options).store.close();
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+  });
+
+  it('gives everything back after a restart, and leaves one file when it is closed', () => {
+    const first = openStore(path, options).store;
+    first.write(
+      [
+        grant('ssh', '198.51.100.7', { reason: 'ticket 4711', usesLeft: 2 }),
+        ban('203.0.113.9', NOW + 9000, 3),
+      ],
+      NOW,
+    );
+    first.write([ban('2001:db8::/64', NOW + 9000), unban('2001:db8::/64')], NOW + 1);
+    const before = first.load(NOW + 1);
+    first.close();
+    expect(readdirSync(folder)).toEqual(['state.db']);
+    const second = openStore(path, options).store;
+    expect(sorted(second.load(NOW + 1))).toEqual(sorted(before));
+    second.close();
+  });
+
+  it('is refused to a second daemon with a line that says what to do, and is free once the first has ended', () => {
+    const first = openStore(path, options).store;
+    let refused: unknown;
+    try {
+      openStore(path, options);
+    } catch (error) {
+      refused = error;
+    }
+    expect(refused).toBeInstanceOf(StateError);
+    expect((refused as StateError).code).toBe('locked');
+    expect((refused as StateError).message).toContain(`another nfknock uses ${path}; stop it`);
+    first.write([grant('ssh', '198.51.100.7')], NOW);
+    first.close();
+    const second = openStore(path, options).store;
+    expect(second.load(NOW).grants).toHaveLength(1);
+    second.close();
+  });
+
+  it('brings nothing back that had expired, also where the clock was set back before the restart', () => {
+    const first = openStore(path, options).store;
+    first.write([grant('ssh', '198.51.100.7'), ban('203.0.113.9', NOW + 40_000)], NOW);
+    first.write([grant('web', '198.51.100.8', { until: NOW + 90_000 })], NOW + 50_000);
+    first.close();
+    const second = openStore(path, options).store;
+    const { grants, bans } = second.load(NOW - 1_000_000);
+    expect(grants.map(({ door }) => door)).toEqual(['web']);
+    expect(bans).toEqual([]);
+    second.close();
+  });
+
+  it('takes what has ended out of the file itself', () => {
+    const store = openStore(path, options).store;
+    store.write([grant('ssh', '198.51.100.7'), ban('203.0.113.9', NOW + 1)], NOW);
+    store.write([], NOW + 60_000);
+    store.write([], NOW + 2 * 86_400_000);
+    store.close();
+    const db = new Database(path);
+    expect(
+      db.prepare('SELECT (SELECT count(*) FROM door_grant) + (SELECT count(*) FROM offender)').pluck().get(),
+    ).toBe(0);
+    db.close();
+  });
+});
+
+describe('a state file of no use', () => {
+  it.each([
+    ['garbage', Buffer.from('this is no database. '.repeat(500))],
+    ['nothing but zeroes', Buffer.alloc(8192)],
+    ['a header cut short', Buffer.from('SQLite format 3\0')],
+  ])('that holds %s is set aside whole, and the daemon works', (_, bytes) => {
+    writeFileSync(path, bytes);
+    const { store, notice } = openStore(path, options);
+    const aside = join(folder, 'state.db.damaged-20261121T064000Z');
+    expect(notice).toContain(`set aside as ${aside}, begun anew`);
+    expect(readFileSync(aside)).toEqual(bytes);
+    store.write([grant('ssh', '198.51.100.7')], NOW);
+    expect(store.health()).toEqual({ ok: true, reason: null });
+    store.close();
+    expect(openStore(path, options).notice).toBeNull();
+  });
+
+  it('whose pages were overwritten in the middle is set aside', () => {
+    const first = openStore(path, options).store;
+    first.write(
+      Array.from({ length: 2000 }, (_, i) => ban(`203.0.${i >> 8}.${i & 255}`, NOW + 9000)),
+      NOW,
+    );
+    first.close();
+    const bytes = readFileSync(path);
+    bytes.fill(0xaa, 4096 * 4, 4096 * 9);
+    writeFileSync(path, bytes);
+    const { store, notice } = openStore(path, options);
+    expect(notice).toMatch(/damaged.*set aside/);
+    expect(store.load(NOW).bans).toEqual([]);
+    store.close();
+  });
+
+  it('of a newer version is set aside with both versions named, and never over an older one', () => {
+    for (const expected of ['state.db.newer-20261121T064000Z', 'state.db.newer-20261121T064000Z-2']) {
+      openStore(path, options).store.close();
+      const db = new Database(path);
+      db.pragma('user_version = 7');
+      db.close();
+      const { store, notice } = openStore(path, options);
+      expect(notice).toContain('newer nfknock (schema 7, this one knows 1)');
+      expect(notice).toContain(expected);
+      expect(readdirSync(folder)).toContain(expected);
+      store.close();
+    }
+  });
+
+  it("that is another program's is set aside, not written to", () => {
+    const db = new Database(path);
+    db.exec('CREATE TABLE door_grant (x); INSERT INTO door_grant VALUES (1)');
+    db.close();
+    const { store, notice } = openStore(path, options);
+    expect(notice).toContain('not a state file of nfknock');
+    store.close();
+  });
+
+  it('in some rows only loses those rows, and says how many', () => {
+    const first = openStore(path, options).store;
+    first.write([grant('ssh', '198.51.100.7'), ban('203.0.113.9', NOW + 9000)], NOW);
+    first.close();
+    const db = new Database(path);
+    db.exec(
+      "INSERT INTO offender VALUES ('rubbish', 1, 9e15, 1, 0); INSERT INTO door_grant VALUES ('ssh', '1.2.3', '::', 1, 9e15, NULL, NULL)",
+    );
+    db.close();
+    const { store, notice } = openStore(path, options);
+    expect(notice).toContain('2 entries');
+    expect(store.load(NOW)).toMatchObject({ grants: [{ door: 'ssh' }], bans: [{ count: 1 }] });
+    store.close();
+  });
+
+  it('since a folder stands in its place leaves a store that works in memory and says so', () => {
+    mkdirSync(path);
+    const { store, notice } = openStore(path, options);
+    expect(notice).toContain(`${path} can't be written`);
+    expect(store.health()).toEqual({ ok: false, reason: notice });
+    store.write([grant('ssh', '198.51.100.7')], NOW);
+    expect(store.load(NOW).grants).toHaveLength(1);
+    rmSync(path, { recursive: true });
+    store.write([], NOW + 1000);
+    expect(store.health().ok).toBe(true);
+    store.close();
+    expect(openStore(path, options).store.load(NOW).grants).toHaveLength(1);
+  });
+});
+
+describe('a state file that can no longer be written', () => {
+  it('leaves the state in memory, and is written whole once there is space again', () => {
+    const { store } = openStore(path, { ...options, pagesMax: 24 });
+    const many = Array.from({ length: 2000 }, (_, i) => grant('ssh', `198.51.${i >> 8}.${i & 255}`));
+    store.write([grant('web', '198.51.100.7')], NOW);
+    store.write(many, NOW);
+    expect(store.health().ok).toBe(false);
+    expect(store.health().reason).toContain(`no space for ${path}: free some`);
+    expect(store.load(NOW).grants).toHaveLength(2001);
+    store.write([ban('203.0.113.9', NOW + 90_000)], NOW + 1);
+    store.write(many.slice(1).map(ungrant), NOW + 2);
+    store.write([], NOW + 500);
+    expect(store.health().ok).toBe(false);
+    store.write([], NOW + 1000);
+    expect(store.health()).toEqual({ ok: true, reason: null });
+    const held = store.load(NOW + 1000);
+    store.close();
+    const again = openStore(path, options).store;
+    expect(sorted(again.load(NOW + 1000))).toEqual(sorted(held));
+    expect(held).toMatchObject({ grants: [{}, {}], bans: [{ count: 1 }] });
+    again.close();
+  });
+
+  it.each([
+    [0, 1],
+    [1, 3],
+    [8, 15],
+    [32, 63],
+    [64, 123],
+    [130, 183],
+  ])(
+    'is tried again after 1, 2, 4 … seconds, a minute at most: mended at %i s, it is written at %i s',
+    (mended, written) => {
+      mkdirSync(path);
+      const { store } = openStore(path, options);
+      let recovered = -1;
+      for (let second = 0; recovered < 0; second += 1) {
+        store.write([], NOW + second * 1000);
+        if (store.health().ok) recovered = second;
+        if (second === mended) rmSync(path, { recursive: true });
+      }
+      expect(recovered).toBe(written);
+      store.close();
+    },
+  );
+
+  it('is tried again at once where the clock was set back', () => {
+    mkdirSync(path);
+    const { store } = openStore(path, options);
+    rmSync(path, { recursive: true });
+    store.write([], NOW - 3_600_000);
+    expect(store.health().ok).toBe(true);
+    store.close();
+  });
+
+  it('since it was deleted while the daemon ran is written anew', () => {
+    const { store } = openStore(path, options);
+    store.write([grant('ssh', '198.51.100.7')], NOW);
+    renameSync(path, join(folder, 'elsewhere.db'));
+    store.write([], NOW + 1000);
+    expect(store.health().reason).toContain('was moved or deleted');
+    store.write([], NOW + 2000);
+    expect(store.health().ok).toBe(true);
+    store.close();
+    const again = openStore(path, options).store;
+    expect(again.load(NOW).grants).toHaveLength(1);
+    again.close();
+  });
+});
+
+describe('any run of changes', () => {
+  const doors = fc.constantFrom('ssh', 'web', 'ftp');
+  const hosts = fc.constantFrom('198.51.100.7', '198.51.100.8', '2001:db8::7');
+  const until = fc.integer({ min: 1, max: 100_000 }).map((after) => NOW + after);
+  const anyChange: fc.Arbitrary<StateChange> = fc.oneof(
+    fc
+      .record({
+        door: doors,
+        host: hosts,
+        until,
+        uses: fc.option(fc.nat(5)),
+        reason: fc.option(fc.string({ unit: 'grapheme' })),
+      })
+      .map(({ door, host, until: end, uses, reason }) =>
+        grant(door, host, { until: end, usesLeft: uses, reason }),
+      ),
+    fc
+      .record({ door: doors, host: hosts })
+      .map(({ door, host }): StateChange => ({ change: 'ungrant', door, grantee: cidr(host) })),
+    fc
+      .record({ host: hosts, until, count: fc.integer({ min: 1, max: 9 }) })
+      .map(({ host, until: end, count }) => ban(host, end, count)),
+    hosts.map(unban),
+  );
+
+  it('is there again after closing and opening, as a map would hold it', () => {
+    const file = join(folder, 'model.db');
+    fc.assert(
+      fc.property(
+        fc.array(fc.array(anyChange, { maxLength: 5 }), { maxLength: 12 }),
+        fc.nat(100_000),
+        (batches, after) => {
+          rmSync(file, { force: true });
+          const grants = new Map<string, StoredGrant>();
+          let store = openStore(file, options).store;
+          for (const [index, batch] of batches.entries()) {
+            store.write(batch, NOW);
+            for (const change of batch) applyToModel(grants, change);
+            if (index % 3 === 2) {
+              store.close();
+              store = openStore(file, options).store;
+            }
+          }
+          const before = store.load(NOW);
+          store.close();
+          store = openStore(file, options).store;
+          expect(sorted(store.load(NOW))).toEqual(sorted(before));
+          const expected = [...grants.values()].filter(({ until: end }) => end > NOW + after);
+          const held = store.load(NOW + after);
+          expect(sorted(held).grants).toEqual(sorted({ ...held, grants: expected }).grants);
+          store.close();
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+});
+
+function applyToModel(grants: Map<string, StoredGrant>, change: StateChange): void {
+  if (change.change === 'grant')
+    grants.set(`${change.grant.door} ${JSON.stringify(change.grant.grantee)}`, change.grant);
+  if (change.change === 'ungrant') grants.delete(`${change.door} ${JSON.stringify(change.grantee)}`);
+}
+
+function ungrant(change: StateChange): StateChange {
+  if (change.change !== 'grant') throw new Error('only grants can be ended');
+  return { change: 'ungrant', door: change.grant.door, grantee: change.grant.grantee };
+}
