@@ -1,0 +1,202 @@
+import { isScalar, type Node } from 'yaml';
+import type { Cidr } from '../packet/cidr.ts';
+import { type FlagRule, TCP_FLAG } from '../packet/flags.ts';
+import { formatPort, type PortRange, type PortSpec, parsePort } from '../packet/port.ts';
+import { type Milliseconds, milliseconds } from '../packet/time.ts';
+import type { Reading, Spot } from './document.ts';
+import { quoted } from './fault.ts';
+import {
+  describe,
+  entriesOf,
+  type Field,
+  type Fields,
+  type Found,
+  field,
+  integer,
+  listOf,
+  orNull,
+  type Read,
+  section,
+  textOf,
+  truth,
+} from './read.ts';
+import { argument, duration, flagRule, grantee, host, knockPort, path, portRange, ZERO } from './value.ts';
+
+/** Steps of a sequence: knockd's own limit. */
+export const STEPS_MAX = 32;
+/** Doors of one configuration. */
+export const DOORS_MAX = 1024;
+/** Ports and ranges in one list. */
+export const PORTS_MAX = 1024;
+/** The longest name of a door: it stands in chain names (28 characters) and in set names (31). */
+export const DOOR_NAME_MAX = 24;
+/** Words of a command. */
+const ARGUMENTS_MAX = 64;
+const TOLERATE_MAX = 100;
+const USES_MAX = 1_000_000;
+const HOLDERS_MAX = 65_536;
+
+const ms = milliseconds;
+export const DAY: Milliseconds = ms(86_400_000);
+const WITHIN: Milliseconds = ms(10_000);
+const GAP_MAX: Milliseconds = ms(5000);
+const FOR: Milliseconds = ms(30_000);
+/** A client's first packet: SYN, and none of FIN, RST and ACK. */
+const SYN: FlagRule = { set: TCP_FLAG.syn, clear: TCP_FLAG.fin | TCP_FLAG.rst | TCP_FLAG.ack };
+
+/** What a command's words may hold; each stands for what the door knows. */
+const PLACEHOLDERS = ['%IP%', '%DOOR%', '%PORTS%'];
+
+type Steps = readonly Found<PortSpec>[];
+type Argv = readonly string[] | null;
+
+export type DoorShape = {
+  readonly knock: Field<Steps | null>;
+  readonly one_time: Field<string | null>;
+  readonly within: Field<Milliseconds>;
+  readonly gap: Field<Fields<{ readonly min: Field<Milliseconds>; readonly max: Field<Milliseconds> }>>;
+  readonly tolerate: Field<number>;
+  readonly flags: Field<FlagRule>;
+  readonly opens: Field<readonly Found<PortRange>[]>;
+  readonly for: Field<Milliseconds>;
+  readonly close: Field<Steps>;
+  readonly uses: Field<number | null>;
+  readonly holders: Field<number | null>;
+  readonly grant: Field<'source' | 'any' | Cidr>;
+  readonly forward: Field<Cidr | null>;
+  readonly dnat: Field<boolean>;
+  readonly on_open: Field<Argv>;
+  readonly on_close: Field<Argv>;
+};
+
+/** A door as it stands in the file. */
+export interface DoorEntry {
+  readonly name: string;
+  readonly spot: Spot;
+  readonly fields: Fields<DoorShape>;
+}
+
+const steps = listOf(knockPort, 'a list of ports, one for each knock', 1, STEPS_MAX);
+
+/** The sequence; a text instead of a list is probably a file, or knockd's form. */
+const sequence: Read<Steps> = (node, spot, reading) => {
+  const text = textOf(node);
+  if (text?.startsWith('/') === true) {
+    reading.fault(
+      spot,
+      quoted(text),
+      'a list of ports, one for each knock',
+      `for a file of sequences write "one_time: ${text}"`,
+    );
+    return undefined;
+  }
+  const words = text?.split(/[\s,]+/).map((word) => parsePort(word.replace(':', '/').toLowerCase())) ?? [];
+  const ports = words.flatMap((port) => (port === undefined ? [] : [formatPort(port)]));
+  if (text !== undefined && ports.length === words.length) {
+    reading.fault(
+      spot,
+      describe(node),
+      'a list of ports, one for each knock',
+      `write [${ports.slice(0, STEPS_MAX).join(', ')}]`,
+    );
+    return undefined;
+  }
+  return steps(node, spot, reading);
+};
+
+export const ports: Read<readonly Found<PortRange>[]> = listOf(portRange, 'a list of ports', 0, PORTS_MAX);
+
+const command: Read<readonly string[]> = (node, spot, reading) => {
+  const text = isScalar(node) && typeof node.value === 'string' ? node.value : undefined;
+  if (text !== undefined) {
+    const words = text.split(/\s+/).filter((word) => word !== '');
+    const mend = `no shell is run: write the words as a list, [${words.slice(0, 6).map(quoted).join(', ')}]`;
+    reading.fault(spot, describe(node), 'a list of words', mend);
+    return undefined;
+  }
+  const words = listOf(
+    argument,
+    'a list of words, the first an absolute path',
+    1,
+    ARGUMENTS_MAX,
+  )(node, spot, reading);
+  if (words === undefined || words.some(({ value }) => value === undefined)) return undefined;
+  let sound = true;
+  words.forEach(({ value = '', spot: place }, index) => {
+    if (index === 0 && (!value.startsWith('/') || value.includes('%'))) {
+      sound = false;
+      reading.fault(place, quoted(value), 'the absolute path of a program, such as /usr/local/bin/notify');
+    }
+    for (const [word] of value.matchAll(/%[A-Za-z][A-Za-z0-9_]+%/g)) {
+      if (PLACEHOLDERS.includes(word)) continue;
+      sound = false;
+      const meant = PLACEHOLDERS.includes(word.toUpperCase()) ? `write ${word.toUpperCase()}` : undefined;
+      reading.fault(place, `the placeholder ${quoted(word)}`, 'only %IP%, %DOOR% and %PORTS%', meant);
+    }
+  });
+  return sound ? words.map(({ value = '' }) => value) : undefined;
+};
+
+const shape: DoorShape = {
+  knock: field(orNull(sequence), null),
+  one_time: field(orNull(path), null),
+  within: field(duration(ms(1), DAY), WITHIN),
+  gap: section({ min: field(duration(ZERO, DAY), ZERO), max: field(duration(ms(1), DAY), GAP_MAX) }),
+  tolerate: field(integer(0, TOLERATE_MAX), 0),
+  flags: field(flagRule, SYN),
+  opens: field(ports, []),
+  for: field(duration(ms(1000)), FOR),
+  close: field(listOf(knockPort, 'a list of ports, one for each knock', 0, STEPS_MAX), []),
+  uses: field(orNull(integer(1, USES_MAX)), null),
+  holders: field(orNull(integer(1, HOLDERS_MAX)), null),
+  grant: field(grantee, 'source'),
+  forward: field(orNull(host), null),
+  dnat: field(truth, false),
+  on_open: field(orNull(command), null),
+  on_close: field(orNull(command), null),
+};
+
+const door = section(shape);
+
+export const doors: Field<readonly DoorEntry[]> = {
+  read: readDoors,
+  absent: (spot, reading) => {
+    reading.fault(
+      spot,
+      'no doors',
+      'a mapping of doors by their names, such as "ssh: { knock: [7000/tcp, 8000/udp, 9000/tcp], opens: [22/tcp] }"',
+      'for decoys and bans alone write "doors: {}"',
+    );
+    return undefined;
+  },
+};
+
+function readDoors(node: Node | null, spot: Spot, reading: Reading): readonly DoorEntry[] | undefined {
+  const entries = entriesOf(
+    node,
+    spot,
+    reading,
+    'a mapping of doors by their names, such as "ssh: { knock: [7000/tcp, 8000/udp, 9000/tcp], opens: [22/tcp] }"',
+  );
+  if (entries === undefined) return undefined;
+  if (entries.size > DOORS_MAX) reading.fault(spot, `${entries.size} doors`, `at most ${DOORS_MAX}`);
+  const found: DoorEntry[] = [];
+  for (const [name, entry] of entries) {
+    if (!/^[a-z0-9_-]+$/.test(name) || name.length > DOOR_NAME_MAX) {
+      const meant = name
+        .toLowerCase()
+        .replaceAll(/[^a-z0-9_-]+/g, '-')
+        .slice(0, DOOR_NAME_MAX);
+      const allowed = `1 to ${DOOR_NAME_MAX} of a-z, 0-9, _ and - (it goes into rules and set names)`;
+      reading.fault(
+        { at: entry.keyAt, key: entry.spot.key },
+        `the name ${quoted(name)}`,
+        allowed,
+        `write ${meant}`,
+      );
+    }
+    const fields = door.read(entry.node, entry.spot, reading);
+    if (fields !== undefined) found.push({ name, spot: { at: entry.keyAt, key: entry.spot.key }, fields });
+  }
+  return found;
+}

@@ -1,0 +1,165 @@
+import { parseAddress } from '../packet/address.ts';
+import { type Cidr, formatCidr, HOST_BITS, hostCidr, networkOf, parseCidr } from '../packet/cidr.ts';
+import { type FlagRule, parseFlags } from '../packet/flags.ts';
+import { type PortRange, type PortSpec, parsePort, parsePortRange } from '../packet/port.ts';
+import { type Milliseconds, milliseconds } from '../packet/time.ts';
+import { DURATION_MAX, formatDuration, parseDuration } from './duration.ts';
+import { quoted } from './fault.ts';
+import { parsed, type Read } from './read.ts';
+import { formatSize, parseSize } from './size.ts';
+
+/** The longest path that Linux takes, in bytes. */
+const PATH_BYTES_MAX = 4095;
+/** The longest path of a Unix socket: `sun_path` has 108 bytes and ends with a NUL. */
+const SOCKET_PATH_BYTES_MAX = 107;
+/** The longest argument of a command, in characters. */
+const ARGUMENT_CHARACTERS_MAX = 4096;
+/** Queues of one `--queue-balance`. */
+const QUEUES_MAX = 64;
+/** Queue numbers, and NFLOG groups, are 16 bits in the kernel. */
+const QUEUE_NUMBER_MAX = 65_535;
+
+export function duration(min: Milliseconds, max: Milliseconds = DURATION_MAX): Read<Milliseconds> {
+  const allowed = `a time from ${formatDuration(min)} to ${formatDuration(max)}, such as 250ms, 10s, 5m, 2h or 7d`;
+  return parsed(
+    (text) => {
+      const value = parseDuration(text);
+      return value !== undefined && value >= min && value <= max ? value : undefined;
+    },
+    allowed,
+    (text) => (/^\d+$/.test(text) ? `name the unit: ${text}s` : undefined),
+  );
+}
+
+export function size(min: number, max: number): Read<number> {
+  return parsed(
+    (text) => {
+      const value = parseSize(text);
+      return value !== undefined && value >= min && value <= max ? value : undefined;
+    },
+    `a size from ${formatSize(min)} to ${formatSize(max)}, such as 10MB`,
+    (text) => (/^\d+$/.test(text) ? `name the unit: ${text}MB` : undefined),
+  );
+}
+
+/** One step of a sequence. */
+export const knockPort: Read<PortSpec> = parsed(
+  parsePort,
+  'one port and its protocol, such as 7000/tcp or 8000/udp',
+  (text) => {
+    const range = parsePortRange(text);
+    if (range !== undefined) return 'name one port: with a range as a step a scan would make the knock';
+    return knockdPort(text);
+  },
+);
+
+export const portRange: Read<PortRange> = parsed(
+  parsePortRange,
+  'a port or range from 1 to 65535 and its protocol, such as 22/tcp or 6000-6100/udp',
+  knockdPort,
+);
+
+/** knockd writes `8000:udp`, nmap and some people `8000/UDP` or `udp/8000`. */
+function knockdPort(text: string): string | undefined {
+  const swapped = /^(tcp|udp)[/:](\d+(?:-\d+)?)$/i.exec(text);
+  const [ports, protocol] = swapped ? [swapped[2], swapped[1]] : text.split(/[:/]/);
+  const meant = `${ports ?? ''}/${(protocol ?? 'tcp').trim().toLowerCase()}`;
+  return parsePortRange(meant) === undefined ? undefined : `write ${meant}`;
+}
+
+export const flagRule: Read<FlagRule> = parsed(
+  parseFlags,
+  'fin, syn, rst, psh, ack and urg with commas between, "!" before those that must be clear, such as "syn,!ack"',
+);
+
+export const cidr: Read<Cidr> = parsed(
+  parseCidr,
+  'an address or network, such as 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32',
+  meantNetwork,
+);
+
+export const grantee: Read<'source' | 'any' | Cidr> = parsed(
+  (text) => (text === 'source' || text === 'any' ? text : parseCidr(text)),
+  'source, any, or an address or network such as 192.0.2.0/24',
+  meantNetwork,
+);
+
+export const host: Read<Cidr> = parsed(
+  (text) => {
+    const address = parseAddress(text);
+    return address === undefined ? undefined : hostCidr(address);
+  },
+  'the address of one host, such as 10.0.0.5',
+  (text) => (text.includes('/') ? 'name one host, without a prefix length' : undefined),
+);
+
+/** A network whose address has bits beyond the prefix: what was meant is the network around it. */
+function meantNetwork(text: string): string | undefined {
+  const [head = '', length = ''] = text.split('/');
+  const address = parseAddress(head);
+  if (address === undefined || !/^\d{1,3}$/.test(length)) return undefined;
+  const bits = Number(length);
+  if (bits > HOST_BITS[address.family]) return `the length is at most ${HOST_BITS[address.family]}`;
+  return `the network is ${formatCidr(networkOf(address, bits))}`;
+}
+
+function absolute(max: number): (text: string) => string | undefined {
+  return (text) => {
+    const plain = text.startsWith('/') && !text.endsWith('/') && !hasControl(text);
+    return plain && Buffer.byteLength(text) <= max ? text : undefined;
+  };
+}
+
+export const path: Read<string> = parsed(
+  absolute(PATH_BYTES_MAX),
+  'the absolute path of a file, such as /var/lib/nfknock/state.db',
+);
+
+export const socketPath: Read<string> = parsed(
+  absolute(SOCKET_PATH_BYTES_MAX),
+  `an absolute path of at most ${SOCKET_PATH_BYTES_MAX} bytes, such as /run/nfknock/control.sock`,
+);
+
+/** Metrics tell who knocks and when: they are given to this machine alone. */
+export const metricsPlace: Read<string> = parsed(
+  (text) => {
+    if (text.startsWith('/')) return absolute(SOCKET_PATH_BYTES_MAX)(text);
+    const match = /^(127(?:\.\d{1,3}){3}|\[::1\]|localhost):(\d{1,5})$/.exec(text);
+    if (match === null || Number(match[2]) < 1 || Number(match[2]) > 65_535) return undefined;
+    const address = match[1] ?? '';
+    return !address.startsWith('127') || parseAddress(address) !== undefined ? text : undefined;
+  },
+  'a loopback address and port such as 127.0.0.1:9477 or [::1]:9477, the path of a Unix socket, or null',
+  (text) => {
+    const port = /:?(\d{1,5})$/.exec(text)?.[1];
+    return port === undefined
+      ? undefined
+      : `write 127.0.0.1:${port} and let a proxy with a password offer it to others`;
+  },
+);
+
+/** A network interface as iptables takes it: at most 15 bytes (IFNAMSIZ), a trailing `+` for every name that begins so. */
+export const interfaceName: Read<string> = parsed(
+  (text) => (/^[A-Za-z0-9][A-Za-z0-9_.@-]*\+?$/.test(text) && text.length <= 15 ? text : undefined),
+  'the name of a network interface, at most 15 letters, digits and _ . @ -, such as eth0 or wg+',
+  (text) => (text.startsWith('/dev/') ? `write ${quoted(text.slice(5))}` : undefined),
+);
+
+export const queues: Read<{ readonly first: number; readonly last: number }> = parsed((text) => {
+  const match = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(text);
+  const first = Number(match?.[1]);
+  const last = Number(match?.[2] ?? match?.[1]);
+  const sound = match !== null && first <= last && last <= QUEUE_NUMBER_MAX && last - first < QUEUES_MAX;
+  return sound ? { first, last } : undefined;
+}, `a queue number from 0 to ${QUEUE_NUMBER_MAX}, or a range of at most ${QUEUES_MAX} such as 0-3`);
+
+export const argument: Read<string> = parsed(
+  (text) => (text.length <= ARGUMENT_CHARACTERS_MAX && !text.includes('\0') ? text : undefined),
+  `a text of at most ${ARGUMENT_CHARACTERS_MAX} characters`,
+);
+
+function hasControl(text: string): boolean {
+  return [...text].some((character) => character < ' ' || character === '\u007f');
+}
+
+export const ZERO: Milliseconds = milliseconds(0);
