@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { atEnd } from './cleanup.ts';
 import { startProcess } from './process.ts';
 import { ROOT } from './root.ts';
 
@@ -63,23 +64,23 @@ const READY_TIMEOUT_MS = 10_000;
 const EVENT_TIMEOUT_MS = 3_000;
 const STOP_TIMEOUT_MS = 10_000;
 
-const folders = new Set<string>();
-process.on('exit', () => {
-  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
-});
-
 /** Writes the configuration and what every daemon of a test needs of its own into a new folder. */
 export function writeConfig(
   config: object,
   given?: string,
 ): { readonly folder: string; readonly file: string } {
-  const folder = given ?? mkdtempSync(join(tmpdir(), 'nfknock-test-'));
-  folders.add(folder);
+  const folder = given ?? newFolder();
   const file = join(folder, 'nfknock.yaml');
   const own = { state: join(folder, 'state.db'), control: join(folder, 'control.sock') };
   // JSON is YAML too.
   writeFileSync(file, `${JSON.stringify({ ...own, ...config }, undefined, 2)}\n`);
   return { folder, file };
+}
+
+function newFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'nfknock-test-'));
+  atEnd(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
 }
 
 /** Starts the daemon as people do, and waits until it says that it is ready. */

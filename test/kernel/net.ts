@@ -1,4 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
+import { atEnd } from './cleanup.ts';
 import { type Agent, startAgent } from './client.ts';
 import { type Daemon, type DaemonOptions, startDaemon } from './daemon.ts';
 import { execute, type Result, type RunOptions, startProcess } from './process.ts';
@@ -54,24 +55,24 @@ const CLIENT_MAC = '02:00:00:00:00:02';
 /** Milliseconds that a service may take until it listens. */
 const LISTEN_TIMEOUT = 5_000;
 
-const living = new Set<string>();
 let made = 0;
 
 /** Makes the topology. It is removed by `close`, and at the latest when this process ends. */
 export async function createNet(): Promise<Net> {
-  removeAtExit();
   made += 1;
   // The run's name lets scripts/test.sh sweep up after a run that was killed outright.
-  const prefix = `nfkH${process.env['NFKNOCK_RUN'] ?? ''}-${process.pid}-${made}`;
+  const prefix = `nfkh${process.env['NFKNOCK_RUN'] ?? ''}-${process.pid}-${made}`;
   const names = { server: `${prefix}s`, a: `${prefix}a`, b: `${prefix}b` };
-  for (const name of Object.values(names)) addNamespace(name);
+  const removals = Object.values(names).map(addNamespace);
   join(names.server, names.a, 'toA', '192.0.2', 'a');
   join(names.server, names.b, 'toB', '198.51.100', 'b');
   const clientA = await clientOf(names.a, names.server, 'toA', '192.0.2', 'a');
   const clientB = await clientOf(names.b, names.server, 'toB', '198.51.100', 'b');
   await clientA.moveToFreshSource();
   await clientB.moveToFreshSource();
-  const close = (): void => Object.values(names).forEach(removeNamespace);
+  const close = (): void => {
+    for (const remove of removals) remove();
+  };
   return { server: serverOf(names.server), clientA, clientB, close };
 }
 
@@ -137,17 +138,18 @@ function knowNeighbour(namespace: string, link: string, address: string, mac: st
   ip('-n', namespace, 'neighbour', 'replace', address, 'lladdr', mac, 'dev', link, 'nud', 'permanent');
 }
 
-function addNamespace(name: string): void {
+/** Answers with what removes it. */
+function addNamespace(name: string): () => void {
   ip('netns', 'add', name);
-  living.add(name);
+  const remove = atEnd(() => removeNamespace(name));
   // Without these an interface's own addresses are unusable for the second that their probing takes.
   const quick = 'for at in all default; do echo 0 >/proc/sys/net/ipv6/conf/$at/accept_dad; done';
   execFileSync('ip', ['netns', 'exec', name, 'sh', '-c', quick]);
   ip('-n', name, 'link', 'set', 'dev', 'lo', 'up');
+  return remove;
 }
 
 function removeNamespace(name: string): void {
-  if (!living.delete(name)) return;
   const pids = spawnSync('ip', ['netns', 'pids', name], { encoding: 'utf8' })
     .stdout.split('\n')
     .filter(Boolean);
@@ -159,21 +161,6 @@ function removeNamespace(name: string): void {
     }
   }
   spawnSync('ip', ['netns', 'delete', name]);
-}
-
-let removing = false;
-
-function removeAtExit(): void {
-  if (removing) return;
-  removing = true;
-  const removeAll = (): void => [...living].forEach(removeNamespace);
-  process.on('exit', removeAll);
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.once(signal, () => {
-      removeAll();
-      process.kill(process.pid, signal);
-    });
-  }
 }
 
 function ip(...args: readonly string[]): void {
