@@ -1,0 +1,140 @@
+/** Bytes that wait for a slow reader or a full disk; what comes beyond is counted and lost. Our choice. */
+export const WAITING_BYTES_MAX = 4_194_304;
+/** How long to wait before writing is tried again, in milliseconds. */
+export const RETRY_MS = 1000;
+/** How long `close` waits for what is still to be written, in milliseconds: less than systemd's patience. */
+export const CLOSE_GRACE_MS = 2000;
+
+/** Where lines end up: a file, standard output. */
+export interface Writer {
+  /** What it is, for a complaint: "standard output", "the log file /var/log/…". */
+  readonly name: string;
+  /**
+   * Writes lines, newline included, and takes off the front of the array what it has written. Rejects with
+   * what the system said; what is left in the array then is not written.
+   */
+  put(lines: Buffer[]): Promise<void>;
+  /** The next line goes to the file that then bears the name. */
+  reopen(): void;
+  close(): Promise<void>;
+}
+
+/** A queue before a writer: it never blocks, never throws, keeps the order and is bounded. */
+export interface Sink {
+  /** Takes one line, without its newline. False: the queue is full and the line is lost. */
+  write(line: string): boolean;
+  /** Resolves once everything taken so far is written. Where writing fails that may be a long time. */
+  flush(): Promise<void>;
+  reopen(): void;
+  /** Writes what waits, for CLOSE_GRACE_MS at most. Idempotent. */
+  close(): Promise<void>;
+}
+
+export interface SinkOptions {
+  /** Told in a sentence that writing fails, once for each time that it begins to. */
+  readonly complain: (sentence: string) => void;
+  /** Called when writing goes on after `count` lines were lost. */
+  readonly recovered: (count: number) => void;
+  readonly retryMs?: number;
+  readonly graceMs?: number;
+}
+
+export function openSink(writer: Writer, options: SinkOptions): Sink {
+  const { retryMs = RETRY_MS, graceMs = CLOSE_GRACE_MS } = options;
+  const queue: Buffer[] = [];
+  const flushed: (() => void)[] = [];
+  let waiting = 0;
+  let lost = 0;
+  let failing = false;
+  let closing: Promise<void> | undefined;
+  let working: Promise<void> | undefined;
+  let hurry: (() => void) | undefined;
+
+  function write(line: string): boolean {
+    if (closing !== undefined || waiting >= WAITING_BYTES_MAX) {
+      lost++;
+      return false;
+    }
+    const bytes = Buffer.from(`${line}\n`);
+    queue.push(bytes);
+    waiting += bytes.length;
+    working ??= work();
+    return true;
+  }
+
+  async function work(): Promise<void> {
+    // Lines of one turn of the event loop go out together.
+    await undefined;
+    while (queue.length > 0) {
+      const error = await attempt();
+      if (error === undefined) succeeded();
+      else if (!(await failed(error))) break;
+    }
+    working = undefined;
+    for (const resolve of flushed.splice(0)) resolve();
+  }
+
+  async function attempt(): Promise<unknown> {
+    try {
+      await writer.put(queue);
+      return undefined;
+    } catch (error) {
+      return error ?? new Error('unknown');
+    } finally {
+      waiting = queue.reduce((sum, bytes) => sum + bytes.length, 0);
+    }
+  }
+
+  function succeeded(): void {
+    failing = false;
+    if (lost === 0) return;
+    const count = lost;
+    lost = 0;
+    options.recovered(count);
+  }
+
+  /** False: give up, since there is no more time. */
+  async function failed(error: unknown): Promise<boolean> {
+    if (!failing) {
+      const text = error instanceof Error ? error.message : String(error);
+      options.complain(
+        `${writer.name} can not be written (${text}): lines are kept and writing is tried again every second`,
+      );
+    }
+    failing = true;
+    if (closing !== undefined) return false;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, retryMs);
+      hurry = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    hurry = undefined;
+    return true;
+  }
+
+  async function finish(): Promise<void> {
+    hurry?.();
+    let timer: NodeJS.Timeout | undefined;
+    const grace = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, graceMs);
+    });
+    await Promise.race([working, grace]);
+    clearTimeout(timer);
+    if (queue.length + lost > 0)
+      options.complain(`${queue.length + lost} lines of the log could not be written to ${writer.name}`);
+    await Promise.race([writer.close(), Promise.resolve()]);
+  }
+
+  return {
+    write,
+    flush: () =>
+      working === undefined ? Promise.resolve() : new Promise((resolve) => flushed.push(resolve)),
+    reopen: () => writer.reopen(),
+    close() {
+      closing ??= finish();
+      return closing;
+    },
+  };
+}
