@@ -12,14 +12,21 @@ import {
 } from 'yaml';
 import { FAULTS_MAX, type Fault, quoted, WHOLE_FILE } from './fault.ts';
 
-/** Bytes of a configuration: room for some thousand doors. */
-export const CONFIG_BYTES_MAX = 1_048_576;
+/** Bytes of a configuration: room for a thousand doors. */
+export const CONFIG_BYTES_MAX = 524_288;
 /** Mappings and lists inside each other; the deepest of ours is 4. */
 const NESTING_MAX = 16;
 /** Uses of anchors: enough to share a list, too few to multiply one. */
 const ALIASES_MAX = 256;
 /** Open brackets at once, and `-` or `?` one after the other, before YAML is parsed at all: its parser recurses. */
 const BRACKETS_MAX = 256;
+/** What a message on one line of a terminal does not hold. */
+const UNSHOWN = /[\s\u007f-\u009f]+/g;
+/** What is said instead of the library's words, by its error codes. */
+const KNOWN_ERRORS: Readonly<Record<string, readonly [found: string, allowed: string, mend: string]>> = {
+  TAB_AS_INDENT: ['a tab', 'spaces', 'indent with spaces'],
+  TAG_RESOLVE_FAILED: ['a tag', 'plain values', 'a text with "!" stands in quotes, such as "syn,!ack"'],
+};
 const INDICATORS_IN_A_ROW = /^(?:[ \t]*[-?:](?=[ \t])){32}/m;
 
 /** A place in the file: the offset of a key or value, and the path of keys that leads to it. */
@@ -76,17 +83,16 @@ function compose(text: string, whole: Whole, anchors: Map<Node, Node>): Node | n
   const row = text.search(INDICATORS_IN_A_ROW);
   if (row >= 0) return whole(row, 'lists within lists', `at most ${NESTING_MAX} levels`);
 
-  const [document, second] = parsed(text);
+  const documents = parsed(text);
+  if (documents === undefined) return whole(0, 'what the YAML parser gives up on', 'YAML 1.2');
+  const [document, second] = documents;
   if (document === undefined) return null;
   for (const { pos, code, message } of [...document.errors, ...document.warnings]) {
-    const tab = code === 'TAB_AS_INDENT';
-    const mend = tab ? 'indent with spaces' : undefined;
-    whole(
-      pos[0],
-      tab ? 'a tab' : `what YAML does not allow (${message.replaceAll(/\s+/g, ' ')})`,
-      tab ? 'spaces' : 'YAML 1.2',
-      mend,
-    );
+    const [found, allowed, mend] = KNOWN_ERRORS[code] ?? [
+      `what YAML does not allow (${message.replaceAll(UNSHOWN, ' ')})`,
+      'YAML 1.2',
+    ];
+    whole(pos[0], found, allowed, mend);
   }
   if (second !== undefined)
     whole(second.range[0], 'a second document', 'one document', 'remove the line "---" and what follows it');
@@ -94,7 +100,8 @@ function compose(text: string, whole: Whole, anchors: Map<Node, Node>): Node | n
   return shapely(document.contents, whole, anchors) ? document.contents : null;
 }
 
-function parsed(text: string): Document.Parsed[] {
+/** Undefined: the library gave up with an exception, as on nesting that exhausts its stack. */
+function parsed(text: string): Document.Parsed[] | undefined {
   // Keys that stand twice are found by the readers: the composer compares each key with all before it.
   const options = {
     version: '1.2',
@@ -103,7 +110,11 @@ function parsed(text: string): Document.Parsed[] {
     prettyErrors: false,
     logLevel: 'silent',
   } as const;
-  return [...new Composer(options).compose(new Parser().parse(text), true, text.length)];
+  try {
+    return [...new Composer(options).compose(new Parser().parse(text), true, text.length)];
+  } catch {
+    return undefined;
+  }
 }
 
 /** Notes what each alias stands for; false where the tree is deeper or refers to itself more than any file needs. */
@@ -120,10 +131,6 @@ function shapely(contents: Node | null, whole: Whole, anchors: Map<Node, Node>):
     }
     if (!isAlias(value)) {
       if (value.anchor !== undefined) named.set(value.anchor, value);
-      if (value.tag?.startsWith('!') === true) {
-        whole(at, `the tag ${quoted(value.tag)}`, 'plain values', 'remove the tag');
-        sound = false;
-      }
       return undefined;
     }
     const target = named.get(value.source);

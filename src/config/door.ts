@@ -120,9 +120,10 @@ const command: Read<readonly string[]> = (node, spot, reading) => {
     1,
     ARGUMENTS_MAX,
   )(node, spot, reading);
-  if (words === undefined || words.some(({ value }) => value === undefined)) return undefined;
-  let sound = true;
-  words.forEach(({ value = '', spot: place }, index) => {
+  if (words === undefined) return undefined;
+  let sound = words.every(({ value }) => value !== undefined);
+  words.forEach(({ value, spot: place }, index) => {
+    if (value === undefined) return;
     if (index === 0 && (!value.startsWith('/') || value.includes('%'))) {
       sound = false;
       reading.fault(place, quoted(value), 'the absolute path of a program, such as /usr/local/bin/notify');

@@ -177,7 +177,9 @@ export function parsed<T>(
     const text = textOf(node);
     const value = text === undefined ? undefined : parse(text);
     if (value !== undefined) return value;
-    return wrong(node, spot, reading, allowed, text === undefined ? undefined : mend?.(text));
+    const word =
+      isScalar(node) && typeof node.value === 'boolean' ? `"${node.value}" in quotes is a text` : undefined;
+    return wrong(node, spot, reading, allowed, text === undefined ? word : mend?.(text));
   };
 }
 
