@@ -1,0 +1,70 @@
+import { env } from 'node:process';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { historyOf, intent } from '../reference/arbitrary-history.ts';
+import { settings } from '../reference/arbitrary-settings.ts';
+import { createModel } from '../reference/model.ts';
+
+const { REFERENCE_SHOW } = env;
+const SAMPLES = 1500;
+
+/** Every event and reason that packets and orders can bring about. */
+const EVERYTHING = [
+  'ban.added strikes',
+  'ban.added strikes shadow',
+  'ban.added order',
+  'ban.expired',
+  'ban.extended order',
+  'ban.lifted exempt',
+  'ban.lifted limit',
+  'ban.lifted unban',
+  'decoy.hit',
+  'decoy.hit service',
+  'door.closed expired',
+  'door.closed knock',
+  'door.closed moved',
+  'door.closed refused',
+  'door.closed revoked',
+  'door.closed used',
+  'door.opened',
+  'door.renewed',
+  'knock.accepted',
+  'knock.expired gap',
+  'knock.expired within',
+  'knock.too_fast gap',
+  'knock.wrong another door',
+  'knock.wrong out of order',
+  'knock.wrong tolerated',
+  'scan.detected ack',
+  'scan.detected fin',
+  'scan.detected flags',
+  'scan.detected maimon',
+  'scan.detected null',
+  'scan.detected rate',
+  'scan.detected xmas',
+];
+
+test('the random histories bring about every event with every reason, each at least a few times', () => {
+  const seen = new Map<string, number>();
+  const samples = fc.sample(
+    fc.tuple(settings, fc.array(intent(4), { minLength: 1, maxLength: 60, size: 'max' })),
+    {
+      numRuns: SAMPLES,
+      seed: 7,
+    },
+  );
+  for (const [config, intents] of samples) {
+    const model = createModel(config);
+    for (const move of historyOf(config, intents)) {
+      const said = 'packet' in move ? model.judge(move.packet, move.at) : model.order(move.order, move.at);
+      for (const event of [...model.expire(move.at), ...said]) {
+        const name = [event.event, event.reason, event['shadow'] === true ? 'shadow' : undefined]
+          .filter(Boolean)
+          .join(' ');
+        seen.set(name, (seen.get(name) ?? 0) + 1);
+      }
+    }
+  }
+  if (REFERENCE_SHOW !== undefined) console.log([...seen].sort());
+  expect(EVERYTHING.filter((name) => (seen.get(name) ?? 0) < 5)).toEqual([]);
+});

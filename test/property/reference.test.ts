@@ -1,0 +1,33 @@
+import { env } from 'node:process';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { historyOf, intent } from '../reference/arbitrary-history.ts';
+import { settings } from '../reference/arbitrary-settings.ts';
+import { compare, report } from '../reference/compare.ts';
+
+/** Histories tried in an ordinary run; more by hand, as docs/exploration.md says. */
+const { REFERENCE_RUNS = '1500', REFERENCE_SEED } = env;
+
+const seeded = {
+  numRuns: Number(REFERENCE_RUNS),
+  ...(REFERENCE_SEED === undefined ? {} : { seed: Number(REFERENCE_SEED) }),
+};
+
+describe('the engine judges as the reference does', () => {
+  test.each([
+    ['packets alone', 0],
+    ['packets and orders', 4],
+  ])('whatever the settings, for %s', { timeout: 600_000 }, (_, orders) => {
+    fc.assert(
+      fc.property(
+        settings,
+        fc.array(intent(orders), { minLength: 1, maxLength: 60, size: 'max' }),
+        (config, intents) => {
+          const history = historyOf(config, intents);
+          if (compare(config, history) !== undefined) expect.fail(report(config, history));
+        },
+      ),
+      seeded,
+    );
+  });
+});

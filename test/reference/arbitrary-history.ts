@@ -1,0 +1,197 @@
+import fc from 'fast-check';
+import type { Order } from '../../src/engine/order.ts';
+import type { EngineSettings } from '../../src/engine/settings.ts';
+import { type Address, parseAddress } from '../../src/packet/address.ts';
+import { hostCidr } from '../../src/packet/cidr.ts';
+import { milliseconds } from '../../src/packet/time.ts';
+import { bitsOf } from './address.ts';
+import { network, OTHER_PORTS, port } from './arbitrary-settings.ts';
+import type { Move } from './compare.ts';
+import { createModel, type Model } from './model.ts';
+import { flagLetters, type RefPacket } from './packet.ts';
+import { sequencesOf } from './port.ts';
+import { type State, sequenceKey } from './state.ts';
+
+/** Two hosts, and three of IPv6 of which the first two are one offender. */
+export const SOURCES: readonly string[] = [
+  '198.51.100.7',
+  '203.0.113.9',
+  '2001:db8:0:1::7',
+  '2001:db8:0:1::8',
+  '2001:db8:0:2::7',
+];
+/** The place of 300 ms among the times that come soon. */
+const WALKING = 9;
+const DESTINATIONS: Readonly<Record<4 | 6, string>> = { 4: '192.0.2.1', 6: '2001:db8:ffff::1' };
+
+/** A move before it is known where the history stands: what to do next, in numbers that shrink towards the plain. */
+export interface Intent {
+  readonly who: number;
+  readonly what: 'next' | 'step' | 'other' | 'again' | 'repeat' | 'walk' | 'order';
+  /** Which sequence, port, earlier packet or order. */
+  readonly which: number;
+  readonly step: number;
+  readonly flags: number;
+  readonly when: number;
+  readonly stamped: boolean;
+}
+
+const weighted = <T>(...choices: [number, T][]): fc.Arbitrary<T> =>
+  fc.oneof(...choices.map(([weight, value]) => ({ weight, arbitrary: fc.constant(value) })));
+
+export const intent = (orders: number): fc.Arbitrary<Intent> =>
+  fc.record({
+    who: weighted([6, 0], [3, 1], [4, 2], [2, 3], [1, 4]),
+    what: weighted<Intent['what']>(
+      [6, 'next'],
+      [8, 'walk'],
+      [4, 'step'],
+      [3, 'other'],
+      [2, 'again'],
+      [3, 'repeat'],
+      [orders, 'order'],
+    ),
+    which: fc.nat(40),
+    step: fc.nat(3),
+    flags: fc.oneof({ weight: 8, arbitrary: fc.constant(0) }, { weight: 2, arbitrary: fc.nat(64) }),
+    when: fc.nat(400),
+    stamped: weighted([9, true], [1, false]),
+  });
+
+/** Turns intents into moves, looking at the model to know what would be the next step, and when it gets interesting. */
+export function historyOf(settings: EngineSettings, intents: readonly Intent[]): readonly Move[] {
+  const model = createModel(settings);
+  const moves: Move[] = [];
+  let now = 1_000_000;
+  for (const one of intents.flatMap(strides)) {
+    now = timeOf(model.state(), now, one.when);
+    model.expire(now);
+    const move = moveOf(model, moves, one, now, moves.length);
+    if ('packet' in move) model.judge(move.packet, now);
+    else model.order(move.order, now);
+    moves.push(move);
+  }
+  return moves;
+}
+
+/** A walk is a whole sequence, its steps 300 ms apart. */
+function strides(one: Intent): readonly Intent[] {
+  if (one.what !== 'walk') return [one];
+  const next: Intent = { ...one, what: 'next', flags: 0, stamped: true };
+  return [next, ...Array.from({ length: one.step }, () => ({ ...next, when: WALKING }))];
+}
+
+function moveOf(model: Model, moves: readonly Move[], one: Intent, now: number, index: number): Move {
+  if (one.what === 'order') return { at: now, order: orderOf(model.state(), one) };
+  const earlier = moves.flatMap((move) => ('packet' in move ? [move.packet] : []));
+  const old = earlier.at(-1 - (one.which % Math.max(1, Math.min(earlier.length, 6))));
+  if (one.what === 'again' && old !== undefined) return { at: now, packet: { ...old, stamped: one.stamped } };
+  if (one.what === 'repeat' && old !== undefined) {
+    return { at: now, packet: { ...old, sourcePort: 20_000 + index, sequence: index, stamped: one.stamped } };
+  }
+  return { at: now, packet: packetOf(model.state(), one, index) };
+}
+
+function packetOf(state: State, one: Intent, index: number): RefPacket {
+  const source = SOURCES[one.who % SOURCES.length] ?? '198.51.100.7';
+  const family = source.includes(':') ? 6 : 4;
+  const target = portOf(state, one, source);
+  const [number = '0', protocol] = target.text.split('/');
+  const tcp = protocol !== 'udp';
+  return {
+    family,
+    source,
+    destination: DESTINATIONS[family],
+    protocol: tcp ? 'tcp' : 'udp',
+    sourcePort: 20_000 + index,
+    port: Number(number),
+    flags: tcp ? (one.flags === 0 ? target.flags : flagLetters(one.flags % 64)) : '',
+    sequence: tcp ? index : 0,
+    stamped: one.stamped,
+  };
+}
+
+/** A port, and the flags with which a knock on it counts. */
+function portOf(
+  state: State,
+  one: Intent,
+  source: string,
+): { readonly text: string; readonly flags: string } {
+  const sequences = sequencesOf(state);
+  const sequence = sequences[one.which % Math.max(1, sequences.length)];
+  if (one.what === 'other' || sequence === undefined) {
+    return { text: OTHER_PORTS[one.which % OTHER_PORTS.length] ?? '23', flags: 'S' };
+  }
+  const wanted = flagLetters(sequence.door.flags.set);
+  const made = state.attempts.get(sequenceKey(bitsOf(source), sequence.door.name, sequence.kind))?.steps ?? 0;
+  const step = one.what === 'next' ? made : one.step;
+  return { text: sequence.steps[step % sequence.steps.length] ?? '23/tcp', flags: wanted };
+}
+
+/** Most moves come soon; the others at, just before or just after a moment at which something ends. */
+function timeOf(state: State, now: number, when: number): number {
+  const soon = [0, 1, 10, 40, 99, 100, 101, 249, 250, 300, 400, 1000];
+  if (when < 240) return now + (soon[when % soon.length] ?? 0);
+  if (when < 250) return now - (when - 239);
+  const moments = interesting(state).filter((moment) => moment + 1 >= now);
+  const moment = moments[when % Math.max(1, moments.length)];
+  return moment === undefined ? now + when : Math.max(now, moment + (Math.floor(when / 7) % 3) - 1);
+}
+
+function interesting(state: State): readonly number[] {
+  const { bans } = state.settings;
+  const doors = new Map(state.settings.doors.map((door) => [door.name, door]));
+  const ofAttempts = [...state.attempts].flatMap(([key, { first, last }]) => {
+    const door = doors.get(key.split(' ')[1] ?? '');
+    return door === undefined ? [] : [last + door.gap.min, last + door.gap.max, first + door.within];
+  });
+  return [
+    ...ofAttempts,
+    ...state.grants.flatMap((grant) => [grant.until, grant.renewed + 5000]),
+    ...[...state.bans.values()].map((ban) => ban.until),
+    ...[...state.openings.values()].map((moment) => moment + 70_000),
+    ...[...state.seen.values()].slice(-3).map((moment) => moment + 70_000),
+    ...[...state.strikes.values()].flat().map((moment) => moment + bans.within),
+    ...[...state.windows.values()].map((window) => window.start + bans.rate.per),
+    ...[...state.histories.values()].map((history) => history.until),
+  ];
+}
+
+const GIVEN_MS = [undefined, undefined, 500, 20_000, 200_000];
+
+function orderOf(state: State, one: Intent): Order {
+  const door = state.settings.doors[one.step % state.settings.doors.length];
+  const name = one.flags === 63 || door === undefined ? 'nowhere' : door.name;
+  const address = addressOf(SOURCES[one.who % SOURCES.length] ?? '');
+  const given = GIVEN_MS[one.flags % GIVEN_MS.length];
+  const length = given === undefined ? {} : { for: milliseconds(given) };
+  const networks = [hostCidr(address), network('203.0.113.0/24'), network('2001:db8::/32')];
+  const kinds: readonly Order[] = [
+    { order: 'grant', door: name, address, ...length },
+    { order: 'revoke', address, ...(one.flags % 2 === 0 ? {} : { door: name }) },
+    { order: 'ban', address, ...length },
+    { order: 'unban', address },
+    { order: 'connected', door: name, source: address },
+    { order: 'exempt', networks: networks.slice(0, one.flags % 4) },
+    { order: 'unban_all' },
+    ...(door?.oneTime === true ? [{ order: 'sequence', door: name, knock: nextSequence(one) } as const] : []),
+    {
+      order: 'refuse',
+      door: name,
+      grantee: door?.grant === 'any' ? 'any' : hostCidr(address),
+      reason: 'refused',
+    },
+  ];
+  return kinds[one.which % kinds.length] ?? { order: 'unban_all' };
+}
+
+function nextSequence(one: Intent): ReturnType<typeof port>[] {
+  const sequences = [['7000'], ['8000', '9000'], ['9000', '8000', '7000'], []];
+  return (sequences[one.flags % sequences.length] ?? []).map(port);
+}
+
+function addressOf(text: string): Address {
+  const address = parseAddress(text);
+  if (address === undefined) throw new Error(`the test's own address ${text} does not parse`);
+  return address;
+}

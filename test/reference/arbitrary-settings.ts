@@ -1,0 +1,156 @@
+import fc from 'fast-check';
+import type { BanSettings, DoorSettings, EngineSettings } from '../../src/engine/settings.ts';
+import { type Cidr, parseCidr } from '../../src/packet/cidr.ts';
+import { type FlagRule, parseFlags } from '../../src/packet/flags.ts';
+import { type PortRange, type PortSpec, parsePort, parsePortRange } from '../../src/packet/port.ts';
+import { milliseconds } from '../../src/packet/time.ts';
+
+/** The ports of all sequences: few, so that they meet; one is a range's, one is ephemeral, one is a service. */
+export const KNOCK_PORTS: readonly PortSpec[] = [
+  '7000',
+  '8000',
+  '9000',
+  '7000/udp',
+  '5353/udp',
+  '40000',
+  '22',
+].map(port);
+/** Ports that no generated door knocks on. */
+export const OTHER_PORTS: readonly string[] = [
+  '23',
+  '6995',
+  '161/udp',
+  '80',
+  '443/udp',
+  '2222',
+  '1234',
+  '41000',
+  '60999',
+  '61000',
+  '32767',
+  '68/udp',
+  '546/udp',
+];
+
+const SERVICES = [['22'], ['2222'], ['2222', '5000-5010/udp'], ['443/udp']].map((ranges) =>
+  ranges.map(range),
+);
+const DECOYS = ['23', '6990-7005', '161/udp', '80', '1000-2000', '68/udp', '40000-42000'].map(range);
+const FLAGS = [
+  ...Array<string>(14).fill('syn'),
+  'syn',
+  'syn',
+  'syn',
+  'syn',
+  'syn,!psh',
+  'syn,ack',
+  'fin',
+  '!ack',
+  'ack',
+  'rst',
+  'psh,!syn',
+  'urg',
+  'syn,fin',
+].map(flags);
+const NETWORKS = [
+  '198.51.100.7',
+  '198.51.100.0/24',
+  '2001:db8:0:1::/64',
+  '2001:db8:0:1::7',
+  '2001:db8::/32',
+  '203.0.113.0/24',
+].map(network);
+
+/** Sequences of one to four steps; equal neighbours are refused by `check`, so there are none. */
+const steps = (max: number): fc.Arbitrary<readonly PortSpec[]> =>
+  fc
+    .array(fc.constantFrom(...KNOCK_PORTS), { minLength: 1, maxLength: max })
+    .map((all) => all.filter((spec, index) => index === 0 || textOf(spec) !== textOf(all[index - 1])));
+
+const door: fc.Arbitrary<Omit<DoorSettings, 'name'>> = fc.record({
+  knock: steps(4),
+  oneTime: oneIn(6),
+  close: fc.oneof(fc.constant<readonly PortSpec[]>([]), steps(3)),
+  within: times(500, 3000, 10_000, 100_000),
+  gap: fc.record({ min: times(0, 0, 100, 250), max: times(300, 1000, 5000, 80_000) }),
+  tolerate: fc.constantFrom(0, 0, 0, 1, 2),
+  flags: fc.constantFrom(...FLAGS),
+  opens: fc.constantFrom(...SERVICES),
+  for: times(1000, 6000, 30_000, 100_000),
+  uses: fc.constantFrom(null, null, 1, 2),
+  holders: fc.constantFrom(null, null, 1, 2),
+  grant: fc.constantFrom<DoorSettings['grant'][]>(
+    'source',
+    'source',
+    'source',
+    'any',
+    network('198.51.100.0/24'),
+    network('203.0.113.9'),
+  ),
+});
+
+/** Doors share ports by chance, and here also the beginning of a sequence. */
+const doors: fc.Arbitrary<readonly DoorSettings[]> = fc
+  .array(fc.tuple(door, fc.nat(3)), { minLength: 1, maxLength: 3 })
+  .map((all) =>
+    all.map(([one, shared], index) => {
+      const prefix = (all[index - 1]?.[0].knock ?? []).slice(0, shared);
+      const rest = one.knock.filter((spec, at) => at > 0 || textOf(spec) !== textOf(prefix.at(-1)));
+      return { ...one, name: `door${index}`, knock: [...prefix, ...rest].slice(0, 4) };
+    }),
+  );
+
+const bans: fc.Arbitrary<BanSettings> = fc.record({
+  strikes: fc.constantFrom(1, 2, 3, 5, 50, 50),
+  within: times(1000, 10_000, 60_000),
+  for: times(1000, 5000, 600_000),
+  escalate: fc.constantFrom(1, 2, 3),
+  max: times(1000, 12_000, 1_000_000),
+  rate: fc.record({ packets: fc.constantFrom(1, 3, 20, 20, 1000), per: times(100, 1000, 10_000) }),
+  never: fc.subarray(NETWORKS, { maxLength: 1 }),
+  strikeOnService: fc.boolean(),
+  enforce: fc.constantFrom(true, true, true, false),
+  limit: fc.constantFrom(1, 2, 100),
+});
+
+/** Settings with all that can meet in them. Tables are large enough that nothing is ever forgotten. */
+export const settings: fc.Arbitrary<EngineSettings> = fc.record({
+  doors,
+  decoys: fc.oneof(fc.constant('all' as const), fc.subarray(DECOYS)),
+  allow: fc.subarray([range('80'), range('443/udp')]),
+  bans,
+  sources: fc.constant(256),
+});
+
+export function port(text: string): PortSpec {
+  return known(parsePort(text), text);
+}
+
+export function range(text: string): PortRange {
+  return known(parsePortRange(text), text);
+}
+
+export function network(text: string): Cidr {
+  return known(parseCidr(text), text);
+}
+
+export function flags(text: string): FlagRule {
+  return known(parseFlags(text), text);
+}
+
+function known<T>(value: T | undefined, text: string): T {
+  if (value === undefined) throw new Error(`the test's own text ${text} does not parse`);
+  return value;
+}
+
+function textOf(spec: PortSpec | undefined): string {
+  return spec === undefined ? 'none' : `${spec.port}/${spec.protocol}`;
+}
+
+function times(...values: number[]): fc.Arbitrary<ReturnType<typeof milliseconds>> {
+  return fc.constantFrom(...values.map(milliseconds));
+}
+
+function oneIn(count: number): fc.Arbitrary<boolean> {
+  return fc.nat(count - 1).map((value) => value === 0);
+}

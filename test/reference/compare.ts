@@ -1,0 +1,120 @@
+import { createEngine } from '../../src/engine/engine.ts';
+import type { EngineEvent } from '../../src/engine/event.ts';
+import type { Order } from '../../src/engine/order.ts';
+import type { EngineSettings } from '../../src/engine/settings.ts';
+import { milliseconds } from '../../src/packet/time.ts';
+import { eventText, plain } from './event.ts';
+import { createModel } from './model.ts';
+import { enginePacket, packetText, type RefPacket } from './packet.ts';
+import { disorder } from './sequence.ts';
+import type { EventLike } from './state.ts';
+
+/** One input, at its time in milliseconds. */
+export type Move =
+  | { readonly at: number; readonly packet: RefPacket }
+  | { readonly at: number; readonly order: Order };
+
+export interface Disagreement {
+  /** Which move they disagree about; the ends that fall due before it belong to it. */
+  readonly index: number;
+  readonly expected: readonly string[];
+  readonly found: readonly string[];
+}
+
+/** Something that says events: the model or the engine. */
+export interface Judge {
+  /** Ends what is due, then judges the move. The lines of both, each in the order said. */
+  play(move: Move): readonly string[];
+}
+
+export type EngineUnderTest = ReturnType<typeof createEngine>;
+
+/** Any key will do: it only scatters the tables. */
+export const TEST_KEY: Parameters<typeof createEngine>[1] = [0x0123_4567, 0x89ab_cdef];
+
+export function modelJudge(settings: EngineSettings): Judge {
+  const model = createModel(settings);
+  return {
+    play(move) {
+      const ends = model.expire(move.at);
+      const said = 'packet' in move ? model.judge(move.packet, move.at) : model.order(move.order, move.at);
+      return [...lines(ends), ...lines(said)];
+    },
+  };
+}
+
+export function engineJudge(settings: EngineSettings): Judge {
+  const engine = createEngine(settings, TEST_KEY);
+  return {
+    play(move) {
+      const now = milliseconds(move.at);
+      const ends: EngineEvent[] = [];
+      engine.expire(now, (event) => ends.push(event));
+      const said: EngineEvent[] = [];
+      if ('packet' in move) engine.judge(enginePacket(move.packet), now, (event) => said.push(event));
+      else engine.order(move.order, now, (event) => said.push(event));
+      const complaint = [...disorder(ends.map(plain)), ...disorder(said.map(plain))];
+      return [...lines(ends.map(plain)), ...lines(said.map(plain)), ...complaint];
+    },
+  };
+}
+
+/** The first move of the history about which the model and the engine disagree. */
+export function compare(settings: EngineSettings, history: readonly Move[]): Disagreement | undefined {
+  const model = modelJudge(settings);
+  const engine = engineJudge(settings);
+  for (const [index, move] of history.entries()) {
+    const expected = model.play(move);
+    const found = engine.play(move);
+    if (expected.join('\n') !== found.join('\n')) return { index, expected, found };
+  }
+  return undefined;
+}
+
+/** Leaves out of the history every move that the disagreement does not need. */
+export function shortest(settings: EngineSettings, history: readonly Move[]): readonly Move[] {
+  const cut = (moves: readonly Move[]): readonly Move[] | undefined => {
+    const disagreement = compare(settings, moves);
+    return disagreement === undefined ? undefined : moves.slice(0, disagreement.index + 1);
+  };
+  let best = cut(history) ?? history;
+  for (let index = 0; index < best.length; ) {
+    const fewer = cut(best.filter((_, other) => other !== index));
+    if (fewer === undefined) index += 1;
+    else {
+      best = fewer;
+      index = 0;
+    }
+  }
+  return best;
+}
+
+/** What a person needs to see of a disagreement: the shortest way there and what each of the two says. */
+export function report(settings: EngineSettings, history: readonly Move[]): string {
+  const moves = shortest(settings, history);
+  const disagreement = compare(settings, moves);
+  if (disagreement === undefined) return 'no disagreement';
+  const told = modelJudge(settings);
+  const shown = moves.flatMap((move) => [
+    `  ${moveText(move)}`,
+    ...told.play(move).map((line) => `      ${line}`),
+  ]);
+  return [
+    'The model and the engine disagree about the last of these moves.',
+    ...shown,
+    '  the model says:',
+    ...disagreement.expected.map((line) => `    ${line}`),
+    '  the engine says:',
+    ...disagreement.found.map((line) => `    ${line}`),
+    `  settings: ${JSON.stringify(settings)}`,
+  ].join('\n');
+}
+
+export function moveText(move: Move): string {
+  return `${move.at} ms: ${'packet' in move ? packetText(move.packet) : JSON.stringify(move.order)}`;
+}
+
+/** Within one packet or one call of `expire` the order of what is said is held by `disorder`, not by the model. */
+function lines(events: readonly EventLike[]): readonly string[] {
+  return events.map(eventText).sort();
+}

@@ -1,0 +1,124 @@
+import type { DoorSettings } from '../../src/engine/settings.ts';
+import { type Bits, bitsOfCidr, networkText, offenderOf, textOf } from './address.ts';
+import type { Sequence } from './port.ts';
+import {
+  type EventLike,
+  type Grant,
+  having,
+  lacking,
+  type Result,
+  type State,
+  sequenceKey,
+} from './state.ts';
+
+/** Whether this grant is one that `source` holds: knocked for by it, or made out to a network around it. */
+export function holdsIt(grant: Grant, source: Bits): boolean {
+  return grant.source === source || (grant.grantee !== 'any' && source.startsWith(grant.grantee));
+}
+
+export function holdsAny(state: State, source: Bits): boolean {
+  return state.grants.some((grant) => holdsIt(grant, source));
+}
+
+export function grantsHeld(state: State, source: Bits, door: string): readonly Grant[] {
+  return state.grants.filter((grant) => grant.door === door && holdsIt(grant, source));
+}
+
+export function granteeOf(door: DoorSettings, source: Bits): Bits | 'any' {
+  if (door.grant === 'any') return 'any';
+  return door.grant === 'source' ? source : bitsOfCidr(door.grant);
+}
+
+/** The opening sequence is complete: the grant is made or renewed, and what led to it is done with. */
+export function open(state: State, sequence: Sequence, source: Bits, now: number): Result {
+  const { door } = sequence;
+  const made = makeGrant(
+    state,
+    door,
+    { grantee: granteeOf(door, source), source, until: now + door.for },
+    now,
+  );
+  const oneTime = state.oneTime.get(door.name);
+  const usedUp = (key: string): boolean => door.oneTime && key.endsWith(` ${door.name} open`);
+  const theirs = (key: string): boolean => key.startsWith(`${source} ${door.name} `);
+  return {
+    events: made.events,
+    state: {
+      ...made.state,
+      attempts: lacking(made.state.attempts, (key) => theirs(key) || usedUp(key)),
+      openings: having(made.state.openings, sequenceKey(source, door.name, 'open'), now),
+      strikes: lacking(made.state.strikes, (key) => key === offenderOf(source)),
+      oneTime:
+        oneTime === undefined
+          ? made.state.oneTime
+          : having(made.state.oneTime, door.name, { ...oneTime, used: true }),
+    },
+  };
+}
+
+/** The closing sequence is complete. */
+export function close(state: State, sequence: Sequence, source: Bits, now: number): Result {
+  const key = sequenceKey(source, sequence.door.name, 'close');
+  const held = grantsHeld(state, source, sequence.door.name);
+  return {
+    events: held.map((grant) => closedEvent(state, grant, now, 'knock')),
+    state: {
+      ...state,
+      grants: state.grants.filter((grant) => !held.includes(grant)),
+      attempts: lacking(state.attempts, (other) => other === key),
+      openings: having(state.openings, key, now),
+    },
+  };
+}
+
+interface Wanted {
+  readonly grantee: Bits | 'any';
+  readonly source: Bits;
+  readonly until: number;
+  /** By hand: the end holds whatever is knocked later. */
+  readonly byHand?: string;
+}
+
+/** Makes a grant, or renews the one that this door and grantee have; at `holders` the oldest moves out first. */
+export function makeGrant(state: State, door: DoorSettings, wanted: Wanted, now: number): Result {
+  const { grantee, source } = wanted;
+  const fresh = { source, renewed: now, usesLeft: door.uses };
+  const reason = wanted.byHand === undefined || wanted.byHand === '' ? {} : { reason: wanted.byHand };
+  const old = state.grants.find((grant) => grant.door === door.name && grant.grantee === grantee);
+  if (old !== undefined) {
+    const byHandUntil = wanted.byHand === undefined ? old.byHandUntil : wanted.until;
+    const renewed: Grant = { ...old, ...fresh, byHandUntil, until: Math.max(wanted.until, byHandUntil) };
+    const grants = state.grants.map((grant) => (grant === old ? renewed : grant));
+    return {
+      state: { ...state, grants },
+      events: [{ ...grantEvent('door.renewed', state, renewed, now), until: renewed.until, ...reason }],
+    };
+  }
+  const byHandUntil = wanted.byHand === undefined ? 0 : wanted.until;
+  const made: Grant = { door: door.name, grantee, since: now, until: wanted.until, byHandUntil, ...fresh };
+  const leaving = movedOut(state, door);
+  const grants = [...state.grants.filter((grant) => !leaving.includes(grant)), made];
+  const events = leaving.map((grant) => closedEvent(state, grant, now, 'moved'));
+  const opened = { ...grantEvent('door.opened', state, made, now), until: made.until, ...reason };
+  return { state: { ...state, grants }, events: [...events, opened] };
+}
+
+export function closedEvent(state: State, grant: Grant, at: number, reason: string): EventLike {
+  return { ...grantEvent('door.closed', state, grant, at), reason };
+}
+
+function grantEvent(event: string, state: State, grant: Grant, at: number): EventLike {
+  const door = state.settings.doors.find((one) => one.name === grant.door);
+  const ports = (door?.opens ?? [])
+    .map(({ first, last, protocol }) => `${first}-${last}/${protocol}`)
+    .join(' ');
+  const grantee = grant.grantee === 'any' ? 'any' : networkText(grant.grantee);
+  return { event, at, source: textOf(grant.source), door: grant.door, ports, grantee };
+}
+
+/** The door's oldest grants, as many as must go for one more to have its place. */
+function movedOut(state: State, door: DoorSettings): readonly Grant[] {
+  if (door.holders === null) return [];
+  const there = state.grants.filter((grant) => grant.door === door.name).sort((x, y) => x.since - y.since);
+  return there.slice(0, Math.max(0, there.length + 1 - door.holders));
+}

@@ -1,0 +1,148 @@
+import type { Order } from '../../src/engine/order.ts';
+import type { EngineSettings } from '../../src/engine/settings.ts';
+import { type Bits, bitsOfAddress, bitsOfCidr, networkText, offenderOf } from './address.ts';
+import { closedEvent, holdsIt, makeGrant } from './grant.ts';
+import { ban, banLength, isExempt } from './offence.ts';
+import {
+  type Ban,
+  type EventLike,
+  type Grant,
+  having,
+  lacking,
+  type Result,
+  type State,
+  unusedOf,
+} from './state.ts';
+
+const NOTHING: readonly EventLike[] = [];
+
+/** What people and the kernel tell the engine. An order that cannot be carried out changes and says nothing. */
+export function followOrder(state: State, order: Order, now: number): Result {
+  switch (order.order) {
+    case 'grant': {
+      const door = state.settings.doors.find((one) => one.name === order.door);
+      if (door === undefined) return { state, events: NOTHING };
+      const source = bitsOfAddress(order.address);
+      const until = now + (order.for ?? door.for);
+      return makeGrant(state, door, { grantee: source, source, until, byHand: order.reason ?? '' }, now);
+    }
+    case 'revoke': {
+      const source = bitsOfAddress(order.address);
+      const meant = (grant: Grant): boolean =>
+        holdsIt(grant, source) && (order.door === undefined || order.door === grant.door);
+      return endGrants(state, meant, now, 'revoked');
+    }
+    case 'refuse': {
+      const grantee = order.grantee === 'any' ? 'any' : bitsOfCidr(order.grantee);
+      return endGrants(
+        state,
+        (grant) => grant.door === order.door && grant.grantee === grantee,
+        now,
+        order.reason,
+      );
+    }
+    case 'ban':
+      return banByHand(state, offenderOf(bitsOfAddress(order.address)), now, order.for);
+    case 'unban': {
+      const offender = offenderOf(bitsOfAddress(order.address));
+      return liftBans(state, (target) => target === offender, now, 'unban');
+    }
+    case 'unban_all':
+      return liftBans(state, () => true, now, 'unban');
+    case 'exempt': {
+      const changed = { ...state, exempt: order.networks.map(bitsOfCidr) };
+      return liftBans(changed, (target) => isExempt(changed, target), now, 'exempt');
+    }
+    case 'reload':
+      return reload(state, order.settings, now);
+    case 'sequence': {
+      const next = unusedOf({ knock: order.knock });
+      const attempts = lacking(state.attempts, (key) => key.endsWith(` ${order.door} open`));
+      return {
+        state: { ...state, attempts, oneTime: having(state.oneTime, order.door, next) },
+        events: NOTHING,
+      };
+    }
+    case 'connected':
+      return connected(state, order.door, bitsOfAddress(order.source), now);
+    case 'restore':
+      return restore(state, order);
+    default:
+      return order satisfies never;
+  }
+}
+
+function endGrants(state: State, meant: (grant: Grant) => boolean, now: number, reason: string): Result {
+  const events = state.grants.filter(meant).map((grant) => closedEvent(state, grant, now, reason));
+  return { state: { ...state, grants: state.grants.filter((grant) => !meant(grant)) }, events };
+}
+
+function liftBans(state: State, meant: (target: Bits) => boolean, now: number, reason: string): Result {
+  const targets = [...state.bans.keys()].filter(meant);
+  const events = targets.map((target) => ({
+    event: 'ban.lifted',
+    at: now,
+    target: networkText(target),
+    reason,
+  }));
+  return { state: { ...state, bans: lacking(state.bans, (target) => targets.includes(target)) }, events };
+}
+
+function banByHand(state: State, offender: Bits, now: number, length: number | undefined): Result {
+  if (isExempt(state, offender)) return { state, events: NOTHING };
+  const old = state.bans.get(offender);
+  if (old !== undefined) {
+    const until = now + (length ?? state.settings.bans.for);
+    const extended: Ban = { ...old, until };
+    const events = [
+      { event: 'ban.extended', at: now, target: networkText(offender), until, reason: 'order' },
+    ];
+    return { state: { ...state, bans: having(state.bans, offender, extended) }, events };
+  }
+  const banned = ban(state, offender, now, length ?? banLength(state, offender, now));
+  return {
+    state: banned.state,
+    events: [...banned.events, { ...banned.added, strikes: 0, reason: 'order' }],
+  };
+}
+
+/** One of the uses of every grant that the source connects by. */
+function connected(state: State, door: string, source: Bits, now: number): Result {
+  const meant = (grant: Grant): boolean =>
+    grant.door === door && (grant.grantee === 'any' || source.startsWith(grant.grantee));
+  const spent = (grant: Grant): Grant =>
+    meant(grant) && grant.usesLeft !== null ? { ...grant, usesLeft: grant.usesLeft - 1 } : grant;
+  return endGrants(
+    { ...state, grants: state.grants.map(spent) },
+    (grant) => grant.usesLeft === 0,
+    now,
+    'used',
+  );
+}
+
+function reload(state: State, settings: EngineSettings, now: number): Result {
+  const names = settings.doors.map((door) => door.name);
+  const closed = endGrants(state, (grant) => !names.includes(grant.door), now, 'reload');
+  const changed: State = { ...closed.state, settings, attempts: new Map(), openings: new Map() };
+  const lifted = liftBans(changed, (target) => isExempt(changed, target), now, 'exempt');
+  return { state: lifted.state, events: [...closed.events, ...lifted.events] };
+}
+
+function restore(state: State, order: Extract<Order, { order: 'restore' }>): Result {
+  const grants = order.grants.map((record) => ({
+    door: record.door,
+    grantee: record.grantee === 'any' ? ('any' as const) : bitsOfCidr(record.grantee),
+    source: bitsOfAddress(record.source),
+    since: record.since,
+    renewed: record.since,
+    until: record.until,
+    byHandUntil: 0,
+    usesLeft: record.usesLeft,
+  }));
+  const bans = order.bans.map(({ target, ...rest }) => [bitsOfCidr(target), rest] as const);
+  const histories = order.histories.map(({ target, ...rest }) => [bitsOfCidr(target), rest] as const);
+  return {
+    state: { ...state, grants, bans: new Map(bans), histories: new Map(histories) },
+    events: NOTHING,
+  };
+}

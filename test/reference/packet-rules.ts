@@ -1,0 +1,113 @@
+import { bitsOf, offenderOf, textOf } from './address.ts';
+import { judgeKnock, REPEATED_FOR_MS } from './door.ts';
+import { grantsHeld, holdsAny } from './grant.ts';
+import { strike } from './offence.ts';
+import type { RefPacket } from './packet.ts';
+import { doorsOpening, flagKind, isAllowed, isDecoy, isKnock, isSequencePort, portText } from './port.ts';
+import { age, type EventLike, type Fields, having, lacking, type Result, type State } from './state.ts';
+
+/** Linux gives its own outgoing connections ports from this range. */
+const EPHEMERAL_FIRST = 32_768;
+const EPHEMERAL_LAST = 60_999;
+
+/** Rules 2 to 8, in the order of docs/decisions/judgement.md. Bans and grants that have ended are gone already. */
+export function judgePacket(state: State, packet: RefPacket, now: number): Result {
+  if (state.bans.has(offenderOf(bitsOf(packet.source)))) return { state, events: [] };
+
+  const seen = state.seen.get(identity(packet));
+  const remembered: State = { ...state, seen: having(state.seen, identity(packet), now) };
+  if (seen !== undefined && age(now, seen) <= REPEATED_FOR_MS) return { state: remembered, events: [] };
+
+  const knock = isKnock(remembered, packet);
+  const kind = flagKind(packet);
+  if (!knock && kind === 'backscatter') return { state: remembered, events: [] };
+  if (!knock && kind !== 'ordinary') return judgeStealth(remembered, packet, kind, now);
+  if (!knock && isSequencePort(remembered, packet)) return { state: remembered, events: [] };
+
+  const counted = count(remembered, packet, now);
+  if (counted.exceeded && !holdsAny(state, bitsOf(packet.source)))
+    return rateExceeded(counted.state, packet, now);
+  if (knock) return judgeKnock(counted.state, packet, now);
+  return judgeOther(counted.state, packet, now);
+}
+
+/** What makes two packets the same packet sent twice. */
+function identity(packet: RefPacket): string {
+  const { family, protocol, source, destination, sourcePort, port, sequence } = packet;
+  const number = protocol === 'tcp' ? sequence : 'none';
+  return `${family} ${protocol} ${bitsOf(source)} ${bitsOf(destination)} ${sourcePort} ${port} ${number}`;
+}
+
+/** Rule 4: flags that no client sends first. */
+function judgeStealth(state: State, packet: RefPacket, kind: string, now: number): Result {
+  const decoy = isDecoy(state, packet);
+  if (!decoy && !isSequencePort(state, packet)) return { state, events: [] };
+  const ephemeral = packet.port >= EPHEMERAL_FIRST && packet.port <= EPHEMERAL_LAST;
+  const everyPortIsADecoy = decoy && state.settings.decoys === 'all';
+  if (everyPortIsADecoy && packet.flags.includes('A') && ephemeral) return { state, events: [] };
+  const ended = decoy ? withoutAttempts(state, packet) : state;
+  const scan = { ...eventOf('scan.detected', packet, now), reason: kind };
+  if (holdsAny(state, bitsOf(packet.source))) return { state: ended, events: [scan] };
+  const struck = strike(ended, bitsOf(packet.source), now);
+  const said = { ...scan, strikes: struck.strikes };
+  return { state: struck.state, events: [said, ...struck.events] };
+}
+
+interface Counted {
+  readonly state: State;
+  readonly exceeded: boolean;
+}
+
+/** Rule 5: one more packet of this offender in its window. */
+function count(state: State, packet: RefPacket, now: number): Counted {
+  const { packets, per } = state.settings.bans.rate;
+  const offender = offenderOf(bitsOf(packet.source));
+  const old = state.windows.get(offender);
+  const window = old === undefined || age(now, old.start) >= per ? { start: now, count: 0 } : old;
+  const counted = { ...window, count: window.count + 1 };
+  return {
+    state: { ...state, windows: having(state.windows, offender, counted) },
+    exceeded: counted.count > packets,
+  };
+}
+
+function rateExceeded(state: State, packet: RefPacket, now: number): Result {
+  const offender = offenderOf(bitsOf(packet.source));
+  const emptied: State = { ...state, windows: lacking(state.windows, (key) => key === offender) };
+  const struck = strike(emptied, bitsOf(packet.source), now);
+  const said = { ...eventOf('scan.detected', packet, now), reason: 'rate', strikes: struck.strikes };
+  return { state: struck.state, events: [said, ...struck.events] };
+}
+
+/** Rule 8: a port that no door knocks on. */
+function judgeOther(state: State, packet: RefPacket, now: number): Result {
+  const source = bitsOf(packet.source);
+  if (isDecoy(state, packet)) return touched(state, packet, {}, now);
+  const doors = doorsOpening(state, packet);
+  const entitled = doors.some((door) => grantsHeld(state, source, door.name).length > 0);
+  const protectedService = doors.length > 0 && !isAllowed(state, packet);
+  if (state.settings.bans.strikeOnService && protectedService && !entitled) {
+    return touched(state, packet, { reason: 'service' }, now);
+  }
+  return { state, events: [] };
+}
+
+function touched(state: State, packet: RefPacket, reason: Fields, now: number): Result {
+  const source = bitsOf(packet.source);
+  const ended = withoutAttempts(state, packet);
+  const hit = { ...eventOf('decoy.hit', packet, now), ...reason };
+  if (holdsAny(state, source)) return { state: ended, events: [hit] };
+  const struck = strike(ended, source, now);
+  return { state: struck.state, events: [{ ...hit, strikes: struck.strikes }, ...struck.events] };
+}
+
+function withoutAttempts(state: State, packet: RefPacket): State {
+  return {
+    ...state,
+    attempts: lacking(state.attempts, (key) => key.startsWith(`${bitsOf(packet.source)} `)),
+  };
+}
+
+function eventOf(event: string, packet: RefPacket, now: number): EventLike {
+  return { event, at: now, source: textOf(bitsOf(packet.source)), port: portText(packet) };
+}

@@ -1,0 +1,114 @@
+import type { DoorSettings } from '../../src/engine/settings.ts';
+import type { PortRange } from '../../src/packet/port.ts';
+import { bitsOf } from './address.ts';
+import { grantsHeld } from './grant.ts';
+import { flagBits, type RefPacket } from './packet.ts';
+import type { Kind, PortText, State } from './state.ts';
+
+/** Answers of DHCP servers come to these unasked for. */
+const DHCP_CLIENTS: readonly PortText[] = ['68/udp', '546/udp'];
+
+/** One of the one or two sequences of a door. */
+export interface Sequence {
+  readonly door: DoorSettings;
+  readonly kind: Kind;
+  readonly steps: readonly PortText[];
+}
+
+export function portText(packet: RefPacket): PortText {
+  return `${packet.port}/${packet.protocol}`;
+}
+
+/** Every sequence there is, in the order in which packets are held against them. */
+export function sequencesOf(state: State): readonly Sequence[] {
+  return state.settings.doors.flatMap((door) => {
+    const knock = state.oneTime.get(door.name)?.knock ?? texts(door.knock);
+    const both: Sequence[] = [
+      { door, kind: 'open', steps: knock },
+      { door, kind: 'close', steps: texts(door.close) },
+    ];
+    return both.filter((sequence) => sequence.steps.length > 0);
+  });
+}
+
+/** Whether the packet carries the flags that this door wants. UDP has none to want. */
+export function flagsFit(door: DoorSettings, packet: RefPacket): boolean {
+  if (packet.protocol === 'udp') return true;
+  const flags = flagBits(packet.flags);
+  return [1, 2, 4, 8, 16, 32].every((bit) => {
+    const set = hasBit(flags, bit);
+    if (hasBit(door.flags.set, bit) && !set) return false;
+    return !(hasBit(door.flags.clear, bit) && set);
+  });
+}
+
+/** Whether some door, whatever its flags, has this port in a sequence that this source may knock on. */
+export function isSequencePort(state: State, packet: RefPacket): boolean {
+  return isReachable(state, packet) && sequencesWith(state, packet).length > 0;
+}
+
+/** Whether the packet is a knock for some door: its port is in a sequence, and the flags fit. */
+export function isKnock(state: State, packet: RefPacket): boolean {
+  return (
+    isReachable(state, packet) && sequencesWith(state, packet).some(({ door }) => flagsFit(door, packet))
+  );
+}
+
+function sequencesWith(state: State, packet: RefPacket): readonly Sequence[] {
+  return sequencesOf(state).filter((sequence) => sequence.steps.includes(portText(packet)));
+}
+
+/** Chained doors: a port that doors open can be knocked on only by one who holds a grant of such a door. */
+function isReachable(state: State, packet: RefPacket): boolean {
+  const doors = doorsOpening(state, packet);
+  const source = bitsOf(packet.source);
+  return doors.length === 0 || doors.some((door) => grantsHeld(state, source, door.name).length > 0);
+}
+
+export function isAllowed(state: State, packet: RefPacket): boolean {
+  return within(state.settings.allow, packet);
+}
+
+/** The doors that open this port. */
+export function doorsOpening(state: State, packet: RefPacket): readonly DoorSettings[] {
+  return state.settings.doors.filter((door) => within(door.opens, packet));
+}
+
+export function isDecoy(state: State, packet: RefPacket): boolean {
+  if (sequencesWith(state, packet).length > 0) return false;
+  if (doorsOpening(state, packet).length > 0) return false;
+  if (isAllowed(state, packet)) return false;
+  if (state.settings.decoys === 'all') return !DHCP_CLIENTS.includes(portText(packet));
+  return within(state.settings.decoys, packet);
+}
+
+export type FlagKind = 'ordinary' | 'backscatter' | 'null' | 'fin' | 'xmas' | 'ack' | 'maimon' | 'flags';
+
+/** What a packet's flags say of its sender. */
+export function flagKind(packet: RefPacket): FlagKind {
+  if (packet.protocol === 'udp') return 'ordinary';
+  const has = (letter: string): boolean => packet.flags.includes(letter);
+  if (has('R') || (has('S') && has('A'))) return 'backscatter';
+  if (has('S') && !has('F')) return 'ordinary';
+  if (packet.flags === '') return 'null';
+  if (packet.flags === 'A') return 'ack';
+  if (has('F') && has('S')) return 'flags';
+  if (has('F') && has('A')) return 'maimon';
+  if (has('F') && has('P') && has('U')) return 'xmas';
+  if (has('F')) return 'fin';
+  return 'flags';
+}
+
+function hasBit(flags: number, bit: number): boolean {
+  return Math.floor(flags / bit) % 2 === 1;
+}
+
+function within(ranges: readonly PortRange[], packet: RefPacket): boolean {
+  return ranges.some(
+    (range) => range.protocol === packet.protocol && range.first <= packet.port && packet.port <= range.last,
+  );
+}
+
+function texts(specs: readonly { readonly port: number; readonly protocol: string }[]): readonly PortText[] {
+  return specs.map((spec) => `${spec.port}/${spec.protocol}`);
+}

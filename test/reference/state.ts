@@ -1,0 +1,131 @@
+import type { EngineSettings } from '../../src/engine/settings.ts';
+import type { Bits } from './address.ts';
+
+/** `7000/tcp`: the model knows ports by their text alone. */
+export type PortText = string;
+export type Kind = 'open' | 'close';
+
+/** What one source has done of one sequence. */
+export interface Attempt {
+  readonly steps: number;
+  readonly first: number;
+  readonly last: number;
+  readonly tolerated: number;
+}
+
+export interface Grant {
+  readonly door: string;
+  /** The network it lets in; `any` is everyone. */
+  readonly grantee: Bits | 'any';
+  readonly source: Bits;
+  readonly since: number;
+  /** The last opening or renewal. */
+  readonly renewed: number;
+  readonly until: number;
+  /** The end that was given by hand, which a renewal by knocking may not undercut; 0: none was. */
+  readonly byHandUntil: number;
+  readonly usesLeft: number | null;
+}
+
+export interface Ban {
+  readonly since: number;
+  readonly until: number;
+  readonly count: number;
+}
+
+/** What a one-time door has of sequences now. */
+export interface OneTime {
+  readonly knock: readonly PortText[];
+  readonly used: boolean;
+}
+
+/** Everything the model remembers. Nothing in it is ever changed: a step makes a new one. */
+export interface State {
+  readonly settings: EngineSettings;
+  /** Networks exempt by order. */
+  readonly exempt: readonly Bits[];
+  /** By the packet's identity: when it was last seen. */
+  readonly seen: ReadonlyMap<string, number>;
+  /** By offender. */
+  readonly windows: ReadonlyMap<Bits, { readonly start: number; readonly count: number }>;
+  /** By offender: when each strike was made, oldest first. */
+  readonly strikes: ReadonlyMap<Bits, readonly number[]>;
+  /** By `sequenceKey`. */
+  readonly attempts: ReadonlyMap<string, Attempt>;
+  /** By `sequenceKey`: when the source last completed that sequence. */
+  readonly openings: ReadonlyMap<string, number>;
+  readonly grants: readonly Grant[];
+  /** By offender. */
+  readonly bans: ReadonlyMap<Bits, Ban>;
+  /** By offender: how many bans there were, and until when that is remembered. */
+  readonly histories: ReadonlyMap<Bits, { readonly count: number; readonly until: number }>;
+  /** By door. */
+  readonly oneTime: ReadonlyMap<string, OneTime>;
+}
+
+/** Fields of an event, each as text or number. */
+export interface Fields {
+  readonly [field: string]: string | number | boolean;
+}
+
+/** An event with everything in it as text or number. */
+export interface EventLike extends Fields {
+  readonly event: string;
+  readonly at: number;
+  readonly source?: string;
+  readonly target?: string;
+  readonly door?: string;
+  readonly reason?: string;
+  readonly step?: number;
+  readonly of?: number;
+  readonly until?: number;
+  readonly strikes?: number;
+}
+
+/** What comes of a step: the state after it and what it said. */
+export interface Result {
+  readonly state: State;
+  readonly events: readonly EventLike[];
+}
+
+export function initialState(settings: EngineSettings): State {
+  const oneTime = settings.doors
+    .filter((door) => door.oneTime)
+    .map((door) => [door.name, unusedOf(door)] as const);
+  return {
+    settings,
+    exempt: [],
+    seen: new Map(),
+    windows: new Map(),
+    strikes: new Map(),
+    attempts: new Map(),
+    openings: new Map(),
+    grants: [],
+    bans: new Map(),
+    histories: new Map(),
+    oneTime: new Map(oneTime),
+  };
+}
+
+export function unusedOf(door: {
+  readonly knock: readonly { readonly port: number; readonly protocol: string }[];
+}): OneTime {
+  return { knock: door.knock.map((spec) => `${spec.port}/${spec.protocol}`), used: false };
+}
+
+export function sequenceKey(source: Bits, door: string, kind: Kind): string {
+  return `${source} ${door} ${kind}`;
+}
+
+/** Time past since `then`. A clock that stepped back counts as standing still. */
+export function age(now: number, then: number): number {
+  return now > then ? now - then : 0;
+}
+
+export function having<K, V>(map: ReadonlyMap<K, V>, key: K, value: V): ReadonlyMap<K, V> {
+  return new Map([...map, [key, value]]);
+}
+
+export function lacking<K, V>(map: ReadonlyMap<K, V>, gone: (key: K) => boolean): ReadonlyMap<K, V> {
+  return new Map([...map].filter(([key]) => !gone(key)));
+}
