@@ -11,7 +11,7 @@ import { DEMO_CONFIG, DEMO_YAML } from './demo-config.ts';
 
 const SERVICE = 22;
 const PORTS = ['7000', '8000:udp', '9000'];
-const WRONG_PORTS = ['9000', '7000', '9000', '7000'];
+const WRONG_PORTS = ['9000', '8000:udp', '7000', '9000'];
 /** Milliseconds from the last knock to the connection. */
 const OPEN_WITHIN = 50;
 /** Milliseconds that a client waits for an answer. */

@@ -41,6 +41,8 @@ export interface Client extends Host, Agent {
   readonly server6: string;
   /** Takes new addresses and sends from them from now on. */
   moveToFreshSource(): Promise<Source>;
+  /** Takes this address too and sends from it from now on. */
+  addAddress(address: string): Promise<void>;
 }
 
 export interface Source {
@@ -99,25 +101,28 @@ async function clientOf(
   v6: string,
 ): Promise<Client> {
   let taken = 9;
+  const add = (address: string): void => {
+    const six = address.includes(':');
+    const [family, network, bits] = six ? ['-6', `2001:db8:${v6}::/48`, 48] : ['-4', `${v4}.0/24`, 24];
+    const more = six ? ['nodad'] : [];
+    ip('-n', namespace, 'address', 'add', `${address}/${bits}`, 'dev', 'eth0', ...more);
+    knowNeighbour(server, link, address, CLIENT_MAC);
+    ip('-n', namespace, family, 'route', 'replace', network, 'dev', 'eth0', 'src', address);
+  };
   return {
     ...(await startAgent(namespace)),
     namespace,
     server4: `${v4}.1`,
     server6: `2001:db8:${v6}::1`,
     exec: (argv, options) => execute(namespace, argv, options),
+    addAddress: async (address) => add(address),
     moveToFreshSource: async () => {
       taken += 1;
-      if (taken > 250) throw new Error('no address is left');
-      const source = {
-        v4: `${v4}.${taken}`,
-        v6: `2001:db8:${v6}:${taken}::10`,
-        v6Network: `2001:db8:${v6}:${taken}::/64`,
-      };
-      ip('-n', namespace, 'address', 'add', `${source.v4}/24`, 'dev', 'eth0');
-      ip('-n', namespace, 'address', 'add', `${source.v6}/48`, 'dev', 'eth0', 'nodad');
-      for (const address of [source.v4, source.v6]) knowNeighbour(server, link, address, CLIENT_MAC);
-      ip('-n', namespace, 'route', 'replace', `${v4}.0/24`, 'dev', 'eth0', 'src', source.v4);
-      ip('-n', namespace, '-6', 'route', 'replace', `2001:db8:${v6}::/48`, 'dev', 'eth0', 'src', source.v6);
+      if (taken > 99) throw new Error('no address is left');
+      const prefix6 = `2001:db8:${v6}:${taken}::`;
+      const source = { v4: `${v4}.${taken}`, v6: `${prefix6}10`, v6Network: `${prefix6}/64` };
+      add(source.v4);
+      add(source.v6);
       return source;
     },
   };

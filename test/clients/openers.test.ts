@@ -1,0 +1,134 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Daemon, NFKNOCK } from '../kernel/daemon.ts';
+import { createNet, type Net } from '../kernel/net.ts';
+
+const SERVICE = 22;
+const CONFIG = {
+  doors: {
+    ssh: {
+      knock: ['7000/tcp', '8000/udp', '9000/tcp'],
+      within: '30s',
+      gap: { min: '0ms', max: '15s' },
+      opens: [`${SERVICE}/tcp`],
+      for: '3s',
+    },
+  },
+  decoys: ['23/tcp'],
+};
+/** Milliseconds that a telnet whose SYN is dropped is left to repeat it. */
+const TELNET_PATIENCE = 8_000;
+
+const FAMILIES = [
+  { family: 'IPv4', server: 'server4', source: 'v4' },
+  { family: 'IPv6', server: 'server6', source: 'v6' },
+] as const;
+
+type Commands = readonly (readonly string[])[];
+const nc = (target: string): Commands => [
+  ['nc', '-z', '-w', '1', target, '7000'],
+  ['nc', '-u', '-w', '1', target, '8000'],
+  ['nc', '-z', '-w', '1', target, '9000'],
+];
+const bash = (target: string): Commands =>
+  ['tcp/$0/7000', 'udp/$0/8000', 'tcp/$0/9000'].map((path) => [
+    'timeout',
+    '0.3',
+    'bash',
+    '-c',
+    `echo x >/dev/${path}`,
+    target,
+  ]);
+const hping3 = (target: string): Commands => [
+  ['hping3', '-q', '-S', '-c', '1', '-p', '7000', target],
+  ['hping3', '-q', '--udp', '-c', '1', '-p', '8000', target],
+  ['hping3', '-q', '-S', '-c', '1', '-p', '9000', target],
+];
+const nmap = (target: string): Commands => {
+  const options = [
+    '-n',
+    '-Pn',
+    '--max-retries',
+    '0',
+    '--host-timeout',
+    '300ms',
+    ...(target.includes(':') ? ['-6'] : []),
+  ];
+  return [
+    ['nmap', '-sS', '-p', '7000', ...options, target],
+    ['nmap', '-sU', '-p', '8000', ...options, target],
+    ['nmap', '-sS', '-p', '9000', ...options, target],
+  ];
+};
+
+describe('a door that is knocked at with an ordinary client', () => {
+  let net: Net;
+  let daemon: Daemon;
+
+  beforeAll(async () => {
+    net = await createNet();
+    await net.server.listen(SERVICE);
+    daemon = await net.server.startDaemon(CONFIG);
+  });
+  afterAll(async () => {
+    await daemon?.stop();
+    net?.close();
+  });
+
+  const knockWith = async (
+    commands: Commands,
+    server: 'server4' | 'server6',
+    source: 'v4' | 'v6',
+  ): Promise<void> => {
+    const address = (await net.clientA.moveToFreshSource())[source];
+    // What they end with says nothing: no knock is ever answered.
+    for (const argv of commands) await net.clientA.exec(argv, { input: 'x' });
+    await daemon.waitFor({ event: 'door.opened', source: address });
+    expect(await net.clientA.canConnect(net.clientA[server], SERVICE)).toBe(true);
+    expect(daemon.seen({ event: 'knock.wrong', source: address })).toEqual([]);
+  };
+
+  describe.each(FAMILIES)('over $family', ({ server, source }) => {
+    it('opens to `knock`', () =>
+      knockWith([['knock', net.clientA[server], '7000', '8000:udp', '9000']], server, source));
+
+    it('opens to `nfknock knock`', () =>
+      knockWith([[...NFKNOCK, 'knock', net.clientA[server], '7000', '8000/udp', '9000']], server, source));
+
+    it('opens to `nfknock knock --door`, which reads the sequence', () =>
+      knockWith(
+        [[...NFKNOCK, 'knock', net.clientA[server], '--door', 'ssh', '-c', daemon.config]],
+        server,
+        source,
+      ));
+
+    it('opens to `nc`', () => knockWith(nc(net.clientA[server]), server, source));
+
+    it('opens to bash alone', () => knockWith(bash(net.clientA[server]), server, source));
+
+    it('opens to `nmap` with one port at a time', () => knockWith(nmap(net.clientA[server]), server, source));
+  });
+
+  it('opens to `hping3`', () => knockWith(hping3(net.clientA.server4), 'server4', 'v4'));
+
+  it('takes a `telnet` that repeats its SYN for 8 s as one knock', async () => {
+    const { v4, v6 } = await net.clientA.moveToFreshSource();
+    const { server4, server6 } = net.clientA;
+    const ended = await Promise.all(
+      [server4, server6].map((target) =>
+        net.clientA.exec(['telnet', target, '7000'], { timeout: TELNET_PATIENCE }),
+      ),
+    );
+    expect(ended.map((result) => result.signal)).toEqual(['SIGKILL', 'SIGKILL']);
+    for (const [target, address] of [
+      [server4, v4],
+      [server6, v6],
+    ] as const) {
+      expect(daemon.seen({ source: address }).map((line) => [line.event, line.step])).toEqual([
+        ['knock.accepted', 1],
+      ]);
+      await net.clientA.exec(['knock', target, '8000:udp', '9000']);
+      await daemon.waitFor({ event: 'door.opened', source: address });
+      expect(await net.clientA.canConnect(target, SERVICE)).toBe(true);
+    }
+  });
+});
