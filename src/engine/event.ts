@@ -1,5 +1,6 @@
 import type { Address } from '../packet/address.ts';
 import type { Cidr } from '../packet/cidr.ts';
+import type { MalformedReason } from '../packet/decode.ts';
 import type { PortRange, PortSpec } from '../packet/port.ts';
 import type { Milliseconds } from '../packet/time.ts';
 
@@ -16,16 +17,6 @@ export type WrongReason = 'out of order' | 'tolerated' | 'another door';
 export type ExpiredReason = 'gap' | 'within';
 export type ScanReason = 'rate' | 'null' | 'fin' | 'xmas' | 'ack' | 'maimon' | 'flags';
 export type DecoyReason = 'service';
-export type MalformedReason =
-  | 'empty'
-  | 'version'
-  | 'header length'
-  | 'total length'
-  | 'fragment'
-  | 'extension headers'
-  | 'transport header'
-  | 'protocol';
-
 /** What every event has: the moment on the engine's clock. `strikes` is the count after this offence. */
 interface Moment {
   readonly at: Milliseconds;
@@ -34,20 +25,101 @@ interface Moment {
 /** What the engine says. `source` is a host; a ban's `target` is the network that offences are counted by. */
 export type EngineEvent = Moment &
   (
-    | { readonly event: 'knock.accepted'; readonly source: Address; readonly door: string; readonly port: PortSpec; readonly step: number; readonly of: number }
-    | { readonly event: 'knock.wrong'; readonly source: Address; readonly port: PortSpec; readonly reason: WrongReason; readonly door?: string; readonly step?: number; readonly of?: number; readonly strikes?: number }
-    | { readonly event: 'knock.too_fast'; readonly source: Address; readonly door: string; readonly port: PortSpec; readonly step: number; readonly of: number; readonly reason: 'gap'; readonly strikes: number }
-    | { readonly event: 'knock.expired'; readonly source: Address; readonly door: string; readonly port: PortSpec; readonly step: number; readonly of: number; readonly reason: ExpiredReason }
-    | { readonly event: 'decoy.hit'; readonly source: Address; readonly port: PortSpec; readonly reason?: DecoyReason; readonly strikes?: number }
-    | { readonly event: 'scan.detected'; readonly source: Address; readonly port: PortSpec; readonly reason: ScanReason; readonly strikes?: number }
+    | {
+        readonly event: 'knock.accepted';
+        readonly source: Address;
+        readonly door: string;
+        readonly port: PortSpec;
+        readonly step: number;
+        readonly of: number;
+      }
+    | {
+        readonly event: 'knock.wrong';
+        readonly source: Address;
+        readonly port: PortSpec;
+        readonly reason: WrongReason;
+        readonly door?: string;
+        readonly step?: number;
+        readonly of?: number;
+        readonly strikes?: number;
+      }
+    | {
+        readonly event: 'knock.too_fast';
+        readonly source: Address;
+        readonly door: string;
+        readonly port: PortSpec;
+        readonly step: number;
+        readonly of: number;
+        readonly reason: 'gap';
+        readonly strikes: number;
+      }
+    | {
+        readonly event: 'knock.expired';
+        readonly source: Address;
+        readonly door: string;
+        readonly port: PortSpec;
+        readonly step: number;
+        readonly of: number;
+        readonly reason: ExpiredReason;
+      }
+    | {
+        readonly event: 'decoy.hit';
+        readonly source: Address;
+        readonly port: PortSpec;
+        readonly reason?: DecoyReason;
+        readonly strikes?: number;
+      }
+    | {
+        readonly event: 'scan.detected';
+        readonly source: Address;
+        readonly port: PortSpec;
+        readonly reason: ScanReason;
+        readonly strikes?: number;
+      }
     | { readonly event: 'packet.malformed'; readonly reason: MalformedReason }
-    | { readonly event: 'ban.added'; readonly target: Cidr; readonly until: Milliseconds; readonly strikes: number; readonly reason: 'strikes' | 'order' | 'restored'; readonly count: number; readonly shadow?: true }
-    | { readonly event: 'ban.extended'; readonly target: Cidr; readonly until: Milliseconds; readonly reason: 'order' }
+    | {
+        readonly event: 'ban.added';
+        readonly target: Cidr;
+        readonly until: Milliseconds;
+        readonly strikes: number;
+        readonly reason: 'strikes' | 'order' | 'restored';
+        readonly count: number;
+        readonly shadow?: true;
+      }
+    | {
+        readonly event: 'ban.extended';
+        readonly target: Cidr;
+        readonly until: Milliseconds;
+        readonly reason: 'order';
+      }
     | { readonly event: 'ban.lifted'; readonly target: Cidr; readonly reason: LiftReason }
     | { readonly event: 'ban.expired'; readonly target: Cidr }
-    | { readonly event: 'door.opened'; readonly source: Address; readonly door: string; readonly ports: readonly PortRange[]; readonly grantee: Grantee; readonly until: Milliseconds; readonly reason?: string }
-    | { readonly event: 'door.renewed'; readonly source: Address; readonly door: string; readonly ports: readonly PortRange[]; readonly grantee: Grantee; readonly until: Milliseconds; readonly reason?: string }
-    | { readonly event: 'door.closed'; readonly source: Address; readonly door: string; readonly ports: readonly PortRange[]; readonly grantee: Grantee; readonly reason: CloseReason }
+    | {
+        readonly event: 'door.opened';
+        readonly source: Address;
+        readonly door: string;
+        readonly ports: readonly PortRange[];
+        readonly grantee: Grantee;
+        readonly until: Milliseconds;
+        readonly reason?: string;
+      }
+    | {
+        readonly event: 'door.renewed';
+        readonly source: Address;
+        readonly door: string;
+        readonly ports: readonly PortRange[];
+        readonly grantee: Grantee;
+        readonly until: Milliseconds;
+        readonly reason?: string;
+      }
+    | {
+        readonly event: 'door.closed';
+        readonly source: Address;
+        readonly door: string;
+        readonly ports: readonly PortRange[];
+        readonly grantee: Grantee;
+        readonly reason: CloseReason;
+      }
   );
 
 /** What the daemon says of its own life and of the kernel's side. */
@@ -63,7 +135,12 @@ export type DaemonEvent = Moment &
     | { readonly event: 'state.degraded'; readonly reason: string }
     | { readonly event: 'state.recovered' }
     | { readonly event: 'firewall.repaired'; readonly reason: string }
-    | { readonly event: 'firewall.failed'; readonly reason: string; readonly source?: Address; readonly door?: string }
+    | {
+        readonly event: 'firewall.failed';
+        readonly reason: string;
+        readonly source?: Address;
+        readonly door?: string;
+      }
     | { readonly event: 'queue.overflow'; readonly reason: string; readonly count: number }
     | { readonly event: 'log.suppressed'; readonly of_event: string; readonly count: number }
   );

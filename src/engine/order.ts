@@ -7,7 +7,13 @@ import type { EngineSettings } from './settings.ts';
 
 /** What people, the kernel and the state file tell the engine. Moments are on the engine's clock. */
 export type Order =
-  | { readonly order: 'grant'; readonly door: string; readonly address: Address; readonly for?: Milliseconds; readonly reason?: string }
+  | {
+      readonly order: 'grant';
+      readonly door: string;
+      readonly address: Address;
+      readonly for?: Milliseconds;
+      readonly reason?: string;
+    }
   | { readonly order: 'revoke'; readonly address: Address; readonly door?: string }
   | { readonly order: 'ban'; readonly address: Address; readonly for?: Milliseconds }
   | { readonly order: 'unban'; readonly address: Address }
@@ -20,9 +26,19 @@ export type Order =
   /** A connection to a door's service was made: one of the grant's uses is gone. */
   | { readonly order: 'connected'; readonly door: string; readonly source: Address }
   /** The kernel or the state file refused this grant: it never was. */
-  | { readonly order: 'refuse'; readonly door: string; readonly grantee: Grantee; readonly reason: CloseReason }
+  | {
+      readonly order: 'refuse';
+      readonly door: string;
+      readonly grantee: Grantee;
+      readonly reason: CloseReason;
+    }
   /** What was kept from before a restart; nothing is announced. */
-  | { readonly order: 'restore'; readonly grants: readonly GrantRecord[]; readonly bans: readonly BanRecord[]; readonly histories: readonly HistoryRecord[] };
+  | {
+      readonly order: 'restore';
+      readonly grants: readonly GrantRecord[];
+      readonly bans: readonly BanRecord[];
+      readonly histories: readonly HistoryRecord[];
+    };
 
 export interface GrantRecord {
   readonly door: string;

@@ -1,0 +1,159 @@
+import { hostCidr } from '../packet/cidr.ts';
+import type { PortSpec } from '../packet/port.ts';
+import { type Milliseconds, milliseconds } from '../packet/time.ts';
+import type { CloseReason, Emit, Grantee } from './event.ts';
+import type { Grant } from './grant.ts';
+import { CLOSE_GUARD } from './limits.ts';
+import { keyOf, type Sequence } from './ports.ts';
+import type { DoorSettings } from './settings.ts';
+import type { State } from './state.ts';
+import { hostOf, type Subject } from './subject.ts';
+import { NONE } from './table.ts';
+
+/** Rule 9: the last knock of a sequence that opens. */
+export function complete(state: State, subject: Subject, sequence: Sequence, now: number, emit: Emit): void {
+  const { door, settings } = sequence;
+  const grantee: Grantee = settings.grant === 'source' ? hostCidr(hostOf(subject)) : settings.grant;
+  finishAttempts(state, subject, sequence, now);
+  const offender = state.offenders.find(subject);
+  if (offender !== NONE) state.offenders.forgive(offender);
+  if (settings.oneTime) state.knocks[door] = [];
+  give(state, { door, grantee, source: hostOf(subject), now, until: now + settings.for, reason: null }, emit);
+}
+
+/** Rule 10: the last knock of a sequence that closes. */
+export function completeClose(
+  state: State,
+  subject: Subject,
+  sequence: Sequence,
+  now: number,
+  emit: Emit,
+): void {
+  finishAttempts(state, subject, sequence, now);
+  for (const grant of state.grants.heldBy(subject)) {
+    if (grant.door === sequence.door) end(state, grant, now, 'knock', emit);
+  }
+}
+
+/** Whether the subject may begin or go on with the close sequence of this door. */
+export function mayClose(state: State, subject: Subject, door: number): boolean {
+  return state.grants.heldBy(subject).some((grant) => grant.door === door);
+}
+
+/** Within 5 s of an opening its knocks, repeated in reverse, are no close sequence. */
+export function closeIsGuarded(state: State, subject: Subject, door: number, now: number): boolean {
+  return state.grants
+    .heldBy(subject)
+    .some((grant) => grant.door === door && now - grant.opened <= CLOSE_GUARD);
+}
+
+interface Gift {
+  readonly door: number;
+  readonly grantee: Grantee;
+  readonly source: Grant['source'];
+  readonly now: number;
+  readonly until: number;
+  readonly reason: string | null;
+}
+
+/** Makes the grant or renews it; answers false where no more grants fit. */
+export function give(state: State, gift: Gift, emit: Emit): boolean {
+  const { grants } = state;
+  const { door, grantee, source, now, until, reason } = gift;
+  const settings = state.settings.doors[door];
+  if (settings === undefined) return false;
+  const there = grants.find(door, grantee);
+  if (there !== undefined) {
+    grants.extend(there, Math.max(there.until, until));
+    grants.claim(there, source);
+    there.opened = now;
+    there.usesLeft = settings.uses;
+    there.reason = reason;
+    emit({
+      event: 'door.renewed',
+      ...words(settings, there, now),
+      until: milliseconds(there.until),
+      ...because(reason),
+    });
+    return true;
+  }
+  makeRoom(state, door, settings, now, emit);
+  const grant: Grant = {
+    door,
+    grantee,
+    source,
+    since: now,
+    opened: now,
+    until,
+    usesLeft: settings.uses,
+    reason,
+  };
+  if (!grants.add(grant)) return false;
+  emit({
+    event: 'door.opened',
+    ...words(settings, grant, now),
+    until: milliseconds(until),
+    ...because(reason),
+  });
+  return true;
+}
+
+export function end(state: State, grant: Grant, now: number, reason: CloseReason, emit: Emit): void {
+  const settings = state.settings.doors[grant.door];
+  state.grants.remove(grant);
+  if (settings !== undefined) emit({ event: 'door.closed', ...words(settings, grant, now), reason });
+}
+
+/** One door's grants never exceed `holders`: who came first has moved on. */
+function makeRoom(state: State, door: number, settings: DoorSettings, now: number, emit: Emit): void {
+  if (settings.holders === null) return;
+  const held = [...state.grants.ofDoor(door)].sort((x, y) => x.opened - y.opened);
+  for (const grant of held.slice(0, Math.max(0, held.length - settings.holders + 1))) {
+    end(state, grant, now, 'moved', emit);
+  }
+}
+
+/** The attempts at this door end; the sequence's knocks stay known, so that their repeats are no offence. */
+function finishAttempts(state: State, subject: Subject, sequence: Sequence, now: number): void {
+  const { attempts, ports } = state;
+  for (const each of ports.sequences.slice(sequence.door * 2, sequence.door * 2 + 2)) {
+    const { hostHash, family, a, b, c, d } = subject;
+    const slot = attempts.table.find(hostHash, family, a, b, c, d, each.id);
+    if (slot === NONE) continue;
+    if (each === sequence) {
+      attempts.completed[slot] = now;
+      attempts.put(subject, each.id, 0, state.turn);
+    } else {
+      attempts.end(slot);
+    }
+  }
+}
+
+function words(
+  settings: DoorSettings,
+  grant: Grant,
+  now: number,
+): {
+  at: Milliseconds;
+  source: Grant['source'];
+  door: string;
+  ports: DoorSettings['opens'];
+  grantee: Grantee;
+} {
+  return {
+    at: milliseconds(now),
+    source: grant.source,
+    door: settings.name,
+    ports: settings.opens,
+    grantee: grant.grantee,
+  };
+}
+
+function because(reason: string | null): { reason?: string } {
+  return reason === null ? {} : { reason };
+}
+
+/** Whether two sequences are the same knocks. */
+export function sameKnocks(x: readonly PortSpec[], y: readonly PortSpec[]): boolean {
+  return x.length === y.length && x.every((spec, index) => keyOf(spec) === keyOf(y[index] ?? spec));
+}

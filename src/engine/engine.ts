@@ -1,0 +1,233 @@
+import type { Address } from '../packet/address.ts';
+import type { MalformedReason } from '../packet/decode.ts';
+import { TCP_FLAG } from '../packet/flags.ts';
+import type { Packet } from '../packet/packet.ts';
+import { type Port, PROTOCOL_NUMBER } from '../packet/port.ts';
+import { type Milliseconds, milliseconds } from '../packet/time.ts';
+import type { Ban } from './ban.ts';
+import { end } from './door.ts';
+import type { Emit, ScanReason } from './event.ts';
+import { shapeOf } from './flags.ts';
+import type { Grant } from './grant.ts';
+import type { HashKey } from './hash.ts';
+import { judgeKnock } from './knock.ts';
+import { EPHEMERAL_FIRST, EPHEMERAL_LAST } from './limits.ts';
+import { banIfDue, strike } from './offence.ts';
+import type { Order, OrderAnswer } from './order.ts';
+import { obey } from './orders.ts';
+import type { Outcome } from './outcome.ts';
+import { portKey, ROLE, specOf } from './ports.ts';
+import type { EngineSettings } from './settings.ts';
+import { describe, listSources, type SourceState } from './sources.ts';
+import { collectAttempts, createState, endAttempts } from './state.ts';
+import { hostOf } from './subject.ts';
+import { NONE } from './table.ts';
+
+/*
+ * Theory of operation. The engine is a state machine: packets, orders and time go in, events come out. It reads
+ * no clock, does no I/O, never throws on any input, and its memory is bounded by its settings. `judge` reads as
+ * the rules do, one step a rule, in their order; docs/decisions/judgement.md settles their corners. What a packet
+ * does to the sequences is in knock.ts, what opens and closes in door.ts, strikes and bans in offence.ts.
+ */
+export interface Engine {
+  /** Judges one decoded packet. Ends of grants and bans that are due at `now` come first. */
+  judge(packet: Packet, now: Milliseconds, emit: Emit): Outcome;
+  /** Rule 1: a packet that `decode` refused. */
+  malformed(reason: MalformedReason, now: Milliseconds, emit: Emit): Outcome;
+  order(order: Order, now: Milliseconds, emit: Emit): OrderAnswer;
+  /** Ends the grants and bans whose time has come, in the order of their times. */
+  expire(now: Milliseconds, emit: Emit): void;
+  /** When `expire` has something to do next, or Infinity. */
+  deadline(): number;
+  grants(): readonly (Omit<Grant, 'door'> & { readonly door: string })[];
+  bans(): readonly Ban[];
+  /** Who has strikes or is part-way through a sequence, at most `limit`. */
+  sources(now: Milliseconds, limit: number): readonly SourceState[];
+  source(address: Address, now: Milliseconds): SourceState;
+  sizes(): Sizes;
+}
+
+/** Entries in use, and the most there can be. */
+export interface Sizes {
+  readonly attempts: number;
+  readonly offenders: number;
+  readonly bans: number;
+  readonly grants: number;
+  readonly sourcesMax: number;
+  readonly bansMax: number;
+}
+
+export function createEngine(settings: EngineSettings, key: HashKey): Engine {
+  const state = createState(settings, key);
+  const { subject } = state.subjects;
+  /** What the rules share about the packet in hand. */
+  const current = { key: 0, flags: 0, now: 0, role: 0, tcp: false, stamped: true };
+
+  function judge(packet: Packet, now: Milliseconds, emit: Emit): Outcome {
+    expire(now, emit);
+    state.turn += 1;
+    load(packet, now);
+    if (isBanned()) return 'banned';
+    if (isRetransmission(packet)) return 'retransmission';
+    const knock = isKnock();
+    if (current.tcp && !knock) {
+      const outcome = judgeFlags(emit);
+      if (outcome !== undefined) return outcome;
+    }
+    if (exceedsRate()) return scan('rate', false, emit);
+    if (knock) {
+      collectAttempts(state, subject);
+      return judgeKnock(state, subject, current, emit);
+    }
+    return judgeDecoy(emit);
+  }
+
+  function load(packet: Packet, now: Milliseconds): void {
+    state.subjects.ofPacket(packet);
+    current.key = portKey(packet.protocol, packet.port);
+    current.tcp = packet.protocol === PROTOCOL_NUMBER.tcp;
+    current.flags = packet.flags;
+    current.stamped = packet.stamped;
+    current.now = now;
+    current.role = state.ports.role(current.key);
+  }
+
+  /** Rule 2. */
+  function isBanned(): boolean {
+    return state.bans.size() > 0 && state.bans.find(subject) !== NONE;
+  }
+
+  /** Rule 3, its first half; a repeat of a knock is known in rule 6. */
+  function isRetransmission(packet: Packet): boolean {
+    state.subjects.fingerprint(packet);
+    const [low = 0, high = 0] = state.subjects.output;
+    return state.retransmissions.seen(low, high, current.now);
+  }
+
+  function isKnock(): boolean {
+    return (
+      (current.role & ROLE.knock) !== 0 && state.ports.isKnock(current.key, current.flags) && gateIsOpen()
+    );
+  }
+
+  /** A knock port that another door opens is one only for those who hold that door's grant. */
+  function gateIsOpen(): boolean {
+    return (current.role & ROLE.service) === 0 || !state.ports.isGated(current.key) || holdsOpener();
+  }
+
+  function holdsOpener(): boolean {
+    const openers = state.ports.openers(current.key);
+    return state.grants.heldBy(subject).some((grant) => openers.includes(grant.door)) || opensToAll(openers);
+  }
+
+  function opensToAll(openers: readonly number[]): boolean {
+    return openers.some((door) => state.grants.find(door, 'any') !== undefined);
+  }
+
+  /** Rule 4, for a TCP packet that is no knock; undefined where the later rules go on. */
+  function judgeFlags(emit: Emit): Outcome | undefined {
+    const shape = shapeOf(current.flags);
+    const knockPort = (current.role & ROLE.knock) !== 0 && gateIsOpen();
+    if (shape === 'backscatter') return 'backscatter';
+    if (shape === 'ordinary') return knockPort ? 'ignored' : undefined;
+    if (knockPort) return scan(shape, false, emit);
+    if ((current.role & ROLE.decoy) === 0 || isRemains()) return 'ignored';
+    return scan(shape, true, emit);
+  }
+
+  /** What arrives of this machine's own outgoing connections once conntrack has forgotten them. */
+  function isRemains(): boolean {
+    const { key, role, flags } = current;
+    const ephemeral = key >= EPHEMERAL_FIRST && key <= EPHEMERAL_LAST;
+    return (role & ROLE.decoyByAll) !== 0 && ephemeral && (flags & TCP_FLAG.ack) !== 0;
+  }
+
+  /** Rule 5. Who holds a grant is not counted: such packets can be forged in its name. */
+  function exceedsRate(): boolean {
+    const exceeds = state.offenders.exceeds(state.offenders.put(subject), current.now);
+    return exceeds && state.grants.heldBy(subject).length === 0;
+  }
+
+  /** Rule 8. */
+  function judgeDecoy(emit: Emit): Outcome {
+    const service = (current.role & ROLE.service) !== 0;
+    if (service ? !state.settings.bans.strikeOnService || holdsOpener() : (current.role & ROLE.decoy) === 0) {
+      return 'ignored';
+    }
+    endAttempts(state, subject);
+    const strikes = strikeUnlessHolder();
+    emit({
+      event: 'decoy.hit',
+      ...moment(),
+      ...(service ? { reason: 'service' as const } : {}),
+      ...(strikes === undefined ? {} : { strikes }),
+    });
+    if (strikes !== undefined) banIfDue(state, subject, strikes, current.now, emit);
+    return 'decoy';
+  }
+
+  function scan(reason: ScanReason, onDecoy: boolean, emit: Emit): Outcome {
+    if (onDecoy) endAttempts(state, subject);
+    const strikes = strikeUnlessHolder();
+    emit({ event: 'scan.detected', ...moment(), reason, ...(strikes === undefined ? {} : { strikes }) });
+    if (strikes !== undefined) banIfDue(state, subject, strikes, current.now, emit);
+    return reason === 'rate' ? 'rate' : 'scan';
+  }
+
+  function strikeUnlessHolder(): number | undefined {
+    return state.grants.heldBy(subject).length > 0 ? undefined : strike(state, subject, current.now);
+  }
+
+  function moment(): { at: Milliseconds; source: Address; port: { protocol: 'tcp' | 'udp'; port: Port } } {
+    return { at: milliseconds(current.now), source: hostOf(subject), port: specOf(current.key) };
+  }
+
+  function expire(now: Milliseconds, emit: Emit): void {
+    for (;;) {
+      const grantAt = state.grants.deadline();
+      const banAt = state.bans.deadline();
+      if (Math.min(grantAt, banAt) > now) return;
+      if (grantAt <= banAt) {
+        const grant = state.grants.first();
+        if (grant !== undefined) end(state, grant, grantAt, 'expired', emit);
+      } else {
+        const slot = state.bans.first();
+        const { target } = state.bans.at(slot);
+        state.bans.remove(slot);
+        emit({ event: 'ban.expired', at: milliseconds(banAt), target });
+      }
+    }
+  }
+
+  return {
+    judge,
+    malformed(reason, now, emit) {
+      emit({ event: 'packet.malformed', at: now, reason });
+      return 'malformed';
+    },
+    order(order, now, emit) {
+      expire(now, emit);
+      state.turn += 1;
+      return obey(state, order, now, emit);
+    },
+    expire,
+    deadline: () => Math.min(state.grants.deadline(), state.bans.deadline()),
+    grants: () =>
+      state.grants.all().map((grant) => ({ ...grant, door: state.settings.doors[grant.door]?.name ?? '' })),
+    bans() {
+      const bans: Ban[] = [];
+      state.bans.each((slot) => bans.push(state.bans.at(slot)));
+      return bans;
+    },
+    sources: (now, limit) => listSources(state, now, limit),
+    source: (address, now) => describe(state, address, now),
+    sizes: () => ({
+      attempts: state.attempts.table.size(),
+      offenders: state.offenders.table.size(),
+      bans: state.bans.size(),
+      grants: state.grants.size(),
+      sourcesMax: state.settings.sources,
+      bansMax: state.settings.bans.limit,
+    }),
+  };
+}

@@ -1,0 +1,23 @@
+import { type Milliseconds, milliseconds } from '../packet/time.ts';
+
+/** A dropped SYN is repeated for about a minute (Linux: 1, 3, 7, 15, 31, 63 s); one knock all the same. */
+export const RETRANSMISSION_WINDOW: Milliseconds = milliseconds(70_000);
+
+/** nmap repeats its ports in reverse two seconds later; a close sequence must not begin with that. */
+export const CLOSE_GUARD: Milliseconds = milliseconds(5_000);
+
+/** How long the knocks of a sequence that has just opened or closed are known again as repeats. */
+export const REPEAT_WINDOW: Milliseconds = milliseconds(70_000);
+
+/** Steps of a sequence. */
+export const SEQUENCE_STEPS_MAX = 32;
+
+/** Grants in force at once: who knows a sequence can forge it from any address. */
+export const GRANTS_MAX = 16_384;
+
+/** Linux's default range of ports for its own outgoing connections (ip_local_port_range). */
+export const EPHEMERAL_FIRST = 32_768;
+export const EPHEMERAL_LAST = 60_999;
+
+/** Ports on which answers arrive that conntrack can't match: DHCP and DHCPv6 clients. Never decoys by `all`. */
+export const DHCP_CLIENT_PORTS: readonly number[] = [68, 546];

@@ -1,0 +1,70 @@
+import { milliseconds } from '../packet/time.ts';
+import { banDuration } from './ban.ts';
+import type { Emit } from './event.ts';
+import { forgetAttempts, isExempt, type State } from './state.ts';
+import { hostOf, type Subject, targetOf } from './subject.ts';
+import { NONE } from './table.ts';
+
+/** One strike for the subject's offender; answers how many count now. */
+export function strike(state: State, subject: Subject, now: number): number {
+  return state.offenders.strike(state.offenders.put(subject), now);
+}
+
+/** Bans the offender if its strikes are enough, which the event before this has said. */
+export function banIfDue(state: State, subject: Subject, strikes: number, now: number, emit: Emit): void {
+  const { bans } = state.settings;
+  if (strikes < bans.strikes || isExempt(state, hostOf(subject))) return;
+  const count = bansSoFar(state, subject, now) + 1;
+  ban(state, subject, now, now + banDuration(bans, count), { count, strikes, reason: 'strikes' }, emit);
+}
+
+interface Sentence {
+  readonly count: number;
+  readonly strikes: number;
+  readonly reason: 'strikes' | 'order';
+}
+
+/** Puts a ban in force, or in the shadow, and forgets what the offender was about. */
+export function ban(
+  state: State,
+  subject: Subject,
+  now: number,
+  until: number,
+  sentence: Sentence,
+  emit: Emit,
+): void {
+  const { settings, bans, offenders } = state;
+  const offender = offenders.put(subject);
+  offenders.forgive(offender);
+  offenders.remember(offender, sentence.count, until);
+  forgetAttempts(state, subject);
+  // The rest of an IPv6 /64 is not at hand: its attempts are known by being older than this.
+  offenders.forgotten[offender] = state.turn;
+  state.held = 0;
+  const moment = { at: milliseconds(now), target: targetOf(subject), until: milliseconds(until) };
+  if (!settings.bans.enforce) {
+    emit({ event: 'ban.added', ...moment, ...sentence, shadow: true });
+    return;
+  }
+  if (bans.full() && bans.find(subject) === NONE) lift(state, bans.first(), now, 'limit', emit);
+  bans.put(subject, now, until, sentence.count);
+  emit({ event: 'ban.added', ...moment, ...sentence });
+}
+
+/** Ends a ban before its time. */
+export function lift(
+  state: State,
+  slot: number,
+  now: number,
+  reason: 'unban' | 'limit' | 'exempt',
+  emit: Emit,
+): void {
+  const { target } = state.bans.at(slot);
+  state.bans.remove(slot);
+  emit({ event: 'ban.lifted', at: milliseconds(now), target, reason });
+}
+
+export function bansSoFar(state: State, subject: Subject, now: number): number {
+  const offender = state.offenders.find(subject);
+  return offender === NONE ? 0 : state.offenders.bans(offender, now);
+}

@@ -1,0 +1,132 @@
+import { type FlagRule, flagsMatch } from '../packet/flags.ts';
+import { PORT_MAX, type Port, type PortRange, type PortSpec, PROTOCOL_NUMBER } from '../packet/port.ts';
+import { DHCP_CLIENT_PORTS } from './limits.ts';
+import type { DoorSettings, EngineSettings } from './settings.ts';
+
+/** What a port is for; a port can be several. */
+export const ROLE = { knock: 1, service: 2, allow: 4, decoy: 8, decoyByAll: 16 } as const;
+
+/** A protocol and a port in one number: the port, and 65536 more for UDP. */
+export type PortKey = number;
+const UDP_KEY = PORT_MAX + 1;
+
+export function portKey(protocol: number, port: number): PortKey {
+  return protocol === PROTOCOL_NUMBER.udp ? UDP_KEY + port : port;
+}
+
+export function keyOf(spec: PortSpec): PortKey {
+  return portKey(PROTOCOL_NUMBER[spec.protocol], spec.port);
+}
+
+export function isUdp(key: PortKey): boolean {
+  return key >= UDP_KEY;
+}
+
+export function specOf(key: PortKey): PortSpec {
+  return isUdp(key)
+    ? { protocol: 'udp', port: (key - UDP_KEY) as Port }
+    : { protocol: 'tcp', port: key as Port };
+}
+
+/** One order of knocks: the one that opens a door, or the one that closes it. */
+export interface Sequence {
+  /** Its place in the order of judgement: doors as configured, opening before closing. */
+  readonly id: number;
+  readonly door: number;
+  readonly settings: DoorSettings;
+  readonly kind: 'open' | 'close';
+  readonly steps: readonly PortKey[];
+}
+
+/** The configuration seen from its ports. */
+export interface Ports {
+  readonly sequences: readonly Sequence[];
+  role(key: PortKey): number;
+  /** The sequences that begin with this port, by ascending id. */
+  firsts(key: PortKey): readonly Sequence[];
+  /** Whether a packet with these TCP flags is a knock on this port for some door. */
+  isKnock(key: PortKey, flags: number): boolean;
+  /** The doors that open this port, by index. */
+  openers(key: PortKey): readonly number[];
+  /** Chained doors: a knock port that other doors open, and no door both opens and knocks on. */
+  isGated(key: PortKey): boolean;
+}
+
+const NO_SEQUENCES: readonly Sequence[] = [];
+const NO_DOORS: readonly number[] = [];
+
+/** `knocks` are the sequences that open now, one a door: a one-time door's changes. */
+export function createPorts(settings: EngineSettings, knocks: readonly (readonly PortSpec[])[]): Ports {
+  const roles = new Uint8Array(2 * UDP_KEY);
+  const sequences: Sequence[] = [];
+  const firsts = new Map<PortKey, Sequence[]>();
+  const rules = new Map<PortKey, FlagRule[]>();
+  const openers = new Map<PortKey, number[]>();
+
+  function addSequence(door: number, kind: 'open' | 'close', ports: readonly PortSpec[]): void {
+    const doorSettings = settings.doors[door];
+    if (doorSettings === undefined) return;
+    const sequence = { id: sequences.length, door, settings: doorSettings, kind, steps: ports.map(keyOf) };
+    // An empty sequence keeps its id, so that ids do not move when a one-time door runs dry; it never begins.
+    sequences.push(sequence);
+    const [first] = sequence.steps;
+    if (first !== undefined) append(firsts, first, sequence);
+    for (const key of new Set(sequence.steps)) {
+      roles[key] = (roles[key] ?? 0) | ROLE.knock;
+      append(rules, key, doorSettings.flags);
+    }
+  }
+
+  settings.doors.forEach((door, index) => {
+    addSequence(index, 'open', knocks[index] ?? []);
+    addSequence(index, 'close', door.close);
+    for (const key of keysOf(door.opens)) {
+      roles[key] = (roles[key] ?? 0) | ROLE.service;
+      append(openers, key, index);
+    }
+  });
+  for (const key of keysOf(settings.allow)) roles[key] = (roles[key] ?? 0) | ROLE.allow;
+  markDecoys(roles, settings.decoys);
+
+  return {
+    sequences,
+    role: (key) => roles[key] ?? 0,
+    firsts: (key) => firsts.get(key) ?? NO_SEQUENCES,
+    isKnock(key, flags) {
+      const wanted = rules.get(key);
+      if (wanted === undefined) return false;
+      if (isUdp(key)) return true;
+      for (const rule of wanted) if (flagsMatch(rule, flags)) return true;
+      return false;
+    },
+    openers: (key) => openers.get(key) ?? NO_DOORS,
+    isGated: (key) => {
+      if (((roles[key] ?? 0) & (ROLE.knock | ROLE.service)) !== (ROLE.knock | ROLE.service)) return false;
+      const knocking = sequences.filter((sequence) => sequence.steps.includes(key));
+      return !knocking.some((sequence) => openers.get(key)?.includes(sequence.door));
+    },
+  };
+}
+
+function markDecoys(roles: Uint8Array, decoys: EngineSettings['decoys']): void {
+  if (decoys !== 'all') {
+    for (const key of keysOf(decoys)) if (roles[key] === 0) roles[key] = ROLE.decoy;
+    return;
+  }
+  const answered = DHCP_CLIENT_PORTS.map((port) => portKey(PROTOCOL_NUMBER.udp, port));
+  for (let key = 0; key < roles.length; key += 1) {
+    if (roles[key] === 0 && !answered.includes(key)) roles[key] = ROLE.decoy | ROLE.decoyByAll;
+  }
+}
+
+function* keysOf(ranges: readonly PortRange[]): Iterable<PortKey> {
+  for (const { protocol, first, last } of ranges) {
+    for (let port: number = first; port <= last; port += 1) yield portKey(PROTOCOL_NUMBER[protocol], port);
+  }
+}
+
+function append<Key, Item>(map: Map<Key, Item[]>, key: Key, item: Item): void {
+  const list = map.get(key);
+  if (list === undefined) map.set(key, [item]);
+  else list.push(item);
+}

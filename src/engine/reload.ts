@@ -1,0 +1,104 @@
+import { createAttempts } from './attempt.ts';
+import { createBans } from './ban.ts';
+import { end } from './door.ts';
+import type { Emit } from './event.ts';
+import { lift } from './offence.ts';
+import { createPorts, type Sequence } from './ports.ts';
+import { createRetransmissions } from './retransmission.ts';
+import type { DoorSettings, EngineSettings } from './settings.ts';
+import { asOffenders, type State } from './state.ts';
+import { createOffenders } from './strike.ts';
+
+/**
+ * Takes a new configuration in. Grants of doors that are still there stay; attempts stay at doors whose sequence
+ * and timing did not change; strikes, rates and bans stay. Tables are laid anew only where their size changed.
+ */
+export function reload(state: State, settings: EngineSettings, now: number, emit: Emit): void {
+  const before = state.settings;
+  const sequencesBefore = state.ports.sequences;
+  const renumbered = before.doors.map((door) => settings.doors.findIndex((each) => each.name === door.name));
+  for (const grant of state.grants.all()) {
+    if (renumbered[grant.door] === -1) end(state, grant, now, 'reload', emit);
+  }
+  const kept = state.grants.all();
+  for (const grant of kept) state.grants.remove(grant);
+  state.settings = settings;
+  for (const grant of kept) state.grants.add({ ...grant, door: renumbered[grant.door] ?? 0 });
+  state.knocks = settings.doors.map((door) => door.knock);
+  state.exempt = asOffenders(settings.bans.never);
+  state.ports = createPorts(settings, state.knocks);
+  state.slots = new Int32Array(state.ports.sequences.length);
+  moveAttempts(state, sequencesBefore, renumbered);
+  moveOffenders(state);
+  if (before.sources !== settings.sources) state.retransmissions = createRetransmissions(settings.sources);
+  moveBans(state, before, now, emit);
+}
+
+function moveAttempts(state: State, before: readonly Sequence[], renumbered: readonly number[]): void {
+  const old = state.attempts;
+  const next = createAttempts(state.settings.sources);
+  state.attempts = next;
+  old.table.each((slot) => {
+    const sequence = before[old.table.extra(slot)];
+    const door = sequence === undefined ? undefined : state.settings.doors[renumbered[sequence.door] ?? -1];
+    if (sequence === undefined || door === undefined || !sameTiming(sequence.settings, door)) return;
+    const id = (renumbered[sequence.door] ?? 0) * 2 + (sequence.kind === 'open' ? 0 : 1);
+    if (String(state.ports.sequences[id]?.steps) !== String(sequence.steps)) return;
+    const subject = subjectAt(state, old.table, slot);
+    const to = next.put(subject, id, old.step[slot] ?? 0, old.changed[slot] ?? 0);
+    next.tolerated[to] = old.tolerated[slot] ?? 0;
+    next.begun[to] = old.begun[slot] ?? 0;
+    next.advanced[to] = old.advanced[slot] ?? 0;
+    next.completed[to] = old.completed[slot] ?? 0;
+    // Again, now that it is known whether it completed: that decides its level.
+    next.put(subject, id, old.step[slot] ?? 0, old.changed[slot] ?? 0);
+  });
+}
+
+function moveOffenders(state: State): void {
+  const { settings } = state;
+  const old = state.offenders;
+  state.offenders = createOffenders(settings.sources, settings.bans);
+  const next = state.offenders;
+  old.table.each((slot) => next.write(next.put(subjectAt(state, old.table, slot)), old.read(slot)));
+}
+
+/** Where the limit has shrunk, the bans that end last are kept. */
+function moveBans(state: State, before: EngineSettings, now: number, emit: Emit): void {
+  const { limit } = state.settings.bans;
+  if (before.bans.limit === limit) return;
+  while (state.bans.size() > limit) lift(state, state.bans.first(), now, 'limit', emit);
+  const old = state.bans;
+  state.bans = createBans(limit);
+  old.each((slot) => {
+    const { target, since, until, count } = old.at(slot);
+    state.subjects.ofAddress(target.address);
+    state.bans.put(state.subjects.subject, since, until, count);
+  });
+}
+
+function subjectAt(
+  state: State,
+  table: State['attempts']['table'],
+  slot: number,
+): State['subjects']['subject'] {
+  state.subjects.ofAddress({
+    family: table.family(slot),
+    a: table.word(slot, 0),
+    b: table.word(slot, 1),
+    c: table.word(slot, 2),
+    d: table.word(slot, 3),
+  });
+  return state.subjects.subject;
+}
+
+function sameTiming(x: DoorSettings, y: DoorSettings): boolean {
+  return (
+    x.within === y.within &&
+    x.gap.min === y.gap.min &&
+    x.gap.max === y.gap.max &&
+    x.flags.set === y.flags.set &&
+    x.flags.clear === y.flags.clear &&
+    x.tolerate === y.tolerate
+  );
+}

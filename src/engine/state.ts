@@ -1,0 +1,103 @@
+import type { Address } from '../packet/address.ts';
+import { type Cidr, contains, networkOf, OFFENDER_BITS } from '../packet/cidr.ts';
+import type { PortSpec } from '../packet/port.ts';
+import { type Attempts, createAttempts } from './attempt.ts';
+import { type Bans, createBans } from './ban.ts';
+import { createGrants, type Grants } from './grant.ts';
+import type { HashKey } from './hash.ts';
+import { createPorts, type Ports } from './ports.ts';
+import { createRetransmissions, type Retransmissions } from './retransmission.ts';
+import type { EngineSettings } from './settings.ts';
+import { createOffenders, type Offenders } from './strike.ts';
+import { createSubjects, type Subject, type Subjects } from './subject.ts';
+
+/** Everything that the engine remembers. Only the engine's own files see it. */
+export interface State {
+  settings: EngineSettings;
+  ports: Ports;
+  /** The sequence that opens each door now. */
+  knocks: (readonly PortSpec[])[];
+  attempts: Attempts;
+  offenders: Offenders;
+  bans: Bans;
+  retransmissions: Retransmissions;
+  readonly grants: Grants;
+  readonly subjects: Subjects;
+  /** Networks that are never banned: `bans.never`, and those found on this machine. */
+  exempt: readonly Cidr[];
+  found: readonly Cidr[];
+  /** How many packets and orders there were: tells older from newer where moments are equal. */
+  turn: number;
+  /** The subject's attempts while a packet is judged, by ascending sequence: slots, and how many. */
+  slots: Int32Array;
+  held: number;
+}
+
+export function createState(settings: EngineSettings, key: HashKey): State {
+  const knocks = settings.doors.map((door) => door.knock);
+  const ports = createPorts(settings, knocks);
+  return {
+    settings,
+    ports,
+    knocks,
+    attempts: createAttempts(settings.sources),
+    offenders: createOffenders(settings.sources, settings.bans),
+    bans: createBans(settings.bans.limit),
+    retransmissions: createRetransmissions(settings.sources),
+    grants: createGrants(),
+    subjects: createSubjects(key),
+    exempt: asOffenders(settings.bans.never),
+    found: [],
+    turn: 0,
+    slots: new Int32Array(ports.sequences.length),
+    held: 0,
+  };
+}
+
+/** Fills `state.slots` with the subject's attempts, leaving out those that a ban has made forgotten. */
+export function collectAttempts(state: State, subject: Subject): void {
+  const { attempts, slots } = state;
+  const count = attempts.collect(subject, slots);
+  const offender = count === 0 ? -1 : state.offenders.find(subject);
+  const forgotten = offender < 0 ? -1 : (state.offenders.forgotten[offender] ?? -1);
+  state.held = 0;
+  for (let index = 0; index < count; index += 1) {
+    const slot = slots[index] ?? 0;
+    if ((attempts.changed[slot] ?? 0) < forgotten) {
+      attempts.table.remove(slot);
+    } else {
+      slots[state.held] = slot;
+      state.held += 1;
+    }
+  }
+}
+
+/** Ends every attempt of the subject; what is known of openings stays. */
+export function endAttempts(state: State, subject: Subject): void {
+  collectAttempts(state, subject);
+  for (let index = 0; index < state.held; index += 1) state.attempts.end(state.slots[index] ?? 0);
+}
+
+/** Forgets everything that the subject's host began or completed. */
+export function forgetAttempts(state: State, subject: Subject): void {
+  collectAttempts(state, subject);
+  for (let index = 0; index < state.held; index += 1) state.attempts.table.remove(state.slots[index] ?? 0);
+}
+
+/** Whether the offender that this host belongs to is never banned. */
+export function isExempt(state: State, host: Address): boolean {
+  return (
+    state.exempt.some((network) => contains(network, host)) ||
+    state.found.some((network) => contains(network, host))
+  );
+}
+
+/**
+ * Networks as offenders are counted: a ban of an IPv6 /64 would reach every host in it, so one exempt host
+ * exempts its whole /64.
+ */
+export function asOffenders(networks: readonly Cidr[]): readonly Cidr[] {
+  return networks.map(({ address, bits }) =>
+    networkOf(address, Math.min(bits, OFFENDER_BITS[address.family])),
+  );
+}

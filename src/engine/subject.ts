@@ -1,0 +1,108 @@
+import type { Address, Family } from '../packet/address.ts';
+import { type Cidr, OFFENDER_BITS } from '../packet/cidr.ts';
+import type { Packet } from '../packet/packet.ts';
+import { createHasher, type HashKey } from './hash.ts';
+
+/**
+ * Whose packet is being judged: the host it came from and the offender (the host, or its /64) that its strikes
+ * are counted by, each with its hash. One object is reused for every packet.
+ */
+export interface Subject {
+  family: Family;
+  a: number;
+  b: number;
+  c: number;
+  d: number;
+  /** The offender's last two words: 0 for IPv6, where the offender is a /64. The first two are the host's. */
+  offenderC: number;
+  offenderD: number;
+  hostHash: number;
+  offenderHash: number;
+}
+
+export interface Subjects {
+  readonly subject: Subject;
+  ofPacket(packet: Packet): void;
+  ofAddress(address: Address): void;
+  /** The 64-bit fingerprint by which retransmissions are known, in `output`. */
+  fingerprint(packet: Packet): void;
+  readonly output: Int32Array;
+}
+
+export function createSubjects(key: HashKey): Subjects {
+  const hasher = createHasher(key);
+  const { input, output } = hasher;
+  const subject: Subject = {
+    family: 4,
+    a: 0,
+    b: 0,
+    c: 0,
+    d: 0,
+    offenderC: 0,
+    offenderD: 0,
+    hostHash: 0,
+    offenderHash: 0,
+  };
+
+  function hash(family: Family, a: number, b: number, c: number, d: number): number {
+    input[0] = a;
+    if (family === 4) {
+      hasher.run(1);
+      return output[0] ?? 0;
+    }
+    input[1] = b;
+    input[2] = c;
+    input[3] = d;
+    hasher.run(4);
+    return output[0] ?? 0;
+  }
+
+  function load(family: Family, a: number, b: number, c: number, d: number): void {
+    subject.family = family;
+    subject.a = a;
+    subject.b = b;
+    subject.c = c;
+    subject.d = d;
+    subject.offenderC = 0;
+    subject.offenderD = 0;
+    subject.hostHash = hash(family, a, b, c, d);
+    subject.offenderHash = family === 4 ? subject.hostHash : hash(family, a, b, 0, 0);
+  }
+
+  return {
+    subject,
+    output,
+    ofPacket: (packet) => load(packet.family, packet.source0, packet.source1, packet.source2, packet.source3),
+    ofAddress: (address) => load(address.family, address.a, address.b, address.c, address.d),
+    fingerprint(packet) {
+      input[0] = (packet.family << 8) | packet.protocol;
+      input[1] = (packet.sourcePort << 16) | packet.port;
+      input[2] = packet.sequence;
+      input[3] = packet.source0;
+      input[4] = packet.destination0;
+      if (packet.family === 4) {
+        hasher.run(5);
+        return;
+      }
+      input[5] = packet.source1;
+      input[6] = packet.source2;
+      input[7] = packet.source3;
+      input[8] = packet.destination1;
+      input[9] = packet.destination2;
+      input[10] = packet.destination3;
+      hasher.run(11);
+    },
+  };
+}
+
+/** The subject's host as a value of its own. */
+export function hostOf(subject: Subject): Address {
+  const { family, a, b, c, d } = subject;
+  return { family, a, b, c, d };
+}
+
+/** The subject's offender as a value of its own. */
+export function targetOf(subject: Subject): Cidr {
+  const { family, a, b, offenderC, offenderD } = subject;
+  return { address: { family, a, b, c: offenderC, d: offenderD }, bits: OFFENDER_BITS[family] };
+}
