@@ -38,10 +38,11 @@ const bash = (target: string): Commands =>
     `echo x >/dev/${path}`,
     target,
   ]);
-const hping3 = (target: string): Commands => [
-  ['hping3', '-q', '-S', '-c', '1', '-p', '7000', target],
-  ['hping3', '-q', '--udp', '-c', '1', '-p', '8000', target],
-  ['hping3', '-q', '-S', '-c', '1', '-p', '9000', target],
+/** Left to itself it may send from another interface's address. */
+const hping3 = (target: string, source: string): Commands => [
+  ['hping3', '-q', '-I', 'eth0', '-a', source, '-S', '-c', '1', '-p', '7000', target],
+  ['hping3', '-q', '-I', 'eth0', '-a', source, '--udp', '-c', '1', '-p', '8000', target],
+  ['hping3', '-q', '-I', 'eth0', '-a', source, '-S', '-c', '1', '-p', '9000', target],
 ];
 const nmap = (target: string): Commands => {
   const options = [
@@ -75,40 +76,36 @@ describe('a door that is knocked at with an ordinary client', () => {
   });
 
   const knockWith = async (
-    commands: Commands,
-    server: 'server4' | 'server6',
-    source: 'v4' | 'v6',
+    { server, source }: Pick<(typeof FAMILIES)[number], 'server' | 'source'>,
+    commands: (target: string, source: string) => Commands,
   ): Promise<void> => {
     const address = (await net.clientA.moveToFreshSource())[source];
+    const target = net.clientA[server];
     // What they end with says nothing: no knock is ever answered.
-    for (const argv of commands) await net.clientA.exec(argv, { input: 'x' });
+    for (const argv of commands(target, address)) await net.clientA.exec(argv, { input: 'x' });
     await daemon.waitFor({ event: 'door.opened', source: address });
-    expect(await net.clientA.canConnect(net.clientA[server], SERVICE)).toBe(true);
+    expect(await net.clientA.canConnect(target, SERVICE)).toBe(true);
     expect(daemon.seen({ event: 'knock.wrong', source: address })).toEqual([]);
   };
 
-  describe.each(FAMILIES)('over $family', ({ server, source }) => {
+  describe.each(FAMILIES)('over $family', (family) => {
     it('opens to `knock`', () =>
-      knockWith([['knock', net.clientA[server], '7000', '8000:udp', '9000']], server, source));
+      knockWith(family, (target) => [['knock', target, '7000', '8000:udp', '9000']]));
 
     it('opens to `nfknock knock`', () =>
-      knockWith([[...NFKNOCK, 'knock', net.clientA[server], '7000', '8000/udp', '9000']], server, source));
+      knockWith(family, (target) => [[...NFKNOCK, 'knock', target, '7000', '8000/udp', '9000']]));
 
     it('opens to `nfknock knock --door`, which reads the sequence', () =>
-      knockWith(
-        [[...NFKNOCK, 'knock', net.clientA[server], '--door', 'ssh', '-c', daemon.config]],
-        server,
-        source,
-      ));
+      knockWith(family, (target) => [[...NFKNOCK, 'knock', target, '--door', 'ssh', '-c', daemon.config]]));
 
-    it('opens to `nc`', () => knockWith(nc(net.clientA[server]), server, source));
+    it('opens to `nc`', () => knockWith(family, nc));
 
-    it('opens to bash alone', () => knockWith(bash(net.clientA[server]), server, source));
+    it('opens to bash alone', () => knockWith(family, bash));
 
-    it('opens to `nmap` with one port at a time', () => knockWith(nmap(net.clientA[server]), server, source));
+    it('opens to `nmap` with one port at a time', () => knockWith(family, nmap));
   });
 
-  it('opens to `hping3`', () => knockWith(hping3(net.clientA.server4), 'server4', 'v4'));
+  it('opens to `hping3`', () => knockWith(FAMILIES[0], hping3));
 
   it('takes a `telnet` that repeats its SYN for 8 s as one knock', async () => {
     const { v4, v6 } = await net.clientA.moveToFreshSource();

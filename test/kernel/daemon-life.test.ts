@@ -112,7 +112,20 @@ describe('SIGTERM', () => {
 
   it('in a burst of packets ends it as cleanly, every line of its log whole, and lets nobody in', async () => {
     const daemon = await start();
-    const burst = ['hping3', '-q', '-S', '--rand-source', '-p', '7000', '-i', 'u20', '-c', '100000'];
+    const burst = [
+      'hping3',
+      '-q',
+      '-I',
+      'eth0',
+      '-S',
+      '--rand-source',
+      '-p',
+      '7000',
+      '-i',
+      'u20',
+      '-c',
+      '100000',
+    ];
     const flood = startProcess(net.clientB.namespace, [...burst, net.clientB.server4]);
     await sleep(700);
     const told = performance.now();
