@@ -1,0 +1,129 @@
+import type { EventName } from '../engine/event.ts';
+import type { ReadLine } from './entry.ts';
+import { escapeTreacherous } from './line.ts';
+
+/** Whether escape sequences for colour are written. */
+export type Colour = 'coloured' | 'plain';
+
+const COLOUR = { red: '31', yellow: '33', green: '32', dim: '2', bold: '1' } as const;
+const LEVEL_COLOUR: Readonly<Record<string, keyof typeof COLOUR>> = {
+  error: 'red',
+  warn: 'yellow',
+  debug: 'dim',
+};
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const CONTROL = /[\u0000-\u001f]/g;
+/** Widths of the columns: the longest level, the longest common event, an IPv4 address. */
+const LEVEL_WIDTH = 5;
+const EVENT_WIDTH = 17;
+const SOURCE_WIDTH = 15;
+
+type Sentence = (line: ReadLine) => string;
+
+const strikes: Sentence = ({ strikes: count }) => (count === undefined ? '' : `, strike ${count}`);
+const step: Sentence = (line) => (line.step === undefined ? '' : ` (step ${line.step} of ${line.of ?? '?'})`);
+const because: Sentence = ({ reason }) => (reason === undefined ? '' : `: ${reason}`);
+const inBrackets: Sentence = ({ reason }) => (reason === undefined ? '' : ` (${reason})`);
+const until: Sentence = ({ until: moment }) => (moment === undefined ? '' : ` until ${timeOf(moment)}`);
+const port: Sentence = (line) => line.port ?? 'a port';
+const door: Sentence = (line) => `door ${line.door ?? '?'}`;
+const letIn: Sentence = (line) => {
+  const who = line.grantee === undefined ? '' : ` to ${line.grantee === 'any' ? 'everyone' : line.grantee}`;
+  return `${door(line)} (${line.ports?.join(', ') ?? '?'})${who}`;
+};
+
+const SENTENCE: { readonly [Name in EventName]: Sentence } = {
+  'daemon.ready': (line) => `ready${because(line)}`,
+  'daemon.stopped': (line) => `stopped${because(line)}`,
+  'daemon.reloaded': () => 'the new configuration is in force',
+  'config.rejected': (line) => `the new configuration is wrong, the old one stays${because(line)}`,
+  'config.warning': (line) => `${line.door === undefined ? 'the configuration' : door(line)}${because(line)}`,
+  'knock.accepted': (line) =>
+    `${door(line)}: knocked ${port(line)}, step ${line.step ?? '?'} of ${line.of ?? '?'}`,
+  'knock.wrong': (line) => {
+    const which = line.door === undefined ? '' : ` at ${door(line)}${step(line)}`;
+    return `wrong knock on ${port(line)}${which}${because(line)}${strikes(line)}`;
+  },
+  'knock.too_fast': (line) => `${door(line)}: knocked ${port(line)} too soon${step(line)}${strikes(line)}`,
+  'knock.expired': (line) => `${door(line)}: knocked ${port(line)} too late${step(line)}${because(line)}`,
+  'decoy.hit': (line) =>
+    line.reason === 'service'
+      ? `touched the service ${port(line)} without a grant${strikes(line)}`
+      : `touched decoy ${port(line)}${strikes(line)}`,
+  'scan.detected': (line) =>
+    line.reason === 'rate'
+      ? `too many packets, the last to ${port(line)}${strikes(line)}`
+      : `${line.reason ?? ''} scan of ${port(line)}${strikes(line)}`,
+  'packet.malformed': (line) => `a packet that can not be read${because(line)}`,
+  'ban.added': (line) => {
+    const which = line.count === undefined || line.count < 2 ? '' : `, ban number ${line.count}`;
+    const why = line.reason === 'strikes' ? ` after ${line.strikes ?? '?'} strikes` : inBrackets(line);
+    return `${line.shadow === true ? 'would be banned' : 'banned'}${until(line)}${why}${which}`;
+  },
+  'ban.extended': (line) => `ban extended${until(line)}${inBrackets(line)}`,
+  'ban.lifted': (line) => `ban lifted${inBrackets(line)}`,
+  'ban.expired': () => 'ban over',
+  'door.opened': (line) => `opened ${letIn(line)}${until(line)}${inBrackets(line)}`,
+  'door.renewed': (line) => `renewed ${letIn(line)}${until(line)}${inBrackets(line)}`,
+  'door.closed': (line) => `closed ${letIn(line)}${inBrackets(line)}`,
+  'command.failed': (line) => `${door(line)}: command failed${because(line)}`,
+  'command.output': (line) => `${door(line)}: command said${because(line)}`,
+  'state.degraded': (line) => `state is held in memory alone${because(line)}`,
+  'state.recovered': () => 'state is written to disk again',
+  'firewall.repaired': (line) => `firewall repaired${because(line)}`,
+  'firewall.failed': (line) =>
+    `firewall refused${line.door === undefined ? '' : ` ${door(line)}`}${because(line)}`,
+  'queue.overflow': (line) => `${line.count ?? '?'} packets lost (dropped, not let in)${because(line)}`,
+  'log.suppressed': (line) =>
+    `${line.count ?? '?'} more lines${line.of_event === undefined || line.of_event === '*' ? '' : ` of ${line.of_event}`} not written`,
+};
+
+/** The line as people read it: time, level, event, source, and a sentence. */
+export function renderLine(line: ReadLine, colour: Colour): string {
+  const ink = inkOf(colour);
+  const level = (line.level ?? '').padEnd(LEVEL_WIDTH);
+  const event = line.event.padEnd(EVENT_WIDTH);
+  const source = (line.source ?? '-').padEnd(SOURCE_WIDTH);
+  const parts = [
+    ink('dim', clean(timeOf(line.time))),
+    ink(LEVEL_COLOUR[line.level ?? ''], clean(level)),
+    ink(line.event.startsWith('door.') ? 'green' : 'bold', clean(event)),
+    clean(source),
+    clean(sentenceOf(line)),
+  ];
+  return parts.join('  ').trimEnd();
+}
+
+/** A line that is not ours, such as a complaint of the system in between. */
+export function renderForeign(text: string, colour: Colour): string {
+  return inkOf(colour)('dim', clean(text));
+}
+
+function sentenceOf(line: ReadLine): string {
+  const known = Object.hasOwn(SENTENCE, line.event) ? SENTENCE[line.event as EventName] : undefined;
+  if (known !== undefined) return known(line);
+  // An event of a later version: whatever else it says.
+  const { time, level, event, source, ...rest } = line;
+  void [time, level, event, source];
+  return Object.entries(rest)
+    .map(([field, value]) => `${field}=${String(value)}`)
+    .join(' ');
+}
+
+/** `2026-11-21T06:40:00.123Z` without the letters that help programs only. It stays UTC, as in the log. */
+function timeOf(iso: string): string {
+  const match = /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(\.\d{1,3})?\d*Z$/.exec(iso);
+  return match === null ? iso : `${match[1]} ${match[2]}${match[3] ?? ''}`;
+}
+
+function inkOf(colour: Colour): (name: keyof typeof COLOUR | undefined, text: string) => string {
+  return (name, text) =>
+    colour === 'plain' || name === undefined ? text : `\u001b[${COLOUR[name]}m${text}\u001b[0m`;
+}
+
+/** Nothing that a log holds may act on the terminal. */
+function clean(text: string): string {
+  return escapeTreacherous(
+    text.replace(CONTROL, (each) => `\\u${each.charCodeAt(0).toString(16).padStart(4, '0')}`),
+  );
+}
