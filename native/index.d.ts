@@ -26,6 +26,12 @@ export interface Stats {
   readonly errors: number;
   /** ENOBUFS seen. */
   readonly overruns: number;
+  /**
+   * False where the kernel's own table could not be read: /proc/net/netfilter/nfnetlink_queue is root's alone,
+   * CAP_NET_ADMIN does not open it. `depth` and `kernelDropped` are then 0, and `userDropped` counts the packet
+   * ids that no message came for.
+   */
+  readonly complete: boolean;
 }
 
 export type QueueErrorCode =
@@ -68,6 +74,7 @@ export interface LogOptions extends Options {
 interface Handle {
   /** The batch object given to every callback. */
   readonly batch: Batch;
+  /** Throws QueueError `CLOSED` once the handle is closed. */
   stats(): Stats;
   /** Idempotent, allowed inside a callback; no callback comes after it. Waiting packets are dropped. */
   close(): void;

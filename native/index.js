@@ -1,0 +1,192 @@
+// Checks arguments and words errors; the native part (src/addon.c) owns the sockets.
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { getSystemErrorName } from 'node:util';
+
+const COPY_RANGE_DEFAULT = 256;
+const COPY_RANGE_MIN = 64;
+const COPY_RANGE_MAX = 65_535;
+/** Holds a full queue: 65,535 packets of 832 bytes each in the kernel's accounting. */
+const RECEIVE_BUFFER_DEFAULT = 64 * 1024 * 1024;
+const RECEIVE_BUFFER_MIN = 4096;
+const RECEIVE_BUFFER_MAX = 1024 * 1024 * 1024;
+const QUEUE_LENGTH_MAX = 65_535;
+const NUMBER_MAX = 65_535;
+
+const native = load();
+
+/** Built here, or brought along for this machine. */
+function load() {
+  const require = createRequire(import.meta.url);
+  const places = ['build/Release/nfqueue.node', `prebuilds/linux-${process.arch}/nfqueue.node`];
+  const found = places.map((place) => join(import.meta.dirname, place)).find((place) => existsSync(place));
+  if (found === undefined) {
+    throw new Error(
+      `@nfknock/nfqueue has no binary for ${process.platform}-${process.arch} in ${import.meta.dirname}. ` +
+        'Build it: npm run build (needs a C compiler, make and Python)',
+    );
+  }
+  return require(found);
+}
+
+export class QueueError extends Error {
+  constructor(code, operation, errno, message) {
+    super(message);
+    this.name = 'QueueError';
+    this.code = code;
+    this.operation = operation;
+    this.errno = errno;
+  }
+}
+
+class Handle {
+  #handle;
+  #closed = false;
+  #what;
+
+  constructor(isLog, number, options, maxLength) {
+    const what = isLog ? `NFLOG group ${number}` : `NFQUEUE ${number}`;
+    const { onBatch, onError } = options;
+    requireFunction('onBatch', onBatch);
+    requireFunction('onError', onError);
+    const onDead = (errno) => {
+      this.#closed = true;
+      onError(wordDead(what, errno));
+    };
+    const copyRange = integer(
+      'copyRange',
+      options.copyRange ?? COPY_RANGE_DEFAULT,
+      COPY_RANGE_MIN,
+      COPY_RANGE_MAX,
+    );
+    const receiveBuffer = integer(
+      'receiveBuffer',
+      options.receiveBuffer ?? RECEIVE_BUFFER_DEFAULT,
+      RECEIVE_BUFFER_MIN,
+      RECEIVE_BUFFER_MAX,
+    );
+    const handle = native.open(isLog, number, copyRange, receiveBuffer, maxLength, onBatch, onDead);
+    if (handle.code !== undefined) throw wordRefused(what, handle);
+    this.#handle = handle;
+    this.#what = what;
+  }
+
+  get batch() {
+    return this.#handle.batch;
+  }
+
+  get closed() {
+    return this.#closed;
+  }
+
+  stats() {
+    const stats = native.stats(this.#handle);
+    if (stats !== undefined) return stats;
+    throw new QueueError(
+      'CLOSED',
+      'stats',
+      0,
+      `${this.#what} is closed: ask for its counts before closing it`,
+    );
+  }
+
+  close() {
+    this.#closed = true;
+    native.close(this.#handle);
+  }
+
+  [Symbol.dispose]() {
+    this.close();
+  }
+}
+
+export class NfQueue extends Handle {
+  constructor(options) {
+    requireObject(options);
+    const maxLength = integer('maxLength', options.maxLength ?? QUEUE_LENGTH_MAX, 1, QUEUE_LENGTH_MAX);
+    super(false, integer('queue', options.queue, 0, NUMBER_MAX), options, maxLength);
+  }
+}
+
+export class NfLog extends Handle {
+  constructor(options) {
+    requireObject(options);
+    super(true, integer('group', options.group, 0, NUMBER_MAX), options, 0);
+  }
+}
+
+function requireObject(options) {
+  if (typeof options === 'object' && options !== null) return;
+  throw new TypeError(`options must be an object, not ${show(options)}`);
+}
+
+function requireFunction(name, value) {
+  if (typeof value !== 'function') throw new TypeError(`${name} must be a function, not ${show(value)}`);
+}
+
+function integer(name, value, min, max) {
+  if (typeof value !== 'number')
+    throw new TypeError(`${name} must be a number from ${min} to ${max}, not ${show(value)}`);
+  if (Number.isInteger(value) && value >= min && value <= max) return value;
+  throw new RangeError(`${name} must be a whole number from ${min} to ${max}, not ${value}`);
+}
+
+function show(value) {
+  return value === null ? 'null' : typeof value;
+}
+
+function wordRefused(what, { code, operation, errno, holder }) {
+  const name = errnoName(errno);
+  switch (code) {
+    case 'NOT_PERMITTED':
+      return new QueueError(
+        code,
+        operation,
+        errno,
+        `${what}: not permitted (${name}). Run as root, or give the program CAP_NET_ADMIN over its network namespace ` +
+          '(systemd: AmbientCapabilities=CAP_NET_ADMIN; Docker: cap_add: NET_ADMIN)',
+      );
+    case 'QUEUE_TAKEN':
+      return new QueueError(
+        code,
+        operation,
+        errno,
+        `${what} is taken by another program${wordHolder(holder)}. Stop it, or choose another number`,
+      );
+    case 'NO_KERNEL_SUPPORT':
+      return new QueueError(
+        code,
+        operation,
+        errno,
+        `${what}: this kernel has no support for it (${operation}: ${name}). Load it: modprobe ` +
+          `${what.startsWith('NFLOG') ? 'nfnetlink_log' : 'nfnetlink_queue'}; ` +
+          'in a sandbox, allow netlink sockets (systemd: RestrictAddressFamilies=AF_NETLINK)',
+      );
+    default:
+      return new QueueError(
+        code,
+        operation,
+        errno,
+        `${what} could not be opened: ${operation} failed with ${name}. Check memory and open-file limits, and try again`,
+      );
+  }
+}
+
+/** A netlink port is mostly the process id of its owner, but need not be. */
+function wordHolder(holder) {
+  return holder === 0 ? '' : ` (netlink port ${holder}, mostly its process id)`;
+}
+
+function wordDead(what, errno) {
+  const name = errnoName(errno);
+  const reason =
+    name === 'EFAULT'
+      ? 'the memory of its batch was transferred away; copy what must outlive the callback'
+      : `the kernel no longer answers (${name}); open it again`;
+  return new QueueError('SOCKET_FAILED', 'receive', errno, `${what} is closed: ${reason}`);
+}
+
+function errnoName(errno) {
+  return errno > 0 ? getSystemErrorName(-errno) : `error ${errno}`;
+}

@@ -1,0 +1,264 @@
+/*
+ * The Node-API surface: open(isLog, number, copyRange, receiveBuffer, maxLength, onBatch, onError), stats(handle),
+ * close(handle). index.js is its only caller: it checks what people give, this only refuses what would be unsafe.
+ * The batch's memory is JavaScript's, an ArrayBuffer that we hold while open; the rest is in `struct handle`.
+ */
+#include <errno.h>
+#include <node_api.h>
+#include <stdlib.h>
+
+#include "handle.h"
+
+#define ARGUMENTS 7
+
+/* Tells our objects from other people's wrapped ones. */
+static const napi_type_tag handle_tag = { 0x6e666b6e6f636b00u, 0x9d1c4be5a7f2e361u };
+
+/* An array over a part of the batch's memory; moves `at` behind it. */
+static napi_status add_view(napi_env env, napi_value batch, const char *name, napi_typedarray_type type,
+			    uint32_t count, uint32_t element_bytes, napi_value memory, size_t *at)
+{
+	napi_value view;
+	napi_status status = napi_create_typedarray(env, type, count, memory, *at, &view);
+	*at += (size_t)count * element_bytes;
+	return status != napi_ok ? status : napi_set_named_property(env, batch, name, view);
+}
+
+/* The batch: one ArrayBuffer for bytes and index, and the object that shows it. */
+static napi_status create_batch(struct handle *self, struct batch_size size, struct batch *batch, napi_value *object)
+{
+	napi_env env = self->env;
+	napi_value memory;
+	void *data;
+	size_t at = 0;
+	size_t index = size.capacity * (sizeof(double) + 3 * sizeof(int32_t));
+	napi_status status = napi_create_arraybuffer(env, size.bytes + index, &data, &memory);
+	if (status == napi_ok)
+		status = napi_create_object(env, object);
+	if (status == napi_ok)
+		status = add_view(env, *object, "bytes", napi_uint8_array, size.bytes, 1, memory, &at);
+	if (status == napi_ok)
+		status = add_view(env, *object, "stamps", napi_float64_array, size.capacity, 8, memory, &at);
+	if (status == napi_ok)
+		status = add_view(env, *object, "offsets", napi_int32_array, size.capacity, 4, memory, &at);
+	if (status == napi_ok)
+		status = add_view(env, *object, "lengths", napi_int32_array, size.capacity, 4, memory, &at);
+	if (status == napi_ok)
+		status = add_view(env, *object, "fullLengths", napi_int32_array, size.capacity, 4, memory, &at);
+	if (status == napi_ok)
+		status = napi_create_reference(env, memory, 1, &self->memory);
+	if (status == napi_ok)
+		status = napi_create_reference(env, *object, 1, &self->batch);
+	if (status != napi_ok)
+		return status;
+	batch->bytes = data;
+	batch->bytes_length = size.bytes;
+	batch->capacity = size.capacity;
+	batch->stamps = (double *)(void *)(batch->bytes + size.bytes);
+	batch->offsets = (int32_t *)(void *)(batch->stamps + size.capacity);
+	batch->lengths = batch->offsets + size.capacity;
+	batch->full_lengths = batch->lengths + size.capacity;
+	return napi_ok;
+}
+
+static napi_status set_string(napi_env env, napi_value object, const char *name, const char *value)
+{
+	napi_value string;
+	napi_status status = napi_create_string_utf8(env, value, NAPI_AUTO_LENGTH, &string);
+	return status != napi_ok ? status : napi_set_named_property(env, object, name, string);
+}
+
+static napi_status set_number(napi_env env, napi_value object, const char *name, double value)
+{
+	napi_value number;
+	napi_status status = napi_create_double(env, value, &number);
+	return status != napi_ok ? status : napi_set_named_property(env, object, name, number);
+}
+
+/* { code, operation, errno, holder }: index.js makes a QueueError of it. */
+static napi_value describe(napi_env env, const struct failure *failure)
+{
+	napi_value object;
+	if (napi_create_object(env, &object) != napi_ok ||
+	    set_string(env, object, "code", failure->code) != napi_ok ||
+	    set_string(env, object, "operation", failure->operation) != napi_ok ||
+	    set_number(env, object, "errno", failure->error) != napi_ok ||
+	    set_number(env, object, "holder", failure->holder) != napi_ok)
+		return NULL;
+	return object;
+}
+
+struct request {
+	bool is_log;
+	uint32_t number;
+	uint32_t copy_range;
+	uint32_t receive_buffer;
+	uint32_t max_length;
+	napi_value on_batch;
+	napi_value on_error;
+};
+
+static bool is_function(napi_env env, napi_value value)
+{
+	napi_valuetype type;
+	return napi_typeof(env, value, &type) == napi_ok && type == napi_function;
+}
+
+/* What would be unsafe further on is refused here too: the copy range decides how much memory a message needs. */
+static bool read_request(napi_env env, napi_callback_info info, struct request *request)
+{
+	napi_value arguments[ARGUMENTS];
+	size_t count = ARGUMENTS;
+	bool sound = napi_get_cb_info(env, info, &count, arguments, NULL, NULL) == napi_ok && count == ARGUMENTS &&
+		     napi_get_value_bool(env, arguments[0], &request->is_log) == napi_ok &&
+		     napi_get_value_uint32(env, arguments[1], &request->number) == napi_ok &&
+		     napi_get_value_uint32(env, arguments[2], &request->copy_range) == napi_ok &&
+		     napi_get_value_uint32(env, arguments[3], &request->receive_buffer) == napi_ok &&
+		     napi_get_value_uint32(env, arguments[4], &request->max_length) == napi_ok &&
+		     is_function(env, arguments[5]) && is_function(env, arguments[6]) &&
+		     request->number <= UINT16_MAX && request->copy_range > 0 && request->copy_range <= UINT16_MAX;
+	request->on_batch = arguments[5];
+	request->on_error = arguments[6];
+	return sound;
+}
+
+static bool open_socket(struct handle *self, const struct request *request, const struct batch *batch,
+			struct failure *failure)
+{
+	struct nfqueue_options queue = {
+		.queue = (uint16_t)request->number,
+		.copy_range = request->copy_range,
+		.receive_buffer = request->receive_buffer,
+		.max_length = request->max_length,
+	};
+	struct nflog_options log = {
+		.group = (uint16_t)request->number,
+		.copy_range = request->copy_range,
+		.receive_buffer = request->receive_buffer,
+	};
+	self->capture = request->is_log ? &self->source.log.capture : &self->source.queue.capture;
+	if (request->is_log)
+		return nflog_open(&self->source.log, &log, batch, failure);
+	return nfqueue_open(&self->source.queue, &queue, batch, failure);
+}
+
+/* Everything that JavaScript must give before the socket is opened. */
+static napi_status prepare(struct handle *self, const struct request *request, struct batch *batch, napi_value *object)
+{
+	napi_env env = self->env;
+	napi_value name;
+	napi_value shown;
+	struct nfqueue_options options = { .copy_range = request->copy_range };
+	struct batch_size size = request->is_log ? nflog_batch_size() : nfqueue_batch_size(&options);
+	napi_status status = create_batch(self, size, batch, &shown);
+	if (status == napi_ok)
+		status = napi_create_reference(env, request->on_batch, 1, &self->on_batch);
+	if (status == napi_ok)
+		status = napi_create_reference(env, request->on_error, 1, &self->on_error);
+	if (status == napi_ok)
+		status = napi_create_string_utf8(env, "NFQUEUE", NAPI_AUTO_LENGTH, &name);
+	if (status == napi_ok)
+		status = napi_async_init(env, NULL, name, &self->async);
+	if (status == napi_ok)
+		status = napi_create_object(env, object);
+	if (status == napi_ok)
+		status = napi_set_named_property(env, *object, "batch", shown);
+	if (status == napi_ok)
+		status = napi_type_tag_object(env, *object, &handle_tag);
+	return status;
+}
+
+/* Nothing but memory and references exists yet. */
+static napi_value abandon(struct handle *self, const struct failure *failure)
+{
+	napi_env env = self->env;
+	handle_discard(self);
+	return describe(env, failure);
+}
+
+static napi_value open_handle(napi_env env, napi_callback_info info)
+{
+	struct request request;
+	struct batch batch;
+	struct failure failure = { .code = "SOCKET_FAILED", .operation = "allocate", .error = ENOMEM };
+	napi_value object;
+	uv_loop_t *loop;
+	if (!read_request(env, info, &request)) {
+		(void)napi_throw_type_error(env, NULL, "native open: wrong arguments");
+		return NULL;
+	}
+	struct handle *self = calloc(1, sizeof *self);
+	if (self == NULL)
+		return describe(env, &failure);
+	self->env = env;
+	if (napi_get_uv_event_loop(env, &loop) != napi_ok || prepare(self, &request, &batch, &object) != napi_ok ||
+	    !open_socket(self, &request, &batch, &failure))
+		return abandon(self, &failure);
+	if (napi_wrap(env, object, self, handle_collected, NULL, NULL) != napi_ok) {
+		socket_close(&self->capture->socket);
+		return abandon(self, &failure);
+	}
+	failure = (struct failure){ .code = "SOCKET_FAILED", .operation = "poll" };
+	failure.error = handle_start(self, loop);
+	return failure.error == 0 ? object : describe(env, &failure);
+}
+
+static struct handle *this_handle(napi_env env, napi_callback_info info)
+{
+	napi_value argument;
+	size_t count = 1;
+	bool ours = false;
+	void *data = NULL;
+	if (napi_get_cb_info(env, info, &count, &argument, NULL, NULL) != napi_ok ||
+	    napi_check_object_type_tag(env, argument, &handle_tag, &ours) != napi_ok || !ours ||
+	    napi_unwrap(env, argument, &data) != napi_ok) {
+		bool thrown = false;
+		if (napi_is_exception_pending(env, &thrown) == napi_ok && !thrown)
+			(void)napi_throw_type_error(env, NULL, "not a handle of this addon");
+		return NULL;
+	}
+	return data;
+}
+
+static napi_value close_from_javascript(napi_env env, napi_callback_info info)
+{
+	struct handle *self = this_handle(env, info);
+	if (self != NULL)
+		handle_close(self);
+	return NULL;
+}
+
+/* Undefined once the handle is closed. */
+static napi_value stats(napi_env env, napi_callback_info info)
+{
+	struct handle *self = this_handle(env, info);
+	struct counts counts;
+	napi_value object;
+	napi_value complete;
+	if (self == NULL || self->reader.closed)
+		return NULL;
+	self->capture->kind->count(self->capture, &counts);
+	if (napi_create_object(env, &object) != napi_ok ||
+	    set_number(env, object, "packets", (double)counts.packets) != napi_ok ||
+	    set_number(env, object, "batches", (double)counts.batches) != napi_ok ||
+	    set_number(env, object, "depth", (double)counts.depth) != napi_ok ||
+	    set_number(env, object, "kernelDropped", (double)counts.kernel_dropped) != napi_ok ||
+	    set_number(env, object, "userDropped", (double)counts.user_dropped) != napi_ok ||
+	    set_number(env, object, "errors", (double)counts.errors) != napi_ok ||
+	    set_number(env, object, "overruns", (double)counts.overruns) != napi_ok ||
+	    napi_get_boolean(env, !counts.partial, &complete) != napi_ok ||
+	    napi_set_named_property(env, object, "complete", complete) != napi_ok)
+		return NULL;
+	return object;
+}
+
+NAPI_MODULE_INIT()
+{
+	napi_property_descriptor functions[] = {
+		{ .utf8name = "open", .method = open_handle, .attributes = napi_enumerable },
+		{ .utf8name = "close", .method = close_from_javascript, .attributes = napi_enumerable },
+		{ .utf8name = "stats", .method = stats, .attributes = napi_enumerable },
+	};
+	(void)napi_define_properties(env, exports, sizeof functions / sizeof functions[0], functions);
+	return exports;
+}

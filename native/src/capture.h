@@ -1,0 +1,81 @@
+/*
+ * A capture: a socket that packets come from, and the index of those that were read last. nfqueue.c and nflog.c
+ * fill it, reader.c says when, addon.c shows it to JavaScript. Knows nothing of Node.
+ */
+#ifndef CAPTURE_H
+#define CAPTURE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "nfnl.h"
+#include "socket.h"
+
+/* Where a batch is written: one piece of memory, allocated by the caller and reused. */
+struct batch {
+	/* Room for `bytes_length` bytes, 8-aligned. */
+	uint8_t *bytes;
+	uint32_t bytes_length;
+	/* Each has room for `capacity` packets. */
+	double *stamps;
+	int32_t *offsets;
+	int32_t *lengths;
+	int32_t *full_lengths;
+	uint32_t capacity;
+};
+
+struct counts {
+	uint64_t packets;
+	uint64_t batches;
+	uint64_t depth;
+	uint64_t kernel_dropped;
+	uint64_t user_dropped;
+	uint64_t errors;
+	uint64_t overruns;
+	/* The kernel's own table could not be read: what it alone knows is missing. */
+	bool partial;
+};
+
+struct capture;
+
+struct capture_kind {
+	/*
+	 * Reads what waits, up to one batch. The number of packets in the index; 0: nothing more waits; below 0:
+	 * -errno, the socket is dead. Sets `more` where the batch was full, so that more may wait.
+	 */
+	int (*fill)(struct capture *capture);
+	/*
+	 * What is due by the clock. Milliseconds until it wants to be called again, 0: never. `now` is monotonic,
+	 * in nanoseconds.
+	 */
+	uint32_t (*tick)(struct capture *capture, uint64_t now);
+	/* Adds what the kernel counts to what the capture counts itself. */
+	void (*count)(const struct capture *capture, struct counts *counts);
+};
+
+struct capture {
+	const struct capture_kind *kind;
+	struct netfilter_socket socket;
+	struct batch batch;
+	struct counts counts;
+	/* Queue or group number. */
+	uint16_t number;
+	/* Packets in the index. */
+	uint32_t count;
+	bool more;
+};
+
+/* How large a batch must be. */
+struct batch_size {
+	uint32_t bytes;
+	uint32_t capacity;
+};
+
+/* Adds a packet to the index, which has room. */
+void capture_add(struct capture *capture, const struct nfnl_packet *packet);
+/* What a failed receive means: true: go on reading, false: stop; `error` is then 0 or the errno of a dead socket. */
+bool capture_receive_failed(struct capture *capture, int *error);
+/* A message came from a process, not from the kernel. */
+bool capture_is_foreign(const void *name, uint32_t length);
+
+#endif
