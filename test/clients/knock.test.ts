@@ -99,14 +99,7 @@ describe('nfknock knock', () => {
 
   it('works for an ordinary user without any privilege', async () => {
     const before = watch.packets.length;
-    const user = [
-      'setpriv',
-      '--reuid=65534',
-      '--regid=65534',
-      '--clear-groups',
-      '--bounding-set=-all',
-      '--inh-caps=-all',
-    ];
+    const user = ['setpriv', '--bounding-set=-all', '--inh-caps=-all'];
     const { code, stderr } = await net.clientA.exec([
       ...user,
       ...KNOCK,
