@@ -1,0 +1,232 @@
+import type { Family } from '../packet/address.ts';
+import { type Cidr, networkOf } from '../packet/cidr.ts';
+import type { Change, Grantee, HeldGrant } from './firewall.ts';
+import { concerns, grantKey, grantRules, type PlacedRule } from './grant.ts';
+import type { Layout } from './layout.ts';
+import { banSet, doorSet, type Table } from './names.ts';
+
+/** Grants in force, by `grantKey`. */
+export type Grants = ReadonlyMap<string, HeldGrant>;
+
+/** One transaction of one table: `*table … COMMIT`. */
+export interface Block {
+  readonly family: Family;
+  readonly table: Table;
+  readonly text: string;
+}
+
+/** Entries for one set, all added or all taken out. */
+export interface SetChange {
+  readonly set: string;
+  readonly family: Family;
+  readonly action: 'add' | 'del';
+  readonly entries: readonly SetEntry[];
+}
+
+export interface SetEntry {
+  readonly target: Cidr;
+  /** Whole seconds, 1–2147483; of no matter where the entry is taken out. */
+  readonly seconds: number;
+}
+
+/** What must be carried to the kernel, in this order: blocks, sets, cuts. */
+export interface Plan {
+  readonly blocks: readonly Block[];
+  readonly sets: readonly SetChange[];
+  /** Sources whose connections end. */
+  readonly cuts: readonly Cidr[];
+  /** By `grantKey`: what becomes of each grant that is touched; undefined: it ends. */
+  readonly grants: ReadonlyMap<string, HeldGrant | undefined>;
+}
+
+/** The longest timeout of a set's entry, in seconds (UINT_MAX / MSEC_PER_SEC / 2 of the kernel's ip_set.h). */
+export const SET_TIMEOUT_SECONDS_MAX = 2_147_483;
+
+const FAMILIES: readonly Family[] = [4, 6];
+
+/**
+ * Groups changes so that each table and set is told once. `now` is wall time in ms. A family in `stale` has
+ * its grants written anew whatever changes: an earlier block did not go through.
+ */
+export function planChanges(
+  layout: Layout,
+  grants: Grants,
+  changes: readonly Change[],
+  now: number,
+  stale: ReadonlySet<Family> = new Set(),
+): Plan {
+  const touched = grantsTouched(layout, grants, changes, now);
+  const bySet = layout.config.grants === 'set';
+  const blocks = bySet
+    ? []
+    : FAMILIES.flatMap((family) => blocksOf(layout, grants, touched, family, now, stale));
+  const doorSets = bySet ? doorSetChanges(grants, touched, now, stale) : [];
+  const cuts = changes.flatMap((change) => (change.change === 'cut' ? [change.target] : []));
+  return { blocks, sets: [...doorSets, ...banSetChanges(changes, now)], cuts, grants: touched };
+}
+
+/** The rules of all grants, chain by chain, of one family. */
+export function rulesOfGrants(
+  layout: Layout,
+  grants: Iterable<HeldGrant>,
+  family: Family,
+  now: number,
+): ReadonlyMap<string, readonly string[]> {
+  const chains = new Map<string, string[]>();
+  for (const grant of grants) {
+    if (grant.until <= now) continue;
+    for (const { chain, rule } of grantRules(layout, grant, family)) {
+      const rules = chains.get(chain);
+      if (rules === undefined) chains.set(chain, [rule]);
+      else rules.push(rule);
+    }
+  }
+  return chains;
+}
+
+/** Whole seconds from `now` to `until`, never 0: an entry with timeout 0 would stay for good. */
+export function secondsLeft(until: number, now: number): number {
+  return Math.min(Math.max(1, Math.ceil((until - now) / 1000)), SET_TIMEOUT_SECONDS_MAX);
+}
+
+/** What a set holds for a grantee: sets know no network of length 0, so everyone is two halves. */
+export function networksOf(grantee: Grantee, family: Family): readonly Cidr[] {
+  if (grantee !== 'any') return grantee.address.family === family ? [grantee] : [];
+  const half = (a: number): Cidr => networkOf({ family, a, b: 0, c: 0, d: 0 }, 1);
+  return [half(0), half(1 << 31)];
+}
+
+type Touched = ReadonlyMap<string, HeldGrant | undefined>;
+
+function grantsTouched(layout: Layout, grants: Grants, changes: readonly Change[], now: number): Touched {
+  const touched = new Map<string, HeldGrant | undefined>();
+  for (const change of changes) {
+    if (change.change !== 'open' && change.change !== 'close') continue;
+    const { door, grantee } = change;
+    const key = grantKey(door, grantee);
+    if (change.change === 'close' || change.until <= now || !layout.doors.has(door))
+      touched.set(key, undefined);
+    else touched.set(key, { door, grantee, until: change.until });
+  }
+  for (const [key, grant] of touched) if (grants.get(key)?.until === grant?.until) touched.delete(key);
+  return touched;
+}
+
+function goneOf(grants: Grants, touched: Touched): readonly HeldGrant[] {
+  return [...touched.keys()].flatMap((key) => grants.get(key) ?? []);
+}
+
+function madeOf(touched: Touched): readonly HeldGrant[] {
+  return [...touched.values()].flatMap((grant) => grant ?? []);
+}
+
+/**
+ * New grants are added to their chain; where one is taken out or renewed the whole chain is written anew, in
+ * one transaction: `iptables -D` costs more than that, and an old rule never stands beside a new one.
+ */
+function blocksOf(
+  layout: Layout,
+  grants: Grants,
+  touched: Touched,
+  family: Family,
+  now: number,
+  stale: ReadonlySet<Family>,
+): readonly Block[] {
+  const rulesOf = (some: readonly HeldGrant[]): readonly PlacedRule[] =>
+    some.flatMap((grant) => grantRules(layout, grant, family));
+  const anew = chainsOf(stale.has(family) ? openingsIn(layout, family) : rulesOf(goneOf(grants, touched)));
+  const made = madeOf(touched);
+  const added = rulesOf(made).filter((rule) => !anew.has(rule.chain));
+  const kept =
+    anew.size === 0 ? [] : [...grants].filter(([key]) => !touched.has(key)).map(([, grant]) => grant);
+  const all = rulesOfGrants(layout, [...kept, ...(anew.size === 0 ? [] : made)], family, now);
+  const blocks: Block[] = [];
+  for (const table of ['filter', 'nat'] as const) {
+    const names = [...anew].filter(([, each]) => each === table).map(([name]) => name);
+    const lines = [
+      ...names.map((name) => `:${name} - [0:0]`),
+      ...names.flatMap((name) => (all.get(name) ?? []).map((rule) => `-A ${name} ${rule}`)),
+      ...added.filter((rule) => rule.table === table).map(({ chain, rule }) => `-A ${chain} ${rule}`),
+    ];
+    if (lines.length === 0) continue;
+    blocks.push({ family, table, text: `*${table}\n${lines.join('\n')}\nCOMMIT\n` });
+  }
+  return blocks;
+}
+
+function openingsIn(layout: Layout, family: Family): readonly { table: Table; chain: string }[] {
+  return [...layout.openings[family].values()].flat();
+}
+
+function chainsOf(rules: readonly { readonly table: Table; readonly chain: string }[]): Map<string, Table> {
+  return new Map(rules.map(({ chain, table }) => [chain, table]));
+}
+
+function doorSetChanges(
+  grants: Grants,
+  touched: Touched,
+  now: number,
+  stale: ReadonlySet<Family>,
+): readonly SetChange[] {
+  const gone = goneOf(grants, touched).filter(
+    (grant) => touched.get(grantKey(grant.door, grant.grantee)) === undefined,
+  );
+  const kept =
+    stale.size === 0 ? [] : [...grants].filter(([key]) => !touched.has(key)).map(([, grant]) => grant);
+  return FAMILIES.flatMap((family) => [
+    ...entriesByDoor(gone, 'del', family, now),
+    ...entriesByDoor([...kept, ...madeOf(touched)], 'add', family, now),
+  ]);
+}
+
+/** What puts these grants into their doors' sets, or takes them out. */
+export function entriesByDoor(
+  grants: readonly HeldGrant[],
+  action: 'add' | 'del',
+  family: Family,
+  now: number,
+): readonly SetChange[] {
+  const sets = new Map<string, SetEntry[]>();
+  for (const { door, grantee, until } of grants) {
+    if (!concerns(grantee, family)) continue;
+    const set = doorSet(door, family);
+    const entries = sets.get(set) ?? [];
+    sets.set(set, entries);
+    for (const target of networksOf(grantee, family))
+      entries.push({ target, seconds: secondsLeft(until, now) });
+  }
+  return [...sets].map(([set, entries]) => ({ set, family, action, entries }));
+}
+
+/** Bans that are lifted make room before others are laid: a set holds `bans.limit` and no more. */
+function banSetChanges(changes: readonly Change[], now: number): readonly SetChange[] {
+  const lifted = changes.some((change) => change.change === 'unban');
+  const last = lifted ? lastOfEach(changes) : changes;
+  const result: SetChange[] = [];
+  for (const family of FAMILIES) {
+    const added: SetEntry[] = [];
+    const removed: SetEntry[] = [];
+    for (const change of last) {
+      if (change.change !== 'ban' && change.change !== 'unban') continue;
+      if (change.target.address.family !== family) continue;
+      if (change.change === 'unban' || change.until <= now)
+        removed.push({ target: change.target, seconds: 0 });
+      else added.push({ target: change.target, seconds: secondsLeft(change.until, now) });
+    }
+    const set = banSet(family);
+    if (removed.length > 0) result.push({ set, family, action: 'del', entries: removed });
+    if (added.length > 0) result.push({ set, family, action: 'add', entries: added });
+  }
+  return result;
+}
+
+/** Of the changes to one target's ban the last counts. */
+function lastOfEach(changes: readonly Change[]): readonly Change[] {
+  const last = new Map<string, Change>();
+  for (const change of changes) {
+    if (change.change !== 'ban' && change.change !== 'unban') continue;
+    const { address, bits } = change.target;
+    last.set(`${address.family} ${address.a} ${address.b} ${address.c} ${address.d} ${bits}`, change);
+  }
+  return [...last.values()];
+}
