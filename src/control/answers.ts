@@ -1,0 +1,179 @@
+/** What the daemon answers, as it stands on the wire and as `--json` prints it. Types only. */
+
+/** ISO 8601 in UTC with milliseconds, as in the event log. */
+export type Moment = string;
+
+export interface Status {
+  readonly version: string;
+  readonly pid: number;
+  /** Seconds since the daemon began. */
+  readonly uptime: number;
+  /** The configuration file in force. */
+  readonly config: string;
+  readonly doors: readonly DoorStatus[];
+  /** Packets by what became of them: the engine's outcomes. */
+  readonly packets: Readonly<Record<string, number>>;
+  readonly queue: QueueStatus;
+  /** Bans now; with `enforce` false they are only said. */
+  readonly bans: number;
+  readonly enforce: boolean;
+  /** Sources remembered now, of at most so many. */
+  readonly sources: number;
+  readonly sources_max: number;
+  readonly state: Health;
+  readonly firewall: Health;
+  /** What is wrong, in words; empty: nothing. */
+  readonly problems: readonly Problem[];
+}
+
+export interface DoorStatus {
+  readonly name: string;
+  /** What it protects, such as `22/tcp`. */
+  readonly ports: readonly string[];
+  /** Grants now. */
+  readonly open: number;
+  /** Times it was opened since the daemon began. */
+  readonly opened: number;
+}
+
+export interface QueueStatus {
+  readonly source: 'nfqueue' | 'nflog';
+  readonly packets: number;
+  readonly batches: number;
+  /** Packets waiting for a verdict now. */
+  readonly depth: number;
+  readonly kernel_dropped: number;
+  readonly user_dropped: number;
+  readonly errors: number;
+  readonly overruns: number;
+  /** Milliseconds from a packet's arrival to its judgement, lately; null: no packet had a stamp. */
+  readonly lag: number | null;
+}
+
+export interface Health {
+  readonly ok: boolean;
+  readonly reason: string | null;
+}
+
+export interface Problem {
+  readonly what: string;
+  readonly mend: string;
+}
+
+export interface GrantRow {
+  readonly door: string;
+  /** Who is let in: `any`, an address or a network. */
+  readonly grantee: string;
+  /** Who knocked, or was named. */
+  readonly source: string;
+  readonly since: Moment;
+  readonly until: Moment;
+  /** Connections left; null: no limit. */
+  readonly uses_left: number | null;
+  readonly reason: string | null;
+}
+
+export interface BanRow {
+  /** An IPv4 address or an IPv6 /64. */
+  readonly target: string;
+  readonly since: Moment;
+  readonly until: Moment;
+  /** Which ban of this target it is. */
+  readonly count: number;
+  /** True where it is only said, not enforced. */
+  readonly shadow: boolean;
+}
+
+export interface Attempt {
+  readonly door: string;
+  readonly step: number;
+  readonly of: number;
+}
+
+export interface SourceRow {
+  readonly source: string;
+  readonly strikes: number;
+  readonly attempts: readonly Attempt[];
+  /** Until when it is banned; null: it is not. */
+  readonly banned: Moment | null;
+}
+
+/** One remembered packet and what became of it. */
+export interface ExplainRow {
+  readonly time: Moment;
+  /** `7000/tcp`; null where it had none that could be read. */
+  readonly port: string | null;
+  /** The engine's outcome, such as `accepted` or `decoy`. */
+  readonly outcome: string;
+  readonly door: string | null;
+  readonly step: number | null;
+  readonly of: number | null;
+  /** The source's strikes after it. */
+  readonly strikes: number | null;
+  readonly reason: string | null;
+}
+
+export interface Explanation {
+  readonly source: string;
+  readonly grants: readonly GrantRow[];
+  readonly ban: BanRow | null;
+  readonly strikes: number;
+  readonly attempts: readonly Attempt[];
+  /** Oldest first. */
+  readonly packets: readonly ExplainRow[];
+  /** Older packets that are counted but no longer remembered one by one. */
+  readonly forgotten: number;
+}
+
+/** How many grants ended or bans were lifted. */
+export interface Changed {
+  readonly changed: number;
+}
+
+export interface Reloaded {
+  /** What the new configuration is weak in; empty: nothing. */
+  readonly warnings: readonly string[];
+}
+
+/** Each command's answer. Lists go over the wire in parts. */
+export interface Answers {
+  readonly status: Status;
+  readonly grants: readonly GrantRow[];
+  readonly grant: GrantRow;
+  readonly revoke: Changed;
+  readonly bans: readonly BanRow[];
+  readonly ban: BanRow;
+  readonly unban: Changed;
+  readonly sources: readonly SourceRow[];
+  readonly explain: Explanation;
+  readonly reload: Reloaded;
+  readonly subscribe: Readonly<Record<string, never>>;
+}
+
+/** Why a request was not carried out. */
+export interface Refusal {
+  readonly code: RefusalCode;
+  /** One line. */
+  readonly message: string;
+  /** What to do, one line. */
+  readonly mend: string;
+  /** With `config`: the faults of the file, a line each. */
+  readonly faults?: readonly string[];
+}
+
+export type RefusalCode =
+  /** The line is no JSON object, is too long, or came too early. */
+  | 'syntax'
+  /** Another version of this protocol. */
+  | 'version'
+  | 'unknown command'
+  | 'bad argument'
+  | 'unknown door'
+  /** The address may not be banned. */
+  | 'never banned'
+  /** A limit is reached: connections, subscribers, grants. */
+  | 'full'
+  /** The new configuration is wrong; the old one stays. */
+  | 'config'
+  /** The kernel, the disk or the daemon itself failed. */
+  | 'failed';

@@ -1,0 +1,28 @@
+/** What the system or the other side refused: the operation, the code and what mends it. */
+export class ControlError extends Error {
+  readonly operation: string;
+  readonly code: ControlCode;
+  readonly mend: string;
+  constructor(operation: string, code: ControlCode, message: string, mend: string, options?: ErrorOptions) {
+    super(`${message}; ${mend}`, options);
+    this.name = 'ControlError';
+    this.operation = operation;
+    this.code = code;
+    this.mend = mend;
+  }
+}
+
+export type ControlCode =
+  /** Another daemon answers on this socket. */
+  | 'in use'
+  | 'not permitted'
+  /** Nobody listens, or nobody answers. */
+  | 'no daemon'
+  /** The other side spoke something else. */
+  | 'protocol'
+  /** The path can't be a socket. */
+  | 'bad path'
+  | 'failed';
+
+/** The longest path of a Unix socket: `sun_path` has 108 bytes, the last of them zero. */
+export const SOCKET_PATH_BYTES_MAX = 107;

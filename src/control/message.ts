@@ -1,0 +1,182 @@
+import { isIP } from 'node:net';
+import type { Answers, Refusal } from './answers.ts';
+
+/** Counted up where an older client would misread an answer. */
+export const PROTOCOL_VERSION = 1;
+
+/** The longest time that can be asked for, in milliseconds: an ipset entry's timeout ends at 2,147,483 s. */
+const FOR_MAX = 2_147_483_000;
+/** Characters of a reason, which is kept for audit and shown in tables. */
+export const REASON_CHARACTERS_MAX = 200;
+const DOOR_CHARACTERS_MAX = 64;
+const SHOWN_CHARACTERS_MAX = 40;
+
+/** What can be asked. Addresses are IPv4 or IPv6 text without a zone; `for` is in milliseconds. */
+export type Request =
+  | { readonly command: 'status' }
+  | { readonly command: 'grants' }
+  | {
+      readonly command: 'grant';
+      readonly door: string;
+      readonly address: string;
+      readonly for?: number;
+      readonly reason?: string;
+    }
+  | { readonly command: 'revoke'; readonly address: string; readonly door?: string }
+  | { readonly command: 'bans' }
+  | { readonly command: 'ban'; readonly address: string; readonly for?: number }
+  | { readonly command: 'unban'; readonly address: string }
+  | { readonly command: 'unban'; readonly all: true }
+  | { readonly command: 'sources' }
+  | { readonly command: 'explain'; readonly address: string }
+  | { readonly command: 'reload' }
+  | { readonly command: 'subscribe' };
+
+export type CommandName = Request['command'];
+
+/** The answer that belongs to a request. */
+export type AnswerTo<Asked extends Request> = Answers[Asked['command']];
+
+export type ReadRequest =
+  | { readonly ok: true; readonly id: number; readonly request: Request }
+  | { readonly ok: false; readonly id: number | null; readonly error: Refusal };
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** One field of a request: what it is for, and whether a value will do. */
+interface Field {
+  readonly allowed: string;
+  fits(value: unknown): boolean;
+}
+
+const address: Field = {
+  allowed: 'an IPv4 or IPv6 address',
+  fits: (value) => typeof value === 'string' && isIP(value) !== 0 && !value.includes('%'),
+};
+const door: Field = { allowed: "a door's name", fits: (value) => isPlainText(value, DOOR_CHARACTERS_MAX) };
+const time: Field = {
+  allowed: `milliseconds, 1 to ${FOR_MAX}`,
+  fits: (value) => typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= FOR_MAX,
+};
+const reason: Field = {
+  allowed: `1 to ${REASON_CHARACTERS_MAX} printable characters`,
+  fits: (value) => isPlainText(value, REASON_CHARACTERS_MAX),
+};
+const all: Field = { allowed: 'true', fits: (value) => value === true };
+
+/** The fields of every command. */
+const FIELDS: Readonly<
+  Record<CommandName, { needs: Readonly<Record<string, Field>>; takes: Readonly<Record<string, Field>> }>
+> = {
+  status: { needs: {}, takes: {} },
+  grants: { needs: {}, takes: {} },
+  grant: { needs: { door, address }, takes: { for: time, reason } },
+  revoke: { needs: { address }, takes: { door } },
+  bans: { needs: {}, takes: {} },
+  ban: { needs: { address }, takes: { for: time } },
+  unban: { needs: {}, takes: { address, all } },
+  sources: { needs: {}, takes: {} },
+  explain: { needs: { address }, takes: {} },
+  reload: { needs: {}, takes: {} },
+  subscribe: { needs: {}, takes: {} },
+};
+
+/** Reads one line of a client. Whatever is in it, the answer is a request or says what is wrong with it. */
+export function readRequest(line: string): ReadRequest {
+  const message = parseObject(line);
+  if (message === undefined) {
+    return refuse(
+      null,
+      'syntax',
+      'a request is one JSON object on one line',
+      'send {"v":1,"id":1,"command":"status"}',
+    );
+  }
+  const { v, command } = message;
+  const id = readId(message);
+  if (v !== PROTOCOL_VERSION) {
+    const mend = `use the nfknock command of the daemon's own version (send "v":${PROTOCOL_VERSION})`;
+    return refuse(id, 'version', `this daemon speaks version ${PROTOCOL_VERSION}`, mend);
+  }
+  if (id === null) return refuse(null, 'syntax', '"id" is missing', 'number your requests: "id":1');
+  if (typeof command !== 'string' || !isCommand(command)) {
+    const known = Object.keys(FIELDS).join(', ');
+    return refuse(id, 'unknown command', `no command ${shown(command)}`, `the commands are ${known}`);
+  }
+  return readFields(id, command, message);
+}
+
+/** The line of a request, with its newline. */
+export function writeRequest(id: number, request: Request): string {
+  return `${JSON.stringify({ v: PROTOCOL_VERSION, id, ...request })}\n`;
+}
+
+/** The object that a line holds; undefined where it holds none. */
+export function parseObject(line: string): Fields | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Fields)
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Text that a terminal and a log can show: without control characters and marks that turn its direction. */
+export function isPlainText(value: unknown, charactersMax: number): value is string {
+  return (
+    typeof value === 'string' &&
+    value !== '' &&
+    value.length <= charactersMax &&
+    !/[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/u.test(value)
+  );
+}
+
+function readFields(id: number, command: CommandName, message: Fields): ReadRequest {
+  const { needs, takes } = FIELDS[command];
+  const request: Record<string, unknown> = { command };
+  for (const [name, field] of Object.entries({ ...needs, ...takes })) {
+    const value = Object.hasOwn(message, name) ? message[name] : undefined;
+    if (value === undefined && !Object.hasOwn(needs, name)) continue;
+    if (!field.fits(value)) {
+      const found = value === undefined ? 'it is missing' : `found ${shown(value)}`;
+      return refuse(id, 'bad argument', `"${name}" of ${command}: ${found}`, `give ${field.allowed}`);
+    }
+    request[name] = value;
+  }
+  const unknown = Object.keys(message).find(
+    (name) => !['v', 'id', 'command'].includes(name) && !Object.hasOwn(request, name),
+  );
+  if (unknown !== undefined) {
+    const known = Object.keys({ ...needs, ...takes }).join(', ') || 'none';
+    return refuse(id, 'bad argument', `${command} has no ${shown(unknown)}`, `its arguments: ${known}`);
+  }
+  if (command === 'unban' && 'address' in request === 'all' in request) {
+    return refuse(
+      id,
+      'bad argument',
+      'unban takes one of address and all',
+      'send "address":"203.0.113.9" or "all":true',
+    );
+  }
+  return { ok: true, id, request: request as unknown as Request };
+}
+
+function isCommand(name: string): name is CommandName {
+  return Object.hasOwn(FIELDS, name);
+}
+
+function readId({ id: value }: Fields): number | null {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : null;
+}
+
+function refuse(id: number | null, code: Refusal['code'], message: string, mend: string): ReadRequest {
+  return { ok: false, id, error: { code, message, mend } };
+}
+
+/** A client's own text given back to it: quoted, escaped, cut. */
+function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? 'nothing';
+  return text.length > SHOWN_CHARACTERS_MAX ? `${text.slice(0, SHOWN_CHARACTERS_MAX)}…` : text;
+}

@@ -1,0 +1,194 @@
+import { createServer, type Socket } from 'node:net';
+import type { Refusal } from './answers.ts';
+import type { Request } from './message.ts';
+import type { Answer } from './output.ts';
+import { type ControlLimits, createSession, type Session } from './session.ts';
+import { admit, CONTROL_GROUP, clearPath, listen } from './socket.ts';
+
+export const CONTROL_LIMITS: ControlLimits = {
+  connections: 32,
+  subscribers: 8,
+  lineBytes: 65_536,
+  outputBytes: 1_048_576,
+  idle: 30_000,
+  stalled: 15_000,
+};
+
+/** How often silent and stalled clients are looked for, in milliseconds; less where a limit is shorter. */
+const TICK_MAX = 1000;
+
+export interface ControlOptions {
+  readonly path: string;
+  /** Whose members may use the socket; default `nfknock`. */
+  readonly group?: string;
+  /** Carries a request out. `subscribe` never comes here. What it throws is answered as `failed`. */
+  readonly handle: (request: Request) => Answer | Promise<Answer>;
+  /** Told of what `handle` threw. */
+  readonly onError?: (error: unknown) => void;
+  readonly limits?: Partial<ControlLimits>;
+}
+
+export interface ControlServer {
+  /** What an owner should know: who can't use the socket, and why. */
+  readonly notice: string | null;
+  /** Sends an event line (an object as the log has it) to everyone who watches. Never waits. */
+  publish(event: object): void;
+  /** Subscribers now. */
+  subscribers(): number;
+  /** Connections now. */
+  connections(): number;
+  /** Cuts everyone off and takes the socket away. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Listens for commands. Rejects with ControlError where another daemon does, or where the path can't be used. */
+export async function openControl(options: ControlOptions): Promise<ControlServer> {
+  const { path, group = CONTROL_GROUP } = options;
+  await clearPath(path);
+  const limits = { ...CONTROL_LIMITS, ...options.limits };
+  const sessions = new Set<Session>();
+  const turns = createTurns(options, sessions, limits);
+  // A client may close its side once it has asked; it is answered all the same.
+  const server = createServer({ allowHalfOpen: true }, (socket) => take(socket, sessions, limits, turns));
+  await listen(server, path);
+  const notice = admit(path, group);
+  // From now on an error is one of accepting (out of descriptors); those who are connected are served on.
+  server.on('error', (error) => options.onError?.(error));
+
+  const elapsed = Math.min(TICK_MAX, limits.idle / 4, limits.stalled / 4);
+  const timer = setInterval(() => {
+    for (const session of sessions) session.tick(elapsed);
+  }, elapsed);
+  timer.unref();
+  let closing: Promise<void> | null = null;
+
+  return {
+    notice,
+    publish(event) {
+      let text: string | null = null;
+      for (const session of sessions) {
+        if (!session.subscribed) continue;
+        text ??= JSON.stringify(event);
+        session.publish(text);
+      }
+    },
+    subscribers: () => count(sessions, (session) => session.subscribed),
+    connections: () => sessions.size,
+    close() {
+      closing ??= new Promise((resolve) => {
+        clearInterval(timer);
+        server.close(() => resolve());
+        for (const session of sessions) session.close();
+      });
+      return closing;
+    },
+  };
+}
+
+function take(socket: Socket, sessions: Set<Session>, limits: ControlLimits, turns: Turns): void {
+  socket.on('error', () => {
+    // Whoever went away is taken out on `close`.
+  });
+  if (sessions.size >= limits.connections && !makeRoom(sessions)) {
+    const error: Refusal = {
+      code: 'full',
+      message: `${limits.connections} clients are connected`,
+      mend: 'try again in a moment',
+    };
+    socket.end(`${JSON.stringify({ v: 1, id: null, ok: false, error })}\n`, () => socket.destroy());
+    return;
+  }
+  const session = createSession(socket, limits);
+  sessions.add(session);
+  socket.on('close', () => sessions.delete(session));
+  socket.on('data', (chunk) => {
+    if (session.push(chunk)) turns.add(session);
+  });
+  socket.on('end', () => {
+    if (session.ended()) turns.add(session);
+  });
+}
+
+/** Cuts off who has been silent longest, so that nobody can keep others out by just sitting there. */
+function makeRoom(sessions: Set<Session>): boolean {
+  let silent: Session | undefined;
+  for (const session of sessions) {
+    if (session.busy || session.subscribed) continue;
+    if (silent === undefined || session.waited > silent.waited) silent = session;
+  }
+  if (silent === undefined) return false;
+  sessions.delete(silent);
+  silent.close();
+  return true;
+}
+
+interface Turns {
+  add(session: Session): void;
+}
+
+/** Carries requests out, one in a turn of the event loop, each client in its turn: packets come in between. */
+function createTurns(options: ControlOptions, sessions: Set<Session>, limits: ControlLimits): Turns {
+  const waiting = new Set<Session>();
+  let running = false;
+
+  function next(): void {
+    const [session] = waiting;
+    if (session === undefined) {
+      running = false;
+      return;
+    }
+    waiting.delete(session);
+    if (sessions.has(session)) void serve(session);
+    setImmediate(next);
+  }
+
+  async function serve(session: Session): Promise<void> {
+    const read = session.take();
+    try {
+      if (read !== null) {
+        const answer = read.ok ? await carryOut(session, read.id, read.request) : read;
+        await session.answer(read.id, answer);
+      }
+    } catch (error) {
+      // A list that failed half-way: the client must not take what it got for the whole.
+      options.onError?.(error);
+      session.close();
+    }
+    if (session.rest()) add(session);
+  }
+
+  async function carryOut(session: Session, id: number, request: Request): Promise<Answer> {
+    if (request.command === 'subscribe') return subscribe(session, id);
+    try {
+      return await options.handle(request);
+    } catch (error) {
+      options.onError?.(error);
+      const message = error instanceof Error ? error.message.replaceAll('\n', ' ') : 'the daemon failed';
+      return { ok: false, error: { code: 'failed', message, mend: 'see the log of the daemon' } };
+    }
+  }
+
+  function subscribe(session: Session, id: number): Answer {
+    if (!session.subscribed && count(sessions, (each) => each.subscribed) >= limits.subscribers) {
+      const message = `${limits.subscribers} clients are watching`;
+      return { ok: false, error: { code: 'full', message, mend: 'end one of them' } };
+    }
+    session.subscribe(id);
+    return { ok: true, data: {} };
+  }
+
+  function add(session: Session): void {
+    waiting.add(session);
+    if (running) return;
+    running = true;
+    setImmediate(next);
+  }
+
+  return { add };
+}
+
+function count(sessions: Set<Session>, holds: (session: Session) => boolean): number {
+  let held = 0;
+  for (const session of sessions) if (holds(session)) held += 1;
+  return held;
+}
