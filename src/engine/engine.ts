@@ -6,7 +6,7 @@ import { type Port, PROTOCOL_NUMBER } from '../packet/port.ts';
 import { type Milliseconds, milliseconds } from '../packet/time.ts';
 import type { Ban } from './ban.ts';
 import { end } from './door.ts';
-import type { Emit, ScanReason } from './event.ts';
+import type { Emit, Grantee, ScanReason } from './event.ts';
 import { shapeOf } from './flags.ts';
 import type { Grant } from './grant.ts';
 import type { HashKey } from './hash.ts';
@@ -39,12 +39,19 @@ export interface Engine {
   expire(now: Milliseconds, emit: Emit): void;
   /** When `expire` has something to do next, or Infinity. */
   deadline(): number;
-  grants(): readonly (Omit<Grant, 'door'> & { readonly door: string })[];
+  grants(): readonly GrantView[];
+  /** The grant of that door to that grantee, while it is in force. */
+  grant(door: string, grantee: Grantee): GrantView | undefined;
   bans(): readonly Ban[];
   /** Who has strikes or is part-way through a sequence, at most `limit`. */
   sources(now: Milliseconds, limit: number): readonly SourceState[];
   source(address: Address, now: Milliseconds): SourceState;
   sizes(): Sizes;
+}
+
+/** A grant with its door's name. */
+export interface GrantView extends Omit<Grant, 'door'> {
+  readonly door: string;
 }
 
 /** Entries in use, and the most there can be. */
@@ -61,7 +68,7 @@ export function createEngine(settings: EngineSettings, key: HashKey): Engine {
   const state = createState(settings, key);
   const { subject } = state.subjects;
   /** What the rules share about the packet in hand. */
-  const current = { key: 0, flags: 0, now: 0, role: 0, tcp: false, stamped: true };
+  const current = { key: 0, flags: 0, now: 0, role: 0, tcp: false, stamped: true, observed: false };
 
   function judge(packet: Packet, now: Milliseconds, emit: Emit): Outcome {
     expire(now, emit);
@@ -74,7 +81,7 @@ export function createEngine(settings: EngineSettings, key: HashKey): Engine {
       const outcome = judgeFlags(emit);
       if (outcome !== undefined) return outcome;
     }
-    if (exceedsRate()) return scan('rate', false, emit);
+    if (!current.observed && exceedsRate()) return scan('rate', false, emit);
     if (knock) {
       collectAttempts(state, subject);
       return judgeKnock(state, subject, current, emit);
@@ -90,6 +97,8 @@ export function createEngine(settings: EngineSettings, key: HashKey): Engine {
     current.stamped = packet.stamped;
     current.now = now;
     current.role = state.ports.role(current.key);
+    // A knock port with a live service behind it: its visitors are no offenders.
+    current.observed = (current.role & ROLE.allow) !== 0;
   }
 
   /** Rule 2. */
@@ -126,6 +135,7 @@ export function createEngine(settings: EngineSettings, key: HashKey): Engine {
 
   /** Rule 4, for a TCP packet that is no knock; undefined where the later rules go on. */
   function judgeFlags(emit: Emit): Outcome | undefined {
+    if (current.observed) return 'ignored';
     const shape = shapeOf(current.flags);
     const knockPort = (current.role & ROLE.knock) !== 0 && gateIsOpen();
     if (shape === 'backscatter') return 'backscatter';
@@ -182,6 +192,10 @@ export function createEngine(settings: EngineSettings, key: HashKey): Engine {
     return { at: milliseconds(current.now), source: hostOf(subject), port: specOf(current.key) };
   }
 
+  function view(grant: Grant): GrantView {
+    return { ...grant, door: state.settings.doors[grant.door]?.name ?? '' };
+  }
+
   function expire(now: Milliseconds, emit: Emit): void {
     for (;;) {
       const grantAt = state.grants.deadline();
@@ -212,8 +226,12 @@ export function createEngine(settings: EngineSettings, key: HashKey): Engine {
     },
     expire,
     deadline: () => Math.min(state.grants.deadline(), state.bans.deadline()),
-    grants: () =>
-      state.grants.all().map((grant) => ({ ...grant, door: state.settings.doors[grant.door]?.name ?? '' })),
+    grants: () => state.grants.all().map(view),
+    grant(door, grantee) {
+      const index = state.settings.doors.findIndex((each) => each.name === door);
+      const grant = state.grants.find(index, grantee);
+      return grant === undefined ? undefined : view(grant);
+    },
     bans() {
       const bans: Ban[] = [];
       state.bans.each((slot) => bans.push(state.bans.at(slot)));

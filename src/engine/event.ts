@@ -51,7 +51,7 @@ export type EngineEvent = Moment &
         readonly step: number;
         readonly of: number;
         readonly reason: 'gap';
-        readonly strikes: number;
+        readonly strikes?: number;
       }
     | {
         readonly event: 'knock.expired';
@@ -91,6 +91,7 @@ export type EngineEvent = Moment &
         readonly target: Cidr;
         readonly until: Milliseconds;
         readonly reason: 'order';
+        readonly count: number;
       }
     | { readonly event: 'ban.lifted'; readonly target: Cidr; readonly reason: LiftReason }
     | { readonly event: 'ban.expired'; readonly target: Cidr }

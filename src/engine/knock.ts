@@ -28,6 +28,8 @@ export interface Knock {
   readonly flags: number;
   /** Whether its moment is the kernel's own: nobody is too fast on a packet that waited unstamped. */
   readonly stamped: boolean;
+  /** A live service is behind the port: whoever visits it is no offender, even where he breaks an attempt off. */
+  readonly observed: boolean;
   readonly now: number;
 }
 
@@ -46,7 +48,7 @@ export function judgeKnock(state: State, subject: Subject, knock: Knock, emit: E
   if (found('repeat') && !forward && !late) return 'repeat';
 
   const excused = forward || late || found('repeat') || found('tolerated');
-  const struck = found('too fast') || !excused;
+  const struck = !knock.observed && (found('too fast') || !excused);
   const strikes = struck ? strike(state, subject, knock.now) : undefined;
   let outcome: Outcome = forward ? 'accepted' : struck ? 'wrong' : 'tolerated';
   if (found('expired') && !forward) outcome = 'expired';
@@ -57,13 +59,13 @@ export function judgeKnock(state: State, subject: Subject, knock: Knock, emit: E
       subject,
       knock,
       concern,
-      { forward, strikes: excused ? undefined : strikes, fast: strikes ?? 0 },
+      { forward, strikes: excused ? undefined : strikes, fast: strikes },
       emit,
     );
     if (end !== undefined) outcome = end;
     if (end === 'opened') forgiven = true;
   }
-  if (!excused && !found('broken')) {
+  if (struck && !excused && !found('broken')) {
     emit({ event: 'knock.wrong', ...moment(subject, knock), reason: 'out of order', ...counted(strikes) });
   }
   if (found('too fast')) outcome = 'too_fast';
@@ -152,7 +154,7 @@ interface Verdict {
   /** The strikes after this offence; undefined where a wrong packet is none. */
   readonly strikes: number | undefined;
   /** The strikes after a knock that was too fast. */
-  readonly fast: number;
+  readonly fast: number | undefined;
 }
 
 /** Carries out one finding; answers how the packet ended if it completed the sequence. */
@@ -178,7 +180,7 @@ function carryOut(
       return advance(state, subject, knock, sequence, made, emit);
     case 'too fast':
       attempts.end(slot);
-      emit({ event: 'knock.too_fast', ...about, step: made, reason: 'gap', strikes: verdict.fast });
+      emit({ event: 'knock.too_fast', ...about, step: made, reason: 'gap', ...counted(verdict.fast) });
       return steps[0] === knock.key ? advance(state, subject, knock, sequence, 0, emit) : undefined;
     case 'expired': {
       const reason = staleness(state, slot, sequence, knock.now) ?? 'within';

@@ -98,6 +98,7 @@ function banByHand(state: State, order: Order & { order: 'ban' }, now: number, e
       target: there.target,
       until: milliseconds(until),
       reason: 'order',
+      count: there.count,
     });
   }
   return { ok: true, changed: 1 };

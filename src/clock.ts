@@ -1,0 +1,72 @@
+import { type Milliseconds, milliseconds } from './packet/time.ts';
+
+/** The only reader of time. */
+export interface Clock {
+  /** The monotonic clock, in milliseconds; it never steps back and knows nothing of the date. */
+  now(): Milliseconds;
+  /** The wall clock: milliseconds since 1970. */
+  wall(): number;
+  /** A moment of the monotonic clock as wall time, by the wall clock as it stands now. */
+  wallOf(at: Milliseconds): number;
+  /** A moment of wall time on the monotonic clock. */
+  atWall(wall: number): Milliseconds;
+}
+
+export const systemClock: Clock = {
+  now: () => milliseconds(performance.now()),
+  wall: () => Date.now(),
+  wallOf: (at) => Date.now() + (at - performance.now()),
+  atWall: (wall) => milliseconds(performance.now() + (wall - Date.now())),
+};
+
+/** A wall clock that moves by more than this between two looks was set, not slewed. In milliseconds. */
+const STEP_MIN = 250;
+/** A stamp older than this tells of a clock that was set, not of a packet that waited. In milliseconds. */
+const STAMP_AGE_MAX = 60_000;
+
+/** The kernel's stamps are wall time; this carries them onto the monotonic clock. */
+export interface Stamps {
+  /** To be called before each batch: notices a wall clock that was set since the last one. */
+  begin(): void;
+  /** The packet's moment, or now where it has no stamp that can be believed; `stamped` tells which. */
+  at(stamp: number): Milliseconds;
+  readonly stamped: boolean;
+}
+
+export function createStamps(clock: Clock): Stamps {
+  let offset = clock.wall() - clock.now();
+  let now = clock.now();
+  let believed = true;
+  let stamped = false;
+
+  return {
+    begin() {
+      now = clock.now();
+      const fresh = clock.wall() - now;
+      // Packets that were stamped before the clock was set lie about how long they waited.
+      believed = Math.abs(fresh - offset) < STEP_MIN;
+      offset = fresh;
+    },
+    at(stamp) {
+      const moment = stamp - offset;
+      stamped = stamp > 0 && believed && moment <= now + 1 && moment >= now - STAMP_AGE_MAX;
+      return milliseconds(stamped ? Math.min(moment, now) : now);
+    },
+    get stamped() {
+      return stamped;
+    },
+  };
+}
+
+/** Calls back when the wall clock was set: by how many milliseconds it moved. */
+export function watchWallClock(clock: Clock, moved: (by: number) => void): { look(): void } {
+  let offset = clock.wall() - clock.now();
+  return {
+    look() {
+      const fresh = clock.wall() - clock.now();
+      const by = fresh - offset;
+      offset = fresh;
+      if (Math.abs(by) >= STEP_MIN) moved(by);
+    },
+  };
+}

@@ -1,0 +1,61 @@
+import { readFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
+import { type Address, ipv4, ipv6, parseAddress } from '../packet/address.ts';
+import { type Cidr, hostCidr } from '../packet/cidr.ts';
+
+/**
+ * Who is never banned on this machine whatever the configuration says: its own addresses, its default gateways
+ * and its name servers. What can't be read is left out: a missing file exempts nobody.
+ */
+export function findExempt(): readonly Cidr[] {
+  return [
+    ...ownAddresses(),
+    ...gatewaysV4(read('/proc/net/route')),
+    ...gatewaysV6(read('/proc/net/ipv6_route')),
+    ...nameServers(read('/etc/resolv.conf')),
+  ].map(hostCidr);
+}
+
+function ownAddresses(): readonly Address[] {
+  return Object.values(networkInterfaces()).flatMap((list) =>
+    (list ?? []).flatMap((each) => parseAddress(each.address.split('%')[0] ?? '') ?? []),
+  );
+}
+
+/** /proc/net/route: a default route has destination and mask 0; addresses are little-endian hexadecimal. */
+export function gatewaysV4(table: string): readonly Address[] {
+  return rows(table).flatMap(([, destination, gateway, , , , , mask]) => {
+    if (destination !== '00000000' || mask !== '00000000' || gateway === undefined || gateway === '00000000')
+      return [];
+    const bytes = Buffer.from(gateway, 'hex').reverse();
+    return bytes.length === 4 ? [ipv4(bytes.readInt32BE(0))] : [];
+  });
+}
+
+/** /proc/net/ipv6_route: destination, its length, source, its length, next hop, …, all hexadecimal. */
+export function gatewaysV6(table: string): readonly Address[] {
+  return rows(table).flatMap(([, length, , , hop]) => {
+    if (length !== '00' || hop === undefined || /^0*$/.test(hop)) return [];
+    const bytes = Buffer.from(hop, 'hex');
+    if (bytes.length !== 16) return [];
+    return [ipv6(bytes.readInt32BE(0), bytes.readInt32BE(4), bytes.readInt32BE(8), bytes.readInt32BE(12))];
+  });
+}
+
+export function nameServers(resolvConf: string): readonly Address[] {
+  return rows(resolvConf).flatMap(([word, address]) =>
+    word === 'nameserver' && address !== undefined ? (parseAddress(address.split('%')[0] ?? '') ?? []) : [],
+  );
+}
+
+function rows(text: string): readonly (readonly string[])[] {
+  return text.split('\n').map((line) => line.trim().split(/\s+/));
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, 'latin1');
+  } catch {
+    return '';
+  }
+}

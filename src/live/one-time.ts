@@ -1,0 +1,98 @@
+import {
+  closeSync,
+  fchmodSync,
+  fchownSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
+import { SEQUENCE_STEPS_MAX } from '../engine/limits.ts';
+import { type PortSpec, parsePort } from '../packet/port.ts';
+
+/** The largest one-time file that is read, in bytes: about 50,000 sequences. */
+const FILE_BYTES_MAX = 1_048_576;
+
+/** A one-time file as it was read: one sequence a line, `#` in column one marks a used one. */
+export interface OneTimeFile {
+  /** The first unused sequence; empty: none is left. */
+  readonly next: readonly PortSpec[];
+  /** Unused sequences, `next` included. */
+  readonly left: number;
+  /** Lines that are neither blank, used nor a sequence, from 1: they are passed over. */
+  readonly faults: readonly number[];
+}
+
+/** Reads `80:tcp,443:tcp,53:udp` (knockd's form) or `80/tcp,…`; undefined where the line is no sequence. */
+export function parseSequence(line: string): readonly PortSpec[] | undefined {
+  const steps = line.split(',').map((step) => parsePort(step.trim().toLowerCase().replace(':', '/')));
+  if (steps.length > SEQUENCE_STEPS_MAX || steps.some((step) => step === undefined)) return undefined;
+  return steps.filter((step) => step !== undefined);
+}
+
+export function parseOneTime(text: string): OneTimeFile {
+  const faults: number[] = [];
+  let next: readonly PortSpec[] = [];
+  let left = 0;
+  text.split('\n').forEach((line, index) => {
+    if (line.startsWith('#') || line.trim() === '') return;
+    const sequence = parseSequence(line);
+    if (sequence === undefined) {
+      faults.push(index + 1);
+    } else {
+      if (left === 0) next = sequence;
+      left += 1;
+    }
+  });
+  return { next, left, faults };
+}
+
+/** Reads the file. Throws what the system says where it can't. */
+export function readOneTime(path: string): OneTimeFile {
+  if (statSync(path).size > FILE_BYTES_MAX) throw new Error(`${path} is larger than ${FILE_BYTES_MAX} bytes`);
+  return parseOneTime(readFileSync(path, 'utf8'));
+}
+
+/**
+ * Marks the first unused sequence used, durably: the new text is written beside the file, synced, and takes its
+ * place in one step, so that whatever fails, the file is whole and a marked sequence stays marked. Answers what
+ * is left. Throws what the system says where it can't; then nothing has changed.
+ */
+export function markUsed(path: string): OneTimeFile {
+  const lines = readFileSync(path, 'utf8').split('\n');
+  const at = lines.findIndex((line) => !line.startsWith('#') && parseSequence(line) !== undefined);
+  if (at !== -1) lines[at] = `#${lines[at]}`;
+  const text = lines.join('\n');
+  const { mode, uid, gid } = statSync(path);
+  const beside = `${path}.${process.pid}.new`;
+  try {
+    const file = openSync(beside, 'wx', 0o600);
+    try {
+      writeSync(file, text);
+      fchmodSync(file, mode & 0o777);
+      fchownSync(file, uid, gid);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(beside, path);
+  } catch (error) {
+    try {
+      unlinkSync(beside);
+    } catch {
+      // It may never have been made.
+    }
+    throw error;
+  }
+  const folder = openSync(dirname(path), 'r');
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
+  return parseOneTime(text);
+}

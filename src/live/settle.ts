@@ -1,0 +1,203 @@
+import type { Clock } from '../clock.ts';
+import type { GrantView } from '../engine/engine.ts';
+import type { EngineEvent, NfknockEvent } from '../engine/event.ts';
+import type { Change, Firewall } from '../firewall/firewall.ts';
+import { hostCidr } from '../packet/cidr.ts';
+import type { Milliseconds } from '../packet/time.ts';
+import type { StateChange, Store, StoredGrant } from '../state/store.ts';
+
+/** Bans that come within so many milliseconds of each other go to the disk and the kernel as one. */
+const BAN_GATHER = 20;
+
+export interface SettleOptions {
+  readonly clock: Clock;
+  readonly store: Store;
+  readonly firewall: Pick<Firewall, 'apply'>;
+  /** Whether a ban also ends established connections. */
+  readonly cut: () => boolean;
+  readonly grant: (event: DoorEvent) => GrantView | undefined;
+  readonly announce: (event: NfknockEvent) => void;
+  /** The kernel did not take it: the grant must not be believed. */
+  readonly refused: (event: DoorEvent) => void;
+  /** How long a door took from its last knock to the kernel's acknowledgement, in milliseconds. */
+  readonly opened: (took: number) => void;
+}
+
+export type DoorEvent = Extract<
+  EngineEvent,
+  { readonly event: 'door.opened' | 'door.renewed' | 'door.closed' }
+>;
+type BanEvent = Extract<
+  EngineEvent,
+  { readonly event: 'ban.added' | 'ban.extended' | 'ban.lifted' | 'ban.expired' }
+>;
+
+/**
+ * Durable, then in force, then announced: every event that changes what the kernel lets in or keeps out goes
+ * through here, in that order. Killed between two of the steps, the daemon has never said what is not so: a
+ * grant that is kept but not in force is put in force at the next start, and one in force was kept before.
+ */
+export interface Settle {
+  take(event: DoorEvent | BanEvent): void;
+  /** Carries on what was taken. To be called after each batch, order or expiry. */
+  flush(): void;
+  /** Resolves once everything taken so far is announced. */
+  drained(): Promise<void>;
+}
+
+export function createSettle(options: SettleOptions): Settle {
+  const { clock, store, firewall, announce } = options;
+  let doors: DoorEvent[] = [];
+  let bans: BanEvent[] = [];
+  let timer: NodeJS.Timeout | undefined;
+  let lastBans = Number.NEGATIVE_INFINITY;
+  let under = new Set<Promise<void>>();
+
+  function follow(work: Promise<void>): void {
+    under.add(work);
+    void work.finally(() => under.delete(work));
+  }
+
+  function settleDoors(): void {
+    if (doors.length === 0) return;
+    const events = doors;
+    doors = [];
+    store.write(events.flatMap(doorState), clock.wall());
+    follow(
+      firewall.apply(events.flatMap(doorChanges)).then(
+        () => {
+          for (const event of events) sayDoor(event);
+        },
+        () => settleSingly(events),
+      ),
+    );
+  }
+
+  /** One that the kernel refuses must not take the others down with it. */
+  async function settleSingly(events: readonly DoorEvent[]): Promise<void> {
+    for (const event of events) {
+      try {
+        await firewall.apply(doorChanges(event));
+        sayDoor(event);
+      } catch (error) {
+        failDoor(event, error);
+      }
+    }
+  }
+
+  function sayDoor(event: DoorEvent): void {
+    if (event.event === 'door.opened') options.opened(Math.max(0, clock.now() - event.at));
+    // A grant that the kernel refused was never announced, so its end is not either.
+    if (event.event !== 'door.closed' || event.reason !== 'refused') announce(event);
+  }
+
+  function failDoor(event: DoorEvent, error: unknown): void {
+    announce({
+      event: 'firewall.failed',
+      at: clock.now(),
+      source: event.source,
+      door: event.door,
+      reason: words(error),
+    });
+    if (event.event !== 'door.closed') options.refused(event);
+  }
+
+  function settleBans(): void {
+    clearTimeout(timer);
+    timer = undefined;
+    if (bans.length === 0) return;
+    const events = bans;
+    bans = [];
+    lastBans = clock.now();
+    store.write(events.flatMap(banState), clock.wall());
+    follow(
+      firewall.apply(events.flatMap(banChanges)).then(
+        () => {
+          for (const event of events) announce(event);
+        },
+        (error: unknown) => {
+          announce({ event: 'firewall.failed', at: clock.now(), reason: words(error) });
+          for (const event of events) announce(event);
+        },
+      ),
+    );
+  }
+
+  function doorState(event: DoorEvent): readonly StateChange[] {
+    if (event.event === 'door.closed')
+      return [{ change: 'ungrant', door: event.door, grantee: event.grantee }];
+    const grant = options.grant(event);
+    return grant === undefined ? [] : [{ change: 'grant', grant: stored(grant, clock) }];
+  }
+
+  function doorChanges(event: DoorEvent): readonly Change[] {
+    const { door, grantee } = event;
+    if (event.event === 'door.closed') return [{ change: 'close', door, grantee }];
+    return [{ change: 'open', door, grantee, until: wall(event.until) }];
+  }
+
+  function banState(event: BanEvent): readonly StateChange[] {
+    const { target } = event;
+    if (event.event === 'ban.lifted') return [{ change: 'unban', target }];
+    // The state file knows by itself when a ban is over, and keeps its history.
+    if (event.event === 'ban.expired') return [];
+    return [
+      { change: 'ban', ban: { target, since: wall(event.at), until: wall(event.until), count: event.count } },
+    ];
+  }
+
+  function banChanges(event: BanEvent): readonly Change[] {
+    const { target } = event;
+    if (event.event === 'ban.lifted') return [{ change: 'unban', target }];
+    // The set's own timeout ends it at the same time, and to take it out here could end a newer ban.
+    if (event.event === 'ban.expired') return [];
+    const ban: Change = { change: 'ban', target, until: wall(event.until) };
+    return options.cut() ? [ban, { change: 'cut', target }] : [ban];
+  }
+
+  function wall(at: Milliseconds): number {
+    return clock.wallOf(at);
+  }
+
+  return {
+    take(event) {
+      if (event.event === 'door.opened' || event.event === 'door.renewed' || event.event === 'door.closed') {
+        doors.push(event);
+      } else if (event.event === 'ban.added' && event.shadow === true) {
+        announce(event);
+      } else {
+        bans.push(event);
+      }
+    },
+    flush() {
+      settleDoors();
+      if (bans.length === 0 || timer !== undefined) return;
+      const wait = lastBans + BAN_GATHER - clock.now();
+      if (wait <= 0) settleBans();
+      else timer = setTimeout(settleBans, wait);
+    },
+    async drained() {
+      settleDoors();
+      settleBans();
+      while (under.size > 0) await Promise.all(under);
+      under = new Set();
+    },
+  };
+}
+
+export function stored(grant: GrantView, clock: Clock): StoredGrant {
+  const { door, grantee, usesLeft, reason } = grant;
+  return {
+    door,
+    grantee,
+    source: hostCidr(grant.source),
+    since: clock.wallOf(grant.since as Milliseconds),
+    until: clock.wallOf(grant.until as Milliseconds),
+    usesLeft,
+    reason,
+  };
+}
+
+export function words(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).replaceAll('\n', ' ');
+}
