@@ -32,6 +32,7 @@ export interface Session {
   publish(event: string): void;
   /** Called every so often: cuts off who is silent or stalled. */
   tick(elapsed: number): void;
+  /** It has asked something that is not answered yet. */
   readonly busy: boolean;
   readonly subscribed: boolean;
   /** Milliseconds since it last asked or was answered. */
@@ -60,7 +61,7 @@ export function createSession(socket: Socket, limits: ControlLimits): Session {
 
   return {
     get busy() {
-      return busy;
+      return busy || input.ready();
     },
     get subscribed() {
       return subscription !== null;
