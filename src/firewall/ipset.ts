@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import type { Cidr } from '../packet/cidr.ts';
 import type { SetChange, SetEntry } from './change.ts';
 import { FirewallError } from './firewall.ts';
@@ -62,6 +63,9 @@ const MENDS: ReadonlyMap<number, readonly [code: string, mend: string]> = new Ma
   [IPSET_ERR_FULL, ['FULL', 'the set holds as many entries as it may; raise `bans.limit`']],
 ]);
 
+/** A rule that was taken out lets go of its set some 10 ms later, after the kernel's grace period. */
+const DESTROY_PAUSE_MS = 20;
+const DESTROY_ATTEMPTS_MAX = 50;
 /** Messages on their way at once: each may be answered with a copy of itself. */
 const MESSAGES_IN_FLIGHT = 4;
 
@@ -84,9 +88,14 @@ export function openSets(socket: NetfilterSocket): Sets {
     for (const each of changes) await changeOne(socket, each);
   };
   const destroy: Sets['destroy'] = async (name) => {
-    const answer = await socket.request(nameMessage(COMMAND.destroy, name));
-    if (!answer.ok && answer.refusal.errno !== ENOENT)
-      throw errorOf(`destroy the set ${name}`, answer.refusal.errno);
+    for (let attempt = 1; ; attempt += 1) {
+      const answer = await socket.request(nameMessage(COMMAND.destroy, name));
+      if (answer.ok || answer.refusal.errno === ENOENT) return;
+      const { errno } = answer.refusal;
+      const used = errno === IPSET_ERR_BUSY || errno === IPSET_ERR_REFERENCED;
+      if (!used || attempt === DESTROY_ATTEMPTS_MAX) throw errorOf(`destroy the set ${name}`, errno);
+      await setTimeout(DESTROY_PAUSE_MS);
+    }
   };
 
   /** Swaps in a set of another size: the rules that name the set see either the old one or the new one. */

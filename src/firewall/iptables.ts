@@ -1,0 +1,180 @@
+import { existsSync } from 'node:fs';
+import type { Config } from '../config/config.ts';
+import type { Family } from '../packet/address.ts';
+import { type Grants, planChanges } from './change.ts';
+import { cutConnections } from './conntrack.ts';
+import { type Change, type Firewall, FirewallError, type Held, type HeldGrant } from './firewall.ts';
+import { grantKey } from './grant.ts';
+import { heldBans, heldGrants } from './held.ts';
+import { openSets } from './ipset.ts';
+import { type Layout, layoutOf } from './layout.ts';
+import { openNetfilter } from './netfilter.ts';
+import { applyQueue } from './queue.ts';
+import { openRestore } from './restore.ts';
+import { NO_ONE_TIME, type OneTimePorts } from './role.ts';
+import { openTables, type Tables } from './tables.ts';
+import { openWitnesses } from './witness.ts';
+
+/** The kernel's firewall: iptables, ip6tables and sets. */
+export interface IptablesFirewall extends Firewall {
+  /**
+   * Takes another configuration. Rules change in one transaction a table and family; grants of doors that are
+   * still there live on, and at no moment is a protected port open. Where it fails the old rules are put back.
+   */
+  replace(config: Config, oneTime?: OneTimePorts): Promise<void>;
+  /** Also lays the base policy of an appliance beneath the rules. Idempotent. */
+  installBase(): Promise<void>;
+  /** Process ids of the running restore children: who changes the tables in our name. */
+  pids(): readonly number[];
+}
+
+export interface IptablesOptions {
+  readonly config: Config;
+  /** Wall time, ms since 1970. */
+  readonly now: () => number;
+  /** The ports in files of one-time sequences. */
+  readonly oneTime?: OneTimePorts;
+  /** Where iptables is looked for; default /usr/sbin and /sbin. */
+  readonly directories?: readonly string[];
+}
+
+/** Where IPv6 is switched off at boot this file is not there, and ip6tables has nothing to do. */
+const IPV6 = '/proc/net/if_inet6';
+
+/** What another attempt could mend: not a full set, not a lack of permission. */
+const FINAL: readonly string[] = ['FULL', 'NOT_PERMITTED', 'MISSING', 'CLOSED'];
+
+/** Opens the way to the kernel; changes nothing. Throws a FirewallError where a tool or permission is missing. */
+export function openFirewall(options: IptablesOptions): Promise<IptablesFirewall> {
+  return Promise.resolve().then(() => firewallOf(options));
+}
+
+function firewallOf(options: IptablesOptions): IptablesFirewall {
+  const { now, directories } = options;
+  const where = directories === undefined ? {} : { directories };
+  const families: readonly Family[] = existsSync(IPV6) ? [4, 6] : [4];
+  const restores = families.map((family) => openRestore(family, where));
+  const socket = openNetfilter();
+  const sets = openSets(socket);
+  const witnesses = openWitnesses(sets, now);
+  const tables: readonly Tables[] = families.map((family, index) => {
+    const restore = restores[index];
+    if (restore === undefined) throw new Error('every family has its restore');
+    return openTables(family, restore, directories);
+  });
+  let layout = layoutOf(options.config, options.oneTime ?? NO_ONE_TIME);
+  let grants = new Map<string, HeldGrant>();
+  let loaded = false;
+  let closed = false;
+  const stale = new Set<Family>();
+
+  /** What the kernel holds becomes what we know, once: later we know better. */
+  const load = async (): Promise<void> => {
+    if (loaded) return;
+    const held = await heldGrants(layout, tables, sets, now());
+    grants = new Map(held.map((grant) => [grantKey(grant.door, grant.grantee), grant]));
+    loaded = true;
+  };
+
+  const lay = async (to: Layout): Promise<void> => {
+    await load();
+    const alive = new Map([...grants].filter(([, grant]) => grant.until > now() && to.doors.has(grant.door)));
+    for (const each of tables) await each.prepare(to, alive, sets, now());
+    await Promise.all(tables.map((each) => each.install(to, alive, now())));
+    grants = alive;
+    stale.clear();
+  };
+
+  const intactNow = async (): Promise<boolean> => {
+    await load();
+    const checks = await Promise.all(tables.map((each) => each.intact(layout, grants, now())));
+    return checks.every(Boolean) && (await witnesses.present());
+  };
+
+  const carry = async (changes: readonly Change[]): Promise<void> => {
+    await load();
+    const plan = planChanges(layout, grants, changes, now(), stale);
+    const blocks = plan.blocks.filter((block) => families.includes(block.family));
+    const results = await Promise.allSettled([
+      ...tables.map((each) => each.apply(blocks)),
+      sets.change(plan.sets.filter((each) => families.includes(each.family))),
+    ]);
+    const failed = results.find((result) => result.status === 'rejected');
+    if (failed !== undefined) {
+      for (const family of families) stale.add(family);
+      throw failed.reason;
+    }
+    stale.clear();
+    for (const [key, grant] of plan.grants) {
+      if (grant === undefined) grants.delete(key);
+      else grants.set(key, grant);
+    }
+    witnesses.note(plan.sets);
+    if (plan.cuts.length > 0) await cutConnections(socket, plan.cuts);
+  };
+
+  /** Someone may have taken our chains away, or ended our child: put right what is wrong and try once more. */
+  const carryOrMend = async (changes: readonly Change[]): Promise<void> => {
+    try {
+      await carry(changes);
+    } catch (error) {
+      if (!(error instanceof FirewallError) || FINAL.includes(error.code)) throw error;
+      if (!(await intactNow())) await lay(layout);
+      await carry(changes);
+    }
+  };
+
+  const queue = applyQueue(carryOrMend);
+  const open = <T>(task: () => Promise<T>): Promise<T> => {
+    if (!closed) return queue.exclusive(task);
+    return Promise.reject(new FirewallError('use the firewall', 'CLOSED', 'it was closed before'));
+  };
+
+  return {
+    install: () => open(() => lay(layout)),
+    installBase: () =>
+      open(async () => {
+        for (const each of tables) await each.layBase(layout);
+        await lay(layout);
+      }),
+    apply: (changes) => (closed ? open(() => Promise.resolve()) : queue.apply(changes)),
+    held: () =>
+      open(async (): Promise<Held> => {
+        const moment = now();
+        const held = await heldGrants(layout, tables, sets, moment);
+        return { grants: held, bans: await heldBans(families, sets, moment) };
+      }),
+    intact: () => open(intactNow),
+    replace: (config, oneTime = NO_ONE_TIME) =>
+      open(async () => {
+        const before = layout;
+        const next = layoutOf(config, oneTime);
+        const kept: Grants = new Map(grants);
+        try {
+          await lay(next);
+          layout = next;
+        } catch (error) {
+          grants = new Map(kept);
+          await lay(before);
+          throw error;
+        }
+        for (const each of tables) await each.dropSets(layout, sets);
+      }),
+    remove: () =>
+      open(async () => {
+        for (const each of tables) await each.remove();
+        for (const each of tables) await each.dropSets(undefined, sets);
+        grants.clear();
+        witnesses.clear();
+        loaded = true;
+      }),
+    pids: () => restores.flatMap((restore) => restore.pid() ?? []),
+    async close() {
+      if (closed) return;
+      closed = true;
+      await queue.idle();
+      await Promise.all(restores.map((restore) => restore.close()));
+      socket.close();
+    },
+  };
+}
