@@ -101,3 +101,9 @@ export class NfLog implements Handle {
   close(): void;
   [Symbol.dispose](): void;
 }
+
+/**
+ * Sends one datagram to a Unix socket without waiting: a path, or an abstract name after `@`. Undefined when it
+ * was sent, else the error's code, such as `EAGAIN` where the receiver is full.
+ */
+export function sendDatagram(path: string, bytes: Uint8Array): string | undefined;

@@ -173,6 +173,15 @@ function wordRefused(what, { code, operation, errno, holder }) {
   }
 }
 
+export function sendDatagram(path, bytes) {
+  if (typeof path !== 'string' || path === '') throw new TypeError('sendDatagram: path must be a string');
+  const address = Buffer.from(path);
+  // systemd writes the 0 byte that begins an abstract name as @.
+  if (path.startsWith('@')) address[0] = 0;
+  const errno = native.sendDatagram(address, bytes);
+  return errno === 0 ? undefined : errnoName(errno);
+}
+
 /** A netlink port is mostly the process id of its owner, but need not be. */
 function wordHolder(holder) {
   return holder === 0 ? '' : ` (netlink port ${holder}, mostly its process id)`;

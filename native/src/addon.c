@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "handle.h"
+#include "notify.h"
 
 #define ARGUMENTS 7
 
@@ -258,6 +259,7 @@ NAPI_MODULE_INIT()
 		{ .utf8name = "open", .method = open_handle, .attributes = napi_enumerable },
 		{ .utf8name = "close", .method = close_from_javascript, .attributes = napi_enumerable },
 		{ .utf8name = "stats", .method = stats, .attributes = napi_enumerable },
+		{ .utf8name = "sendDatagram", .method = notify_send_datagram, .attributes = napi_enumerable },
 	};
 	(void)napi_define_properties(env, exports, sizeof functions / sizeof functions[0], functions);
 	return exports;
