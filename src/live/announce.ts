@@ -1,0 +1,89 @@
+import type { Clock } from '../clock.ts';
+import type { Config } from '../config/config.ts';
+import type { EventName, NfknockEvent } from '../engine/event.ts';
+import { lineOf } from '../log/line.ts';
+import type { Logger } from '../log/logger.ts';
+import { createSuppressor } from '../log/suppress.ts';
+import type { Address } from '../packet/address.ts';
+import { contains, hostCidr, offenderOf } from '../packet/cidr.ts';
+
+/** Events remembered for `explain`. */
+const RECENT_MAX = 16_384;
+
+/** Who hears of events besides the log. */
+export interface Listeners {
+  /** Control clients that watch. */
+  readonly publish: (line: object) => void;
+  readonly watched: () => boolean;
+  /** Counters and metrics: every event, written or not. */
+  readonly observe: (event: NfknockEvent) => void;
+}
+
+/** Says events: to the counters always, to the log and the watchers unless a flood would drown them. */
+export interface Announcer {
+  announce(event: NfknockEvent): void;
+  /** Says what was suppressed and is due. To be called about once a second. */
+  tick(): void;
+  /** Says everything that was suppressed, for the end. */
+  drain(): void;
+  /** Times each event was said or suppressed. */
+  counts(): ReadonlyMap<EventName, number>;
+  /** Times each door was opened. */
+  opened(): ReadonlyMap<string, number>;
+  /** The events remembered about a host, oldest first. */
+  recent(host: Address): readonly NfknockEvent[];
+}
+
+export function createAnnouncer(
+  config: Config,
+  clock: Clock,
+  logger: Logger,
+  listeners: Listeners,
+): Announcer {
+  const suppressor = createSuppressor(config.log.level);
+  const counts = new Map<EventName, number>();
+  const opened = new Map<string, number>();
+  const ring: NfknockEvent[] = [];
+  let written = 0;
+
+  function say(event: NfknockEvent): void {
+    logger.log(event, clock.wallOf);
+    if (listeners.watched()) listeners.publish(lineOf(event, clock.wallOf));
+  }
+
+  function remember(event: NfknockEvent): void {
+    ring[written % RECENT_MAX] = event;
+    written += 1;
+  }
+
+  return {
+    announce(event) {
+      counts.set(event.event, (counts.get(event.event) ?? 0) + 1);
+      if (event.event === 'door.opened') opened.set(event.door, (opened.get(event.door) ?? 0) + 1);
+      listeners.observe(event);
+      remember(event);
+      if (suppressor.admit(event, clock.now())) say(event);
+    },
+    tick() {
+      for (const event of suppressor.flush(clock.now())) say(event);
+    },
+    drain() {
+      for (const event of suppressor.drain(clock.now())) say(event);
+    },
+    counts: () => counts,
+    opened: () => opened,
+    recent(host) {
+      const offender = offenderOf(host);
+      const first = Math.max(0, written - RECENT_MAX);
+      const found: NfknockEvent[] = [];
+      for (let index = first; index < written; index += 1) {
+        const event = ring[index % RECENT_MAX];
+        if (event === undefined) continue;
+        if ('source' in event && event.source !== undefined && contains(hostCidr(host), event.source))
+          found.push(event);
+        else if ('target' in event && contains(offender, event.target.address)) found.push(event);
+      }
+      return found;
+    },
+  };
+}

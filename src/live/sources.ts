@@ -1,0 +1,111 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { QueueError } from '@nfknock/nfqueue';
+import type { Config } from '../config/config.ts';
+import { openNflog } from '../source/nflog.ts';
+import { openNfqueue } from '../source/nfqueue.ts';
+import type { OnBatch, Source, SourceHealth } from '../source/source.ts';
+
+/** How long a start waits for a queue that another process is just giving up. In milliseconds. */
+const TAKEN_WAIT = 3000;
+const TAKEN_RETRY = 250;
+
+/** Every queue and group that is listened on. */
+export interface Sources {
+  health(): readonly SourceHealth[];
+  /** Opens what another configuration needs besides; what both need stays open. Rejects with QueueError. */
+  prepare(config: Config): Promise<Prepared>;
+  close(): void;
+}
+
+/** New queues are open; either the old ones that are not needed any more are closed, or the new ones. */
+export interface Prepared {
+  commit(): void;
+  rollback(): void;
+}
+
+/** `queue 0`, `group 5`: what is to be opened, and how. */
+type Wanted = ReadonlyMap<string, () => Source>;
+
+/** Opens them all, or none. Rejects with QueueError. */
+export async function openSources(
+  config: Config,
+  onBatch: OnBatch,
+  onError: (error: Error) => void,
+): Promise<Sources> {
+  let opened = new Map<string, Source>();
+  const wanted = (from: Config): Wanted => wantedBy(from, onBatch, onError);
+  opened = await openMissing(wanted(config), opened);
+  return {
+    health: () => [...opened.values()].map((source) => source.health()),
+    async prepare(next) {
+      const before = opened;
+      const needed = wanted(next);
+      const fresh = await openMissing(needed, before);
+      const all = new Map([...before, ...fresh]);
+      opened = all;
+      return {
+        commit() {
+          closeAll([...all].filter(([key]) => !needed.has(key)));
+          opened = new Map([...all].filter(([key]) => needed.has(key)));
+        },
+        rollback() {
+          closeAll(fresh);
+          opened = before;
+        },
+      };
+    },
+    close: () => closeAll(opened),
+  };
+}
+
+function wantedBy(config: Config, onBatch: OnBatch, onError: (error: Error) => void): Wanted {
+  const { source, queues, group } = config.listen;
+  const wanted = new Map<string, () => Source>();
+  if (source === 'nfqueue') {
+    for (let queue = queues.first; queue <= queues.last; queue += 1) {
+      wanted.set(`queue ${queue}`, () => openNfqueue({ queue, onBatch, onError }));
+    }
+  }
+  if (source === 'nflog' || hasObserved(config)) {
+    wanted.set(`group ${group}`, () => openNflog({ group, onBatch, onError }));
+  }
+  return wanted;
+}
+
+async function openMissing(wanted: Wanted, there: ReadonlyMap<string, Source>): Promise<Map<string, Source>> {
+  const fresh = new Map<string, Source>();
+  try {
+    for (const [key, open] of wanted) if (!there.has(key)) fresh.set(key, await retryTaken(open));
+    return fresh;
+  } catch (error) {
+    closeAll(fresh);
+    throw error;
+  }
+}
+
+function closeAll(sources: Iterable<readonly [string, Source]>): void {
+  for (const [, source] of sources) source.close();
+}
+
+/** Knock ports with a live service behind them are copied to the group, whatever the rest comes through. */
+function hasObserved({ doors, allow }: Config): boolean {
+  return doors.some((door) => {
+    // A one-time file can name any port, and changes while the daemon runs.
+    if ('oneTime' in door.knock && allow.length > 0) return true;
+    const steps = 'oneTime' in door.knock ? door.close : [...door.knock, ...door.close];
+    return steps.some(({ protocol, port }) =>
+      allow.some((range) => range.protocol === protocol && port >= range.first && port <= range.last),
+    );
+  });
+}
+
+async function retryTaken(open: () => Source): Promise<Source> {
+  for (let waited = 0; ; waited += TAKEN_RETRY) {
+    try {
+      return open();
+    } catch (error) {
+      if (!(error instanceof QueueError) || error.code !== 'QUEUE_TAKEN' || waited >= TAKEN_WAIT) throw error;
+      await sleep(TAKEN_RETRY);
+    }
+  }
+}
