@@ -26,12 +26,14 @@ const started = performance.now();
 const net = await createNet();
 try {
   await show(net);
+} catch (error) {
+  check(false, `The demo could not go on: ${error instanceof Error ? error.message : String(error)}`);
 } finally {
   net.close();
 }
 const seconds = ((performance.now() - started) / 1_000).toFixed(0);
 if (failures > 0) {
-  say(paint(31, `\n${failures} thing(s) were not as told.`));
+  say(paint(31, `\nNot everything was as told: ${failures} of the lines above begin with ✗.`));
   process.exitCode = 1;
 } else {
   say(`\nEverything was as told. It took ${seconds} s, and nothing is left of it on this machine.`);
