@@ -24,14 +24,16 @@ export interface IptablesFirewall extends Firewall {
   replace(config: Config, oneTime?: OneTimePorts): Promise<void>;
   /** Also lays the base policy of an appliance beneath the rules. Idempotent. */
   installBase(): Promise<void>;
+  /** False where someone has flushed a set: a few of what must be in it are looked for. */
+  setsIntact(): Promise<boolean>;
   /** Process ids of the running restore children: who changes the tables in our name. */
   pids(): readonly number[];
 }
 
 export interface IptablesOptions {
   readonly config: Config;
-  /** Wall time, ms since 1970. */
-  readonly now: () => number;
+  /** Wall time, ms since 1970; default the system's. */
+  readonly now?: () => number;
   /** The ports in files of one-time sequences. */
   readonly oneTime?: OneTimePorts;
   /** Where iptables is looked for; default /usr/sbin and /sbin. */
@@ -40,6 +42,8 @@ export interface IptablesOptions {
 
 /** Where IPv6 is switched off at boot this file is not there, and ip6tables has nothing to do. */
 const IPV6 = '/proc/net/if_inet6';
+
+const NO_GRANTS: Grants = new Map();
 
 /** What another attempt could mend: not a full set, not a lack of permission. */
 const FINAL: readonly string[] = ['FULL', 'NOT_PERMITTED', 'MISSING', 'CLOSED'];
@@ -50,7 +54,8 @@ export function openFirewall(options: IptablesOptions): Promise<IptablesFirewall
 }
 
 function firewallOf(options: IptablesOptions): IptablesFirewall {
-  const { now, directories } = options;
+  const { directories } = options;
+  const now = options.now ?? Date.now;
   const where = directories === undefined ? {} : { directories };
   const families: readonly Family[] = existsSync(IPV6) ? [4, 6] : [4];
   const restores = families.map((family) => openRestore(family, where));
@@ -79,24 +84,24 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
   const lay = async (to: Layout): Promise<void> => {
     await load();
     const alive = new Map([...grants].filter(([, grant]) => grant.until > now() && to.doors.has(grant.door)));
-    for (const each of tables) await each.prepare(to, alive, sets, now());
+    witnesses.clear();
+    for (const each of tables) witnesses.note(await each.prepare(to, alive, sets, now()));
     await Promise.all(tables.map((each) => each.install(to, alive, now())));
     grants = alive;
     stale.clear();
   };
 
-  const intactNow = async (): Promise<boolean> => {
+  const tablesIntact = async (): Promise<boolean> => {
     await load();
     const checks = await Promise.all(tables.map((each) => each.intact(layout, grants, now())));
-    return checks.every(Boolean) && (await witnesses.present());
+    return checks.every(Boolean);
   };
 
-  const carry = async (changes: readonly Change[]): Promise<void> => {
+  const carryDoors = async (changes: readonly Change[]): Promise<void> => {
     await load();
     const plan = planChanges(layout, grants, changes, now(), stale);
-    const blocks = plan.blocks.filter((block) => families.includes(block.family));
     const results = await Promise.allSettled([
-      ...tables.map((each) => each.apply(blocks)),
+      ...tables.map((each) => each.apply(plan.blocks)),
       sets.change(plan.sets.filter((each) => families.includes(each.family))),
     ]);
     const failed = results.find((result) => result.status === 'rejected');
@@ -110,23 +115,28 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
       else grants.set(key, grant);
     }
     witnesses.note(plan.sets);
+  };
+
+  const carryBans = async (changes: readonly Change[]): Promise<void> => {
+    const plan = planChanges(layout, NO_GRANTS, changes, now());
+    await sets.change(plan.sets.filter((each) => families.includes(each.family)));
+    witnesses.note(plan.sets);
     if (plan.cuts.length > 0) await cutConnections(socket, plan.cuts);
   };
 
-  /** Someone may have taken our chains away, or ended our child: put right what is wrong and try once more. */
-  const carryOrMend = async (changes: readonly Change[]): Promise<void> => {
-    try {
-      await carry(changes);
-    } catch (error) {
-      if (!(error instanceof FirewallError) || FINAL.includes(error.code)) throw error;
-      if (!(await intactNow())) await lay(layout);
-      await carry(changes);
-    }
+  const mend = async (): Promise<void> => {
+    if (!(await tablesIntact())) await lay(layout);
   };
-
-  const queue = applyQueue(carryOrMend);
+  // Doors in a lane of their own: who has knocked does not wait while a flood is being banned.
+  const doors = applyQueue((changes) => twice(() => carryDoors(changes), mend));
+  const bans = applyQueue((changes) =>
+    twice(
+      () => carryBans(changes),
+      () => doors.exclusive(mend),
+    ),
+  );
   const open = <T>(task: () => Promise<T>): Promise<T> => {
-    if (!closed) return queue.exclusive(task);
+    if (!closed) return bans.exclusive(() => doors.exclusive(task));
     return Promise.reject(new FirewallError('use the firewall', 'CLOSED', 'it was closed before'));
   };
 
@@ -137,14 +147,22 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
         for (const each of tables) await each.layBase(layout);
         await lay(layout);
       }),
-    apply: (changes) => (closed ? open(() => Promise.resolve()) : queue.apply(changes)),
+    async apply(changes) {
+      if (closed) return open(() => Promise.resolve());
+      const [ofDoors, ofBans] = lanes(changes);
+      const both = await Promise.allSettled([
+        ...(ofDoors.length > 0 ? [doors.apply(ofDoors)] : []),
+        ...(ofBans.length > 0 ? [bans.apply(ofBans)] : []),
+      ]);
+      for (const each of both) if (each.status === 'rejected') throw each.reason;
+    },
     held: () =>
       open(async (): Promise<Held> => {
         const moment = now();
         const held = await heldGrants(layout, tables, sets, moment);
         return { grants: held, bans: await heldBans(families, sets, moment) };
       }),
-    intact: () => open(intactNow),
+    intact: () => open(async () => (await tablesIntact()) && (await witnesses.present())),
     replace: (config, oneTime = NO_ONE_TIME) =>
       open(async () => {
         const before = layout;
@@ -168,13 +186,31 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
         witnesses.clear();
         loaded = true;
       }),
+    setsIntact: () => open(() => witnesses.present()),
     pids: () => restores.flatMap((restore) => restore.pid() ?? []),
     async close() {
       if (closed) return;
       closed = true;
-      await queue.idle();
+      await bans.idle();
+      await doors.idle();
       await Promise.all(restores.map((restore) => restore.close()));
       socket.close();
     },
   };
+}
+
+/** Tries once more after mending: someone may have taken our chains away, or ended our child. */
+async function twice(attempt: () => Promise<void>, mend: () => Promise<void>): Promise<void> {
+  try {
+    await attempt();
+  } catch (error) {
+    if (!(error instanceof FirewallError) || FINAL.includes(error.code)) throw error;
+    await mend();
+    await attempt();
+  }
+}
+
+function lanes(changes: readonly Change[]): readonly [doors: readonly Change[], bans: readonly Change[]] {
+  const ofDoor = (change: Change): boolean => change.change === 'open' || change.change === 'close';
+  return [changes.filter(ofDoor), changes.filter((change) => !ofDoor(change))];
 }

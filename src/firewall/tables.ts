@@ -1,6 +1,6 @@
 import type { Family } from '../packet/address.ts';
 import { baseOf, type Policies, policiesBefore, policiesNow, policyLines } from './base.ts';
-import { type Block, entriesByDoor, type Grants } from './change.ts';
+import { type Block, entriesByDoor, type Grants, type SetChange } from './change.ts';
 import { LOCK_SECONDS, requireTool, runRequired, runTool } from './command.ts';
 import type { HeldGrant } from './firewall.ts';
 import { parseGrant } from './grant.ts';
@@ -16,7 +16,7 @@ import { type RuleSet, rulesOf } from './rules.ts';
 export interface Tables {
   readonly family: Family;
   /** Makes the sets that the rules will name, and puts into them what they must hold from the first moment. */
-  prepare(layout: Layout, grants: Grants, sets: Sets, now: number): Promise<void>;
+  prepare(layout: Layout, grants: Grants, sets: Sets, now: number): Promise<readonly SetChange[]>;
   install(layout: Layout, grants: Grants, now: number): Promise<void>;
   /** Says that the base policy belongs beneath the rules from the next `install` on. */
   layBase(layout: Layout): Promise<void>;
@@ -63,8 +63,10 @@ export function openTables(family: Family, restore: Restore, directories?: reado
     family,
     async prepare(layout, grants, sets, now) {
       for (const spec of ruleSet(layout).sets) await sets.create(spec);
-      if (layout.config.grants === 'set')
-        await sets.change(entriesByDoor([...grants.values()], 'add', family, now));
+      if (layout.config.grants !== 'set') return [];
+      const changes = entriesByDoor([...grants.values()], 'add', family, now);
+      await sets.change(changes);
+      return changes;
     },
     async install(layout, grants, now) {
       await apply(installBlocks(await read(), wanted(layout, grants, now)));
