@@ -11,10 +11,13 @@ export const REASON_CHARACTERS_MAX = 200;
 const DOOR_CHARACTERS_MAX = 64;
 const SHOWN_CHARACTERS_MAX = 40;
 
-/** What can be asked. Addresses are IPv4 or IPv6 text without a zone; `for` is in milliseconds. */
+/**
+ * What can be asked. Addresses are IPv4 or IPv6 text without a zone; `for` is in milliseconds. A list with a
+ * `limit` is of that many rows at most; of `sources` those with the most strikes come first.
+ */
 export type Request =
   | { readonly command: 'status' }
-  | { readonly command: 'grants' }
+  | { readonly command: 'grants'; readonly limit?: number }
   | {
       readonly command: 'grant';
       readonly door: string;
@@ -23,11 +26,11 @@ export type Request =
       readonly reason?: string;
     }
   | { readonly command: 'revoke'; readonly address: string; readonly door?: string }
-  | { readonly command: 'bans' }
+  | { readonly command: 'bans'; readonly limit?: number }
   | { readonly command: 'ban'; readonly address: string; readonly for?: number }
   | { readonly command: 'unban'; readonly address: string }
   | { readonly command: 'unban'; readonly all: true }
-  | { readonly command: 'sources' }
+  | { readonly command: 'sources'; readonly limit?: number }
   | { readonly command: 'explain'; readonly address: string }
   | { readonly command: 'reload' }
   | { readonly command: 'subscribe' };
@@ -62,6 +65,10 @@ const reason: Field = {
   allowed: `1 to ${REASON_CHARACTERS_MAX} printable characters`,
   fits: (value) => isPlainText(value, REASON_CHARACTERS_MAX),
 };
+const limit: Field = {
+  allowed: 'how many rows at most, from 1',
+  fits: (value) => typeof value === 'number' && Number.isSafeInteger(value) && value >= 1,
+};
 const all: Field = { allowed: 'true', fits: (value) => value === true };
 
 /** The fields of every command. */
@@ -69,13 +76,13 @@ const FIELDS: Readonly<
   Record<CommandName, { needs: Readonly<Record<string, Field>>; takes: Readonly<Record<string, Field>> }>
 > = {
   status: { needs: {}, takes: {} },
-  grants: { needs: {}, takes: {} },
+  grants: { needs: {}, takes: { limit } },
   grant: { needs: { door, address }, takes: { for: time, reason } },
   revoke: { needs: { address }, takes: { door } },
-  bans: { needs: {}, takes: {} },
+  bans: { needs: {}, takes: { limit } },
   ban: { needs: { address }, takes: { for: time } },
   unban: { needs: {}, takes: { address, all } },
-  sources: { needs: {}, takes: {} },
+  sources: { needs: {}, takes: { limit } },
   explain: { needs: { address }, takes: {} },
   reload: { needs: {}, takes: {} },
   subscribe: { needs: {}, takes: {} },

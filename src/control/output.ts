@@ -10,7 +10,7 @@ const PART_ROWS = 512;
 type Row = Answers['grants' | 'bans' | 'sources'][number];
 /** What a request is answered with. A list may be any iterable: it is walked as fast as the client reads. */
 export type Answer =
-  | { readonly ok: true; readonly data: Answers[CommandName] | Iterable<Row> }
+  | { readonly ok: true; readonly data: Answers[CommandName] | Iterable<Row>; readonly limit?: number }
   | { readonly ok: false; readonly error: Refusal };
 
 /** What goes to one client. It never holds more than `bytesMax` that the client has not read. */
@@ -32,10 +32,13 @@ export function createOutput(socket: Socket, bytesMax: number, onPart: () => voi
     else socket.write(text);
   }
 
-  async function sendRows(id: number | null, rows: Iterable<unknown>): Promise<void> {
+  async function sendRows(id: number | null, rows: Iterable<unknown>, limit: number): Promise<void> {
+    let left = limit;
     let part: string[] = [];
     let size = 0;
     for (const row of rows) {
+      if (left <= 0) break;
+      left -= 1;
       const text = JSON.stringify(row);
       part.push(text);
       size += text.length + 1;
@@ -54,7 +57,8 @@ export function createOutput(socket: Socket, bytesMax: number, onPart: () => voi
 
   return {
     async answer(id, answer) {
-      if (answer.ok && isRows(answer.data)) await sendRows(id, answer.data);
+      if (answer.ok && isRows(answer.data))
+        await sendRows(id, answer.data, answer.limit ?? Number.POSITIVE_INFINITY);
       else send(`${head(id)},${tailOf(answer, bytesMax)}\n`);
       await drained(socket);
     },

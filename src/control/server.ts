@@ -160,7 +160,11 @@ function createTurns(options: ControlOptions, sessions: Set<Session>, limits: Co
   async function carryOut(session: Session, id: number, request: Request): Promise<Answer> {
     if (request.command === 'subscribe') return subscribe(session, id);
     try {
-      return await options.handle(request);
+      const answer = await options.handle(request);
+      // A list is cut here, so that no handler can forget it.
+      return answer.ok && 'limit' in request && request.limit !== undefined
+        ? { ...answer, limit: request.limit }
+        : answer;
     } catch (error) {
       options.onError?.(error);
       const message = error instanceof Error ? error.message.replaceAll('\n', ' ') : 'the daemon failed';

@@ -1,0 +1,27 @@
+import type { CommonOptions, ExitCode } from './exit.ts';
+import { addressArgument, tell } from './talk.ts';
+import { timeArgument } from './time-argument.ts';
+import { leftInWords } from './words.ts';
+
+export interface BanOptions extends CommonOptions {
+  readonly for?: string;
+}
+
+/** Bans an address by hand. */
+export async function command([address]: readonly string[], options: BanOptions): Promise<ExitCode> {
+  return tell(
+    options,
+    () => {
+      const time = timeArgument(options.for);
+      return {
+        command: 'ban',
+        address: addressArgument(address),
+        ...(time === undefined ? {} : { for: time }),
+      };
+    },
+    (row, { now }) => {
+      const shadow = row.shadow ? ' (only said: bans.enforce is false)' : '';
+      return [`${row.target} is banned for ${leftInWords(row.until, now)}${shadow}.`];
+    },
+  );
+}

@@ -1,0 +1,197 @@
+import { type CommonOptions, EXIT, type ExitCode } from './exit.ts';
+import { DEFINITIONS } from './program.ts';
+import { fail, usage } from './talk.ts';
+
+/** What stands at a place of the command line, and so how it is completed. */
+type Kind = 'words' | 'files' | 'doors' | 'granted' | 'banned' | 'nothing';
+
+interface Place {
+  readonly kind: Kind;
+  /** With `words`. */
+  readonly words: readonly string[];
+  readonly about: string;
+}
+
+interface Flag {
+  readonly names: readonly string[];
+  readonly about: string;
+  /** Null: it takes no value. */
+  readonly value: Place | null;
+}
+
+interface Completed {
+  readonly name: string;
+  readonly summary: string;
+  readonly flags: readonly Flag[];
+  readonly places: readonly Place[];
+}
+
+/** Prints the completion script of a shell, made from the definitions that the commands themselves are made from. */
+export async function command([shell]: readonly string[], _: CommonOptions): Promise<ExitCode> {
+  const scripts: Readonly<Record<string, () => string>> = { bash: bashScript, zsh: zshScript };
+  const script = shell !== undefined && Object.hasOwn(scripts, shell) ? scripts[shell] : undefined;
+  if (script === undefined)
+    return fail(usage(`there is no completion for "${shell ?? ''}": write bash or zsh`));
+  process.stdout.write(script());
+  return EXIT.done;
+}
+
+const CONFIG_FLAG: Flag = {
+  names: ['-c', '--config'],
+  about: 'the configuration',
+  value: place('files', 'file'),
+};
+const HELP_FLAG: Flag = { names: ['-h', '--help'], about: 'explain the command', value: null };
+
+function completed(): readonly Completed[] {
+  return DEFINITIONS.map(({ name, summary, args = [], options = [] }) => ({
+    name,
+    summary,
+    flags: [
+      ...options.map(({ short, long, description, required, optional }) => ({
+        names: [short, long].filter((each) => each !== undefined),
+        about: description,
+        value: required || optional ? place(long === '--door' ? 'doors' : 'nothing', description) : null,
+      })),
+      CONFIG_FLAG,
+      HELP_FLAG,
+    ],
+    places: args.map(([syntax, description]) => placeOf(name, syntax, description)),
+  }));
+}
+
+function placeOf(command: string, syntax: string, about: string): Place {
+  const argument = syntax.replaceAll(/[<>[\].]/g, '');
+  if (argument === 'door') return place('doors', about);
+  if (argument === 'file') return place('files', about);
+  if (argument === 'address' && command === 'unban') return place('banned', about);
+  if (argument === 'address' && command === 'revoke') return place('granted', about);
+  if (argument === 'shell' || argument === 'action')
+    return place('words', about, about.match(/[a-z]+(?=,| or |$)/g) ?? []);
+  return place('nothing', about);
+}
+
+function place(kind: Kind, about: string, words: readonly string[] = []): Place {
+  return { kind, words, about };
+}
+
+/** How the running daemon is asked for words: the lists' own JSON, one field a line. */
+const ASKED: Readonly<Record<'doors' | 'granted' | 'banned', string>> = {
+  doors: askFor('status', 'name'),
+  granted: askFor('grants', 'source'),
+  banned: askFor('bans', 'target'),
+};
+
+function askFor(list: string, field: string): string {
+  return `nfknock ${list} --json 2>/dev/null | sed -n 's/^ *"${field}": "\\([^"]*\\)".*/\\1/p' | sort -u`;
+}
+
+function bashScript(): string {
+  const commands = completed();
+  const cases = commands.map(({ name, flags, places }) => {
+    const values = flags.filter(({ value }) => value !== null);
+    const kinds = values.map(({ names, value }) => `      ${names.join('|')}) ${bashWords(value)};;`);
+    const positions = places.map((each, index) => `      ${index}) ${bashWords(each)};;`);
+    return [
+      `  ${name})`,
+      `    flags=${quote(flags.flatMap(({ names }) => names).join(' '))}`,
+      `    valued=${quote(` ${values.flatMap(({ names }) => names).join(' ')} `)}`,
+      `    _nfknock_position "$valued"`,
+      '    case $previous in',
+      ...kinds,
+      '    *) case $position in',
+      ...positions,
+      '    esac;;',
+      '    esac;;',
+    ].join('\n');
+  });
+  return `# bash completion of nfknock; made by: nfknock completion bash
+_nfknock_position() {
+  local index
+  position=0
+  for ((index = 2; index < COMP_CWORD; index++)); do
+    if [[ $1 == *" \${COMP_WORDS[index]} "* ]]; then ((index++))
+    elif [[ \${COMP_WORDS[index]} != -* ]]; then ((position++)); fi
+  done
+}
+_nfknock() {
+  local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]}
+  local flags= valued= position=0 words=
+  COMPREPLY=()
+  if ((COMP_CWORD == 1)); then
+    COMPREPLY=($(compgen -W ${quote(commands.map(({ name }) => name).join(' '))} -- "$current"))
+    return
+  fi
+  case \${COMP_WORDS[1]} in
+${cases.join('\n')}
+  esac
+  if [[ $words == FILES ]]; then compopt -o filenames; COMPREPLY=($(compgen -f -- "$current"))
+  elif [[ $current == -* ]]; then COMPREPLY=($(compgen -W "$flags" -- "$current"))
+  else COMPREPLY=($(compgen -W "$words" -- "$current")); fi
+}
+complete -F _nfknock nfknock
+`;
+}
+
+function bashWords(each: Place | null): string {
+  if (each === null || each.kind === 'nothing') return 'words=';
+  if (each.kind === 'files') return 'words=FILES';
+  if (each.kind === 'words') return `words=${quote(each.words.join(' '))}`;
+  return `words=$(${ASKED[each.kind]})`;
+}
+
+function zshScript(): string {
+  const commands = completed();
+  const cases = commands.map(({ name, flags, places }) => {
+    const specs = [
+      ...flags.map(({ names, about, value }) => {
+        const exclusive = `(${names.join(' ')})`;
+        const tail = `[${zshText(about)}]${value === null ? '' : `:${zshText(value.about)}:${zshAction(value)}`}`;
+        return names.length > 1
+          ? `'${exclusive}'{${names.join(',')}}${quote(tail)}`
+          : quote(`${names[0]}${tail}`);
+      }),
+      ...places.map((each, index) => quote(`${index + 1}:${zshText(each.about)}:${zshAction(each)}`)),
+    ];
+    return `    ${name}) _arguments -s ${specs.join(' ')};;`;
+  });
+  const helpers = Object.entries(ASKED).map(
+    ([kind, ask]) => `_nfknock_${kind}() { local -a found; found=(\${(f)"$(${ask})"}); compadd -a found }`,
+  );
+  return `#compdef nfknock
+# zsh completion of nfknock; made by: nfknock completion zsh
+${helpers.join('\n')}
+_nfknock() {
+  local -a commands
+  commands=(
+${commands.map(({ name, summary }) => `    ${quote(`${name}:${summary}`)}`).join('\n')}
+  )
+  if ((CURRENT == 2)); then
+    _describe command commands
+    return
+  fi
+  shift words
+  ((CURRENT--))
+  case $words[1] in
+${cases.join('\n')}
+  esac
+}
+if [[ $funcstack[1] == _nfknock ]]; then _nfknock "$@"; else compdef _nfknock nfknock; fi
+`;
+}
+
+function zshAction(each: Place): string {
+  if (each.kind === 'nothing') return '';
+  if (each.kind === 'files') return '_files';
+  return each.kind === 'words' ? `(${each.words.join(' ')})` : `_nfknock_${each.kind}`;
+}
+
+/** What _arguments takes apart itself. */
+function zshText(text: string): string {
+  return text.replaceAll(/[\\:[\]]/g, '\\$&');
+}
+
+/** Single quotes for a shell. */
+function quote(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}

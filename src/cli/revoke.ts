@@ -1,0 +1,14 @@
+import type { CommonOptions, ExitCode } from './exit.ts';
+import { addressArgument, tell } from './talk.ts';
+import { counted } from './words.ts';
+
+/** Ends an address's grants. */
+export async function command([text, door]: readonly string[], options: CommonOptions): Promise<ExitCode> {
+  return tell(
+    options,
+    () => ({ command: 'revoke', address: addressArgument(text), ...(door === undefined ? {} : { door }) }),
+    ({ changed }) => [
+      changed === 0 ? `${text} had no grant.` : `${counted(changed, 'grant')} of ${text} ended.`,
+    ],
+  );
+}

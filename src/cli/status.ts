@@ -1,0 +1,72 @@
+import type { Status } from '../control/answers.ts';
+import type { CommonOptions, ExitCode } from './exit.ts';
+import { fitted, formatTable, printable } from './table.ts';
+import { tell, type View } from './talk.ts';
+import { lengthInWords } from './words.ts';
+
+/** Shows doors, counters, queue health and uptime, and says what is wrong. */
+export async function command(_: readonly string[], options: CommonOptions): Promise<ExitCode> {
+  return tell(options, () => ({ command: 'status' }), statusLines);
+}
+
+/** The status for people. What is wrong is never cut. */
+export function statusLines(status: Status, { width }: View): readonly string[] {
+  const cut = (line: string): string => (width === null ? line : fitted(line, width));
+  const head = `nfknock ${status.version}, process ${status.pid}, up ${lengthInWords(status.uptime)}, ${status.config}`;
+  return [
+    cut(printable(head)),
+    '',
+    ...doorLines(status, width),
+    '',
+    ...factLines(status).map(cut),
+    '',
+    ...problemLines(status),
+  ];
+}
+
+/** A line for each fact: what it is about, then what is known. */
+export function factLines(status: Status): readonly string[] {
+  const { queue } = status;
+  const packets = Object.entries(status.packets)
+    .filter(([, count]) => count > 0)
+    .map(([outcome, count]) => `${count} ${outcome}`);
+  const lost = queue.kernel_dropped + queue.user_dropped;
+  const lag = queue.lag === null ? '' : `, judged ${queue.lag.toFixed(1)} ms after they come`;
+  const facts: readonly (readonly [about: string, fact: string])[] = [
+    ['packets', packets.length === 0 ? 'none yet' : packets.join(', ')],
+    ['queue', `${queue.source}: ${queue.packets} read, ${queue.depth} waiting, ${lost} lost${lag}`],
+    ['bans', `${status.bans}${status.enforce ? '' : ' (only said, not enforced)'}`],
+    ['sources', `${status.sources} remembered, of at most ${status.sources_max}`],
+    ['state', status.state.ok ? 'on disk' : `not written: ${status.state.reason ?? 'unknown'}`],
+    [
+      'firewall',
+      status.firewall.ok ? 'in force' : `not as it should be: ${status.firewall.reason ?? 'unknown'}`,
+    ],
+  ];
+  return facts.map(([about, fact]) => printable(`${about.padEnd(9)} ${fact}`));
+}
+
+function doorLines(status: Status, width: number | null): readonly string[] {
+  if (status.doors.length === 0) return ['No doors: only decoys and bans.'];
+  const columns = [
+    { title: 'DOOR', least: 8 },
+    { title: 'PROTECTS', least: 8 },
+    { title: 'IN NOW', align: 'right' },
+    { title: 'OPENED', align: 'right' },
+  ] as const;
+  const rows = status.doors.map(({ name, ports, open, opened }) => [
+    name,
+    ports.join(', '),
+    `${open}`,
+    `${opened}`,
+  ]);
+  return formatTable(columns, rows, width);
+}
+
+function problemLines(status: Status): readonly string[] {
+  if (status.problems.length === 0) return ['All is well.'];
+  return status.problems.flatMap(({ what, mend }) => [
+    printable(`wrong:  ${what}`),
+    printable(`  mend: ${mend}`),
+  ]);
+}
