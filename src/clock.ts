@@ -12,20 +12,43 @@ export interface Clock {
   atWall(wall: number): Milliseconds;
 }
 
-export const systemClock: Clock = {
-  now: () => milliseconds(performance.now()),
-  wall: () => Date.now(),
-  wallOf: (at) => Date.now() + (at - performance.now()),
-  atWall: (wall) => milliseconds(performance.now() + (wall - Date.now())),
-};
-
 /** A wall clock that moves by more than this between two looks was set, not slewed. In milliseconds. */
 const STEP_MIN = 250;
+/** The kernel slews its wall clock by at most this share of the time that passes (adjtimex: 500 ppm). */
+const SLEW_MAX = 0.0005;
 /** A stamp older than this tells of a clock that was set, not of a packet that waited. In milliseconds. */
 const STAMP_AGE_MAX = 60_000;
 
-/** The kernel slews its wall clock by at most this share of the time that passes (adjtimex: 500 ppm). */
-const SLEW_MAX = 0.0005;
+export const systemClock: Clock = createClock(
+  () => performance.now(),
+  () => Date.now(),
+);
+
+/** A clock over a monotonic and a wall clock that tells whole milliseconds. */
+export function createClock(monotonic: () => number, wall: () => number): Clock {
+  let last = monotonic();
+  let offset = wall() - last;
+
+  /**
+   * How far the wall clock is ahead of the monotonic one. What it tells is cut to whole milliseconds, so the
+   * greatest of many looks is nearest to the truth; by a single look two packets could seem to have changed places.
+   */
+  function ahead(): number {
+    const now = monotonic();
+    const fresh = wall() - now;
+    const stepped = Math.abs(fresh - offset) >= STEP_MIN;
+    offset = stepped ? fresh : Math.max(fresh, offset - (now - last) * SLEW_MAX);
+    last = now;
+    return offset;
+  }
+
+  return {
+    now: () => milliseconds(monotonic()),
+    wall,
+    wallOf: (at) => at + ahead(),
+    atWall: (moment) => milliseconds(moment - ahead()),
+  };
+}
 
 /** The kernel's stamps are wall time; this carries them onto the monotonic clock. */
 export interface Stamps {
@@ -37,21 +60,20 @@ export interface Stamps {
 }
 
 export function createStamps(clock: Clock): Stamps {
-  let offset = clock.wall() - clock.now();
+  let raw = clock.wall() - clock.now();
+  let offset = 0;
   let now = clock.now();
   let believed = true;
   let stamped = false;
 
   return {
     begin() {
-      const before = now;
       now = clock.now();
       const fresh = clock.wall() - now;
       // Packets that were stamped before the clock was set lie about how long they waited.
-      believed = Math.abs(fresh - offset) < STEP_MIN;
-      // Date.now() is cut to whole milliseconds, so the greatest of many looks is nearest to the truth; without
-      // this two packets could seem to have come in the other order.
-      offset = believed ? Math.max(fresh, offset - (now - before) * SLEW_MAX) : fresh;
+      believed = Math.abs(fresh - raw) < STEP_MIN;
+      raw = fresh;
+      offset = clock.wallOf(now) - now;
     },
     at(stamp) {
       const moment = stamp - offset;

@@ -169,7 +169,7 @@ export function createHandler(parts: Parts, reloader: Reloader): (request: Reque
     outcome: string,
     event: NfknockEvent | undefined,
   ): ExplainRow {
-    const fields: Told = event === undefined ? {} : { ...event };
+    const fields: Told = (event ?? {}) as Told;
     return {
       time: moment(at),
       port,

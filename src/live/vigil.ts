@@ -1,6 +1,7 @@
 import { watchWallClock } from '../clock.ts';
 import type { Order } from '../engine/order.ts';
 import { watchConnections } from '../firewall/conntrack.ts';
+import { legacyBeside, watchRules } from '../firewall/repair.ts';
 import { inRange, type Port } from '../packet/port.ts';
 import { findExempt } from './exempt.ts';
 import { type Parts, warn } from './parts.ts';
@@ -28,7 +29,14 @@ export function createVigil(parts: Parts): Vigil {
   let stateWasOk = true;
   const wallClock = watchWallClock(clock, () => void realign(parts));
   const connections = watchUses(parts);
-  const rules = { close: () => undefined };
+  const rules = watchRules({
+    firewall: parts.firewall,
+    onDrift: (what) => repair(parts, what),
+    onError(error) {
+      parts.firewallFault = words(error);
+    },
+  });
+  void warnOfLegacy(parts);
 
   function tick(): void {
     seconds += 1;
@@ -68,6 +76,34 @@ export function createVigil(parts: Parts): Vigil {
       rules.close();
     },
   };
+}
+
+async function warnOfLegacy(parts: Parts): Promise<void> {
+  try {
+    warn(parts, (await legacyBeside()) ?? null);
+  } catch (error) {
+    warn(parts, `rules of iptables-legacy can't be looked for: ${words(error)}`);
+  }
+}
+
+/** Puts back what someone else took away: chains and jumps, then grants and bans. */
+async function repair(parts: Parts, what: 'rules' | 'sets'): Promise<void> {
+  const { firewall, announcer, clock } = parts;
+  parts.firewallFault = `the ${what} in the kernel are not as nfknock made them`;
+  try {
+    await firewall.install();
+    await firewall.apply(changesFor(parts, { grants: [], bans: [] }));
+    parts.firewallFault = null;
+    announcer.announce({
+      event: 'firewall.repaired',
+      at: clock.now(),
+      reason: `${what} had been changed by someone else`,
+    });
+  } catch (error) {
+    parts.firewallFault = words(error);
+    announcer.announce({ event: 'firewall.failed', at: clock.now(), reason: words(error) });
+    throw error;
+  }
 }
 
 /** Tells the kernel anew until when everything is: the wall clock was set, or someone has emptied our chains. */

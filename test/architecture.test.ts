@@ -1,0 +1,102 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { describe, expect, it } from 'vitest';
+
+const SRC = resolve(import.meta.dirname, '../src');
+
+/** What each room may import code from, besides itself. Types may come from the rooms named in TYPES as well. */
+const CODE: Readonly<Record<string, readonly string[]>> = {
+  packet: [],
+  engine: ['packet'],
+  source: ['packet'],
+  firewall: ['packet'],
+  config: ['packet', 'engine'],
+  state: ['packet'],
+  log: ['packet'],
+  metrics: ['packet'],
+  control: ['packet'],
+  report: ['packet'],
+};
+const TYPES: Readonly<Record<string, readonly string[]>> = {
+  source: ['config'],
+  firewall: ['config'],
+  state: [],
+  log: ['engine', 'config'],
+  metrics: ['engine'],
+  control: ['engine'],
+  report: ['engine', 'log'],
+};
+/** Rooms and files that bring the others together. */
+const ANYTHING = ['cli', 'live', 'daemon.ts'];
+/** Packages that do I/O or read clocks have no place in the pure rooms. */
+const PURE = ['packet', 'engine'];
+const LINES_MAX = 300;
+/** Files that are tables: long, and read by looking things up. */
+const TABLES = ['log/catalogue.ts', 'cli/program.ts'];
+
+interface Import {
+  readonly from: string;
+  readonly type: boolean;
+}
+
+const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
+
+function importsOf(file: string): readonly Import[] {
+  const text = readFileSync(join(SRC, file), 'utf8');
+  return [...text.matchAll(/^(?:import|export)\s+(type\s+)?(?:[^'"]*?\sfrom\s+)?['"]([^'"]+)['"]/gm)].map(
+    (match) => ({
+      type: match[1] !== undefined || onlyTypes(match[0]),
+      from: match[2] ?? '',
+    }),
+  );
+}
+
+/** `import { type A, type B } from …` brings no code either. */
+function onlyTypes(statement: string): boolean {
+  const names = /\{([^}]*)\}/
+    .exec(statement)?.[1]
+    ?.split(',')
+    .filter((name) => name.trim() !== '');
+  return names !== undefined && names.length > 0 && names.every((name) => name.trim().startsWith('type '));
+}
+
+function roomOf(file: string): string {
+  return file.split('/')[0] ?? '';
+}
+
+describe('the house', () => {
+  it.each(files)('%s imports only what its room may', (file) => {
+    const room = roomOf(file);
+    if (ANYTHING.includes(room)) return;
+    const allowed = CODE[room];
+    for (const { from, type } of importsOf(file)) {
+      if (from.startsWith('.')) {
+        const target = roomOf(relative(SRC, resolve(SRC, dirname(file), from)));
+        const fits = target === room || allowed === undefined || allowed.includes(target);
+        const fitsAsType = type && (TYPES[room] ?? []).includes(target);
+        expect(fits || fitsAsType, `${file} imports ${from}`).toBe(true);
+      } else if (PURE.includes(room)) {
+        expect(['ipaddr.js'], `${file} imports ${from}`).toContain(from);
+      }
+    }
+  });
+
+  it.each(files)('%s is short enough to be read at once', (file) => {
+    const lines = readFileSync(join(SRC, file), 'utf8').split('\n').length;
+    if (!TABLES.includes(file)) expect(lines).toBeLessThanOrEqual(LINES_MAX);
+  });
+
+  it('has no room for what belongs nowhere', () => {
+    expect(files.filter((file) => /\b(utils?|helpers?|common|misc|index)\b/.test(file))).toEqual([]);
+  });
+
+  it('reads time in one file', () => {
+    const readers = files.filter((file) => {
+      const text = readFileSync(join(SRC, file), 'utf8');
+      return /\b(Date\.now|performance\.now|process\.hrtime)\b/.test(text);
+    });
+    expect(readers.filter((file) => [...PURE, 'state', 'firewall', 'config'].includes(roomOf(file)))).toEqual(
+      [],
+    );
+  });
+});

@@ -1,0 +1,90 @@
+import { describe, expect, it } from 'vitest';
+import { createClock, createStamps, watchWallClock } from '../../src/clock.ts';
+
+function fakes(start = 1_795_000_000_000): {
+  clock: ReturnType<typeof createClock>;
+  pass(ms: number): void;
+  set(by: number): void;
+} {
+  let mono = 5_000.25;
+  let real = start;
+  const clock = createClock(
+    () => mono,
+    () => Math.floor(real),
+  );
+  return {
+    clock,
+    pass(ms) {
+      mono += ms;
+      real += ms;
+    },
+    set(by) {
+      real += by;
+    },
+  };
+}
+
+describe('stamps', () => {
+  it('keep the order and the distance of packets to well under a millisecond', () => {
+    const { clock, pass } = fakes();
+    const stamps = createStamps(clock);
+    let real = 1_795_000_000_000;
+    let last = Number.NEGATIVE_INFINITY;
+    for (let index = 0; index < 2000; index += 1) {
+      pass(0.37);
+      real += 0.37;
+      stamps.begin();
+      const at = stamps.at(real);
+      expect(at).toBeGreaterThan(last - 0.001);
+      if (index > 100) expect(at - last).toBeLessThan(0.4);
+      last = at;
+    }
+  });
+
+  it('are not believed right after the wall clock was set, in either direction', () => {
+    for (const by of [3_600_000, -3_600_000, 300]) {
+      const { clock, pass, set } = fakes();
+      const stamps = createStamps(clock);
+      const stamp = clock.wall();
+      set(by);
+      pass(10);
+      stamps.begin();
+      expect(stamps.at(stamp)).toBe(clock.now());
+      expect(stamps.stamped).toBe(false);
+    }
+  });
+
+  it('that are missing leave the packet at now, and say so', () => {
+    const { clock } = fakes();
+    const stamps = createStamps(clock);
+    stamps.begin();
+    expect(stamps.at(0)).toBe(clock.now());
+    expect(stamps.stamped).toBe(false);
+  });
+});
+
+describe('the wall clock', () => {
+  it('that is set is noticed, one that is slewed is not', () => {
+    const { clock, pass, set } = fakes();
+    const moves: number[] = [];
+    const watch = watchWallClock(clock, (by) => moves.push(by));
+    for (let second = 0; second < 100; second += 1) {
+      pass(1000);
+      set(0.5);
+      watch.look();
+    }
+    set(-7_200_000);
+    watch.look();
+    expect(moves).toHaveLength(1);
+    expect(moves[0]).toBeCloseTo(-7_200_000, -1);
+  });
+
+  it('moves what is told in wall time, and nothing on the engine’s clock', () => {
+    const { clock, set } = fakes();
+    const at = clock.now();
+    const before = clock.wallOf(at);
+    set(60_000);
+    expect(clock.now()).toBe(at);
+    expect(clock.wallOf(at) - before).toBeCloseTo(60_000, -1);
+  });
+});
