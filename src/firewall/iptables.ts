@@ -12,7 +12,7 @@ import { openNetfilter } from './netfilter.ts';
 import { applyQueue } from './queue.ts';
 import { openRestore } from './restore.ts';
 import { NO_ONE_TIME, type OneTimePorts } from './role.ts';
-import { openTables, type Tables } from './tables.ts';
+import { type BaseWish, openTables, type Tables } from './tables.ts';
 import { openWitnesses } from './witness.ts';
 
 /** The kernel's firewall: iptables, ip6tables and sets. */
@@ -36,6 +36,8 @@ export interface IptablesOptions {
   readonly now?: () => number;
   /** The ports in files of one-time sequences. */
   readonly oneTime?: OneTimePorts;
+  /** Default: both, where the kernel has IPv6. */
+  readonly families?: readonly Family[];
   /** Where iptables is looked for; default /usr/sbin and /sbin. */
   readonly directories?: readonly string[];
 }
@@ -57,7 +59,7 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
   const { directories } = options;
   const now = options.now ?? Date.now;
   const where = directories === undefined ? {} : { directories };
-  const families: readonly Family[] = existsSync(IPV6) ? [4, 6] : [4];
+  const families = (options.families ?? [4, 6]).filter((family) => family === 4 || existsSync(IPV6));
   const restores = families.map((family) => openRestore(family, where));
   const socket = openNetfilter();
   const sets = openSets(socket);
@@ -81,12 +83,12 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
     loaded = true;
   };
 
-  const lay = async (to: Layout): Promise<void> => {
+  const lay = async (to: Layout, base: BaseWish = 'keep'): Promise<void> => {
     await load();
     const alive = new Map([...grants].filter(([, grant]) => grant.until > now() && to.doors.has(grant.door)));
     witnesses.clear();
     for (const each of tables) witnesses.note(await each.prepare(to, alive, sets, now()));
-    await Promise.all(tables.map((each) => each.install(to, alive, now())));
+    await Promise.all(tables.map((each) => each.install(to, alive, now(), base)));
     grants = alive;
     stale.clear();
   };
@@ -124,15 +126,15 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
     if (plan.cuts.length > 0) await cutConnections(socket, plan.cuts);
   };
 
-  const mend = async (): Promise<void> => {
-    if (!(await tablesIntact())) await lay(layout);
+  const mend = async (error: FirewallError): Promise<void> => {
+    if (error.code === 'NO_SET' || !(await tablesIntact())) await lay(layout);
   };
   // Doors in a lane of their own: who has knocked does not wait while a flood is being banned.
   const doors = applyQueue((changes) => twice(() => carryDoors(changes), mend));
   const bans = applyQueue((changes) =>
     twice(
       () => carryBans(changes),
-      () => doors.exclusive(mend),
+      (error) => doors.exclusive(() => mend(error)),
     ),
   );
   const open = <T>(task: () => Promise<T>): Promise<T> => {
@@ -142,11 +144,7 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
 
   return {
     install: () => open(() => lay(layout)),
-    installBase: () =>
-      open(async () => {
-        for (const each of tables) await each.layBase(layout);
-        await lay(layout);
-      }),
+    installBase: () => open(() => lay(layout, 'lay')),
     async apply(changes) {
       if (closed) return open(() => Promise.resolve());
       const [ofDoors, ofBans] = lanes(changes);
@@ -200,12 +198,15 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
 }
 
 /** Tries once more after mending: someone may have taken our chains away, or ended our child. */
-async function twice(attempt: () => Promise<void>, mend: () => Promise<void>): Promise<void> {
+async function twice(
+  attempt: () => Promise<void>,
+  mend: (error: FirewallError) => Promise<void>,
+): Promise<void> {
   try {
     await attempt();
   } catch (error) {
     if (!(error instanceof FirewallError) || FINAL.includes(error.code)) throw error;
-    await mend();
+    await mend(error);
     await attempt();
   }
 }

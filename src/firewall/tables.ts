@@ -12,14 +12,15 @@ import { CHAIN, isOwnSet } from './names.ts';
 import type { Restore } from './restore.ts';
 import { type RuleSet, rulesOf } from './rules.ts';
 
+export type BaseWish = 'lay' | 'keep';
+
 /** The tables of one family. Errors are FirewallErrors. */
 export interface Tables {
   readonly family: Family;
   /** Makes the sets that the rules will name, and puts into them what they must hold from the first moment. */
   prepare(layout: Layout, grants: Grants, sets: Sets, now: number): Promise<readonly SetChange[]>;
-  install(layout: Layout, grants: Grants, now: number): Promise<void>;
-  /** Says that the base policy belongs beneath the rules from the next `install` on. */
-  layBase(layout: Layout): Promise<void>;
+  /** With `lay`, also the base policy of an appliance; with `keep`, as it was. */
+  install(layout: Layout, grants: Grants, now: number, base: BaseWish): Promise<void>;
   /** Those of the blocks that are of this family, in their order. */
   apply(blocks: readonly Block[]): Promise<void>;
   /** Grants as rules, read from the kernel, however often each is there and whether or not it has ended. */
@@ -50,9 +51,17 @@ export function openTables(family: Family, restore: Restore, directories?: reado
     base: before === undefined ? undefined : baseOf(layout.config, family, before),
     now,
   });
-  const read = async (): Promise<Saved> => {
-    const saved = parseSaved(await runRequired(save, []));
-    before ??= baseThere(saved);
+  const read = async (wish: BaseWish = 'keep'): Promise<Saved> => {
+    const text = await runRequired(save, []);
+    const saved = parseSaved(text);
+    const there = baseThere(saved);
+    const now = policiesNow(text);
+    // Emptied, or gone without the policy that it brought, it is laid again. Gone with it, someone has put
+    // back what was before, and wants it so.
+    const emptied = before?.input === 'ACCEPT' && now.input === 'DROP';
+    if (there === undefined && !emptied) before = undefined;
+    else before ??= there;
+    if (wish === 'lay') before ??= now;
     return saved;
   };
   const apply = async (blocks: readonly Block[]): Promise<void> => {
@@ -68,14 +77,9 @@ export function openTables(family: Family, restore: Restore, directories?: reado
       await sets.change(changes);
       return changes;
     },
-    async install(layout, grants, now) {
-      await apply(installBlocks(await read(), wanted(layout, grants, now)));
+    async install(layout, grants, now, base) {
+      await apply(installBlocks(await read(base), wanted(layout, grants, now)));
       expected = fingerprint(await read(), wanted(layout, grants, now));
-    },
-    async layBase(layout) {
-      ruleSet(layout);
-      const text = await runRequired(save, []);
-      before ??= baseThere(parseSaved(text)) ?? policiesNow(text);
     },
     apply,
     async grants() {
