@@ -116,7 +116,7 @@ export const CATALOGUE: { readonly [Name in EventName]: Entry<Name> } = {
       step: 'always',
       of: 'always',
       reason: 'always',
-      strikes: 'always',
+      strikes: 'sometimes',
     },
     reasons: { gap: 'less than `gap.min` between two knocks' },
   },
@@ -191,7 +191,7 @@ export const CATALOGUE: { readonly [Name in EventName]: Entry<Name> } = {
   'ban.extended': {
     level: 'warn',
     when: 'a ban lasts longer than was said before',
-    fields: { source: 'always', until: 'always', reason: 'always' },
+    fields: { source: 'always', until: 'always', reason: 'always', count: 'always' },
     reasons: { order: 'someone ran `nfknock ban` again' },
   },
   'ban.lifted': {
