@@ -21,6 +21,7 @@ export async function command(_args: readonly string[], options: RunOptions): Pr
     for (const fault of loaded.faults) process.stderr.write(`${formatFault(fault)}\n`);
     return EXIT.config;
   }
+  const signals = hearSignals();
   const { startDaemon } = await import('../daemon.ts');
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
     version: string;
@@ -32,7 +33,7 @@ export async function command(_args: readonly string[], options: RunOptions): Pr
       version,
       install: options.install,
     });
-    return await watch(daemon);
+    return await watch(daemon, signals);
   } catch (error) {
     process.stderr.write(
       `nfknock: ${error instanceof Error ? error.message.replaceAll('\n', ' ') : String(error)}\n`,
@@ -43,6 +44,7 @@ export async function command(_args: readonly string[], options: RunOptions): Pr
 
 async function watch(
   daemon: Awaited<ReturnType<typeof import('../daemon.ts').startDaemon>>,
+  signals: Signals,
 ): Promise<ExitCode> {
   const { openNotifier } = await import('../notify.ts');
   const notifier = openNotifier(process.env, process.pid);
@@ -50,13 +52,12 @@ async function watch(
     notifier.reloading();
     void daemon.reload().finally(() => notifier.ready(SERVING));
   };
-  process.on('SIGHUP', reload);
   notifier.ready(SERVING);
   notifier.watch(() => true);
-  const why = await Promise.race([signalled(), daemon.failed]);
-  process.off('SIGHUP', reload);
+  signals.onHangUp(reload);
+  const why = await Promise.race([signals.stop, daemon.failed]);
   // Nothing may keep a daemon from ending that was told to.
-  process.on('SIGHUP', () => undefined);
+  signals.onHangUp(() => undefined);
   notifier.stopping('stopping; every door stays shut to newcomers');
   const late = setTimeout(() => process.kill(process.pid, 'SIGKILL'), STOP_MAX);
   await daemon.stop(typeof why === 'string' ? why : why.message);
@@ -67,10 +68,33 @@ async function watch(
   return EXIT.failed;
 }
 
-function signalled(): Promise<string> {
-  return new Promise((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
-  });
+interface Signals {
+  /** Resolves with the first SIGTERM or SIGINT. */
+  readonly stop: Promise<string>;
+  /** Who is told of SIGHUP from now on, and at once where one came before. */
+  onHangUp(act: () => void): void;
+}
+
+/**
+ * Heard from the start: whoever reads that the daemon is ready may send a signal in the same moment, and
+ * without a listener it would end the process.
+ */
+function hearSignals(): Signals {
+  let missed = false;
+  let hangUp = (): void => {
+    missed = true;
+  };
+  process.on('SIGHUP', () => hangUp());
+  return {
+    stop: new Promise((resolve) => {
+      for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
+    }),
+    onHangUp(act) {
+      hangUp = act;
+      if (missed) act();
+      missed = false;
+    },
+  };
 }
 
 function codeOf(error: unknown): unknown {
