@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
+  chmodSync,
   copyFileSync,
   cpSync,
   existsSync,
@@ -35,6 +36,8 @@ function build(place: string): void {
     if (Date.now() - statSync(path).mtimeMs > STALE_AFTER) rmSync(path, { recursive: true, force: true });
   }
   const making = mkdtempSync(join(CACHE, 'making-'));
+  // Other users run it too, in tests of what they may do.
+  chmodSync(making, 0o755);
   copyFileSync(join(ROOT, 'package.json'), join(making, 'package.json'));
   const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
   try {

@@ -1,0 +1,234 @@
+import { chmodSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { STATUS } from '../control/example.ts';
+import { built } from './built.ts';
+import { answerOf, BANS, cannedDaemon, EXPLANATION, folder, GRANTS, nfknock, SOURCES } from './canned.ts';
+
+/** A user and a group that may nothing. */
+const NOBODY = 65_534;
+
+beforeAll(() => void built(), 60_000);
+
+describe('every command that prints data', () => {
+  it.each([
+    ['status', [], STATUS],
+    ['grants', [], GRANTS],
+    ['bans', [], BANS],
+    ['sources', [], SOURCES],
+    ['explain', ['203.0.113.20'], EXPLANATION],
+    ['revoke', ['198.51.100.7'], { changed: 2 }],
+    ['unban', ['--all'], { changed: 7 }],
+  ])("%s prints the daemon's own data with --json", async (name, args, data) => {
+    const { path } = await cannedDaemon();
+    const { code, out, err } = await nfknock([name, ...args, '--json'], { NFKNOCK_CONTROL: path });
+    expect([code, err]).toEqual([0, '']);
+    expect(JSON.parse(out)).toEqual(data);
+  });
+});
+
+describe('for people', () => {
+  it('status says who is in where, how the queue is, and what is wrong', async () => {
+    const problems = [{ what: '12 packets were lost', mend: 'use "source: nflog"' }];
+    const { path } = await cannedDaemon(() => ({ ok: true, data: { ...STATUS, problems } }));
+    const { out } = await nfknock(['status'], { NFKNOCK_CONTROL: path });
+    expect(out).toBe(
+      [
+        'nfknock 0.1.0, process 4711, up 1d 2h, /etc/nfknock/nfknock.yaml',
+        '',
+        'DOOR  PROTECTS            IN NOW  OPENED',
+        'ssh   22/tcp                   1      12',
+        'web   8080/tcp, 8443/tcp       0       0',
+        '',
+        'packets   36 accepted, 12 opened, 3 wrong, 40 decoy',
+        'queue     nfqueue: 91 read, 0 waiting, 0 lost, judged 0.4 ms after they come',
+        'bans      2',
+        'sources   17 remembered, of at most 262144',
+        'state     on disk',
+        'firewall  in force',
+        '',
+        'wrong:  12 packets were lost',
+        '  mend: use "source: nflog"',
+        '',
+      ].join('\n'),
+    );
+  });
+
+  it('grants, bans and sources are tables', async () => {
+    const { path } = await cannedDaemon();
+    const environment = { NFKNOCK_CONTROL: path };
+    const grants = await nfknock(['grants'], environment);
+    expect(grants.out).toMatch(
+      /^DOOR +LET IN +ASKED BY +SINCE \(UTC\) +LEFT +USES +REASON\nssh +198\.51\.100\.7 .* 9m \d+s +2 +ticket 4711\nweb +everyone +2001:db8::7 .* 59m \d+s\n$/,
+    );
+    const bans = await nfknock(['bans'], environment);
+    expect(bans.out).toMatch(
+      /\n203\.0\.113\.9 .* 8m \d+s +2\.\n2001:db8:0:1::\/64 .* 6d 23h +1\. +only said, not enforced\n$/,
+    );
+    const sources = await nfknock(['sources'], environment);
+    expect(sources.out).toMatch(/\n203\.0\.113\.20 +2 +ssh 1 of 3\n203\.0\.113\.9 +3 +8m \d+s\n$/);
+  });
+
+  it('an empty list is said in words', async () => {
+    const { path } = await cannedDaemon(() => ({ ok: true, data: [] }));
+    for (const [name, words] of [
+      ['grants', 'Nobody is let in.'],
+      ['bans', 'Nobody is banned.'],
+    ] as const) {
+      expect(await nfknock([name], { NFKNOCK_CONTROL: path })).toEqual({
+        code: 0,
+        out: `${words}\n`,
+        err: '',
+      });
+    }
+  });
+
+  it('explain tells how it stands and how it came to that', async () => {
+    const { path } = await cannedDaemon();
+    const { out } = await nfknock(['explain', '203.0.113.20'], { NFKNOCK_CONTROL: path });
+    expect(out).toBe(
+      [
+        '203.0.113.20 is at step 1 of 3 of ssh.',
+        '203.0.113.20 has 1 strike.',
+        '',
+        '5 older packets not remembered one by one.',
+        'TIME (UTC)           PORT      OUTCOME          WHY',
+        '2026-11-21 06:40:00  23/tcp    decoy            nothing is behind this port: who touches it is scanning; strike 1',
+        '2026-11-21 06:40:01  7000/tcp  accepted         a right knock: ssh step 1 of 3',
+        '2026-11-21 06:40:02            something newer   [unheard of]',
+        '',
+      ].join('\n'),
+    );
+  });
+
+  it('nothing that a daemon says can act on the terminal', async () => {
+    const evil = { ...SOURCES[0], source: '\u001b]0;owned\u0007\u202e' };
+    const { path } = await cannedDaemon(() => ({ ok: true, data: [evil as (typeof SOURCES)[number]] }));
+    for (const more of [[], ['--json']]) {
+      const { out } = await nfknock(['sources', ...more], { NFKNOCK_CONTROL: path });
+      expect(out).not.toMatch(/(?!\n)\p{Cc}|\u202e/u);
+      expect(out).toContain('owned');
+    }
+  });
+});
+
+describe('orders', () => {
+  it('carry what was said to the daemon, and say what came of it', async () => {
+    const { path, asked } = await cannedDaemon();
+    const environment = { NFKNOCK_CONTROL: path };
+    const said = [];
+    for (const args of [
+      ['grant', 'ssh', '198.51.100.7', '--for', '1h', '--reason', 'ticket 4711; rm -rf "$HOME"'],
+      ['ban', '203.0.113.9', '--for', '90s'],
+      ['unban', '2001:db8:0:1::/64'],
+      ['unban', '--all'],
+      ['revoke', '198.51.100.7', 'ssh'],
+      ['revoke', '198.51.100.8'],
+    ]) {
+      said.push((await nfknock(args, environment)).out);
+    }
+    expect(asked).toEqual([
+      {
+        command: 'grant',
+        door: 'ssh',
+        address: '198.51.100.7',
+        for: 3_600_000,
+        reason: 'ticket 4711; rm -rf "$HOME"',
+      },
+      { command: 'ban', address: '203.0.113.9', for: 90_000 },
+      { command: 'unban', address: '2001:db8:0:1::' },
+      { command: 'unban', all: true },
+      { command: 'revoke', address: '198.51.100.7', door: 'ssh' },
+      { command: 'revoke', address: '198.51.100.8' },
+    ]);
+    expect(said.join('')).toMatch(
+      /^198\.51\.100\.7 is let in at ssh for (1h|59m \d+s)\.\n203\.0\.113\.9 is banned for 1m \d+s\.\nThe ban of 2001:db8:0:1::\/64 is lifted\.\n7 bans lifted\.\n2 grants of 198\.51\.100\.7 ended\.\n198\.51\.100\.8 had no grant\.\n$/,
+    );
+  });
+
+  it.each([
+    ['grant', 'ssh', '198.51.100.777'],
+    ['grant', 'ssh', 'host.example'],
+    ['grant', 'ssh', '198.51.100.7', '--for', '1 hour'],
+    ['grant', 'ssh', '198.51.100.7', '--for', '0'],
+    ['grant', 'ssh', '198.51.100.7', '--reason', 'two\nlines'],
+    ['grant', 'ftp', '198.51.100.7'],
+    ['grant', 'ssh'],
+    ['revoke', '198.51.100.7/24'],
+    ['ban', 'fe80::1%eth0'],
+    ['ban', '010.0.0.1'],
+    ['unban'],
+    ['unban', '--all', '203.0.113.9'],
+    ['unban', '203.0.113.0/24'],
+    ['explain', ''],
+    ['completion', 'fish'],
+    ['watch'],
+  ])('that are wrong exit with 2 and one line: %s %s %s %s %s', async (...args) => {
+    const { path } = await cannedDaemon();
+    const { code, out, err } = await nfknock(
+      args.filter((each) => each !== undefined),
+      { NFKNOCK_CONTROL: path },
+    );
+    expect([code, out]).toEqual([2, '']);
+    expect(err).toMatch(/^(nfknock|error): .+\n/);
+  });
+});
+
+describe('where the daemon can not be asked', () => {
+  it('no daemon exits with 5, and says how to start it', async () => {
+    const { code, out, err } = await nfknock(['status'], { NFKNOCK_CONTROL: join(folder(), 'control.sock') });
+    expect([code, out]).toEqual([5, '']);
+    expect(err).toMatch(/^nfknock: no daemon answers at .*; start it with "systemctl start nfknock".*\n$/);
+  });
+
+  it.skipIf(process.getuid?.() !== 0)('a socket that one may not use exits with 4', async () => {
+    const { path } = await cannedDaemon();
+    chmodSync(join(path, '..'), 0o755);
+    const { code, out, err } = await nfknock(['status'], { NFKNOCK_CONTROL: path }, NOBODY);
+    expect([code, out]).toEqual([4, '']);
+    expect(err).toContain('join the group nfknock');
+  });
+
+  it('the socket is the one of the configuration, however faulty that is elsewhere', async () => {
+    const { path } = await cannedDaemon();
+    const file = join(folder(), 'nfknock.yaml');
+    writeFileSync(file, `doors: { ssh: { knok: [7000] } }\n"control": "${path}" # here\n`);
+    expect(await nfknock(['unban', '203.0.113.9', '-c', file], { NFKNOCK_CONTROL: '' })).toMatchObject({
+      code: 0,
+    });
+  });
+
+  it('a configuration that was named and is not there exits with 3', async () => {
+    const { code, err } = await nfknock(['status', '-c', '/nonexistent/nfknock.yaml'], {
+      NFKNOCK_CONTROL: '',
+    });
+    expect(code).toBe(3);
+    expect(err).toContain('/nonexistent/nfknock.yaml');
+  });
+
+  it('a configuration that was refused exits with 3 and shows its faults', async () => {
+    const { path } = await cannedDaemon();
+    const { code, out, err } = await nfknock(['reload'], { NFKNOCK_CONTROL: path });
+    expect([code, out]).toEqual([3, '']);
+    expect(err).toBe(
+      'nfknock.yaml:3:5: doors.ssh.knok: found an unknown key, allowed …; write knock\n' +
+        'nfknock: the new configuration is wrong; the old one stays in force; mend it and reload\n',
+    );
+  });
+
+  it('a refusal exits with 1 and says why', async () => {
+    const error = {
+      code: 'never banned',
+      message: '198.51.100.1 is the default gateway',
+      mend: 'see bans.never',
+    } as const;
+    const { path } = await cannedDaemon((request) =>
+      request.command === 'ban' ? { ok: false, error } : answerOf(request),
+    );
+    expect(await nfknock(['ban', '198.51.100.1'], { NFKNOCK_CONTROL: path })).toEqual({
+      code: 1,
+      out: '',
+      err: 'nfknock: 198.51.100.1 is the default gateway; see bans.never\n',
+    });
+  });
+});
