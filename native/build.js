@@ -4,6 +4,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 
 const here = import.meta.dirname;
@@ -11,9 +12,15 @@ const built = join(here, 'build/Release/nfqueue.node');
 const sources = join(here, 'src');
 
 /** The directory above include/node, where the running node's own headers lie beside it; else node-gyp fetches them. */
-export function headersBesideNode() {
+function headersBesideNode() {
   const prefix = dirname(dirname(realpathSync(process.execPath)));
   return existsSync(join(prefix, 'include/node/node_api.h')) ? prefix : undefined;
+}
+
+/** The directory of node_api.h: beside node, or where node-gyp has put what it fetched. */
+export function headersDirectory() {
+  const prefix = headersBesideNode() ?? join(homedir(), '.cache/node-gyp', process.versions.node);
+  return join(prefix, 'include/node');
 }
 
 function isUpToDate() {
@@ -74,4 +81,4 @@ function build() {
   return run.status ?? 1;
 }
 
-process.exitCode = build();
+if (process.argv[1] === import.meta.filename) process.exitCode = build();

@@ -16,7 +16,7 @@
 
 /* An acknowledgement carries the request back: 20 bytes and ours. Packets that come before are cut. */
 #define ANSWER_BYTES 1024
-/* The kernel acknowledges before sendto returns; the wait is for a kernel that does not. */
+/* The kernel acknowledges before send returns; the wait is for a kernel that does not. */
 #define ANSWER_WAIT_MS 1000
 /* Datagrams read in search of one acknowledgement before giving up. */
 #define ANSWER_DATAGRAMS_MAX 100000
@@ -77,11 +77,10 @@ void socket_close(struct netfilter_socket *self)
 
 int socket_tell(struct netfilter_socket *self, const struct nfnl_request *request)
 {
-	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
 	ssize_t sent;
+	/* A netlink socket that is connected to nobody sends to the kernel. */
 	do
-		sent = sendto(self->fd, request->bytes, request->length, MSG_DONTWAIT,
-			      (struct sockaddr *)&kernel, sizeof kernel);
+		sent = send(self->fd, request->bytes, request->length, MSG_DONTWAIT);
 	while (sent < 0 && errno == EINTR);
 	return sent < 0 ? errno : 0;
 }
