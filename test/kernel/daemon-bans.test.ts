@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Daemon } from './daemon.ts';
 import { type Client, createNet, type Net } from './net.ts';
 
@@ -113,7 +113,9 @@ describe('a ban on the kernel', () => {
     await net.clientB.addAddress('198.51.100.200');
     const target = net.clientB.server4;
     for (let round = 1; round <= 2; round += 1) await wrongOrder(net.clientB, target);
-    expect(daemon.seen({ event: 'knock.wrong', source: '198.51.100.200' })).toHaveLength(8);
+    await vi.waitFor(() => {
+      expect(daemon.seen({ event: 'knock.wrong', source: '198.51.100.200' })).toHaveLength(8);
+    });
     expect(daemon.seen({ event: 'ban.added', source: '198.51.100.200' })).toEqual([]);
     expect(await secondsLeft('198.51.100.200')).toBeUndefined();
     expect(await net.clientB.runThenConnect(['knock', target, ...KNOCKS], target, SERVICE)).toBeDefined();

@@ -53,7 +53,8 @@ describe('a grant on the kernel', () => {
       .filter((rule) => rule.includes(`${address}/`));
 
   describe.each(FAMILIES)('over $family', ({ server, source, iptables, host }) => {
-    it('lets in who knocked, within 50 ms of the last knock, and nobody else', async () => {
+    // A busy machine may hold up the measuring client itself: what counts is that 50 ms are enough.
+    it('lets in who knocked, within 50 ms of the last knock, and nobody else', { retry: 2 }, async () => {
       const address = (await net.clientA.moveToFreshSource())[source];
       const target = net.clientA[server];
       expect(await net.clientA.canConnect(target, SERVICE)).toBe(false);

@@ -39,6 +39,8 @@ export interface Client extends Host, Agent {
   /** The server's addresses as seen from here. */
   readonly server4: string;
   readonly server6: string;
+  /** The addresses that it sends from. */
+  source(): Source;
   /** Takes new addresses and sends from them from now on. */
   moveToFreshSource(): Promise<Source>;
   /** Takes this address too and sends from it from now on. */
@@ -101,6 +103,7 @@ async function clientOf(
   v6: string,
 ): Promise<Client> {
   let taken = 9;
+  let source: Source = { v4: '', v6: '', v6Network: '' };
   const add = (address: string): void => {
     const six = address.includes(':');
     const [family, network, bits] = six ? ['-6', `2001:db8:${v6}::/48`, 48] : ['-4', `${v4}.0/24`, 24];
@@ -115,12 +118,13 @@ async function clientOf(
     server4: `${v4}.1`,
     server6: `2001:db8:${v6}::1`,
     exec: (argv, options) => execute(namespace, argv, options),
+    source: () => source,
     addAddress: async (address) => add(address),
     moveToFreshSource: async () => {
       taken += 1;
       if (taken > 99) throw new Error('no address is left');
       const prefix6 = `2001:db8:${v6}:${taken}::`;
-      const source = { v4: `${v4}.${taken}`, v6: `${prefix6}10`, v6Network: `${prefix6}/64` };
+      source = { v4: `${v4}.${taken}`, v6: `${prefix6}10`, v6Network: `${prefix6}/64` };
       add(source.v4);
       add(source.v6);
       return source;

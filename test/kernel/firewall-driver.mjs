@@ -1,0 +1,87 @@
+// Runs inside a network namespace and drives the built firewall for the tests, told so by JSON lines on standard
+// input: tables, sets and sockets belong to the namespace of the process that opens them.
+import { createInterface } from 'node:readline';
+import { pathToFileURL } from 'node:url';
+
+const DIST = process.env.NFKNOCK_DIST;
+const built =
+  DIST === undefined ? new URL('../../dist/firewall/', import.meta.url) : pathToFileURL(`${DIST}/firewall/`);
+const load = (name) => import(new URL(name, built).href);
+const { openFirewall } = await load('iptables.js');
+const { openRestore } = await load('restore.js');
+const { watchConnections } = await load('conntrack.js');
+const { legacyBeside, watchRules } = await load('repair.js');
+
+let firewall;
+let restore;
+const seen = [];
+
+const operations = {
+  open: async ([config]) => {
+    firewall = await openFirewall({ config, now: Date.now });
+  },
+  install: () => firewall.install(),
+  installBase: () => firewall.installBase(),
+  apply: ([changes]) => firewall.apply(changes),
+  held: () => firewall.held(),
+  intact: () => firewall.intact(),
+  setsIntact: () => firewall.setsIntact(),
+  replace: ([config]) => firewall.replace(config),
+  remove: () => firewall.remove(),
+  close: () => firewall.close(),
+  pids: () => firewall.pids(),
+
+  /** Milliseconds that each of many changes takes, one after the other. */
+  time: async ([calls]) => {
+    const times = [];
+    for (const changes of calls) {
+      const started = performance.now();
+      await firewall.apply(changes);
+      times.push(performance.now() - started);
+    }
+    return times;
+  },
+  /** Many at once: what each came to. */
+  applyAll: async ([calls]) => {
+    const results = await Promise.allSettled(calls.map((changes) => firewall.apply(changes)));
+    return results.map((result) => result.reason?.code ?? 'done');
+  },
+
+  restoreOpen: ([family, answerMs]) => {
+    restore = openRestore(family, answerMs === undefined ? {} : { answerMs });
+  },
+  restoreApply: ([block]) => restore.apply(block),
+  restorePid: () => restore.pid() ?? null,
+  restoreClose: () => restore.close(),
+
+  watchConnections: () => {
+    watchConnections((connection) => seen.push({ begun: connection }), {
+      onEnd: (connection) => seen.push({ ended: connection }),
+    });
+  },
+  watchRules: () => {
+    watchRules({
+      firewall,
+      onDrift: async (what) => {
+        await firewall.install();
+        seen.push(what);
+      },
+    });
+  },
+  seen: () => seen,
+  legacyBeside: async () => (await legacyBeside()) ?? null,
+};
+
+createInterface({ input: process.stdin }).on('line', async (line) => {
+  const { id, operation, args } = JSON.parse(line);
+  let answer;
+  try {
+    answer = { id, value: await operations[operation](args) };
+  } catch (error) {
+    answer = {
+      id,
+      error: { message: error.message, operation: error.operation, code: error.code, mend: error.mend },
+    };
+  }
+  process.stdout.write(`${JSON.stringify(answer)}\n`);
+});

@@ -1,0 +1,117 @@
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Config } from '../../src/config/config.ts';
+import { parseConfig } from '../../src/config/parse.ts';
+import type { Connection } from '../../src/firewall/conntrack.ts';
+import { type Change, type Firewall, FirewallError, type Held } from '../../src/firewall/firewall.ts';
+import { type Cidr, parseCidr } from '../../src/packet/cidr.ts';
+import { startProcess } from './process.ts';
+import { ROOT } from './root.ts';
+
+/** The built firewall in a process of its own, in a namespace. */
+export interface FirewallProxy extends Firewall {
+  readonly pid: number;
+  /** Another firewall in the same process; the one before must be closed. */
+  reopen(config: Config): Promise<void>;
+  installBase(): Promise<void>;
+  replace(config: Config): Promise<void>;
+  setsIntact(): Promise<boolean>;
+  pids(): Promise<readonly number[]>;
+  time(calls: readonly (readonly Change[])[]): Promise<readonly number[]>;
+  /** Of each of many calls at once: `done`, or the error's code. */
+  applyAll(calls: readonly (readonly Change[])[]): Promise<readonly string[]>;
+  restore: {
+    open(family: 4 | 6, answerMs?: number): Promise<void>;
+    apply(block: string): Promise<void>;
+    pid(): Promise<number | null>;
+    close(): Promise<void>;
+  };
+  watchConnections(): Promise<void>;
+  watchRules(): Promise<void>;
+  /** What the watches have seen so far. */
+  seen(): Promise<readonly (string | { readonly begun?: Connection; readonly ended?: Connection })[]>;
+  legacyBeside(): Promise<string | null>;
+  /** Ends the process with SIGKILL and waits until it is gone. */
+  kill(): Promise<void>;
+}
+
+interface Answer {
+  readonly id: number;
+  readonly value?: unknown;
+  readonly error?: { message: string; operation?: string; code?: string; mend?: string };
+}
+
+/** Starts the process and opens the firewall in it; nothing is installed yet. */
+export async function startFirewall(namespace: string, config: Config): Promise<FirewallProxy> {
+  const child = startProcess(namespace, [process.execPath, join(ROOT, 'test/kernel/firewall-driver.mjs')]);
+  const waiting = new Map<number, (answer: Answer) => void>();
+  let last = 0;
+  child.stderr.setEncoding('utf8').on('data', (text: string) => process.stderr.write(text));
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    const answer = JSON.parse(line) as Answer;
+    waiting.get(answer.id)?.(answer);
+    waiting.delete(answer.id);
+  });
+  const gone = new Promise<void>((resolve) => {
+    child.once('exit', () => {
+      for (const [id, settle] of waiting) settle({ id, error: { message: 'the process ended' } });
+      resolve();
+    });
+  });
+  const ask = async <T>(operation: string, ...args: readonly unknown[]): Promise<T> => {
+    last += 1;
+    const id = last;
+    const answer = await new Promise<Answer>((resolve) => {
+      waiting.set(id, resolve);
+      child.stdin.write(`${JSON.stringify({ id, operation, args })}\n`);
+    });
+    const { error } = answer;
+    if (error === undefined) return answer.value as T;
+    if (error.code === undefined) throw new Error(error.message);
+    throw new FirewallError(error.operation ?? '', error.code, error.mend ?? '');
+  };
+  await ask('open', config);
+  return {
+    pid: child.pid ?? 0,
+    reopen: (next) => ask('open', next),
+    install: () => ask('install'),
+    installBase: () => ask('installBase'),
+    apply: (changes) => ask('apply', changes),
+    held: () => ask<Held>('held'),
+    intact: () => ask('intact'),
+    setsIntact: () => ask('setsIntact'),
+    replace: (next) => ask('replace', next),
+    remove: () => ask('remove'),
+    close: () => ask('close'),
+    pids: () => ask('pids'),
+    time: (calls) => ask('time', calls),
+    applyAll: (calls) => ask('applyAll', calls),
+    restore: {
+      open: (family, answerMs) => ask('restoreOpen', family, answerMs),
+      apply: (block) => ask('restoreApply', block),
+      pid: () => ask('restorePid'),
+      close: () => ask('restoreClose'),
+    },
+    watchConnections: () => ask('watchConnections'),
+    watchRules: () => ask('watchRules'),
+    seen: () => ask('seen'),
+    legacyBeside: () => ask('legacyBeside'),
+    kill: () => {
+      child.kill('SIGKILL');
+      return gone;
+    },
+  };
+}
+
+/** A configuration as a user would write it, parsed; throws where it is wrong. */
+export function configOf(given: object): Config {
+  const parsed = parseConfig(JSON.stringify(given), 'test.yaml');
+  if (!parsed.ok) throw new Error(JSON.stringify(parsed.faults));
+  return parsed.config;
+}
+
+export function cidr(text: string): Cidr {
+  const parsed = parseCidr(text);
+  if (parsed === undefined) throw new Error(`no address: ${text}`);
+  return parsed;
+}
