@@ -1,5 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { Connection } from '../test/kernel/client.ts';
+import type { Connection, LetIn } from '../test/kernel/client.ts';
 import type { Daemon, Line } from '../test/kernel/daemon.ts';
 import { type Client, createNet, type Host, type Net } from '../test/kernel/net.ts';
 import { DEMO_CONFIG, DEMO_YAML } from './demo-config.ts';
@@ -14,6 +13,7 @@ const PORTS = ['7000', '8000:udp', '9000'];
 const WRONG_PORTS = ['9000', '8000:udp', '7000', '9000'];
 /** Milliseconds from the last knock to the connection. */
 const OPEN_WITHIN = 50;
+const ATTEMPTS = 3;
 /** Milliseconds that a client waits for an answer. */
 const PATIENCE = 700;
 
@@ -21,6 +21,9 @@ const colour = process.stdout.isTTY === true;
 const paint = (code: number, text: string): string => (colour ? `\u001b[${code}m${text}\u001b[0m` : text);
 let failures = 0;
 let steps = 0;
+
+// A reader that goes away (`npm run demo | head`) is no reason to leave something behind.
+process.stdout.on('error', () => undefined);
 
 const started = performance.now();
 const net = await createNet();
@@ -48,10 +51,9 @@ async function show({ server, clientA: owner, clientB: stranger }: Net): Promise
   await server.listen(SERVICE);
   const daemon = await server.startDaemon(DEMO_CONFIG);
 
-  const ownersAddress = (await owner.moveToFreshSource()).v4;
-  await closed(owner, ownersAddress);
-  const connection = await knocked(server, owner, daemon, ownersAddress);
-  await closedAgain(owner, daemon, ownersAddress, connection);
+  await closed(owner);
+  const connection = await knocked(server, owner, daemon);
+  await closedAgain(owner, daemon, connection);
   await wrongKnocks(stranger, daemon);
   await scanned(stranger, daemon);
   await held(server);
@@ -63,27 +65,18 @@ async function show({ server, clientA: owner, clientB: stranger }: Net): Promise
   );
 }
 
-async function closed(owner: Client, address: string): Promise<void> {
+async function closed(owner: Client): Promise<void> {
   title('The port is closed');
   command('nc -z -w 1', owner.server4, `${SERVICE}`);
   const answer = await owner.exec(['nc', '-z', '-w', '1', owner.server4, `${SERVICE}`]);
-  check(answer.code !== 0, `${address} gets no answer, as if nothing were there.`);
+  check(answer.code !== 0, `${owner.source().v4} gets no answer, as if nothing were there.`);
 }
 
-async function knocked(
-  server: Host,
-  owner: Client,
-  daemon: Daemon,
-  address: string,
-): Promise<Connection | undefined> {
+async function knocked(server: Host, owner: Client, daemon: Daemon): Promise<Connection | undefined> {
   title('A knock opens it, for the one who knocked');
   command('knock', owner.server4, ...PORTS);
-  const letIn = await owner.runThenConnect(
-    ['knock', owner.server4, ...PORTS],
-    owner.server4,
-    SERVICE,
-    PATIENCE,
-  );
+  const letIn = await knockAndConnect(owner);
+  const address = owner.source().v4;
   await daemon.waitFor({ event: 'door.opened', source: address }).catch(() => undefined);
   for (const line of daemon.seen({ source: address })) event(line);
   check(
@@ -102,14 +95,21 @@ async function knocked(
   return letIn;
 }
 
-async function closedAgain(
-  owner: Client,
-  daemon: Daemon,
-  address: string,
-  connection: Connection | undefined,
-): Promise<void> {
+/** On a busy machine the owner itself may be held up; then it tries again, from another address. */
+async function knockAndConnect(owner: Client): Promise<LetIn | undefined> {
+  let letIn: LetIn | undefined;
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
+    if (attempt > 1) await owner.moveToFreshSource();
+    letIn = await owner.runThenConnect(['knock', owner.server4, ...PORTS], owner.server4, SERVICE, PATIENCE);
+    if (letIn !== undefined && letIn.ms <= OPEN_WITHIN) break;
+  }
+  return letIn;
+}
+
+async function closedAgain(owner: Client, daemon: Daemon, connection: Connection | undefined): Promise<void> {
   title('It closes again by itself; the open connection lives on');
-  const line = await daemon.waitFor({ event: 'door.closed', source: address }, 8_000).catch(() => undefined);
+  const source = owner.source().v4;
+  const line = await daemon.waitFor({ event: 'door.closed', source }, 8_000).catch(() => undefined);
   if (line !== undefined) event(line);
   check(line?.reason === 'expired', 'Four seconds later the door is closed.');
   check(!(await owner.canConnect(owner.server4, SERVICE, PATIENCE)), 'A new connection gets no answer.');
@@ -137,7 +137,7 @@ async function scanned(stranger: Client, daemon: Daemon): Promise<void> {
   command('nmap -sS -r -p-', stranger.server4);
   const quick = ['-n', '-Pn', '--send-ip', '--min-rate', '20000', '--max-retries', '0'];
   const scan = await stranger.exec(['nmap', '-sS', '-r', '-p-', ...quick, stranger.server4]);
-  await sleep(50);
+  await daemon.waitFor({ event: 'ban.added', source: address }).catch(() => undefined);
   for (const line of daemon.seen({ source: address })) event(line);
   const ban = daemon.seen({ event: 'ban.added', source: address });
   const decoys = daemon.seen({ event: 'decoy.hit', source: address });
