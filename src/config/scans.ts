@@ -1,0 +1,251 @@
+import { createEngine, type Engine } from '../engine/engine.ts';
+import type { EngineEvent } from '../engine/event.ts';
+import type { EngineSettings } from '../engine/settings.ts';
+import { TCP_FLAG } from '../packet/flags.ts';
+import { emptyPacket } from '../packet/packet.ts';
+import { PORT_MAX, type PortRange, type PortSpec, PROTOCOL_NUMBER } from '../packet/port.ts';
+import { milliseconds } from '../packet/time.ts';
+
+/** How one scan, or many of one kind, ended for a door. */
+export interface ScanResult {
+  readonly scans: number;
+  /** Scans that opened this door. */
+  readonly opened: number;
+  /** Scans that were banned before their end. */
+  readonly banned: number;
+  /** Ports touched by the scan that was banned first and by the one banned last, that packet included; 0: none was. */
+  readonly soonest: number;
+  readonly latest: number;
+}
+
+export const SCAN_KINDS = ['up', 'down', 'nmap', 'random'] as const;
+export type ScanKind = (typeof SCAN_KINDS)[number];
+export type DoorScans = Readonly<Record<ScanKind, ScanResult>>;
+
+/** Scans of each kind unless the caller wants another number. */
+export const RANDOM_SCANS = 10_000;
+const NMAP_SCANS = 100;
+/** Table entries of the engine that is scanned, at least: every scan comes from an address of its own and is the only one. */
+const TABLE_ENTRIES = 1024;
+/** Packets judged for one kind of scan; where nobody is banned, fewer scans are run for it. */
+const PACKETS_MAX = 3_000_000;
+const SCANS_OF_AN_ENGINE = 64;
+/** Milliseconds between two ports: as fast as masscan does, and as nmap does over a network. */
+const FAST = 0.01;
+const UNHURRIED = 1;
+/** Milliseconds between two scans, so that nothing of one is left in the next. */
+const PAUSE = 86_400_000;
+/** Scans come from 198.18.0.0/15, which is for tests of this kind (RFC 2544). */
+const FIRST_SOURCE = 0xc612_0000;
+/** nmap's default order is random, but some commonly accessible ports are moved near the beginning (nmap(1), -r). */
+const NMAP_FIRST = [
+  21, 22, 23, 25, 53, 80, 110, 111, 113, 135, 139, 143, 199, 256, 443, 445, 554, 587, 993, 995, 1025, 1720,
+  1723, 3306, 3389, 5900, 8080, 8888,
+];
+
+/** A port in one number: UDP above TCP. */
+type Key = number;
+const UDP: Key = 65_536;
+/** The ports of a scan in their order, each with its place among all that are touched. */
+type Order = Iterable<readonly [key: Key, place: number]>;
+
+/**
+ * Runs full port scans through the real engine: every port of TCP and UDP upwards and downwards (one protocol
+ * after the other, and side by side), TCP in nmap's default order, and both in random order. The answer is by door.
+ * The same settings give the same answer: chance is drawn from a fixed seed.
+ */
+export function runScans(
+  settings: EngineSettings,
+  randomScans: number = RANDOM_SCANS,
+): ReadonlyMap<string, DoorScans> {
+  const watched = watchedKeys(settings);
+  const random = generator(0x6e66_6b6e);
+  const linear = linearOrders(watched);
+  const runs: Record<ScanKind, Tally> = { up: tally(), down: tally(), nmap: tally(), random: tally() };
+  const range = createRange(settings);
+  for (const order of linear)
+    for (const speed of [FAST, UNHURRIED]) {
+      range.scan(order, speed, runs.up);
+      range.scan(reversed(order), speed, runs.down);
+    }
+  for (let count = 0; count < NMAP_SCANS && runs.nmap.packets < PACKETS_MAX; count += 1)
+    range.scan(nmapOrder(watched, random), count % 2 === 0 ? FAST : UNHURRIED, runs.nmap);
+  for (let count = 0; count < randomScans && runs.random.packets < PACKETS_MAX; count += 1)
+    range.scan(randomOrder(watched, random), FAST, runs.random);
+  return new Map(
+    settings.doors.map(({ name }) => [
+      name,
+      {
+        up: resultOf(runs.up, name),
+        down: resultOf(runs.down, name),
+        nmap: resultOf(runs.nmap, name),
+        random: resultOf(runs.random, name),
+      },
+    ]),
+  );
+}
+
+interface Tally {
+  packets: number;
+  scans: number;
+  banned: number;
+  soonest: number;
+  latest: number;
+  readonly opened: Map<string, number>;
+}
+
+function tally(): Tally {
+  return { packets: 0, scans: 0, banned: 0, soonest: 0, latest: 0, opened: new Map() };
+}
+
+function resultOf({ scans, banned, soonest, latest, opened }: Tally, door: string): ScanResult {
+  return { scans, banned, soonest, latest, opened: opened.get(door) ?? 0 };
+}
+
+/** An engine that one scan after the other is sent to. */
+function createRange(settings: EngineSettings): {
+  readonly scan: (order: Order, speed: number, into: Tally) => void;
+} {
+  // A scan can be part-way through every sequence of every door at once.
+  const entries = Math.max(TABLE_ENTRIES, 4 * settings.doors.length);
+  const fresh = (): Engine =>
+    createEngine(
+      { ...settings, sources: entries, bans: { ...settings.bans, limit: entries, never: [] } },
+      [0x6b6e_6f63, 0x6b2e_7473],
+    );
+  let engine = fresh();
+  const packet = emptyPacket();
+  let now = 0;
+  let scans = 0;
+  const scan = (order: Order, speed: number, into: Tally): void => {
+    // What is remembered of scans before must never push out what this one does.
+    if (scans % SCANS_OF_AN_ENGINE === SCANS_OF_AN_ENGINE - 1) engine = fresh();
+    const opened = new Set<string>();
+    let banned = false;
+    const emit = (event: EngineEvent): void => {
+      if (event.event === 'door.opened' || event.event === 'door.renewed') opened.add(event.door);
+      if (event.event === 'ban.added' && event.shadow === undefined) banned = true;
+    };
+    packet.source0 = (FIRST_SOURCE + (scans % 131_072)) | 0;
+    let last = 0;
+    for (const [key, place] of order) {
+      const tcp = key < UDP;
+      packet.protocol = tcp ? PROTOCOL_NUMBER.tcp : PROTOCOL_NUMBER.udp;
+      packet.port = tcp ? key : key - UDP;
+      packet.flags = tcp ? TCP_FLAG.syn : 0;
+      packet.sourcePort = 1024 + (place % 60_000);
+      packet.sequence = place;
+      engine.judge(packet, milliseconds(now + place * speed), emit);
+      last = place;
+      into.packets += 1;
+      if (banned) break;
+    }
+    scans += 1;
+    now += PAUSE;
+    // What was opened ends, so that the next scan finds the door shut.
+    for (const door of opened)
+      engine.order(
+        { order: 'revoke', address: { family: 4, a: packet.source0, b: 0, c: 0, d: 0 }, door },
+        milliseconds(now),
+        () => {},
+      );
+    engine.order({ order: 'unban_all' }, milliseconds(now), () => {});
+    into.scans += 1;
+    for (const door of opened) into.opened.set(door, (into.opened.get(door) ?? 0) + 1);
+    if (!banned) return;
+    into.banned += 1;
+    into.soonest = into.soonest === 0 ? last + 1 : Math.min(into.soonest, last + 1);
+    into.latest = Math.max(into.latest, last + 1);
+  };
+  return { scan };
+}
+
+/** The ports whose packets reach the daemon, in ascending order, UDP after TCP. */
+function watchedKeys({ doors, decoys, allow, bans }: EngineSettings): Key[] {
+  const watched = new Set<Key>();
+  const each = ({ protocol, first, last }: PortRange, visit: (key: Key) => void): void => {
+    for (let port: number = first; port <= last; port += 1) visit(protocol === 'tcp' ? port : port + UDP);
+  };
+  if (decoys === 'all') {
+    for (let port = 1; port <= PORT_MAX; port += 1) watched.add(port).add(port + UDP);
+  } else for (const range of decoys) each(range, (key) => watched.add(key));
+  for (const range of allow) each(range, (key) => watched.delete(key));
+  for (const { opens } of doors)
+    for (const range of opens)
+      each(range, (key) => (bans.strikeOnService ? watched.add(key) : watched.delete(key)));
+  for (const { knock, close } of doors) for (const step of [...knock, ...close]) watched.add(keyOf(step));
+  return [...watched].sort((a, b) => a - b);
+}
+
+function keyOf({ protocol, port }: PortSpec): Key {
+  return protocol === 'tcp' ? port : port + UDP;
+}
+
+/** Upwards: TCP and then UDP, UDP and then TCP, and both side by side. */
+function linearOrders(watched: readonly Key[]): (readonly (readonly [Key, number])[])[] {
+  const placed = (place: (key: Key) => number): (readonly [Key, number])[] =>
+    watched.map((key) => [key, place(key)] as const).sort((a, b) => a[1] - b[1]);
+  return [
+    placed((key) => (key < UDP ? key : key - UDP + PORT_MAX)),
+    placed((key) => (key < UDP ? key + PORT_MAX : key - UDP)),
+    placed((key) => (key < UDP ? 2 * key : 2 * (key - UDP) + 1)),
+  ];
+}
+
+function reversed(order: readonly (readonly [Key, number])[]): Order {
+  return order.map(([key, place]) => [key, 2 * PORT_MAX + 1 - place] as const).reverse();
+}
+
+/** All TCP ports in random order, the common ones first. */
+function* nmapOrder(watched: readonly Key[], random: () => number): Order {
+  const tcp = watched.filter((key) => key < UDP);
+  const first = shuffledLazily(
+    tcp.filter((key) => NMAP_FIRST.includes(key)),
+    random,
+  );
+  let place = 0;
+  for (const key of first) yield [key, place++];
+  const rest = tcp.filter((key) => !NMAP_FIRST.includes(key));
+  yield* spread(rest, PORT_MAX - NMAP_FIRST.length, NMAP_FIRST.length, random);
+}
+
+function randomOrder(watched: readonly Key[], random: () => number): Order {
+  return spread(watched, 2 * PORT_MAX, 0, random);
+}
+
+/** The watched ports in random order, at random places among `among` that a scan touches from `from` on. */
+function* spread(watched: readonly Key[], among: number, from: number, random: () => number): Order {
+  if (watched.length * 2 > among) {
+    let place = from;
+    for (const key of shuffledLazily(watched, random)) yield [key, place++];
+    return;
+  }
+  const places = new Set<number>();
+  while (places.size < watched.length) places.add(from + Math.floor(random() * among));
+  const ascending = [...places].sort((a, b) => a - b);
+  let index = 0;
+  for (const key of shuffledLazily(watched, random)) yield [key, ascending[index++] ?? 0];
+}
+
+/** Fisher and Yates, one draw an item, so that a scan that is banned early costs little. */
+function* shuffledLazily(items: readonly Key[], random: () => number): Iterable<Key> {
+  const moved = new Map<number, Key>();
+  for (let index = 0; index < items.length; index += 1) {
+    const other = index + Math.floor(random() * (items.length - index));
+    const here = moved.get(index) ?? items[index] ?? 0;
+    const there = moved.get(other) ?? items[other] ?? 0;
+    moved.set(other, here);
+    yield there;
+  }
+}
+
+/** Mulberry32: numbers from 0 to 1 that look random and come out the same for the same seed. */
+function generator(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b_79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
