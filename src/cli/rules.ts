@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { systemClock } from '../clock.ts';
 import type { Config } from '../config/config.ts';
 import { parseDuration } from '../config/duration.ts';
 import { formatFault } from '../config/fault.ts';
@@ -82,7 +83,7 @@ function print(config: Config, options: RulesOptions): ExitCode {
 async function install(config: Config, options: RulesOptions): Promise<ExitCode> {
   if (!mayChange()) return notPermitted('rules install');
   const families = familiesOf(options);
-  const firewall = await openFirewall({ config, oneTime, families });
+  const firewall = await openFirewall({ config, now: systemClock.wall, oneTime, families });
   try {
     const time = options.confirm === undefined ? undefined : parseDuration(options.confirm);
     if (time !== undefined) await armRollback(directory(), families, time);
@@ -101,7 +102,12 @@ async function install(config: Config, options: RulesOptions): Promise<ExitCode>
 
 async function remove(config: Config, options: RulesOptions): Promise<ExitCode> {
   if (!mayChange()) return notPermitted('rules remove');
-  const firewall = await openFirewall({ config, oneTime, families: familiesOf(options) });
+  const firewall = await openFirewall({
+    config,
+    now: systemClock.wall,
+    oneTime,
+    families: familiesOf(options),
+  });
   try {
     await firewall.remove();
     return EXIT.done;

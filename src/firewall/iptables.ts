@@ -32,8 +32,8 @@ export interface IptablesFirewall extends Firewall {
 
 export interface IptablesOptions {
   readonly config: Config;
-  /** Wall time, ms since 1970; default the system's. */
-  readonly now?: () => number;
+  /** Wall time, ms since 1970. */
+  readonly now: () => number;
   /** The ports in files of one-time sequences. */
   readonly oneTime?: OneTimePorts;
   /** Default: both, where the kernel has IPv6. */
@@ -56,8 +56,7 @@ export function openFirewall(options: IptablesOptions): Promise<IptablesFirewall
 }
 
 function firewallOf(options: IptablesOptions): IptablesFirewall {
-  const { directories } = options;
-  const now = options.now ?? Date.now;
+  const { directories, now } = options;
   const where = directories === undefined ? {} : { directories };
   const families = (options.families ?? [4, 6]).filter((family) => family === 4 || existsSync(IPV6));
   const restores = families.map((family) => openRestore(family, where));

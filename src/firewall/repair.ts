@@ -55,8 +55,9 @@ export function watchRules(options: RuleWatchOptions): RuleWatch {
   let closed = false;
   let busy = false;
   let wanted = false;
-  let lastLook = Number.NEGATIVE_INFINITY;
+  let resting = false;
   let timer: NodeJS.Timeout | undefined;
+  let restTimer: NodeJS.Timeout | undefined;
   let polls = 0;
   /** True once we know that the kernel tells of changes to the kind of rules that we write. */
   let told = false;
@@ -67,28 +68,30 @@ export function watchRules(options: RuleWatchOptions): RuleWatch {
     () => {},
   );
   const socket = listen((pid) => {
-    if (!firewall.pids().includes(pid)) soon(SETTLE_MS);
+    if (!firewall.pids().includes(pid)) soon();
   });
 
-  const soon = (delay: number): void => {
+  const soon = (): void => {
     wanted = true;
-    if (closed || busy || timer !== undefined) return;
-    timer = setTimeout(
-      () => {
-        timer = undefined;
-        void look('rules');
-      },
-      Math.max(delay, lastLook + PAUSE_MS - performance.now()),
-    );
+    if (closed || busy || resting || timer !== undefined) return;
+    timer = setTimeout(() => {
+      timer = undefined;
+      void look('rules');
+    }, SETTLE_MS);
+  };
+  const rest = (): void => {
+    resting = true;
+    clearTimeout(restTimer);
+    restTimer = setTimeout(() => {
+      resting = false;
+      if (wanted) soon();
+    }, PAUSE_MS);
   };
 
   const look = async (at: 'rules' | 'sets'): Promise<void> => {
     if (closed || busy) return;
     busy = true;
-    if (at === 'rules') {
-      wanted = false;
-      lastLook = performance.now();
-    }
+    if (at === 'rules') wanted = false;
     try {
       if (!(await firewall.setsIntact())) await drifted('sets');
       else if (at === 'rules' && !(await firewall.intact())) await drifted('rules');
@@ -96,7 +99,8 @@ export function watchRules(options: RuleWatchOptions): RuleWatch {
       if (!closed) onError(error);
     } finally {
       busy = false;
-      if (wanted) soon(SETTLE_MS);
+      if (at === 'rules' && !closed) rest();
+      else if (wanted) soon();
     }
   };
   const drifted = async (what: 'rules' | 'sets'): Promise<void> => {
@@ -113,6 +117,7 @@ export function watchRules(options: RuleWatchOptions): RuleWatch {
       closed = true;
       clearInterval(poll);
       clearTimeout(timer);
+      clearTimeout(restTimer);
       socket?.close();
     },
   };

@@ -108,7 +108,6 @@ function inputRules(layout: Layout, family: Family): readonly string[] {
   const { config } = layout;
   const roles = layout.roles[family];
   const every = config.decoys === 'all';
-  const explicit = union(roles.knocks, roles.decoys);
   return [
     // Neighbour discovery is tracked by nobody. A ban of a link-local /64 must not cut the router off.
     ...(family === 6 ? ['-p ipv6-icmp -m conntrack --ctstate UNTRACKED -j RETURN'] : []),
@@ -118,7 +117,9 @@ function inputRules(layout: Layout, family: Family): readonly string[] {
     ...dports(roles.observed).map((match) => `${match} -m conntrack --ctstate NEW ${copy(config)}`),
     ...dports(roles.allow).map((match) => `${match} -m conntrack --ctstate NEW -j ACCEPT`),
     ...dports(roles.services).map((match) => `${match} -j ${CHAIN.service}`),
-    ...dports(explicit).map((match) => `${match} -j ${CHAIN.queue}`),
+    ...dports(roles.knocks).map((match) => `${match} -j ${CHAIN.queue}`),
+    // A neighbour's broadcast to a decoy port is no offence.
+    ...dports(roles.decoys).map((match) => `${match} -m addrtype --dst-type LOCAL -j ${CHAIN.queue}`),
     ...(every ? everyPortRules(layout, family) : []),
   ];
 }
@@ -237,7 +238,9 @@ function jumpsOf(config: Config, forward: boolean, translated: boolean): readonl
   const names = config.listen.interfaces.map(checkedInterface);
   const inbound = names.length === 0 ? ['! -i lo'] : names.map((name) => `-i ${name}`);
   // Answers of the host behind come in elsewhere and leave where the question came in.
-  const through = names.length === 0 ? [''] : names.flatMap((name) => [`-i ${name}`, `-o ${name}`]);
+  const answers = '-m conntrack --ctstate ESTABLISHED';
+  const through =
+    names.length === 0 ? [''] : names.flatMap((name) => [`-i ${name}`, `-o ${name} ${answers}`]);
   const jump = (
     table: Table,
     from: string,

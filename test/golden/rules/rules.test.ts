@@ -1,0 +1,20 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { rulesFor } from '../../../src/firewall/rules.ts';
+import { configOf } from '../../kernel/firewall-proxy.ts';
+import { CASES } from './cases.ts';
+
+/** Set, the files are written instead of compared; to be read before they are kept. */
+const WRITE = process.env['GOLDEN_WRITE'] === '1';
+
+describe.each(Object.entries(CASES))('the rules of the configuration "%s"', (name, given) => {
+  it.each([4, 6] as const)('are, for IPv%i, those that were agreed on', (family) => {
+    const file = join(import.meta.dirname, `${name}.v${family}`);
+    const { text, sets } = rulesFor(configOf(given), family);
+    const lines = sets.map((set) => `# ${set.type} ${set.name} family=${set.family} limit=${set.limit}\n`);
+    const whole = `${lines.join('')}${text}`;
+    if (WRITE) writeFileSync(file, whole);
+    expect(whole).toBe(readFileSync(file, 'utf8'));
+  });
+});

@@ -1,0 +1,173 @@
+import { describe, expect, it } from 'vitest';
+import type { Config } from '../../../src/config/config.ts';
+import { type Grants, planChanges } from '../../../src/firewall/change.ts';
+import type { Change, HeldGrant } from '../../../src/firewall/firewall.ts';
+import { grantKey, grantRules, parseGrant } from '../../../src/firewall/grant.ts';
+import { layoutOf } from '../../../src/firewall/layout.ts';
+import { cidr, configOf } from '../../kernel/firewall-proxy.ts';
+
+/** 2026-11-21T07:02:06.123Z. */
+const NOW = 1_795_244_526_123;
+const UNTIL = NOW + 30_000;
+
+const CONFIG = configOf({
+  doors: {
+    ssh: { knock: [7000, 8000], opens: [22] },
+    web: { knock: [7100, 8100], opens: ['80/tcp', '443/udp'] },
+    behind: { knock: [7200, 8200], opens: [443], forward: '198.51.100.5', dnat: true },
+  },
+});
+const SETS: Config = { ...CONFIG, grants: 'set' };
+
+const open = (door: string, who: string, until: number = UNTIL): Change => ({
+  change: 'open',
+  door,
+  grantee: who === 'any' ? 'any' : cidr(who),
+  until,
+});
+const close = (door: string, who: string): Change => ({ change: 'close', door, grantee: cidr(who) });
+const ban = (target: string): Change => ({ change: 'ban', target: cidr(target), until: NOW + 1_500 });
+const unban = (target: string): Change => ({ change: 'unban', target: cidr(target) });
+
+function held(...grants: readonly (readonly [door: string, who: string])[]): Grants {
+  return new Map(
+    grants.map(([door, who]): [string, HeldGrant] => {
+      const grantee = cidr(who);
+      return [grantKey(door, grantee), { door, grantee, until: UNTIL }];
+    }),
+  );
+}
+
+function texts(config: Config, grants: Grants, ...changes: readonly Change[]): readonly string[] {
+  return planChanges(layoutOf(config), grants, changes, NOW).blocks.map(
+    ({ family, text }) => `${family} ${text}`,
+  );
+}
+
+const tail = '-m time --datestop 2026-11-21T07:02:36 -m comment --comment';
+const ssh = (who: string): string =>
+  `-A NFKNOCK-GRANT -s ${who} -p tcp -m multiport --dports 22 -m conntrack --ctstate NEW ${tail} "nfknock door=ssh until=${UNTIL}" -j ACCEPT`;
+
+describe('what the kernel is told', () => {
+  it('adds one rule for a grant, which ends by itself at the end of the second', () => {
+    expect(texts(CONFIG, new Map(), open('ssh', '192.0.2.7'))).toEqual([
+      `4 *filter\n${ssh('192.0.2.7')}\nCOMMIT\n`,
+    ]);
+  });
+
+  it('adds a rule a protocol, and only in the family of the source', () => {
+    const [block = '', ...rest] = texts(CONFIG, new Map(), open('web', '2001:db8::7'));
+    expect(rest).toEqual([]);
+    expect(block).toMatch(/^6 /);
+    expect(block.match(/-p tcp -m multiport --dports 80 /g)).toHaveLength(1);
+    expect(block.match(/-p udp -m multiport --dports 443 /g)).toHaveLength(1);
+  });
+
+  it('lets everyone in with a rule without a source in both families', () => {
+    const blocks = texts(CONFIG, new Map(), open('ssh', 'any'));
+    expect(blocks.map((block) => block[0])).toEqual(['4', '6']);
+    for (const block of blocks) expect(block).not.toContain(' -s ');
+  });
+
+  it('writes the chain anew, with all that live on, where a grant ends', () => {
+    const grants = held(['ssh', '192.0.2.7'], ['ssh', '192.0.2.8'], ['ssh', '2001:db8::8']);
+    expect(texts(CONFIG, grants, close('ssh', '192.0.2.7'))).toEqual([
+      `4 *filter\n:NFKNOCK-GRANT - [0:0]\n${ssh('192.0.2.8')}\nCOMMIT\n`,
+    ]);
+  });
+
+  it('takes several grants out, and puts others in, with one block', () => {
+    const grants = held(['ssh', '192.0.2.7'], ['ssh', '192.0.2.8'], ['ssh', '192.0.2.9']);
+    const changes = [close('ssh', '192.0.2.7'), close('ssh', '192.0.2.9'), open('ssh', '192.0.2.10')];
+    expect(texts(CONFIG, grants, ...changes)).toEqual([
+      `4 *filter\n:NFKNOCK-GRANT - [0:0]\n${ssh('192.0.2.8')}\n${ssh('192.0.2.10')}\nCOMMIT\n`,
+    ]);
+  });
+
+  it('leaves out, when it writes a chain anew, what has ended meanwhile', () => {
+    const grants = new Map(held(['ssh', '192.0.2.7'], ['ssh', '192.0.2.8']));
+    const grantee = cidr('192.0.2.6');
+    grants.set(grantKey('ssh', grantee), { door: 'ssh', grantee, until: NOW });
+    const [block = ''] = texts(CONFIG, grants, close('ssh', '192.0.2.7'));
+    expect(block).not.toContain('192.0.2.6');
+    expect(block).toContain('192.0.2.8');
+  });
+
+  it('has nothing to say of a grant that is in force already with this end', () => {
+    expect(texts(CONFIG, held(['ssh', '192.0.2.7']), open('ssh', '192.0.2.7'))).toEqual([]);
+  });
+
+  it('lets through and translates to a service behind this machine for the grantee alone', () => {
+    const blocks = texts(CONFIG, new Map(), open('behind', '192.0.2.7'));
+    expect(blocks).toHaveLength(2);
+    expect(blocks[0]).toContain('-A NFKNOCK-FWD-GRANT -s 192.0.2.7 -d 198.51.100.5 -p tcp');
+    expect(blocks[1]).toMatch(
+      /^4 \*nat\n-A NFKNOCK-DNAT -s 192\.0\.2\.7 .* -j DNAT --to-destination 198\.51\.100\.5\n/,
+    );
+    expect(texts(CONFIG, new Map(), open('behind', '2001:db8::7'))).toEqual([]);
+  });
+
+  it('writes every chain of grants anew after a failure', () => {
+    const { blocks } = planChanges(layoutOf(CONFIG), held(['ssh', '192.0.2.7']), [], NOW, new Set([4]));
+    expect(blocks.map(({ family, table }) => `${family} ${table}`)).toEqual(['4 filter', '4 nat']);
+    expect(blocks[0]?.text).toContain(':NFKNOCK-FWD-GRANT - [0:0]');
+    expect(blocks[0]?.text).toContain(ssh('192.0.2.7'));
+  });
+
+  it('puts grants into sets where the configuration says so, everyone as two halves', () => {
+    const { blocks, sets } = planChanges(
+      layoutOf(SETS),
+      held(['ssh', '192.0.2.7']),
+      [close('ssh', '192.0.2.7'), open('web', 'any')],
+      NOW,
+    );
+    expect(blocks).toEqual([]);
+    expect(sets.map(({ set, action, entries }) => [set, action, entries.length])).toEqual([
+      ['nfknock-ssh4', 'del', 1],
+      ['nfknock-web4', 'add', 2],
+      ['nfknock-web6', 'add', 2],
+    ]);
+    expect(sets[1]?.entries.map(({ seconds }) => seconds)).toEqual([30, 30]);
+  });
+
+  it('lifts bans before it lays others, each for whole seconds and at least one', () => {
+    const { sets } = planChanges(
+      layoutOf(CONFIG),
+      new Map(),
+      [ban('203.0.113.9'), unban('203.0.113.8'), ban('2001:db8:9::/64')],
+      NOW,
+    );
+    expect(sets.map(({ set, action }) => `${action} ${set}`)).toEqual([
+      'del nfknock-ban4',
+      'add nfknock-ban4',
+      'add nfknock-ban6',
+    ]);
+    expect(sets[1]?.entries).toEqual([{ target: cidr('203.0.113.9'), seconds: 2 }]);
+  });
+
+  it('never gives an entry a time that the kernel refuses', () => {
+    const forever: Change = { change: 'ban', target: cidr('203.0.113.9'), until: Number.MAX_SAFE_INTEGER };
+    const { sets } = planChanges(layoutOf(CONFIG), new Map(), [forever], NOW);
+    expect(sets[0]?.entries[0]?.seconds).toBe(2_147_483);
+  });
+
+  it('passes on whose connections end', () => {
+    const cut: Change = { change: 'cut', target: cidr('203.0.113.9') };
+    expect(planChanges(layoutOf(CONFIG), new Map(), [cut], NOW).cuts).toEqual([cidr('203.0.113.9')]);
+  });
+
+  it('ends a rule no later than iptables can say', () => {
+    const grant: HeldGrant = { door: 'ssh', grantee: 'any', until: Date.UTC(2100, 0) };
+    expect(grantRules(layoutOf(CONFIG), grant, 4)[0]?.rule).toContain('--datestop 2038-01-19T03:14:07');
+  });
+
+  it('reads a grant back from the rule that it made', () => {
+    for (const who of ['192.0.2.7', '198.51.100.0/24', '2001:db8::7', '::ffff:192.0.2.7']) {
+      const grant: HeldGrant = { door: 'ssh', grantee: cidr(who), until: UNTIL };
+      const family = grant.grantee === 'any' ? 4 : grant.grantee.address.family;
+      const [{ rule } = { rule: '' }] = grantRules(layoutOf(CONFIG), grant, family);
+      expect(parseGrant(`-A NFKNOCK-GRANT ${rule}`)).toEqual(grant);
+    }
+    expect(parseGrant('-A NFKNOCK-GRANT -s 192.0.2.7/32 -j ACCEPT')).toBeUndefined();
+  });
+});
