@@ -86,8 +86,7 @@ async function openFeed(path: string): Promise<Feed> {
     return connectControl(path, ANSWER_TIMEOUT).then(async (made) => {
       await made.watch({
         onEvent(event) {
-          const line = readLine(JSON.stringify(event));
-          events.push(line === undefined ? printable(JSON.stringify(event)) : renderLine(line, 'plain'));
+          events.push(sentenceOf(event));
           if (events.length > EVENTS_KEPT * 2) events = events.slice(-EVENTS_KEPT);
         },
         onLost(count) {
@@ -124,4 +123,12 @@ async function openFeed(path: string): Promise<Feed> {
     scene: () => (known === null ? null : { ...known, events, lost, trouble, now: systemClock.wall() }),
     close: () => connection?.close(),
   };
+}
+
+/** The event as `tail` words it, without the date: the screen is narrow, and what it shows is of today. */
+function sentenceOf(event: Readonly<Record<string, unknown>>): string {
+  const text = JSON.stringify(event);
+  const line = readLine(text);
+  if (line === undefined) return printable(text);
+  return renderLine(line, 'plain').replace(/^\d{4}-\d\d-\d\d (\d\d:\d\d:\d\d)\.\d+/, '$1');
 }

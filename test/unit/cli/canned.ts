@@ -167,8 +167,8 @@ export function folder(): string {
 /** A control server that is closed after the test, and what it was asked. */
 export async function cannedDaemon(
   answer: (request: Request) => Answer = answerOf,
+  path: string = join(folder(), 'control.sock'),
 ): Promise<{ path: string; server: ControlServer; asked: Request[] }> {
-  const path = join(folder(), 'control.sock');
   const asked: Request[] = [];
   const handle = (request: Request): Answer => {
     asked.push(request);

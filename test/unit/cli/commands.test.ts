@@ -5,12 +5,14 @@ import { STATUS } from '../control/example.ts';
 import { built } from './built.ts';
 import { answerOf, BANS, cannedDaemon, EXPLANATION, folder, GRANTS, nfknock, SOURCES } from './canned.ts';
 
+/** Milliseconds: each case starts the program, some several times. */
+const TIMEOUT = 30_000;
 /** A user and a group that may nothing. */
 const NOBODY = 65_534;
 
 beforeAll(() => void built(), 60_000);
 
-describe('every command that prints data', () => {
+describe('every command that prints data', { timeout: TIMEOUT }, () => {
   it.each([
     ['status', [], STATUS],
     ['grants', [], GRANTS],
@@ -27,7 +29,7 @@ describe('every command that prints data', () => {
   });
 });
 
-describe('for people', () => {
+describe('for people', { timeout: TIMEOUT }, () => {
   it('status says who is in where, how the queue is, and what is wrong', async () => {
     const problems = [{ what: '12 packets were lost', mend: 'use "source: nflog"' }];
     const { path } = await cannedDaemon(() => ({ ok: true, data: { ...STATUS, problems } }));
@@ -112,7 +114,7 @@ describe('for people', () => {
   });
 });
 
-describe('orders', () => {
+describe('orders', { timeout: TIMEOUT }, () => {
   it('carry what was said to the daemon, and say what came of it', async () => {
     const { path, asked } = await cannedDaemon();
     const environment = { NFKNOCK_CONTROL: path };
@@ -174,7 +176,7 @@ describe('orders', () => {
   });
 });
 
-describe('where the daemon can not be asked', () => {
+describe('where the daemon can not be asked', { timeout: TIMEOUT }, () => {
   it('no daemon exits with 5, and says how to start it', async () => {
     const { code, out, err } = await nfknock(['status'], { NFKNOCK_CONTROL: join(folder(), 'control.sock') });
     expect([code, out]).toEqual([5, '']);
