@@ -1,5 +1,5 @@
 import { type Address, sameAddress } from '../packet/address.ts';
-import { type Cidr, contains } from '../packet/cidr.ts';
+import { type Cidr, contains, hostCidr } from '../packet/cidr.ts';
 import type { Packet } from '../packet/packet.ts';
 
 /** Addresses of this machine that a replay can learn; with more, a network has to be named. */
@@ -14,14 +14,14 @@ export interface LocalAddresses {
   isDestination(packet: Packet): boolean;
   /** False where there is no room left. */
   add(address: Address): boolean;
-  /** In the order in which they were added. */
-  list(): readonly Address[];
+  /** The networks it began with, then the addresses in the order in which they were added. */
+  list(): readonly Cidr[];
 }
 
 /** `networks` are this machine's from the beginning. */
 export function createLocalAddresses(networks: readonly Cidr[]): LocalAddresses {
   const keys = new Int32Array(SLOTS * KEY_WORDS);
-  const added: Address[] = [];
+  const added: Cidr[] = [];
 
   /** Where the address is, or the free slot where it belongs. */
   const slotOf = (family: number, a: number, b: number, c: number, d: number): number => {
@@ -56,10 +56,10 @@ export function createLocalAddresses(networks: readonly Cidr[]): LocalAddresses 
       if (has(family, a, b, c, d)) return true;
       if (added.length === LOCAL_ADDRESSES_MAX) return false;
       keys.set([family, a, b, c, d], slotOf(family, a, b, c, d) * KEY_WORDS);
-      added.push(address);
+      added.push(hostCidr(address));
       return true;
     },
-    list: () => added,
+    list: () => [...networks, ...added],
   };
 }
 
