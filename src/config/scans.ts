@@ -28,7 +28,7 @@ const NMAP_SCANS = 100;
 /** Table entries of the engine that is scanned, at least: every scan comes from an address of its own and is the only one. */
 const TABLE_ENTRIES = 1024;
 /** Packets judged for one kind of scan; where nobody is banned, fewer scans are run for it. */
-const PACKETS_MAX = 3_000_000;
+const PACKETS_MAX = 1_000_000;
 const SCANS_OF_AN_ENGINE = 64;
 /** Milliseconds between two ports: as fast as masscan does, and as nmap does over a network. */
 const FAST = 0.01;
