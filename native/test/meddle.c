@@ -5,7 +5,7 @@
  *   meddle PID copyrange NUMBER BYTES   lets the kernel send more of each packet than the process has room for
  *   meddle PID unbind NUMBER            takes queue NUMBER away, and asks for a verdict on it
  *   meddle PID enobufs                  switches the reports of a full buffer back on
- *   meddle PID forge PORT               sends a message of a lying length from a socket of our own
+ *   meddle PID forge PORT               sends a packet's message, a sound one, from a socket of our own
  *   meddle PID cloexec                  prints 1 where the socket is close-on-exec
  */
 #include <dirent.h>
@@ -96,7 +96,6 @@ static void forge(uint32_t port)
 	struct sockaddr_nl to = { .nl_family = AF_NETLINK, .nl_pid = port };
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
 	queued(&m, 1, 40);
-	set_length(&m, 60000);
 	if (sendto(fd, m.bytes, m.length, 0, (struct sockaddr *)&to, sizeof to) < 0)
 		die("sendto");
 }

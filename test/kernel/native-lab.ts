@@ -30,6 +30,8 @@ export interface Lab {
   flood(...args: readonly string[]): Promise<number>;
   /** Runs native/test/meddle.c against a running script. */
   meddle(running: Running, ...args: readonly string[]): Promise<string>;
+  /** Ends what a failed test has left running, so that the next finds its queue free. */
+  killAll(): void;
   close(): void;
 }
 
@@ -86,6 +88,7 @@ export function createLab(): Lab {
     run: (script, options) => runToEnd(start(script, options), options?.code ?? 0),
     flood: async (...args) => sentBy(await output(namespace, [flood, ...args])),
     meddle: async (running, ...args) => output(namespace, [meddle, `${running.pid}`, ...args]),
+    killAll: () => killAll(namespace),
     close,
   };
 }
@@ -109,7 +112,7 @@ function addNamespace(namespace: string): void {
   }
 }
 
-function removeLab(namespace: string, folder: string): void {
+function killAll(namespace: string): void {
   const pids = spawnSync('ip', ['netns', 'pids', namespace], { encoding: 'utf8' }).stdout.split('\n');
   for (const pid of pids.filter(Boolean)) {
     try {
@@ -118,6 +121,10 @@ function removeLab(namespace: string, folder: string): void {
       // It ended by itself meanwhile.
     }
   }
+}
+
+function removeLab(namespace: string, folder: string): void {
+  killAll(namespace);
   spawnSync('ip', ['netns', 'delete', namespace]);
   rmSync(folder, { recursive: true, force: true });
 }

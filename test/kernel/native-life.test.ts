@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { createLab, type Lab } from './native-lab.ts';
 
 let lab: Lab;
@@ -6,6 +6,7 @@ let lab: Lab;
 beforeAll(() => {
   lab = createLab();
 });
+afterEach(() => lab.killAll());
 afterAll(() => lab.close());
 
 /** Opens queue 7 and says the code and the words of what refused it, or `open`. */
@@ -202,10 +203,7 @@ test('the memory of a batch that is transferred away closes the queue, since it 
     const queue = new NfQueue({ queue: 7, onBatch: (batch) => {
       structuredClone(batch.bytes.buffer, { transfer: [batch.bytes.buffer] });
     }, onError: (error) => { say([error.code, queue.closed, error.message]); } });
-    await send(7000);
-    await sleep(5);
-    await send(7000);
-    await until(() => queue.closed);
+    while (!queue.closed) { await send(7000); await sleep(5); }
   `);
   expect(refusal).toEqual([
     'SOCKET_FAILED',

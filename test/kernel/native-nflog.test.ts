@@ -1,5 +1,5 @@
 import type { Stats } from '@nfknock/nfqueue';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { createLab, type Lab } from './native-lab.ts';
 
 let lab: Lab;
@@ -7,6 +7,7 @@ let lab: Lab;
 beforeAll(() => {
   lab = createLab();
 });
+afterEach(() => lab.killAll());
 afterAll(() => lab.close());
 
 describe('a packet of the log group', () => {
