@@ -24,7 +24,8 @@ describe('the set-up', () => {
     return spawnSync('bash', [join(ROOT, 'scripts', script)], { encoding: 'utf8', cwd: '/', env });
   };
 
-  it('is quick and silent where nothing is missing', () => {
+  it('run a second time is quick and silent', () => {
+    expect(run('setup.sh').status).toBe(0);
     const started = performance.now();
     expect(run('setup.sh')).toMatchObject({ status: 0, stdout: '', stderr: '' });
     expect(performance.now() - started).toBeLessThan(QUICK);
