@@ -22,6 +22,7 @@ export const OTHER_PORTS: readonly string[] = [
   '161/udp',
   '80',
   '443/udp',
+  '4443/udp',
   '2222',
   '1234',
   '41000',
@@ -32,7 +33,7 @@ export const OTHER_PORTS: readonly string[] = [
   '546/udp',
 ];
 
-const SERVICES = [['22'], ['2222'], ['2222', '5000-5010/udp'], ['443/udp']].map((ranges) =>
+const SERVICES = [['22'], ['2222'], ['2222', '5000-5010/udp'], ['4443/udp']].map((ranges) =>
   ranges.map(range),
 );
 const DECOYS = ['23', '6990-7005', '161/udp', '80', '1000-2000', '68/udp', '40000-42000'].map(range);
@@ -96,7 +97,8 @@ const doors: fc.Arbitrary<readonly DoorSettings[]> = fc
     all.map(([one, shared], index) => {
       const prefix = (all[index - 1]?.[0].knock ?? []).slice(0, shared);
       const rest = one.knock.filter((spec, at) => at > 0 || textOf(spec) !== textOf(prefix.at(-1)));
-      return { ...one, name: `door${index}`, knock: [...prefix, ...rest].slice(0, 4) };
+      const knock = [...prefix, ...rest].slice(0, 4);
+      return { ...one, name: `door${index}`, knock, opens: opensApart(one.opens, [...knock, ...one.close]) };
     }),
   );
 
@@ -117,10 +119,18 @@ const bans: fc.Arbitrary<BanSettings> = fc.record({
 export const settings: fc.Arbitrary<EngineSettings> = fc.record({
   doors,
   decoys: fc.oneof(fc.constant('all' as const), fc.subarray(DECOYS)),
-  allow: fc.subarray([range('80'), range('443/udp')]),
+  allow: fc.subarray(['80', '443/udp', '9000', '5353/udp'].map(range)),
   bans,
   sources: fc.constant(256),
 });
+
+/** A door that has its own service in a sequence could never be knocked on; such a one gets another service. */
+function opensApart(opens: readonly PortRange[], steps: readonly PortSpec[]): readonly PortRange[] {
+  const meets = opens.some((one) =>
+    steps.some((step) => step.protocol === one.protocol && step.port === one.first),
+  );
+  return meets ? [range('2222')] : opens;
+}
 
 export function port(text: string): PortSpec {
   return known(parsePort(text), text);

@@ -1,8 +1,8 @@
 import { type Bits, bitsOf, textOf } from './address.ts';
 import { close, grantsHeld, open } from './grant.ts';
-import { strike } from './offence.ts';
+import { forgive, strike } from './offence.ts';
 import type { RefPacket } from './packet.ts';
-import { flagsFit, portText, type Sequence, sequencesOf } from './port.ts';
+import { flagsFit, isAllowed, portText, type Sequence, sequencesOf } from './port.ts';
 import {
   type Attempt,
   age,
@@ -17,8 +17,8 @@ import {
 
 /** A client whose packets are dropped repeats them for about a minute. */
 export const REPEATED_FOR_MS = 70_000;
-/** A client that knocks twice is not to close what it has opened. */
-export const CLOSE_PAUSE_MS = 5000;
+/** A client that knocks once more, backwards, is not to undo what it has done. */
+const PAUSE_MS = 5000;
 
 /** What a packet is to one sequence: the cells of the table in docs/decisions/judgement.md. */
 type Meaning =
@@ -46,15 +46,18 @@ export function judgeKnock(before: State, packet: RefPacket, now: number): Resul
     const what = meaning(state, sequence, packet, now);
     const steps = attemptOf(state, sequence, packet)?.steps ?? 0;
     found.push({ sequence, meaning: what, steps });
-    const after = carryOut(state, sequence, what, packet, now);
-    state = after.state;
-    events.push(...after.events);
+    const done = carryOut(state, sequence, what, packet, now);
+    state = done.state;
+    events.push(...done.events);
   }
 
   const some = (...meanings: Meaning[]): boolean => found.some((one) => meanings.includes(one.meaning));
   const excused = some('advances', 'begins', 'repeat', 'tolerated', 'expired: gap', 'expired: within');
-  const offence = some('too fast') || !excused;
+  const observed = isAllowed(before, packet);
+  const offence = !observed && (some('too fast') || !excused);
   const struck = offence ? strike(state, bitsOf(packet.source), now) : { state, events: [], strikes: 0 };
+  const opened = events.some((event) => event.event === 'door.opened' || event.event === 'door.renewed');
+  const after = opened ? { state: forgive(state, bitsOf(packet.source)), events: [] } : struck;
   const strikes: Fields = offence ? { strikes: struck.strikes } : {};
   const progress = events.some((event) => event.event === 'knock.accepted');
   for (const { sequence, meaning: what, steps } of found) {
@@ -74,7 +77,7 @@ export function judgeKnock(before: State, packet: RefPacket, now: number): Resul
   if (offence && !some('too fast', 'broken off')) {
     events.push({ ...knockEvent(packet, now), event: 'knock.wrong', reason: 'out of order', ...strikes });
   }
-  return { state: struck.state, events: [...events, ...struck.events] };
+  return { state: after.state, events: [...events, ...after.events] };
 }
 
 /** The table, cell by cell. */
@@ -86,6 +89,7 @@ function meaning(state: State, sequence: Sequence, packet: RefPacket, now: numbe
   const begins = port === steps[0] && mayBegin(state, sequence, source, now);
   if (attempt === undefined) {
     if (begins) return 'begins';
+    if (steps.includes(port) && pausing(state, sequence, source, now)) return 'repeat';
     const opening = state.openings.get(sequenceKey(source, door.name, sequence.kind));
     const justNow = opening !== undefined && age(now, opening) <= REPEATED_FOR_MS;
     return justNow && steps.includes(port) ? 'repeat' : 'nothing';
@@ -112,9 +116,19 @@ function attemptOf(state: State, sequence: Sequence, packet: RefPacket): Attempt
 
 function mayBegin(state: State, sequence: Sequence, source: Bits, now: number): boolean {
   const { name } = sequence.door;
+  if (pausing(state, sequence, source, now)) return false;
   if (sequence.kind === 'open') return state.oneTime.get(name)?.used !== true;
-  const held = grantsHeld(state, source, name);
-  return held.length > 0 && held.every((grant) => age(now, grant.renewed) > CLOSE_PAUSE_MS);
+  return grantsHeld(state, source, name).length > 0;
+}
+
+/** For a while after one sequence of a door is complete, the other one does not begin. */
+function pausing(state: State, sequence: Sequence, source: Bits, now: number): boolean {
+  const { name } = sequence.door;
+  if (sequence.kind === 'close') {
+    return grantsHeld(state, source, name).some((grant) => age(now, grant.renewed) <= PAUSE_MS);
+  }
+  const closed = state.openings.get(sequenceKey(source, name, 'close'));
+  return closed !== undefined && age(now, closed) <= PAUSE_MS;
 }
 
 /** What the packet's meaning does to the attempt, and to the door where that was the last step. */

@@ -1,5 +1,5 @@
 import type { DoorSettings } from '../../src/engine/settings.ts';
-import { type Bits, bitsOfCidr, networkText, offenderOf, textOf } from './address.ts';
+import { type Bits, bitsOfCidr, networkText, textOf } from './address.ts';
 import type { Sequence } from './port.ts';
 import {
   type EventLike,
@@ -14,6 +14,11 @@ import {
 /** Whether this grant is one that `source` holds: knocked for by it, or made out to a network around it. */
 export function holdsIt(grant: Grant, source: Bits): boolean {
   return grant.source === source || (grant.grantee !== 'any' && source.startsWith(grant.grantee));
+}
+
+/** Whether the source may use what the grant opens; a grant to everyone is held by its knocker alone. */
+export function letsIn(grant: Grant, source: Bits): boolean {
+  return grant.grantee === 'any' || holdsIt(grant, source);
 }
 
 export function holdsAny(state: State, source: Bits): boolean {
@@ -47,7 +52,6 @@ export function open(state: State, sequence: Sequence, source: Bits, now: number
       ...made.state,
       attempts: lacking(made.state.attempts, (key) => theirs(key) || usedUp(key)),
       openings: having(made.state.openings, sequenceKey(source, door.name, 'open'), now),
-      strikes: lacking(made.state.strikes, (key) => key === offenderOf(source)),
       oneTime:
         oneTime === undefined
           ? made.state.oneTime
@@ -65,7 +69,7 @@ export function close(state: State, sequence: Sequence, source: Bits, now: numbe
     state: {
       ...state,
       grants: state.grants.filter((grant) => !held.includes(grant)),
-      attempts: lacking(state.attempts, (other) => other === key),
+      attempts: lacking(state.attempts, (other) => other.startsWith(`${source} ${sequence.door.name} `)),
       openings: having(state.openings, key, now),
     },
   };
@@ -86,16 +90,14 @@ export function makeGrant(state: State, door: DoorSettings, wanted: Wanted, now:
   const reason = wanted.byHand === undefined || wanted.byHand === '' ? {} : { reason: wanted.byHand };
   const old = state.grants.find((grant) => grant.door === door.name && grant.grantee === grantee);
   if (old !== undefined) {
-    const byHandUntil = wanted.byHand === undefined ? old.byHandUntil : wanted.until;
-    const renewed: Grant = { ...old, ...fresh, byHandUntil, until: Math.max(wanted.until, byHandUntil) };
+    const renewed: Grant = { ...old, ...fresh, until: Math.max(wanted.until, old.until) };
     const grants = state.grants.map((grant) => (grant === old ? renewed : grant));
     return {
       state: { ...state, grants },
       events: [{ ...grantEvent('door.renewed', state, renewed, now), until: renewed.until, ...reason }],
     };
   }
-  const byHandUntil = wanted.byHand === undefined ? 0 : wanted.until;
-  const made: Grant = { door: door.name, grantee, since: now, until: wanted.until, byHandUntil, ...fresh };
+  const made: Grant = { door: door.name, grantee, since: now, until: wanted.until, ...fresh };
   const leaving = movedOut(state, door);
   const grants = [...state.grants.filter((grant) => !leaving.includes(grant)), made];
   const events = leaving.map((grant) => closedEvent(state, grant, now, 'moved'));
@@ -119,6 +121,8 @@ function grantEvent(event: string, state: State, grant: Grant, at: number): Even
 /** The door's oldest grants, as many as must go for one more to have its place. */
 function movedOut(state: State, door: DoorSettings): readonly Grant[] {
   if (door.holders === null) return [];
-  const there = state.grants.filter((grant) => grant.door === door.name).sort((x, y) => x.since - y.since);
+  const there = state.grants
+    .filter((grant) => grant.door === door.name)
+    .sort((x, y) => x.renewed - y.renewed);
   return there.slice(0, Math.max(0, there.length + 1 - door.holders));
 }

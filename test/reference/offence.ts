@@ -6,30 +6,30 @@ export interface Struck extends Result {
   readonly strikes: number;
 }
 
-/** Adds one strike to the offender that `source` belongs to, and bans it when that was one too many. */
+/**
+ * Adds one strike to the offender that `source` belongs to, and bans it when that was one too many. More than
+ * the last few are never needed: an exempt offender stays at the threshold until they age.
+ */
 export function strike(state: State, source: Bits, now: number): Struck {
   const { bans } = state.settings;
   const offender = offenderOf(source);
-  const made = [...(state.strikes.get(offender) ?? []), now];
+  const made = [...(state.strikes.get(offender) ?? []), now].slice(-bans.strikes);
   const counting = made.filter((then) => age(now, then) <= bans.within);
-  if (counting.length < bans.strikes) {
+  if (counting.length < bans.strikes || isExempt(state, offender)) {
     return {
-      state: { ...state, strikes: having(state.strikes, offender, counting) },
+      state: { ...state, strikes: having(state.strikes, offender, made) },
       strikes: counting.length,
-      events: [],
-    };
-  }
-  if (isExempt(state, offender)) {
-    const kept = counting.slice(counting.length - bans.strikes);
-    return {
-      state: { ...state, strikes: having(state.strikes, offender, kept) },
-      strikes: kept.length,
       events: [],
     };
   }
   const banned = ban(state, offender, now, banLength(state, offender, now));
   const said = { ...banned.added, strikes: counting.length, reason: 'strikes' };
   return { state: banned.state, strikes: counting.length, events: [...banned.events, said] };
+}
+
+/** One who opens a door has nothing against him. */
+export function forgive(state: State, source: Bits): State {
+  return { ...state, strikes: lacking(state.strikes, (key) => key === offenderOf(source)) };
 }
 
 /** Whether the offender's network has an address that must never be banned. */
@@ -68,7 +68,7 @@ export function ban(state: State, offender: Bits, now: number, length: number): 
 
 function bansBefore(state: State, offender: Bits, now: number): number {
   const history = state.histories.get(offender);
-  return history === undefined || history.until <= now ? 0 : history.count;
+  return history === undefined || history.until < now ? 0 : history.count;
 }
 
 /** Strikes, progress and the memory of openings of everyone in the offender's network. */

@@ -136,7 +136,6 @@ function restore(state: State, order: Extract<Order, { order: 'restore' }>): Res
     since: record.since,
     renewed: record.since,
     until: record.until,
-    byHandUntil: 0,
     usesLeft: record.usesLeft,
   }));
   const bans = order.bans.map(({ target, ...rest }) => [bitsOfCidr(target), rest] as const);

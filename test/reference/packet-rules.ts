@@ -1,9 +1,18 @@
 import { bitsOf, offenderOf, textOf } from './address.ts';
 import { judgeKnock, REPEATED_FOR_MS } from './door.ts';
-import { grantsHeld, holdsAny } from './grant.ts';
+import { holdsAny } from './grant.ts';
 import { strike } from './offence.ts';
 import type { RefPacket } from './packet.ts';
-import { doorsOpening, flagKind, isAllowed, isDecoy, isKnock, isSequencePort, portText } from './port.ts';
+import {
+  doorsOpening,
+  flagKind,
+  isAllowed,
+  isDecoy,
+  isKnock,
+  isLetIn,
+  isSequencePort,
+  portText,
+} from './port.ts';
 import { age, type EventLike, type Fields, having, lacking, type Result, type State } from './state.ts';
 
 /** Linux gives its own outgoing connections ports from this range. */
@@ -20,13 +29,15 @@ export function judgePacket(state: State, packet: RefPacket, now: number): Resul
 
   const knock = isKnock(remembered, packet);
   const kind = flagKind(packet);
+  const allowed = isAllowed(remembered, packet);
+  if (allowed && !knock) return { state: remembered, events: [] };
   if (!knock && kind === 'backscatter') return { state: remembered, events: [] };
   if (!knock && kind !== 'ordinary') return judgeStealth(remembered, packet, kind, now);
   if (!knock && isSequencePort(remembered, packet)) return { state: remembered, events: [] };
 
+  if (allowed) return judgeKnock(remembered, packet, now);
   const counted = count(remembered, packet, now);
-  if (counted.exceeded && !holdsAny(state, bitsOf(packet.source)))
-    return rateExceeded(counted.state, packet, now);
+  if (counted.exceeded && !holdsAny(state, bitsOf(packet.source))) return tooMany(counted.state, packet, now);
   if (knock) return judgeKnock(counted.state, packet, now);
   return judgeOther(counted.state, packet, now);
 }
@@ -58,23 +69,21 @@ interface Counted {
   readonly exceeded: boolean;
 }
 
-/** Rule 5: one more packet of this offender in its window. */
+/** Rule 5: one more packet of this offender in its window; the one that is too many ends the window. */
 function count(state: State, packet: RefPacket, now: number): Counted {
   const { packets, per } = state.settings.bans.rate;
   const offender = offenderOf(bitsOf(packet.source));
   const old = state.windows.get(offender);
   const window = old === undefined || age(now, old.start) >= per ? { start: now, count: 0 } : old;
-  const counted = { ...window, count: window.count + 1 };
-  return {
-    state: { ...state, windows: having(state.windows, offender, counted) },
-    exceeded: counted.count > packets,
-  };
+  const exceeded = window.count + 1 > packets;
+  const windows = exceeded
+    ? lacking(state.windows, (key) => key === offender)
+    : having(state.windows, offender, { ...window, count: window.count + 1 });
+  return { state: { ...state, windows }, exceeded };
 }
 
-function rateExceeded(state: State, packet: RefPacket, now: number): Result {
-  const offender = offenderOf(bitsOf(packet.source));
-  const emptied: State = { ...state, windows: lacking(state.windows, (key) => key === offender) };
-  const struck = strike(emptied, bitsOf(packet.source), now);
+function tooMany(state: State, packet: RefPacket, now: number): Result {
+  const struck = strike(state, bitsOf(packet.source), now);
   const said = { ...eventOf('scan.detected', packet, now), reason: 'rate', strikes: struck.strikes };
   return { state: struck.state, events: [said, ...struck.events] };
 }
@@ -84,7 +93,7 @@ function judgeOther(state: State, packet: RefPacket, now: number): Result {
   const source = bitsOf(packet.source);
   if (isDecoy(state, packet)) return touched(state, packet, {}, now);
   const doors = doorsOpening(state, packet);
-  const entitled = doors.some((door) => grantsHeld(state, source, door.name).length > 0);
+  const entitled = isLetIn(state, source, doors);
   const protectedService = doors.length > 0 && !isAllowed(state, packet);
   if (state.settings.bans.strikeOnService && protectedService && !entitled) {
     return touched(state, packet, { reason: 'service' }, now);

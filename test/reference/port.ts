@@ -1,7 +1,7 @@
 import type { DoorSettings } from '../../src/engine/settings.ts';
 import type { PortRange } from '../../src/packet/port.ts';
-import { bitsOf } from './address.ts';
-import { grantsHeld } from './grant.ts';
+import { type Bits, bitsOf } from './address.ts';
+import { letsIn } from './grant.ts';
 import { flagBits, type RefPacket } from './packet.ts';
 import type { Kind, PortText, State } from './state.ts';
 
@@ -58,11 +58,11 @@ function sequencesWith(state: State, packet: RefPacket): readonly Sequence[] {
   return sequencesOf(state).filter((sequence) => sequence.steps.includes(portText(packet)));
 }
 
-/** Chained doors: a port that doors open can be knocked on only by one who holds a grant of such a door. */
+/** Chained doors: a port that doors open can be knocked on only by one whom such a door lets in. */
 function isReachable(state: State, packet: RefPacket): boolean {
   const doors = doorsOpening(state, packet);
   const source = bitsOf(packet.source);
-  return doors.length === 0 || doors.some((door) => grantsHeld(state, source, door.name).length > 0);
+  return doors.length === 0 || isLetIn(state, source, doors);
 }
 
 export function isAllowed(state: State, packet: RefPacket): boolean {
@@ -80,6 +80,13 @@ export function isDecoy(state: State, packet: RefPacket): boolean {
   if (isAllowed(state, packet)) return false;
   if (state.settings.decoys === 'all') return !DHCP_CLIENTS.includes(portText(packet));
   return within(state.settings.decoys, packet);
+}
+
+/** Whether a grant of one of these doors is in force for the source. */
+export function isLetIn(state: State, source: Bits, doors: readonly DoorSettings[]): boolean {
+  return state.grants.some(
+    (grant) => doors.some((door) => door.name === grant.door) && letsIn(grant, source),
+  );
 }
 
 export type FlagKind = 'ordinary' | 'backscatter' | 'null' | 'fin' | 'xmas' | 'ack' | 'maimon' | 'flags';

@@ -12,6 +12,7 @@ const is =
   (event: EventLike): boolean =>
     event.event === name && (reason === undefined || event.reason === reason);
 
+/** Each of events about the same door, or about none. */
 const LAWS: readonly Precedence[] = [
   {
     before: is('door.closed', 'moved'),
@@ -19,11 +20,6 @@ const LAWS: readonly Precedence[] = [
     law: 'who moves out goes before the next comes in',
   },
   { before: is('ban.lifted', 'limit'), after: is('ban.added'), law: 'room for a ban is made before the ban' },
-  {
-    before: (event) => !event.event.startsWith('ban.'),
-    after: is('ban.added'),
-    law: 'an offence is said before its ban',
-  },
 ];
 
 /** Complaints about the order in which the events of one input were said; none where all is well. */
@@ -32,8 +28,11 @@ export function disorder(events: readonly EventLike[]): readonly string[] {
   for (const [index, event] of events.entries()) {
     const earlier = events.slice(0, index);
     for (const { before, after, law } of LAWS) {
-      if (before(event) && earlier.some(after)) complaints.push(`out of order: ${law}`);
+      if (before(event) && earlier.some((other) => other.door === event.door && after(other)))
+        complaints.push(`out of order: ${law}`);
     }
+    if (!event.event.startsWith('ban.') && earlier.some(is('ban.added')))
+      complaints.push('out of order: an offence is said before its ban');
     if (earlier.some((other) => other.at > event.at))
       complaints.push('out of order: ends are said in the order of their times');
     const opens = event.event === 'knock.accepted' && event.step === event.of;

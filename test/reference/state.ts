@@ -22,8 +22,6 @@ export interface Grant {
   /** The last opening or renewal. */
   readonly renewed: number;
   readonly until: number;
-  /** The end that was given by hand, which a renewal by knocking may not undercut; 0: none was. */
-  readonly byHandUntil: number;
   readonly usesLeft: number | null;
 }
 
