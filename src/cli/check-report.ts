@@ -59,11 +59,17 @@ function jsonGuessing({ method, sequences, bits, alone, many, aloneWithoutBans }
 }
 
 export function formatReport({ file, config, doors, warnings }: Report): string {
-  const count = config.doors.length;
-  const lines = [`${file} is sound: ${count === 1 ? 'one door' : `${count} doors`}, ${decoysText(config)}.`];
+  const count =
+    config.doors.length === 0
+      ? 'no doors'
+      : config.doors.length === 1
+        ? 'one door'
+        : `${config.doors.length} doors`;
+  const lines = [`${file} is sound: ${count}, ${decoysText(config)}.`];
   for (const each of doors) lines.push('', ...doorLines(each));
-  const said = warnings.length === 1 ? 'one warning' : `${warnings.length} warnings`;
-  lines.push('', warnings.length === 0 ? 'No warnings.' : `${said}, each with its mend, on standard error.`);
+  const said =
+    warnings.length === 1 ? 'One warning, with its mend' : `${warnings.length} warnings, each with its mend`;
+  lines.push('', warnings.length === 0 ? 'No warnings.' : `${said}, on standard error.`);
   return `${lines.join('\n')}\n`;
 }
 
@@ -76,12 +82,7 @@ function decoysText({ decoys }: Config): string {
 function doorLines({ door, knock, left, guessing, scans }: DoorReport): string[] {
   const lines = [`door ${door.name}`];
   const line = (name: string, text: string): void => void lines.push(`  ${name.padEnd(12)} ${text}`);
-  line(
-    'knock',
-    left === null
-      ? knock.map(formatPort).join(', ')
-      : `${left} one-time sequences left, the next of ${knock.length} steps`,
-  );
+  line('knock', knockText(knock, left));
   line(
     'opens',
     `${door.opens.length === 0 ? 'nothing' : door.opens.map(formatPortRange).join(', ')} for ${formatDuration(door.for)} to ${granteeText(door)}`,
@@ -105,10 +106,16 @@ function doorLines({ door, knock, left, guessing, scans }: DoorReport): string[]
   return lines;
 }
 
+function knockText(knock: readonly PortSpec[], left: number | null): string {
+  if (left === null) return knock.map(formatPort).join(', ');
+  if (left === 0) return 'no one-time sequence left: the door stays shut';
+  return `${left} one-time ${left === 1 ? 'sequence' : 'sequences'} left, the next of ${knock.length} steps`;
+}
+
 const METHODS: Readonly<Record<Method, string>> = {
-  exact: 'sequences',
-  prefix: 'tries, one step after the other since a ban can be seen',
-  scan: 'scans in random order, since not every port is watched',
+  exact: 'sequences of ports',
+  prefix: 'tries, one step after the other since a ban can be seen,',
+  scan: 'scans in random order, since not every port is watched,',
 };
 
 function granteeText({ grant }: Door): string {

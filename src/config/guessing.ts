@@ -60,7 +60,7 @@ function manyDuration(way: Way, config: Config): number {
   return config.bans.limit < MANY_SOURCES ? atRate(way, tries, config) : duration(way, tries, config);
 }
 
-/** The chance that one scan of all ports in random order opens the door; 1 where a single knock opens. */
+/** The chance that one scan of all ports in random order opens the door before it is banned. */
 export function scanChance(
   steps: number,
   others: number,
@@ -68,8 +68,8 @@ export function scanChance(
   tolerate: number,
   strikes: number,
 ): number {
-  if (steps === 1) return 1;
   const all = steps + others + decoys;
+  if (steps === 1) return Math.min(1, strikes / all);
   let chance = 0;
   // `inside` other knock ports lie between the first and the last step and are tolerated there.
   for (let inside = 0; inside <= Math.min(tolerate, others); inside += 1) {
@@ -115,8 +115,8 @@ function exact(steps: number, config: Config): Way {
 }
 
 /** Whether a ban can be seen from outside, and so tells which packet was an offence. */
-export function leaks({ bans, allow }: Config): boolean {
-  return bans.enforce && bans.scope === 'all' && allow.length > 0;
+export function leaks({ bans, allow, doors }: Config): boolean {
+  return doors.length > 0 && bans.enforce && bans.scope === 'all' && allow.length > 0;
 }
 
 function prefix(steps: number, config: Config): Way {

@@ -29,7 +29,7 @@ const NMAP_SCANS = 100;
 const TABLE_ENTRIES = 1024;
 /** Packets judged for one kind of scan; where nobody is banned, fewer scans are run for it. */
 const PACKETS_MAX = 1_000_000;
-const SCANS_OF_AN_ENGINE = 64;
+const SCANS_OF_AN_ENGINE = 256;
 /** Milliseconds between two ports: as fast as masscan does, and as nmap does over a network. */
 const FAST = 0.01;
 const UNHURRIED = 1;
@@ -61,6 +61,7 @@ export function runScans(
   const watched = watchedKeys(settings);
   const random = generator(0x6e66_6b6e);
   const linear = linearOrders(watched);
+  const nmap = nmapOrders(watched, random);
   const runs: Record<ScanKind, Tally> = { up: tally(), down: tally(), nmap: tally(), random: tally() };
   const range = createRange(settings);
   for (const order of linear)
@@ -69,7 +70,7 @@ export function runScans(
       range.scan(reversed(order), speed, runs.down);
     }
   for (let count = 0; count < NMAP_SCANS && runs.nmap.packets < PACKETS_MAX; count += 1)
-    range.scan(nmapOrder(watched, random), count % 2 === 0 ? FAST : UNHURRIED, runs.nmap);
+    range.scan(nmap(), count % 2 === 0 ? FAST : UNHURRIED, runs.nmap);
   for (let count = 0; count < randomScans && runs.random.packets < PACKETS_MAX; count += 1)
     range.scan(randomOrder(watched, random), FAST, runs.random);
   return new Map(
@@ -196,17 +197,16 @@ function reversed(order: readonly (readonly [Key, number])[]): Order {
   return order.map(([key, place]) => [key, 2 * PORT_MAX + 1 - place] as const).reverse();
 }
 
-/** All TCP ports in random order, the common ones first. */
-function* nmapOrder(watched: readonly Key[], random: () => number): Order {
+/** All TCP ports in random order, the common ones first; each call is another such order. */
+function nmapOrders(watched: readonly Key[], random: () => number): () => Order {
   const tcp = watched.filter((key) => key < UDP);
-  const first = shuffledLazily(
-    tcp.filter((key) => NMAP_FIRST.includes(key)),
-    random,
-  );
-  let place = 0;
-  for (const key of first) yield [key, place++];
+  const common = tcp.filter((key) => NMAP_FIRST.includes(key));
   const rest = tcp.filter((key) => !NMAP_FIRST.includes(key));
-  yield* spread(rest, PORT_MAX - NMAP_FIRST.length, NMAP_FIRST.length, random);
+  return function* order() {
+    let place = 0;
+    for (const key of shuffledLazily(common, random)) yield [key, place++];
+    yield* spread(rest, PORT_MAX - NMAP_FIRST.length, NMAP_FIRST.length, random);
+  };
 }
 
 function randomOrder(watched: readonly Key[], random: () => number): Order {

@@ -97,7 +97,7 @@ export function ofKnocker(door: Door, steps: readonly PortSpec[], config: Config
       warning(
         'knock-on-service',
         `${key}.knock`,
-        `${[...new Set(hidden.map(formatPort))].join(', ')} often has a service, whose visitors would be dropped and struck`,
+        `${[...new Set(hidden.map(formatPort))].join(', ')} often lead to a service, whose visitors would be dropped and struck`,
         'if one listens there add the port to "allow", which leaves it working; else knock elsewhere',
       ),
     );

@@ -19,7 +19,7 @@ export function ofSequence(door: Door, steps: readonly PortSpec[], config: Confi
       warning(
         'one-knock',
         key,
-        'one packet opens the door, so every scan does',
+        'one packet opens the door, so a scan that comes to it does',
         'knock on three ports or more',
       ),
     );

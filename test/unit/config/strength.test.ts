@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { Config } from '../../../src/config/config.ts';
 import { formatFault } from '../../../src/config/fault.ts';
 import { type Guessing, guessing, PORTS_OF_A_STEP, scanChance } from '../../../src/config/guessing.ts';
@@ -7,6 +7,8 @@ import { type DoorScans, runScans } from '../../../src/config/scans.ts';
 import { settingsOf } from '../../../src/config/settings.ts';
 import { warnings } from '../../../src/config/strength.ts';
 import type { OneTimeFacts } from '../../../src/config/warning.ts';
+
+vi.setConfig({ testTimeout: 60_000 });
 
 function config(text: string): Config {
   const parsed = parseConfig(text, 'f.yaml');

@@ -1,0 +1,167 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
+import { command as check } from '../../../src/cli/check.ts';
+import { EXIT } from '../../../src/cli/exit.ts';
+import { command as importing } from '../../../src/cli/import.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'nfknock-check-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+afterEach(() => vi.restoreAllMocks());
+// Each report runs ten thousand scans, which takes its time where many tests run at once.
+vi.setConfig({ testTimeout: 60_000 });
+
+interface Ran {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Runs a command on a file of this text and takes down what it writes. */
+async function run(
+  action: (file: string) => Promise<number>,
+  text: string | null,
+  name = 'f.yaml',
+): Promise<Ran> {
+  const file = join(folder, name);
+  if (text !== null) writeFileSync(file, text);
+  const said = { out: '', err: '' };
+  for (const [stream, into] of [
+    [process.stdout, 'out'],
+    [process.stderr, 'err'],
+  ] as const) {
+    vi.spyOn(stream, 'write').mockImplementation((part) => {
+      said[into] += String(part);
+      return true;
+    });
+  }
+  const code = await action(file);
+  vi.restoreAllMocks();
+  const plain = (each: string): string => each.replaceAll(`${folder}/`, '');
+  return { code, out: plain(said.out), err: plain(said.err) };
+}
+
+const checked = (
+  text: string | null,
+  options: { json?: boolean; strict?: boolean } = {},
+  name?: string,
+): Promise<Ran> => run((config) => check([], { config, ...options }), text, name);
+
+const strong = 'doors: { ssh: { knock: [7000, 8000/udp, 9000], opens: [22] } }\ndecoys: all\n';
+const weak = 'doors: { ssh: { knock: [7000, 8000, 9000], opens: [22] } }\n';
+
+describe('nfknock check', () => {
+  it('says all faults of a wrong file on standard error and ends with 3', async () => {
+    const { code, out, err } = await checked('doors: { ssh: { knock: [0] } }\nallow: 5\n');
+    expect(code).toBe(EXIT.config);
+    expect(out).toBe('');
+    expect(err.split('\n')).toEqual([
+      'f.yaml:1:25: doors.ssh.knock[0]: found 0, allowed one port and its protocol, such as 7000/tcp or 8000/udp',
+      'f.yaml:2:8: allow: found 5, allowed a list of ports; write it in brackets: [5]',
+      '',
+    ]);
+  });
+
+  it('ends with 3 where the file is not there', async () => {
+    expect(await checked(null, {}, 'none.yaml')).toMatchObject({
+      code: EXIT.config,
+      err: expect.stringContaining('none.yaml:1:1: (file): found no such file'),
+    });
+  });
+
+  it('tells faults to programs with --json too', async () => {
+    const { code, out } = await checked('doors: 5\n', { json: true });
+    expect(code).toBe(EXIT.config);
+    expect(JSON.parse(out)).toMatchObject({
+      ok: false,
+      faults: [{ line: 1, column: 8, key: 'doors', found: '5' }],
+    });
+  });
+
+  it('reports what a guesser needs and what scans do, and ends with 0', async () => {
+    const { code, out, err } = await checked(strong, { strict: true });
+    expect({ code, err }).toEqual({ code: EXIT.done, err: '' });
+    expect(out).toContain('f.yaml is sound: one door, every other port is a decoy.');
+    expect(out).toMatch(/to guess +2\.3 × 10\^15 sequences of ports \(51\.0 bits\)/);
+    expect(out).toMatch(/scan up +never opened it in 6 scans, all banned at/);
+    expect(out).toMatch(/random order never opened it in 10,000 scans, all banned at/);
+    expect(out).toContain('No warnings.');
+  });
+
+  it('warns of a weak door, and fails for it with --strict alone', async () => {
+    const { code, out, err } = await checked(weak);
+    expect(code).toBe(EXIT.done);
+    expect(out).toContain('OPENED IT in 6 of 6 scans');
+    expect(err).toMatch(
+      /^f.yaml: warning: doors.ssh.knock: the ports are in ascending order .*; mix the order/,
+    );
+    expect((await checked(weak, { strict: true })).code).toBe(EXIT.config);
+  });
+
+  it('reports as JSON', async () => {
+    const { out } = await checked(weak, { json: true });
+    expect(JSON.parse(out)).toMatchObject({
+      ok: true,
+      doors: [
+        {
+          name: 'ssh',
+          steps: 3,
+          guessing: { method: 'scan', seconds_from_10000: 0 },
+          scans: { up: { scans: 6, opened: 6 }, random: { scans: 10_000 } },
+        },
+      ],
+      warnings: expect.arrayContaining([expect.objectContaining({ code: 'ports-ascending' })]),
+    });
+  });
+
+  it('looks into the file of a one-time door', async () => {
+    const sequences = join(folder, 'sequences');
+    writeFileSync(sequences, '#1:tcp,2:tcp,3:tcp\n 5000:tcp,6000:udp,7000:tcp\nnonsense\n1:tcp,2:udp\n');
+    const { out, err } = await checked(
+      `doors: { ssh: { one_time: ${sequences}, opens: [22] } }\ndecoys: all\n`,
+    );
+    expect(out).toContain('2 one-time sequences left, the next of 3 steps');
+    expect(err).toContain('line 3 of the file is no sequence');
+    expect(err).toContain('only 2 sequences are left');
+  });
+});
+
+describe('nfknock import', () => {
+  const imported = (text: string, json = false): Promise<Ran> =>
+    run((file) => importing([file], { config: '', json }), text, 'k.conf');
+  const conf =
+    '[openSSH]\nsequence = 7000,8000\ncommand = /sbin/iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT\ntarget = 192.0.2.1\n';
+
+  it('writes our YAML on standard output and what has no equal, with its line, on standard error', async () => {
+    const { code, out, err } = await imported(conf);
+    expect(code).toBe(EXIT.done);
+    expect(out).toContain('    knock: [7000/tcp, 8000/tcp]\n');
+    expect(err).toMatch(/^k.conf:4: openSSH.target: no equal/m);
+  });
+
+  it('gives both to programs with --json', async () => {
+    const { out } = await imported(conf, true);
+    expect(JSON.parse(out)).toMatchObject({
+      ok: true,
+      yaml: expect.stringContaining('doors:'),
+      warnings: expect.arrayContaining([expect.objectContaining({ line: 4 })]),
+    });
+  });
+
+  it('ends with 3 where the file is wrong', async () => {
+    expect(await imported('[a]\nsequence = /etc/file\n')).toMatchObject({
+      code: EXIT.config,
+      out: '',
+      err: expect.stringContaining('one_time_sequences'),
+    });
+  });
+
+  it('reads the hosts that portsentry ignores', async () => {
+    const ignore = join(folder, 'ignore');
+    writeFileSync(ignore, '192.0.2.0/24\n');
+    expect((await imported(`TCP_PORTS="1,2"\nIGNORE_FILE="${ignore}"\n`)).out).toContain(
+      'never: ["192.0.2.0/24"]',
+    );
+  });
+});

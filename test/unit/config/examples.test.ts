@@ -1,0 +1,55 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it, vi } from 'vitest';
+import { formatFault } from '../../../src/config/fault.ts';
+import { loadConfig } from '../../../src/config/load.ts';
+import { runScans } from '../../../src/config/scans.ts';
+import { settingsOf } from '../../../src/config/settings.ts';
+import { warnings } from '../../../src/config/strength.ts';
+
+// Ten thousand scans take their time where many tests run at once.
+vi.setConfig({ testTimeout: 60_000 });
+
+const folder = join(import.meta.dirname, '../../../examples');
+const names = readdirSync(folder).filter((name) => name.endsWith('.yaml'));
+
+describe('An example', () => {
+  it('is there for a first try, for each system that is replaced, and for what is ours', () => {
+    expect(names).toEqual(
+      expect.arrayContaining(
+        ['nfknock', 'recent', 'portsentry', 'knockd', 'doorman', 'decred', 'appliance', 'chained'].map(
+          (name) => `${name}.yaml`,
+        ),
+      ),
+    );
+  });
+
+  it.each(names)('%s is sound', (name) => {
+    const loaded = loadConfig(join(folder, name));
+    expect(loaded.ok ? [] : loaded.faults.map(formatFault)).toEqual([]);
+  });
+
+  it.each(['nfknock', 'appliance', 'chained'])(
+    '%s.yaml has nothing to warn of, and no scan opens its doors',
+    (name) => {
+      const loaded = loadConfig(join(folder, `${name}.yaml`));
+      if (!loaded.ok) throw new Error('not sound');
+      expect(warnings(loaded.config)).toEqual([]);
+      for (const scans of runScans(
+        settingsOf(loaded.config, () => []),
+        2000,
+      ).values()) {
+        for (const { opened, banned, scans: count } of Object.values(scans))
+          expect({ opened, banned }).toEqual({ opened: 0, banned: count });
+      }
+    },
+  );
+
+  it('for a first try explains every line that it has', () => {
+    const lines = readFileSync(join(folder, 'nfknock.yaml'), 'utf8').split('\n');
+    const unexplained = lines.filter(
+      (line, index) => line.trim() !== '' && !line.includes('#') && !(lines[index - 1] ?? '').startsWith('#'),
+    );
+    expect(unexplained).toEqual(['doors:', 'bans:']);
+  });
+});
