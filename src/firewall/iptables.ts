@@ -85,7 +85,7 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
   const lay = async (to: Layout, base: BaseWish = 'keep'): Promise<void> => {
     await load();
     const alive = new Map([...grants].filter(([, grant]) => grant.until > now() && to.doors.has(grant.door)));
-    witnesses.clear();
+    await witnesses.forgetLost();
     for (const each of tables) witnesses.note(await each.prepare(to, alive, sets, now()));
     await Promise.all(tables.map((each) => each.install(to, alive, now(), base)));
     grants = alive;

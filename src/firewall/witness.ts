@@ -10,6 +10,8 @@ import type { Sets } from './ipset.ts';
 export interface Witnesses {
   note(changes: readonly SetChange[]): void;
   present(): Promise<boolean>;
+  /** Those that are gone are asked for no more: their loss is known. */
+  forgetLost(): Promise<void>;
   clear(): void;
 }
 
@@ -52,6 +54,12 @@ export function openWitnesses(sets: Sets, now: () => number): Witnesses {
         }
       }
       return true;
+    },
+    async forgetLost() {
+      for (const known of bySet.values()) {
+        for (const [key, witness] of known)
+          if (!(await sets.has(witness.set, witness.target))) known.delete(key);
+      }
     },
     clear: () => bySet.clear(),
   };

@@ -14,10 +14,14 @@ const { legacyBeside, watchRules } = await load('repair.js');
 
 let firewall;
 let restore;
-const seen = [];
+let seen = [];
+let watches = [];
 
 const operations = {
   open: async ([config]) => {
+    for (const watch of watches) watch.close();
+    watches = [];
+    seen = [];
     firewall = await openFirewall({ config, now: Date.now });
   },
   install: () => firewall.install(),
@@ -55,18 +59,15 @@ const operations = {
   restoreClose: () => restore.close(),
 
   watchConnections: () => {
-    watchConnections((connection) => seen.push({ begun: connection }), {
-      onEnd: (connection) => seen.push({ ended: connection }),
-    });
+    const options = { onEnd: (connection) => seen.push({ ended: connection }) };
+    watches.push(watchConnections((connection) => seen.push({ begun: connection }), options));
   },
   watchRules: () => {
-    watchRules({
-      firewall,
-      onDrift: async (what) => {
-        await firewall.install();
-        seen.push(what);
-      },
-    });
+    const onDrift = async (what) => {
+      await firewall.install();
+      seen.push(what);
+    };
+    watches.push(watchRules({ firewall, onDrift }));
   },
   seen: () => seen,
   legacyBeside: async () => (await legacyBeside()) ?? null,

@@ -162,7 +162,20 @@ describe('packets and the rules', () => {
       }
       const six = source === 'v6' ? ['-6'] : [];
       for (const scan of ['-sN', '-sF', '-sX', '-sA']) {
-        const nmap = ['nmap', ...six, '-n', '-Pn', scan, '-p', '7000', '--max-retries', '0', target];
+        const nmap = [
+          'nmap',
+          ...six,
+          '-n',
+          '-Pn',
+          scan,
+          '-p',
+          '7000',
+          '--max-retries',
+          '0',
+          '--max-rtt-timeout',
+          '50ms',
+          target,
+        ];
         expect(await queued(() => net.clientA.exec(nmap))).toBe(1);
       }
     });
@@ -173,7 +186,7 @@ describe('packets and the rules', () => {
         const six = source === 'v6' ? ['-6'] : [];
         const answers = await counts('NFKNOCK-QUEUE', 'NFQUEUE', async () => {
           const nmap = ['nmap', ...six, '-n', '-Pn', '-sT', '-p', '1-20', address];
-          expect((await net.server.exec(nmap)).stdout).toMatch(/20 closed|All 20 scanned ports/);
+          expect((await net.server.exec(nmap)).stdout).toContain('20/tcp closed');
         });
         expect(answers).toBe(0);
       });
