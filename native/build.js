@@ -76,7 +76,9 @@ function build() {
   const options = headers === undefined ? [] : [`--nodedir=${headers}`];
   console.log('@nfknock/nfqueue: compiling the native binding');
   const command = [nodeGyp, 'configure', 'build', '--silent', ...options];
-  const run = spawnSync(process.execPath, command, { cwd: here, encoding: 'utf8' });
+  // There is no C++ here, so that a C compiler also links.
+  const env = { LINK: process.env.CC ?? 'cc', ...process.env };
+  const run = spawnSync(process.execPath, command, { cwd: here, encoding: 'utf8', env });
   if (run.status !== 0) console.error(`${run.stdout}${run.stderr}`);
   return run.status ?? 1;
 }

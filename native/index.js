@@ -47,25 +47,20 @@ class Handle {
 
   constructor(isLog, number, options, maxLength) {
     const what = isLog ? `NFLOG group ${number}` : `NFQUEUE ${number}`;
-    const { onBatch, onError } = options;
+    const {
+      onBatch,
+      onError,
+      copyRange = COPY_RANGE_DEFAULT,
+      receiveBuffer = RECEIVE_BUFFER_DEFAULT,
+    } = options;
     requireFunction('onBatch', onBatch);
     requireFunction('onError', onError);
     const onDead = (errno) => {
       this.#closed = true;
       onError(wordDead(what, errno));
     };
-    const copyRange = integer(
-      'copyRange',
-      options.copyRange ?? COPY_RANGE_DEFAULT,
-      COPY_RANGE_MIN,
-      COPY_RANGE_MAX,
-    );
-    const receiveBuffer = integer(
-      'receiveBuffer',
-      options.receiveBuffer ?? RECEIVE_BUFFER_DEFAULT,
-      RECEIVE_BUFFER_MIN,
-      RECEIVE_BUFFER_MAX,
-    );
+    integer('copyRange', copyRange, COPY_RANGE_MIN, COPY_RANGE_MAX);
+    integer('receiveBuffer', receiveBuffer, RECEIVE_BUFFER_MIN, RECEIVE_BUFFER_MAX);
     const handle = native.open(isLog, number, copyRange, receiveBuffer, maxLength, onBatch, onDead);
     if (handle.code !== undefined) throw wordRefused(what, handle);
     this.#handle = handle;
@@ -104,8 +99,9 @@ class Handle {
 export class NfQueue extends Handle {
   constructor(options) {
     requireObject(options);
-    const maxLength = integer('maxLength', options.maxLength ?? QUEUE_LENGTH_MAX, 1, QUEUE_LENGTH_MAX);
-    super(false, integer('queue', options.queue, 0, NUMBER_MAX), options, maxLength);
+    const { queue, maxLength = QUEUE_LENGTH_MAX } = options;
+    integer('queue', queue, 0, NUMBER_MAX);
+    super(false, queue, options, integer('maxLength', maxLength, 1, QUEUE_LENGTH_MAX));
   }
 }
 

@@ -1,4 +1,4 @@
-import type { NfLog, NfQueue } from '@nfknock/nfqueue';
+import type { NfQueue } from '@nfknock/nfqueue';
 import type { Source, SourceHealth } from './source.ts';
 
 const NOTHING_YET: SourceHealth = {
@@ -11,8 +11,11 @@ const NOTHING_YET: SourceHealth = {
   overruns: 0,
 };
 
+/** What of an open queue or group a source needs. */
+export type LiveHandle = Pick<NfQueue, 'stats' | 'close' | 'closed'>;
+
 /** A source over an open queue or group. Once it is closed, `health` gives the last counts and nothing waiting. */
-export function liveSource(handle: NfQueue | NfLog): Source {
+export function liveSource(handle: LiveHandle): Source {
   let last = NOTHING_YET;
   const health = (): SourceHealth => {
     last = handle.closed ? { ...last, depth: 0 } : handle.stats();

@@ -271,29 +271,6 @@ describe('the end of its environment', () => {
   });
 });
 
-test.each([
-  ['undefined', 'TypeError: options must be an object, not undefined'],
-  ['{ queue: 7 }', 'TypeError: onBatch must be a function, not undefined'],
-  ['{ queue: 7, onBatch }', 'TypeError: onError must be a function, not undefined'],
-  ['{ queue: "7", onBatch, onError }', 'TypeError: queue must be a number from 0 to 65535, not string'],
-  [
-    '{ queue: 65536, onBatch, onError }',
-    'RangeError: queue must be a whole number from 0 to 65535, not 65536',
-  ],
-  ['{ queue: 1.5, onBatch, onError }', 'RangeError: queue must be a whole number from 0 to 65535, not 1.5'],
-  [
-    '{ queue: 7, onBatch, onError, copyRange: 0 }',
-    'RangeError: copyRange must be a whole number from 64 to 65535, not 0',
-  ],
-  [
-    '{ queue: 7, onBatch, onError, maxLength: 0 }',
-    'RangeError: maxLength must be a whole number from 1 to 65535, not 0',
-  ],
-])('new NfQueue(%s) is refused before anything is opened', async (options, message) => {
-  const [said] = await lab.run(`try { new NfQueue(${options}); } catch (error) { say(String(error)); }`);
-  expect(said).toBe(message);
-});
-
 /** An ordinary user, with a change to the capabilities. */
 function asUser(capability: string): readonly string[] {
   const change = capability.startsWith('+') ? [`--ambient-caps=${capability}`] : ['--bounding-set=-all'];
