@@ -21,8 +21,8 @@ export interface Output {
   event(id: number, event: string): void;
 }
 
-/** `onPart` is called as often as a part of a list has been read by the client. */
-export function createOutput(socket: Socket, bytesMax: number, onPart: () => void): Output {
+/** `turn` resolves when the next part of a list may be made: the client has read the one before. */
+export function createOutput(socket: Socket, bytesMax: number, turn: () => Promise<void>): Output {
   let lost = 0;
 
   function send(text: string): void {
@@ -47,10 +47,8 @@ export function createOutput(socket: Socket, bytesMax: number, onPart: () => voi
       part = [];
       size = 0;
       await drained(socket);
-      // Between two parts the packets have their turn.
-      await new Promise(setImmediate);
+      await turn();
       if (socket.destroyed) return;
-      onPart();
     }
     send(`${head(id)},"ok":true,"data":[${part.join(',')}]}\n`);
   }

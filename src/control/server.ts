@@ -4,6 +4,7 @@ import type { Request } from './message.ts';
 import type { Answer } from './output.ts';
 import { type ControlLimits, createSession, type Session } from './session.ts';
 import { admit, CONTROL_GROUP, clearPath, listen } from './socket.ts';
+import { createTurns, type Turns } from './turns.ts';
 
 export const CONTROL_LIMITS: ControlLimits = {
   connections: 32,
@@ -47,9 +48,13 @@ export async function openControl(options: ControlOptions): Promise<ControlServe
   await clearPath(path);
   const limits = { ...CONTROL_LIMITS, ...options.limits };
   const sessions = new Set<Session>();
-  const turns = createTurns(options, sessions, limits);
+  const turns = createTurns();
+  const service = createService(options, sessions, limits, turns);
   // A client may close its side once it has asked; it is answered all the same.
-  const server = createServer({ allowHalfOpen: true }, (socket) => take(socket, sessions, limits, turns));
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    const session = admitted(socket, sessions, limits, turns);
+    if (session !== null) attach(socket, session, sessions, service);
+  });
   await listen(server, path);
   const notice = admit(path, group);
   // From now on an error is one of accepting (out of descriptors); those who are connected are served on.
@@ -85,7 +90,12 @@ export async function openControl(options: ControlOptions): Promise<ControlServe
   };
 }
 
-function take(socket: Socket, sessions: Set<Session>, limits: ControlLimits, turns: Turns): void {
+function admitted(
+  socket: Socket,
+  sessions: Set<Session>,
+  limits: ControlLimits,
+  turns: Turns,
+): Session | null {
   socket.on('error', () => {
     // Whoever went away is taken out on `close`.
   });
@@ -96,16 +106,20 @@ function take(socket: Socket, sessions: Set<Session>, limits: ControlLimits, tur
       mend: 'try again in a moment',
     };
     socket.end(`${JSON.stringify({ v: 1, id: null, ok: false, error })}\n`, () => socket.destroy());
-    return;
+    return null;
   }
-  const session = createSession(socket, limits);
+  const session = createSession(socket, limits, turns);
   sessions.add(session);
+  return session;
+}
+
+function attach(socket: Socket, session: Session, sessions: Set<Session>, service: Service): void {
   socket.on('close', () => sessions.delete(session));
   socket.on('data', (chunk) => {
-    if (session.push(chunk)) turns.add(session);
+    if (session.push(chunk)) service.add(session);
   });
   socket.on('end', () => {
-    if (session.ended()) turns.add(session);
+    if (session.ended()) service.add(session);
   });
 }
 
@@ -122,24 +136,26 @@ function makeRoom(sessions: Set<Session>): boolean {
   return true;
 }
 
-interface Turns {
+/** Carries requests out: of each client one at a time, of all clients one in a turn of the event loop. */
+interface Service {
   add(session: Session): void;
 }
 
-/** Carries requests out, one in a turn of the event loop, each client in its turn: packets come in between. */
-function createTurns(options: ControlOptions, sessions: Set<Session>, limits: ControlLimits): Turns {
-  const waiting = new Set<Session>();
-  let running = false;
+function createService(
+  options: ControlOptions,
+  sessions: Set<Session>,
+  limits: ControlLimits,
+  turns: Turns,
+): Service {
+  const queued = new Set<Session>();
 
-  function next(): void {
-    const [session] = waiting;
-    if (session === undefined) {
-      running = false;
-      return;
-    }
-    waiting.delete(session);
-    if (sessions.has(session)) void serve(session);
-    setImmediate(next);
+  function add(session: Session): void {
+    if (queued.has(session)) return;
+    queued.add(session);
+    turns.add(() => {
+      queued.delete(session);
+      if (sessions.has(session)) void serve(session);
+    });
   }
 
   async function serve(session: Session): Promise<void> {
@@ -179,13 +195,6 @@ function createTurns(options: ControlOptions, sessions: Set<Session>, limits: Co
     }
     session.subscribe(id);
     return { ok: true, data: {} };
-  }
-
-  function add(session: Session): void {
-    waiting.add(session);
-    if (running) return;
-    running = true;
-    setImmediate(next);
   }
 
   return { add };

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { createLineBuffer } from './lines.ts';
 import { type ReadRequest, readRequest } from './message.ts';
 import { type Answer, createOutput } from './output.ts';
+import type { Turns } from './turns.ts';
 
 /** What bounds the control socket. Times are in milliseconds. */
 export interface ControlLimits {
@@ -40,13 +41,14 @@ export interface Session {
   close(): void;
 }
 
-export function createSession(socket: Socket, limits: ControlLimits): Session {
+export function createSession(socket: Socket, limits: ControlLimits, turns: Turns): Session {
   const input = createInput(limits.lineBytes);
   let busy = false;
   let subscription: number | null = null;
   let waited = 0;
   const output = createOutput(socket, limits.outputBytes, () => {
     waited = 0;
+    return turns.next();
   });
 
   function rest(): boolean {

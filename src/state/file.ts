@@ -1,7 +1,8 @@
 import { chmodSync, closeSync, existsSync, mkdirSync, openSync, renameSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
-import { type Cidr, formatCidr, parseCidr } from '../packet/cidr.ts';
+import type { Cidr } from '../packet/cidr.ts';
+import { cidrOf, keyOf } from './key.ts';
 import type { Offender } from './ledger.ts';
 import type { StoredGrant } from './store.ts';
 
@@ -140,7 +141,7 @@ function fileOf(db: Database.Database, path: string): StateFile {
       if (grant === undefined) dropGrant.run(...key.split('\n'));
       else {
         const { door, grantee, source, since, until, usesLeft, reason } = grant;
-        putGrant.run(door, granteeText(grantee), formatCidr(source), since, until, usesLeft, reason);
+        putGrant.run(door, granteeText(grantee), keyOf(source), since, until, usesLeft, reason);
       }
     }
     for (const [key, offender] of mirror.offenders) {
@@ -170,7 +171,7 @@ function fileOf(db: Database.Database, path: string): StateFile {
 }
 
 function granteeText(grantee: 'any' | Cidr): string {
-  return grantee === 'any' ? grantee : formatCidr(grantee);
+  return grantee === 'any' ? grantee : keyOf(grantee);
 }
 
 interface GrantRow {
@@ -196,14 +197,14 @@ function readRows(db: Database.Database): Rows {
   const offenders: Offender[] = [];
   let unreadable = 0;
   for (const row of db.prepare<[], GrantRow>('SELECT * FROM door_grant').iterate()) {
-    const grantee = row.grantee === 'any' ? row.grantee : parseCidr(row.grantee);
-    const source = parseCidr(row.source);
+    const grantee = row.grantee === 'any' ? row.grantee : cidrOf(row.grantee);
+    const source = cidrOf(row.source);
     const { door, since, until, uses_left: usesLeft, reason } = row;
     if (grantee === undefined || source === undefined) unreadable += 1;
     else grants.push({ door, grantee, source, since, until, usesLeft, reason });
   }
   for (const row of db.prepare<[], OffenderRow>('SELECT * FROM offender').iterate()) {
-    const target = parseCidr(row.target);
+    const target = cidrOf(row.target);
     if (target === undefined) unreadable += 1;
     else
       offenders.push({

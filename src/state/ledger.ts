@@ -1,5 +1,17 @@
-import { type Cidr, formatCidr } from '../packet/cidr.ts';
-import { HISTORIES_MAX, type Keep, type StateChange, type Stored, type StoredGrant } from './store.ts';
+import type { Cidr } from '../packet/cidr.ts';
+import { keyOf } from './key.ts';
+import {
+  HISTORIES_MAX,
+  type Keep,
+  type StateChange,
+  type Stored,
+  type StoredBan,
+  type StoredGrant,
+  type StoredHistory,
+} from './store.ts';
+
+/** Entries looked at in a second's turn: about a millisecond's work. */
+export const SWEEP_STEP = 10_000;
 
 /** A target that is banned, or was: one entry for the ban and its history, so that the two can't disagree. */
 export interface Offender {
@@ -12,7 +24,7 @@ export interface Offender {
   readonly lifted: boolean;
 }
 
-/** The keys of what a prune forgot. */
+/** The keys of what a sweep forgot. */
 export interface Forgotten {
   readonly grants: readonly string[];
   readonly offenders: readonly string[];
@@ -25,20 +37,19 @@ export interface Ledger {
   apply(change: StateChange, now: number): void;
   /** Takes in what a file held, under what is known already: memory is newer than any file. */
   absorb(grants: Iterable<StoredGrant>, offenders: Iterable<Offender>): void;
-  prune(now: number): Forgotten;
+  /** Forgets what has ended, looking at so many entries from where it stopped the last time. */
+  sweep(now: number, entriesMax: number): Forgotten;
   current(now: number): Stored;
 }
 
 /** One grantee has one grant of a door. Neither part can hold a line feed. */
 export function grantKey(door: string, grantee: 'any' | Cidr): string {
-  return `${door}\n${grantee === 'any' ? grantee : formatCidr(grantee)}`;
+  return `${door}\n${grantee === 'any' ? grantee : keyOf(grantee)}`;
 }
 
 export function createLedger(keep: Keep): Ledger {
   const grants = new Map<string, StoredGrant>();
   const offenders = new Map<string, Offender>();
-  const historiesMax = keep.histories ?? HISTORIES_MAX;
-
   function put(key: string, offender: Offender): void {
     // Taken out first, so that the map's order is that of the last touch.
     offenders.delete(key);
@@ -57,10 +68,10 @@ export function createLedger(keep: Keep): Ledger {
           grants.delete(grantKey(change.door, change.grantee));
           return;
         case 'ban':
-          put(formatCidr(change.ban.target), { ...change.ban, lifted: false });
+          put(keyOf(change.ban.target), { ...change.ban, lifted: false });
           return;
         case 'unban': {
-          const key = formatCidr(change.target);
+          const key = keyOf(change.target);
           const offender = offenders.get(key);
           if (offender === undefined || offender.lifted) return;
           put(key, { ...offender, until: Math.min(offender.until, now), lifted: true });
@@ -76,36 +87,62 @@ export function createLedger(keep: Keep): Ledger {
         if (!grants.has(key)) grants.set(key, grant);
       }
       for (const offender of oldOffenders) {
-        const key = formatCidr(offender.target);
+        const key = keyOf(offender.target);
         if (!offenders.has(key)) offenders.set(key, offender);
       }
     },
-    prune(now) {
-      const forgotten = { grants: [] as string[], offenders: [] as string[] };
-      for (const [key, grant] of grants) if (grant.until <= now) forgotten.grants.push(key);
-      const ended: string[] = [];
-      for (const [key, offender] of offenders) {
-        if (isBanned(offender, now)) continue;
-        if (offender.until + keep.history <= now) forgotten.offenders.push(key);
-        else ended.push(key);
-      }
-      forgotten.offenders.push(...ended.slice(0, Math.max(0, ended.length - historiesMax)));
-      for (const key of forgotten.grants) grants.delete(key);
-      for (const key of forgotten.offenders) offenders.delete(key);
-      return forgotten;
-    },
+    sweep: createSweep(grants, offenders, keep),
     current(now) {
-      const known = [...offenders.values()];
-      return {
-        grants: [...grants.values()].filter((grant) => grant.until > now),
-        bans: known
-          .filter((offender) => isBanned(offender, now))
-          .map(({ target, since, until, count }) => ({ target, since, until, count })),
-        histories: known
-          .filter((offender) => isBanned(offender, now) || offender.until + keep.history > now)
-          .map(({ target, count, until }) => ({ target, count, until })),
+      const stored = {
+        grants: [] as StoredGrant[],
+        bans: [] as StoredBan[],
+        histories: [] as StoredHistory[],
       };
+      for (const grant of grants.values()) if (grant.until > now) stored.grants.push(grant);
+      for (const offender of offenders.values()) {
+        const { target, since, until, count } = offender;
+        const banned = isBanned(offender, now);
+        if (banned) stored.bans.push({ target, since, until, count });
+        if (banned || until + keep.history > now) stored.histories.push({ target, count, until });
+      }
+      return stored;
     },
+  };
+}
+
+/** Goes round and round, a step at a call, so that a full table never holds up the packets. */
+function createSweep(
+  grants: Map<string, StoredGrant>,
+  offenders: Map<string, Offender>,
+  keep: Keep,
+): Ledger['sweep'] {
+  const historiesMax = keep.histories ?? HISTORIES_MAX;
+  let round = offenders.entries();
+  /** Histories seen in this round, and how many too many the last one had: the first ones met are the oldest. */
+  let histories = 0;
+  let tooMany = 0;
+
+  return (now, entriesMax) => {
+    const forgotten = { grants: [] as string[], offenders: [] as string[] };
+    for (const [key, grant] of grants) if (grant.until <= now) forgotten.grants.push(key);
+    for (let looked = 0; looked < entriesMax; looked += 1) {
+      const { done, value } = round.next();
+      if (done) {
+        tooMany = Math.max(0, histories - historiesMax);
+        histories = 0;
+        round = offenders.entries();
+        break;
+      }
+      const [key, offender] = value;
+      if (isBanned(offender, now)) continue;
+      const isOver = offender.until + keep.history <= now;
+      if (isOver || tooMany > 0) forgotten.offenders.push(key);
+      else histories += 1;
+      if (!isOver && tooMany > 0) tooMany -= 1;
+    }
+    for (const key of forgotten.grants) grants.delete(key);
+    for (const key of forgotten.offenders) offenders.delete(key);
+    return forgotten;
   };
 }
 

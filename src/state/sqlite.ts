@@ -1,10 +1,10 @@
-import { formatCidr } from '../packet/cidr.ts';
 import { type FileOptions, faultOf, type Mirror, openFile, type StateFile, setAside } from './file.ts';
-import { createLedger, grantKey, type Ledger } from './ledger.ts';
+import { keyOf } from './key.ts';
+import { createLedger, grantKey, type Ledger, SWEEP_STEP } from './ledger.ts';
 import { type Keep, type StateChange, StateError, type Store } from './store.ts';
 
-/** Ended grants and histories are taken out of the file this often, in milliseconds of wall time. */
-const PRUNE_EVERY = 60_000;
+/** The file learns this often what time it is, in milliseconds, though nothing else changes. */
+const SEEN_EVERY = 60_000;
 /** What a power cut can cost at most, in milliseconds: what was written longer ago is on the disk itself. */
 const SYNC_EVERY = 10_000;
 /** A store that can't write tries again after so long, then after twice that …, in milliseconds. */
@@ -43,12 +43,13 @@ export function openStore(path: string, options: StoreOptions): OpenedStore {
 
 function storeOf(ledger: Ledger, link: Link): Store {
   let told = 0;
-  let pruned = 0;
+  let noted = 0;
   let closed = false;
 
-  function prune(now: number): void {
-    pruned = now;
-    const { grants, offenders } = ledger.prune(now);
+  function sweep(now: number, entriesMax: number): void {
+    const { grants, offenders } = ledger.sweep(now, entriesMax);
+    if (grants.length + offenders.length === 0 && Math.abs(now - noted) < SEEN_EVERY) return;
+    noted = now;
     link.write({ grants: grants.map(gone), offenders: offenders.map(gone) }, now);
   }
 
@@ -57,16 +58,21 @@ function storeOf(ledger: Ledger, link: Link): Store {
       // A clock that was set back (or a board without one) must not bring back what had expired.
       const moment = Math.max(now, link.seen());
       told = now;
-      prune(moment);
+      // The first ends a round that was under way, the second is a whole one.
+      sweep(moment, Number.POSITIVE_INFINITY);
+      sweep(moment, Number.POSITIVE_INFINITY);
       return ledger.current(moment);
     },
     write(changes, now = told) {
       told = now;
       for (const change of changes) ledger.apply(change, now);
       if (closed) return;
-      if (changes.length > 0) link.write(mirrorOf(ledger, changes), now);
-      else link.tend(now);
-      if (Math.abs(now - pruned) >= PRUNE_EVERY) prune(now);
+      if (changes.length > 0) {
+        link.write(mirrorOf(ledger, changes), now);
+        return;
+      }
+      link.tend(now);
+      sweep(now, SWEEP_STEP);
     },
     health: () => ({ ok: link.reason() === null, reason: link.reason() }),
     close() {
@@ -213,7 +219,7 @@ function mirrorOf(ledger: Ledger, changes: readonly StateChange[]): Mirror {
   for (const change of changes) {
     if (change.change === 'grant') grants.add(grantKey(change.grant.door, change.grant.grantee));
     else if (change.change === 'ungrant') grants.add(grantKey(change.door, change.grantee));
-    else offenders.add(formatCidr(change.change === 'ban' ? change.ban.target : change.target));
+    else offenders.add(keyOf(change.change === 'ban' ? change.ban.target : change.target));
   }
   return {
     grants: [...grants].map((key) => [key, ledger.grants.get(key)] as const),

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
@@ -56,8 +57,9 @@ describe('100,000 broken messages', () => {
     expect(errors).toEqual([]);
     expect(await ask(path, { command: 'status' })).toEqual(STATUS);
     await until(() => server.connections() === 0);
-    const growth = heap() - before;
-    expect(growth).toBeLessThan(GROWTH_MAX);
+    // What a connection leaves is freed some turns after its end.
+    for (let turn = 0; turn < 40 && heap() - before > GROWTH_MAX; turn += 1) await sleep(50);
+    expect(heap() - before).toBeLessThan(GROWTH_MAX);
   }, 30_000);
 });
 

@@ -175,7 +175,7 @@ describe('a state file of no use', () => {
     first.close();
     const db = new Database(path);
     db.exec(
-      "INSERT INTO offender VALUES ('rubbish', 1, 9e15, 1, 0); INSERT INTO door_grant VALUES ('ssh', '1.2.3', '::', 1, 9e15, NULL, NULL)",
+      "INSERT INTO offender VALUES ('rubbish', 1, 9e15, 1, 0); INSERT INTO door_grant VALUES ('ssh', '4:cb007109/33', '6:00/128', 1, 9e15, NULL, NULL)",
     );
     db.close();
     const { store, notice } = openStore(path, options);
@@ -269,7 +269,7 @@ describe('a state file that can no longer be written', () => {
   });
 });
 
-describe('any run of changes', () => {
+describe('any run of changes', { timeout: 60_000 }, () => {
   const doors = fc.constantFrom('ssh', 'web', 'ftp');
   const hosts = fc.constantFrom('198.51.100.7', '198.51.100.8', '2001:db8::7');
   const until = fc.integer({ min: 1, max: 100_000 }).map((after) => NOW + after);
