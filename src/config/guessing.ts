@@ -134,13 +134,13 @@ function prefix(steps: number, config: Config): Way {
 /** Where only some ports are watched, all others can be touched for nothing. */
 function scan(door: Door, config: Config, steps: number): Way[] {
   if (config.decoys === 'all') return [];
-  const { own, others, decoys } = watchedBeside(door, config);
+  const { own, others, decoys, free } = watchedBeside(door, config);
   const chance = scanChance(
     steps,
     others,
     decoys,
     door.tolerate,
-    config.bans.enforce ? config.bans.strikes : Number.POSITIVE_INFINITY,
+    config.bans.enforce ? config.bans.strikes + free : Number.POSITIVE_INFINITY,
   );
   const evenChance = chance >= 0.5 ? 1 : Math.log(2) / -Math.log1p(-chance);
   const packets = own + others + decoys;
@@ -157,11 +157,14 @@ function scan(door: Door, config: Config, steps: number): Way[] {
   ];
 }
 
-/** How many ports are watched besides the door's own steps: other knock ports, and decoys. */
+/**
+ * How many ports are watched besides the door's own steps: other knock ports, and decoys. `free` of the others can
+ * be touched without a strike: those that begin another sequence, and those with a live service behind them.
+ */
 function watchedBeside(
   door: Door,
   config: Config,
-): { readonly own: number; readonly others: number; readonly decoys: number } {
+): { readonly own: number; readonly others: number; readonly decoys: number; readonly free: number } {
   const own = new Set('oneTime' in door.knock ? [] : door.knock.map(keyOf));
   const knocks = new Set(
     config.doors
@@ -169,7 +172,13 @@ function watchedBeside(
       .map(keyOf),
   );
   const used = [...config.allow, ...config.doors.flatMap(({ opens }) => opens)];
-  const others = [...knocks].filter((key) => !own.has(key)).length;
+  const others = [...knocks].filter((key) => !own.has(key));
+  const firsts = new Set(
+    config.doors.flatMap(({ knock }) => ('oneTime' in knock ? [] : knock.slice(0, 1))).map(keyOf),
+  );
+  const free = others.filter(
+    (key) => firsts.has(key) || config.allow.some((range) => includesKey(range, key)),
+  );
   const decoys = new Set<number>();
   for (const range of config.decoys === 'all' ? [] : config.decoys) {
     for (let port: number = range.first; port <= range.last; port += 1) {
@@ -177,11 +186,15 @@ function watchedBeside(
       if (!knocks.has(key) && !used.some((each) => includes(each, range.protocol, port))) decoys.add(key);
     }
   }
-  return { own: own.size, others, decoys: decoys.size };
+  return { own: own.size, others: others.length, decoys: decoys.size, free: free.length };
 }
 
 function keyOf({ protocol, port }: PortSpec): number {
   return protocol === 'tcp' ? port : port + PORTS_OF_A_STEP;
+}
+
+function includesKey(range: PortRange, key: number): boolean {
+  return key > PORTS_OF_A_STEP ? includes(range, 'udp', key - PORTS_OF_A_STEP) : includes(range, 'tcp', key);
 }
 
 function includes(range: PortRange, protocol: string, port: number): boolean {

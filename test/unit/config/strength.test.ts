@@ -132,6 +132,24 @@ describe('Where only some ports are watched', () => {
     expect(Math.abs(opened - expected)).toBeLessThan(5 * Math.sqrt(expected));
   });
 
+  it.each([
+    ['decoys', 'doors: { a: { knock: [5, 6], opens: [22] } }\ndecoys: [7-30]'],
+    [
+      'other doors',
+      'doors: { a: { knock: [5, 6], opens: [22] }, b: { knock: [1, 2, 3], opens: [23] }, c: { knock: [10, 11, 12], opens: [23] } }',
+    ],
+    [
+      'other doors and decoys',
+      'doors: { a: { knock: [5, 6], opens: [22] }, b: { knock: [1, 2, 3], opens: [23] } }\ndecoys: [7-15]\nallow: [3]',
+    ],
+  ])('where bans stop a scan the formula is never too kind to the door, and not far off: %s', (_, text) => {
+    const runs = 20_000;
+    const { opened } = scanned(text, 'a', runs).random;
+    const expected = runs / guessed(text).sequences;
+    expect(opened).toBeLessThan(expected + 5 * Math.sqrt(expected));
+    expect(opened).toBeGreaterThan(expected / 3);
+  });
+
   it('a door in ascending order is opened by a scan upwards, and not by one downwards', () => {
     const scans = scanned('doors: { a: { knock: [7000, 8000, 9000], opens: [22] } }', 'a', 10);
     expect(scans.up.opened).toBe(scans.up.scans);
