@@ -114,7 +114,7 @@ export function usage(message: string): CommandFailure {
 }
 
 /** JSON that stays harmless on a terminal: what JSON itself lets stand is escaped too. */
-export function json(data: Answers[keyof Answers]): string {
+function json(data: Answers[keyof Answers]): string {
   return JSON.stringify(data, null, 2).replaceAll(
     /[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,

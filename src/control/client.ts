@@ -6,7 +6,7 @@ import { type AnswerTo, type CommandName, type Request, writeRequest } from './m
 import { createReplies, RefusedError, type Replies, strange, type Watching } from './replies.ts';
 
 /** How long an answer may take, in milliseconds, where the caller says nothing else. */
-export const ASK_TIMEOUT = 20_000;
+const ASK_TIMEOUT = 20_000;
 /** The longest line that is read: more than the longest that a daemon sends. */
 const ANSWER_LINE_BYTES_MAX = 2_097_152;
 

@@ -23,7 +23,7 @@ export interface Watching {
 }
 
 /** A request on its way, and who waits for what. */
-export interface Pending {
+interface Pending {
   readonly command: CommandName;
   /** Gets what has been held against EXPECTED. */
   resolve(data: Answers[CommandName]): void;

@@ -6,7 +6,7 @@ import { type ControlLimits, createSession, type Session } from './session.ts';
 import { admit, CONTROL_GROUP, clearPath, listen } from './socket.ts';
 import { createTurns, type Turns } from './turns.ts';
 
-export const CONTROL_LIMITS: ControlLimits = {
+const CONTROL_LIMITS: ControlLimits = {
   connections: 32,
   subscribers: 8,
   lineBytes: 65_536,

@@ -119,6 +119,6 @@ function listenError(path: string, error: unknown): ControlError {
   });
 }
 
-export function codeOf(error: unknown): string {
+function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
 }

@@ -7,7 +7,7 @@ import type { Offender } from './ledger.ts';
 import type { StoredGrant } from './store.ts';
 
 /** The version of the schema below, as SQLite's `user_version`. */
-export const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 1;
 
 export interface FileOptions {
   /** How long to wait for a process that holds the file, in milliseconds; the thread stands still meanwhile. */
@@ -29,7 +29,7 @@ const SCHEMA = `
 `;
 
 /** What the file held, and how many of its rows made no sense. */
-export interface Rows {
+interface Rows {
   readonly grants: readonly StoredGrant[];
   readonly offenders: readonly Offender[];
   readonly unreadable: number;
@@ -58,7 +58,7 @@ export interface StateFile {
 }
 
 /** A file that is there but is of no use to this version. */
-export class UnusableFile extends Error {
+class UnusableFile extends Error {
   readonly kind: 'damaged' | 'newer';
   constructor(kind: 'damaged' | 'newer', message: string) {
     super(message);

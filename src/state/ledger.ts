@@ -25,7 +25,7 @@ export interface Offender {
 }
 
 /** The keys of what a sweep forgot. */
-export interface Forgotten {
+interface Forgotten {
   readonly grants: readonly string[];
   readonly offenders: readonly string[];
 }

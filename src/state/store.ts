@@ -42,7 +42,7 @@ export interface Stored {
   readonly histories: readonly StoredHistory[];
 }
 
-export interface StoreHealth {
+interface StoreHealth {
   readonly ok: boolean;
   /** What is wrong and what mends it; null where nothing is. */
   readonly reason: string | null;

@@ -14,7 +14,7 @@ import { built } from './built.ts';
 const MINUTE = 60_000;
 
 /** ISO 8601, so many milliseconds from now. */
-export function soon(after: number): string {
+function soon(after: number): string {
   return new Date(Date.now() + after).toISOString();
 }
 

@@ -40,7 +40,7 @@ export const STATUS: Status = {
   problems: [],
 };
 
-export function banRow(index: number): BanRow {
+function banRow(index: number): BanRow {
   const target = `203.0.${(index >> 8) & 255}.${index & 255}`;
   return {
     target,
