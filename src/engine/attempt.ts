@@ -23,8 +23,8 @@ export interface Attempts {
   collect(subject: Subject, slots: Int32Array): number;
   /** The subject's entry for a sequence, made if need be, put at `step`. */
   put(subject: Subject, sequence: number, step: number, turn: number): number;
-  /** Ends the attempt; what the entry knows of a completion stays. */
-  end(slot: number): void;
+  /** Ends the attempt; true where the entry stays for what it knows of a completion. */
+  end(slot: number): boolean;
 }
 
 /** The levels 0–31 are steps made; who has completed a sequence stands above them all. */
@@ -77,8 +77,12 @@ export function createAttempts(capacity: number): Attempts {
       return slot;
     },
     end(slot) {
-      if (completed[slot] === Number.NEGATIVE_INFINITY) table.remove(slot);
-      else step[slot] = 0;
+      if (completed[slot] === Number.NEGATIVE_INFINITY) {
+        table.remove(slot);
+        return false;
+      }
+      step[slot] = 0;
+      return true;
     },
   };
 }

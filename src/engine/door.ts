@@ -4,7 +4,7 @@ import { type Milliseconds, milliseconds } from '../packet/time.ts';
 import type { CloseReason, Emit, Grantee } from './event.ts';
 import type { Grant } from './grant.ts';
 import { CLOSE_GUARD } from './limits.ts';
-import { keyOf, type Sequence } from './ports.ts';
+import { createPorts, keyOf, type Sequence } from './ports.ts';
 import type { DoorSettings } from './settings.ts';
 import type { State } from './state.ts';
 import { hostOf, type Subject } from './subject.ts';
@@ -17,7 +17,13 @@ export function complete(state: State, subject: Subject, sequence: Sequence, now
   finishAttempts(state, subject, sequence, now);
   const offender = state.offenders.find(subject);
   if (offender !== NONE) state.offenders.forgive(offender);
-  if (settings.oneTime) state.knocks[door] = [];
+  if (settings.oneTime) {
+    // At once, not when the next line has been read: the same knocks must not open it again in this batch.
+    state.knocks.spent[door] = state.knocks.now[door] ?? [];
+    state.knocks.now[door] = [];
+    state.used[door] = state.turn;
+    state.ports = createPorts(state.settings, state.knocks);
+  }
   give(state, { door, grantee, source: hostOf(subject), now, until: now + settings.for, reason: null }, emit);
 }
 

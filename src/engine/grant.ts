@@ -1,4 +1,4 @@
-import type { Address, Family } from '../packet/address.ts';
+import { type Address, type Family, sameAddress } from '../packet/address.ts';
 import { type Cidr, contains, formatCidr, HOST_BITS } from '../packet/cidr.ts';
 import { createDeadlines } from './deadlines.ts';
 import type { Grantee } from './event.ts';
@@ -77,7 +77,7 @@ export function createGrants(): Grants {
     add(grant) {
       if (byKey.size >= GRANTS_MAX) return false;
       byKey.set(grantKey(grant.door, grant.grantee), grant);
-      enrol(grant.source, grant);
+      for (const host of holdersOf(grant)) enrol(host, grant);
       if (isNetwork(grant.grantee)) networks.push(grant);
       const slot = freed.pop() ?? slots.length;
       slots[slot] = grant;
@@ -86,13 +86,13 @@ export function createGrants(): Grants {
       return true;
     },
     claim(grant, source) {
-      strikeOff(grant.source, grant);
+      for (const host of holdersOf(grant)) strikeOff(host, grant);
       grant.source = source;
-      enrol(source, grant);
+      for (const host of holdersOf(grant)) enrol(host, grant);
     },
     remove(grant) {
       byKey.delete(grantKey(grant.door, grant.grantee));
-      strikeOff(grant.source, grant);
+      for (const host of holdersOf(grant)) strikeOff(host, grant);
       networks = networks.filter((each) => each !== grant);
       const slot = slotOf.get(grant);
       if (slot === undefined) return;
@@ -131,6 +131,13 @@ function hostKey(family: Family, a: number, b: number, c: number, d: number): st
 
 function grantKey(door: number, grantee: Grantee): string {
   return `${door} ${grantee === 'any' ? 'any' : formatCidr(grantee)}`;
+}
+
+/** The hosts that hold a grant one by one: who knocked for it, and the one it is to. */
+function holdersOf({ source, grantee }: Grant): readonly Address[] {
+  if (grantee === 'any' || grantee.bits !== HOST_BITS[grantee.address.family]) return [source];
+  if (sameAddress(grantee.address, source)) return [source];
+  return [source, grantee.address];
 }
 
 /** A grantee that is neither everyone nor the one host that knocks. */

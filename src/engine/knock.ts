@@ -19,6 +19,8 @@ import { NONE } from './table.ts';
  *       └───────────────────────────┘ wrong · too fast · expired · decoy · ban
  */
 
+const NO_STEPS: readonly PortKey[] = [];
+
 /** What the packet is to one sequence. */
 type Finding = 'none' | 'begins' | 'advances' | 'too fast' | 'repeat' | 'tolerated' | 'broken' | 'expired';
 
@@ -54,14 +56,7 @@ export function judgeKnock(state: State, subject: Subject, knock: Knock, emit: E
   if (found('expired') && !forward) outcome = 'expired';
   let forgiven = false;
   for (const concern of concerns) {
-    const end = carryOut(
-      state,
-      subject,
-      knock,
-      concern,
-      { forward, strikes: excused ? undefined : strikes, fast: strikes },
-      emit,
-    );
+    const end = carryOut(state, subject, knock, concern, { forward, strikes }, emit);
     if (end !== undefined) outcome = end;
     if (end === 'opened') forgiven = true;
   }
@@ -93,7 +88,33 @@ function concernsOf(state: State, subject: Subject, knock: Knock): readonly Conc
     const finding = find(state, subject, knock, sequence, own);
     if (finding !== 'none') concerns.push({ sequence, slot: own, finding });
   }
-  return concerns;
+  return concerns.some((concern) => concern.finding === 'repeat')
+    ? concerns
+    : [...concerns, ...guarded(state, subject, knock)];
+}
+
+/**
+ * The sequences that may not begin yet, of which this packet is a step: whoever knocks on too soon is no offender.
+ * They are not among the subject's attempts, and need not begin with this port.
+ */
+function guarded(state: State, subject: Subject, knock: Knock): readonly Concern[] {
+  const { attempts, ports, grants, slots, held } = state;
+  const { key, flags, now } = knock;
+  const ids = grants
+    .heldBy(subject)
+    .map((grant) => (now - grant.opened <= CLOSE_GUARD ? grant.door * 2 + 1 : NONE));
+  for (let index = 0; index < held; index += 1) {
+    const slot = slots[index] ?? NONE;
+    const sequence = ports.sequences[attempts.table.extra(slot)];
+    const closed = sequence?.kind === 'close' && now - (attempts.completed[slot] ?? 0) <= CLOSE_GUARD;
+    if (closed) ids.push(sequence.id - 1);
+  }
+  return ids.flatMap((id) => {
+    const sequence = ports.sequences[id];
+    if (sequence === undefined || !sequence.steps.includes(key)) return [];
+    if (!isUdp(key) && !flagsMatch(sequence.settings.flags, flags)) return [];
+    return [{ sequence, slot: NONE, finding: 'repeat' as const }];
+  });
 }
 
 function find(state: State, subject: Subject, knock: Knock, sequence: Sequence, slot: number): Finding {
@@ -102,7 +123,9 @@ function find(state: State, subject: Subject, knock: Knock, sequence: Sequence, 
   const { key, now } = knock;
   const made = slot === NONE ? 0 : (attempts.step[slot] ?? 0);
   const completed = slot === NONE ? Number.NEGATIVE_INFINITY : (attempts.completed[slot] ?? 0);
-  const repeats = now - completed <= REPEAT_WINDOW && steps.includes(key);
+  // A one-time sequence is another one after it has opened: what opened the door is what can be repeated.
+  const done = settings.oneTime && sequence.kind === 'open' ? sequence.spent : made === 0 ? steps : NO_STEPS;
+  const repeats = now - completed <= REPEAT_WINDOW && done.includes(key);
   if (sequence.kind === 'close' && !mayClose(state, subject, sequence.door))
     return repeats ? 'repeat' : 'none';
   if (made === 0) {
@@ -119,7 +142,7 @@ function find(state: State, subject: Subject, knock: Knock, sequence: Sequence, 
     const gap = Math.max(0, now - (attempts.advanced[slot] ?? 0));
     return knock.stamped && gap < settings.gap.min ? 'too fast' : 'advances';
   }
-  if (steps.indexOf(key) >= 0 && steps.indexOf(key) < made) return 'repeat';
+  if (repeats || (steps.includes(key) && steps.indexOf(key) < made)) return 'repeat';
   return (attempts.tolerated[slot] ?? 0) < settings.tolerate ? 'tolerated' : 'broken';
 }
 
@@ -151,10 +174,8 @@ function isGuarded(state: State, subject: Subject, sequence: Sequence, now: numb
 
 interface Verdict {
   readonly forward: boolean;
-  /** The strikes after this offence; undefined where a wrong packet is none. */
+  /** The strikes after this packet; undefined where it is no offence. */
   readonly strikes: number | undefined;
-  /** The strikes after a knock that was too fast. */
-  readonly fast: number | undefined;
 }
 
 /** Carries out one finding; answers how the packet ended if it completed the sequence. */
@@ -180,7 +201,7 @@ function carryOut(
       return advance(state, subject, knock, sequence, made, emit);
     case 'too fast':
       attempts.end(slot);
-      emit({ event: 'knock.too_fast', ...about, step: made, reason: 'gap', ...counted(verdict.fast) });
+      emit({ event: 'knock.too_fast', ...about, step: made, reason: 'gap', ...counted(verdict.strikes) });
       return steps[0] === knock.key ? advance(state, subject, knock, sequence, 0, emit) : undefined;
     case 'expired': {
       const reason = staleness(state, slot, sequence, knock.now) ?? 'within';

@@ -1,5 +1,7 @@
 import { type Cidr, hostCidr } from '../packet/cidr.ts';
+import type { PortSpec } from '../packet/port.ts';
 import { milliseconds } from '../packet/time.ts';
+import { banDuration } from './ban.ts';
 import { end, give, sameKnocks } from './door.ts';
 import type { Emit } from './event.ts';
 import { ban, bansSoFar, lift } from './offence.ts';
@@ -77,7 +79,7 @@ function banByHand(state: State, order: Order & { order: 'ban' }, now: number, e
   const { settings, bans } = state;
   const subject = subjectOf(state, order.address);
   if (isExempt(state, hostOf(subject))) return { ok: false, reason: 'never banned' };
-  const until = now + (order.for ?? settings.bans.for);
+  const until = now + (order.for ?? banDuration(settings.bans, 1));
   const slot = bans.find(subject);
   if (slot === NONE) {
     ban(
@@ -131,12 +133,12 @@ function liftWhere(
   return { ok: true, changed };
 }
 
-function nextSequence(state: State, name: string, knock: State['knocks'][number]): OrderAnswer {
+function nextSequence(state: State, name: string, knock: readonly PortSpec[]): OrderAnswer {
   const door = doorIndex(state, name);
   if (state.settings.doors[door] === undefined) return UNKNOWN_DOOR;
-  const before = state.knocks[door] ?? [];
+  const before = state.knocks.now[door] ?? [];
   if (sameKnocks(before, knock)) return { ok: true, changed: 0 };
-  state.knocks[door] = knock;
+  state.knocks.now[door] = knock;
   state.ports = createPorts(state.settings, state.knocks);
   return { ok: true, changed: 1 };
 }

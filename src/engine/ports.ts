@@ -36,6 +36,8 @@ export interface Sequence {
   readonly settings: DoorSettings;
   readonly kind: 'open' | 'close';
   readonly steps: readonly PortKey[];
+  /** The steps of the one-time sequence that opened this door last: their repeats are still known. */
+  readonly spent: readonly PortKey[];
 }
 
 /** The configuration seen from its ports. */
@@ -55,31 +57,48 @@ export interface Ports {
 const NO_SEQUENCES: readonly Sequence[] = [];
 const NO_DOORS: readonly number[] = [];
 
-/** `knocks` are the sequences that open now, one a door: a one-time door's changes. */
-export function createPorts(settings: EngineSettings, knocks: readonly (readonly PortSpec[])[]): Ports {
+/** What opens each door now, and for a one-time door what opened it last; by the door's index. */
+export interface Knocks {
+  readonly now: (readonly PortSpec[])[];
+  readonly spent: (readonly PortSpec[])[];
+}
+
+export function createPorts(settings: EngineSettings, knocks: Knocks): Ports {
   const roles = new Uint8Array(2 * UDP_KEY);
   const sequences: Sequence[] = [];
   const firsts = new Map<PortKey, Sequence[]>();
   const rules = new Map<PortKey, FlagRule[]>();
   const openers = new Map<PortKey, number[]>();
 
-  function addSequence(door: number, kind: 'open' | 'close', ports: readonly PortSpec[]): void {
+  function addSequence(
+    door: number,
+    kind: 'open' | 'close',
+    ports: readonly PortSpec[],
+    used: readonly PortSpec[],
+  ): void {
     const doorSettings = settings.doors[door];
     if (doorSettings === undefined) return;
-    const sequence = { id: sequences.length, door, settings: doorSettings, kind, steps: ports.map(keyOf) };
+    const sequence = {
+      id: sequences.length,
+      door,
+      settings: doorSettings,
+      kind,
+      steps: ports.map(keyOf),
+      spent: used.map(keyOf),
+    };
     // An empty sequence keeps its id, so that ids do not move when a one-time door runs dry; it never begins.
     sequences.push(sequence);
     const [first] = sequence.steps;
     if (first !== undefined) append(firsts, first, sequence);
-    for (const key of new Set(sequence.steps)) {
+    for (const key of new Set([...sequence.steps, ...sequence.spent])) {
       roles[key] = (roles[key] ?? 0) | ROLE.knock;
       append(rules, key, doorSettings.flags);
     }
   }
 
   settings.doors.forEach((door, index) => {
-    addSequence(index, 'open', knocks[index] ?? []);
-    addSequence(index, 'close', door.close);
+    addSequence(index, 'open', knocks.now[index] ?? [], knocks.spent[index] ?? []);
+    addSequence(index, 'close', door.close, []);
     for (const key of keysOf(door.opens)) {
       roles[key] = (roles[key] ?? 0) | ROLE.service;
       append(openers, key, index);

@@ -6,7 +6,7 @@ import { lift } from './offence.ts';
 import { createPorts, type Sequence } from './ports.ts';
 import { createRetransmissions } from './retransmission.ts';
 import type { DoorSettings, EngineSettings } from './settings.ts';
-import { asOffenders, type State } from './state.ts';
+import { asOffenders, knocksOf, type State } from './state.ts';
 import { createOffenders } from './strike.ts';
 
 /**
@@ -24,17 +24,24 @@ export function reload(state: State, settings: EngineSettings, now: number, emit
   for (const grant of kept) state.grants.remove(grant);
   state.settings = settings;
   for (const grant of kept) state.grants.add({ ...grant, door: renumbered[grant.door] ?? 0 });
-  state.knocks = settings.doors.map((door) => door.knock);
+  const used = state.used;
+  state.knocks = knocksOf(settings);
+  state.used = settings.doors.map(() => 0);
   state.exempt = asOffenders(settings.bans.never);
   state.ports = createPorts(settings, state.knocks);
   state.slots = new Int32Array(state.ports.sequences.length);
-  moveAttempts(state, sequencesBefore, renumbered);
+  moveAttempts(state, sequencesBefore, renumbered, used);
   moveOffenders(state);
   if (before.sources !== settings.sources) state.retransmissions = createRetransmissions(settings.sources);
   moveBans(state, before, now, emit);
 }
 
-function moveAttempts(state: State, before: readonly Sequence[], renumbered: readonly number[]): void {
+function moveAttempts(
+  state: State,
+  before: readonly Sequence[],
+  renumbered: readonly number[],
+  used: readonly number[],
+): void {
   const old = state.attempts;
   const next = createAttempts(state.settings.sources);
   state.attempts = next;
@@ -43,6 +50,7 @@ function moveAttempts(state: State, before: readonly Sequence[], renumbered: rea
     const door = sequence === undefined ? undefined : state.settings.doors[renumbered[sequence.door] ?? -1];
     if (sequence === undefined || door === undefined || !sameTiming(sequence.settings, door)) return;
     const id = (renumbered[sequence.door] ?? 0) * 2 + (sequence.kind === 'open' ? 0 : 1);
+    if (sequence.kind === 'open' && (old.changed[slot] ?? 0) < (used[sequence.door] ?? 0)) return;
     if (String(state.ports.sequences[id]?.steps) !== String(sequence.steps)) return;
     const subject = subjectAt(state, old.table, slot);
     const to = next.put(subject, id, old.step[slot] ?? 0, old.changed[slot] ?? 0);

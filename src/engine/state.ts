@@ -1,11 +1,10 @@
 import type { Address } from '../packet/address.ts';
 import { type Cidr, contains, networkOf, OFFENDER_BITS } from '../packet/cidr.ts';
-import type { PortSpec } from '../packet/port.ts';
 import { type Attempts, createAttempts } from './attempt.ts';
 import { type Bans, createBans } from './ban.ts';
 import { createGrants, type Grants } from './grant.ts';
 import type { HashKey } from './hash.ts';
-import { createPorts, type Ports } from './ports.ts';
+import { createPorts, type Knocks, type Ports } from './ports.ts';
 import { createRetransmissions, type Retransmissions } from './retransmission.ts';
 import type { EngineSettings } from './settings.ts';
 import { createOffenders, type Offenders } from './strike.ts';
@@ -15,8 +14,9 @@ import { createSubjects, type Subject, type Subjects } from './subject.ts';
 export interface State {
   settings: EngineSettings;
   ports: Ports;
-  /** The sequence that opens each door now. */
-  knocks: (readonly PortSpec[])[];
+  knocks: Knocks;
+  /** The turn at which each door's one-time sequence was used last: attempts at it that are older are over. */
+  used: number[];
   attempts: Attempts;
   offenders: Offenders;
   bans: Bans;
@@ -34,12 +34,13 @@ export interface State {
 }
 
 export function createState(settings: EngineSettings, key: HashKey): State {
-  const knocks = settings.doors.map((door) => door.knock);
+  const knocks = knocksOf(settings);
   const ports = createPorts(settings, knocks);
   return {
     settings,
     ports,
     knocks,
+    used: settings.doors.map(() => 0),
     attempts: createAttempts(settings.sources),
     offenders: createOffenders(settings.sources, settings.bans),
     bans: createBans(settings.bans.limit),
@@ -54,6 +55,11 @@ export function createState(settings: EngineSettings, key: HashKey): State {
   };
 }
 
+/** What opens each door at the start and after a reload. */
+export function knocksOf(settings: EngineSettings): Knocks {
+  return { now: settings.doors.map((door) => door.knock), spent: settings.doors.map(() => []) };
+}
+
 /** Fills `state.slots` with the subject's attempts, leaving out those that a ban has made forgotten. */
 export function collectAttempts(state: State, subject: Subject): void {
   const { attempts, slots } = state;
@@ -65,11 +71,20 @@ export function collectAttempts(state: State, subject: Subject): void {
     const slot = slots[index] ?? 0;
     if ((attempts.changed[slot] ?? 0) < forgotten) {
       attempts.table.remove(slot);
-    } else {
+    } else if (endIfUsed(state, slot)) {
       slots[state.held] = slot;
       state.held += 1;
     }
   }
+}
+
+/** Ends an attempt at a one-time sequence that someone has used since; false where nothing is left of the entry. */
+function endIfUsed({ attempts, ports, used }: State, slot: number): boolean {
+  const sequence = ports.sequences[attempts.table.extra(slot)];
+  if (sequence === undefined) return false;
+  if (sequence.kind === 'close' || (attempts.changed[slot] ?? 0) >= (used[sequence.door] ?? 0)) return true;
+  if ((attempts.step[slot] ?? 0) === 0) return true;
+  return attempts.end(slot);
 }
 
 /** Ends every attempt of the subject; what is known of openings stays. */
