@@ -50,7 +50,7 @@ const at: Why = ({ door, step, of }) =>
   door === null ? '' : `${door}${step === null ? '' : ` step ${step} of ${of ?? '?'}`}`;
 const inDoor: Why = (row) => (row.door === null ? '' : ` (${at(row)})`);
 
-/** The engine's outcomes in words. */
+/** The engine's outcomes in words, and what happened to the source between its packets. */
 const WHY: Readonly<Record<string, Why>> = {
   malformed: () => 'it could not be read',
   banned: () => 'the source was banned already',
@@ -67,6 +67,13 @@ const WHY: Readonly<Record<string, Why>> = {
   expired: (row) => `too late: begun anew${inDoor(row)}`,
   too_fast: (row) => `sooner than gap.min: broken off${inDoor(row)}`,
   wrong: (row) => `a knock out of order: broken off${inDoor(row)}`,
+  'door.opened': (row) => `let in at ${row.door ?? 'a door'}`,
+  'door.renewed': (row) => `let in at ${row.door ?? 'a door'} for longer`,
+  'door.closed': (row) => `no longer let in at ${row.door ?? 'a door'}`,
+  'ban.added': () => 'banned',
+  'ban.extended': () => 'banned for longer',
+  'ban.lifted': () => 'the ban was lifted',
+  'ban.expired': () => 'the ban ended',
   decoy: () => 'nothing is behind this port: who touches it is scanning',
 };
 
