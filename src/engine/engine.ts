@@ -166,12 +166,10 @@ export function createEngine(settings: EngineSettings, key: HashKey): Engine {
     }
     endAttempts(state, subject);
     const strikes = strikeUnlessHolder();
-    emit({
-      event: 'decoy.hit',
-      ...moment(),
-      ...(service ? { reason: 'service' as const } : {}),
-      ...(strikes === undefined ? {} : { strikes }),
-    });
+    const { at, source, port } = moment();
+    if (service) emit({ event: 'decoy.hit', at, source, port, reason: 'service', ...counted(strikes) });
+    else if (strikes === undefined) emit({ event: 'decoy.hit', at, source, port });
+    else emit({ event: 'decoy.hit', at, source, port, strikes });
     if (strikes !== undefined) banIfDue(state, subject, strikes, current.now, emit);
     return 'decoy';
   }
@@ -179,7 +177,9 @@ export function createEngine(settings: EngineSettings, key: HashKey): Engine {
   function scan(reason: ScanReason, onDecoy: boolean, emit: Emit): Outcome {
     if (onDecoy) endAttempts(state, subject);
     const strikes = strikeUnlessHolder();
-    emit({ event: 'scan.detected', ...moment(), reason, ...(strikes === undefined ? {} : { strikes }) });
+    const { at, source, port } = moment();
+    if (strikes === undefined) emit({ event: 'scan.detected', at, source, port, reason });
+    else emit({ event: 'scan.detected', at, source, port, reason, strikes });
     if (strikes !== undefined) banIfDue(state, subject, strikes, current.now, emit);
     return reason === 'rate' ? 'rate' : 'scan';
   }
@@ -248,4 +248,8 @@ export function createEngine(settings: EngineSettings, key: HashKey): Engine {
       bansMax: state.settings.bans.limit,
     }),
   };
+}
+
+function counted(strikes: number | undefined): { strikes?: number } {
+  return strikes === undefined ? {} : { strikes };
 }

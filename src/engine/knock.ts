@@ -61,7 +61,8 @@ export function judgeKnock(state: State, subject: Subject, knock: Knock, emit: E
     if (end === 'opened') forgiven = true;
   }
   if (struck && !excused && !found('broken')) {
-    emit({ event: 'knock.wrong', ...moment(subject, knock), reason: 'out of order', ...counted(strikes) });
+    const { at, source, port } = moment(subject, knock);
+    emit({ event: 'knock.wrong', at, source, port, reason: 'out of order', strikes: strikes ?? 0 });
   }
   if (found('too fast')) outcome = 'too_fast';
   if (strikes !== undefined && !forgiven) banIfDue(state, subject, strikes, knock.now, emit);
@@ -189,8 +190,7 @@ function carryOut(
 ): Outcome | undefined {
   const { attempts } = state;
   const { sequence, slot, finding } = concern;
-  const { steps, settings } = sequence;
-  const about = { ...moment(subject, knock), door: settings.name, of: steps.length };
+  const { steps } = sequence;
   // A sequence before this one may have ended this attempt, or taken its slot when the table was full.
   if (slot !== NONE && attempts.table.extra(slot) !== sequence.id && finding !== 'begins') return undefined;
   const made = slot === NONE ? 0 : (attempts.step[slot] ?? 0);
@@ -201,19 +201,25 @@ function carryOut(
       return advance(state, subject, knock, sequence, made, emit);
     case 'too fast':
       attempts.end(slot);
-      emit({ event: 'knock.too_fast', ...about, step: made, reason: 'gap', ...counted(verdict.strikes) });
+      emit({
+        event: 'knock.too_fast',
+        ...about(subject, knock, sequence),
+        step: made,
+        reason: 'gap',
+        ...counted(verdict.strikes),
+      });
       return steps[0] === knock.key ? advance(state, subject, knock, sequence, 0, emit) : undefined;
     case 'expired': {
       const reason = staleness(state, slot, sequence, knock.now) ?? 'within';
       attempts.end(slot);
-      emit({ event: 'knock.expired', ...about, step: made, reason });
+      emit({ event: 'knock.expired', ...about(subject, knock, sequence), step: made, reason });
       return steps[0] === knock.key ? advance(state, subject, knock, sequence, 0, emit) : undefined;
     }
     case 'broken':
       attempts.end(slot);
       emit({
         event: 'knock.wrong',
-        ...about,
+        ...about(subject, knock, sequence),
         step: made,
         reason: verdict.forward ? 'another door' : 'out of order',
         ...counted(verdict.strikes),
@@ -221,7 +227,7 @@ function carryOut(
       return undefined;
     case 'tolerated':
       attempts.tolerated[slot] = (attempts.tolerated[slot] ?? 0) + 1;
-      emit({ event: 'knock.wrong', ...about, step: made, reason: 'tolerated' });
+      emit({ event: 'knock.wrong', ...about(subject, knock, sequence), step: made, reason: 'tolerated' });
       return undefined;
     case 'repeat':
     case 'none':
@@ -250,9 +256,12 @@ function advance(
     attempts.tolerated[slot] = 0;
   }
   attempts.advanced[slot] = now;
+  // Written out field by field: a flood of first knocks comes by here, and spreading costs more than judging.
   emit({
     event: 'knock.accepted',
-    ...moment(subject, knock),
+    at: milliseconds(now),
+    source: hostOf(subject),
+    port: specOf(knock.key),
     door: settings.name,
     step: made + 1,
     of: steps.length,
@@ -261,6 +270,14 @@ function advance(
   if (kind === 'open') complete(state, subject, sequence, now, emit);
   else completeClose(state, subject, sequence, now, emit);
   return kind === 'open' ? 'opened' : 'closed';
+}
+
+function about(
+  subject: Subject,
+  knock: Knock,
+  sequence: Sequence,
+): ReturnType<typeof moment> & { door: string; of: number } {
+  return { ...moment(subject, knock), door: sequence.settings.name, of: sequence.steps.length };
 }
 
 function moment(
