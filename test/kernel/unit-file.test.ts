@@ -1,0 +1,220 @@
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, chownSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { atEnd } from './cleanup.ts';
+import { NFKNOCK } from './daemon.ts';
+import { ROOT } from './root.ts';
+
+/** What deploy/ promises: ports closed at boot without the daemon, and a daemon with one capability. */
+
+const NAMESPACE = `nfku${process.env['NFKNOCK_RUN'] ?? ''}-${process.pid}`;
+const UNIT = readFileSync(join(ROOT, 'deploy/systemd/nfknock.service'), 'utf8');
+const BOOT_RULES = join(ROOT, 'deploy/boot-rules');
+const NOBODY = 65_534;
+/** CAP_NET_ADMIN alone, as /proc shows it. */
+const NET_ADMIN_ALONE = '0000000000001000';
+
+const children: ChildProcess[] = [];
+let folder = '';
+let config = '';
+let removeNamespace = (): void => undefined;
+const inside = (argv: readonly string[]): string[] => ['ip', 'netns', 'exec', NAMESPACE, ...argv];
+
+beforeAll(() => {
+  execFileSync('ip', ['netns', 'add', NAMESPACE]);
+  removeNamespace = atEnd(() => spawnSync('ip', ['netns', 'del', NAMESPACE]));
+  execFileSync('ip', ['-n', NAMESPACE, 'link', 'set', 'lo', 'up']);
+  folder = mkdtempSync(join(tmpdir(), 'nfknock-unit-'));
+  chmodSync(folder, 0o755);
+  chownSync(folder, NOBODY, NOBODY);
+  config = join(folder, 'nfknock.yaml');
+  writeConfig('ssh: { knock: [7000/tcp, 8000/udp, 9000/tcp], opens: [22/tcp] }');
+  // The scripts want one program, not `node main.js`.
+  const program = NFKNOCK.map((word) => `'${word}'`).join(' ');
+  writeFileSync(join(folder, 'nfknock'), `#!/bin/sh\nexec ${program} "$@"\n`, { mode: 0o755 });
+});
+afterAll(() => {
+  removeNamespace();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function writeConfig(doors: string): void {
+  const own = `state: ${folder}/state.db\ncontrol: ${folder}/control.sock\n`;
+  writeFileSync(config, `doors:\n  ${doors}\n${own}`);
+}
+function run(
+  argv: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): { code: number | null; out: string; err: string } {
+  const [program = '', ...args] = inside(argv);
+  const { status, stdout, stderr } = spawnSync(program, args, {
+    encoding: 'utf8',
+    env: { ...process.env, ...env },
+  });
+  return { code: status, out: stdout, err: stderr };
+}
+function bootRules(verb: string): void {
+  const env = {
+    NFKNOCK: join(folder, 'nfknock'),
+    NFKNOCK_CONFIG: config,
+    NFKNOCK_RULES: join(folder, 'rules'),
+  };
+  expect(run([BOOT_RULES, verb], env)).toMatchObject({ code: 0, err: '' });
+}
+/** The filter table of both families, less counters, comments and what names a set. */
+function tables(): string {
+  const saved = ['iptables-save', 'ip6tables-save'].map((tool) => run([tool, '-t', 'filter']).out).join('');
+  return saved
+    .split('\n')
+    .filter((line) => !line.startsWith('#') && !line.includes('--match-set'))
+    .join('\n');
+}
+/** What a boot does to the tables. */
+function forget(): void {
+  for (const tool of ['iptables', 'ip6tables']) {
+    for (const args of ['-P INPUT ACCEPT', '-P FORWARD ACCEPT', '-F', '-X']) run([tool, ...args.split(' ')]);
+  }
+}
+
+describe('at boot', () => {
+  test('the rules are laid as they were, without the daemon and without its sets', () => {
+    bootRules('save');
+    const before = tables();
+    expect(before).toMatch(/^-A NFKNOCK-SERVICE -j DROP$/m);
+    forget();
+    bootRules('lay');
+    expect(tables()).toBe(before);
+  });
+
+  test('the base policy of an appliance is laid too', () => {
+    expect(run([...NFKNOCK, 'rules', 'install', '--policy', 'appliance', '-c', config]).code).toBe(0);
+    bootRules('save');
+    const before = tables();
+    expect(before).toMatch(/^:INPUT DROP/m);
+    forget();
+    bootRules('lay');
+    expect(tables()).toBe(before);
+  });
+
+  test('rules that are there already stay as they are, grants included', () => {
+    run(['iptables', '-A', 'NFKNOCK-GRANT', '-s', '198.51.100.7', '-j', 'ACCEPT']);
+    const before = tables();
+    bootRules('lay');
+    expect(tables()).toBe(before);
+  });
+
+  test('a purge takes out everything of ours, restores the policies, and touches nothing else', () => {
+    run([
+      'iptables',
+      '-I',
+      'INPUT',
+      '1',
+      '-p',
+      'tcp',
+      '--dport',
+      '9998',
+      '-m',
+      'comment',
+      '--comment',
+      'not -j NFKNOCK',
+      '-j',
+      'ACCEPT',
+    ]);
+    bootRules('unlay');
+    expect(tables()).not.toContain('NFKNOCK-');
+    expect(tables()).toMatch(/^:INPUT ACCEPT/m);
+    expect(tables()).toContain('--comment "not -j NFKNOCK" -j ACCEPT');
+    bootRules('unlay');
+    forget();
+  });
+});
+
+describe('the daemon of the unit file', () => {
+  afterAll(() => {
+    for (const child of children) child.kill('SIGKILL');
+  });
+
+  test('is given CAP_NET_ADMIN alone', () => {
+    expect(UNIT).toMatch(/^AmbientCapabilities=CAP_NET_ADMIN$/m);
+    expect(UNIT).toMatch(/^CapabilityBoundingSet=CAP_NET_ADMIN$/m);
+    expect(UNIT).toMatch(/^User=nfknock$/m);
+  });
+
+  test('serves as an ordinary user with that, tells systemd, grants, opens no inspector, and ends in order', async () => {
+    bootRules('save');
+    const told = await receiver(join(folder, 'notify'));
+    const argv = [
+      'sh',
+      '-c',
+      `mount -t proc -o subset=pid,hidepid=invisible proc /proc && exec setpriv ${privileges()} "$@"`,
+      'sh',
+    ];
+    const [program = '', ...args] = inside([
+      'unshare',
+      '-m',
+      ...argv,
+      ...NFKNOCK,
+      'run',
+      '--no-install',
+      '-c',
+      config,
+    ]);
+    const daemon = spawn(program, args, {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: { ...process.env, NOTIFY_SOCKET: join(folder, 'notify') },
+    });
+    children.push(daemon);
+    const events: string[] = [];
+    createInterface({ input: daemon.stdout }).on('line', (line) =>
+      events.push((JSON.parse(line) as { event: string }).event),
+    );
+    await expect.poll(() => told.join(''), { timeout: 10_000 }).toContain('READY=1\n');
+
+    const status = readFileSync(`/proc/${daemon.pid}/status`, 'utf8');
+    for (const set of ['CapPrm', 'CapEff', 'CapBnd', 'CapAmb'])
+      expect(status).toContain(`${set}:\t${NET_ADMIN_ALONE}`);
+    expect(run([...NFKNOCK, 'grant', 'ssh', '198.51.100.7', '-c', config]).code).toBe(0);
+    expect(run(['iptables', '-S', 'NFKNOCK-GRANT']).out).toContain('-s 198.51.100.7/32');
+    daemon.kill('SIGUSR1');
+    expect(run([...NFKNOCK, 'status', '-c', config]).out).toContain('ssh');
+    expect(run(['ss', '-Hltn']).out).toBe('');
+
+    const exit = once(daemon, 'exit');
+    daemon.kill('SIGTERM');
+    expect(await exit).toEqual([0, null]);
+    expect(events.at(-1)).toBe('daemon.stopped');
+    expect(told.join('')).toContain('STOPPING=1\n');
+    expect(run(['iptables', '-S', 'NFKNOCK-SERVICE']).out).toContain('-j DROP');
+  });
+});
+
+/** As the unit's user has them. Where the tree lies in somebody's home, root without its powers takes his place. */
+function privileges(): string {
+  const only = '-all,+net_admin';
+  const caps = `--inh-caps=${only} --ambient-caps=${only} --bounding-set=${only} --no-new-privs`;
+  const other = `--reuid=${NOBODY} --regid=${NOBODY} --clear-groups`;
+  const readable = run(['setpriv', ...other.split(' '), 'test', '-r', NFKNOCK[1] ?? '']).code === 0;
+  return readable ? `${other} ${caps}` : `--securebits=+noroot ${caps}`;
+}
+
+/** systemd's end of NOTIFY_SOCKET: what it was told, one text a datagram. */
+async function receiver(path: string): Promise<string[]> {
+  const script = `import json, os, socket, sys
+receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+receiver.bind(sys.argv[1])
+os.chmod(sys.argv[1], 0o777)
+print('""', flush=True)
+while True: print(json.dumps(receiver.recv(65536).decode()), flush=True)`;
+  const python = spawn('python3', ['-c', script, path], { stdio: ['ignore', 'pipe', 'inherit'] });
+  children.push(python);
+  const told: string[] = [];
+  const lines = createInterface({ input: python.stdout });
+  const bound = once(lines, 'line');
+  lines.on('line', (line) => told.push(JSON.parse(line) as string));
+  await bound;
+  return told;
+}
