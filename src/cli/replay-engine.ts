@@ -143,8 +143,10 @@ export function createReplay(settings: ReplaySettings): Replay {
         engine.expire(now, emit);
         if (isCutByLie(bytes, offset, length, fullLengths[i] ?? 0)) malformed('total length');
         else if (isFragment(bytes, offset, length)) {
-          const whole = reassembly.add(bytes, offset, length, now);
-          if (whole !== undefined) take(whole, 0, whole.length, ways[i] ?? 0);
+          const joined = reassembly.add(bytes, offset, length, now);
+          if (typeof joined !== 'string') take(joined, 0, joined.length, ways[i] ?? 0);
+          else if (joined === 'first missing') malformed('fragment');
+          else if (joined === 'broken') take(bytes, offset, length, ways[i] ?? 0);
         } else take(bytes, offset, length, ways[i] ?? 0);
       }
     },
@@ -169,8 +171,8 @@ function emptyCounts(): ReplayCounts {
 /** Whether the packet says that it is longer than what was on the wire; the kernel drops such ones. */
 function isCutByLie(bytes: Uint8Array, offset: number, length: number, full: number): boolean {
   const version = (bytes[offset] ?? 0) >>> 4;
-  if (version === 4 && length >= 4) return u16(bytes, offset + 2) > full;
-  return version === 6 && length >= 6 && u16(bytes, offset + 4) + 40 > full;
+  if (version === 4 && length >= 20) return u16(bytes, offset + 2) > full;
+  return version === 6 && length >= 40 && u16(bytes, offset + 4) + 40 > full;
 }
 
 /** The packet with its ends exchanged. */

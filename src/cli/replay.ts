@@ -105,10 +105,8 @@ function dataOf(title: string, config: Config, end: ReplayEnd, collector: Collec
     counts: [
       ['packets', counts.packets],
       ['judged', counts.judged],
-      ['in connections', counts.established],
-      ['sent from here', counts.sent],
-      ['for others', counts.elsewhere],
       ['malformed', counts.malformed],
+      ['connected', counts.established],
     ],
     doors: config.doors.map((door) => ({ name: door.name, opens: door.opens.map(formatPortRange) })),
   });

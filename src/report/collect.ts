@@ -100,6 +100,7 @@ export function createCollector(): Collector {
       const doors = new Map(about.doors.map((door, at) => [door.name, at]));
       return {
         ...about,
+        counts: [...about.counts, ...totalsOf(shown, lanes.dropped())],
         lanes: shown.map((lane) => ({ name: nameOf(lane), tally: { ...lane.tally } })),
         marks: marks.list().flatMap((mark) => markData(mark, index, doors)),
         bars: bars.list().flatMap((bar) => barData(bar, index, doors)),
@@ -107,6 +108,19 @@ export function createCollector(): Collector {
       };
     },
   };
+}
+
+/** Sums over the sources that are there; of those that made room only their number is known. */
+function totalsOf(shown: readonly Lane[], dropped: number): [label: string, count: number][] {
+  const sum = (of: (tally: Lane['tally']) => number): number =>
+    shown.reduce((total, { tally }) => total + of(tally), 0);
+  return [
+    ['sources', shown.length + dropped],
+    ['knocks', sum((tally) => tally.knocks)],
+    ['offences', sum((tally) => tally.wrong + tally.decoys + tally.scans)],
+    ['bans', sum((tally) => tally.bans)],
+    ['let in', sum((tally) => tally.opened)],
+  ];
 }
 
 /** Counts the deed for its source, and says it as a mark. */

@@ -16,27 +16,55 @@ import type {
 
 /** The timeline: a lane for each source, bars for what it had, marks for what it did. */
 export function chartDrawer(tools: TextTools): DrawChart {
+  /** Below so many pixels names stand inside the lanes. */
+  const NARROW = 560;
+
+  interface Colours {
+    readonly text: string;
+    readonly line: string;
+    readonly back: string;
+    readonly slider: string;
+  }
+  type Render = (params: DrawingParams, api: DrawingApi) => unknown;
+
   function drawChart(page: Page, box: PageElement, found: Chosen): void {
-    const { chart, data, view, window } = page;
-    const dark = window.matchMedia('(prefers-color-scheme: dark)').matches;
-    const narrow = box.clientWidth < 560;
+    const { chart, data, view } = page;
+    const dark = page.window.matchMedia('(prefers-color-scheme: dark)').matches;
+    const colours: Colours = dark
+      ? { text: '#c6cfdb', line: '#2b3442', back: '#111722', slider: '#1d2634' }
+      : { text: '#3b4656', line: '#e3e8ef', back: '#ffffff', slider: '#f1f4f9' };
+    const narrow = box.clientWidth < NARROW;
+    // Where there is no room beside the chart, a name stands in its lane, above what is drawn.
+    const down = narrow ? 9 : 0;
     const shown = found.lanes.slice(0, view.lanes);
     const row = new Map(shown.map((lane, index) => [lane, index]));
     const names = shown.map((lane) => data.lanes[lane]?.name ?? '');
-    const laneHeight = narrow ? 46 : 34;
-    const height = Math.max(1, shown.length) * laneHeight + 96;
+    const height = Math.max(1, shown.length) * (narrow ? 50 : 34) + 96;
     box.style.setProperty('height', `${height}px`);
     chart.resize({ height });
     const first = data.first ?? 0;
     const last = Math.max(data.last ?? 0, first + 1);
     const margin = Math.max((last - first) * 0.02, 5);
-    const colours = { text: dark ? '#c6cfdb' : '#3b4656', line: dark ? '#2b3442' : '#e3e8ef', dark };
     const bars = found.bars
       .filter((bar) => row.has(bar[2]))
       .map((bar) => [bar[0], row.get(bar[2]), Math.min(bar[1], last + margin), bar[2], bar[3], bar]);
     const marks = found.marks
       .filter((mark) => row.has(mark[1]))
       .map((mark) => [mark[0], row.get(mark[1]), mark[2], mark[1], mark[5], mark]);
+    const custom = { type: 'custom', clip: true };
+    const labels = {
+      ...custom,
+      silent: true,
+      renderItem: nameShape(names, colours),
+      encode: { x: 0, y: 1 },
+      z: 3,
+    };
+    const series = [
+      { ...custom, renderItem: barShape(down), encode: { x: [0, 2], y: 1 }, data: bars, z: 1 },
+      { ...custom, renderItem: markShape(down), encode: { x: 0, y: 1 }, data: marks, z: 2 },
+      ...(narrow ? [{ ...labels, data: names.map((_, index) => [first, index]) }] : []),
+    ];
+    const axes = axesOf(names, [first - margin, last + margin], narrow ? 'inside' : 'beside', colours);
     chart.setOption(
       {
         animation: false,
@@ -46,150 +74,165 @@ export function chartDrawer(tools: TextTools): DrawChart {
         tooltip: {
           confine: true,
           renderMode: 'richText',
-          backgroundColor: dark ? '#111722' : '#ffffff',
+          backgroundColor: colours.back,
           borderColor: colours.line,
           textStyle: { color: colours.text, fontSize: 12 },
           formatter: (item: { data: readonly unknown[] }) => tooltipText(page, item.data),
         },
-        xAxis: {
-          type: 'time',
-          min: first - margin,
-          max: last + margin,
-          axisLabel: { color: colours.text, hideOverlap: true },
-          axisLine: { lineStyle: { color: colours.line } },
-          splitLine: { show: true, lineStyle: { color: colours.line, opacity: 0.6 } },
-        },
-        yAxis: laneAxis(names, narrow, colours),
-        dataZoom: [
-          {
-            type: 'inside',
-            xAxisIndex: 0,
-            filterMode: 'none',
-            zoomOnMouseWheel: 'ctrl',
-            moveOnMouseMove: true,
-          },
-          {
-            type: 'slider',
-            xAxisIndex: 0,
-            filterMode: 'none',
-            height: 26,
-            bottom: 12,
-            showDetail: false,
-            brushSelect: false,
-            borderColor: colours.line,
-          },
-        ],
-        series: [
-          { type: 'custom', clip: true, renderItem: barShape, encode: { x: [0, 2], y: 1 }, data: bars, z: 1 },
-          { type: 'custom', clip: true, renderItem: markShape, encode: { x: 0, y: 1 }, data: marks, z: 2 },
-        ],
+        ...axes,
+        dataZoom: zoomsOf(colours),
+        series,
       },
       { notMerge: true },
     );
   }
 
-  function laneAxis(
+  function axesOf(
     names: readonly string[],
-    narrow: boolean,
-    colours: { text: string; line: string },
-  ): unknown {
+    range: readonly [number, number],
+    labels: 'beside' | 'inside',
+    colours: Colours,
+  ): object {
+    const beside = { color: colours.text, fontSize: 12, width: 140, overflow: 'truncate', interval: 0 };
     return {
-      type: 'category',
-      data: names,
-      inverse: true,
-      axisTick: { show: false },
-      axisLine: { show: false },
-      splitLine: { show: true, lineStyle: { color: colours.line } },
-      axisLabel: narrow
-        ? { inside: true, color: colours.text, fontSize: 11, padding: [0, 0, 26, 0], margin: 2, interval: 0 }
-        : { color: colours.text, fontSize: 12, width: 140, overflow: 'truncate', interval: 0 },
-      z: 3,
+      xAxis: {
+        type: 'time',
+        min: range[0],
+        max: range[1],
+        axisLabel: { color: colours.text, hideOverlap: true },
+        axisLine: { lineStyle: { color: colours.line } },
+        splitLine: { show: true, lineStyle: { color: colours.line, opacity: 0.6 } },
+      },
+      yAxis: {
+        type: 'category',
+        data: names,
+        inverse: true,
+        axisTick: { show: false },
+        axisLine: { show: false },
+        splitLine: { show: true, lineStyle: { color: colours.line } },
+        axisLabel: labels === 'inside' ? { show: false } : beside,
+      },
     };
   }
 
-  function barShape(params: DrawingParams, api: DrawingApi): unknown {
-    const from = api.coord([api.value(0), api.value(1)]);
-    const to = api.coord([api.value(2), api.value(1)]);
-    const kind = api.value(4) + 6;
-    const area = params.coordSys;
-    const left = Math.max(from[0], area.x);
-    const right = Math.min(to[0], area.x + area.width);
-    if (right < left) return undefined;
-    const colour = tools.kindColour(kind);
-    return {
-      type: 'rect',
-      shape: { x: left, y: from[1] - 9, width: Math.max(right - left, 2), height: 18, r: 4 },
-      style: { fill: colour, opacity: kind === 6 ? 0.5 : 0.3, stroke: colour, lineWidth: 1 },
+  /** Pinch, or the wheel with Ctrl, so that the page itself can still be scrolled; and a slider below. */
+  function zoomsOf(colours: Colours): readonly object[] {
+    const both = { xAxisIndex: 0, filterMode: 'none' };
+    const quiet = { lineStyle: { opacity: 0 }, areaStyle: { opacity: 0 } };
+    return [
+      { ...both, type: 'inside', zoomOnMouseWheel: 'ctrl', moveOnMouseMove: true },
+      {
+        ...both,
+        type: 'slider',
+        height: 26,
+        bottom: 12,
+        showDetail: false,
+        brushSelect: false,
+        backgroundColor: colours.slider,
+        borderColor: colours.line,
+        dataBackground: quiet,
+        selectedDataBackground: quiet,
+      },
+    ];
+  }
+
+  function nameShape(names: readonly string[], colours: Colours): Render {
+    return (params, api) => {
+      const area = params.coordSys;
+      const middle = api.coord([api.value(0), api.value(1)])[1];
+      const text = names[params.dataIndex] ?? '';
+      const style = { text, x: area.x + 3, y: middle - 21, fill: colours.text, fontSize: 11 };
+      return { type: 'text', style: { ...style, width: area.width, overflow: 'truncate' } };
+    };
+  }
+
+  function barShape(down: number): Render {
+    return (params, api) => {
+      const from = api.coord([api.value(0), api.value(1)]);
+      const to = api.coord([api.value(2), api.value(1)]);
+      const kind = api.value(4) + 6;
+      const area = params.coordSys;
+      const left = Math.max(from[0], area.x);
+      const right = Math.min(to[0], area.x + area.width);
+      if (right < left) return undefined;
+      const colour = tools.kindColour(kind);
+      return {
+        type: 'rect',
+        shape: { x: left, y: from[1] + down - 9, width: Math.max(right - left, 2), height: 18, r: 4 },
+        style: { fill: colour, opacity: kind === 6 ? 0.5 : 0.3, stroke: colour, lineWidth: 1 },
+      };
     };
   }
 
   /** A circle with its step for a knock; a triangle, a cross, a diamond or a square for what went wrong. */
-  function markShape(_params: DrawingParams, api: DrawingApi): unknown {
-    const point = api.coord([api.value(0), api.value(1)]);
-    const [x, y] = point;
-    const kind = api.value(2);
-    const step = api.value(4);
-    const style = { fill: tools.kindColour(kind), stroke: '#ffffff', lineWidth: 1 };
-    if (kind === 0) {
-      const text = {
-        text: String(step),
-        x,
-        y,
-        fill: '#ffffff',
-        fontSize: 10,
-        fontWeight: 'bold',
-        align: 'center',
-        verticalAlign: 'middle',
-      };
-      return {
-        type: 'group',
-        children: [
-          { type: 'circle', shape: { cx: x, cy: y, r: 8 }, style },
-          { type: 'text', style: text },
+  function markShape(down: number): Render {
+    return (_params, api) => {
+      const [x, middle] = api.coord([api.value(0), api.value(1)]);
+      const y = middle + down;
+      const kind = api.value(2);
+      const step = api.value(4);
+      const style = { fill: tools.kindColour(kind), stroke: '#ffffff', lineWidth: 1 };
+      if (kind === 0) {
+        const text = {
+          text: String(step),
+          x,
+          y,
+          fill: '#ffffff',
+          fontSize: 10,
+          fontWeight: 'bold',
+          align: 'center',
+          verticalAlign: 'middle',
+        };
+        return {
+          type: 'group',
+          children: [
+            { type: 'circle', shape: { cx: x, cy: y, r: 8 }, style },
+            { type: 'text', style: text },
+          ],
+        };
+      }
+      const shapes = [
+        [],
+        [
+          [0, -7],
+          [7, 6],
+          [-7, 6],
         ],
-      };
-    }
-    const shapes = [
-      [],
-      [
-        [0, -7],
-        [7, 6],
-        [-7, 6],
-      ],
-      [
-        [-7, -6],
-        [7, -6],
-        [0, 7],
-      ],
-      [
-        [-5, -5],
-        [5, -5],
-        [5, 5],
-        [-5, 5],
-      ],
-      [
-        [0, -8],
-        [8, 0],
-        [0, 8],
-        [-8, 0],
-      ],
-      [
-        [-3, -8],
-        [3, -8],
-        [3, -3],
-        [8, -3],
-        [8, 3],
-        [3, 3],
-        [3, 8],
-        [-3, 8],
-        [-3, 3],
-        [-8, 3],
-        [-8, -3],
-        [-3, -3],
-      ],
-    ];
-    const points = (shapes[kind] ?? []).map(([dx = 0, dy = 0]) => [x + dx, y + dy]);
-    return { type: 'polygon', shape: { points }, style };
+        [
+          [-7, -6],
+          [7, -6],
+          [0, 7],
+        ],
+        [
+          [-5, -5],
+          [5, -5],
+          [5, 5],
+          [-5, 5],
+        ],
+        [
+          [0, -8],
+          [8, 0],
+          [0, 8],
+          [-8, 0],
+        ],
+        [
+          [-3, -8],
+          [3, -8],
+          [3, -3],
+          [8, -3],
+          [8, 3],
+          [3, 3],
+          [3, 8],
+          [-3, 8],
+          [-3, 3],
+          [-8, 3],
+          [-8, -3],
+          [-3, -3],
+        ],
+      ];
+      const points = (shapes[kind] ?? []).map(([dx = 0, dy = 0]) => [x + dx, y + dy]);
+      return { type: 'polygon', shape: { points }, style };
+    };
   }
 
   function tooltipText(page: Page, item: readonly unknown[]): string {

@@ -80,7 +80,8 @@ export function listDrawer(tools: TextTools): Lists {
     const [from, to, lane, , , ended, grantee] = bar;
     const source = page.data.lanes[lane]?.name ?? '';
     const whom = grantee === source ? source : `${source}, for ${grantee}`;
-    const how = ended === '' ? `until ${timeOf(to)}, after the capture` : `${ended} ${timeOf(to)}`;
+    const how =
+      ended === '' ? `open until ${timeOf(to)}, past the capture's end` : `closed ${timeOf(to)} (${ended})`;
     return make(
       page,
       'li',

@@ -16,6 +16,7 @@ h1 { margin: 0; font-size: 22px; } h2 { margin: 28px 0 10px; font-size: 17px; } 
 h3 small { color: var(--dim); font-weight: normal; }
 p { margin: 4px 0; } ul { margin: 0; padding: 0; list-style: none; }
 .dim, #span, footer { color: var(--dim); } footer { margin-top: 36px; font-size: 13px; }
+@media (max-width: 560px) { th, td { padding: 7px 9px !important; } #filters input { flex: 1 1 150px; } }
 #notes { margin: 14px 0; padding: 10px 14px; border-left: 4px solid #f59e0b; background: var(--card); border-radius: 6px; }
 #totals { display: grid; grid-template-columns: repeat(auto-fit, minmax(112px, 1fr)); gap: 10px; margin: 16px 0; }
 .tile, .card, #timeline, #events, .wide { background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
@@ -39,8 +40,8 @@ button { font: inherit; color: inherit; cursor: pointer; }
 #nothing { padding: 12px 16px; }
 .wide { overflow-x: auto; }
 table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: 7px 12px; border-bottom: 1px solid var(--line); text-align: right; font-weight: normal; }
-th:first-child { text-align: left; overflow-wrap: normal; } thead th { color: var(--dim); font-size: 13px; } tbody tr:last-child > * { border-bottom: 0; }
+th, td { padding: 7px 12px; border-bottom: 1px solid var(--line); text-align: right; font-weight: normal; white-space: nowrap; overflow-wrap: normal; }
+th:first-child { text-align: left; } thead th { color: var(--dim); font-size: 13px; } tbody tr:last-child > * { border-bottom: 0; }
 .zero { color: var(--dim); opacity: .5; }
 #doors { display: grid; grid-template-columns: repeat(auto-fill, minmax(290px, 1fr)); gap: 10px; }
 .card { padding: 12px 14px; } .card li { padding: 3px 0; }

@@ -3,14 +3,18 @@
  * any rule sees them: pieces in any order, exact repeats ignored, overlaps fatal to the whole datagram.
  */
 export interface Reassembly {
-  /**
-   * Takes a fragment. Answers the datagram that it completes, as an unfragmented packet that holds as much as
-   * is needed to judge it (borrowed until the next call), or undefined.
-   */
-  add(bytes: Uint8Array, offset: number, length: number, now: number): Uint8Array | undefined;
+  /** Takes a fragment, at a moment that never goes back. */
+  add(bytes: Uint8Array, offset: number, length: number, now: number): Uint8Array | Pending;
   /** Datagrams that were never completed, or whose pieces overlapped. */
   lost(): number;
 }
+
+/**
+ * What became of a fragment that completes nothing: it is kept; or it is kept though it is a later piece and
+ * nothing came before it; or it can't be one. What is completed is an unfragmented packet that holds as much as
+ * is needed to judge it.
+ */
+export type Pending = 'kept' | 'first missing' | 'broken';
 
 /** Datagrams being put together at once; then the oldest is given up. */
 const DATAGRAMS_MAX = 256;
@@ -90,18 +94,20 @@ export function createReassembly(): Reassembly {
     add(bytes, offset, length, now) {
       const version = (bytes[offset] ?? 0) >>> 4;
       const fragment = version === 4 ? parseIpv4(bytes, offset, length) : parseIpv6(bytes, offset, length);
-      if (fragment === undefined) return undefined;
+      if (fragment === undefined) return 'broken';
       expire(now);
       let datagram = datagrams.get(fragment.key);
       if (datagram === undefined) {
         datagram = emptyDatagram(now);
         datagrams.set(fragment.key, datagram);
       }
+      const isAlone = datagram.units === 0 && fragment.at > 0;
       place(datagram, fragment, bytes, offset);
-      if (datagram.broken || datagram.total === undefined) return undefined;
-      if (datagram.head.length === 0 || datagram.units * UNIT_BYTES < datagram.total) return undefined;
+      const whole =
+        !datagram.broken && datagram.units * UNIT_BYTES >= (datagram.total ?? Number.POSITIVE_INFINITY);
+      if (!whole) return isAlone ? 'first missing' : 'kept';
       datagrams.delete(fragment.key);
-      return whole(datagram, version);
+      return joined(datagram, version);
     },
   };
 }
@@ -151,7 +157,7 @@ function place(datagram: Datagram, fragment: Fragment, bytes: Uint8Array, offset
 }
 
 /** The datagram as a packet that was never in pieces, cut off behind what is kept of its payload. */
-function whole(datagram: Datagram, version: number): Uint8Array {
+function joined(datagram: Datagram, version: number): Uint8Array {
   const { head, payload, kept, total = 0 } = datagram;
   const packet = new Uint8Array(head.length + kept);
   packet.set(head);

@@ -123,11 +123,13 @@ function behindFamily(bytes: Uint8Array, at: number, length: number): number {
 
 /**
  * The kernel gives a frame to the family that its link layer names and drops it there if the version differs;
- * without this a frame marked IPv4 could be read as IPv6. A frame that ends before the version is handed on.
+ * without this a frame marked IPv4 could be read as IPv6. A frame that ends before the version, or whose version
+ * is of neither family, is handed on: the decoder says what is wrong with it.
  */
 function ofFamily(version: number, bytes: Uint8Array, at: number, header: number, length: number): number {
   if (header >= length) return length;
-  return (bytes[at + header] ?? 0) >>> 4 === version ? header : NOT_IP;
+  const found = (bytes[at + header] ?? 0) >>> 4;
+  return found === version || (found !== 4 && found !== 6) ? header : NOT_IP;
 }
 
 function u16(bytes: Uint8Array, at: number): number {

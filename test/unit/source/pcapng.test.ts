@@ -85,7 +85,10 @@ describe('pcapng', () => {
       packetBlock(first, 0, 'enhanced'),
     ]);
     const read = readAll(bytes);
-    expect(read.packets).toEqual([Buffer.from(raw.bytes).toString('hex'), Buffer.from(first.bytes.subarray(14)).toString('hex')]);
+    expect(read.packets).toEqual([
+      Buffer.from(raw.bytes).toString('hex'),
+      Buffer.from(first.bytes.subarray(14)).toString('hex'),
+    ]);
     expect(read.stamps).toEqual([second.micros / 1000, first.micros / 1000]);
   });
 

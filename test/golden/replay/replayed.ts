@@ -1,0 +1,41 @@
+import { createOutput } from '../../../src/cli/replay-output.ts';
+import { createPrinter } from '../../../src/cli/replay-print.ts';
+import { type ReplayEnd, runReplay } from '../../../src/cli/replay-run.ts';
+import { loadConfig } from '../../../src/config/load.ts';
+import { PassThrough } from 'node:stream';
+import type { Config } from '../../../src/config/config.ts';
+import { openCapture } from '../../../src/source/pcap-input.ts';
+
+export interface Replayed {
+  readonly lines: string;
+  readonly end: ReplayEnd;
+}
+
+export function configOf(file: string): Config {
+  const parsed = loadConfig(file);
+  if (!parsed.ok) throw new Error(JSON.stringify(parsed.faults));
+  return parsed.config;
+}
+
+/** Replays a file, or bytes given in pieces, and gives what `nfknock replay` prints. */
+export async function replayed(capture: string | readonly Uint8Array[], config: Config): Promise<Replayed> {
+  const stream = new PassThrough({ highWaterMark: 1 << 26 });
+  const output = createOutput(stream);
+  const printer = createPrinter(output);
+  const pieces = typeof capture === 'string' ? [] : capture;
+  async function* given(): AsyncGenerator<Uint8Array> {
+    yield* pieces;
+  }
+  const end = await runReplay({
+    input: await openCapture(typeof capture === 'string' ? capture : '-', given()),
+    config,
+    addresses: [],
+    pace: 'look ahead',
+    emit: printer.add,
+    between: async () => true,
+  });
+  printer.end();
+  await output.drained();
+  const lines: unknown = stream.read();
+  return { lines: lines === null ? '' : String(lines), end };
+}
