@@ -42,6 +42,9 @@ export function commandPage(version: string): string {
     paragraph(
       'A service behind `nfknock` is closed to everyone. Who knocks at the right ports in the right order is let in, alone and for a while. Who knocks wrong, scans or touches a decoy is banned. Every knock is dropped by the kernel, whatever the daemon thinks of it; a daemon that is stopped, slow or dead leaves every protected port closed to newcomers.',
     ),
+    heading('OPTIONS OF EVERY COMMAND'),
+    term('-c, --config <file>', `The configuration; default: ${CONFIG_FILE}.`),
+    term('-h, --help', 'Explain the command, with an example.'),
     heading('COMMANDS'),
     ...DEFINITIONS.flatMap(commandOf),
     heading('EXIT STATUS'),
