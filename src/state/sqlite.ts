@@ -186,9 +186,7 @@ function createLink(path: string, options: StoreOptions, ledger: Ledger): Link {
     locked: () => locked,
     reason: () => reason,
     close() {
-      file?.close();
-      file = null;
-      reason = 'closed';
+      down('the state file is closed', tried);
     },
   };
 }
