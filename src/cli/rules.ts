@@ -86,7 +86,10 @@ async function install(config: Config, options: RulesOptions): Promise<ExitCode>
   const firewall = await openFirewall({ config, now: systemClock.wall, oneTime, families });
   try {
     const time = options.confirm === undefined ? undefined : parseDuration(options.confirm);
-    if (time !== undefined) await armRollback(directory(), families, time);
+    if (time !== undefined) {
+      const sets = families.map((family) => rulesFor(config, family, oneTime));
+      await armRollback(directory(), sets, time);
+    }
     if (options.policy === 'appliance') await firewall.installBase();
     else await firewall.install();
     if (time !== undefined) {

@@ -6,6 +6,8 @@ import type { Family } from '../packet/address.ts';
 import { findTool, LOCK_SECONDS, requireTool, runRequired, TOOL_ENVIRONMENT } from './command.ts';
 import { FirewallError } from './firewall.ts';
 import { parseSaved } from './jump.ts';
+import type { Table } from './names.ts';
+import type { RuleSet } from './rules.ts';
 
 /**
  * A way back for who changes a firewall from afar: the tables as they were, and a process of its own that puts
@@ -35,7 +37,7 @@ exit "$status"
 `;
 
 /** An empty table that lets everything pass: what a table was that was not there. */
-const EMPTY: Readonly<Record<'filter' | 'nat', string>> = {
+const EMPTY: Readonly<Record<Table, string>> = {
   filter: '*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n',
   nat: '*nat\n:PREROUTING ACCEPT [0:0]\n:INPUT ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:POSTROUTING ACCEPT [0:0]\nCOMMIT\n',
 };
@@ -44,17 +46,20 @@ const EMPTY: Readonly<Record<'filter' | 'nat', string>> = {
  * Keeps the tables as they are and starts the timer. Where an earlier change still waits for its confirmation
  * it is that one's beginning that is kept: nothing was confirmed since.
  */
-export async function armRollback(directory: string, families: readonly Family[], ms: number): Promise<void> {
+export async function armRollback(directory: string, rules: readonly RuleSet[], ms: number): Promise<void> {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const mine = join(directory, `${UNDO}${randomBytes(8).toString('hex')}`);
   mkdirSync(mine, { mode: 0o700 });
   const earlier = undosIn(directory).filter((each) => existsSync(join(each, PENDING)));
   const restores: string[] = [];
-  for (const family of families) {
+  for (const { family, chains } of rules) {
     const file = join(mine, `before.v${family}`);
     const kept = earlier.map((each) => join(each, `before.v${family}`)).find(existsSync);
     if (kept !== undefined) copyFileSync(kept, file);
-    else writeFileSync(file, await savedWhole(family), { mode: 0o600 });
+    else
+      writeFileSync(file, await savedWhole(family, [...new Set(chains.map((chain) => chain.table))]), {
+        mode: 0o600,
+      });
     restores.push(requireTool('iptables-restore', family), file);
   }
   writeFileSync(join(mine, PENDING), '', { mode: 0o600 });
@@ -89,11 +94,12 @@ function disarm(undos: readonly string[]): number {
   return disarmed;
 }
 
-/** What `iptables-save` prints, and of the tables that we write those that are not there yet, empty. */
-async function savedWhole(family: Family): Promise<string> {
+/** What `iptables-save` prints, and of the tables that are to be written those that are not there yet, empty. */
+async function savedWhole(family: Family, tables: readonly Table[]): Promise<string> {
   const text = await runRequired(requireTool('iptables-save', family), []);
   const saved = parseSaved(text);
-  return `${text}${saved.has('filter') ? '' : EMPTY.filter}${saved.has('nat') ? '' : EMPTY.nat}`;
+  const missing = tables.filter((table) => !saved.has(table));
+  return `${text}${missing.map((table) => EMPTY[table]).join('')}`;
 }
 
 function startTimer(args: readonly string[]): Promise<void> {

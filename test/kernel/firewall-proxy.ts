@@ -5,6 +5,7 @@ import { parseConfig } from '../../src/config/parse.ts';
 import type { Connection } from '../../src/firewall/conntrack.ts';
 import { type Change, type Firewall, FirewallError, type Held } from '../../src/firewall/firewall.ts';
 import { type Cidr, parseCidr } from '../../src/packet/cidr.ts';
+import type { Host } from './net.ts';
 import { startProcess } from './process.ts';
 import { ROOT } from './root.ts';
 
@@ -114,4 +115,13 @@ export function cidr(text: string): Cidr {
   const parsed = parseCidr(text);
   if (parsed === undefined) throw new Error(`no address: ${text}`);
   return parsed;
+}
+
+/** True where the host answers an echo request, which must not be settled by ARP or neighbour discovery alone. */
+export async function answersPing(from: Host, address: string): Promise<boolean> {
+  const six = address.includes(':') ? ['-6'] : [];
+  const nmap = ['nmap', ...six, '-n', '-sn', '-PE', '--disable-arp-ping', '--max-retries', '1', address];
+  const { stdout } = await from.exec(nmap);
+  if (!stdout.includes('Nmap done')) throw new Error(`nmap did not run: ${stdout}`);
+  return stdout.includes('Host is up');
 }
