@@ -90,7 +90,7 @@ function doorLines({ door, knock, left, guessing, scans }: DoorReport): string[]
   if (guessing !== null) {
     line(
       'to guess',
-      `${numberText(guessing.sequences)} ${METHODS[guessing.method]} (${guessing.bits.toFixed(1)} bits)`,
+      `${numberText(guessing.sequences)} ${METHODS[guessing.method]}: ${guessing.bits.toFixed(1)} bits`,
     );
     line(
       'even chance',
@@ -114,8 +114,8 @@ function knockText(knock: readonly PortSpec[], left: number | null): string {
 
 const METHODS: Readonly<Record<Method, string>> = {
   exact: 'sequences of ports',
-  prefix: 'tries, one step after the other since a ban can be seen,',
-  scan: 'scans in random order, since not every port is watched,',
+  prefix: 'tries, one step after the other since a ban can be seen',
+  scan: 'scans in random order, since not every port is watched',
 };
 
 function granteeText({ grant }: Door): string {

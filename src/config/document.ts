@@ -21,7 +21,8 @@ const ALIASES_MAX = 256;
 /** Open brackets at once, and `-` or `?` one after the other, before YAML is parsed at all: its parser recurses. */
 const BRACKETS_MAX = 256;
 /** What a message on one line of a terminal does not hold. */
-const UNSHOWN = /[\s\u007f-\u009f]+/g;
+const UNSHOWN = /[\p{Cc}\p{Zl}\p{Zp}\ufeff]+/gu;
+const SAID_CHARACTERS_MAX = 400;
 /** What is said instead of the library's words, by its error codes. */
 const KNOWN_ERRORS: Readonly<Record<string, readonly [found: string, allowed: string, mend: string]>> = {
   TAB_AS_INDENT: ['a tab', 'spaces', 'indent with spaces'],
@@ -55,7 +56,12 @@ export function readDocument(text: string, file: string): Reading {
   const fault: Reading['fault'] = ({ at, key }, found, allowed, mend) => {
     if (faults.length >= FAULTS_MAX) return;
     const { line, col } = lines.linePos(Math.max(0, Math.min(at, text.length)));
-    faults.push({ file, line, column: col, key, found, allowed, mend: mend ?? null });
+    const said = {
+      found: oneLine(found),
+      allowed: oneLine(allowed),
+      mend: mend === undefined ? null : oneLine(mend),
+    };
+    faults.push({ file, line, column: col, key, ...said });
   };
   const whole = (at: number, found: string, allowed: string, mend?: string): null => {
     fault({ at, key: WHOLE_FILE }, found, allowed, mend);
@@ -65,6 +71,12 @@ export function readDocument(text: string, file: string): Reading {
   const root = compose(text, whole, anchors);
   const resolve = (node: Node | null): Node | null => (node === null ? null : (anchors.get(node) ?? node));
   return { root, faults, resolve, fault };
+}
+
+/** What repeats words of the file must stay one line, of a length that can be read. */
+function oneLine(text: string): string {
+  const line = text.replaceAll(UNSHOWN, ' ');
+  return line.length > SAID_CHARACTERS_MAX ? `${line.slice(0, SAID_CHARACTERS_MAX)}…` : line;
 }
 
 /** Says a fault of the file as a whole; the answer is what `compose` then returns. */

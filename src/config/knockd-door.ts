@@ -121,7 +121,7 @@ function knockOf(
   if (oneTime !== undefined) {
     if (sequence !== undefined)
       warn(sequence.line, keyOf(section, sequence), 'stands beside one_time_sequences; the file is taken');
-    if (oneTime.value.startsWith('/') && !oneTime.value.endsWith('/')) return oneTime.value;
+    if (/^\/[^\t]*[^/\t]$/.test(oneTime.value)) return oneTime.value;
     fault(
       oneTime.line,
       keyOf(section, oneTime),

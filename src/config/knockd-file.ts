@@ -23,6 +23,9 @@ export interface KnockdFile {
 /** Bytes of a foreign configuration. */
 export const FOREIGN_BYTES_MAX = 524_288;
 
+/** Control characters but the tab: nothing that a path, a name or a word of a command is meant to hold. */
+const UNPRINTABLE = /(?!\t)[\p{Cc}\p{Zl}\p{Zp}]/u;
+
 /** Reads the lines as knockd does: `#` only begins a comment in column one after blanks; names end at the first `=`. */
 export function readKnockd(text: string, file: string): KnockdFile {
   const sections: Section[] = [];
@@ -43,6 +46,10 @@ export function readKnockd(text: string, file: string): KnockdFile {
         mend,
       });
     };
+    if (UNPRINTABLE.test(content)) {
+      fault(quoted(content), 'printable text', 'remove the control character');
+      continue;
+    }
     if (content.startsWith('[') && content.endsWith(']')) {
       const name = content
         .slice(1, -1)

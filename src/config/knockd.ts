@@ -52,7 +52,7 @@ function optionsOf(
     .filter((each) => each.name === 'options')
     .flatMap((each) => each.directives)) {
     const key = `options.${name}`;
-    if (name === 'logfile' && value.startsWith('/')) log = value;
+    if (name === 'logfile' && /^\/[^\t]*[^/\t]$/.test(value)) log = value;
     else if (name === 'logfile') warn(line, key, 'is no absolute path; the log goes to standard output');
     else if (name === 'interface' && /^[A-Za-z0-9][A-Za-z0-9_.@-]{0,14}$/.test(value)) interfaces = [value];
     else if (name === 'interface')
@@ -137,12 +137,15 @@ function doorsOf(pairs: readonly Pair[], findings: Findings): YamlDoor[] {
   const names = new Set<string>();
   const sequences = new Map<string, string>();
   const doors: YamlDoor[] = [];
+  const opening = pairs.flatMap(({ door }) =>
+    typeof door.knock === 'string' ? [] : [sequenceText(door.knock)],
+  );
   for (const { door, close } of pairs) {
     let name = stem(door.name);
     for (let count = 2; names.has(name); count += 1)
       name = `${stem(door.name).slice(0, DOOR_NAME_MAX - 5)}-${count}`;
     const knock = typeof door.knock === 'string' ? door.knock : sequenceText(door.knock);
-    const closing = close === null || typeof close.knock === 'string' ? '' : sequenceText(close.knock);
+    let closing = close === null || typeof close.knock === 'string' ? '' : sequenceText(close.knock);
     const other = sequences.get(`${knock}`);
     if (typeof door.knock !== 'string' && other !== undefined) {
       findings.warn(
@@ -151,6 +154,14 @@ function doorsOf(pairs: readonly Pair[], findings: Findings): YamlDoor[] {
         `has the same sequence as ${other}; left out: add its ports to "opens" of that door`,
       );
       continue;
+    }
+    if (close !== null && opening.includes(closing)) {
+      findings.warn(
+        close.line,
+        close.name,
+        'has the sequence that opens a door; left out: give "close" another one',
+      );
+      closing = '';
     }
     names.add(name);
     sequences.set(knock, door.name);

@@ -136,16 +136,28 @@ describe('Importing a knockd.conf', () => {
     expect(text).toMatch(/knock: \[3\/tcp, 4\/tcp\][^#]*close: \[4\/tcp, 3\/tcp\]/);
   });
 
+  it('leaves out a close sequence that opens a door', () => {
+    const rule = (does: string): string =>
+      `command = /sbin/iptables -${does} INPUT -s %IP% -p tcp --dport 22 -j ACCEPT\n`;
+    const imported = importKnockd(
+      `[open]\nsequence = 1,2\n${rule('A')}[close]\nsequence = 1,2\n${rule('D')}`,
+      'k.conf',
+    );
+    expect(said(imported)).toContain('k.conf:4: close: has the sequence that opens a door; left out');
+    expect(imported).toMatchObject({ ok: true, yaml: expect.not.stringContaining('close:') });
+  });
+
   it('keeps names apart that would be one', () => {
     const text = yaml('[open SSH]\nsequence = 1,2\n[SSH]\nsequence = 3,4\n[Ünï]\nsequence = 5,6\n');
     expect([...text.matchAll(/^ {2}(\S+): #/gm)].map(([, name]) => name)).toEqual(['ssh', 'ssh-2', 'n']);
   });
 
   it('lets nothing of the foreign file become a key of ours', () => {
-    const text = yaml('[a\u2028bans: x]\nsequence = 1,2\ncommand = /bin/a "x\\" ] # \u0085 b"\n');
+    expect(yaml('[a\u2028bans: x]\nsequence = 1,2\n')).toMatch(/^k.conf:1:1: .*, allowed printable text/);
+    const text = yaml('[a: {] #]\nsequence = 1,2\ncommand = /bin/a "x\\" ] # b: c"\n');
     expect(parseConfig(text, 'f')).toMatchObject({
       ok: true,
-      config: { doors: [{ onOpen: ['/bin/a', 'x" ] # \u0085 b'] }] },
+      config: { doors: [{ onOpen: ['/bin/a', 'x" ] # b: c'] }] },
     });
   });
 
