@@ -96,7 +96,7 @@ interface Row {
 }
 
 /** One row for each event, with its fields in the order of the line. */
-export function rows(): Row[] {
+function rows(): Row[] {
   return EVENT_NAMES.map((name) => {
     const entry = CATALOGUE[name];
     const presence: Partial<Record<Field, 'always' | 'sometimes'>> = entry.fields;

@@ -1,7 +1,7 @@
 /** Writes manual pages in the language of man(7), so that text can hold anything. */
 
 /** Text as roff prints it: a backslash, a minus and a dot at a line's beginning would mean something else. */
-export function escapeRoff(text: string): string {
+function escapeRoff(text: string): string {
   return text
     .replaceAll('\\', '\\e')
     .replaceAll('-', '\\-')
@@ -9,7 +9,7 @@ export function escapeRoff(text: string): string {
 }
 
 /** Prose: what stands between backquotes is bold. */
-export function prose(text: string): string {
+function prose(text: string): string {
   return text
     .split('`')
     .map((part, index) => (index % 2 === 0 ? escapeRoff(part) : `\\fB${escapeRoff(part)}\\fR`))

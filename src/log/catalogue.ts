@@ -8,7 +8,7 @@ export type Level = LogSettings['level'];
 export const RANK: Readonly<Record<Level, number>> = { error: 3, warn: 2, info: 1, debug: 0 };
 
 /** The event called `Name`, every shape of it. */
-export type Named<Name extends EventName> = Extract<NfknockEvent, { readonly event: Name }>;
+type Named<Name extends EventName> = Extract<NfknockEvent, { readonly event: Name }>;
 
 /** The field of a line that a property of an event becomes: a ban's target is printed as its source. */
 type FieldOf<Key> = Key extends 'target' ? 'source' : Key;
@@ -24,7 +24,7 @@ type Presence<Shape, Key extends keyof Shape> = Key extends 'grantee'
     : 'always';
 
 /** Which fields a line of this event has. The event's own type decides: a wrong word here does not compile. */
-export type Fields<Name extends EventName> = {
+type Fields<Name extends EventName> = {
   readonly [Key in Exclude<keyof Named<Name>, 'at' | 'event'> as FieldOf<Key>]: Presence<Named<Name>, Key>;
 };
 

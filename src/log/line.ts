@@ -50,7 +50,7 @@ export function formatLine(event: NfknockEvent, wallOf: WallOf): string {
 }
 
 /** A line as text: JSON with every character escaped that is not plainly printable. */
-export function stringifyLine(line: Line): string {
+function stringifyLine(line: Line): string {
   return escapeTreacherous(JSON.stringify(line));
 }
 

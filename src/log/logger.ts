@@ -29,7 +29,7 @@ export function openLogger(settings: LogSettings): Logger {
 }
 
 /** A logger that writes to what `open` makes. */
-export function loggerOn(open: (recovered: (count: number) => void) => Sink, settings: LogSettings): Logger {
+function loggerOn(open: (recovered: (count: number) => void) => Sink, settings: LogSettings): Logger {
   let last: { readonly at: Milliseconds; readonly wallOf: WallOf } | undefined;
   const sink = open(sayLost);
   const lines = winston.createLogger({

@@ -1,9 +1,9 @@
 /** Bytes that wait for a slow reader or a full disk; what comes beyond is counted and lost. Our choice. */
 export const WAITING_BYTES_MAX = 4_194_304;
 /** How long to wait before writing is tried again, in milliseconds. */
-export const RETRY_MS = 1000;
+const RETRY_MS = 1000;
 /** How long `close` waits for what is still to be written, in milliseconds: less than systemd's patience. */
-export const CLOSE_GRACE_MS = 2000;
+const CLOSE_GRACE_MS = 2000;
 
 /** Where lines end up: a file, standard output. */
 export interface Writer {

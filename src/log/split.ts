@@ -1,5 +1,5 @@
 /** Bytes of a line that are kept; our own lines have at most a few thousand. */
-export const LINE_BYTES_MAX = 65_536;
+const LINE_BYTES_MAX = 65_536;
 
 const NEWLINE = 10;
 

@@ -12,7 +12,7 @@ export const LINES_PER_SECOND = 20;
  */
 export const FIRST_LINES_PER_SECOND = 20;
 
-export type LogSuppressed = Extract<DaemonEvent, { readonly event: 'log.suppressed' }>;
+type LogSuppressed = Extract<DaemonEvent, { readonly event: 'log.suppressed' }>;
 
 /**
  * Keeps a flood of packets from becoming a flood of lines. Time is an argument; memory is a few hundred

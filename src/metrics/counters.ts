@@ -1,11 +1,10 @@
 import type { CloseReason, EventName, NfknockEvent } from '../engine/event.ts';
 
 /** What a knock came to. */
-export const KNOCK_RESULTS = ['accepted', 'wrong', 'too_fast', 'expired'] as const;
-export type KnockResult = (typeof KNOCK_RESULTS)[number];
+type KnockResult = 'accepted' | 'wrong' | 'too_fast' | 'expired';
 
 /** What happened at one door since the daemon began. */
-export interface DoorTally {
+interface DoorTally {
   readonly knocks: Readonly<Record<KnockResult, number>>;
   readonly opened: number;
   readonly renewed: number;

@@ -16,7 +16,7 @@ const FRESH_MS = 250;
 const SOCKET_MODE = 0o660;
 
 /** Where metrics can't be offered: what the system said and what mends it. */
-export class MetricsError extends Error {
+class MetricsError extends Error {
   readonly code: string;
   constructor(place: string, code: string, options?: ErrorOptions) {
     super(
