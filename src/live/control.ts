@@ -34,7 +34,7 @@ export function createHandler(parts: Parts, reloader: Reloader): (request: Reque
       case 'status':
         return done(statusOf(parts));
       case 'grants':
-        return done(engine.grants().map(grantRow));
+        return done(lazily(engine.grants(), grantRow));
       case 'grant':
         return grant(request);
       case 'revoke': {
@@ -44,7 +44,7 @@ export function createHandler(parts: Parts, reloader: Reloader): (request: Reque
         );
       }
       case 'bans':
-        return done(engine.bans().map(banRow));
+        return done(lazily(engine.bans(), banRow));
       case 'ban':
         return ban(request);
       case 'unban':
@@ -153,7 +153,8 @@ export function createHandler(parts: Parts, reloader: Reloader): (request: Reque
     const rest: NfknockEvent[] = [];
     for (const event of said) {
       if ('port' in event) byPacket.set(`${event.at} ${formatPort(event.port)}`, event);
-      else rest.push(event);
+      // The packet's own row already says that it opened the door.
+      else if (event.event !== 'door.opened' || 'reason' in event) rest.push(event);
     }
     const rows = parts.recall.of(host, PACKETS_MAX).map(({ at, protocol, port, outcome }) => {
       const name = `${port}/${protocol}`;
@@ -200,6 +201,11 @@ interface Told {
   readonly of?: number;
   readonly strikes?: number;
   readonly reason?: string;
+}
+
+/** A row at a time: a full table must not hold the daemon up. */
+function* lazily<Item, Row>(items: readonly Item[], row: (item: Item) => Row): Iterable<Row> {
+  for (const item of items) yield row(item);
 }
 
 /** Requests have been checked: a text that is no address can't come here. */

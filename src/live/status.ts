@@ -60,6 +60,12 @@ function problemsOf(parts: Parts): readonly Problem[] {
       mend: 'see who changes the rules; `nfknock rules install` puts them back',
     });
   }
+  if (!parts.config.bans.enforce) {
+    problems.push({
+      what: 'bans are only said, not enforced',
+      mend: 'set bans.enforce: true once the log shows what you expect',
+    });
+  }
   if (!state.ok)
     problems.push({
       what: `the state is kept in memory only: ${state.reason}`,
