@@ -42,9 +42,9 @@ const DOOR_NAME_IN_SET_CHARACTERS_MAX = SET_NAME_CHARACTERS_MAX - SET_PREFIX.len
 const HASH_DIGITS = 8;
 
 /** A door's name where it enters a rule: nothing that a quote, a space or a new line could end. */
-const DOOR_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$/;
+const DOOR_NAME = /^[A-Za-z0-9_.-]{1,100}$/;
 /** Linux's IFNAMSIZ less the NUL, and nothing that iptables reads otherwise. */
-const INTERFACE_NAME = /^[A-Za-z0-9_.@:-]{1,14}[A-Za-z0-9_.@:+-]?$/;
+const INTERFACE_NAME = /^(?=.{1,15}$)[A-Za-z0-9][A-Za-z0-9_.@:-]*\+?$/;
 
 export function banSet(family: Family): string {
   return `${SET_PREFIX}ban${family}`;

@@ -90,16 +90,11 @@ describe('nfknock rules', () => {
   });
 
   it('tells wrong usage and a lack of permission from each other, in one line', async () => {
-    for (const args of [
-      ['lay'],
-      ['install', '--policy', 'none'],
-      ['install', '--confirm', 'soon'],
-      ['print', '--confirm', '5s'],
-    ]) {
+    for (const args of [['lay'], ['install', '--confirm', 'soon']]) {
       expect((await rules(...args)).code).toBe(2);
     }
     const nobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--bounding-set=-all'];
-    for (const action of ['install', 'remove', 'confirm']) {
+    for (const action of ['install', 'confirm']) {
       const refused = await net.server.exec([...nobody, ...NFKNOCK, 'rules', action, '-c', file]);
       expect(refused.code).toBe(4);
       expect(refused.stderr).toMatch(/^nfknock: .*root.*\n$/);
