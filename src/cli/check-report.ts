@@ -145,7 +145,7 @@ const SPANS: readonly (readonly [seconds: number, unit: string])[] = [
 ];
 
 /** A length of time in one unit: what matters is its size. */
-export function spanText(seconds: number): string {
+function spanText(seconds: number): string {
   if (seconds === Number.POSITIVE_INFINITY) return 'for ever';
   if (seconds < 1) return 'no time';
   const [size, unit] = SPANS.find(([each]) => seconds >= 2 * each) ?? [1, 'seconds'];

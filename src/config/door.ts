@@ -25,9 +25,9 @@ import { argument, duration, flagRule, grantee, host, knockPort, path, portRange
 /** Steps of a sequence: knockd's own limit. */
 export const STEPS_MAX = 32;
 /** Doors of one configuration. */
-export const DOORS_MAX = 1024;
+const DOORS_MAX = 1024;
 /** Ports and ranges in one list. */
-export const PORTS_MAX = 1024;
+const PORTS_MAX = 1024;
 /** The longest name of a door: it stands in chain names (28 characters) and in set names (31). */
 export const DOOR_NAME_MAX = 24;
 /** Words of a command. */

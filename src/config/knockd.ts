@@ -36,10 +36,23 @@ export function importKnockd(text: string, file: string): Imported {
     interfaces,
     doors,
     decoys: [],
-    bans: [['enforce: false', 'knockd bans nobody; this says what would be banned. Take it out to ban']],
+    bans: [
+      ...rateOf(found),
+      ['enforce: false', 'knockd bans nobody; this says what would be banned. Take it out to ban'],
+    ],
     log,
   });
   return checked(yaml, warnings, file);
+}
+
+/** Packets a second that are no scan unless the file says otherwise. */
+const RATE_DEFAULT = 20;
+
+/** A client sends all its knocks at once: a sequence longer than that must not be a scan. */
+function rateOf(doors: readonly KnockdDoor[]): (readonly [string, string])[] {
+  const longest = Math.max(...doors.map(({ knock }) => (typeof knock === 'string' ? 0 : knock.length)));
+  if (longest <= RATE_DEFAULT) return [];
+  return [[`rate: { packets: ${2 * longest}, per: 1s }`, `a sequence has ${longest} knocks`]];
 }
 
 function optionsOf(

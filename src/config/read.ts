@@ -199,7 +199,7 @@ export function describe(node: Node | null): string {
 }
 
 /** `"a", "b" or "c"`, without the quotes. */
-export function list(words: readonly string[]): string {
+function list(words: readonly string[]): string {
   return words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} or ${words[words.length - 1]}`;
 }
 
@@ -214,7 +214,7 @@ export function textOf(node: Node | null): string | undefined {
   return typeof node.value === 'number' ? sourceOf(node) : undefined;
 }
 
-export function unknownKey(name: string, entry: Entry, known: readonly string[], reading: Reading): void {
+function unknownKey(name: string, entry: Entry, known: readonly string[], reading: Reading): void {
   const meant = nearest(name, known);
   const mend = meant === undefined ? undefined : `did you mean "${meant}"?`;
   reading.fault(

@@ -19,11 +19,11 @@ export interface ScanResult {
 }
 
 export const SCAN_KINDS = ['up', 'down', 'nmap', 'random'] as const;
-export type ScanKind = (typeof SCAN_KINDS)[number];
+type ScanKind = (typeof SCAN_KINDS)[number];
 export type DoorScans = Readonly<Record<ScanKind, ScanResult>>;
 
 /** Scans of each kind unless the caller wants another number. */
-export const RANDOM_SCANS = 10_000;
+const RANDOM_SCANS = 10_000;
 const NMAP_SCANS = 100;
 /** Table entries of the engine that is scanned, at least: every scan comes from an address of its own and is the only one. */
 const TABLE_ENTRIES = 1024;

@@ -147,6 +147,13 @@ describe('Importing a knockd.conf', () => {
     expect(imported).toMatchObject({ ok: true, yaml: expect.not.stringContaining('close:') });
   });
 
+  it('lets a long sequence through that a client sends at once', () => {
+    const ports = Array.from({ length: 32 }, (_, index) => index + 1);
+    expect(yaml(`[a]\nsequence = ${ports}\n`)).toContain('rate: { packets: 64, per: 1s }');
+    expect(yaml(`[a]\nsequence = ${ports.slice(0, 20)}\n`)).not.toContain('rate:');
+    expect(yaml(`[a]\nsequence = ${ports},33\n`)).toMatch(/found 33 ports, allowed at most 32/);
+  });
+
   it('keeps names apart that would be one', () => {
     const text = yaml('[open SSH]\nsequence = 1,2\n[SSH]\nsequence = 3,4\n[Ünï]\nsequence = 5,6\n');
     expect([...text.matchAll(/^ {2}(\S+): #/gm)].map(([, name]) => name)).toEqual(['ssh', 'ssh-2', 'n']);
