@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { systemClock } from './clock.ts';
 import type { Config } from './config/config.ts';
 import { settingsOf } from './config/settings.ts';
@@ -8,7 +7,7 @@ import { createEngine } from './engine/engine.ts';
 import { openFirewall } from './firewall/iptables.ts';
 import { createAnnouncer } from './live/announce.ts';
 import { createHandler } from './live/control.ts';
-import { nextSequence, oneTimePorts } from './live/doors.ts';
+import { nextSequence, oneTimePortsOf } from './live/doors.ts';
 import { findExempt } from './live/exempt.ts';
 import { createHooks } from './live/hook.ts';
 import { join } from './live/join.ts';
@@ -128,7 +127,7 @@ async function openParts(
   const firewall = await openFirewall({
     config,
     now: clock.wall,
-    oneTime: (door) => oneTimePorts(door, (path) => readFileSync(path, 'utf8')),
+    oneTime: oneTimePortsOf,
   });
   cleanUp.push(() => firewall.close());
   const engine = createEngine(

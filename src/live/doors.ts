@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import type { Config, Door } from '../config/config.ts';
 import { formatAddress } from '../packet/address.ts';
 import { formatCidr } from '../packet/cidr.ts';
@@ -55,10 +56,10 @@ function news(name: string, path: string, file: ReturnType<typeof readOneTime>):
 }
 
 /** Every port that some unused line of a one-time file knocks on, so that the rules need not change at each use. */
-export function oneTimePorts(door: Door, read: (path: string) => string): readonly PortSpec[] {
+export function oneTimePortsOf(door: Door): readonly PortSpec[] {
   if (!('oneTime' in door.knock)) return door.knock;
   try {
-    const lines = read(door.knock.oneTime).split('\n');
+    const lines = readFileSync(door.knock.oneTime, 'utf8').split('\n');
     const ports = lines.filter((line) => !line.startsWith('#')).flatMap((line) => parseSequence(line) ?? []);
     return [...new Map(ports.map((port) => [`${port.port}/${port.protocol}`, port])).values()];
   } catch {

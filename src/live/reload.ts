@@ -1,10 +1,9 @@
-import { readFileSync } from 'node:fs';
 import type { Config } from '../config/config.ts';
 import { formatFault } from '../config/fault.ts';
 import { loadConfig } from '../config/load.ts';
 import { settingsOf } from '../config/settings.ts';
 import type { Answer } from '../control/output.ts';
-import { nextSequence, oneTimePorts } from './doors.ts';
+import { nextSequence, oneTimePortsOf } from './doors.ts';
 import { findExempt } from './exempt.ts';
 import { type Parts, warn } from './parts.ts';
 import { words } from './settle.ts';

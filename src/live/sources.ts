@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { QueueError } from '@nfknock/nfqueue';
 import type { Config } from '../config/config.ts';
+import { hasObserved, layoutOf } from '../firewall/layout.ts';
 import { openNflog } from '../source/nflog.ts';
 import { openNfqueue } from '../source/nfqueue.ts';
 import type { OnBatch, Source, SourceHealth } from '../source/source.ts';
+import { oneTimePortsOf } from './doors.ts';
 
 /** How long a start waits for a queue that another process is just giving up. In milliseconds. */
 const TAKEN_WAIT = 3000;
@@ -66,7 +68,8 @@ function wantedBy(config: Config, onBatch: OnBatch, onError: (error: Error) => v
       wanted.set(`queue ${queue}`, () => openNfqueue({ queue, onBatch, onError }));
     }
   }
-  if (source === 'nflog' || hasObserved(config)) {
+  // Knock ports with a live service behind them are copied to the group, whatever the rest comes through.
+  if (source === 'nflog' || hasObserved(layoutOf(config, oneTimePortsOf))) {
     wanted.set(`group ${group}`, () => openNflog({ group, onBatch, onError }));
   }
   return wanted;
@@ -85,18 +88,6 @@ async function openMissing(wanted: Wanted, there: ReadonlyMap<string, Source>): 
 
 function closeAll(sources: Iterable<readonly [string, Source]>): void {
   for (const [, source] of sources) source.close();
-}
-
-/** Knock ports with a live service behind them are copied to the group, whatever the rest comes through. */
-function hasObserved({ doors, allow }: Config): boolean {
-  return doors.some((door) => {
-    // A one-time file can name any port, and changes while the daemon runs.
-    if ('oneTime' in door.knock && allow.length > 0) return true;
-    const steps = 'oneTime' in door.knock ? door.close : [...door.knock, ...door.close];
-    return steps.some(({ protocol, port }) =>
-      allow.some((range) => range.protocol === protocol && port >= range.first && port <= range.last),
-    );
-  });
 }
 
 async function retryTaken(open: () => Source): Promise<Source> {

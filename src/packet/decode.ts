@@ -1,3 +1,4 @@
+import { TCP_FLAGS_MASK } from './flags.ts';
 import type { Packet } from './packet.ts';
 
 /** What is wrong with a packet, in words that never come from the packet. */
@@ -124,7 +125,7 @@ function decodeTransport(
     const header = (at(bytes, offset + 12) >> 4) * 4;
     if (header < TCP_HEADER_BYTES_MIN || header > present) return 'transport header';
     packet.sequence = i32(bytes, offset + 4);
-    packet.flags = at(bytes, offset + 13) & 0x3f;
+    packet.flags = at(bytes, offset + 13) & TCP_FLAGS_MASK;
   } else if (protocol === UDP) {
     if (captured < UDP_HEADER_BYTES) return 'transport header';
     const datagram = u16(bytes, offset + 4);
