@@ -15,6 +15,7 @@ export function conflicts(root: Fields<RootShape>, reading: Reading): void {
   ofServices(root, doors, reading);
   ofDecoys(root, doors, reading);
   ofBans(root, reading);
+  ofMemory(root, reading);
   if (doors.length === 0 && root.doors.value !== undefined && root.decoys.value?.length === 0) {
     reading.fault(
       root.doors.spot,
@@ -205,6 +206,24 @@ function ofDecoys(root: Fields<RootShape>, doors: readonly DoorEntry[], reading:
       mend,
     );
   }
+}
+
+/** Strikes remembered of all sources together; each takes 8 bytes. */
+const STRIKES_REMEMBERED_MAX = 67_108_864;
+
+function ofMemory(root: Fields<RootShape>, reading: Reading): void {
+  const strikes = root.bans.value?.strikes;
+  const sources = root.memory.value?.sources;
+  if (strikes?.value === undefined || sources?.value === undefined) return;
+  if (strikes.value * sources.value <= STRIKES_REMEMBERED_MAX) return;
+  const most = Math.floor(STRIKES_REMEMBERED_MAX / sources.value);
+  const found = `${strikes.value} strikes of each of ${sources.value} sources to remember`;
+  reading.fault(
+    strikes.given ? strikes.spot : sources.spot,
+    found,
+    `at most ${STRIKES_REMEMBERED_MAX} in all`,
+    `lower bans.strikes to ${most}, or memory.sources`,
+  );
 }
 
 function ofBans(root: Fields<RootShape>, reading: Reading): void {

@@ -204,13 +204,17 @@ function interfacesOf(settings: Settings, warn: Warn): string[] {
   return names;
 }
 
+/** Touches before a ban: strikes of 262,144 sources that are remembered, within the limit of memory. */
+const TRIGGER_MAX = 255;
+
 function bansOf(
   settings: Settings,
   warn: Warn,
   ignored: (path: string) => string | null,
 ): (readonly [string, string])[] {
   const trigger = settings.get('SCAN_TRIGGER');
-  const touches = /^\d{1,3}$/.test(trigger?.value ?? '0') ? Number(trigger?.value ?? '0') : 0;
+  const asked = /^\d{1,9}$/.test(trigger?.value ?? '') ? Number(trigger?.value) : 0;
+  const touches = Math.min(asked, TRIGGER_MAX);
   if (trigger !== undefined && String(touches) !== trigger.value)
     warn('SCAN_TRIGGER', trigger.line, `${quoted(trigger.value)} is taken as ${touches}`);
   const bans: (readonly [string, string])[] = [

@@ -28,8 +28,8 @@ const INTERFACES_MAX = 64;
 const NEVER_MAX = 4096;
 const STRIKES_MAX = 1000;
 const ESCALATE_MAX = 100;
-/** Sources remembered and bans held: 2^24, which is over a gigabyte of memory. */
-const TABLE_MAX = 16_777_216;
+/** Sources remembered and bans held: 2^22, which is over half a gigabyte of memory. */
+const TABLE_MAX = 4_194_304;
 /** Packets of a source in `rate.per`: what no single source sends. */
 const RATE_PACKETS_MAX = 10_000_000;
 const LOG_FILES_MAX = 1000;

@@ -336,6 +336,10 @@ describe('The rest of the file', () => {
     ['metrics: 127.0.0.300:80', /metrics/],
     [`control: /${'x'.repeat(107)}`, /control: .*at most 107 bytes/],
     ['memory: { sources: 99999999 }', /sources: found 99999999/],
+    [
+      'bans: { strikes: 1000 }',
+      /2:18: bans.strikes: found 1000 strikes of each of 262144 sources to remember, .*lower bans.strikes to 256/,
+    ],
     ['grants: rules', /did you mean "rule"/],
   ];
   it.each(cases)('%s is refused', (text, fault) => {

@@ -232,6 +232,15 @@ describe('Importing a portsentry.conf', () => {
     expect(said(importing(text))).toMatch(fault);
   });
 
+  it('takes a trigger that is too high, or none, as what it can', () => {
+    expect(said(importing('TCP_PORTS="1"\nBLOCK_TCP="1"\nSCAN_TRIGGER="1000"\n'))).toContain(
+      '"1000" is taken as 255',
+    );
+    expect(said(importing('TCP_PORTS="1"\nBLOCK_TCP="1"\nSCAN_TRIGGER="soon"\n'))).toContain(
+      '"soon" is taken as 0',
+    );
+  });
+
   it.each([0, 1, 5])('with a trigger of %d bans at the touch after', (trigger) => {
     const imported = importing(`TCP_PORTS="1,5-9"\nBLOCK_TCP="1"\nSCAN_TRIGGER="${trigger}"\n`);
     expect(imported).toMatchObject({ ok: true, yaml: expect.stringContaining(`strikes: ${trigger + 1} `) });

@@ -115,7 +115,7 @@ const config: fc.Arbitrary<Config> = fc.record({
   decoys: fc.oneof(fc.constant('all' as const), fc.array(rangeFrom(20_000, 29_999), { maxLength: 4 })),
   allow: fc.array(rangeFrom(30_000, 39_999), { maxLength: 4 }),
   bans: fc.record({
-    strikes: fc.integer({ min: 1, max: 1000 }),
+    strikes: fc.integer({ min: 1, max: 16 }),
     within: time(1000, 604_800_000),
     for: time(1000, 1_000_000_000),
     escalate: fc.oneof(fc.integer({ min: 1, max: 100 }), fc.constantFrom(1.5, 2.25)),
@@ -126,10 +126,10 @@ const config: fc.Arbitrary<Config> = fc.record({
     enforce: fc.boolean(),
     scope: fc.constantFrom('all' as const, 'hidden' as const),
     cut: fc.boolean(),
-    limit: fc.integer({ min: 1, max: 16_777_216 }),
+    limit: fc.integer({ min: 1, max: 4_194_304 }),
   }),
   grants: fc.constantFrom('rule' as const, 'set' as const),
-  memory: fc.record({ sources: fc.integer({ min: 1, max: 16_777_216 }) }),
+  memory: fc.record({ sources: fc.integer({ min: 1, max: 4_194_304 }) }),
   state: path,
   control: path,
   log: fc.record({
