@@ -1,14 +1,19 @@
-import { defineConfig } from 'vitest/config';
+import { defineConfig, type ViteUserConfig } from 'vitest/config';
 
 // `unit` needs nothing; `kernel` needs root, makes network namespaces, and runs one file at a time,
 // because every file owns the namespaces and queues that it makes.
-export default defineConfig({
+const config: ViteUserConfig = defineConfig({
   test: {
     projects: [
       {
         test: {
           name: 'unit',
-          include: ['test/unit/**/*.test.ts', 'test/property/**/*.test.ts', 'test/golden/**/*.test.ts', 'test/*.test.ts'],
+          include: [
+            'test/unit/**/*.test.ts',
+            'test/property/**/*.test.ts',
+            'test/golden/**/*.test.ts',
+            'test/*.test.ts',
+          ],
         },
       },
       {
@@ -24,3 +29,5 @@ export default defineConfig({
     ],
   },
 });
+
+export default config;

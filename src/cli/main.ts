@@ -3,10 +3,13 @@ import { readFileSync } from 'node:fs';
 import { EXIT } from './exit.ts';
 import { program, usageExit } from './program.ts';
 
-// A reader that goes away (`nfknock bans | head`) is no error of ours.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-});
+// A reader that goes away (`nfknock bans | head`) is no error of ours, and no full disk behind standard output may
+// end the daemon.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') process.exitCode = EXIT.failed;
+  });
+}
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string;

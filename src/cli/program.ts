@@ -1,5 +1,5 @@
 import { Command, CommanderError, Option } from 'commander';
-import { CONFIG_FILE, type Command as Action, EXIT, type ExitCode } from './exit.ts';
+import { type Command as Action, CONFIG_FILE, EXIT, type ExitCode } from './exit.ts';
 
 /** How one command is said to commander, and where its code is: loaded only when it runs. */
 interface Definition {
@@ -21,7 +21,12 @@ export const DEFINITIONS: readonly Definition[] = [
     name: 'run',
     summary: 'run the daemon in the foreground; SIGTERM stops it, SIGHUP reloads the configuration',
     example: 'nfknock run -c /etc/nfknock/nfknock.yaml',
-    options: [option('--no-install', 'leave the rules as they are: they were installed before by `nfknock rules install`')],
+    options: [
+      option(
+        '--no-install',
+        'leave the rules as they are: they were installed before by `nfknock rules install`',
+      ),
+    ],
     load: () => import('./run.ts'),
   },
   {
@@ -38,8 +43,14 @@ export const DEFINITIONS: readonly Definition[] = [
     args: [['<action>', 'print, install, confirm or remove']],
     options: [
       json(),
-      option('--policy <name>', 'with install: also lay a base policy; "appliance" drops what is not allowed'),
-      option('--confirm <time>', 'with install: put everything back after this time unless `nfknock rules confirm` is run'),
+      option(
+        '--policy <name>',
+        'with install: also lay a base policy; "appliance" drops what is not allowed',
+      ),
+      option(
+        '--confirm <time>',
+        'with install: put everything back after this time unless `nfknock rules confirm` is run',
+      ),
       option('-4', 'only iptables'),
       option('-6', 'only ip6tables'),
     ],
@@ -52,24 +63,46 @@ export const DEFINITIONS: readonly Definition[] = [
     options: [json()],
     load: () => import('./status.ts'),
   },
-  { name: 'grants', summary: 'list who is let in, where and until when', example: 'nfknock grants --json', options: [json()], load: () => import('./grants.ts') },
+  {
+    name: 'grants',
+    summary: 'list who is let in, where and until when',
+    example: 'nfknock grants --json',
+    options: [json()],
+    load: () => import('./grants.ts'),
+  },
   {
     name: 'grant',
     summary: 'open a door to an address by hand',
     example: 'nfknock grant ssh 198.51.100.7 --for 1h --reason "ticket 4711"',
-    args: [['<door>', 'the name of a door'], ['<address>', 'an IPv4 or IPv6 address']],
-    options: [json(), option('--for <time>', "how long; default: the door's own `for`"), option('--reason <text>', 'why; kept for audit')],
+    args: [
+      ['<door>', 'the name of a door'],
+      ['<address>', 'an IPv4 or IPv6 address'],
+    ],
+    options: [
+      json(),
+      option('--for <time>', "how long; default: the door's own `for`"),
+      option('--reason <text>', 'why; kept for audit'),
+    ],
     load: () => import('./grant.ts'),
   },
   {
     name: 'revoke',
     summary: "end an address's grants",
     example: 'nfknock revoke 198.51.100.7 ssh',
-    args: [['<address>', 'an IPv4 or IPv6 address'], ['[door]', 'only this door']],
+    args: [
+      ['<address>', 'an IPv4 or IPv6 address'],
+      ['[door]', 'only this door'],
+    ],
     options: [json()],
     load: () => import('./revoke.ts'),
   },
-  { name: 'bans', summary: 'list who is banned and until when', example: 'nfknock bans --json', options: [json()], load: () => import('./bans.ts') },
+  {
+    name: 'bans',
+    summary: 'list who is banned and until when',
+    example: 'nfknock bans --json',
+    options: [json()],
+    load: () => import('./bans.ts'),
+  },
   {
     name: 'ban',
     summary: 'ban an address by hand',
@@ -86,7 +119,13 @@ export const DEFINITIONS: readonly Definition[] = [
     options: [json(), option('--all', 'lift every ban')],
     load: () => import('./unban.ts'),
   },
-  { name: 'sources', summary: 'list who has strikes or is part-way through a sequence', example: 'nfknock sources', options: [json()], load: () => import('./sources.ts') },
+  {
+    name: 'sources',
+    summary: 'list who has strikes or is part-way through a sequence',
+    example: 'nfknock sources',
+    options: [json()],
+    load: () => import('./sources.ts'),
+  },
   {
     name: 'explain',
     summary: 'tell what a source did and why it was let in, ignored, struck or banned',
@@ -95,8 +134,19 @@ export const DEFINITIONS: readonly Definition[] = [
     options: [json()],
     load: () => import('./explain.ts'),
   },
-  { name: 'reload', summary: 'take the configuration in again; a bad one changes nothing', example: 'nfknock reload', options: [json()], load: () => import('./reload.ts') },
-  { name: 'watch', summary: 'a live screen: doors, events, offenders, queue; q quits', example: 'nfknock watch', load: () => import('./watch.ts') },
+  {
+    name: 'reload',
+    summary: 'take the configuration in again; a bad one changes nothing',
+    example: 'nfknock reload',
+    options: [json()],
+    load: () => import('./reload.ts'),
+  },
+  {
+    name: 'watch',
+    summary: 'a live screen: doors, events, offenders, queue; q quits',
+    example: 'nfknock watch',
+    load: () => import('./watch.ts'),
+  },
   {
     name: 'tail',
     summary: 'read the event log as text for people',
@@ -105,7 +155,10 @@ export const DEFINITIONS: readonly Definition[] = [
     options: [
       json(),
       option('-f, --follow', 'go on as lines are added, across rotation'),
-      option('-n, --lines <count>', 'begin with this many lines', '10'),
+      option(
+        '-n, --lines <count>',
+        'begin with this many lines; default: 10 of a file, all of standard input',
+      ),
       option('--event <glob>', 'only events that match, such as "ban.*"'),
       option('--source <cidr>', 'only sources in this network'),
       option('--door <name>', 'only this door'),
@@ -120,7 +173,10 @@ export const DEFINITIONS: readonly Definition[] = [
     options: [
       option('--report <html>', 'draw the events into one self-contained HTML file'),
       option('--summary', 'print a table by source instead of the events'),
-      option('--address <list>', "this machine's addresses, comma-separated; default: those that receive SYNs"),
+      option(
+        '--address <list>',
+        "this machine's addresses, comma-separated; default: those that receive SYNs",
+      ),
       json(),
     ],
     load: () => import('./replay.ts'),
@@ -129,7 +185,10 @@ export const DEFINITIONS: readonly Definition[] = [
     name: 'knock',
     summary: 'the client: send the knocks of a sequence',
     example: 'nfknock knock host.example 7000 8000/udp 9000',
-    args: [['<host>', 'a name or address'], ['[ports...]', 'PORT or PORT/tcp or PORT/udp, in order']],
+    args: [
+      ['<host>', 'a name or address'],
+      ['[ports...]', 'PORT or PORT/tcp or PORT/udp, in order'],
+    ],
     options: [
       option('-d, --delay <ms>', 'milliseconds between two knocks', '0'),
       option('-u, --udp', 'udp where a port names no protocol'),

@@ -1,6 +1,7 @@
 import { createEngine } from '../engine/engine.ts';
 import type { Emit, EngineEvent } from '../engine/event.ts';
 import type { HashKey } from '../engine/hash.ts';
+import type { Order } from '../engine/order.ts';
 import type { EngineSettings } from '../engine/settings.ts';
 import type { Layout } from '../firewall/layout.ts';
 import { decode, type MalformedReason } from '../packet/decode.ts';
@@ -50,6 +51,8 @@ export interface ReplaySettings {
   /** Whether an address that receives a SYN becomes this machine's. */
   readonly learn: 'learn' | 'fixed';
   readonly lookAhead: LookAhead | null;
+  /** What the engine is to be told after an event. */
+  readonly after: (event: EngineEvent) => Order | undefined;
   readonly emit: Emit;
 }
 
@@ -67,12 +70,16 @@ export function createReplay(settings: ReplaySettings): Replay {
   const reassembly = createReassembly();
   const packet = emptyPacket();
   const counts = emptyCounts();
+  /** Orders that follow from events: carried out once the packet is judged. */
+  const orders: Order[] = [];
   let now = milliseconds(0);
 
   // The kernel's side is in force at once here, so what is emitted is announced at once.
   const emit: Emit = (event: EngineEvent) => {
     rules.note(event);
     settings.emit(event);
+    const order = settings.after(event);
+    if (order !== undefined) orders.push(order);
   };
   const exempt = (): void => {
     engine.order({ order: 'exempt', networks: local.list() }, now, emit);
@@ -95,6 +102,8 @@ export function createReplay(settings: ReplaySettings): Replay {
     if (treatment.judged) {
       counts.judged++;
       engine.judge(packet, now, emit);
+      for (let order = orders.shift(); order !== undefined; order = orders.shift())
+        engine.order(order, now, emit);
     }
     if (treatment.accepted) {
       counts.accepted++;

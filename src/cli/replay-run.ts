@@ -8,6 +8,7 @@ import { createLookAhead, type LookAhead } from '../source/look-ahead.ts';
 import { type CaptureReader, createCaptureReader } from '../source/pcap.ts';
 import type { CaptureInput } from '../source/pcap-input.ts';
 import { createReplay, type ReplayCounts } from './replay-engine.ts';
+import { readOneTimes } from './replay-one-time.ts';
 
 /**
  * Unpacked bytes that are looked at before judging begins: from them come this machine's addresses and the
@@ -48,9 +49,11 @@ export async function runReplay(run: ReplayRun): Promise<ReplayEnd> {
   const local = createLocalAddresses(addresses);
   if (addresses.length === 0) for (const address of lookAhead?.local() ?? []) local.add(address);
 
+  const oneTime = readOneTimes(config);
   const replay = createReplay({
-    engine: settingsOf(config, () => []),
-    layout: layoutOf(config),
+    engine: settingsOf(config, oneTime.next),
+    layout: layoutOf(config, oneTime.ports),
+    after: oneTime.after,
     local,
     learn: addresses.length === 0 ? 'learn' : 'fixed',
     lookAhead,
@@ -67,7 +70,7 @@ export async function runReplay(run: ReplayRun): Promise<ReplayEnd> {
     counts: replay.counts,
     local: local.list(),
     fault: finished ? faultOf(reader, input) : null,
-    warnings: warningsOf(reader, replay.lostFragments()),
+    warnings: [...oneTime.warnings, ...warningsOf(reader, replay.lostFragments())],
     finished,
   };
 }

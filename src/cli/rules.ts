@@ -6,10 +6,9 @@ import { formatFault } from '../config/fault.ts';
 import { loadConfig } from '../config/load.ts';
 import { FirewallError } from '../firewall/firewall.ts';
 import { openFirewall } from '../firewall/iptables.ts';
-import type { OneTimePorts } from '../firewall/role.ts';
 import { armRollback, confirmRollback } from '../firewall/rollback.ts';
 import { type RuleSet, rulesFor } from '../firewall/rules.ts';
-import { oneTimePorts } from '../live/doors.ts';
+import { oneTimePortsOf } from '../live/doors.ts';
 import type { Family } from '../packet/address.ts';
 import { type CommonOptions, EXIT, type ExitCode } from './exit.ts';
 
@@ -73,7 +72,7 @@ async function withConfig(
 }
 
 function print(config: Config, options: RulesOptions): ExitCode {
-  const sets = familiesOf(options).map((family) => rulesFor(config, family, oneTime));
+  const sets = familiesOf(options).map((family) => rulesFor(config, family, oneTimePortsOf));
   process.stdout.write(
     options.json === true ? `${JSON.stringify(sets.map(asData), null, 2)}\n` : sets.map(asText).join('\n'),
   );
@@ -83,11 +82,11 @@ function print(config: Config, options: RulesOptions): ExitCode {
 async function install(config: Config, options: RulesOptions): Promise<ExitCode> {
   if (!mayChange()) return notPermitted('rules install');
   const families = familiesOf(options);
-  const firewall = await openFirewall({ config, now: systemClock.wall, oneTime, families });
+  const firewall = await openFirewall({ config, now: systemClock.wall, oneTime: oneTimePortsOf, families });
   try {
     const time = options.confirm === undefined ? undefined : parseDuration(options.confirm);
     if (time !== undefined) {
-      const sets = families.map((family) => rulesFor(config, family, oneTime));
+      const sets = families.map((family) => rulesFor(config, family, oneTimePortsOf));
       await armRollback(directory(), sets, time);
     }
     if (options.policy === 'appliance') await firewall.installBase();
@@ -108,7 +107,7 @@ async function remove(config: Config, options: RulesOptions): Promise<ExitCode> 
   const firewall = await openFirewall({
     config,
     now: systemClock.wall,
-    oneTime,
+    oneTime: oneTimePortsOf,
     families: familiesOf(options),
   });
   try {
@@ -127,8 +126,6 @@ function confirm(): ExitCode {
     EXIT.failed,
   );
 }
-
-const oneTime: OneTimePorts = (door) => oneTimePorts(door, (path) => readFileSync(path, 'utf8'));
 
 function familiesOf(options: RulesOptions): readonly Family[] {
   if (options['4'] === options['6']) return [4, 6];

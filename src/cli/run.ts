@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { formatFault } from '../config/fault.ts';
 import { loadConfig } from '../config/load.ts';
+import { type Notifier, openNotifier } from '../notify.ts';
 import { type CommonOptions, EXIT, type ExitCode } from './exit.ts';
 
 interface RunOptions extends CommonOptions {
@@ -22,6 +23,8 @@ export async function command(_args: readonly string[], options: RunOptions): Pr
     return EXIT.config;
   }
   const signals = hearSignals();
+  // Before anything is started: commands that the daemon runs must not speak to systemd in its name.
+  const notifier = openNotifier(process.env, process.pid);
   const { startDaemon } = await import('../daemon.ts');
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
     version: string;
@@ -33,7 +36,7 @@ export async function command(_args: readonly string[], options: RunOptions): Pr
       version,
       install: options.install,
     });
-    return await watch(daemon, signals);
+    return await watch(daemon, signals, notifier);
   } catch (error) {
     process.stderr.write(
       `nfknock: ${error instanceof Error ? error.message.replaceAll('\n', ' ') : String(error)}\n`,
@@ -45,9 +48,8 @@ export async function command(_args: readonly string[], options: RunOptions): Pr
 async function watch(
   daemon: Awaited<ReturnType<typeof import('../daemon.ts').startDaemon>>,
   signals: Signals,
+  notifier: Notifier,
 ): Promise<ExitCode> {
-  const { openNotifier } = await import('../notify.ts');
-  const notifier = openNotifier(process.env, process.pid);
   const reload = (): void => {
     notifier.reloading();
     void daemon.reload().finally(() => notifier.ready(SERVING));

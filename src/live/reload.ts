@@ -67,9 +67,7 @@ export function createReloader(parts: Parts): Reloader {
     const queues = await parts.sources.prepare(config);
     try {
       const news = new Map(config.doors.map((door) => [door.name, nextSequence(door)]));
-      await parts.firewall.replace(config, (door) =>
-        oneTimePorts(door, (path) => readFileSync(path, 'utf8')),
-      );
+      await parts.firewall.replace(config, oneTimePortsOf);
       parts.order({
         order: 'reload',
         settings: settingsOf(config, (door) => news.get(door.name)?.next ?? []),

@@ -75,7 +75,7 @@ function decodeIpv4(
   packet.destination1 = 0;
   packet.destination2 = 0;
   packet.destination3 = 0;
-  const captured = (length < total ? length : total) - header;
+  const captured = Math.min(length, total) - header;
   return decodeTransport(bytes, offset + header, captured, total - header, at(bytes, offset + 9), packet);
 }
 
@@ -96,7 +96,7 @@ function decodeIpv6(
   packet.destination2 = i32(bytes, offset + 32);
   packet.destination3 = i32(bytes, offset + 36);
   const total = IPV6_HEADER_BYTES + u16(bytes, offset + 4);
-  const captured = length < total ? length : total;
+  const captured = Math.min(length, total);
   let header = at(bytes, offset + 6);
   let here = IPV6_HEADER_BYTES;
   for (let walked = 0; isExtension(header); walked += 1) {

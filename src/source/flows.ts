@@ -36,6 +36,8 @@ export function createFlows(capacity: number): Flows {
   const keys = new Int32Array(capacity * KEY_WORDS);
   const untils = new Float64Array(capacity).fill(Number.NEGATIVE_INFINITY);
   const marks = new Uint8Array(capacity);
+  /** Flows added and not removed, those over among them: most floods are looked through without any. */
+  let added = 0;
   /** The key of the packet at hand. */
   const key = new Int32Array(KEY_WORDS);
 
@@ -68,6 +70,7 @@ export function createFlows(capacity: number): Flows {
 
   return {
     find(packet, from, now) {
+      if (added === 0) return NO_FLOW;
       const first = load(packet, from);
       for (let slot = first; slot < first + WAYS; slot++) {
         if ((untils[slot] ?? 0) >= now && same(slot)) return slot;
@@ -85,11 +88,13 @@ export function createFlows(capacity: number): Flows {
         if ((untils[other] ?? 0) < (untils[slot] ?? 0)) slot = other;
       }
       keys.set(key, slot * KEY_WORDS);
+      if (untils[slot] === Number.NEGATIVE_INFINITY) added++;
       untils[slot] = until;
       marks[slot] = 0;
       return slot;
     },
     remove(slot) {
+      added--;
       untils[slot] = Number.NEGATIVE_INFINITY;
     },
     extend(slot, until) {

@@ -35,11 +35,14 @@ export function createLookAhead(): LookAhead {
   const addressed = createReceivers();
 
   const look = (): void => {
+    if (packet.protocol === TCP && (packet.flags & (SYN | ACK)) === SYN) {
+      // Only the answer to a SYN tells that a connection began: of a flood's millions nothing is kept.
+      called.add(packet);
+      return;
+    }
     const low = isFromLow(packet);
     const from: End = low ? 'near' : 'far';
     const slot = flows.find(packet, from, 0);
-    const opening = packet.protocol === TCP && (packet.flags & (SYN | ACK)) === SYN;
-    if (opening) called.add(packet);
     if (slot === NO_FLOW) addressed.add(packet);
     const at = slot === NO_FLOW ? flows.add(packet, from, 0, 0) : slot;
     if (packet.protocol !== TCP || (packet.flags & SYN) !== 0) flows.setBits(at, flows.bits(at) | BEGUN);
@@ -72,9 +75,13 @@ interface Receivers {
 /** Who was called, in the order of the first call. */
 function createReceivers(): Receivers {
   const found = new Map<string, Receiver>();
+  /** The last one: nearly always the same again. */
+  let last: Receiver | undefined;
   return {
     add(packet) {
+      if (last?.others === true && isDestination(last.address, packet)) return;
       const receiver = found.get(keyOf(packet));
+      last = receiver;
       if (receiver === undefined) {
         if (found.size === LOCAL_ADDRESSES_MAX) return;
         found.set(keyOf(packet), { address: destinationOf(packet), caller: sourceOf(packet), others: false });
@@ -96,6 +103,16 @@ export function destinationOf({
   destination3,
 }: Packet): Address {
   return { family, a: destination0, b: destination1, c: destination2, d: destination3 };
+}
+
+function isDestination(address: Address, packet: Packet): boolean {
+  return (
+    address.a === packet.destination0 &&
+    address.b === packet.destination1 &&
+    address.c === packet.destination2 &&
+    address.d === packet.destination3 &&
+    address.family === packet.family
+  );
 }
 
 function keyOf({ family, destination0, destination1, destination2, destination3 }: Packet): string {

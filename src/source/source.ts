@@ -42,4 +42,3 @@ export interface Source {
   close(): void;
   [Symbol.dispose](): void;
 }
-

@@ -149,7 +149,7 @@ function interesting(state: State): readonly number[] {
     ...ofAttempts,
     ...state.grants.flatMap((grant) => [grant.until, grant.renewed + 5000]),
     ...[...state.bans.values()].map((ban) => ban.until),
-    ...[...state.openings.values()].map((moment) => moment + 70_000),
+    ...[...state.openings.values()].flatMap(({ at }) => [at + 5000, at + 70_000]),
     ...[...state.seen.values()].slice(-3).map((moment) => moment + 70_000),
     ...[...state.strikes.values()].flat().map((moment) => moment + bans.within),
     ...[...state.windows.values()].map((window) => window.start + bans.rate.per),

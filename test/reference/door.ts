@@ -90,9 +90,7 @@ function meaning(state: State, sequence: Sequence, packet: RefPacket, now: numbe
   if (attempt === undefined) {
     if (begins) return 'begins';
     if (steps.includes(port) && pausing(state, sequence, source, now)) return 'repeat';
-    const opening = state.openings.get(sequenceKey(source, door.name, sequence.kind));
-    const justNow = opening !== undefined && age(now, opening) <= REPEATED_FOR_MS;
-    return justNow && steps.includes(port) ? 'repeat' : 'nothing';
+    return justCompletedWith(state, sequence, packet, now) ? 'repeat' : 'nothing';
   }
   const gapExceeded = age(now, attempt.last) > door.gap.max;
   const withinExceeded = age(now, attempt.first) > door.within;
@@ -103,7 +101,17 @@ function meaning(state: State, sequence: Sequence, packet: RefPacket, now: numbe
   }
   if (isNext) return packet.stamped && age(now, attempt.last) < door.gap.min ? 'too fast' : 'advances';
   if (steps.slice(0, attempt.steps).includes(port)) return 'repeat';
+  const repeatsFormer = sequence.former.includes(port) && justCompletedWith(state, sequence, packet, now);
+  if (repeatsFormer) return 'repeat';
   return attempt.tolerated < door.tolerate ? 'tolerated' : 'broken off';
+}
+
+/** Whether the packet's port is a step of what the source has completed a short while ago. */
+function justCompletedWith(state: State, sequence: Sequence, packet: RefPacket, now: number): boolean {
+  const key = sequenceKey(bitsOf(packet.source), sequence.door.name, sequence.kind);
+  const opening = state.openings.get(key);
+  if (opening === undefined || age(now, opening.at) > REPEATED_FOR_MS) return false;
+  return opening.steps.includes(portText(packet));
 }
 
 /** A closing sequence is only there for one who holds a grant of its door. */
@@ -128,7 +136,7 @@ function pausing(state: State, sequence: Sequence, source: Bits, now: number): b
     return grantsHeld(state, source, name).some((grant) => age(now, grant.renewed) <= PAUSE_MS);
   }
   const closed = state.openings.get(sequenceKey(source, name, 'close'));
-  return closed !== undefined && age(now, closed) <= PAUSE_MS;
+  return closed !== undefined && age(now, closed.at) <= PAUSE_MS;
 }
 
 /** What the packet's meaning does to the attempt, and to the door where that was the last step. */

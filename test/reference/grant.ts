@@ -51,11 +51,14 @@ export function open(state: State, sequence: Sequence, source: Bits, now: number
     state: {
       ...made.state,
       attempts: lacking(made.state.attempts, (key) => theirs(key) || usedUp(key)),
-      openings: having(made.state.openings, sequenceKey(source, door.name, 'open'), now),
+      openings: having(made.state.openings, sequenceKey(source, door.name, 'open'), {
+        at: now,
+        steps: sequence.steps,
+      }),
       oneTime:
         oneTime === undefined
           ? made.state.oneTime
-          : having(made.state.oneTime, door.name, { ...oneTime, used: true }),
+          : having(made.state.oneTime, door.name, { ...oneTime, used: true, former: [] }),
     },
   };
 }
@@ -70,7 +73,7 @@ export function close(state: State, sequence: Sequence, source: Bits, now: numbe
       ...state,
       grants: state.grants.filter((grant) => !held.includes(grant)),
       attempts: lacking(state.attempts, (other) => other.startsWith(`${source} ${sequence.door.name} `)),
-      openings: having(state.openings, key, now),
+      openings: having(state.openings, key, { at: now, steps: sequence.steps }),
     },
   };
 }

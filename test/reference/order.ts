@@ -55,14 +55,8 @@ export function followOrder(state: State, order: Order, now: number): Result {
     }
     case 'reload':
       return reload(state, order.settings, now);
-    case 'sequence': {
-      const next = unusedOf({ knock: order.knock });
-      const attempts = lacking(state.attempts, (key) => key.endsWith(` ${order.door} open`));
-      return {
-        state: { ...state, attempts, oneTime: having(state.oneTime, order.door, next) },
-        events: NOTHING,
-      };
-    }
+    case 'sequence':
+      return nextSequence(state, order);
     case 'connected':
       return connected(state, order.door, bitsOfAddress(order.source), now);
     case 'restore':
@@ -70,6 +64,15 @@ export function followOrder(state: State, order: Order, now: number): Result {
     default:
       return order satisfies never;
   }
+}
+
+/** Attempts at the sequence before are void; it stays known for as long as the next one is not used. */
+function nextSequence(state: State, order: Extract<Order, { order: 'sequence' }>): Result {
+  const old = state.oneTime.get(order.door);
+  const former = old === undefined ? [] : old.used ? old.knock : old.former;
+  const attempts = lacking(state.attempts, (key) => key.endsWith(` ${order.door} open`));
+  const oneTime = having(state.oneTime, order.door, { ...unusedOf(order), former });
+  return { state: { ...state, attempts, oneTime }, events: NOTHING };
 }
 
 function endGrants(state: State, meant: (grant: Grant) => boolean, now: number, reason: string): Result {
@@ -95,7 +98,14 @@ function banByHand(state: State, offender: Bits, now: number, length: number | u
     const until = now + (length ?? state.settings.bans.for);
     const extended: Ban = { ...old, until };
     const events = [
-      { event: 'ban.extended', at: now, target: networkText(offender), until, reason: 'order' },
+      {
+        event: 'ban.extended',
+        at: now,
+        target: networkText(offender),
+        until,
+        count: old.count,
+        reason: 'order',
+      },
     ];
     return { state: { ...state, bans: having(state.bans, offender, extended) }, events };
   }

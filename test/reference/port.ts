@@ -13,6 +13,8 @@ export interface Sequence {
   readonly door: DoorSettings;
   readonly kind: Kind;
   readonly steps: readonly PortText[];
+  /** Steps of the sequence that a one-time door had before this one. */
+  readonly former: readonly PortText[];
 }
 
 export function portText(packet: RefPacket): PortText {
@@ -22,12 +24,12 @@ export function portText(packet: RefPacket): PortText {
 /** Every sequence there is, in the order in which packets are held against them. */
 export function sequencesOf(state: State): readonly Sequence[] {
   return state.settings.doors.flatMap((door) => {
-    const knock = state.oneTime.get(door.name)?.knock ?? texts(door.knock);
+    const oneTime = state.oneTime.get(door.name);
     const both: Sequence[] = [
-      { door, kind: 'open', steps: knock },
-      { door, kind: 'close', steps: texts(door.close) },
+      { door, kind: 'open', steps: oneTime?.knock ?? texts(door.knock), former: oneTime?.former ?? [] },
+      { door, kind: 'close', steps: texts(door.close), former: [] },
     ];
-    return both.filter((sequence) => sequence.steps.length > 0);
+    return both.filter(({ steps, former }) => steps.length + former.length > 0);
   });
 }
 
@@ -55,14 +57,18 @@ export function isKnock(state: State, packet: RefPacket): boolean {
 }
 
 function sequencesWith(state: State, packet: RefPacket): readonly Sequence[] {
-  return sequencesOf(state).filter((sequence) => sequence.steps.includes(portText(packet)));
+  return sequencesOf(state).filter(({ steps, former }) => [...steps, ...former].includes(portText(packet)));
 }
 
-/** Chained doors: a port that doors open can be knocked on only by one whom such a door lets in. */
+/**
+ * Chained doors: a port that doors open can be knocked on only by one whom such a door lets in. Where a door has
+ * its own service in a sequence nothing is chained, since that door could never be opened.
+ */
 function isReachable(state: State, packet: RefPacket): boolean {
   const doors = doorsOpening(state, packet);
   const source = bitsOf(packet.source);
-  return doors.length === 0 || isLetIn(state, source, doors);
+  const itself = sequencesWith(state, packet).some(({ door }) => doors.includes(door));
+  return doors.length === 0 || itself || isLetIn(state, source, doors);
 }
 
 export function isAllowed(state: State, packet: RefPacket): boolean {

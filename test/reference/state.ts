@@ -1,4 +1,5 @@
 import type { EngineSettings } from '../../src/engine/settings.ts';
+import type { PortSpec } from '../../src/packet/port.ts';
 import type { Bits } from './address.ts';
 
 /** `7000/tcp`: the model knows ports by their text alone. */
@@ -35,6 +36,14 @@ export interface Ban {
 export interface OneTime {
   readonly knock: readonly PortText[];
   readonly used: boolean;
+  /** The one used before, which clients may still be repeating. */
+  readonly former: readonly PortText[];
+}
+
+/** That a source completed a sequence. */
+export interface Opening {
+  readonly at: number;
+  readonly steps: readonly PortText[];
 }
 
 /** Everything the model remembers. Nothing in it is ever changed: a step makes a new one. */
@@ -50,8 +59,8 @@ export interface State {
   readonly strikes: ReadonlyMap<Bits, readonly number[]>;
   /** By `sequenceKey`. */
   readonly attempts: ReadonlyMap<string, Attempt>;
-  /** By `sequenceKey`: when the source last completed that sequence. */
-  readonly openings: ReadonlyMap<string, number>;
+  /** By `sequenceKey`: the last time that the source completed that sequence. */
+  readonly openings: ReadonlyMap<string, Opening>;
   readonly grants: readonly Grant[];
   /** By offender. */
   readonly bans: ReadonlyMap<Bits, Ban>;
@@ -105,10 +114,9 @@ export function initialState(settings: EngineSettings): State {
   };
 }
 
-export function unusedOf(door: {
-  readonly knock: readonly { readonly port: number; readonly protocol: string }[];
-}): OneTime {
-  return { knock: door.knock.map((spec) => `${spec.port}/${spec.protocol}`), used: false };
+/** A sequence of a one-time door that nobody has used yet. */
+export function unusedOf(door: { readonly knock: readonly PortSpec[] }): OneTime {
+  return { knock: door.knock.map((spec) => `${spec.port}/${spec.protocol}`), used: false, former: [] };
 }
 
 export function sequenceKey(source: Bits, door: string, kind: Kind): string {
