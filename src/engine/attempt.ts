@@ -1,3 +1,4 @@
+import { REPEAT_WINDOW } from './limits.ts';
 import type { Subject } from './subject.ts';
 import { createTable, NONE, type Table } from './table.ts';
 
@@ -21,8 +22,8 @@ export interface Attempts {
   readonly changed: Float64Array;
   /** Fills `slots` with the subject's entries by ascending sequence and answers how many there are. */
   collect(subject: Subject, slots: Int32Array): number;
-  /** The subject's entry for a sequence, made if need be, put at `step`. */
-  put(subject: Subject, sequence: number, step: number, turn: number): number;
+  /** The subject's entry for a sequence, made if need be, put at `step` at `now`. */
+  put(subject: Subject, sequence: number, step: number, turn: number, now: number): number;
   /** Ends the attempt; true where the entry stays for what it knows of a completion. */
   end(slot: number): boolean;
 }
@@ -38,6 +39,20 @@ export function createAttempts(capacity: number): Attempts {
   const advanced = new Float64Array(capacity);
   const completed = new Float64Array(capacity);
   const changed = new Float64Array(capacity);
+
+  /** Makes room of what was completed too long ago to be repeated; the rest keeps its place. */
+  function forgetCompleted(now: number): void {
+    for (;;) {
+      const slot = table.oldest(COMPLETED_LEVEL);
+      if (slot === NONE || now - (completed[slot] ?? 0) <= REPEAT_WINDOW) return;
+      completed[slot] = Number.NEGATIVE_INFINITY;
+      if (step[slot] === 0) {
+        table.remove(slot);
+        return;
+      }
+      table.raise(slot, step[slot] ?? 0);
+    }
+  }
 
   return {
     table,
@@ -63,13 +78,15 @@ export function createAttempts(capacity: number): Attempts {
       }
       return count;
     },
-    put(subject, sequence, to, turn) {
+    put(subject, sequence, to, turn, now) {
       const { hostHash, family, a, b, c, d } = subject;
       let slot = table.find(hostHash, family, a, b, c, d, sequence);
       if (slot === NONE) {
+        if (table.size() === table.capacity) forgetCompleted(now);
         slot = table.insert(hostHash, family, a, b, c, d, sequence, to);
         completed[slot] = Number.NEGATIVE_INFINITY;
       } else {
+        if (now - (completed[slot] ?? 0) > REPEAT_WINDOW) completed[slot] = Number.NEGATIVE_INFINITY;
         table.raise(slot, completed[slot] === Number.NEGATIVE_INFINITY ? to : COMPLETED_LEVEL);
       }
       step[slot] = to;

@@ -128,7 +128,7 @@ function finishAttempts(state: State, subject: Subject, sequence: Sequence, now:
     if (slot === NONE) continue;
     if (each === sequence) {
       attempts.completed[slot] = now;
-      attempts.put(subject, each.id, 0, state.turn);
+      attempts.put(subject, each.id, 0, state.turn, now);
     } else {
       attempts.end(slot);
     }

@@ -250,7 +250,7 @@ function advance(
   const { steps, settings, kind } = sequence;
   // A door that this same packet has just renewed does not begin to close.
   if (made === 0 && isGuarded(state, subject, sequence, now)) return undefined;
-  const slot = attempts.put(subject, sequence.id, made + 1, state.turn);
+  const slot = attempts.put(subject, sequence.id, made + 1, state.turn, now);
   if (made === 0) {
     attempts.begun[slot] = now;
     attempts.tolerated[slot] = 0;

@@ -30,7 +30,7 @@ export function reload(state: State, settings: EngineSettings, now: number, emit
   state.exempt = asOffenders(settings.bans.never);
   state.ports = createPorts(settings, state.knocks);
   state.slots = new Int32Array(state.ports.sequences.length);
-  moveAttempts(state, sequencesBefore, renumbered, used);
+  moveAttempts(state, sequencesBefore, renumbered, used, now);
   moveOffenders(state);
   if (before.sources !== settings.sources) state.retransmissions = createRetransmissions(settings.sources);
   moveBans(state, before, now, emit);
@@ -41,6 +41,7 @@ function moveAttempts(
   before: readonly Sequence[],
   renumbered: readonly number[],
   used: readonly number[],
+  now: number,
 ): void {
   const old = state.attempts;
   const next = createAttempts(state.settings.sources);
@@ -53,13 +54,13 @@ function moveAttempts(
     if (sequence.kind === 'open' && (old.changed[slot] ?? 0) < (used[sequence.door] ?? 0)) return;
     if (String(state.ports.sequences[id]?.steps) !== String(sequence.steps)) return;
     const subject = subjectAt(state, old.table, slot);
-    const to = next.put(subject, id, old.step[slot] ?? 0, old.changed[slot] ?? 0);
+    const to = next.put(subject, id, old.step[slot] ?? 0, old.changed[slot] ?? 0, now);
     next.tolerated[to] = old.tolerated[slot] ?? 0;
     next.begun[to] = old.begun[slot] ?? 0;
     next.advanced[to] = old.advanced[slot] ?? 0;
     next.completed[to] = old.completed[slot] ?? 0;
     // Again, now that it is known whether it completed: that decides its level.
-    next.put(subject, id, old.step[slot] ?? 0, old.changed[slot] ?? 0);
+    next.put(subject, id, old.step[slot] ?? 0, old.changed[slot] ?? 0, now);
   });
 }
 

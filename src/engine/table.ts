@@ -31,6 +31,8 @@ export interface Table {
     level: number,
   ): number;
   remove(slot: number): void;
+  /** The entry that has stood longest in a level, or NONE. */
+  oldest(level: number): number;
   /** Puts the entry last in a level. */
   raise(slot: number, level: number): void;
   extra(slot: number): number;
@@ -175,6 +177,7 @@ export function createTable(capacity: number, levels: number): Table {
       return slot;
     },
     remove,
+    oldest: (at) => oldest[at] ?? NONE,
     raise(slot, to) {
       unlink(slot);
       link(slot, to);

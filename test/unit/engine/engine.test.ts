@@ -286,6 +286,20 @@ describe('memory', () => {
   });
 });
 
+describe('who has opened a door', () => {
+  it('gives up the place in the table once the knocks can not be repeats any more', () => {
+    const w = world(settings({ sources: 8 }));
+    for (let host = 1; host <= 8; host += 1) {
+      for (const port of ['7000', '8000/udp', '9000']) w.send(port, { from: `192.0.2.${host}` });
+    }
+    w.pass(30 * 86_400_000);
+    for (const port of ['7000', '8000/udp', '9000']) {
+      for (const host of ['203.0.113.1', '203.0.113.2', '203.0.113.3']) w.send(port, { from: host });
+    }
+    expect(w.engine.grants()).toHaveLength(3);
+  });
+});
+
 describe('chained doors', () => {
   it('knock on the second door only once the first is open', () => {
     const doors = [
