@@ -14,7 +14,10 @@ export function toDaemon(config: Config): readonly string[] {
   return [first === last ? `-j NFQUEUE --queue-num ${first}` : `-j NFQUEUE --queue-balance ${first}:${last}`];
 }
 
-/** The target that gives the daemon a copy; the packet goes on to the next rule. */
+/**
+ * The target that gives the daemon a copy; the packet goes on to the next rule. Without `--nflog-threshold`: the
+ * kernel takes the smaller of the rule's and the group's, and the group's follows the load (1 while it is idle).
+ */
 export function copy(config: Config): string {
-  return `-j NFLOG --nflog-group ${config.listen.group} --nflog-size ${NFLOG_BYTES} --nflog-threshold 1`;
+  return `-j NFLOG --nflog-group ${config.listen.group} --nflog-size ${NFLOG_BYTES}`;
 }
