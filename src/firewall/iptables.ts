@@ -66,7 +66,7 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
   const tables: readonly Tables[] = families.map((family, index) => {
     const restore = restores[index];
     if (restore === undefined) throw new Error('every family has its restore');
-    return openTables(family, restore, directories);
+    return openTables(family, restore, socket, directories);
   });
   let layout = layoutOf(options.config, options.oneTime ?? NO_ONE_TIME);
   let grants = new Map<string, HeldGrant>();
@@ -126,7 +126,12 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
   };
 
   const mend = async (error: FirewallError): Promise<void> => {
-    if (error.code === 'NO_SET' || !(await tablesIntact())) await lay(layout);
+    try {
+      if (error.code === 'NO_SET' || !(await tablesIntact())) await lay(layout);
+    } catch (second) {
+      // Who may not lay rules may still write the grants anew; where that fails too, it says why.
+      if (!(second instanceof FirewallError)) throw second;
+    }
   };
   // Doors in a lane of their own: who has knocked does not wait while a flood is being banned.
   const doors = applyQueue((changes) => twice(() => carryDoors(changes), mend));

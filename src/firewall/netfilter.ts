@@ -1,6 +1,6 @@
 import { RawNetlinkSocket } from 'netlink/dist/raw.js';
 import { FirewallError } from './firewall.ts';
-import { type Message, NLMSG, readMessages } from './wire.ts';
+import { type Message, NLM_F, NLMSG, readMessages } from './wire.ts';
 
 /** NETLINK_NETFILTER of linux/netlink.h. */
 const NETLINK_NETFILTER = 12;
@@ -10,6 +10,9 @@ const RECEIVE_BUFFER_BYTES: number = 4 * 1024 * 1024;
 const SEND_BUFFER_BYTES: number = 1024 * 1024;
 /** Longer than any answer takes; the kernel answers before `send` returns unless it lists. */
 const ANSWER_MS_MAX = 10_000;
+
+/** Lists that are asked for anew before one with holes is taken. */
+const LIST_ATTEMPTS_MAX = 3;
 
 /** The kernel's errno for a message, and the copy of the message that came with it. */
 export interface Refusal {
@@ -49,6 +52,7 @@ export function openNetfilter(options: NetfilterOptions = {}): NetfilterSocket {
   const socket = open();
   const waiting = new Map<number, Waiting>();
   let sequence = 0;
+  let listing: Promise<unknown> = Promise.resolve();
   let closed = false;
   let listens = false;
   socket.unref();
@@ -88,25 +92,39 @@ export function openNetfilter(options: NetfilterOptions = {}): NetfilterSocket {
     }
   }
 
+  const send = (message: Buffer): Promise<Answer> => {
+    if (closed)
+      return Promise.reject(new FirewallError('netfilter request', 'CLOSED', 'the firewall is closed'));
+    sequence = (sequence % 0x7fff_ffff) + 1;
+    const mine = sequence;
+    message.writeUInt32LE(mine, 8);
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => settle(asked, (each) => each.reject(lost('ETIMEDOUT'))), ANSWER_MS_MAX);
+      const asked: Waiting = { messages: [], resolve, reject, timer };
+      waiting.set(mine, asked);
+      socket.ref();
+      socket.send(message, undefined, (error) => {
+        if (error !== undefined) settle(asked, (each) => each.reject(lost(error.code)));
+      });
+    });
+  };
+
+  /** A list during which something changed may have holes: it is asked for anew. */
+  const whole = async (message: Buffer): Promise<Answer> => {
+    for (let attempt = 1; ; attempt += 1) {
+      const answer = await send(message);
+      const torn = answer.ok && answer.messages.some((each) => (each.flags & NLM_F.interrupted) !== 0);
+      if (!torn || attempt === LIST_ATTEMPTS_MAX) return answer;
+    }
+  };
+
   return {
     request(message) {
-      if (closed)
-        return Promise.reject(new FirewallError('netfilter request', 'CLOSED', 'the firewall is closed'));
-      sequence = (sequence % 0x7fff_ffff) + 1;
-      const mine = sequence;
-      message.writeUInt32LE(mine, 8);
-      return new Promise((resolve, reject) => {
-        const timer = setTimeout(
-          () => settle(asked, (each) => each.reject(lost('ETIMEDOUT'))),
-          ANSWER_MS_MAX,
-        );
-        const asked: Waiting = { messages: [], resolve, reject, timer };
-        waiting.set(mine, asked);
-        socket.ref();
-        socket.send(message, undefined, (error) => {
-          if (error !== undefined) settle(asked, (each) => each.reject(lost(error.code)));
-        });
-      });
+      if ((message.readUInt16LE(6) & NLM_F.dump) !== NLM_F.dump) return send(message);
+      // The kernel lists one thing at a time for each socket, and says EBUSY to a second.
+      const mine = listing.then(() => whole(message));
+      listing = mine.catch(() => {});
+      return mine;
     },
     join(group) {
       socket.addMembership(group);

@@ -6,7 +6,15 @@
  */
 
 /** Flags of `struct nlmsghdr`. */
-export const NLM_F = { request: 0x1, multi: 0x2, ack: 0x4, dump: 0x300, create: 0x400, excl: 0x200 } as const;
+export const NLM_F = {
+  request: 0x1,
+  multi: 0x2,
+  ack: 0x4,
+  interrupted: 0x10,
+  dump: 0x300,
+  create: 0x400,
+  excl: 0x200,
+} as const;
 /** Types below 16 are netlink's own. */
 export const NLMSG = { error: 2, done: 3 } as const;
 export const NLMSG_HEADER_BYTES = 16;

@@ -307,6 +307,43 @@ describe('the firewall and the tables', () => {
     await connection.close();
   });
 
+  it('are changed, and watched, by who has CAP_NET_ADMIN alone once they were laid for him', async () => {
+    const alone = [
+      'setpriv',
+      '--bounding-set=-all,+net_admin',
+      '--inh-caps=-all,+net_admin',
+      '--ambient-caps=-all,+net_admin',
+      '--reuid=65534',
+      '--regid=65534',
+      '--clear-groups',
+    ];
+    const daemon = await startFirewall(net.server.namespace, CONFIG, alone);
+    expect(await daemon.intact()).toBe(true);
+    const { v4 } = await net.clientA.moveToFreshSource();
+    const ban: Change = { change: 'ban', target: cidr('203.0.113.9'), until: Date.now() + LATER };
+    await daemon.apply([open(v4), open('192.0.2.200'), ban]);
+    expect(await net.clientA.canConnect(net.clientA.server4, 22)).toBe(true);
+    await daemon.apply([close('192.0.2.200')]);
+    const { grants, bans } = await daemon.held();
+    expect([grants.length, bans.length]).toEqual([1, 1]);
+    expect(await daemon.intact()).toBe(true);
+    for (const meddling of [
+      'iptables -F NFKNOCK-GRANT',
+      'ip6tables -D NFKNOCK 2',
+      'iptables -I INPUT 1 -j ACCEPT',
+    ]) {
+      await sh(meddling);
+      expect(await daemon.intact(), meddling).toBe(false);
+      await firewall.install();
+      await daemon.apply([close(v4)]);
+      await daemon.apply([open(v4)]);
+      expect(await daemon.intact()).toBe(true);
+    }
+    await sh('iptables -D INPUT -j ACCEPT');
+    await daemon.close();
+    await daemon.kill();
+  });
+
   it('of iptables-legacy beside ours are told of, and only where there are rules in them', async () => {
     expect(await firewall.legacyBeside()).toBeNull();
     await sh('iptables-legacy -A INPUT -s 203.0.113.1 -j DROP');

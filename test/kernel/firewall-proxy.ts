@@ -42,9 +42,14 @@ interface Answer {
   readonly error?: { message: string; operation?: string; code?: string; mend?: string };
 }
 
-/** Starts the process and opens the firewall in it; nothing is installed yet. */
-export async function startFirewall(namespace: string, config: Config): Promise<FirewallProxy> {
-  const child = startProcess(namespace, [process.execPath, join(ROOT, 'test/kernel/firewall-driver.mjs')]);
+/** Starts the process, by a command that comes `before` it, and opens the firewall in it; nothing is installed yet. */
+export async function startFirewall(
+  namespace: string,
+  config: Config,
+  before: readonly string[] = [],
+): Promise<FirewallProxy> {
+  const driver = join(ROOT, 'test/kernel/firewall-driver.mjs');
+  const child = startProcess(namespace, [...before, process.execPath, driver]);
   const waiting = new Map<number, (answer: Answer) => void>();
   let last = 0;
   child.stderr.setEncoding('utf8').on('data', (text: string) => process.stderr.write(text));

@@ -69,28 +69,38 @@ describe('what the kernel is told', () => {
     for (const block of blocks) expect(block).not.toContain(' -s ');
   });
 
-  it('writes the chain anew, with all that live on, where a grant ends', () => {
+  it('deletes the rule of a grant that ends', () => {
     const grants = held(['ssh', '192.0.2.7'], ['ssh', '192.0.2.8'], ['ssh', '2001:db8::8']);
     expect(texts(CONFIG, grants, close('ssh', '192.0.2.7'))).toEqual([
-      `4 *filter\n:NFKNOCK-GRANT - [0:0]\n${ssh('192.0.2.8')}\nCOMMIT\n`,
+      `4 *filter\n${ssh('192.0.2.7').replace('-A', '-D')}\nCOMMIT\n`,
     ]);
   });
 
-  it('takes several grants out, and puts others in, with one block', () => {
-    const grants = held(['ssh', '192.0.2.7'], ['ssh', '192.0.2.8'], ['ssh', '192.0.2.9']);
-    const changes = [close('ssh', '192.0.2.7'), close('ssh', '192.0.2.9'), open('ssh', '192.0.2.10')];
+  it('renews a grant in one transaction: the old rule goes as the new one comes', () => {
+    const grants = held(['ssh', '192.0.2.7']);
+    const [block = ''] = texts(CONFIG, grants, open('ssh', '192.0.2.7', UNTIL + 60_000));
+    const lines = block.split('\n');
+    expect(lines[1]).toBe(ssh('192.0.2.7').replace('-A', '-D'));
+    expect(lines[2]).toMatch(/^-A NFKNOCK-GRANT -s 192\.0\.2\.7 .*--datestop 2026-11-21T07:03:36 /);
+    expect(lines.slice(3)).toEqual(['COMMIT', '']);
+  });
+
+  it('writes the chain anew, with all that live on, where many grants end', () => {
+    const many = ['192.0.2.1', '192.0.2.2', '192.0.2.3', '192.0.2.4'];
+    const grants = held(...[...many, '192.0.2.8'].map((who) => ['ssh', who] as const));
+    const changes = [...many.map((who) => close('ssh', who)), open('ssh', '192.0.2.10')];
     expect(texts(CONFIG, grants, ...changes)).toEqual([
       `4 *filter\n:NFKNOCK-GRANT - [0:0]\n${ssh('192.0.2.8')}\n${ssh('192.0.2.10')}\nCOMMIT\n`,
     ]);
   });
 
   it('leaves out, when it writes a chain anew, what has ended meanwhile', () => {
-    const grants = new Map(held(['ssh', '192.0.2.7'], ['ssh', '192.0.2.8']));
+    const grants = new Map(held(['ssh', '192.0.2.8']));
     const grantee = cidr('192.0.2.6');
     grants.set(grantKey('ssh', grantee), { door: 'ssh', grantee, until: NOW });
-    const [block = ''] = texts(CONFIG, grants, close('ssh', '192.0.2.7'));
-    expect(block).not.toContain('192.0.2.6');
-    expect(block).toContain('192.0.2.8');
+    const [block] = planChanges(layoutOf(CONFIG), grants, [], NOW, new Set([4])).blocks;
+    expect(block?.text).not.toContain('192.0.2.6');
+    expect(block?.text).toContain('192.0.2.8');
   });
 
   it('has nothing to say of a grant that is in force already with this end', () => {
