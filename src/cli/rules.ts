@@ -4,6 +4,7 @@ import type { Config } from '../config/config.ts';
 import { parseDuration } from '../config/duration.ts';
 import { formatFault } from '../config/fault.ts';
 import { loadConfig } from '../config/load.ts';
+import { parseConfig } from '../config/parse.ts';
 import { FirewallError } from '../firewall/firewall.ts';
 import { openFirewall } from '../firewall/iptables.ts';
 import { armRollback, confirmRollback } from '../firewall/rollback.ts';
@@ -23,6 +24,8 @@ export interface RulesOptions extends CommonOptions {
 const RUNTIME_DIRECTORY = '/run/nfknock';
 /** Names another directory, where /run/nfknock is not this user's to write. */
 const RUNTIME_VARIABLE = 'NFKNOCK_RUNTIME_DIR';
+/** Stands in where the configuration does not matter. */
+const ANY_CONFIG = 'doors: { any: { knock: [7000, 8000, 9000], opens: [22] } }';
 /** CAP_NET_ADMIN of linux/capability.h. */
 const CAP_NET_ADMIN = 12n;
 
@@ -37,7 +40,7 @@ export async function command([action = '']: readonly string[], options: RulesOp
       case 'install':
         return await withConfig(options, (config) => install(config, options));
       case 'remove':
-        return await withConfig(options, (config) => remove(config, options));
+        return await remove(options);
       default:
         return confirm();
     }
@@ -102,8 +105,12 @@ async function install(config: Config, options: RulesOptions): Promise<ExitCode>
   }
 }
 
-async function remove(config: Config, options: RulesOptions): Promise<ExitCode> {
+/** Needs no configuration: what is ours is known by its names, and a broken file must keep nobody from it. */
+async function remove(options: RulesOptions): Promise<ExitCode> {
   if (!mayChange()) return notPermitted('rules remove');
+  const any = parseConfig(ANY_CONFIG, 'rules remove');
+  if (!any.ok) throw new Error(any.faults.map(formatFault).join('; '));
+  const { config } = any;
   const firewall = await openFirewall({
     config,
     now: systemClock.wall,

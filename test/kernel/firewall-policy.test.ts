@@ -86,6 +86,8 @@ describe('nfknock rules', () => {
     const { code, stderr } = await net.server.exec([...NFKNOCK, 'rules', 'install', '-c', bad]);
     expect(code).toBe(3);
     expect(stderr.trim().split('\n').length).toBeGreaterThanOrEqual(2);
+    // What is in can be taken out all the same.
+    expect((await net.server.exec([...NFKNOCK, 'rules', 'remove', '-c', bad])).code).toBe(0);
     expect(await everything()).toBe(before);
   });
 
