@@ -56,8 +56,6 @@ const FLAG_LIST_HEADER = 1 << 2;
 export const ENTRIES_PER_MESSAGE = 1000;
 const ENTRY_BYTES_MAX = 60;
 
-export type Exist = 'exist' | 'new';
-
 export function createMessage(spec: SetSpec): Buffer {
   const message = begin(
     COMMAND.create,
