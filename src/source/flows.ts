@@ -6,17 +6,24 @@ export const NO_FLOW = -1;
 
 /** Flows remembered at once: nf_conntrack_max of a machine with 4 GiB or more. A power of two. */
 export const FLOWS_MAX = 262_144;
+/** Room to begin with; it grows as flows come, since many captures have few. A power of two. */
+const FLOWS_FIRST = 512;
+/** How many times larger the table becomes when it grows. */
+const GROWTH = 8;
 /** Flows that one hash value can lead to. Bounds the work of a lookup, whatever a capture is made of. */
 const WAYS = 8;
 const KEY_WORDS = 10;
+/** The moment of a slot in no use. */
+const FREE = 0;
 
 /** Which end of a flow the packet came from: `near` is this machine. */
 export type End = 'near' | 'far';
 
 /**
  * A bounded cache of two-way flows, each with a moment until which it holds and eight bits that its owner
- * gives a meaning. A flow that finds no room takes the place of the one that ends first among the eight that
- * share its hash value. Nothing allocates after it is made.
+ * gives a meaning. Moments are positive. When the table is as large as it may be, a flow that finds no room takes
+ * the place of the one that ends first among the eight that share its hash value. A slot is good until the next
+ * `add`.
  */
 export interface Flows {
   /** The flow of this packet if it holds at `now`, or NO_FLOW. `from` says which end sent it. */
@@ -31,17 +38,18 @@ export interface Flows {
   each(visit: (packet: Packet, bits: number) => void, scratch: Packet): void;
 }
 
+/** `capacity` is a power of two. */
 export function createFlows(capacity: number): Flows {
-  const sets = capacity / WAYS;
-  const keys = new Int32Array(capacity * KEY_WORDS);
-  const untils = new Float64Array(capacity).fill(Number.NEGATIVE_INFINITY);
-  const marks = new Uint8Array(capacity);
+  let room = Math.min(FLOWS_FIRST, capacity);
+  let keys = new Int32Array(room * KEY_WORDS);
+  let untils = new Float64Array(room);
+  let marks = new Uint8Array(room);
   /** Flows added and not removed, those over among them: most floods are looked through without any. */
   let added = 0;
   /** The key of the packet at hand. */
   const key = new Int32Array(KEY_WORDS);
 
-  const load = (packet: Packet, from: End): number => {
+  const load = (packet: Packet, from: End): void => {
     const { sourcePort, port } = packet;
     key[0] = (packet.family << 8) | packet.protocol;
     key[1] = from === 'near' ? (sourcePort << 16) | port : (port << 16) | sourcePort;
@@ -55,47 +63,76 @@ export function createFlows(capacity: number): Flows {
     key[destination + 1] = packet.destination1;
     key[destination + 2] = packet.destination2;
     key[destination + 3] = packet.destination3;
+  };
+  /** The first of the slots where the key at hand can be. */
+  const place = (): number => {
     let hash = 0;
     for (let word = 0; word < KEY_WORDS; word++) {
       hash = Math.imul(hash ^ (key[word] ?? 0), 0x9e3779b1);
       hash ^= hash >>> 15;
     }
-    return (hash & (sets - 1)) * WAYS;
+    return (hash & (room / WAYS - 1)) * WAYS;
   };
   const same = (slot: number): boolean => {
     const at = slot * KEY_WORDS;
     for (let word = 0; word < KEY_WORDS; word++) if (keys[at + word] !== key[word]) return false;
     return true;
   };
+  /** A slot for the key at hand that nobody needs at `now`, or else the one that ends first. */
+  const vacate = (now: number): number => {
+    const first = place();
+    let slot = first;
+    for (let other = first; other < first + WAYS; other++) {
+      const until = untils[other] ?? FREE;
+      if (until < now) return other;
+      if (until < (untils[slot] ?? FREE)) slot = other;
+    }
+    return slot;
+  };
+  const put = (slot: number, until: number, bits: number): void => {
+    if (untils[slot] === FREE) added++;
+    keys.set(key, slot * KEY_WORDS);
+    untils[slot] = until;
+    marks[slot] = bits;
+  };
+  const grow = (): void => {
+    const before = { keys, untils, marks };
+    room = Math.min(room * GROWTH, capacity);
+    keys = new Int32Array(room * KEY_WORDS);
+    untils = new Float64Array(room);
+    marks = new Uint8Array(room);
+    added = 0;
+    for (const [slot, until] of before.untils.entries()) {
+      if (until === FREE) continue;
+      key.set(before.keys.subarray(slot * KEY_WORDS, (slot + 1) * KEY_WORDS));
+      put(vacate(0), until, before.marks[slot] ?? 0);
+    }
+  };
 
   return {
     find(packet, from, now) {
       if (added === 0) return NO_FLOW;
-      const first = load(packet, from);
+      load(packet, from);
+      const first = place();
       for (let slot = first; slot < first + WAYS; slot++) {
-        if ((untils[slot] ?? 0) >= now && same(slot)) return slot;
+        if ((untils[slot] ?? FREE) >= now && same(slot)) return slot;
       }
       return NO_FLOW;
     },
     add(packet, from, now, until) {
-      const first = load(packet, from);
-      let slot = first;
-      for (let other = first; other < first + WAYS; other++) {
-        if ((untils[other] ?? 0) < now) {
-          slot = other;
-          break;
-        }
-        if ((untils[other] ?? 0) < (untils[slot] ?? 0)) slot = other;
+      load(packet, from);
+      let slot = vacate(now);
+      if ((untils[slot] ?? FREE) >= now && room < capacity) {
+        grow();
+        load(packet, from);
+        slot = vacate(now);
       }
-      keys.set(key, slot * KEY_WORDS);
-      if (untils[slot] === Number.NEGATIVE_INFINITY) added++;
-      untils[slot] = until;
-      marks[slot] = 0;
+      put(slot, until, 0);
       return slot;
     },
     remove(slot) {
       added--;
-      untils[slot] = Number.NEGATIVE_INFINITY;
+      untils[slot] = FREE;
     },
     extend(slot, until) {
       untils[slot] = until;
@@ -105,8 +142,8 @@ export function createFlows(capacity: number): Flows {
       marks[slot] = bits;
     },
     each(visit, scratch) {
-      for (let slot = 0; slot < capacity; slot++) {
-        if (untils[slot] === Number.NEGATIVE_INFINITY) continue;
+      for (const [slot, until] of untils.entries()) {
+        if (until === FREE) continue;
         unload(keys.subarray(slot * KEY_WORDS, (slot + 1) * KEY_WORDS), scratch);
         visit(scratch, marks[slot] ?? 0);
       }

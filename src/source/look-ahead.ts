@@ -21,6 +21,8 @@ export interface LookAhead {
 
 /** Connections looked at; the bits of a flow say what was seen of it. */
 const LOOK_AHEAD_FLOWS_MAX = 65_536;
+/** Nothing ends during the look: the one moment that the table is given. */
+const ALWAYS = 1;
 const BEGUN = 1;
 const FROM_LOW = 2;
 const FROM_HIGH = 4;
@@ -42,9 +44,9 @@ export function createLookAhead(): LookAhead {
     }
     const low = isFromLow(packet);
     const from: End = low ? 'near' : 'far';
-    const slot = flows.find(packet, from, 0);
+    const slot = flows.find(packet, from, ALWAYS);
     if (slot === NO_FLOW) addressed.add(packet);
-    const at = slot === NO_FLOW ? flows.add(packet, from, 0, 0) : slot;
+    const at = slot === NO_FLOW ? flows.add(packet, from, ALWAYS, ALWAYS) : slot;
     if (packet.protocol !== TCP || (packet.flags & SYN) !== 0) flows.setBits(at, flows.bits(at) | BEGUN);
     else if ((packet.flags & (ACK | RST)) === ACK) {
       flows.setBits(at, flows.bits(at) | (low ? FROM_LOW : FROM_HIGH));

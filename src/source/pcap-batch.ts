@@ -3,7 +3,7 @@ import { FRAME_BYTES_MAX } from './pcap-framing.ts';
 import type { Batch } from './source.ts';
 
 /** Packets of one batch; one working buffer of a capture holds several. */
-export const BATCH_PACKETS_MAX = 4096;
+export const BATCH_PACKETS_MAX = 512;
 /** Unsupported link types that are counted one by one; a file with more is one nobody made on purpose. */
 const UNSUPPORTED_LINKS_MAX = 64;
 

@@ -27,8 +27,8 @@ export interface CaptureReader {
 
 /** Both formats are known by their first four bytes. */
 const MAGIC_BYTES = 4;
-/** What most captures need; it grows as a greater record arrives, never by what a length field says. */
-const BUFFER_BYTES_FIRST = 1024 * 1024;
+/** It grows with what is pushed, never by what a length field says. */
+const BUFFER_BYTES_FIRST = 4096;
 
 export function createCaptureReader(onBatch: OnCaptureBatch): CaptureReader {
   const batcher = createFrameBatcher(onBatch);
