@@ -44,19 +44,20 @@ export function baseOf(config: Config, family: Family, before: Policies): Base {
 /** The policies from before the base was laid; undefined where it is not there, or does not tell. */
 export function policiesBefore(saved: Saved): Policies | undefined {
   const found = WAS.exec(saved.get('filter')?.get(CHAIN.base)?.[0] ?? '');
-  return found === null ? undefined : policies(found[1], found[2]);
+  return found === null ? undefined : policiesOf(found[1], found[2]);
 }
 
 /** The policies in force, from what `iptables-save` prints. */
 export function policiesNow(text: string): Policies {
   const filter = text.slice(Math.max(0, text.indexOf('*filter')));
-  return policies(/^:INPUT (\S+)/m.exec(filter)?.[1], /^:FORWARD (\S+)/m.exec(filter)?.[1]);
+  return policiesOf(/^:INPUT (\S+)/m.exec(filter)?.[1], /^:FORWARD (\S+)/m.exec(filter)?.[1]);
+}
+
+/** Where nothing is known of a built-in chain it lets everything pass, as one that was just made. */
+export function policiesOf(input: string | undefined, forward: string | undefined): Policies {
+  return { input: input === 'DROP' ? 'DROP' : 'ACCEPT', forward: forward === 'DROP' ? 'DROP' : 'ACCEPT' };
 }
 
 export function policyLines({ input, forward }: Policies): readonly string[] {
   return [`:INPUT ${input} [0:0]`, `:FORWARD ${forward} [0:0]`];
-}
-
-function policies(input: string | undefined, forward: string | undefined): Policies {
-  return { input: input === 'DROP' ? 'DROP' : 'ACCEPT', forward: forward === 'DROP' ? 'DROP' : 'ACCEPT' };
 }

@@ -31,6 +31,8 @@ export interface Wanted {
   readonly rules: RuleSet;
   readonly grants: Grants;
   readonly base: Base | undefined;
+  /** Chains that are only made where they are missing: their rules are written by other means. */
+  readonly apart: readonly Chain[];
   /** Wall time, ms. */
   readonly now: number;
 }
@@ -51,7 +53,9 @@ export function installBlocks(saved: Saved, wanted: Wanted): readonly Block[] {
     const lines = [
       ...(table === 'filter' ? (wanted.base?.policies ?? []) : []),
       ...[...written.map((chain) => chain.name), ...stale].map((name) => `:${name} - [0:0]`),
-      ...written.flatMap((chain) => chain.rules.map((rule) => `-A ${chain.name} ${rule}`)),
+      ...written
+        .filter((chain) => !isApart(wanted, chain))
+        .flatMap((chain) => chain.rules.map((rule) => `-A ${chain.name} ${rule}`)),
       ...jumpEdits(saved, table, jumpsOf(wanted)),
       ...stale.map((name) => `-X ${name}`),
     ];
@@ -120,8 +124,13 @@ function staticChains(wanted: Wanted): readonly Chain[] {
   return filledChains(wanted).filter((chain) => bySet || !GRANT_CHAINS.includes(chain.name));
 }
 
-/** True for a chain of grants that holds exactly those it should. */
+function isApart({ apart }: Wanted, { name, table }: Chain): boolean {
+  return apart.some((each) => each.name === name && each.table === table);
+}
+
+/** True for a chain that is not to be written: one of grants that holds exactly those it should. */
 function isRight(saved: Saved, wanted: Wanted, chain: Chain): boolean {
+  if (isApart(wanted, chain)) return saved.get(chain.table)?.has(chain.name) === true;
   if (!GRANT_CHAINS.includes(chain.name) || wanted.layout.config.grants === 'set') return false;
   const there = saved.get(chain.table)?.get(chain.name);
   if (there === undefined || there.length !== chain.rules.length) return false;

@@ -16,6 +16,8 @@ import {
 const SUBSYSTEM: number = 6 << 8;
 /** Version 6 is the oldest that is still spoken; all that is asked here is in it. */
 const PROTOCOL = 6;
+/** A set's index is told since version 7 (Linux 4.20). */
+const PROTOCOL_OF_INDEX = 7;
 
 /** enum ipset_cmd of linux/netfilter/ipset/ip_set.h. */
 export const COMMAND = {
@@ -29,6 +31,7 @@ export const COMMAND = {
   test: 11,
   header: 12,
   type: 13,
+  byName: 14,
 } as const;
 
 /** IPSET_ATTR_* of the same header: first of a command, then inside IPSET_ATTR_DATA. */
@@ -43,6 +46,7 @@ const ATTRIBUTE = {
   data: 7,
   entries: 8,
   line: 9,
+  index: 11,
 } as const;
 const DATA = { address: 1, bits: 3, timeout: 6, line: 9, limit: 19 } as const;
 const ADDRESS = { 4: 1, 6: 2 } as const;
@@ -83,6 +87,25 @@ export function swapMessage(name: string, other: string): Buffer {
   const message = begin(COMMAND.swap, name, NLM_F.request | NLM_F.ack);
   message.text(ATTRIBUTE.otherName, other);
   return message.finish();
+}
+
+/** Asks for a set's index. */
+export function indexMessage(name: string): Buffer {
+  const message = writeMessage({
+    type: SUBSYSTEM | COMMAND.byName,
+    flags: NLM_F.request | NLM_F.ack,
+    family: 0,
+  });
+  message.u8(ATTRIBUTE.protocol, PROTOCOL_OF_INDEX);
+  message.text(ATTRIBUTE.name, name);
+  return message.finish();
+}
+
+/** Reads the answer to `indexMessage`; `payload` is what follows `struct nlmsghdr`. */
+export function readIndex(payload: Buffer): number {
+  const index = attributeMap(payload.subarray(NFGEN_BYTES)).get(ATTRIBUTE.index);
+  if (index === undefined || index.length < 2) throw new RangeError('the kernel named no index for a set');
+  return index.readUInt16BE(0);
 }
 
 /** Lists one set, or only what is known of the set itself. */

@@ -7,10 +7,12 @@ import {
   createMessage,
   ENTRIES_PER_MESSAGE,
   entriesMessage,
+  indexMessage,
   type ListedSet,
   listAllMessage,
   listMessage,
   nameMessage,
+  readIndex,
   readListed,
   refusedEntry,
   swapMessage,
@@ -30,6 +32,8 @@ export interface Sets {
   list(name: string): Promise<readonly SetEntry[] | undefined>;
   /** True where the entry is in the set. */
   has(name: string, target: Cidr): Promise<boolean>;
+  /** The number by which rules know the set; it stays while the set is there, whatever it is called. */
+  index(name: string): Promise<number>;
   /** The names of all sets, nfknock's and others. */
   names(): Promise<readonly string[]>;
   flush(name: string): Promise<void>;
@@ -126,6 +130,11 @@ export function openSets(socket: NetfilterSocket): Sets {
       const { errno } = answer.refusal;
       if (errno === IPSET_ERR_EXIST || errno === ENOENT) return false;
       throw errorOf(`look into the set ${name}`, errno);
+    },
+    async index(name) {
+      const answer = await socket.request(indexMessage(name));
+      if (!answer.ok) throw errorOf(`look at the set ${name}`, answer.refusal.errno);
+      return readIndex(answer.messages[0]?.payload ?? Buffer.alloc(0));
     },
     async names() {
       const sets = await listed('list the sets', listAllMessage());

@@ -9,6 +9,7 @@ import { heldBans, heldGrants } from './held.ts';
 import { openSets } from './ipset.ts';
 import { type Layout, layoutOf } from './layout.ts';
 import { openNetfilter } from './netfilter.ts';
+import { mayNameSets } from './privilege.ts';
 import { applyQueue } from './queue.ts';
 import { openRestore } from './restore.ts';
 import { NO_ONE_TIME, type OneTimePorts } from './role.ts';
@@ -63,10 +64,11 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
   const socket = openNetfilter();
   const sets = openSets(socket);
   const witnesses = openWitnesses(sets, now);
+  const privilege = mayNameSets() ? 'sets' : 'no sets';
   const tables: readonly Tables[] = families.map((family, index) => {
     const restore = restores[index];
     if (restore === undefined) throw new Error('every family has its restore');
-    return openTables(family, restore, socket, directories);
+    return openTables({ family, restore, socket, sets, privilege, directories });
   });
   let layout = layoutOf(options.config, options.oneTime ?? NO_ONE_TIME);
   let grants = new Map<string, HeldGrant>();

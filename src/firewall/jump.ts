@@ -6,6 +6,11 @@ export type Saved = ReadonlyMap<Table, ReadonlyMap<string, readonly string[]>>;
 
 const OWN: ReadonlySet<string> = new Set(Object.values(CHAIN));
 
+/** True for the name of a chain that nfknock makes. */
+export function isOwnChain(name: string): boolean {
+  return OWN.has(name);
+}
+
 /** Reads what `iptables-save` prints; tables that nfknock never touches are left out. */
 export function parseSaved(text: string): Saved {
   const tables = new Map<Table, Map<string, string[]>>();

@@ -8,6 +8,8 @@ export type Table = 'filter' | 'nat';
 export const CHAIN = {
   /** Jumped to from INPUT: established, bans, allow, services, knocks and decoys, in this order. */
   input: 'NFKNOCK',
+  /** Drops who is banned: the one rule here names a set. */
+  ban: 'NFKNOCK-BAN',
   /** Packets to protected services of this machine. */
   service: 'NFKNOCK-SERVICE',
   /** One ACCEPT rule a grant. */
@@ -24,6 +26,8 @@ export const CHAIN = {
   translate: 'NFKNOCK-DNAT',
   /** The base policy of an appliance. */
   base: 'NFKNOCK-BASE',
+  /** Nothing jumps here: rules stand in it for a moment, while they are being made. */
+  draft: 'NFKNOCK-DRAFT',
 } as const;
 
 /** Chains that hold grants: written when a door opens or closes, kept when the rest is written anew. */

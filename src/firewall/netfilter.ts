@@ -1,6 +1,6 @@
 import { RawNetlinkSocket } from 'netlink/dist/raw.js';
 import { FirewallError } from './firewall.ts';
-import { type Message, NLM_F, NLMSG, readMessages } from './wire.ts';
+import { type Message, NLM_F, NLMSG, NLMSG_HEADER_BYTES, readMessages } from './wire.ts';
 
 /** NETLINK_NETFILTER of linux/netlink.h. */
 const NETLINK_NETFILTER = 12;
@@ -27,7 +27,7 @@ export type Answer =
 
 /** A netfilter socket: requests with their answers, and events. Owns a descriptor until `close`. */
 export interface NetfilterSocket {
-  /** Sends one message with NLM_F_ACK or NLM_F_DUMP and resolves with what the kernel says to it. */
+  /** Sends a message, or a transaction of several, with NLM_F_ACK or NLM_F_DUMP; resolves with the kernel's answer. */
   request(message: Buffer): Promise<Answer>;
   /** Joins a multicast group of linux/netfilter/nfnetlink.h; its messages go to `onEvent`. */
   join(group: number): void;
@@ -97,7 +97,7 @@ export function openNetfilter(options: NetfilterOptions = {}): NetfilterSocket {
       return Promise.reject(new FirewallError('netfilter request', 'CLOSED', 'the firewall is closed'));
     sequence = (sequence % 0x7fff_ffff) + 1;
     const mine = sequence;
-    message.writeUInt32LE(mine, 8);
+    number(message, mine);
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => settle(asked, (each) => each.reject(lost('ETIMEDOUT'))), ANSWER_MS_MAX);
       const asked: Waiting = { messages: [], resolve, reject, timer };
@@ -137,6 +137,14 @@ export function openNetfilter(options: NetfilterOptions = {}): NetfilterSocket {
       for (const asked of [...waiting.values()]) settle(asked, (each) => each.reject(lost('CLOSED')));
     },
   };
+}
+
+/** Several messages in one datagram, a transaction, have one number: the first refusal or the end answers. */
+function number(messages: Buffer, sequence: number): void {
+  for (let at = 0; at + NLMSG_HEADER_BYTES <= messages.length; ) {
+    messages.writeUInt32LE(sequence, at + 8);
+    at += Math.max(NLMSG_HEADER_BYTES, (messages.readUInt32LE(at) + 3) & ~3);
+  }
 }
 
 function open(): RawNetlinkSocket {

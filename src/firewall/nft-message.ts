@@ -1,7 +1,15 @@
 import { createHash } from 'node:crypto';
 import type { Family } from '../packet/address.ts';
 import type { Table } from './names.ts';
-import { AF, attributeMap, type MessageWriter, NFGEN_BYTES, NLM_F, readAttributes, writeMessage } from './wire.ts';
+import {
+  AF,
+  attributeMap,
+  type MessageWriter,
+  NFGEN_BYTES,
+  NLM_F,
+  readAttributes,
+  writeMessage,
+} from './wire.ts';
 
 /** NFNL_SUBSYS_NFTABLES of linux/netfilter/nfnetlink.h. */
 const NFTABLES = 10;
@@ -25,8 +33,9 @@ const DATA_VERDICT = 2;
 const VERDICT_CHAIN = 2;
 /** NF_DROP and NF_ACCEPT as a base chain's policy. */
 const POLICY_DROP = 0;
-/** NLM_F_APPEND of linux/netlink.h. */
+/** NLM_F_APPEND and NLA_F_NESTED of linux/netlink.h. */
 const APPEND = 0x800;
+const NESTED = 0x8000;
 
 /** One expression of a rule: `match`, `counter`, `immediate` …, its data as the kernel gave it. */
 export interface Expression {
@@ -126,7 +135,10 @@ export function readRule(payload: Buffer): NftRule {
   const expressions: Expression[] = [];
   readAttributes(top.get(RULE.expressions) ?? Buffer.alloc(0), (_type, value) => {
     const each = attributeMap(value);
-    expressions.push({ name: textOf(each.get(EXPRESSION.name)), data: each.get(EXPRESSION.data) ?? Buffer.alloc(0) });
+    expressions.push({
+      name: textOf(each.get(EXPRESSION.name)),
+      data: each.get(EXPRESSION.data) ?? Buffer.alloc(0),
+    });
   });
   return { chain: textOf(top.get(RULE.chain)), expressions };
 }
@@ -183,7 +195,7 @@ function writeExpressions(message: MessageWriter, expressions: readonly Expressi
   for (const { name, data } of expressions) {
     message.begin(LIST_ELEMENT);
     message.text(EXPRESSION.name, name);
-    message.nested(EXPRESSION.data, data);
+    message.bytes(EXPRESSION.data | NESTED, data);
     message.end();
   }
   message.end();

@@ -60,14 +60,15 @@ export function rulesOf(layout: Layout, family: Family): RuleSet {
   const translated = behind.some((door) => door.forward?.dnat === true);
   const chains: Chain[] = [
     { table: 'filter', name: CHAIN.input, rules: inputRules(layout, family) },
+    ...banChains(config, family),
     { table: 'filter', name: CHAIN.service, rules: serviceRules(layout, family) },
-    { table: 'filter', name: CHAIN.queue, rules: queueRules(config, family) },
+    { table: 'filter', name: CHAIN.queue, rules: queueRules(config) },
     grantChain(layout, family, 'filter', CHAIN.grant),
   ];
   if (behind.length > 0) {
     chains.push(
-      { table: 'filter', name: CHAIN.forward, rules: forwardRules(layout, behind, family) },
-      { table: 'filter', name: CHAIN.forwardService, rules: forwardServiceRules(layout, behind, family) },
+      { table: 'filter', name: CHAIN.forward, rules: forwardRules(layout, behind) },
+      { table: 'filter', name: CHAIN.forwardService, rules: forwardServiceRules(layout, behind) },
       grantChain(layout, family, 'filter', CHAIN.forwardGrant),
     );
   }
@@ -113,7 +114,7 @@ function inputRules(layout: Layout, family: Family): readonly string[] {
     ...(family === 6 ? ['-p ipv6-icmp -m conntrack --ctstate UNTRACKED -j RETURN'] : []),
     // ESTABLISHED alone: a helper's expectation (RELATED) must not reach a protected port.
     '-m conntrack --ctstate ESTABLISHED -j ACCEPT',
-    ...(config.bans.scope === 'all' ? banRules(config, family) : []),
+    ...(config.bans.scope === 'all' ? toBans(config) : []),
     ...dports(roles.observed).map((match) => `${match} -m conntrack --ctstate NEW ${copy(config)}`),
     ...dports(roles.allow).map((match) => `${match} -m conntrack --ctstate NEW -j ACCEPT`),
     ...dports(roles.services).map((match) => `${match} -j ${CHAIN.service}`),
@@ -146,7 +147,7 @@ function serviceRules(layout: Layout, family: Family): readonly string[] {
   const { scope, strikeOnService } = config.bans;
   const knocks = strikeOnService ? without(services, chained) : ownKnocks;
   return [
-    ...(scope === 'hidden' ? banRules(config, family) : []),
+    ...(scope === 'hidden' ? toBans(config) : []),
     `-j ${CHAIN.grant}`,
     ...dports(knocks).map((match) => `${match} -j ${CHAIN.queue}`),
     '-j DROP',
@@ -154,18 +155,18 @@ function serviceRules(layout: Layout, family: Family): readonly string[] {
 }
 
 /** UNTRACKED counts: a port that nothing serves may well be taken out of tracking to save the cost. */
-function queueRules(config: Config, family: Family): readonly string[] {
+function queueRules(config: Config): readonly string[] {
   const states = '-m conntrack --ctstate NEW,INVALID,UNTRACKED';
   const [target = '', ...rest] = toDaemon(config);
   return [
-    ...(config.bans.scope === 'hidden' ? banRules(config, family) : []),
+    ...(config.bans.scope === 'hidden' ? toBans(config) : []),
     `${states} ${target}`,
     ...rest.filter((each) => each !== '-j DROP').map((each) => `${states} ${each}`),
     '-j DROP',
   ];
 }
 
-function forwardRules(layout: Layout, doors: readonly Door[], family: Family): readonly string[] {
+function forwardRules(layout: Layout, doors: readonly Door[]): readonly string[] {
   const { config } = layout;
   const hosts = distinct(doors.map((door) => formatCidr(targetOf(door))));
   const established = '-m conntrack --ctstate ESTABLISHED';
@@ -176,7 +177,7 @@ function forwardRules(layout: Layout, doors: readonly Door[], family: Family): r
       `-s ${host} ${established} -j ACCEPT`,
     ]),
     `${established} -j RETURN`,
-    ...(config.bans.scope === 'all' ? banRules(config, family) : []),
+    ...(config.bans.scope === 'all' ? toBans(config) : []),
     ...hosts.flatMap((host) => {
       const mine = doors.filter((door) => formatCidr(targetOf(door)) === host);
       const services = union(...mine.map((door) => portsOf(door.opens)));
@@ -192,13 +193,13 @@ function forwardRules(layout: Layout, doors: readonly Door[], family: Family): r
   ];
 }
 
-function forwardServiceRules(layout: Layout, doors: readonly Door[], family: Family): readonly string[] {
+function forwardServiceRules(layout: Layout, doors: readonly Door[]): readonly string[] {
   const { config } = layout;
   const { scope, strikeOnService } = config.bans;
   const services = union(...doors.map((door) => portsOf(door.opens)));
   const own = union(...doors.map((door) => common(portsOf(door.opens), knocksOf(door, layout.oneTime))));
   return [
-    ...(scope === 'hidden' ? banRules(config, family) : []),
+    ...(scope === 'hidden' ? toBans(config) : []),
     `-j ${CHAIN.forwardGrant}`,
     ...dports(strikeOnService ? services : own).map((match) => `${match} -j ${CHAIN.queue}`),
     '-j DROP',
@@ -211,8 +212,18 @@ function grantChain(layout: Layout, family: Family, table: Table, name: string):
   return { table, name, rules: placed.filter((each) => each.chain === name).map((each) => each.rule) };
 }
 
-function banRules(config: Config, family: Family): readonly string[] {
-  return config.bans.enforce ? [`-m set --match-set ${banSet(family)} src -j DROP`] : [];
+/**
+ * A chain of its own: with CAP_NET_ADMIN alone iptables can't write rules beside one that names a set without
+ * taking it out, and bans would pause at each reload.
+ */
+function banChains(config: Config, family: Family): readonly Chain[] {
+  if (!config.bans.enforce) return [];
+  const rules = [`-m set --match-set ${banSet(family)} src -j DROP`];
+  return [{ table: 'filter', name: CHAIN.ban, rules }];
+}
+
+function toBans(config: Config): readonly string[] {
+  return config.bans.enforce ? [`-j ${CHAIN.ban}`] : [];
 }
 
 function setsOf(config: Config, family: Family): readonly SetSpec[] {

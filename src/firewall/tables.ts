@@ -1,16 +1,19 @@
 import type { Family } from '../packet/address.ts';
-import { baseOf, type Policies, policiesBefore, policiesNow, policyLines } from './base.ts';
+import { chainsApart, writeApart } from './apart.ts';
+import { baseOf, type Policies, policiesBefore, policyLines } from './base.ts';
 import { type Block, entriesByDoor, type Grants, type SetChange } from './change.ts';
 import { LOCK_SECONDS, requireTool, runRequired, runTool } from './command.ts';
-import { dumpFingerprint } from './dump.ts';
-import { FirewallError, type HeldGrant } from './firewall.ts';
+import type { HeldGrant } from './firewall.ts';
 import { parseGrant } from './grant.ts';
 import { fingerprint, grantsInPlace, installBlocks, removeBlocks, type Wanted } from './install.ts';
 import type { Sets } from './ipset.ts';
-import { ownChains, parseSaved, type Saved } from './jump.ts';
+import { ownChains, type Saved } from './jump.ts';
 import type { Layout } from './layout.ts';
+import { type List, listByKernel, listByTool } from './listing.ts';
 import { CHAIN, isOwnSet } from './names.ts';
 import type { NetfilterSocket } from './netfilter.ts';
+import { openNftables } from './nftables.ts';
+import { isNftables } from './repair.ts';
 import type { Restore } from './restore.ts';
 import { type RuleSet, rulesOf } from './rules.ts';
 
@@ -33,19 +36,27 @@ export interface Tables {
   dropSets(layout: Layout | undefined, sets: Sets): Promise<void>;
 }
 
-export function openTables(
-  family: Family,
-  restore: Restore,
-  socket: NetfilterSocket,
-  directories?: readonly string[],
-): Tables {
-  const list = requireTool('iptables', family, directories);
-  const save = requireTool('iptables-save', family, directories);
+export interface TablesOptions {
+  readonly family: Family;
+  readonly restore: Restore;
+  readonly socket: NetfilterSocket;
+  readonly sets: Sets;
+  /** Whether iptables may print and write rules that name a set. */
+  readonly privilege: 'sets' | 'no sets';
+  readonly directories: readonly string[] | undefined;
+}
+
+export function openTables(options: TablesOptions): Tables {
+  const { family, restore, socket, privilege, directories } = options;
+  const workshop = { restore, nft: openNftables(socket, family), sets: options.sets };
+  const tool = requireTool('iptables', family, directories);
+  const list: List =
+    privilege === 'sets'
+      ? listByTool(family, directories)
+      : listByKernel(family, socket, isNftables, directories);
   let rules: { readonly layout: Layout; readonly set: RuleSet } | undefined;
   /** What `install` left behind; undefined until then. */
   let expected: string | undefined;
-  /** The same as the kernel has it, for who may not list all rules. */
-  let expectedDump: string | undefined;
   /** The policies from before the base was laid; undefined where there is no base. */
   let before: Policies | undefined;
 
@@ -58,13 +69,12 @@ export function openTables(
     rules: ruleSet(layout),
     grants,
     base: before === undefined ? undefined : baseOf(layout.config, family, before),
+    apart: privilege === 'sets' ? [] : chainsApart(ruleSet(layout).chains),
     now,
   });
   const read = async (wish: BaseWish = 'keep'): Promise<Saved> => {
-    const text = await runRequired(save, []);
-    const saved = parseSaved(text);
+    const { saved, policies: now } = await list();
     const there = baseThere(saved);
-    const now = policiesNow(text);
     // Emptied, or gone without the policy that it brought, it is laid again. Gone with it, someone has put
     // back what was before, and wants it so.
     const emptied = before?.input === 'ACCEPT' && now.input === 'DROP';
@@ -72,15 +82,6 @@ export function openTables(
     else before ??= there;
     if (wish === 'lay') before ??= now;
     return saved;
-  };
-  /** With CAP_NET_ADMIN alone rules that name a set can't be listed: iptables-save ends with an error. */
-  const readIfPermitted = async (): Promise<Saved | undefined> => {
-    try {
-      return await read();
-    } catch (error) {
-      if (error instanceof FirewallError && error.code.startsWith('EXIT_')) return undefined;
-      throw error;
-    }
   };
   const apply = async (blocks: readonly Block[]): Promise<void> => {
     for (const block of blocks) if (block.family === family) await restore.apply(block.text);
@@ -96,8 +97,11 @@ export function openTables(
       return changes;
     },
     async install(layout, grants, now, base) {
-      await apply(installBlocks(await read(base), wanted(layout, grants, now)));
-      expectedDump = undefined;
+      const saved = await read(base);
+      const want = wanted(layout, grants, now);
+      // First what closes: for a moment bans may not hold, but no port is open.
+      await apply(installBlocks(saved, want));
+      for (const chain of want.apart) await writeApart(workshop, chain);
       expected = fingerprint(await read(), wanted(layout, grants, now));
     },
     apply,
@@ -105,21 +109,16 @@ export function openTables(
       const found: HeldGrant[] = [];
       for (const chain of [CHAIN.grant, CHAIN.forwardGrant]) {
         // Of this chain alone: with CAP_NET_ADMIN alone, rules that name a set can't be listed.
-        const ran = await runTool(list, ['-w', `${LOCK_SECONDS}`, '-S', chain]);
+        const ran = await runTool(tool, ['-w', `${LOCK_SECONDS}`, '-S', chain]);
         // Status 1: there is no such chain, so it holds none.
         if (ran.status === 0) found.push(...ran.output.split('\n').flatMap((line) => parseGrant(line) ?? []));
-        else if (ran.status !== 1) await runRequired(list, ['-w', `${LOCK_SECONDS}`, '-S', chain]);
+        else if (ran.status !== 1) await runRequired(tool, ['-w', `${LOCK_SECONDS}`, '-S', chain]);
       }
       return found;
     },
     async intact(layout, grants, now) {
+      const saved = await read();
       const want = wanted(layout, grants, now);
-      const saved = await readIfPermitted();
-      if (saved === undefined) {
-        const dump = await dumpFingerprint(socket, want);
-        if (dump !== undefined) expectedDump ??= dump;
-        return dump !== undefined && dump === expectedDump;
-      }
       const there = fingerprint(saved, want);
       if (there === undefined) return false;
       expected ??= there;
@@ -130,7 +129,6 @@ export function openTables(
       await apply(removeBlocks(saved, family, before === undefined ? [] : policyLines(before)));
       before = undefined;
       expected = undefined;
-      expectedDump = undefined;
     },
     async dropSets(layout, sets) {
       const needed = new Set(layout === undefined ? [] : ruleSet(layout).sets.map((spec) => spec.name));

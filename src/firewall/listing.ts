@@ -1,0 +1,111 @@
+import type { Family } from '../packet/address.ts';
+import { type Policies, policiesNow, policiesOf } from './base.ts';
+import { LOCK_SECONDS, requireTool, runRequired, runTool } from './command.ts';
+import { FirewallError } from './firewall.ts';
+import { isOwnChain, parseSaved, type Saved } from './jump.ts';
+import { GRANT_CHAINS, type Table } from './names.ts';
+import type { NetfilterSocket } from './netfilter.ts';
+import { digestOf, matchInfo, matchName, type NftRule, targetOf } from './nft-message.ts';
+import { type Nftables, openNftables } from './nftables.ts';
+
+/** The tables of one family as they stand. */
+export interface Listed {
+  readonly saved: Saved;
+  readonly policies: Policies;
+}
+
+/** Reads the tables of one family. Rejects with a FirewallError. */
+export type List = () => Promise<Listed>;
+
+const TABLES: readonly Table[] = ['filter', 'nat'];
+
+/** All of it as iptables-save prints it. */
+export function listByTool(family: Family, directories?: readonly string[]): List {
+  const save = requireTool('iptables-save', family, directories);
+  return async () => {
+    const text = await runRequired(save, []);
+    return { saved: parseSaved(text), policies: policiesNow(text) };
+  };
+}
+
+/**
+ * For who has CAP_NET_ADMIN alone: iptables ends with an error at the first rule that names a set, whoever made
+ * it. So the rules come from nf_tables: grants and our jumps in iptables's words, since they are read and taken
+ * out by them, every other rule as a digest, which is all that comparing takes.
+ */
+export function listByKernel(
+  family: Family,
+  socket: NetfilterSocket,
+  isNftables: () => Promise<boolean>,
+  directories?: readonly string[],
+): List {
+  const tool = requireTool('iptables', family, directories);
+  const nft = openNftables(socket, family);
+  const print = async (table: Table, chain: string, position?: number): Promise<readonly string[]> => {
+    const which = position === undefined ? [chain] : [chain, `${position}`];
+    const ran = await runTool(tool, ['-w', `${LOCK_SECONDS}`, '-t', table, '-S', ...which]);
+    const start = `-A ${chain} `;
+    return ran.output
+      .split('\n')
+      .flatMap((line) => (line.startsWith(start) ? [line.slice(start.length)] : []));
+  };
+  /** A rule that was moved meanwhile prints as another: then it is no jump of ours, and the next look tells. */
+  const printJump = async (table: Table, chain: string, position: number): Promise<string> =>
+    (await print(table, chain, position))[0] ?? '';
+
+  const listTable = async (table: Table): Promise<{ chains: Map<string, string[]>; policies: Policies }> => {
+    const { chains, rules, policies } = await everything(nft, table);
+    const texts = new Map<string, string[]>(chains.map((name) => [name, []]));
+    const printed = chains.filter((name) => isPrintable(name, rules));
+    for (const name of printed) texts.get(name)?.push(...(await print(table, name)));
+    const seen = new Map<string, number>();
+    for (const rule of rules) {
+      const position = (seen.get(rule.chain) ?? 0) + 1;
+      seen.set(rule.chain, position);
+      if (printed.includes(rule.chain)) continue;
+      const jumps = !isOwnChain(rule.chain) && isOwnChain(targetOf(rule) ?? '');
+      const text = jumps ? await printJump(table, rule.chain, position) : describe(rule);
+      texts.get(rule.chain)?.push(text);
+    }
+    return { chains: texts, policies };
+  };
+
+  return async () => {
+    if (!(await isNftables())) {
+      const mend = 'iptables-legacy takes CAP_NET_RAW besides CAP_NET_ADMIN; give both, or use iptables-nft';
+      throw new FirewallError('read the rules', 'NOT_PERMITTED', mend);
+    }
+    const tables = await Promise.all(TABLES.map(async (table) => [table, await listTable(table)] as const));
+    const [filter] = tables;
+    return {
+      saved: new Map(
+        tables.filter(([, each]) => each.chains.size > 0).map(([name, each]) => [name, each.chains]),
+      ),
+      policies: filter?.[1].policies ?? policiesOf(undefined, undefined),
+    };
+  };
+}
+
+/** Chains that hold grants as rules: what they say is read, and none of it names a set. */
+function isPrintable(chain: string, rules: readonly NftRule[]): boolean {
+  const named = (rule: NftRule): boolean => rule.expressions.some((each) => matchName(each) === 'set');
+  return GRANT_CHAINS.includes(chain) && !rules.some((rule) => rule.chain === chain && named(rule));
+}
+
+async function everything(
+  nft: Nftables,
+  table: Table,
+): Promise<{ chains: readonly string[]; rules: readonly NftRule[]; policies: Policies }> {
+  const rules = await nft.rules(table);
+  const chains = await nft.chains(table);
+  const policy = (name: string): string | undefined => chains.find((chain) => chain.name === name)?.policy;
+  const policies = policiesOf(policy('INPUT'), policy('FORWARD'));
+  return { chains: chains.map((chain) => chain.name), rules, policies };
+}
+
+/** The comment is kept in words: the base policy tells in one what was before it. */
+function describe({ expressions }: NftRule): string {
+  const comment = expressions.find((each) => matchName(each) === 'comment');
+  const text = comment === undefined ? '' : matchInfo(comment).toString('latin1').split('\0')[0];
+  return `${text === '' ? '' : `-m comment --comment "${text}" `}nf_tables ${digestOf(expressions)}`;
+}
