@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { ask as askAt } from '../../src/control/client.ts';
+import { ask as askAt, type Connection, connectControl } from '../../src/control/client.ts';
 import type { AnswerTo, Request } from '../../src/control/message.ts';
 import type { Daemon } from './daemon.ts';
 import type { Host } from './net.ts';
@@ -8,6 +8,11 @@ import { startProcess } from './process.ts';
 /** Asks the daemon over its socket, as the commands do. */
 export function ask<Asked extends Request>(daemon: Daemon, request: Asked): Promise<AnswerTo<Asked>> {
   return askAt(join(daemon.folder, 'control.sock'), request);
+}
+
+/** A connection to the daemon, over which many things can be asked at once. */
+export function connectTo(daemon: Daemon): Promise<Connection> {
+  return connectControl(join(daemon.folder, 'control.sock'));
 }
 
 /** Milliseconds that a packet may take from its client's start to its judgement. */
