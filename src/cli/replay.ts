@@ -1,4 +1,6 @@
-import { writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { Config } from '../config/config.ts';
 import { formatFault } from '../config/fault.ts';
 import { loadConfig } from '../config/load.ts';
@@ -30,6 +32,12 @@ export async function command(args: readonly string[], options: ReplayOptions): 
   if (!parsed.ok) {
     for (const fault of parsed.faults) process.stderr.write(`${formatFault(fault)}\n`);
     return EXIT.config;
+  }
+  try {
+    // Before ten gigabytes are read, not after.
+    if (options.report !== undefined) await access(dirname(options.report), constants.W_OK);
+  } catch (error) {
+    return say(unwritable(error), EXIT.failed);
   }
   try {
     return await replay(file, parsed.config, addresses, options);
@@ -87,10 +95,14 @@ async function writeReport(file: string, data: ReportData): Promise<boolean> {
     await writeFile(file, reportHtml(data));
     return true;
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    say(`the report was not written: ${why}: name another file with --report`, EXIT.failed);
+    say(unwritable(error), EXIT.failed);
     return false;
   }
+}
+
+function unwritable(error: unknown): string {
+  const why = error instanceof Error ? error.message : String(error);
+  return `the report can't be written: ${why}: name another file with --report`;
 }
 
 function dataOf(title: string, config: Config, end: ReplayEnd, collector: Collector): ReportData {
