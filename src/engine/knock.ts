@@ -45,15 +45,16 @@ interface Concern {
 export function judgeKnock(state: State, subject: Subject, knock: Knock, emit: Emit): Outcome {
   const concerns = concernsOf(state, subject, knock);
   const found = (finding: Finding): boolean => concerns.some((concern) => concern.finding === finding);
-  const forward = found('begins') || found('advances');
   const late = found('expired') || found('too fast');
+  const anew = late && concerns.some((concern) => isAnew(concern, knock));
+  const forward = found('begins') || found('advances') || anew;
   if (found('repeat') && !forward && !late) return 'repeat';
 
   const excused = forward || late || found('repeat') || found('tolerated');
   const struck = !knock.observed && (found('too fast') || !excused);
   const strikes = struck ? strike(state, subject, knock.now) : undefined;
   let outcome: Outcome = forward ? 'accepted' : struck ? 'wrong' : 'tolerated';
-  if (found('expired') && !forward) outcome = 'expired';
+  if (found('expired') && !found('begins') && !found('advances')) outcome = 'expired';
   let forgiven = false;
   for (const concern of concerns) {
     const end = carryOut(state, subject, knock, concern, { forward, strikes }, emit);
@@ -67,6 +68,11 @@ export function judgeKnock(state: State, subject: Subject, knock: Knock, emit: E
   if (found('too fast')) outcome = 'too_fast';
   if (strikes !== undefined && !forgiven) banIfDue(state, subject, strikes, knock.now, emit);
   return outcome;
+}
+
+/** Broken off by its own next step, which is its first step too: the packet begins it anew. */
+function isAnew({ finding, sequence }: Concern, knock: Knock): boolean {
+  return (finding === 'expired' || finding === 'too fast') && sequence.steps[0] === knock.key;
 }
 
 /** The sequences that the subject is in, or that begin with this port, in the order of judgement. */
@@ -112,7 +118,7 @@ function guarded(state: State, subject: Subject, knock: Knock): readonly Concern
   }
   return ids.flatMap((id) => {
     const sequence = ports.sequences[id];
-    if (sequence === undefined || !sequence.steps.includes(key)) return [];
+    if (sequence === undefined || !(sequence.steps.includes(key) || sequence.spent.includes(key))) return [];
     if (!isUdp(key) && !flagsMatch(sequence.settings.flags, flags)) return [];
     return [{ sequence, slot: NONE, finding: 'repeat' as const }];
   });
@@ -130,7 +136,7 @@ function find(state: State, subject: Subject, knock: Knock, sequence: Sequence, 
   if (sequence.kind === 'close' && !mayClose(state, subject, sequence.door))
     return repeats ? 'repeat' : 'none';
   if (made === 0) {
-    if (isGuarded(state, subject, sequence, now)) return steps.includes(key) ? 'repeat' : 'none';
+    if (isGuarded(state, subject, sequence, now)) return repeats || steps.includes(key) ? 'repeat' : 'none';
     if (steps[0] === key) return 'begins';
     return repeats ? 'repeat' : 'none';
   }

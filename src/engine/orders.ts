@@ -1,4 +1,4 @@
-import { type Cidr, hostCidr } from '../packet/cidr.ts';
+import { type Cidr, contains, hostCidr } from '../packet/cidr.ts';
 import type { PortSpec } from '../packet/port.ts';
 import { milliseconds } from '../packet/time.ts';
 import { banDuration } from './ban.ts';
@@ -79,17 +79,11 @@ function banByHand(state: State, order: Order & { order: 'ban' }, now: number, e
   const { settings, bans } = state;
   const subject = subjectOf(state, order.address);
   if (isExempt(state, hostOf(subject))) return { ok: false, reason: 'never banned' };
-  const until = now + (order.for ?? banDuration(settings.bans, 1));
   const slot = bans.find(subject);
+  const count = slot === NONE ? bansSoFar(state, subject, now) + 1 : bans.at(slot).count;
+  const until = now + (order.for ?? banDuration(settings.bans, count));
   if (slot === NONE) {
-    ban(
-      state,
-      subject,
-      now,
-      until,
-      { count: bansSoFar(state, subject, now) + 1, strikes: 0, reason: 'order' },
-      emit,
-    );
+    ban(state, subject, now, until, { count, strikes: 0, reason: 'order' }, emit);
   } else {
     const there = bans.at(slot);
     bans.put(subject, there.since, until, there.count);
@@ -139,6 +133,8 @@ function nextSequence(state: State, name: string, knock: readonly PortSpec[]): O
   const before = state.knocks.now[door] ?? [];
   if (sameKnocks(before, knock)) return { ok: true, changed: 0 };
   state.knocks.now[door] = knock;
+  // Progress in the sequence that was must not count in the one that is.
+  state.used[door] = state.turn;
   state.ports = createPorts(state.settings, state.knocks);
   return { ok: true, changed: 1 };
 }
@@ -150,9 +146,10 @@ function connected(
   emit: Emit,
 ): OrderAnswer {
   const door = doorIndex(state, order.door);
-  const subject = subjectOf(state, order.source);
+  // Who knocked for a grant to someone else has come in by another way.
   const grant =
-    state.grants.heldBy(subject).find((each) => each.door === door) ?? state.grants.find(door, 'any');
+    state.grants.ofDoor(door).find(({ grantee }) => grantee !== 'any' && contains(grantee, order.source)) ??
+    state.grants.find(door, 'any');
   if (grant === undefined || grant.usesLeft === null) return NOT_FOUND;
   grant.usesLeft -= 1;
   if (grant.usesLeft <= 0) end(state, grant, now, 'used', emit);
