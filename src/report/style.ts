@@ -16,7 +16,8 @@ h1 { margin: 0; font-size: 22px; } h2 { margin: 28px 0 10px; font-size: 17px; } 
 h3 small { color: var(--dim); font-weight: normal; }
 p { margin: 4px 0; } ul { margin: 0; padding: 0; list-style: none; }
 .dim, #span, footer { color: var(--dim); } footer { margin-top: 36px; font-size: 13px; }
-@media (max-width: 560px) { th, td { padding: 7px 9px !important; } #filters input { flex: 1 1 150px; } }
+@media (max-width: 560px) { table { font-size: 13px; } th, td { padding: 7px 5px !important; } thead th { font-size: 11px !important; }
+  tr > :nth-child(6) { display: none; } #filters input { flex: 1 1 150px; } }
 #notes { margin: 14px 0; padding: 10px 14px; border-left: 4px solid #f59e0b; background: var(--card); border-radius: 6px; }
 #totals { display: grid; grid-template-columns: repeat(auto-fit, minmax(112px, 1fr)); gap: 10px; margin: 16px 0; }
 .tile, .card, #timeline, #events, .wide { background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
