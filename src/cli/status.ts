@@ -30,11 +30,10 @@ export function factLines(status: Status): readonly string[] {
   const packets = Object.entries(status.packets)
     .filter(([, count]) => count > 0)
     .map(([outcome, count]) => `${count} ${outcome}`);
-  const lost = queue.kernel_dropped + queue.user_dropped;
   const lag = queue.lag === null ? '' : `, judged ${queue.lag.toFixed(1)} ms after they come`;
   const facts: readonly (readonly [about: string, fact: string])[] = [
     ['packets', packets.length === 0 ? 'none yet' : packets.join(', ')],
-    ['queue', `${queue.source}: ${queue.packets} read, ${queue.depth} waiting, ${lost} lost${lag}`],
+    ['queue', `${queue.source}: ${queue.packets} read, ${queueWords(queue)}${lag}`],
     ['bans', `${status.bans}${status.enforce ? '' : ' (only said, not enforced)'}`],
     ['sources', `${status.sources} remembered, of at most ${status.sources_max}`],
     ['state', status.state.ok ? 'on disk' : `not written: ${status.state.reason ?? 'unknown'}`],
@@ -44,6 +43,14 @@ export function factLines(status: Status): readonly string[] {
     ],
   ];
   return facts.map(([about, fact]) => printable(`${about.padEnd(9)} ${fact}`));
+}
+
+/** How many wait and how many were lost. What the daemon's user may not read is unknown, not 0. */
+export function queueWords({ depth, kernel_dropped, user_dropped }: Status['queue']): string {
+  if (depth === null || kernel_dropped === null) {
+    return `waiting unknown, at least ${user_dropped} lost (the kernel tells the rest to root alone)`;
+  }
+  return `${depth} waiting, ${kernel_dropped + user_dropped} lost`;
 }
 
 function doorLines(status: Status, width: number | null): readonly string[] {

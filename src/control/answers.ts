@@ -40,9 +40,10 @@ export interface QueueStatus {
   readonly source: 'nfqueue' | 'nflog';
   readonly packets: number;
   readonly batches: number;
-  /** Packets waiting for a verdict now. */
-  readonly depth: number;
-  readonly kernel_dropped: number;
+  /** Packets waiting for a verdict now; null: unknown, the kernel tells only root. */
+  readonly depth: number | null;
+  /** Packets that found the queue full; null: unknown, as above. */
+  readonly kernel_dropped: number | null;
   readonly user_dropped: number;
   readonly errors: number;
   readonly overruns: number;

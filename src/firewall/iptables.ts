@@ -43,8 +43,11 @@ export interface IptablesOptions {
   readonly directories?: readonly string[];
 }
 
-/** Where IPv6 is switched off at boot this file is not there, and ip6tables has nothing to do. */
-const IPV6 = '/proc/net/if_inet6';
+/**
+ * Where IPv6 is switched off at boot this file is not there, and ip6tables has nothing to do. By way of `self`: with
+ * systemd's `ProcSubset=pid` there is no /proc/net.
+ */
+const IPV6 = '/proc/self/net/if_inet6';
 
 const NO_GRANTS: Grants = new Map();
 

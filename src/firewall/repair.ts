@@ -152,7 +152,7 @@ async function hasLegacyRules(family: Family): Promise<boolean> {
 
 function hasLegacyTables(family: Family): boolean {
   try {
-    return readFileSync(`/proc/net/${family === 4 ? 'ip' : 'ip6'}_tables_names`, 'utf8').trim() !== '';
+    return readFileSync(`/proc/self/net/${family === 4 ? 'ip' : 'ip6'}_tables_names`, 'utf8').trim() !== '';
   } catch {
     return false;
   }

@@ -10,19 +10,20 @@ import { type Cidr, hostCidr } from '../packet/cidr.ts';
 export function findExempt(): readonly Cidr[] {
   return [
     ...ownAddresses(),
-    ...gatewaysV4(read('/proc/net/route')),
-    ...gatewaysV6(read('/proc/net/ipv6_route')),
+    ...gatewaysV4(read('/proc/self/net/route')),
+    ...gatewaysV6(read('/proc/self/net/ipv6_route')),
     ...nameServers(read('/etc/resolv.conf')),
   ].map(hostCidr);
 }
 
-function ownAddresses(): readonly Address[] {
+/** The addresses of every interface of this machine. */
+export function ownAddresses(): readonly Address[] {
   return Object.values(networkInterfaces()).flatMap((list) =>
     (list ?? []).flatMap((each) => parseAddress(each.address.split('%')[0] ?? '') ?? []),
   );
 }
 
-/** /proc/net/route: a default route has destination and mask 0; addresses are little-endian hexadecimal. */
+/** /proc/self/net/route: a default route has destination and mask 0; addresses are little-endian hexadecimal. */
 export function gatewaysV4(table: string): readonly Address[] {
   return rows(table).flatMap(([, destination, gateway, , , , , mask]) => {
     if (destination !== '00000000' || mask !== '00000000' || gateway === undefined || gateway === '00000000')
@@ -32,7 +33,7 @@ export function gatewaysV4(table: string): readonly Address[] {
   });
 }
 
-/** /proc/net/ipv6_route: destination, its length, source, its length, next hop, …, all hexadecimal. */
+/** /proc/self/net/ipv6_route: destination, its length, source, its length, next hop, …, all hexadecimal. */
 export function gatewaysV6(table: string): readonly Address[] {
   return rows(table).flatMap(([, length, , , hop]) => {
     if (length !== '00' || hop === undefined || /^0*$/.test(hop)) return [];

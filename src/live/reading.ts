@@ -5,19 +5,28 @@ import type { Parts } from './parts.ts';
 
 /** Every queue together. */
 export function totalHealth(parts: Pick<Parts, 'sources'>): SourceHealth {
-  const total = {
-    packets: 0,
-    batches: 0,
-    depth: 0,
-    kernelDropped: 0,
-    userDropped: 0,
-    errors: 0,
-    overruns: 0,
+  const all = parts.sources.health();
+  const sum = (key: Exclude<keyof SourceHealth, 'complete'>): number =>
+    all.reduce((total, health) => total + health[key], 0);
+  return {
+    packets: sum('packets'),
+    batches: sum('batches'),
+    depth: sum('depth'),
+    kernelDropped: sum('kernelDropped'),
+    userDropped: sum('userDropped'),
+    errors: sum('errors'),
+    overruns: sum('overruns'),
+    complete: all.every((health) => health.complete),
   };
-  for (const health of parts.sources.health()) {
-    for (const key of Object.keys(total) as (keyof SourceHealth)[]) total[key] += health[key];
-  }
-  return total;
+}
+
+/** What can't be known is null, never 0. */
+function queueOf({ complete, depth, kernelDropped, ...known }: SourceHealth): Reading['queue'] {
+  return {
+    ...known,
+    depth: complete ? depth : null,
+    kernelDropped: complete ? kernelDropped : null,
+  };
 }
 
 /** How the daemon stands, for a scrape. */
@@ -28,7 +37,7 @@ export function readingOf(parts: Parts): Reading {
   return {
     version: parts.version,
     packets: parts.intake.counts(),
-    queue: totalHealth(parts),
+    queue: queueOf(totalHealth(parts)),
     lag: parts.lag === null ? null : milliseconds(parts.lag),
     grants,
     bans: sizes.bans,

@@ -10,9 +10,10 @@ export interface Reading {
   readonly queue: {
     readonly packets: number;
     readonly batches: number;
-    /** Packets waiting for a verdict now. */
-    readonly depth: number;
-    readonly kernelDropped: number;
+    /** Packets waiting for a verdict now; null: unknown. */
+    readonly depth: number | null;
+    /** Null: unknown. */
+    readonly kernelDropped: number | null;
     readonly userDropped: number;
     readonly errors: number;
     readonly overruns: number;
@@ -121,10 +122,11 @@ function fromReading(registry: Registry, read: () => Reading): void {
     'nfknock_queue_dropped_total',
     'Packets that the kernel dropped before they were read',
     ['where'],
-    () => [
-      [{ where: 'queue' }, read().queue.kernelDropped],
-      [{ where: 'socket' }, read().queue.userDropped],
-    ],
+    () => {
+      const { kernelDropped, userDropped } = read().queue;
+      const socket = [{ where: 'socket' }, userDropped] as const;
+      return kernelDropped === null ? [socket] : [[{ where: 'queue' }, kernelDropped], socket];
+    },
   );
   total('nfknock_queue_errors_total', 'Messages cut short or with lengths that lie', [], () => [
     [{}, read().queue.errors],
@@ -132,7 +134,9 @@ function fromReading(registry: Registry, read: () => Reading): void {
   total('nfknock_queue_overruns_total', "Times the socket's buffer ran over", [], () => [
     [{}, read().queue.overruns],
   ]);
-  gauge('nfknock_queue_depth', 'Packets waiting for a verdict', [], () => [[{}, read().queue.depth]]);
+  gauge('nfknock_queue_depth', 'Packets waiting for a verdict; NaN: unknown', [], () => [
+    [{}, read().queue.depth ?? Number.NaN],
+  ]);
   gauge('nfknock_lag_seconds', "From a packet's arrival to its judgement, lately; NaN: unknown", [], () => {
     const { lag } = read();
     return [[{}, lag === null ? Number.NaN : lag / 1000]];

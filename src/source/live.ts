@@ -9,6 +9,7 @@ const NOTHING_YET: SourceHealth = {
   userDropped: 0,
   errors: 0,
   overruns: 0,
+  complete: true,
 };
 
 /** What of an open queue or group a source needs. */

@@ -33,6 +33,8 @@ export interface SourceHealth {
   readonly errors: number;
   /** Times the socket's buffer ran over. */
   readonly overruns: number;
+  /** False where the kernel's own table may not be read: `depth` and `kernelDropped` are unknown, and 0 here. */
+  readonly complete: boolean;
 }
 
 /** Anything that packets come from: the queue, the log group, a capture. */
