@@ -126,7 +126,8 @@ function finishAttempts(state: State, subject: Subject, sequence: Sequence, now:
     const { hostHash, family, a, b, c, d } = subject;
     const slot = attempts.table.find(hostHash, family, a, b, c, d, each.id);
     if (slot === NONE) continue;
-    if (each === sequence) {
+    // By id: a one-time door that this packet opened has had the sequences laid anew.
+    if (each.id === sequence.id) {
       attempts.completed[slot] = now;
       attempts.put(subject, each.id, 0, state.turn, now);
     } else {
