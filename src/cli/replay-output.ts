@@ -1,17 +1,16 @@
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 
-/** Lines on their way out. Writing waits for a reader that is slow, and stops for one that went away. */
+/** Lines on their way out; they gather while a chunk of input is judged. Writing waits for a reader that is slow, and stops for one that went away. */
 export interface Output {
   line(text: string): void;
+  /** Whether there are lines that `drained` will write. */
+  waiting(): boolean;
   /** To be awaited between chunks of input, so that what is not yet read does not gather without bound. */
   drained(): Promise<void>;
   /** Whether the reader went away (`nfknock replay … | head`). */
   gone(): boolean;
 }
-
-/** Characters that gather before they are written. */
-const WRITE_CHARACTERS = 65_536;
 
 export function createOutput(stream: Writable): Output {
   let gathered = '';
@@ -30,8 +29,8 @@ export function createOutput(stream: Writable): Output {
   return {
     line(text) {
       gathered += `${text}\n`;
-      if (gathered.length >= WRITE_CHARACTERS) write();
     },
+    waiting: () => gathered !== '',
     async drained() {
       write();
       if (!full || gone) return;

@@ -67,8 +67,9 @@ async function replay(
       printer?.add(event);
     },
     async between(packets) {
-      progress.at(input.position(), packets);
+      if (output.waiting()) progress.clear();
       await output.drained();
+      progress.at(input.position(), packets);
       return !output.gone();
     },
   });

@@ -53,8 +53,6 @@ export const MARK_KINDS = [
   'scan.detected',
 ] as const;
 
-export type MarkKind = (typeof MARK_KINDS)[number];
-
 /** The kinds of bars, in the order of their numbers. */
 export const BAR_KINDS = ['grant', 'ban', 'shadow ban'] as const;
 

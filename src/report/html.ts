@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { ReportData } from './data.ts';
 import { startReport } from './page.ts';
@@ -7,9 +7,6 @@ import { chartDrawer } from './page-chart.ts';
 import { listDrawer } from './page-lists.ts';
 import { textTools } from './page-text.ts';
 import { STYLE } from './style.ts';
-
-/** The charting library, as one file that defines `echarts`. */
-const CHART_LIBRARY = 'echarts/dist/echarts.min.js';
 
 /**
  * The report as one file that fetches nothing: library, program, style and data are inside, and its own policy
@@ -97,10 +94,14 @@ function sourceOf(text: string): string {
   return `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
 }
 
+/** From beside this file, where a package ships the one file that is used, or from the npm package. */
 function readChartLibrary(): string {
+  const shipped = new URL('./echarts.min.js', import.meta.url);
+  if (existsSync(shipped)) return readFileSync(shipped, 'utf8');
   try {
-    return readFileSync(createRequire(import.meta.url).resolve(CHART_LIBRARY), 'utf8');
+    const require = createRequire(import.meta.url);
+    return readFileSync(require.resolve('echarts/dist/echarts.min.js'), 'utf8');
   } catch (error) {
-    throw new Error(`the charting library is not there (${CHART_LIBRARY}): run npm ci`, { cause: error });
+    throw new Error('the charting library echarts is not there: run npm ci', { cause: error });
   }
 }
