@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { parse } from 'yaml';
 import { atEnd } from '../kernel/cleanup.ts';
 import { type Exit, NFKNOCK } from '../kernel/daemon.ts';
-import type { Host } from '../kernel/net.ts';
+import type { Client, Host } from '../kernel/net.ts';
 import { startProcess } from '../kernel/process.ts';
 import { ROOT } from '../kernel/root.ts';
 
@@ -15,6 +15,10 @@ import { ROOT } from '../kernel/root.ts';
 const LINK = 'toA';
 const READY_TIMEOUT_MS = 10_000;
 const LINE_TIMEOUT_MS = 5_000;
+/** Milliseconds for whoever gets in: knockd starts programs, on a machine that may be busy. */
+const PATIENCE = 4_000;
+/** Milliseconds until one who is not let in is believed not to be. */
+const REFUSED = 250;
 
 /** knockd 0.8 as Debian ships it, at work in the server's namespace. */
 export interface Knockd {
@@ -98,6 +102,11 @@ export async function startKnockd(server: Host, folder: string, conf: string): P
   };
 }
 
+/** The command that every guide has. */
+export function accept(change: 'A' | 'D', port: number): string {
+  return `/usr/sbin/iptables -${change} INPUT -s %IP% -p tcp --dport ${port} -j ACCEPT`;
+}
+
 /** What knockd's guides begin with: everything is dropped but what belongs to open connections. */
 export async function layGuideRules(server: Host): Promise<void> {
   const rules = ['iptables', 'ip6tables'].flatMap((tool) => [
@@ -111,6 +120,20 @@ export async function layGuideRules(server: Host): Promise<void> {
 export async function clearRules(server: Host): Promise<void> {
   await sh(server, 'for tool in iptables ip6tables; do $tool -P INPUT ACCEPT; $tool -F; $tool -X; done');
   await sh(server, 'conntrack -F 2>/dev/null; true');
+}
+
+/** Whether a connection is made. Who hopes to get in keeps trying: what opens the door may take a moment. */
+export async function reaches(
+  client: Client,
+  target: string,
+  port: number,
+  hope: 'to get in' | 'none',
+): Promise<boolean> {
+  const deadline = performance.now() + (hope === 'none' ? REFUSED : PATIENCE);
+  do {
+    if (await client.canConnect(target, port, REFUSED)) return true;
+  } while (performance.now() < deadline);
+  return false;
 }
 
 /** The configuration that `nfknock import` makes of a knockd.conf, with a log that the test can read. */

@@ -43,7 +43,7 @@ export async function startAgent(namespace: string): Promise<Agent> {
   const child = startProcess(namespace, [process.execPath, join(ROOT, 'test/kernel/agent.mjs')]);
   const waiting = new Map<number, (answer: Answer) => void>();
   let last = 0;
-  child.stderr.pipe(process.stderr);
+  child.stderr.on('data', (text) => process.stderr.write(text));
   createInterface({ input: child.stdout }).on('line', (line) => {
     const answer = JSON.parse(line) as Answer & { readonly id: number };
     waiting.get(answer.id)?.(answer);
