@@ -7,16 +7,17 @@ const SUBSYSTEM: number = 1 << 8;
 /** enum cntl_msg_types of linux/netfilter/nfnetlink_conntrack.h. */
 const CT_MESSAGE = { new: 0, get: 1, delete: 2 } as const;
 /** enum ctattr_type, ctattr_tuple, ctattr_ip and ctattr_l4proto of the same header. */
-const CTA = { original: 1, id: 12 } as const;
+const CTA = { original: 1, reply: 2, id: 12 } as const;
 const TUPLE = { ip: 1, protocol: 2 } as const;
 const IP = { source4: 1, source6: 3 } as const;
-const PROTOCOL = { number: 1, destinationPort: 3 } as const;
+const PROTOCOL = { number: 1, sourcePort: 2 } as const;
 
-/** A connection as the side that began it sees it. */
+/** A connection: who began it, and what it reaches once every translation is done. */
 export interface Connection {
   readonly source: Address;
   readonly protocol: Protocol;
-  /** Of this machine as the source sees it: before any translation. */
+  readonly host: Address;
+  /** Of that host. */
   readonly port: number;
 }
 
@@ -63,17 +64,19 @@ export function readEntry(payload: Buffer): Entry | undefined {
   return tuple === undefined || source === undefined ? undefined : { source, tuple, id: top.get(CTA.id) };
 }
 
-/** Reads who connects to which port; undefined where it is neither TCP nor UDP. */
+/** Reads who connects to what; undefined where it is neither TCP nor UDP. Who answers is what is reached. */
 export function readConnection(payload: Buffer): Connection | undefined {
-  const entry = readEntry(payload);
-  if (entry === undefined) return undefined;
-  const transport = attributeMap(attributeMap(entry.tuple).get(TUPLE.protocol) ?? Buffer.alloc(0));
+  const top = attributeMap(payload.subarray(NFGEN_BYTES));
+  const [original, reply] = [top.get(CTA.original), top.get(CTA.reply)];
+  if (original === undefined || reply === undefined) return undefined;
+  const [source, host] = [sourceOf(original), sourceOf(reply)];
+  const transport = attributeMap(attributeMap(reply).get(TUPLE.protocol) ?? Buffer.alloc(0));
   const number = transport.get(PROTOCOL.number)?.[0];
-  const port = transport.get(PROTOCOL.destinationPort);
-  if (port === undefined || port.length < 2) return undefined;
+  const port = transport.get(PROTOCOL.sourcePort);
+  if (source === undefined || host === undefined || port === undefined || port.length < 2) return undefined;
   const protocol =
     number === PROTOCOL_NUMBER.tcp ? 'tcp' : number === PROTOCOL_NUMBER.udp ? 'udp' : undefined;
-  return protocol === undefined ? undefined : { source: entry.source, protocol, port: port.readUInt16BE(0) };
+  return protocol === undefined ? undefined : { source, protocol, host, port: port.readUInt16BE(0) };
 }
 
 function sourceOf(tuple: Buffer): Address | undefined {

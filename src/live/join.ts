@@ -3,11 +3,12 @@ import type { Config } from '../config/config.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { EngineEvent, NfknockEvent } from '../engine/event.ts';
 import type { Order } from '../engine/order.ts';
+import { grantKey } from '../firewall/grant.ts';
 import type { Metrics } from '../metrics/server.ts';
 import type { Milliseconds } from '../packet/time.ts';
 import type { Store } from '../state/store.ts';
 import type { Announcer } from './announce.ts';
-import { doorOf, hookSubject, useUp } from './doors.ts';
+import { doorOf, hookSubject, notMarked, useUp } from './doors.ts';
 import type { Hooks } from './hook.ts';
 import { createIntake } from './intake.ts';
 import { type Parts, warn } from './parts.ts';
@@ -40,6 +41,10 @@ const NO_SOURCES: Parts['sources'] = {
 export function join(bench: Bench): Parts {
   const { clock, store, firewall, engine, announcer, hooks, fail } = bench;
   let timer: NodeJS.Timeout | undefined;
+  /** A grant by hand uses no sequence up. */
+  let byHand = false;
+  /** Openings that were refused before anybody heard of them: their ends are not said either. */
+  const unsaid = new Set<string>();
 
   function emit(event: EngineEvent): void {
     switch (event.event) {
@@ -63,21 +68,24 @@ export function join(bench: Bench): Parts {
   /** A one-time sequence is used up, durably, before its door opens; where that fails it does not open. */
   function spend(event: DoorEvent): boolean {
     const door = doorOf(parts.config, event.door);
-    if (door === undefined || !('oneTime' in door.knock) || 'reason' in event) return true;
+    if (door === undefined || !('oneTime' in door.knock) || byHand) return true;
     try {
       const { next, warning } = useUp(door);
       warn(parts, warning, door.name);
       later.push({ order: 'sequence', door: door.name, knock: next });
       return true;
     } catch (error) {
-      warn(
-        parts,
-        `door ${door.name} did not open: its sequence can't be marked used: ${words(error)}`,
-        door.name,
-      );
-      later.push({ order: 'refuse', door: door.name, grantee: event.grantee, reason: 'refused' });
+      warn(parts, notMarked(door, words(error)), door.name);
+      later.push(refusalOf(event));
       return false;
     }
+  }
+
+  /** The grant must not be believed. Where it was only renewed it had been announced, and so is its end. */
+  function refusalOf(event: DoorEvent): Order {
+    const { door, grantee } = event;
+    if (event.event === 'door.opened') unsaid.add(grantKey(door, grantee));
+    return { order: 'refuse', door, grantee, reason: 'refused' };
   }
 
   /** Orders that come up while the engine is at work. */
@@ -109,13 +117,16 @@ export function join(bench: Bench): Parts {
     store,
     firewall,
     announce(event: NfknockEvent) {
+      if (event.event === 'door.closed' && unsaid.delete(grantKey(event.door, event.grantee))) return;
       announcer.announce(event);
       runHook(event);
     },
     cut: () => parts.config.bans.cut,
     grant: (event) => engine.grant(event.door, event.grantee),
     refused(event) {
-      parts.order({ order: 'refuse', door: event.door, grantee: event.grantee, reason: 'refused' });
+      const { door, grantee } = event;
+      // It may have ended by itself meanwhile, and that been said.
+      if (!parts.order(refusalOf(event)).ok) unsaid.delete(grantKey(door, grantee));
     },
     opened: (took) => bench.metrics()?.observeOpening(took as Milliseconds),
   });
@@ -155,10 +166,13 @@ export function join(bench: Bench): Parts {
     sources: NO_SOURCES,
     lag: null,
     firewallFault: null,
+    meddled: () => 0,
     since: clock.now(),
     fail,
     order(order) {
+      byHand = order.order === 'grant';
       const answer = engine.order(order, clock.now(), emit);
+      byHand = false;
       flush();
       return answer;
     },

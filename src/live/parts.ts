@@ -29,6 +29,8 @@ export interface Parts {
   lag: number | null;
   /** Null: the kernel holds what it should; else what is wrong. */
   firewallFault: string | null;
+  /** How often someone else changed our rules or sets in the last minute. */
+  meddled: () => number;
   readonly since: Milliseconds;
   order(order: Order): OrderAnswer;
   fail(error: Error): void;

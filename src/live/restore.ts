@@ -3,7 +3,8 @@ import type { Change, Held } from '../firewall/firewall.ts';
 import { grantKey } from '../firewall/grant.ts';
 import { type Address, ipv4 } from '../packet/address.ts';
 import { formatCidr, hostCidr } from '../packet/cidr.ts';
-import type { StateChange, Stored } from '../state/store.ts';
+import type { StateChange, Stored, StoredGrant } from '../state/store.ts';
+import { doorOf } from './doors.ts';
 import type { Parts } from './parts.ts';
 
 /** Nobody: the source of a grant to everyone whose knocker is not known any more. */
@@ -16,12 +17,25 @@ const UNKNOWN: Address = ipv4(0);
  */
 export async function reconcile(parts: Parts, state: 'known' | 'lost'): Promise<void> {
   const { store, firewall, clock } = parts;
+  const ended = store.ended(clock.wall());
   const kept = store.load(clock.wall());
   const held = await firewall.held();
   const adopted = adopt(kept, held, state, clock.wall());
   parts.order(restoreOrder(adopted, parts));
   store.write(adopted.changes, clock.wall());
   await firewall.apply(changesFor(parts, held));
+  sayEnded(parts, ended);
+}
+
+/** What ended while nobody was there is said now, and its command run: each opening has its closing. */
+function sayEnded({ config, settle, clock }: Parts, ended: readonly StoredGrant[]): void {
+  for (const { door: name, grantee, source } of ended) {
+    const door = doorOf(config, name);
+    if (door === undefined) continue;
+    const about = { at: clock.now(), source: source.address, door: name, ports: door.opens, grantee };
+    settle.take({ event: 'door.closed', ...about, reason: 'expired' });
+  }
+  settle.flush();
 }
 
 interface Adopted extends Stored {

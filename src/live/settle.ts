@@ -87,8 +87,7 @@ export function createSettle(options: SettleOptions): Settle {
 
   function sayDoor(event: DoorEvent): void {
     if (event.event === 'door.opened') options.opened(Math.max(0, clock.now() - event.at));
-    // A grant that the kernel refused was never announced, so its end is not either.
-    if (event.event !== 'door.closed' || event.reason !== 'refused') announce(event);
+    announce(event);
   }
 
   function failDoor(event: DoorEvent, error: unknown): void {

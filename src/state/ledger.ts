@@ -40,6 +40,8 @@ export interface Ledger {
   /** Forgets what has ended, looking at so many entries from where it stopped the last time. */
   sweep(now: number, entriesMax: number): Forgotten;
   current(now: number): Stored;
+  /** The grants that are over and not yet swept away. */
+  ended(now: number): readonly StoredGrant[];
 }
 
 /** One grantee has one grant of a door. Neither part can hold a line feed. */
@@ -107,6 +109,7 @@ export function createLedger(keep: Keep): Ledger {
       }
       return stored;
     },
+    ended: (now) => [...grants.values()].filter((grant) => grant.until <= now),
   };
 }
 

@@ -7,6 +7,7 @@ export function openMemoryStore(keep: Keep, now: number): Store {
   let told = now;
 
   return {
+    ended: ledger.ended,
     load(moment) {
       told = moment;
       // The first ends a round that was under way, the second is a whole one.

@@ -53,15 +53,17 @@ function storeOf(ledger: Ledger, link: Link): Store {
     link.write({ grants: grants.map(gone), offenders: offenders.map(gone) }, now);
   }
 
+  /** A clock that was set back (or a board without one) must not bring back what had expired. */
+  const moment = (now: number): number => Math.max(now, link.seen());
+
   return {
+    ended: (now) => ledger.ended(moment(now)),
     load(now) {
-      // A clock that was set back (or a board without one) must not bring back what had expired.
-      const moment = Math.max(now, link.seen());
       told = now;
       // The first ends a round that was under way, the second is a whole one.
-      sweep(moment, Number.POSITIVE_INFINITY);
-      sweep(moment, Number.POSITIVE_INFINITY);
-      return ledger.current(moment);
+      sweep(moment(now), Number.POSITIVE_INFINITY);
+      sweep(moment(now), Number.POSITIVE_INFINITY);
+      return ledger.current(moment(now));
     },
     write(changes, now = told) {
       told = now;

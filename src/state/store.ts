@@ -53,6 +53,8 @@ interface StoreHealth {
  * throws: a store that can't write says so in `health` and goes on in memory.
  */
 export interface Store {
+  /** The grants that ended while nobody was there to say so. To be asked before `load`, which forgets them. */
+  ended(now: number): readonly StoredGrant[];
   /** What had not expired at `now` (wall time, ms). What had is forgotten for good. */
   load(now: number): Stored;
   /**

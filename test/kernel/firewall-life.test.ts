@@ -299,7 +299,8 @@ describe('the firewall and the tables', () => {
     await firewall.apply([open(v4)]);
     const connection = await net.clientA.openConnection(net.clientA.server4, 22);
     expect(await connection.echoes('x')).toBe(true);
-    const seen = { source: cidr(v4).address, protocol: 'tcp', port: 22 };
+    const host = cidr(net.clientA.server4).address;
+    const seen = { source: cidr(v4).address, protocol: 'tcp', host, port: 22 };
     expect(await firewall.seen()).toEqual([{ begun: seen }]);
     await firewall.apply([{ change: 'cut', target: cidr(v4) }]);
     await sleep(50);
