@@ -15,6 +15,7 @@ import { type Parts, warn } from './live/parts.ts';
 import { readingOf } from './live/reading.ts';
 import { createReloader, type Reloader } from './live/reload.ts';
 import { reconcile } from './live/restore.ts';
+import { words } from './live/settle.ts';
 import { openSources } from './live/sources.ts';
 import { createVigil } from './live/vigil.ts';
 import { openLogger } from './log/logger.ts';
@@ -75,6 +76,7 @@ async function start(options: DaemonOptions, cleanUp: CleanUp): Promise<Daemon> 
   parts.sources = await openSources(config, parts.intake.onBatch, fail);
   cleanUp.push(() => parts.sources.close());
   if (options.install) await parts.firewall.install();
+  else await layMissing(parts);
   parts.order({ order: 'exempt', networks: findExempt() });
   await reconcile(parts, notice === null ? 'known' : 'lost');
   const reloader = createReloader(parts);
@@ -97,6 +99,14 @@ async function start(options: DaemonOptions, cleanUp: CleanUp): Promise<Daemon> 
       await closeLog();
     },
   };
+}
+
+/** Rules that someone with more privilege was to lay: where they are not there, ports would be open. */
+async function layMissing({ firewall, announcer, clock }: Parts): Promise<void> {
+  if (await firewall.intact()) return;
+  await firewall.install();
+  const reason = 'the rules were not there as this configuration wants them; they are now';
+  announcer.announce({ event: 'firewall.repaired', at: clock.now(), reason });
 }
 
 interface Opened {
@@ -167,9 +177,14 @@ async function serve(parts: Parts, reloader: Reloader, serving: Serving, cleanUp
   if (config.metrics === null) return;
   // Loaded only where it is wanted: prom-client takes its time.
   const { openMetrics } = await import('./metrics/server.ts');
-  const metrics = await openMetrics(config.metrics, () => readingOf(parts));
-  serving.metrics = metrics;
-  cleanUp.push(() => metrics.close());
+  try {
+    const metrics = await openMetrics(config.metrics, () => readingOf(parts));
+    serving.metrics = metrics;
+    cleanUp.push(() => metrics.close());
+  } catch (error) {
+    // Doors open without metrics too. What the server says names the address and the mend.
+    warn(parts, `there are no metrics until a restart: ${words(error)}`);
+  }
 }
 
 /** The key of the engine's tables: nobody may choose addresses that collide in them. */

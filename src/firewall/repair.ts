@@ -96,6 +96,7 @@ export function watchRules(options: RuleWatchOptions): RuleWatch {
       if (!(await firewall.setsIntact())) await drifted('sets');
       else if (at === 'rules' && !(await firewall.intact())) await drifted('rules');
     } catch (error) {
+      wanted = true;
       if (!closed) onError(error);
     } finally {
       busy = false;
@@ -112,6 +113,8 @@ export function watchRules(options: RuleWatchOptions): RuleWatch {
     void look(!told || polls % RULES_EVERY_POLLS === 0 ? 'rules' : 'sets');
   }, POLL_MS);
   poll.unref();
+  // What was changed before we began to listen.
+  soon();
   return {
     close() {
       closed = true;

@@ -8,6 +8,9 @@ const DEPTH_WORRYING = 32_768;
 /** A judgement this late makes knocks expire: half of the usual gap between two. In milliseconds. */
 const LAG_WORRYING = 1_000;
 
+/** Docker and others change the rules when they start or stop something; more often than this is a fight. */
+const MEDDLED_WORRYING = 5;
+
 /** How the daemon stands, and in words what is wrong and what to do. */
 export function statusOf(parts: Parts): Status {
   const { config, engine, clock, announcer } = parts;
@@ -58,6 +61,13 @@ function problemsOf(parts: Parts): readonly Problem[] {
     problems.push({
       what: parts.firewallFault,
       mend: 'see who changes the rules; `nfknock rules install` puts them back',
+    });
+  }
+  const meddled = parts.meddled();
+  if (meddled > MEDDLED_WORRYING) {
+    problems.push({
+      what: `someone else changed the rules ${meddled} times in the last minute; each time they were put back`,
+      mend: 'find out who: docker, ufw, firewalld, a script; `nfknock tail --event "firewall.*"` tells when',
     });
   }
   if (!parts.config.bans.enforce) {

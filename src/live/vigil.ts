@@ -1,17 +1,20 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { watchWallClock } from '../clock.ts';
-import type { Order } from '../engine/order.ts';
-import { watchConnections } from '../firewall/conntrack.ts';
+import type { Change } from '../firewall/firewall.ts';
 import { legacyBeside, watchRules } from '../firewall/repair.ts';
-import { inRange, type Port } from '../packet/port.ts';
+import { milliseconds } from '../packet/time.ts';
 import { findExempt } from './exempt.ts';
 import { type Parts, warn } from './parts.ts';
 import { totalHealth } from './reading.ts';
-import { changesFor } from './restore.ts';
+import { createRepairs } from './repairs.ts';
 import { stored, words } from './settle.ts';
+import { watchUses } from './uses.ts';
 
 /** What is looked after once a second, and what only every so many seconds. */
 const TICK = 1000;
 const EXEMPT_EVERY = 30;
+/** Bans that are written to the state file at once when the wall clock was set. */
+const BANS_AT_ONCE = 2_048;
 
 export interface Vigil {
   close(): void;
@@ -29,9 +32,11 @@ export function createVigil(parts: Parts): Vigil {
   let stateWasOk = true;
   const wallClock = watchWallClock(clock, () => void realign(parts));
   const connections = watchUses(parts);
+  const repairs = createRepairs(parts);
+  parts.meddled = () => repairs.lately(clock.now());
   const rules = watchRules({
     firewall: parts.firewall,
-    onDrift: (what) => repair(parts, what),
+    onDrift: (what) => repairs.repair(what),
     onError(error) {
       parts.firewallFault = words(error);
     },
@@ -86,62 +91,42 @@ async function warnOfLegacy(parts: Parts): Promise<void> {
   }
 }
 
-/** Puts back what someone else took away: chains and jumps, then grants and bans. */
-async function repair(parts: Parts, what: 'rules' | 'sets'): Promise<void> {
-  const { firewall, announcer, clock } = parts;
-  parts.firewallFault = `the ${what} in the kernel are not as nfknock made them`;
-  try {
-    await firewall.install();
-    await firewall.apply(changesFor(parts, { grants: [], bans: [] }));
-    parts.firewallFault = null;
-    announcer.announce({
-      event: 'firewall.repaired',
-      at: clock.now(),
-      reason: `${what} had been changed by someone else`,
-    });
-  } catch (error) {
-    parts.firewallFault = words(error);
-    announcer.announce({ event: 'firewall.failed', at: clock.now(), reason: words(error) });
-    throw error;
-  }
-}
-
-/** Tells the kernel anew until when everything is: the wall clock was set, or someone has emptied our chains. */
+/**
+ * The wall clock was set: what the state file and the rules say in wall time is said anew. Bans in the kernel count
+ * seconds, and need nothing.
+ */
 async function realign(parts: Parts): Promise<void> {
   const { engine, clock, firewall, store, announcer } = parts;
-  store.write(
-    engine.grants().map((grant) => ({ change: 'grant' as const, grant: stored(grant, clock) })),
-    clock.wall(),
-  );
-  try {
-    await firewall.apply(changesFor(parts, { grants: [], bans: [] }));
-  } catch (error) {
-    announcer.announce({ event: 'firewall.failed', at: clock.now(), reason: words(error) });
-  }
-}
-
-/** Doors with `uses`: each connection that conntrack reports takes one. */
-function watchUses(parts: Parts): { close(): void } | undefined {
-  try {
-    return watchConnections(({ source, protocol, port }) => {
-      for (const door of parts.config.doors) {
-        const spec = { protocol, port: port as Port };
-        if (door.uses === null || !door.opens.some((range) => inRange(range, spec))) continue;
-        const order: Order = { order: 'connected', door: door.name, source };
-        if (parts.order(order).ok) keepUses(parts, door.name);
-      }
-    });
-  } catch (error) {
-    const counted = parts.config.doors.some((door) => door.uses !== null);
-    if (counted) warn(parts, `uses: connections can't be counted: ${words(error)}`);
-    return undefined;
-  }
-}
-
-function keepUses({ engine, store, clock }: Parts, door: string): void {
-  const grants = engine.grants().filter((grant) => grant.door === door);
+  const grants = engine.grants();
   store.write(
     grants.map((grant) => ({ change: 'grant' as const, grant: stored(grant, clock) })),
     clock.wall(),
   );
+  const opened = grants.map(({ door, grantee, until }): Change => {
+    return { change: 'open', door, grantee, until: clock.wallOf(milliseconds(until)) };
+  });
+  try {
+    await firewall.apply(opened);
+  } catch (error) {
+    announcer.announce({ event: 'firewall.failed', at: clock.now(), reason: words(error) });
+  }
+  await keepBans(parts);
+}
+
+/** In pieces: a quarter of a million bans at once would hold up the knocks. */
+async function keepBans({ engine, clock, store }: Parts): Promise<void> {
+  const bans = engine.bans();
+  for (let first = 0; first < bans.length; first += BANS_AT_ONCE) {
+    const changes = bans.slice(first, first + BANS_AT_ONCE).map(({ target, since, until, count }) => ({
+      change: 'ban' as const,
+      ban: {
+        target,
+        since: clock.wallOf(milliseconds(since)),
+        until: clock.wallOf(milliseconds(until)),
+        count,
+      },
+    }));
+    store.write(changes, clock.wall());
+    await nextTurn();
+  }
 }

@@ -30,6 +30,10 @@ export interface DaemonOptions {
   /** A folder of an earlier daemon, whose configuration and state this one takes over. */
   readonly folder?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** A command that becomes the daemon: who it runs as, in which namespaces. */
+  readonly before?: readonly string[];
+  /** More arguments of `run`. */
+  readonly args?: readonly string[];
   /** Milliseconds until `daemon.ready`. */
   readonly timeout?: number;
 }
@@ -90,7 +94,8 @@ export async function startDaemon(
   options: DaemonOptions = {},
 ): Promise<Daemon> {
   const { folder, file } = writeConfig(config, options.folder);
-  const child = startProcess(namespace, [...NFKNOCK, 'run', '-c', file], options.env);
+  const argv = [...(options.before ?? []), ...NFKNOCK, 'run', '-c', file, ...(options.args ?? [])];
+  const child = startProcess(namespace, argv, options.env);
   const lines: Line[] = [];
   const noise: string[] = [];
   const watchers = new Set<() => void>();

@@ -1,0 +1,89 @@
+import type { Clock } from '../clock.ts';
+import { FirewallError } from '../firewall/firewall.ts';
+import type { Milliseconds } from '../packet/time.ts';
+import type { Parts } from './parts.ts';
+import { changesFor } from './restore.ts';
+import { words } from './settle.ts';
+
+/** Repairs of the last minute that are each said; more are counted, and said once a minute. */
+const SAID_MAX = 20;
+const MINUTE = 60_000;
+
+/** What goes on in the kernel behind our back, for `status`. */
+export interface Meddling {
+  /** How often someone else changed our rules or sets in the last minute. */
+  lately(now: Milliseconds): number;
+}
+
+export interface Repairs extends Meddling {
+  /** Puts back what someone else took away: chains, jumps and sets, then grants and bans. */
+  repair(what: 'rules' | 'sets'): Promise<void>;
+}
+
+/**
+ * Someone who changes the rules again and again is answered again and again, since not to answer may leave a port
+ * open; the watch looks once a second at most. The log does not repeat itself: it names the fight once a minute.
+ */
+export function createRepairs(parts: Parts): Repairs {
+  const { firewall, announcer, clock } = parts;
+  const told = createTold(clock);
+  let lastFailure = '';
+  let lastFailureAt = Number.NEGATIVE_INFINITY;
+
+  function fail(error: unknown): void {
+    const reason = words(error);
+    parts.firewallFault = reason;
+    const now = clock.now();
+    if (reason !== lastFailure || now - lastFailureAt >= MINUTE) {
+      lastFailure = reason;
+      lastFailureAt = now;
+      announcer.announce({ event: 'firewall.failed', at: now, reason });
+    }
+    // What starts the daemon may have more rights, and lays the rules before it does: then a new start mends it.
+    if (error instanceof FirewallError && error.code === 'NOT_PERMITTED') {
+      parts.fail(new Error(`the rules were changed and may not be put back by this user: ${reason}`));
+    }
+  }
+
+  return {
+    lately: told.lately,
+    async repair(what) {
+      parts.firewallFault = `the ${what} in the kernel are not as nfknock made them`;
+      try {
+        await firewall.install();
+        await firewall.apply(changesFor(parts, { grants: [], bans: [] }));
+      } catch (error) {
+        fail(error);
+        throw error;
+      }
+      parts.firewallFault = null;
+      lastFailure = '';
+      const reason = told.repaired(what);
+      if (reason !== null) announcer.announce({ event: 'firewall.repaired', at: clock.now(), reason });
+    },
+  };
+}
+
+/** Counts repairs and finds the words for those that are to be said. */
+function createTold(clock: Clock): Meddling & { repaired(what: string): string | null } {
+  let times: number[] = [];
+  let summed = Number.NEGATIVE_INFINITY;
+  const forget = (now: number): void => {
+    times = times.filter((time) => now - time < MINUTE);
+  };
+  return {
+    lately(now) {
+      forget(now);
+      return times.length;
+    },
+    repaired(what) {
+      const now = clock.now();
+      forget(now);
+      times.push(now);
+      if (times.length <= SAID_MAX) return `${what} had been changed by someone else`;
+      if (now - summed < MINUTE) return null;
+      summed = now;
+      return `${what} had been changed by someone else, ${times.length} times in the last minute; find out who does it, further repairs are said once a minute`;
+    },
+  };
+}
