@@ -147,13 +147,16 @@ function connected(
 ): OrderAnswer {
   const door = doorIndex(state, order.door);
   // Who knocked for a grant to someone else has come in by another way.
-  const grant =
-    state.grants.ofDoor(door).find(({ grantee }) => grantee !== 'any' && contains(grantee, order.source)) ??
-    state.grants.find(door, 'any');
-  if (grant === undefined || grant.usesLeft === null) return NOT_FOUND;
-  grant.usesLeft -= 1;
-  if (grant.usesLeft <= 0) end(state, grant, now, 'used', emit);
-  return { ok: true, changed: 1 };
+  const counted = state.grants
+    .ofDoor(door)
+    .filter(
+      ({ grantee, usesLeft }) => usesLeft !== null && (grantee === 'any' || contains(grantee, order.source)),
+    );
+  for (const grant of counted) {
+    grant.usesLeft = (grant.usesLeft ?? 0) - 1;
+    if (grant.usesLeft <= 0) end(state, grant, now, 'used', emit);
+  }
+  return counted.length === 0 ? NOT_FOUND : { ok: true, changed: counted.length };
 }
 
 /** Takes in what was kept. The caller has left out what is over; more than the tables hold is left out too. */

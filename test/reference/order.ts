@@ -95,7 +95,8 @@ function banByHand(state: State, offender: Bits, now: number, length: number | u
   if (isExempt(state, offender)) return { state, events: NOTHING };
   const old = state.bans.get(offender);
   if (old !== undefined) {
-    const until = now + (length ?? state.settings.bans.for);
+    const { bans } = state.settings;
+    const until = now + (length ?? Math.min(bans.for * bans.escalate ** (old.count - 1), bans.max));
     const extended: Ban = { ...old, until };
     const events = [
       {
