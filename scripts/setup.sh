@@ -12,7 +12,7 @@ readonly HEARTBEAT_SECONDS=15
 # The packages' clients are what the demo and the tests drive the daemon with.
 readonly PACKAGES=(
   iptables ipset iproute2 conntrack
-  knockd nmap hping3 telnet netcat-openbsd
+  knockd nmap hping3 telnet netcat-openbsd fwknop-client ethtool tmux zsh groff-base man-db chromium
   tcpreplay tcpdump socat kmod
   python3 make g++ ca-certificates
 )
