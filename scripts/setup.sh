@@ -10,12 +10,16 @@ export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 readonly NODE_WANTED='20.19.0'
 readonly HEARTBEAT_SECONDS=15
 # The packages' clients are what the demo and the tests drive the daemon with.
-readonly PACKAGES=(
+PACKAGES=(
   iptables ipset iproute2 conntrack
-  knockd nmap hping3 telnet netcat-openbsd fwknop-client ethtool tmux zsh groff-base man-db chromium
+  knockd nmap hping3 telnet netcat-openbsd
   tcpreplay tcpdump socat kmod
   python3 make g++ ca-certificates
 )
+# What only the tests need: other tools' clients, terminals and shells, a browser for the report.
+readonly TEST_PACKAGES=(fwknop-client ethtool tmux zsh groff-base chromium)
+if [[ "${1:-}" == tests ]]; then PACKAGES+=("${TEST_PACKAGES[@]}"); fi
+readonly PACKAGES
 readonly DEPENDENCIES_STAMP='node_modules/.nfknock-dependencies'
 readonly BUILD_STAMP='dist/.nfknock-build'
 

@@ -60,7 +60,7 @@ suite() {
 }
 
 main() {
-  bash scripts/setup.sh || stop 'the set-up failed'
+  bash scripts/setup.sh tests || stop 'the set-up failed'
   say 'what the kernel must have'
   bash scripts/features.sh || stop 'this machine cannot run the tests'
   echo '   ok'
