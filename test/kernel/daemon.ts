@@ -6,8 +6,10 @@ import { atEnd } from './cleanup.ts';
 import { startProcess } from './process.ts';
 import { ROOT } from './root.ts';
 
+/** Where the build is; another place while it is being built anew. */
+const DIST = process.env['NFKNOCK_DIST'] ?? join(ROOT, 'dist');
 /** The command line, as built. */
-export const NFKNOCK: readonly string[] = [process.execPath, join(ROOT, 'dist/cli/main.js')];
+export const NFKNOCK: readonly string[] = [process.execPath, join(DIST, 'cli/main.js')];
 
 /** One event, read back from its JSON line. */
 export interface Line {
