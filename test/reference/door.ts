@@ -96,6 +96,7 @@ function meaning(state: State, sequence: Sequence, packet: RefPacket, now: numbe
   const withinExceeded = age(now, attempt.first) > door.within;
   const isNext = port === steps[attempt.steps];
   if (gapExceeded || withinExceeded) {
+    if (steps.includes(port) && pausing(state, sequence, source, now)) return 'repeat';
     if (isNext) return gapExceeded ? 'expired: gap' : 'expired: within';
     return begins ? 'begins' : 'broken off';
   }
