@@ -7,6 +7,7 @@ import { loadConfig } from '../config/load.ts';
 import { parseConfig } from '../config/parse.ts';
 import { FirewallError } from '../firewall/firewall.ts';
 import { openFirewall } from '../firewall/iptables.ts';
+import { legacyBeside } from '../firewall/repair.ts';
 import { armRollback, confirmRollback } from '../firewall/rollback.ts';
 import { type RuleSet, rulesFor } from '../firewall/rules.ts';
 import { oneTimePortsOf } from '../live/doors.ts';
@@ -94,6 +95,8 @@ async function install(config: Config, options: RulesOptions): Promise<ExitCode>
     }
     if (options.policy === 'appliance') await firewall.installBase();
     else await firewall.install();
+    const legacy = await legacyBeside();
+    if (legacy !== undefined) process.stderr.write(`nfknock: warning: ${legacy}\n`);
     if (time !== undefined) {
       process.stdout.write(
         `everything is put back in ${options.confirm} unless you run: nfknock rules confirm\n`,
@@ -171,7 +174,7 @@ function mayChange(): boolean {
 
 function notPermitted(what: string): ExitCode {
   return say(
-    `${what} is not permitted: run it as root, or with CAP_NET_ADMIN and CAP_NET_RAW`,
+    `${what} is not permitted: run it as root, or with CAP_NET_ADMIN (iptables-legacy: and CAP_NET_RAW)`,
     EXIT.notPermitted,
   );
 }
