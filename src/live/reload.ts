@@ -24,6 +24,8 @@ export interface Reloader {
  */
 export function createReloader(parts: Parts): Reloader {
   let turn: Promise<unknown> = Promise.resolve();
+  /** What holds until a restart, whatever was reloaded since. */
+  const started = parts.config;
 
   /** One at a time: two reloads at once would mix their rules. */
   function inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
@@ -56,7 +58,7 @@ export function createReloader(parts: Parts): Reloader {
         error: { code: 'failed', message: words(error), mend: 'the old configuration stays in force' },
       };
     }
-    const warnings = fixedWarnings(config, parts.config);
+    const warnings = fixedWarnings(config, started);
     parts.config = config;
     for (const text of warnings) warn(parts, text);
     announcer.announce({ event: 'daemon.reloaded', at: clock.now() });
