@@ -104,15 +104,15 @@ function find(state: State, subject: Subject, knock: Knock, sequence: Sequence, 
   const repeats = now - completed <= REPEAT_WINDOW && done.includes(key);
   if (sequence.kind === 'close' && !mayClose(state, subject, sequence.door))
     return repeats ? 'repeat' : 'none';
+  if (isGuarded(state, subject, sequence, now)) return repeats || steps.includes(key) ? 'repeat' : 'none';
   if (made === 0) {
-    if (isGuarded(state, subject, sequence, now)) return repeats || steps.includes(key) ? 'repeat' : 'none';
     if (steps[0] === key) return 'begins';
     return repeats ? 'repeat' : 'none';
   }
   const isNext = steps[made] === key;
   if (staleness(state, slot, sequence, now) !== undefined) {
     if (isNext) return 'expired';
-    return steps[0] === key && !isGuarded(state, subject, sequence, now) ? 'begins' : 'broken';
+    return steps[0] === key ? 'begins' : 'broken';
   }
   if (isNext) {
     const gap = Math.max(0, now - (attempts.advanced[slot] ?? 0));
