@@ -147,9 +147,9 @@ export function createSettle(options: SettleOptions): Settle {
 
   function banChanges(event: BanEvent): readonly Change[] {
     const { target } = event;
-    if (event.event === 'ban.lifted') return [{ change: 'unban', target }];
-    // The set's own timeout ends it at the same time, and to take it out here could end a newer ban.
-    if (event.event === 'ban.expired') return [];
+    // The set ends it by its own timeout, but that is whole seconds: until then it would hold the place of another,
+    // and a set that is full takes none. A newer ban of the same target comes later in this order.
+    if (event.event === 'ban.lifted' || event.event === 'ban.expired') return [{ change: 'unban', target }];
     const ban: Change = { change: 'ban', target, until: wall(event.until) };
     return options.cut() ? [ban, { change: 'cut', target }] : [ban];
   }
