@@ -63,8 +63,10 @@ export function escapeTreacherous(text: string): string {
 export function lineOf(event: NfknockEvent, wallOf: WallOf): Line {
   const all: Everything = event;
   const source = sourceOf(all);
+  // One look at the clock for both moments: by two, a minute could last a millisecond more or less.
+  const time = Math.floor(wallOf(all.at));
   return {
-    time: isoOf(wallOf(all.at)),
+    time: isoOf(time),
     level: CATALOGUE[all.event].level,
     event: all.event,
     ...(source === undefined ? {} : { source }),
@@ -72,7 +74,7 @@ export function lineOf(event: NfknockEvent, wallOf: WallOf): Line {
     ...(all.port === undefined ? {} : { port: formatPort(all.port) }),
     ...(all.ports === undefined ? {} : { ports: all.ports.map(formatPortRange) }),
     ...(all.reason === undefined ? {} : { reason: cut(all.reason) }),
-    ...(all.until === undefined ? {} : { until: isoOf(wallOf(all.until)) }),
+    ...(all.until === undefined ? {} : { until: isoOf(time + Math.round(all.until - all.at)) }),
     ...(all.strikes === undefined ? {} : { strikes: all.strikes }),
     ...(all.step === undefined ? {} : { step: all.step }),
     ...(all.of === undefined ? {} : { of: all.of }),
