@@ -1,0 +1,106 @@
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { kernelBans, nfknock } from './bans-lab.ts';
+import { atEnd } from './cleanup.ts';
+import type { Daemon } from './daemon.ts';
+import { createNet, type Net } from './net.ts';
+
+const GATEWAY = '192.0.2.50';
+const RESOLVER = '192.0.2.53';
+const NEVER = '192.0.2.60';
+const GATEWAY6 = '2001:db8:a:50::1';
+const RESOLVER6 = '2001:db8:a:53::1';
+const NEVER6 = '2001:db8:a:60::1';
+/** Another address of the server: a packet from it can only be forged. */
+const OWN = '198.51.100.1';
+
+const CONFIG = {
+  doors: { ssh: { knock: ['7000/tcp', '8000/udp', '9000/tcp'], opens: ['22/tcp'], for: '1m' } },
+  decoys: ['23/tcp', '2323/tcp', '3389/tcp'],
+  bans: { strikes: 2, never: ['192.0.2.60/31', '2001:db8:a:60::/63'] },
+};
+
+describe('nobody bans', () => {
+  let net: Net;
+  let daemon: Daemon;
+
+  beforeAll(async () => {
+    net = await createNet();
+    await net.server.listen(22);
+    const { namespace, exec } = net.server;
+    await exec(['ip', 'route', 'add', 'default', 'via', GATEWAY, 'dev', 'toA']);
+    await exec(['ip', '-6', 'route', 'add', 'default', 'via', GATEWAY6, 'dev', 'toA', 'onlink']);
+    // `ip netns exec` shows its own /etc/resolv.conf to whatever it starts.
+    const folder = join('/etc/netns', namespace);
+    mkdirSync(folder, { recursive: true });
+    atEnd(() => rmSync(folder, { recursive: true, force: true }));
+    writeFileSync(join(folder, 'resolv.conf'), `nameserver ${RESOLVER}\nnameserver ${RESOLVER6}\n`);
+    for (const where of ['all', 'toA'])
+      for (const setting of ['accept_local=1', 'rp_filter=0'])
+        await exec(['sysctl', '-qw', `net.ipv4.conf.${where}.${setting}`]);
+    daemon = await net.server.startDaemon(CONFIG);
+    for (const address of [GATEWAY, RESOLVER, NEVER, GATEWAY6, RESOLVER6, NEVER6])
+      await net.clientA.addAddress(address);
+  });
+  afterAll(async () => {
+    await daemon?.stop();
+    net?.close();
+  });
+
+  /** Three decoys, from whatever address is wanted. */
+  const offend = async (source: string): Promise<void> => {
+    const { server4, server6, exec } = net.clientA;
+    const nmap = ['nmap', '-6', '-sS', '-n', '-Pn', '--send-ip', '-e', 'eth0', '-S', source];
+    const brief = ['--max-retries', '0', '--host-timeout', '300ms'];
+    const hping3 = ['timeout', '0.5', 'hping3', '-q', '-S', '-I', 'eth0', '-a', source, '-p', '23'];
+    await (source.includes(':')
+      ? exec([...nmap, ...brief, '-p', '23,2323,3389', server6])
+      : exec([...hping3, '-c', '3', '-i', 'u2000', server4]));
+    await vi.waitFor(() => expect(daemon.seen({ event: 'decoy.hit', source })).toHaveLength(3), 5_000);
+  };
+  const stands = async (source: string): Promise<void> => {
+    expect(daemon.seen({ event: 'ban.added', source })).toEqual([]);
+    const members = [...(await kernelBans(net.server)).keys()];
+    expect(members.filter((member) => source.startsWith(member.replace(/::\/64$/, ':')))).toEqual([]);
+  };
+
+  it.each([
+    ['its default gateway', GATEWAY],
+    ['its default gateway over IPv6', GATEWAY6],
+    ['its name server', RESOLVER],
+    ['its name server over IPv6', RESOLVER6],
+    ['a network in `never`', NEVER],
+    ['a network in `never` over IPv6', NEVER6],
+    ['an address of its own, which somebody forges', OWN],
+  ])('%s, whatever comes from there', async (_, source) => {
+    await offend(source);
+    await stands(source);
+  });
+
+  it('by hand either: the command says why, and the set stays as it is', async () => {
+    for (const address of [GATEWAY, RESOLVER6, NEVER, OWN, '127.0.0.1']) {
+      const { code, stderr } = await nfknock(net.server, daemon, 'ban', address);
+      expect(code).toBe(1);
+      expect(stderr).toContain('never');
+    }
+    expect((await kernelBans(net.server)).size).toBe(0);
+  });
+
+  it('the /64 of a gateway, and does ban the one beside it', async () => {
+    await net.clientA.addAddress('2001:db8:a:50::99');
+    await offend('2001:db8:a:50::99');
+    await stands('2001:db8:a:50::99');
+    await net.clientA.addAddress('2001:db8:a:51::1');
+    await net.clientA.exec(['knock', net.clientA.server6, '23', '2323']);
+    await daemon.waitFor({ event: 'ban.added', source: '2001:db8:a:51::/64' });
+    expect((await kernelBans(net.server)).has('2001:db8:a:51::/64')).toBe(true);
+  });
+
+  it('who is in `never`, who can still knock', async () => {
+    await net.clientA.exec(['ip', 'route', 'replace', '192.0.2.0/24', 'dev', 'eth0', 'src', NEVER]);
+    const target = net.clientA.server4;
+    const knock = ['knock', target, '7000', '8000:udp', '9000'];
+    expect(await net.clientA.runThenConnect(knock, target, 22, 3_000)).toBeDefined();
+  });
+});
