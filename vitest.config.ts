@@ -8,6 +8,7 @@ const config: ViteUserConfig = defineConfig({
       {
         test: {
           name: 'unit',
+          setupFiles: ['test/seed.ts'],
           include: [
             'test/unit/**/*.test.ts',
             'test/property/**/*.test.ts',
