@@ -9,6 +9,8 @@ const config: ViteUserConfig = defineConfig({
         test: {
           name: 'unit',
           setupFiles: ['test/seed.ts'],
+          // A busy machine is no failure.
+          testTimeout: 60_000,
           include: [
             'test/unit/**/*.test.ts',
             'test/property/**/*.test.ts',
