@@ -128,7 +128,7 @@ function finishAttempts(state: State, subject: Subject, sequence: Sequence, now:
     if (slot === NONE) continue;
     // By id: a one-time door that this packet opened has had the sequences laid anew.
     if (each.id === sequence.id) {
-      attempts.completed[slot] = now;
+      attempts.complete(slot, now);
       attempts.put(subject, each.id, 0, state.turn, now);
     } else {
       attempts.end(slot);

@@ -109,8 +109,9 @@ export function createEngine(settings: EngineSettings, key: HashKey): Engine {
   /** Rule 3, its first half; a repeat of a knock is known in rule 6. */
   function isRetransmission(packet: Packet): boolean {
     state.subjects.fingerprint(packet);
-    const [low = 0, high = 0] = state.subjects.output;
-    return state.retransmissions.seen(low, high, current.now);
+    // By index: taken apart as a pattern, a typed array would be iterated.
+    const { output } = state.subjects;
+    return state.retransmissions.seen(output[0] ?? 0, output[1] ?? 0, current.now);
   }
 
   function isKnock(): boolean {

@@ -32,6 +32,18 @@ export interface Knock {
   readonly now: number;
 }
 
+/** Findings as bits, so that what a packet is to all its sequences together is one number. */
+export const FOUND: Readonly<Record<Finding, number>> = {
+  none: 0,
+  begins: 1,
+  advances: 2,
+  'too fast': 4,
+  repeat: 8,
+  tolerated: 16,
+  broken: 32,
+  expired: 64,
+};
+
 /** A sequence that the packet concerns; `slot` is the subject's attempt at it, or NONE. */
 export interface Concern {
   readonly sequence: Sequence;
@@ -49,6 +61,7 @@ export function concernsOf(state: State, subject: Subject, knock: Knock): readon
   const { attempts, slots, held } = state;
   const firsts = state.ports.firsts(knock.key);
   const concerns: Concern[] = [];
+  let repeated = false;
   let index = 0;
   let first = 0;
   while (index < held || first < firsts.length) {
@@ -63,34 +76,35 @@ export function concernsOf(state: State, subject: Subject, knock: Knock): readon
     const own = inId <= firstId ? slot : NONE;
     const finding = find(state, subject, knock, sequence, own);
     if (finding !== 'none') concerns.push({ sequence, slot: own, finding });
+    if (finding === 'repeat') repeated = true;
   }
-  return concerns.some((concern) => concern.finding === 'repeat')
-    ? concerns
-    : [...concerns, ...guarded(state, subject, knock)];
+  if (!repeated) addGuarded(state, subject, knock, concerns);
+  return concerns;
 }
 
 /**
  * The sequences that may not begin yet, of which this packet is a step: whoever knocks on too soon is no offender.
  * They are not among the subject's attempts, and need not begin with this port.
  */
-function guarded(state: State, subject: Subject, knock: Knock): readonly Concern[] {
+function addGuarded(state: State, subject: Subject, knock: Knock, concerns: Concern[]): void {
   const { attempts, ports, grants, slots, held } = state;
   const { key, flags, now } = knock;
-  const ids = grants
-    .heldBy(subject)
-    .map((grant) => (now - grant.opened <= CLOSE_GUARD ? grant.door * 2 + 1 : NONE));
+  const grantsHeld = grants.heldBy(subject);
+  // Every packet of a flood of first knocks ends here: it opened nothing, and closed nothing.
+  if (grantsHeld.length === 0 && held === 0) return;
+  const ids = grantsHeld.map((grant) => (now - grant.opened <= CLOSE_GUARD ? grant.door * 2 + 1 : NONE));
   for (let index = 0; index < held; index += 1) {
     const slot = slots[index] ?? NONE;
     const sequence = ports.sequences[attempts.table.extra(slot)];
-    const closed = sequence?.kind === 'close' && now - (attempts.completed[slot] ?? 0) <= CLOSE_GUARD;
+    const closed = sequence?.kind === 'close' && now - attempts.completed(slot) <= CLOSE_GUARD;
     if (closed) ids.push(sequence.id - 1);
   }
-  return ids.flatMap((id) => {
+  for (const id of ids) {
     const sequence = ports.sequences[id];
-    if (sequence === undefined || !(sequence.steps.includes(key) || sequence.spent.includes(key))) return [];
-    if (!isUdp(key) && !flagsMatch(sequence.settings.flags, flags)) return [];
-    return [{ sequence, slot: NONE, finding: 'repeat' as const }];
-  });
+    if (sequence === undefined || !(sequence.steps.includes(key) || sequence.spent.includes(key))) continue;
+    if (!isUdp(key) && !flagsMatch(sequence.settings.flags, flags)) continue;
+    concerns.push({ sequence, slot: NONE, finding: 'repeat' });
+  }
 }
 
 function find(state: State, subject: Subject, knock: Knock, sequence: Sequence, slot: number): Finding {
@@ -98,7 +112,7 @@ function find(state: State, subject: Subject, knock: Knock, sequence: Sequence, 
   const { steps, settings } = sequence;
   const { key, now } = knock;
   const made = stepsMade(state, subject, sequence, slot);
-  const completed = slot === NONE ? Number.NEGATIVE_INFINITY : (attempts.completed[slot] ?? 0);
+  const completed = slot === NONE ? Number.NEGATIVE_INFINITY : attempts.completed(slot);
   // A one-time sequence is another one after it has opened: what opened the door is what can be repeated.
   const done = settings.oneTime && sequence.kind === 'open' ? sequence.spent : made === 0 ? steps : NO_STEPS;
   const repeats = now - completed <= REPEAT_WINDOW && done.includes(key);
@@ -115,20 +129,20 @@ function find(state: State, subject: Subject, knock: Knock, sequence: Sequence, 
     return steps[0] === key ? 'begins' : 'broken';
   }
   if (isNext) {
-    const gap = Math.max(0, now - (attempts.advanced[slot] ?? 0));
+    const gap = Math.max(0, now - attempts.advanced(slot));
     return knock.stamped && gap < settings.gap.min ? 'too fast' : 'advances';
   }
   if (repeats || (steps.includes(key) && steps.indexOf(key) < made)) return 'repeat';
-  return (attempts.tolerated[slot] ?? 0) < settings.tolerate ? 'tolerated' : 'broken';
+  return attempts.tolerated(slot) < settings.tolerate ? 'tolerated' : 'broken';
 }
 
 /** Steps of the attempt; none where it was to close a grant that has ended since. */
 function stepsMade(state: State, subject: Subject, sequence: Sequence, slot: number): number {
   if (slot === NONE) return 0;
   const { attempts, grants } = state;
-  const made = attempts.step[slot] ?? 0;
+  const made = attempts.step(slot);
   if (made === 0 || sequence.kind === 'open') return made;
-  const begun = attempts.begun[slot] ?? 0;
+  const begun = attempts.begun(slot);
   // It began more than CLOSE_GUARD after the grant did; one that is no older is another grant.
   return grants.heldBy(subject).some((grant) => grant.door === sequence.door && grant.since < begun)
     ? made
@@ -142,8 +156,8 @@ export function staleness(
   now: number,
 ): 'gap' | 'within' | undefined {
   const { gap, within } = sequence.settings;
-  if (now - (state.attempts.advanced[slot] ?? 0) > gap.max) return 'gap';
-  return now - (state.attempts.begun[slot] ?? 0) > within ? 'within' : undefined;
+  if (now - state.attempts.advanced(slot) > gap.max) return 'gap';
+  return now - state.attempts.begun(slot) > within ? 'within' : undefined;
 }
 
 /**
@@ -155,8 +169,7 @@ export function isGuarded(state: State, subject: Subject, sequence: Sequence, no
   const { attempts, slots, held } = state;
   for (let index = 0; index < held; index += 1) {
     const slot = slots[index] ?? NONE;
-    if (attempts.table.extra(slot) === sequence.id + 1)
-      return now - (attempts.completed[slot] ?? 0) <= CLOSE_GUARD;
+    if (attempts.table.extra(slot) === sequence.id + 1) return now - attempts.completed(slot) <= CLOSE_GUARD;
   }
   return false;
 }

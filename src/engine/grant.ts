@@ -103,7 +103,7 @@ export function createGrants(): Grants {
     },
     heldBy(subject) {
       const { family, a, b, c, d } = subject;
-      if (networks.length === 0 && !words.has(a)) return NOBODY;
+      if (byKey.size === 0 || (networks.length === 0 && !words.has(a))) return NOBODY;
       const own = byHost.get(hostKey(family, a, b, c, d)) ?? NOBODY;
       if (networks.length === 0) return own;
       const host = { family, a, b, c, d };

@@ -5,6 +5,7 @@ import {
   type Concern,
   concernsOf,
   type Finding,
+  FOUND,
   isAnew,
   isGuarded,
   type Knock,
@@ -29,28 +30,31 @@ import { NONE } from './table.ts';
 /** Judges a knock on every sequence it concerns, side by side; the subject's attempts have been collected. */
 export function judgeKnock(state: State, subject: Subject, knock: Knock, emit: Emit): Outcome {
   const concerns = concernsOf(state, subject, knock);
-  const found = (finding: Finding): boolean => concerns.some((concern) => concern.finding === finding);
-  const late = found('expired') || found('too fast');
+  let found = 0;
+  for (const concern of concerns) found |= FOUND[concern.finding];
+  const isAny = (finding: Finding): boolean => (found & FOUND[finding]) !== 0;
+  const late = isAny('expired') || isAny('too fast');
   const anew = late && concerns.some((concern) => isAnew(concern, knock));
-  const forward = found('begins') || found('advances') || anew;
-  if (found('repeat') && !forward && !late) return 'repeat';
+  const forward = isAny('begins') || isAny('advances') || anew;
+  if (isAny('repeat') && !forward && !late) return 'repeat';
 
-  const excused = forward || late || found('repeat') || found('tolerated');
-  const struck = !knock.observed && (found('too fast') || !excused);
+  const excused = forward || late || isAny('repeat') || isAny('tolerated');
+  const struck = !knock.observed && (isAny('too fast') || !excused);
   const strikes = struck ? strike(state, subject, knock.now) : undefined;
   let outcome: Outcome = forward ? 'accepted' : struck ? 'wrong' : 'tolerated';
-  if (found('expired') && !found('begins') && !found('advances')) outcome = 'expired';
+  if (isAny('expired') && !isAny('begins') && !isAny('advances')) outcome = 'expired';
+  const verdict = { forward, strikes };
   let forgiven = false;
   for (const concern of concerns) {
-    const end = carryOut(state, subject, knock, concern, { forward, strikes }, emit);
+    const end = carryOut(state, subject, knock, concern, verdict, emit);
     if (end !== undefined) outcome = end;
     if (end === 'opened') forgiven = true;
   }
-  if (struck && !excused && !found('broken')) {
+  if (struck && !excused && !isAny('broken')) {
     const { at, source, port } = moment(subject, knock);
     emit({ event: 'knock.wrong', at, source, port, reason: 'out of order', strikes: strikes ?? 0 });
   }
-  if (found('too fast')) outcome = 'too_fast';
+  if (isAny('too fast')) outcome = 'too_fast';
   if (strikes !== undefined && !forgiven) banIfDue(state, subject, strikes, knock.now, emit);
   return outcome;
 }
@@ -75,7 +79,7 @@ function carryOut(
   const { steps } = sequence;
   // A sequence before this one may have ended this attempt, or taken its slot when the table was full.
   if (slot !== NONE && attempts.table.extra(slot) !== sequence.id && finding !== 'begins') return undefined;
-  const made = slot === NONE ? 0 : (attempts.step[slot] ?? 0);
+  const made = slot === NONE ? 0 : attempts.step(slot);
   switch (finding) {
     case 'begins':
       return advance(state, subject, knock, sequence, 0, emit);
@@ -108,7 +112,7 @@ function carryOut(
       });
       return undefined;
     case 'tolerated':
-      attempts.tolerated[slot] = (attempts.tolerated[slot] ?? 0) + 1;
+      attempts.tolerate(slot);
       emit({ event: 'knock.wrong', ...about(subject, knock, sequence), step: made, reason: 'tolerated' });
       return undefined;
     case 'repeat':
@@ -133,11 +137,8 @@ function advance(
   // A door that this same packet has just renewed does not begin to close.
   if (made === 0 && isGuarded(state, subject, sequence, now)) return undefined;
   const slot = attempts.put(subject, sequence.id, made + 1, state.turn, now);
-  if (made === 0) {
-    attempts.begun[slot] = now;
-    attempts.tolerated[slot] = 0;
-  }
-  attempts.advanced[slot] = now;
+  if (made === 0) attempts.begin(slot, now);
+  else attempts.advance(slot, now);
   // Written out field by field: a flood of first knocks comes by here, and spreading costs more than judging.
   emit({
     event: 'knock.accepted',

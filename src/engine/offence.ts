@@ -39,7 +39,7 @@ export function ban(
   offenders.remember(offender, sentence.count, until);
   forgetAttempts(state, subject);
   // The rest of an IPv6 /64 is not at hand: its attempts are known by being older than this.
-  offenders.forgotten[offender] = state.turn;
+  offenders.forget(offender, state.turn);
   state.held = 0;
   const moment = { at: milliseconds(now), target: targetOf(subject), until: milliseconds(until) };
   if (!settings.bans.enforce) {

@@ -51,16 +51,13 @@ function moveAttempts(
     const door = sequence === undefined ? undefined : state.settings.doors[renumbered[sequence.door] ?? -1];
     if (sequence === undefined || door === undefined || !sameTiming(sequence.settings, door)) return;
     const id = (renumbered[sequence.door] ?? 0) * 2 + (sequence.kind === 'open' ? 0 : 1);
-    if (sequence.kind === 'open' && (old.changed[slot] ?? 0) < (used[sequence.door] ?? 0)) return;
+    if (sequence.kind === 'open' && old.changed(slot) < (used[sequence.door] ?? 0)) return;
     if (String(state.ports.sequences[id]?.steps) !== String(sequence.steps)) return;
     const subject = subjectAt(state, old.table, slot);
-    const to = next.put(subject, id, old.step[slot] ?? 0, old.changed[slot] ?? 0, now);
-    next.tolerated[to] = old.tolerated[slot] ?? 0;
-    next.begun[to] = old.begun[slot] ?? 0;
-    next.advanced[to] = old.advanced[slot] ?? 0;
-    next.completed[to] = old.completed[slot] ?? 0;
+    const to = next.put(subject, id, old.step(slot), old.changed(slot), now);
+    next.copy(to, old, slot);
     // Again, now that it is known whether it completed: that decides its level.
-    next.put(subject, id, old.step[slot] ?? 0, old.changed[slot] ?? 0, now);
+    next.put(subject, id, old.step(slot), old.changed(slot), now);
   });
 }
 

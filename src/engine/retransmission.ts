@@ -17,8 +17,10 @@ const MEMORY_MIN = 65_536;
 
 export function createRetransmissions(sources: number): Retransmissions {
   const capacity = Math.max(MEMORY_MIN, powerOfTwo(sources * 2));
-  const prints = new Int32Array(capacity * 2);
-  const times = new Float64Array(capacity).fill(Number.NEGATIVE_INFINITY);
+  // A bucket lies side by side: per packet the moment, then its fingerprint in the place of another 64-bit float.
+  const times = new Float64Array(capacity * 2);
+  const prints = new Int32Array(times.buffer);
+  for (let slot = 0; slot < capacity; slot += 1) times[2 * slot] = Number.NEGATIVE_INFINITY;
   const mask = capacity / WAYS - 1;
 
   return {
@@ -28,9 +30,10 @@ export function createRetransmissions(sources: number): Retransmissions {
       let victim = begin;
       let oldest = Number.POSITIVE_INFINITY;
       for (let slot = begin; slot < begin + WAYS; slot += 1) {
-        const time = times[slot] ?? 0;
-        if (prints[2 * slot] === low && prints[2 * slot + 1] === high && time !== Number.NEGATIVE_INFINITY) {
-          times[slot] = now;
+        const time = times[2 * slot] ?? 0;
+        const known = prints[4 * slot + 2] === low && prints[4 * slot + 3] === high;
+        if (known && time !== Number.NEGATIVE_INFINITY) {
+          times[2 * slot] = now;
           return now - time <= RETRANSMISSION_WINDOW;
         }
         if (time < oldest) {
@@ -38,9 +41,9 @@ export function createRetransmissions(sources: number): Retransmissions {
           victim = slot;
         }
       }
-      prints[2 * victim] = low;
-      prints[2 * victim + 1] = high;
-      times[victim] = now;
+      prints[4 * victim + 2] = low;
+      prints[4 * victim + 3] = high;
+      times[2 * victim] = now;
       return false;
     },
   };

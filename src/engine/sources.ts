@@ -19,7 +19,7 @@ export function describe(state: State, address: Address, now: number): SourceSta
   collectAttempts(state, subject);
   const attempts = Array.from(state.slots.subarray(0, state.held)).flatMap((slot) => {
     const sequence = state.ports.sequences[state.attempts.table.extra(slot)];
-    const step = state.attempts.step[slot] ?? 0;
+    const step = state.attempts.step(slot);
     if (sequence === undefined || step === 0) return [];
     return [{ door: sequence.settings.name, step, of: sequence.steps.length }];
   });

@@ -65,11 +65,11 @@ export function collectAttempts(state: State, subject: Subject): void {
   const { attempts, slots } = state;
   const count = attempts.collect(subject, slots);
   const offender = count === 0 ? -1 : state.offenders.find(subject);
-  const forgotten = offender < 0 ? -1 : (state.offenders.forgotten[offender] ?? -1);
+  const forgotten = offender < 0 ? -1 : state.offenders.forgotten(offender);
   state.held = 0;
   for (let index = 0; index < count; index += 1) {
     const slot = slots[index] ?? 0;
-    if ((attempts.changed[slot] ?? 0) < forgotten) {
+    if (attempts.changed(slot) < forgotten) {
       attempts.table.remove(slot);
     } else if (endIfUsed(state, slot)) {
       slots[state.held] = slot;
@@ -82,8 +82,8 @@ export function collectAttempts(state: State, subject: Subject): void {
 function endIfUsed({ attempts, ports, used }: State, slot: number): boolean {
   const sequence = ports.sequences[attempts.table.extra(slot)];
   if (sequence === undefined) return false;
-  if (sequence.kind === 'close' || (attempts.changed[slot] ?? 0) >= (used[sequence.door] ?? 0)) return true;
-  if ((attempts.step[slot] ?? 0) === 0) return true;
+  if (sequence.kind === 'close' || attempts.changed(slot) >= (used[sequence.door] ?? 0)) return true;
+  if (attempts.step(slot) === 0) return true;
   return attempts.end(slot);
 }
 

@@ -26,8 +26,9 @@ export interface Offenders {
   /** Everything that is remembered of one offender, to be carried into another table. */
   read(slot: number): OffenderRecord;
   write(slot: number, record: OffenderRecord): void;
-  /** The packet's number at which the last ban began: attempts that are older are forgotten. */
-  readonly forgotten: Float64Array;
+  /** The packet's number at which the last ban began, or −1: attempts that are older are forgotten. */
+  forgotten(slot: number): number;
+  forget(slot: number, turn: number): void;
 }
 
 export interface OffenderRecord {
@@ -40,21 +41,45 @@ export interface OffenderRecord {
   readonly forgotten: number;
 }
 
+/** Bans counted: escalation has reached its longest long before. */
+const BANS_MAX = 65_535;
 const STRIKES_LEVEL_MAX = 31;
 const BANNED_LEVEL = 32;
 
+/*
+ * A record lies side by side, as the table's cells do: with three strikes it is one line of a processor's cache.
+ * Moments are 64-bit floats; counts are pairs of 32-bit integers in the place of one.
+ *
+ *   0 rateBegun   1 rateCount, banCount   2 ringNext, ringSize   3 banUntil   4 forgotten   5 … moments
+ */
+const RATE_BEGUN = 0;
+const BAN_UNTIL = 3;
+const FORGOTTEN = 4;
+const MOMENTS = 5;
+const RATE_COUNT = 2;
+const BAN_COUNT = 3;
+const RING_NEXT = 4;
+const RING_SIZE = 5;
+
 export function createOffenders(capacity: number, settings: BanSettings): Offenders {
   const table = createTable(capacity, BANNED_LEVEL + 1);
-  const kept = settings.strikes;
   // The moments of the last `kept` strikes, as a ring an entry: older ones can't matter any more.
-  const moments = new Float64Array(capacity * kept);
-  const ringNext = new Uint16Array(capacity);
-  const ringSize = new Uint16Array(capacity);
-  const rateBegun = new Float64Array(capacity);
-  const rateCount = new Uint32Array(capacity);
-  const banCount = new Uint16Array(capacity);
-  const banUntil = new Float64Array(capacity);
-  const forgotten = new Float64Array(capacity);
+  const kept = settings.strikes;
+  const size = MOMENTS + kept;
+  const floats = new Float64Array(capacity * size);
+  const counts = new Int32Array(floats.buffer);
+
+  function momentAt(slot: number, place: number): number {
+    return floats[slot * size + MOMENTS + ((place + kept) % kept)] ?? 0;
+  }
+
+  function count(slot: number, which: number): number {
+    return counts[2 * slot * size + which] ?? 0;
+  }
+
+  function setCount(slot: number, which: number, value: number): void {
+    counts[2 * slot * size + which] = value;
+  }
 
   function find(subject: Subject): number {
     const { offenderHash, family, a, b, offenderC, offenderD } = subject;
@@ -62,97 +87,96 @@ export function createOffenders(capacity: number, settings: BanSettings): Offend
   }
 
   function strikes(slot: number, now: number): number {
-    let count = 0;
-    const size = ringSize[slot] ?? 0;
-    const next = ringNext[slot] ?? 0;
-    for (let back = 1; back <= size; back += 1) {
-      const moment = moments[slot * kept + ((next - back + kept) % kept)] ?? 0;
-      if (now - moment <= settings.within) count += 1;
+    let counting = 0;
+    const held = count(slot, RING_SIZE);
+    const next = count(slot, RING_NEXT);
+    for (let back = 1; back <= held; back += 1) {
+      if (now - momentAt(slot, next - back) <= settings.within) counting += 1;
     }
-    return count;
+    return counting;
   }
 
-  function level(slot: number, count: number): number {
-    return (banCount[slot] ?? 0) > 0 ? BANNED_LEVEL : Math.min(count, STRIKES_LEVEL_MAX);
+  function level(slot: number, struck: number): number {
+    return count(slot, BAN_COUNT) > 0 ? BANNED_LEVEL : Math.min(struck, STRIKES_LEVEL_MAX);
   }
 
   function momentsOf(slot: number): number[] {
-    const size = ringSize[slot] ?? 0;
-    const next = ringNext[slot] ?? 0;
-    return Array.from(
-      { length: size },
-      (_, index) => moments[slot * kept + ((next - size + index + kept) % kept)] ?? 0,
-    );
+    const held = count(slot, RING_SIZE);
+    const first = count(slot, RING_NEXT) - held;
+    return Array.from({ length: held }, (_, index) => momentAt(slot, first + index));
   }
 
   function strike(slot: number, now: number): number {
-    const next = ringNext[slot] ?? 0;
-    moments[slot * kept + next] = now;
-    ringNext[slot] = (next + 1) % kept;
-    ringSize[slot] = Math.min((ringSize[slot] ?? 0) + 1, kept);
-    const count = strikes(slot, now);
-    table.raise(slot, level(slot, count));
-    return count;
+    const next = count(slot, RING_NEXT);
+    floats[slot * size + MOMENTS + next] = now;
+    setCount(slot, RING_NEXT, (next + 1) % kept);
+    setCount(slot, RING_SIZE, Math.min(count(slot, RING_SIZE) + 1, kept));
+    const struck = strikes(slot, now);
+    table.raise(slot, level(slot, struck));
+    return struck;
   }
 
   return {
     table,
-    forgotten,
     find,
     put(subject) {
       const there = find(subject);
       if (there !== NONE) return there;
       const { offenderHash, family, a, b, offenderC, offenderD } = subject;
       const slot = table.insert(offenderHash, family, a, b, offenderC, offenderD, 0, 0);
-      ringNext[slot] = 0;
-      ringSize[slot] = 0;
-      rateCount[slot] = 0;
-      rateBegun[slot] = Number.NEGATIVE_INFINITY;
-      banCount[slot] = 0;
-      forgotten[slot] = -1;
+      const at = slot * size;
+      floats[at + RATE_BEGUN] = Number.NEGATIVE_INFINITY;
+      setCount(slot, RATE_COUNT, 0);
+      setCount(slot, BAN_COUNT, 0);
+      setCount(slot, RING_NEXT, 0);
+      setCount(slot, RING_SIZE, 0);
+      floats[at + FORGOTTEN] = -1;
       return slot;
     },
     strike,
     strikes,
     forgive(slot) {
-      ringSize[slot] = 0;
+      setCount(slot, RING_SIZE, 0);
     },
     exceeds(slot, now) {
-      const begun = rateBegun[slot] ?? 0;
-      if (now - begun >= settings.rate.per) {
-        rateBegun[slot] = now;
-        rateCount[slot] = 1;
-      } else {
-        rateCount[slot] = (rateCount[slot] ?? 0) + 1;
-      }
-      if ((rateCount[slot] ?? 0) <= settings.rate.packets) return false;
-      rateBegun[slot] = Number.NEGATIVE_INFINITY;
+      const at = slot * size;
+      let packets = 1;
+      if (now - (floats[at + RATE_BEGUN] ?? 0) >= settings.rate.per) floats[at + RATE_BEGUN] = now;
+      else packets += count(slot, RATE_COUNT);
+      setCount(slot, RATE_COUNT, packets);
+      if (packets <= settings.rate.packets) return false;
+      floats[at + RATE_BEGUN] = Number.NEGATIVE_INFINITY;
       return true;
     },
     read: (slot) => ({
       moments: momentsOf(slot),
-      rateBegun: rateBegun[slot] ?? 0,
-      rateCount: rateCount[slot] ?? 0,
-      banCount: banCount[slot] ?? 0,
-      banUntil: banUntil[slot] ?? 0,
-      forgotten: forgotten[slot] ?? -1,
+      rateBegun: floats[slot * size + RATE_BEGUN] ?? 0,
+      rateCount: count(slot, RATE_COUNT),
+      banCount: count(slot, BAN_COUNT),
+      banUntil: floats[slot * size + BAN_UNTIL] ?? 0,
+      forgotten: floats[slot * size + FORGOTTEN] ?? -1,
     }),
     write(slot, record) {
-      banCount[slot] = record.banCount;
-      banUntil[slot] = record.banUntil;
+      const at = slot * size;
+      setCount(slot, BAN_COUNT, record.banCount);
+      floats[at + BAN_UNTIL] = record.banUntil;
       for (const moment of record.moments) strike(slot, moment);
-      rateBegun[slot] = record.rateBegun;
-      rateCount[slot] = record.rateCount;
-      forgotten[slot] = record.forgotten;
+      floats[at + RATE_BEGUN] = record.rateBegun;
+      setCount(slot, RATE_COUNT, record.rateCount);
+      floats[at + FORGOTTEN] = record.forgotten;
       table.raise(slot, level(slot, record.moments.length));
     },
     bans(slot, now) {
-      return now <= (banUntil[slot] ?? 0) + settings.max ? (banCount[slot] ?? 0) : 0;
+      return now <= (floats[slot * size + BAN_UNTIL] ?? 0) + settings.max ? count(slot, BAN_COUNT) : 0;
     },
-    remember(slot, count, until) {
-      banCount[slot] = Math.min(count, 65_535);
-      banUntil[slot] = until;
+    remember(slot, bans, until) {
+      setCount(slot, BAN_COUNT, Math.min(bans, BANS_MAX));
+      floats[slot * size + BAN_UNTIL] = until;
       table.raise(slot, BANNED_LEVEL);
+    },
+    forgotten: (slot) => floats[slot * size + FORGOTTEN] ?? -1,
+    forget(slot, turn) {
+      floats[slot * size + FORGOTTEN] = turn;
     },
   };
 }

@@ -6,7 +6,7 @@ export const NONE = -1;
 /**
  * A bounded hash table of entries keyed by an address and one more number (`extra`), in typed arrays: no
  * allocation an entry, and no more memory than its capacity says. An entry is named by its slot, under which
- * its owner keeps further columns.
+ * its owner keeps what else it knows.
  *
  * Every entry stands in one of a few levels. When the table is full, a new entry takes the place of the one
  * that has stood longest in the lowest level: a flood that only ever reaches the lowest level evicts its like.
@@ -42,69 +42,80 @@ export interface Table {
   word(slot: number, index: 0 | 1 | 2 | 3): number;
 }
 
-const KEY_WORDS = 6;
+/*
+ * All that is known of an entry lies side by side, in a cell of words: a packet of a flood is a new source, whose
+ * entry is in no cache, and each array of its own would be one more wait for memory. The order is that of use.
+ */
+const FAMILY = 0;
+const ADDRESS = 1;
+const EXTRA = 5;
+/** The next entry of the bucket; of a free cell, the next free one. */
+const CHAIN = 6;
+const HASH = 7;
+const OLDER = 8;
+const NEWER = 9;
+const LEVEL = 10;
+const CELL_WORDS = 11;
 
 export function createTable(capacity: number, levels: number): Table {
   const buckets = new Int32Array(powerOfTwo(capacity)).fill(NONE);
   const mask = buckets.length - 1;
-  const keys = new Int32Array(capacity * KEY_WORDS);
-  const hashes = new Int32Array(capacity);
-  const chain = new Int32Array(capacity);
-  const level = new Uint8Array(capacity);
-  const older = new Int32Array(capacity);
-  const newer = new Int32Array(capacity);
+  const cells = new Int32Array(capacity * CELL_WORDS);
   const oldest = new Int32Array(levels).fill(NONE);
   const newest = new Int32Array(levels).fill(NONE);
   let used = 0;
   let unused = 0;
   let freed = NONE;
 
-  function same(slot: number, family: Family, a: number, b: number, c: number, d: number): boolean {
-    const at = slot * KEY_WORDS;
+  function same(at: number, family: Family, a: number, b: number, c: number, d: number): boolean {
     return (
-      keys[at + 1] === a &&
-      keys[at + 2] === b &&
-      keys[at + 3] === c &&
-      keys[at + 4] === d &&
-      keys[at] === family
+      cells[at + ADDRESS] === a &&
+      cells[at + ADDRESS + 1] === b &&
+      cells[at + ADDRESS + 2] === c &&
+      cells[at + ADDRESS + 3] === d &&
+      cells[at + FAMILY] === family
     );
   }
 
   function link(slot: number, to: number): void {
+    const at = slot * CELL_WORDS;
     const last = newest[to] ?? NONE;
-    level[slot] = to;
-    older[slot] = last;
-    newer[slot] = NONE;
+    cells[at + LEVEL] = to;
+    cells[at + OLDER] = last;
+    cells[at + NEWER] = NONE;
     newest[to] = slot;
     if (last === NONE) oldest[to] = slot;
-    else newer[last] = slot;
+    else cells[last * CELL_WORDS + NEWER] = slot;
   }
 
   function unlink(slot: number): void {
-    const at = level[slot] ?? 0;
-    const before = older[slot] ?? NONE;
-    const after = newer[slot] ?? NONE;
-    if (before === NONE) oldest[at] = after;
-    else newer[before] = after;
-    if (after === NONE) newest[at] = before;
-    else older[after] = before;
+    const at = slot * CELL_WORDS;
+    const level = cells[at + LEVEL] ?? 0;
+    const before = cells[at + OLDER] ?? NONE;
+    const after = cells[at + NEWER] ?? NONE;
+    if (before === NONE) oldest[level] = after;
+    else cells[before * CELL_WORDS + NEWER] = after;
+    if (after === NONE) newest[level] = before;
+    else cells[after * CELL_WORDS + OLDER] = before;
   }
 
   function first(hash: number, family: Family, a: number, b: number, c: number, d: number): number {
     let slot = buckets[hash & mask] ?? NONE;
-    while (slot !== NONE && !same(slot, family, a, b, c, d)) slot = chain[slot] ?? NONE;
+    while (slot !== NONE && !same(slot * CELL_WORDS, family, a, b, c, d)) {
+      slot = cells[slot * CELL_WORDS + CHAIN] ?? NONE;
+    }
     return slot;
   }
 
   function next(slot: number): number {
-    const at = slot * KEY_WORDS;
-    let following = chain[slot] ?? NONE;
+    const at = slot * CELL_WORDS;
+    let following = cells[at + CHAIN] ?? NONE;
     while (following !== NONE) {
-      const to = following * KEY_WORDS;
-      let word = 0;
-      while (word < KEY_WORDS - 1 && keys[at + word] === keys[to + word]) word += 1;
-      if (word === KEY_WORDS - 1) return following;
-      following = chain[following] ?? NONE;
+      const to = following * CELL_WORDS;
+      let word = FAMILY;
+      while (word < EXTRA && cells[at + word] === cells[to + word]) word += 1;
+      if (word === EXTRA) return following;
+      following = cells[to + CHAIN] ?? NONE;
     }
     return NONE;
   }
@@ -119,22 +130,28 @@ export function createTable(capacity: number, levels: number): Table {
     extra: number,
   ): number {
     let slot = buckets[hash & mask] ?? NONE;
-    while (slot !== NONE && !(keys[slot * KEY_WORDS + 5] === extra && same(slot, family, a, b, c, d))) {
-      slot = chain[slot] ?? NONE;
+    while (slot !== NONE) {
+      const at = slot * CELL_WORDS;
+      if (cells[at + EXTRA] === extra && same(at, family, a, b, c, d)) return slot;
+      slot = cells[at + CHAIN] ?? NONE;
     }
-    return slot;
+    return NONE;
   }
 
   function remove(slot: number): void {
-    const bucket = (hashes[slot] ?? 0) & mask;
+    const at = slot * CELL_WORDS;
+    const bucket = (cells[at + HASH] ?? 0) & mask;
     let before = NONE;
-    for (let here = buckets[bucket] ?? NONE; here !== slot; here = chain[here] ?? NONE) before = here;
-    if (before === NONE) buckets[bucket] = chain[slot] ?? NONE;
-    else chain[before] = chain[slot] ?? NONE;
+    for (let here = buckets[bucket] ?? NONE; here !== slot; here = cells[here * CELL_WORDS + CHAIN] ?? NONE) {
+      before = here;
+    }
+    const after = cells[at + CHAIN] ?? NONE;
+    if (before === NONE) buckets[bucket] = after;
+    else cells[before * CELL_WORDS + CHAIN] = after;
     unlink(slot);
     // Who still has the slot's number must not take it for the entry that was here.
-    keys[slot * KEY_WORDS + 5] = NONE;
-    chain[slot] = freed;
+    cells[at + EXTRA] = NONE;
+    cells[at + CHAIN] = freed;
     freed = slot;
     used -= 1;
   }
@@ -151,7 +168,7 @@ export function createTable(capacity: number, levels: number): Table {
       return unused - 1;
     }
     const slot = freed;
-    freed = chain[slot] ?? NONE;
+    freed = cells[slot * CELL_WORDS + CHAIN] ?? NONE;
     return slot;
   }
 
@@ -163,38 +180,38 @@ export function createTable(capacity: number, levels: number): Table {
     find,
     insert(hash, family, a, b, c, d, extra, to) {
       const slot = take();
-      const at = slot * KEY_WORDS;
-      keys[at] = family;
-      keys[at + 1] = a;
-      keys[at + 2] = b;
-      keys[at + 3] = c;
-      keys[at + 4] = d;
-      keys[at + 5] = extra;
-      hashes[slot] = hash;
-      chain[slot] = buckets[hash & mask] ?? NONE;
+      const at = slot * CELL_WORDS;
+      cells[at + FAMILY] = family;
+      cells[at + ADDRESS] = a;
+      cells[at + ADDRESS + 1] = b;
+      cells[at + ADDRESS + 2] = c;
+      cells[at + ADDRESS + 3] = d;
+      cells[at + EXTRA] = extra;
+      cells[at + CHAIN] = buckets[hash & mask] ?? NONE;
+      cells[at + HASH] = hash;
       buckets[hash & mask] = slot;
       link(slot, to);
       return slot;
     },
     remove,
-    oldest: (at) => oldest[at] ?? NONE,
+    oldest: (level) => oldest[level] ?? NONE,
     raise(slot, to) {
       unlink(slot);
       link(slot, to);
     },
-    extra: (slot) => keys[slot * KEY_WORDS + 5] ?? 0,
+    extra: (slot) => cells[slot * CELL_WORDS + EXTRA] ?? 0,
     each(visit) {
-      for (let at = 0; at < levels; at += 1) {
-        let slot = oldest[at] ?? NONE;
+      for (let level = 0; level < levels; level += 1) {
+        let slot = oldest[level] ?? NONE;
         while (slot !== NONE) {
-          const following = newer[slot] ?? NONE;
+          const following = cells[slot * CELL_WORDS + NEWER] ?? NONE;
           visit(slot);
           slot = following;
         }
       }
     },
-    family: (slot) => keys[slot * KEY_WORDS] as Family,
-    word: (slot, index) => keys[slot * KEY_WORDS + 1 + index] ?? 0,
+    family: (slot) => cells[slot * CELL_WORDS + FAMILY] as Family,
+    word: (slot, index) => cells[slot * CELL_WORDS + ADDRESS + index] ?? 0,
   };
 }
 
