@@ -85,34 +85,38 @@ function meaning(state: State, sequence: Sequence, packet: RefPacket, now: numbe
   const source = bitsOf(packet.source);
   const { door, steps } = sequence;
   const port = portText(packet);
+  const completed = justCompletedWith(state, sequence, packet, now);
+  if (pausing(state, sequence, source, now)) return completed || steps.includes(port) ? 'repeat' : 'nothing';
   const attempt = attemptOf(state, sequence, packet);
-  const begins = port === steps[0] && mayBegin(state, sequence, source, now);
+  const begins = port === steps[0] && mayBegin(state, sequence, source);
   if (attempt === undefined) {
     if (begins) return 'begins';
-    if (steps.includes(port) && pausing(state, sequence, source, now)) return 'repeat';
-    return justCompletedWith(state, sequence, packet, now) ? 'repeat' : 'nothing';
+    return completed ? 'repeat' : 'nothing';
   }
   const gapExceeded = age(now, attempt.last) > door.gap.max;
   const withinExceeded = age(now, attempt.first) > door.within;
   const isNext = port === steps[attempt.steps];
   if (gapExceeded || withinExceeded) {
-    if (steps.includes(port) && pausing(state, sequence, source, now)) return 'repeat';
     if (isNext) return gapExceeded ? 'expired: gap' : 'expired: within';
     return begins ? 'begins' : 'broken off';
   }
   if (isNext) return packet.stamped && age(now, attempt.last) < door.gap.min ? 'too fast' : 'advances';
   if (steps.slice(0, attempt.steps).includes(port)) return 'repeat';
-  const repeatsFormer = sequence.former.includes(port) && justCompletedWith(state, sequence, packet, now);
-  if (repeatsFormer) return 'repeat';
+  if (completed && sequence.former.includes(port)) return 'repeat';
   return attempt.tolerated < door.tolerate ? 'tolerated' : 'broken off';
 }
 
-/** Whether the packet's port is a step of what the source has completed a short while ago. */
+/**
+ * Whether the packet's port is a step of what the source has completed a short while ago. At a one-time door this
+ * goes for the sequence that is used up now too, whoever used it.
+ */
 function justCompletedWith(state: State, sequence: Sequence, packet: RefPacket, now: number): boolean {
   const key = sequenceKey(bitsOf(packet.source), sequence.door.name, sequence.kind);
   const opening = state.openings.get(key);
   if (opening === undefined || age(now, opening.at) > REPEATED_FOR_MS) return false;
-  return opening.steps.includes(portText(packet));
+  const oneTime = sequence.kind === 'open' ? state.oneTime.get(sequence.door.name) : undefined;
+  const usedByOthers = oneTime?.used === true ? oneTime.knock : [];
+  return [...opening.steps, ...usedByOthers].includes(portText(packet));
 }
 
 /** A closing sequence is only there for one who holds a grant of its door. */
@@ -123,14 +127,13 @@ function attemptOf(state: State, sequence: Sequence, packet: RefPacket): Attempt
   return state.attempts.get(sequenceKey(source, name, sequence.kind));
 }
 
-function mayBegin(state: State, sequence: Sequence, source: Bits, now: number): boolean {
+function mayBegin(state: State, sequence: Sequence, source: Bits): boolean {
   const { name } = sequence.door;
-  if (pausing(state, sequence, source, now)) return false;
   if (sequence.kind === 'open') return state.oneTime.get(name)?.used !== true;
   return grantsHeld(state, source, name).length > 0;
 }
 
-/** For a while after one sequence of a door is complete, the other one does not begin. */
+/** For a while after one sequence of a door is complete, the other one neither begins nor goes on. */
 function pausing(state: State, sequence: Sequence, source: Bits, now: number): boolean {
   const { name } = sequence.door;
   if (sequence.kind === 'close') {
@@ -160,7 +163,7 @@ function carryOut(state: State, sequence: Sequence, what: Meaning, packet: RefPa
     case 'too fast':
     case 'expired: gap':
     case 'expired: within': {
-      const isFirst = portText(packet) === sequence.steps[0] && mayBegin(state, sequence, source, now);
+      const isFirst = portText(packet) === sequence.steps[0] && mayBegin(state, sequence, source);
       return isFirst
         ? reach(without, sequence, newAttempt(now), packet, now)
         : { state: without, events: [] };

@@ -34,6 +34,15 @@ export function granteeOf(door: DoorSettings, source: Bits): Bits | 'any' {
   return door.grant === 'source' ? source : bitsOfCidr(door.grant);
 }
 
+/** An attempt to close ends with the grant that it was to close. */
+export function withoutIdleClosing(state: State): State {
+  const idle = (key: string): boolean => {
+    const [source = '', door = '', kind] = key.split(' ');
+    return kind === 'close' && grantsHeld(state, source, door).length === 0;
+  };
+  return { ...state, attempts: lacking(state.attempts, idle) };
+}
+
 /** The opening sequence is complete: the grant is made or renewed, and what led to it is done with. */
 export function open(state: State, sequence: Sequence, source: Bits, now: number): Result {
   const { door } = sequence;

@@ -1,7 +1,7 @@
 import type { Order } from '../../src/engine/order.ts';
 import type { EngineSettings } from '../../src/engine/settings.ts';
 import { networkText } from './address.ts';
-import { closedEvent } from './grant.ts';
+import { closedEvent, withoutIdleClosing } from './grant.ts';
 import { followOrder } from './order.ts';
 import type { RefPacket } from './packet.ts';
 import { judgePacket } from './packet-rules.ts';
@@ -18,7 +18,7 @@ export interface Model {
 export function createModel(settings: EngineSettings): Model {
   let state = initialState(settings);
   const take = (result: Result): readonly EventLike[] => {
-    state = result.state;
+    state = withoutIdleClosing(result.state);
     return result.events;
   };
   return {

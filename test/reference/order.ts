@@ -108,7 +108,8 @@ function banByHand(state: State, offender: Bits, now: number, length: number | u
         reason: 'order',
       },
     ];
-    return { state: { ...state, bans: having(state.bans, offender, extended) }, events };
+    const histories = having(state.histories, offender, { count: old.count, until: until + bans.max });
+    return { state: { ...state, bans: having(state.bans, offender, extended), histories }, events };
   }
   const banned = ban(state, offender, now, length ?? banLength(state, offender, now));
   return {
