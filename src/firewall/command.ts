@@ -66,6 +66,12 @@ export function runTool(path: string, args: readonly string[], input = ''): Prom
     const complaint: Buffer[] = [];
     let bytes = 0;
     const timer = setTimeout(() => child.kill('SIGKILL'), COMMAND_MS_MAX);
+    child.on('error', (error) => {
+      clearTimeout(timer);
+      reject(spawnError(path, error));
+    });
+    // Where no descriptor was left there are no pipes, and only the error comes.
+    if (child.pid === undefined) return;
     child.stdout.on('data', (chunk: Buffer) => {
       bytes += chunk.length;
       if (bytes > OUTPUT_BYTES_MAX) child.kill('SIGKILL');
@@ -74,10 +80,6 @@ export function runTool(path: string, args: readonly string[], input = ''): Prom
     child.stderr.on('data', (chunk: Buffer) => complaint.push(chunk));
     // A tool that ends before it has read everything says why on its own.
     child.stdin.on('error', () => {});
-    child.on('error', (error) => {
-      clearTimeout(timer);
-      reject(spawnError(path, error));
-    });
     child.on('close', (status) => {
       clearTimeout(timer);
       resolve({
@@ -109,7 +111,8 @@ export function refused(path: string, status: number, complaint: string): Firewa
 
 export function spawnError(path: string, error: Error): FirewallError {
   const code = 'code' in error ? String(error.code) : 'UNKNOWN';
-  const mend = code === 'ENOENT' ? 'install it: apt-get install iptables' : 'free processes or memory';
+  const mend =
+    code === 'ENOENT' ? 'install it: apt-get install iptables' : 'free processes, file descriptors or memory';
   return new FirewallError(`run ${path}`, code, mend, { cause: error });
 }
 

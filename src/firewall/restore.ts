@@ -58,13 +58,15 @@ export function openRestore(family: Family, options: RestoreOptions = {}): Resto
       if (running === mine) running = undefined;
       mine.onAnswer?.(error);
     };
+    child.on('error', (error) => gone(spawnError(path, error)));
+    // Where no descriptor was left there are no pipes, and only the error comes.
+    if (child.pid === undefined) return mine;
     // Both pipes are always read: a child that waits for room in one of them would never answer.
     child.stdout.on('data', (chunk: Buffer) => readLines(mine, chunk.toString('latin1')));
     child.stderr.on('data', (chunk: Buffer) => {
       mine.complaint = (mine.complaint + chunk.toString('latin1')).slice(-COMPLAINT_BYTES_MAX);
     });
     child.stdin.on('error', () => {});
-    child.on('error', (error) => gone(spawnError(path, error)));
     child.on('close', (status) => gone(refused(path, status ?? -1, mine.complaint)));
     return mine;
   };
@@ -87,7 +89,7 @@ export function openRestore(family: Family, options: RestoreOptions = {}): Resto
         if (error === undefined) resolve();
         else reject(error);
       };
-      to.child.stdin.write(`${block}# ${number}\n`);
+      if (to.child.pid !== undefined) to.child.stdin.write(`${block}# ${number}\n`);
     });
   };
 

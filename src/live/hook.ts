@@ -69,11 +69,13 @@ export function createHooks(done: (result: HookResult) => void, timeout: number 
       if (!closed) done({ door: subject.door, failure, output });
       waiting.shift()?.();
     };
-    child.stdout.on('data', keep);
-    child.stderr.on('data', keep);
     child.on('error', (error: NodeJS.ErrnoException) =>
       finish(`${file} can't be run: ${error.code ?? error.message}`),
     );
+    // Where no descriptor was left there are no pipes to read.
+    if (child.pid === undefined) return;
+    child.stdout.on('data', keep);
+    child.stderr.on('data', keep);
     child.on('close', (code, signal) => {
       if (late) finish(`${file} took longer than ${timeout / 1000} s and was ended`);
       else if (signal !== null) finish(`${file} was ended by ${signal}`);
