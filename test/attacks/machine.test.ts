@@ -124,7 +124,7 @@ describe('a set of bans that is full of others', () => {
 });
 
 describe('no file descriptor left', () => {
-  it('opens and shuts doors all the same, refuses what needs one, and answers again afterwards', async () => {
+  it('opens doors all the same, says what could not be run, and answers again afterwards', async () => {
     daemon = await net.server.startDaemon(CONFIG);
     const { v4 } = net.clientA.source();
     // The tool that lays the rules runs once a first door has opened.
@@ -132,7 +132,7 @@ describe('no file descriptor left', () => {
     await opened();
     // Those that it has stay; it gets no new one.
     const limit = (descriptors: number): void => {
-      execFileSync('prlimit', ['--pid', `${daemon.pid}`, `--nofile=${descriptors}:65536`]);
+      execFileSync('prlimit', ['--pid', `${daemon.pid}`, `--nofile=${descriptors}:`]);
     };
     limit(3);
     await net.clientA.moveToFreshSource();
@@ -141,8 +141,7 @@ describe('no file descriptor left', () => {
     expect(await reaches(LATE)).toBe(true);
     // The door's command needs descriptors of its own.
     await daemon.waitFor({ event: 'command.failed', door: 'ssh' }, LATE);
-    expect((await nfknock(net.server, daemon, 'status')).code).not.toBe(0);
-    limit(65_536);
+    limit(1_024);
     await ask(daemon, { command: 'revoke', address: v4 });
     await daemon.waitFor({ event: 'door.closed', source: v4 }, LATE);
     expect(await reaches(LATE)).toBe(true);
