@@ -5,8 +5,8 @@ import { ROOT } from './root.ts';
 
 /** What a client's agent does: connections, made in the client's namespace. */
 export interface Agent {
-  /** True where a connection is made within `timeout` milliseconds; it is closed at once. */
-  canConnect(host: string, port: number, timeout?: number): Promise<boolean>;
+  /** True where a connection is made within `timeout` milliseconds, `from` an address of ours; it is closed at once. */
+  canConnect(host: string, port: number, timeout?: number, from?: string): Promise<boolean>;
   /** A connection that stays; throws where none is made. */
   openConnection(host: string, port: number): Promise<Connection>;
   /** Runs a client, then tries to connect until it is let in; undefined where it never is. */
@@ -68,8 +68,8 @@ export async function startAgent(namespace: string): Promise<Agent> {
   });
 
   return {
-    canConnect: async (host, port, timeout = CONNECT_TIMEOUT_MS) => {
-      const { connection } = await ask('connect', { host, port, timeout });
+    canConnect: async (host, port, timeout = CONNECT_TIMEOUT_MS, from = undefined) => {
+      const { connection } = await ask('connect', { host, port, timeout, from });
       if (connection !== undefined) await ask('close', { connection });
       return connection !== undefined;
     },
