@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { historyOf, intent } from '../reference/arbitrary-history.ts';
 import { settings } from '../reference/arbitrary-settings.ts';
-import { createModel } from '../reference/model.ts';
+import { play } from '../reference/model.ts';
+import { initialState } from '../reference/state.ts';
 
 const { REFERENCE_SHOW } = env;
 const SAMPLES = 1500;
@@ -54,10 +55,11 @@ test('the random histories bring about every event with every reason, each at le
     },
   );
   for (const [config, intents] of samples) {
-    const model = createModel(config);
+    let state = initialState(config);
     for (const move of historyOf(config, intents)) {
-      const said = 'packet' in move ? model.judge(move.packet, move.at) : model.order(move.order, move.at);
-      for (const event of [...model.expire(move.at), ...said]) {
+      const after = play(state, move);
+      state = after.state;
+      for (const event of [...after.ends, ...after.said]) {
         const name = [event.event, event.reason, event['shadow'] === true ? 'shadow' : undefined]
           .filter(Boolean)
           .join(' ');

@@ -6,8 +6,8 @@ import { hostCidr } from '../../src/packet/cidr.ts';
 import { milliseconds } from '../../src/packet/time.ts';
 import { bitsOf } from './address.ts';
 import { network, OTHER_PORTS, port } from './arbitrary-settings.ts';
-import type { Move } from './compare.ts';
 import { createModel, type Model } from './model.ts';
+import type { Move } from './move.ts';
 import { flagLetters, type RefPacket } from './packet.ts';
 import { sequencesOf } from './port.ts';
 import { type State, sequenceKey } from './state.ts';
@@ -68,7 +68,7 @@ export function historyOf(settings: EngineSettings, intents: readonly Intent[]):
     model.expire(now);
     const move = moveOf(model, moves, one, now, moves.length);
     if ('packet' in move) model.judge(move.packet, now);
-    else model.order(move.order, now);
+    if ('order' in move) model.order(move.order, now);
     moves.push(move);
   }
   return moves;

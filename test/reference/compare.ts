@@ -1,18 +1,13 @@
 import { createEngine } from '../../src/engine/engine.ts';
-import type { EngineEvent } from '../../src/engine/event.ts';
-import type { Order } from '../../src/engine/order.ts';
+import type { Emit, EngineEvent } from '../../src/engine/event.ts';
 import type { EngineSettings } from '../../src/engine/settings.ts';
 import { milliseconds } from '../../src/packet/time.ts';
 import { eventText, plain } from './event.ts';
-import { createModel } from './model.ts';
-import { enginePacket, packetText, type RefPacket } from './packet.ts';
+import { play } from './model.ts';
+import { type Move, moveText } from './move.ts';
+import { enginePacket } from './packet.ts';
 import { disorder } from './sequence.ts';
-import type { EventLike } from './state.ts';
-
-/** One input, at its time in milliseconds. */
-export type Move =
-  | { readonly at: number; readonly packet: RefPacket }
-  | { readonly at: number; readonly order: Order };
+import { type EventLike, initialState, type State } from './state.ts';
 
 export interface Disagreement {
   /** Which move they disagree about; the ends that fall due before it belong to it. */
@@ -27,36 +22,62 @@ export interface Judge {
   play(move: Move): readonly string[];
 }
 
-export type EngineUnderTest = ReturnType<typeof createEngine>;
+type EngineUnderTest = ReturnType<typeof createEngine>;
 
 /** Any key will do: it only scatters the tables. */
-export const TEST_KEY: Parameters<typeof createEngine>[1] = [0x0123_4567, 0x89ab_cdef];
+const TEST_KEY: Parameters<typeof createEngine>[1] = [0x0123_4567, 0x89ab_cdef];
 
 export function modelJudge(settings: EngineSettings): Judge {
-  const model = createModel(settings);
+  let state = initialState(settings);
   return {
     play(move) {
-      const ends = model.expire(move.at);
-      const said = 'packet' in move ? model.judge(move.packet, move.at) : model.order(move.order, move.at);
-      return [...lines(ends), ...lines(said)];
+      const after = modelStep(state, move);
+      state = after.state;
+      return after.lines;
     },
   };
 }
 
-export function engineJudge(settings: EngineSettings): Judge {
+/** One move on an immutable state: what is said, and the state after it. */
+export function modelStep(
+  state: State,
+  move: Move,
+): { readonly state: State; readonly lines: readonly string[] } {
+  const { ends, said, state: after } = play(state, move);
+  return { state: after, lines: [...lines(ends), ...lines(said)] };
+}
+
+/** A new engine to which the earlier moves have happened already. */
+export function engineJudge(settings: EngineSettings, earlier: readonly Move[] = []): Judge {
   const engine = createEngine(settings, TEST_KEY);
+  for (const move of earlier)
+    tell(
+      engine,
+      move,
+      () => {},
+      () => {},
+    );
   return {
     play(move) {
-      const now = milliseconds(move.at);
       const ends: EngineEvent[] = [];
-      engine.expire(now, (event) => ends.push(event));
       const said: EngineEvent[] = [];
-      if ('packet' in move) engine.judge(enginePacket(move.packet), now, (event) => said.push(event));
-      else engine.order(move.order, now, (event) => said.push(event));
+      tell(
+        engine,
+        move,
+        (event) => ends.push(event),
+        (event) => said.push(event),
+      );
       const complaint = [...disorder(ends.map(plain)), ...disorder(said.map(plain))];
       return [...lines(ends.map(plain)), ...lines(said.map(plain)), ...complaint];
     },
   };
+}
+
+function tell(engine: EngineUnderTest, move: Move, ends: Emit, said: Emit): void {
+  const now = milliseconds(move.at);
+  engine.expire(now, ends);
+  if ('packet' in move) engine.judge(enginePacket(move.packet), now, said);
+  if ('order' in move) engine.order(move.order, now, said);
 }
 
 /** The first move of the history about which the model and the engine disagree. */
@@ -108,10 +129,6 @@ export function report(settings: EngineSettings, history: readonly Move[]): stri
     ...disagreement.found.map((line) => `    ${line}`),
     `  settings: ${JSON.stringify(settings)}`,
   ].join('\n');
-}
-
-export function moveText(move: Move): string {
-  return `${move.at} ms: ${'packet' in move ? packetText(move.packet) : JSON.stringify(move.order)}`;
 }
 
 /** Within one packet or one call of `expire` the order of what is said is held by `disorder`, not by the model. */

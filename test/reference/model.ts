@@ -2,6 +2,7 @@ import type { Order } from '../../src/engine/order.ts';
 import type { EngineSettings } from '../../src/engine/settings.ts';
 import { networkText } from './address.ts';
 import { closedEvent, withoutIdleClosing } from './grant.ts';
+import type { Move } from './move.ts';
 import { followOrder } from './order.ts';
 import type { RefPacket } from './packet.ts';
 import { judgePacket } from './packet-rules.ts';
@@ -13,6 +14,13 @@ export interface Model {
   order(order: Order, now: number): readonly EventLike[];
   expire(now: number): readonly EventLike[];
   state(): State;
+}
+
+/** What a move makes of a state: the ends that fall due before it, what it says itself, and the state after it. */
+export interface Played {
+  readonly state: State;
+  readonly ends: readonly EventLike[];
+  readonly said: readonly EventLike[];
 }
 
 export function createModel(settings: EngineSettings): Model {
@@ -29,8 +37,20 @@ export function createModel(settings: EngineSettings): Model {
   };
 }
 
+export function play(before: State, move: Move): Played {
+  const ended = endOverdue(before, move.at);
+  const state = withoutIdleClosing(ended.state);
+  const result = judgeMove(state, move);
+  return { state: withoutIdleClosing(result.state), ends: ended.events, said: result.events };
+}
+
+function judgeMove(state: State, move: Move): Result {
+  if ('packet' in move) return judgePacket(state, move.packet, move.at);
+  return 'order' in move ? followOrder(state, move.order, move.at) : { state, events: [] };
+}
+
 /** Ends every grant and ban whose time has come, said in the order of their ends. */
-export function endOverdue(state: State, now: number): Result {
+function endOverdue(state: State, now: number): Result {
   const closed = state.grants
     .filter((grant) => grant.until <= now)
     .map((grant) => closedEvent(state, grant, grant.until, 'expired'));
