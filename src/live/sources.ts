@@ -1,11 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { QueueError } from '@nfknock/nfqueue';
+import { systemClock } from '../clock.ts';
 import type { Config } from '../config/config.ts';
 import { hasObserved, layoutOf } from '../firewall/layout.ts';
 import { openNflog } from '../source/nflog.ts';
 import { openNfqueue } from '../source/nfqueue.ts';
 import type { OnBatch, Source, SourceHealth } from '../source/source.ts';
 import { oneTimePortsOf } from './doors.ts';
+import { createLanes, type Lanes } from './lanes.ts';
 
 /** How long a start waits for a queue that another process is just giving up. In milliseconds. */
 const TAKEN_WAIT = 3000;
@@ -35,7 +37,8 @@ export async function openSources(
   onError: (error: Error) => void,
 ): Promise<Sources> {
   let opened = new Map<string, Source>();
-  const wanted = (from: Config): Wanted => wantedBy(from, onBatch, onError);
+  const lanes = createLanes(onBatch, systemClock.now, systemClock.wall);
+  const wanted = (from: Config): Wanted => wantedBy(from, lanes, onError);
   opened = await openMissing(wanted(config), opened);
   return {
     health: () => [...opened.values()].map((source) => source.health()),
@@ -56,23 +59,44 @@ export async function openSources(
         },
       };
     },
-    close: () => closeAll(opened),
+    close() {
+      closeAll(opened);
+      lanes.close();
+    },
   };
 }
 
-function wantedBy(config: Config, onBatch: OnBatch, onError: (error: Error) => void): Wanted {
+function wantedBy(config: Config, lanes: Lanes, onError: (error: Error) => void): Wanted {
   const { source, queues, group } = config.listen;
   const wanted = new Map<string, () => Source>();
   if (source === 'nfqueue') {
     for (let queue = queues.first; queue <= queues.last; queue += 1) {
-      wanted.set(`queue ${queue}`, () => openNfqueue({ queue, onBatch, onError }));
+      wanted.set(`queue ${queue}`, () =>
+        inLane(lanes, (onBatch) => openNfqueue({ queue, onBatch, onError })),
+      );
     }
   }
   // Knock ports with a live service behind them are copied to the group, whatever the rest comes through.
   if (source === 'nflog' || hasObserved(layoutOf(config, oneTimePortsOf))) {
-    wanted.set(`group ${group}`, () => openNflog({ group, onBatch, onError }));
+    wanted.set(`group ${group}`, () => inLane(lanes, (onBatch) => openNflog({ group, onBatch, onError })));
   }
   return wanted;
+}
+
+/** Opens a source whose packets go by a lane of their own. */
+function inLane(lanes: Lanes, open: (onBatch: OnBatch) => Source): Source {
+  const lane = lanes.open();
+  try {
+    const source = open(lane.take);
+    const close = (): void => {
+      source.close();
+      lane.close();
+    };
+    return { health: source.health, close, [Symbol.dispose]: close };
+  } catch (error) {
+    lane.close();
+    throw error;
+  }
 }
 
 async function openMissing(wanted: Wanted, there: ReadonlyMap<string, Source>): Promise<Map<string, Source>> {
