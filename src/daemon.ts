@@ -140,10 +140,8 @@ async function openParts(
     oneTime: oneTimePortsOf,
   });
   cleanUp.push(() => firewall.close());
-  const engine = createEngine(
-    settingsOf(config, (door) => nextSequence(door).next),
-    randomKey(),
-  );
+  const settings = settingsOf(config, (door) => nextSequence(door).next);
+  const engine = createEngine(settings, randomKey());
   const hooks = createHooks(({ door, failure, output }) => {
     const about = { at: clock.now(), door };
     if (failure !== null) announcer.announce({ event: 'command.failed', ...about, reason: failure });
@@ -159,6 +157,7 @@ async function openParts(
     store,
     firewall,
     engine,
+    settings,
     announcer,
     hooks,
     fail,

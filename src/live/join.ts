@@ -3,8 +3,10 @@ import type { Config } from '../config/config.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { EngineEvent, NfknockEvent } from '../engine/event.ts';
 import type { Order } from '../engine/order.ts';
+import type { EngineSettings } from '../engine/settings.ts';
 import { grantKey } from '../firewall/grant.ts';
 import type { Metrics } from '../metrics/server.ts';
+import type { PortSpec } from '../packet/port.ts';
 import type { Milliseconds } from '../packet/time.ts';
 import type { Store } from '../state/store.ts';
 import type { Announcer } from './announce.ts';
@@ -24,6 +26,8 @@ export interface Bench {
   readonly store: Store;
   readonly firewall: Parts['firewall'];
   readonly engine: Engine;
+  /** What the engine was made with. */
+  readonly settings: EngineSettings;
   readonly announcer: Announcer;
   readonly hooks: Hooks;
   readonly fail: (error: Error) => void;
@@ -45,6 +49,12 @@ export function join(bench: Bench): Parts {
   let byHand = false;
   /** Openings that were refused before anybody heard of them: their ends are not said either. */
   const unsaid = new Set<string>();
+  /** What opens each one-time door now, as the engine knows it: its file may have been edited since. */
+  const sequences = new Map<string, readonly PortSpec[]>();
+  const learn = ({ doors }: EngineSettings): void => {
+    for (const { name, oneTime, knock } of doors) if (oneTime) sequences.set(name, knock);
+  };
+  learn(bench.settings);
 
   function emit(event: EngineEvent): void {
     switch (event.event) {
@@ -70,7 +80,8 @@ export function join(bench: Bench): Parts {
     const door = doorOf(parts.config, event.door);
     if (door === undefined || !('oneTime' in door.knock) || byHand) return true;
     try {
-      const { next, warning } = useUp(door);
+      const { next, warning } = useUp(door, sequences.get(door.name) ?? []);
+      sequences.set(door.name, next);
       warn(parts, warning, door.name);
       later.push({ order: 'sequence', door: door.name, knock: next });
       return true;
@@ -172,6 +183,7 @@ export function join(bench: Bench): Parts {
     order(order) {
       byHand = order.order === 'grant';
       const answer = engine.order(order, clock.now(), emit);
+      if (order.order === 'reload') learn(order.settings);
       byHand = false;
       flush();
       return answer;

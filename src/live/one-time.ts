@@ -58,15 +58,16 @@ export function readOneTime(path: string): OneTimeFile {
 }
 
 /**
- * Marks the first unused sequence used, durably: the new text is written beside the file, synced, and takes its
- * place in one step, so that whatever fails, the file is whole and a marked sequence stays marked. Answers what
- * is left. Throws what the system says where it can't; then nothing has changed.
+ * Marks a sequence used, durably: the new text is written beside the file, synced, and takes its place in one
+ * step, so that whatever fails, the file is whole and a marked sequence stays marked. It is looked for, for the
+ * file may have been edited since it was read; where it stands more than once, each is marked, since it has been
+ * on the wire. Answers what is left. Throws what the system says where it can't; then nothing has changed.
  */
-export function markUsed(path: string): OneTimeFile {
+export function markUsed(path: string, used: readonly PortSpec[]): OneTimeFile {
   const lines = readFileSync(path, 'utf8').split('\n');
-  const at = lines.findIndex((line) => !line.startsWith('#') && parseSequence(line) !== undefined);
-  if (at !== -1) lines[at] = `#${lines[at]}`;
-  const text = lines.join('\n');
+  const isUsed = (line: string): boolean => !line.startsWith('#') && isSame(parseSequence(line), used);
+  if (!lines.some(isUsed)) throw new Error('it is not there any more');
+  const text = lines.map((line) => (isUsed(line) ? `#${line}` : line)).join('\n');
   const { mode, uid, gid } = statSync(path);
   const beside = `${path}.${process.pid}.new`;
   try {
@@ -95,4 +96,11 @@ export function markUsed(path: string): OneTimeFile {
     closeSync(folder);
   }
   return parseOneTime(text);
+}
+
+function isSame(one: readonly PortSpec[] | undefined, other: readonly PortSpec[]): boolean {
+  return (
+    one?.length === other.length &&
+    one.every(({ port, protocol }, at) => port === other[at]?.port && protocol === other[at]?.protocol)
+  );
 }
