@@ -57,6 +57,7 @@ describe(`a daemon that is killed with -9 at ${KILLS} random moments (seed ${SEE
     let daemon: Daemon;
     const said = announced();
     const known = new Set<string>();
+    const takenBack = new Set<string>();
     const { folder, file } = writeConfig(CONFIG);
 
     beforeAll(async () => {
@@ -78,6 +79,9 @@ describe(`a daemon that is killed with -9 at ${KILLS} random moments (seed ${SEE
       await daemon.stop('SIGKILL');
       said.take(daemon.lines);
       await Promise.all(busy);
+      // Whether it came to that, nobody was told.
+      for (const key of takenBack) said.grants.delete(key);
+      takenBack.clear();
 
       await expectNewcomersStayOut();
       await acceptRules(net.server);
@@ -103,17 +107,19 @@ describe(`a daemon that is killed with -9 at ${KILLS} random moments (seed ${SEE
         await exec(['knock', '-d', '4', target, '7002:udp', '23', '2323']);
     }
 
-    /** Grants in a burst, some of them ended at once. */
+    /** Grants in a burst, some of them taken back at once. Most of these orders are never answered. */
     async function byHand(to: Daemon, round: number): Promise<void> {
-      const control = await connectTo(to);
+      const control = await connectTo(to).catch(() => undefined);
+      if (control === undefined) return;
       const asked = Array.from({ length: 40 }, (_, index) => {
         const address = `203.0.113.${(round * 40 + index) % 250}`;
         known.add(address);
-        const grant = { command: 'grant', door: index % 2 === 0 ? 'brief' : 'long', address } as const;
-        const revoke = { command: 'revoke', address } as const;
-        return [control.ask(grant), ...(index % 3 === 0 ? [control.ask(revoke)] : [])];
+        const door = index % 2 === 0 ? 'brief' : 'long';
+        const grant = control.ask({ command: 'grant', door, address });
+        if (index % 3 > 0) return [grant];
+        takenBack.add(grantOf(door, address));
+        return [grant, control.ask({ command: 'revoke', address })];
       });
-      // Most of them are never answered.
       await Promise.allSettled(asked.flat());
       control.close();
     }
