@@ -6,6 +6,7 @@ import {
   openSync,
   readFileSync,
   renameSync,
+  rmSync,
   statSync,
   unlinkSync,
   writeSync,
@@ -71,6 +72,8 @@ export function markUsed(path: string, used: readonly PortSpec[]): OneTimeFile {
   const { mode, uid, gid } = statSync(path);
   const beside = `${path}.${process.pid}.new`;
   try {
+    // A daemon of the same process id, as in a container, may have been killed here.
+    rmSync(beside, { force: true });
     const file = openSync(beside, 'wx', 0o600);
     try {
       writeSync(file, text);
