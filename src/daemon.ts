@@ -17,7 +17,7 @@ import { createReloader, type Reloader } from './live/reload.ts';
 import { reconcile } from './live/restore.ts';
 import { words } from './live/settle.ts';
 import { openSources } from './live/sources.ts';
-import { createVigil } from './live/vigil.ts';
+import { createVigil, type Vigil } from './live/vigil.ts';
 import { openLogger } from './log/logger.ts';
 import type { Metrics } from './metrics/server.ts';
 import { openStore } from './state/sqlite.ts';
@@ -46,10 +46,11 @@ export interface Daemon {
 /** What is to be undone, last first. */
 type CleanUp = (() => Promise<void> | void)[];
 
-/** Who serves people, once they are there: the announcer is older than they are. */
+/** Who serves people and looks after the rest, once they are there: others are older than they are. */
 interface Serving {
   control?: ControlServer;
   metrics?: Metrics;
+  vigil?: Vigil;
 }
 
 /** Starts the daemon. Rejects with what the system refused; then nothing is left running. */
@@ -81,11 +82,12 @@ async function start(options: DaemonOptions, cleanUp: CleanUp): Promise<Daemon> 
   await reconcile(parts, notice === null ? 'known' : 'lost');
   const reloader = createReloader(parts);
   await serve(parts, reloader, serving, cleanUp);
-  const vigil = createVigil(parts);
-  cleanUp.push(() => vigil.close());
   for (const door of config.doors) warn(parts, nextSequence(door).warning, door.name);
   warn(parts, notice);
   parts.announcer.announce({ event: 'daemon.ready', at: parts.clock.now() });
+  const vigil = createVigil(parts);
+  serving.vigil = vigil;
+  cleanUp.push(() => vigil.close());
   return {
     failed,
     reload: () => reloader.fromSignal(),
@@ -138,6 +140,7 @@ async function openParts(
     config,
     now: clock.wall,
     oneTime: oneTimePortsOf,
+    onMended: () => serving.vigil?.mended(),
   });
   cleanUp.push(() => firewall.close());
   const settings = settingsOf(config, (door) => nextSequence(door).next);

@@ -16,15 +16,15 @@ export async function heldGrants(
   now: number,
 ): Promise<readonly HeldGrant[]> {
   const grants = new Map<string, HeldGrant>();
-  for (const each of tables) {
-    const found = [
+  const found = await Promise.all(
+    tables.map(async (each) => [
       ...(await each.grants()),
       ...(layout.config.grants === 'set' ? await grantsInSets(layout, each.family, sets, now) : []),
-    ];
-    for (const grant of found) {
-      const key = grantKey(grant.door, grant.grantee);
-      if (grant.until > Math.max(now, grants.get(key)?.until ?? 0)) grants.set(key, grant);
-    }
+    ]),
+  );
+  for (const grant of found.flat()) {
+    const key = grantKey(grant.door, grant.grantee);
+    if (grant.until > Math.max(now, grants.get(key)?.until ?? 0)) grants.set(key, grant);
   }
   return [...grants.values()];
 }

@@ -39,6 +39,8 @@ export interface IptablesOptions {
   readonly oneTime?: OneTimePorts;
   /** Default: both, where the kernel has IPv6. */
   readonly families?: readonly Family[];
+  /** A change found rules or sets taken away, and they were laid again; bans that were in a set are not in it yet. */
+  readonly onMended?: () => void;
   /** Where iptables is looked for; default /usr/sbin and /sbin. */
   readonly directories?: readonly string[];
 }
@@ -132,7 +134,9 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
 
   const mend = async (error: FirewallError): Promise<void> => {
     try {
-      if (error.code === 'NO_SET' || !(await tablesIntact())) await lay(layout);
+      if (error.code !== 'NO_SET' && (await tablesIntact())) return;
+      await lay(layout);
+      options.onMended?.();
     } catch (second) {
       // Who may not lay rules may still write the grants anew; where that fails too, it says why.
       if (!(second instanceof FirewallError)) throw second;

@@ -107,6 +107,11 @@ export function openTables(options: TablesOptions): Tables {
     apply,
     async grants() {
       const found: HeldGrant[] = [];
+      if (privilege === 'sets') {
+        const chains = (await list()).saved.get('filter');
+        const rules = [CHAIN.grant, CHAIN.forwardGrant].flatMap((name) => chains?.get(name) ?? []);
+        return rules.flatMap((rule) => parseGrant(` ${rule}`) ?? []);
+      }
       for (const chain of [CHAIN.grant, CHAIN.forwardGrant]) {
         // Of this chain alone: with CAP_NET_ADMIN alone, rules that name a set can't be listed.
         const ran = await runTool(tool, ['-w', `${LOCK_SECONDS}`, '-S', chain]);

@@ -18,6 +18,8 @@ export interface Meddling {
 export interface Repairs extends Meddling {
   /** Puts back what someone else took away: chains, jumps and sets, then grants and bans. */
   repair(what: 'rules' | 'sets'): Promise<void>;
+  /** The rules were laid already, by a change that found them gone. */
+  mended(): Promise<void>;
 }
 
 /**
@@ -45,22 +47,27 @@ export function createRepairs(parts: Parts): Repairs {
     }
   }
 
+  async function fill(what: 'rules' | 'sets'): Promise<void> {
+    await firewall.apply(changesFor(parts, { grants: [], bans: [] }));
+    parts.firewallFault = null;
+    lastFailure = '';
+    const reason = told.repaired(what);
+    if (reason !== null) announcer.announce({ event: 'firewall.repaired', at: clock.now(), reason });
+  }
+
   return {
     lately: told.lately,
     async repair(what) {
       parts.firewallFault = `the ${what} in the kernel are not as nfknock made them`;
       try {
         await firewall.install();
-        await firewall.apply(changesFor(parts, { grants: [], bans: [] }));
+        await fill(what);
       } catch (error) {
         fail(error);
         throw error;
       }
-      parts.firewallFault = null;
-      lastFailure = '';
-      const reason = told.repaired(what);
-      if (reason !== null) announcer.announce({ event: 'firewall.repaired', at: clock.now(), reason });
     },
+    mended: () => fill('rules').catch(fail),
   };
 }
 

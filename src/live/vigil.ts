@@ -17,6 +17,8 @@ const EXEMPT_EVERY = 30;
 const BANS_AT_ONCE = 2_048;
 
 export interface Vigil {
+  /** A change found our rules taken away and laid them again: what else was lost is put back too. */
+  mended(): void;
   close(): void;
 }
 
@@ -75,6 +77,7 @@ export function createVigil(parts: Parts): Vigil {
 
   const timer = setInterval(tick, TICK);
   return {
+    mended: () => void repairs.mended(),
     close() {
       clearInterval(timer);
       connections?.close();

@@ -1,4 +1,6 @@
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { connectControl } from '../../src/control/client.ts';
 import { nfknock } from './bans-lab.ts';
 import type { Daemon } from './daemon.ts';
 import { createNet, type Net } from './net.ts';
@@ -106,6 +108,17 @@ describe('what someone else changed is noticed within 5 s, put back and said', (
     expect(stdout).toContain('-A INPUT -j ufw-before-input');
     expect(stdout).toContain('-N DOCKER-USER');
   });
+
+  it('also where a grant in the same moment finds the chains and sets gone', async () => {
+    const connection = await connectControl(join(daemon.folder, 'control.sock'));
+    const before = repairs();
+    await sh('for t in iptables ip6tables; do $t -F; $t -X; done; ipset destroy');
+    await connection.ask({ command: 'grant', door: 'ssh', address: '203.0.113.77' });
+    connection.close();
+    await expect.poll(repairs, { timeout: PATIENCE, interval: 20 }).toBeGreaterThan(before);
+    await expectAllIsWell('a grant in the same moment');
+    expect((await sh('iptables -S NFKNOCK-GRANT')).stdout).toContain('-s 203.0.113.77/32');
+  });
 });
 
 describe('a program that changes the rules again and again', () => {
@@ -124,6 +137,9 @@ describe('a program that changes the rules again and again', () => {
         interval: 200,
       })
       .toMatch(/someone else changed the rules \d+ times in the last minute/);
+    await expect
+      .poll(async () => (await sh('iptables -S INPUT 1')).stdout, { timeout: PATIENCE })
+      .toContain('-j NFKNOCK');
     await expectAllIsWell(script);
   });
 });

@@ -140,6 +140,8 @@ type Ends = ReadonlyMap<string, number>;
 /** Holds what the kernel, the daemon, its state file and the model say against each other; ends the daemon. */
 export async function agree(world: World): Promise<string[]> {
   const { net, daemon } = world;
+  // The commands find the daemon by the file, which may be a wrong one.
+  daemon.rewrite(BASE);
   const horizon = Date.now() + NEAR_END;
   const far = (ends: Ends): Ends => new Map([...ends].filter(([, until]) => until > horizon));
   const kernel = { grants: await kernelGrants(net), bans: await banEnds(net) };

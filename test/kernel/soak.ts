@@ -204,9 +204,12 @@ const ACTIONS: Readonly<Record<string, Action>> = {
 /** Someone else changes the rules, and the daemon puts them back. What slips in meanwhile is not its doing. */
 async function meddle(world: World, command: string): Promise<void> {
   const { leaked } = await world.port.read();
-  await again(world, 'firewall.repaired', () => world.net.server.exec(['sh', '-c', command]));
-  await sleep(50);
-  world.excused += (await world.port.read()).leaked - leaked;
+  try {
+    await again(world, 'firewall.repaired', () => world.net.server.exec(['sh', '-c', command]));
+  } finally {
+    await sleep(50);
+    world.excused += (await world.port.read()).leaked - leaked;
+  }
 }
 
 async function reload(world: World, config: object, event: string): Promise<void> {
