@@ -6,9 +6,15 @@ import type { Logger } from '../log/logger.ts';
 import { createSuppressor } from '../log/suppress.ts';
 import type { Address } from '../packet/address.ts';
 import { contains, hostCidr, offenderOf } from '../packet/cidr.ts';
+import { SECOND } from '../packet/time.ts';
 
 /** Events remembered for `explain`. */
 const RECENT_MAX = 16_384;
+/**
+ * Events remembered in a second whether they are written or not; beyond that only those that are. A flood would
+ * otherwise push everything out within 50 ms, and every event that is kept costs the collector of garbage dear.
+ */
+const REMEMBERED_PER_SECOND = 1024;
 
 /** Who hears of events besides the log. */
 export interface Listeners {
@@ -45,6 +51,8 @@ export function createAnnouncer(
   const opened = new Map<string, number>();
   const ring: NfknockEvent[] = [];
   let written = 0;
+  let second = Number.NEGATIVE_INFINITY;
+  let remembered = 0;
 
   function say(event: NfknockEvent): void {
     logger.log(event, clock.wallOf);
@@ -56,13 +64,24 @@ export function createAnnouncer(
     written += 1;
   }
 
+  function isQuiet(at: number): boolean {
+    if (at - second >= SECOND) {
+      second = at;
+      remembered = 0;
+    }
+    remembered += 1;
+    return remembered <= REMEMBERED_PER_SECOND;
+  }
+
   return {
     announce(event) {
       counts.set(event.event, (counts.get(event.event) ?? 0) + 1);
       if (event.event === 'door.opened') opened.set(event.door, (opened.get(event.door) ?? 0) + 1);
       listeners.observe(event);
-      remember(event);
-      if (suppressor.admit(event, clock.now())) say(event);
+      // By the event's own moment: to ask the clock for each packet of a flood costs more than the rest of this.
+      const said = suppressor.admit(event, event.at);
+      if (isQuiet(event.at) || said) remember(event);
+      if (said) say(event);
     },
     tick() {
       for (const event of suppressor.flush(clock.now())) say(event);

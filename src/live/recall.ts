@@ -29,6 +29,9 @@ export function createRecall(): Recall {
   const words = new Int32Array(PACKETS_MAX * WORDS);
   const times = new Float64Array(PACKETS_MAX);
   const codes = new Map(OUTCOMES.map((outcome, code) => [outcome, code]));
+  /** Packets of a flood end alike: the code of the last outcome is mostly that of the next. */
+  let last: Outcome = 'ignored';
+  let code = codes.get(last) ?? 0;
   let written = 0;
 
   return {
@@ -41,7 +44,11 @@ export function createRecall(): Recall {
       words[base + 3] = packet.source2;
       words[base + 4] = packet.source3;
       words[base + 5] = packet.port;
-      words[base + 6] = codes.get(outcome) ?? 0;
+      if (outcome !== last) {
+        last = outcome;
+        code = codes.get(outcome) ?? 0;
+      }
+      words[base + 6] = code;
       times[slot] = at;
       written += 1;
     },
