@@ -7,7 +7,7 @@ import { play } from '../reference/model.ts';
 import { initialState } from '../reference/state.ts';
 
 const { REFERENCE_SHOW } = env;
-const SAMPLES = 1500;
+const SAMPLES = 1000;
 
 /** Every event and reason that packets and orders can bring about. */
 const EVERYTHING = [

@@ -172,7 +172,7 @@ function orderOf(state: State, one: Intent): Order {
     { order: 'ban', address, ...length },
     { order: 'unban', address },
     { order: 'connected', door: name, source: address },
-    { order: 'exempt', networks: networks.slice(0, one.flags % 4) },
+    { order: 'exempt', networks: networks.slice(0, 1 + (one.flags % 3)) },
     { order: 'unban_all' },
     ...(door?.oneTime === true ? [{ order: 'sequence', door: name, knock: nextSequence(one) } as const] : []),
     {
