@@ -158,3 +158,12 @@ describe.each(FAMILIES)('over $family', ({ server, source, office }) => {
     expect(await reaches(net.clientB, SHARED)).toBe(false);
   });
 });
+
+it('`uses` that cannot be counted is said at the start', async () => {
+  await daemon.stop();
+  const events = 'net.netfilter.nf_conntrack_events';
+  await net.server.exec(['sysctl', '-qw', `${events}=0`]);
+  daemon = await net.server.startDaemon(CONFIG, { folder: daemon.folder });
+  const said = daemon.seen({ event: 'config.warning' }).map((line) => line.reason);
+  expect(said).toContainEqual(expect.stringMatching(/^uses: connections can't be counted: .*sysctl .*=1/));
+});

@@ -66,7 +66,7 @@ afterAll(async () => {
   net?.close();
 });
 
-describe.each(FAMILIES)('over $family', ({ family, server, source }) => {
+describe.each(FAMILIES)('over $family', ({ server, source }) => {
   const reaches = (port: number, timeout = QUICK): Promise<boolean> =>
     net.clientA.canConnect(net.clientA[server], port, timeout);
   const knock = async (...ports: readonly (string | number)[]): Promise<void> => {
@@ -117,20 +117,6 @@ describe.each(FAMILIES)('over $family', ({ family, server, source }) => {
     await knock(7201, 7203, 7202, 7203);
     await daemon.waitFor({ event: 'knock.wrong', door: 'strict', source: third, strikes: 1 });
     expect(await reaches(PORT)).toBe(false);
-  });
-
-  it('the close sequence ends the grant once 5 s have passed, and no connection', async () => {
-    const address = net.clientB.source()[source];
-    const target = net.clientB[server];
-    const connection = await net.clientB.openConnection(target, 2203);
-    await sleep(Math.max(0, opened + 5_100 - performance.now()));
-    await net.clientB.exec(['knock', target, '7603', '7604:udp']);
-    expect(await daemon.waitFor({ event: 'door.closed', source: address }, LATE)).toMatchObject({
-      door: 'shut',
-      reason: 'knock',
-    });
-    expect(await net.clientB.canConnect(target, 2203, QUICK)).toBe(false);
-    expect(await connection.echoes(`still here over ${family}`)).toBe(true);
   });
 });
 
@@ -212,10 +198,42 @@ describe('`flags`', () => {
     });
   });
 
+  it('are looked at over IPv6 too', async () => {
+    const { v6 } = await net.clientA.moveToFreshSource();
+    const { server6 } = net.clientA;
+    for (const [scan, to] of [
+      ['-sX', 7451],
+      ['-sN', 7452],
+      ['-sX', 7452],
+    ] as const) {
+      const argv = ['nmap', '-6', scan, '-n', '-Pn', '--max-retries', '0', '-p', `${to}`, server6];
+      await sendOne(daemon, net.clientA, argv);
+    }
+    await daemon.waitFor({ event: 'door.opened', source: v6, door: 'xmas' }, LATE);
+    // NULL is no knock there, but a scan.
+    expect(daemon.seen({ event: 'scan.detected', source: v6 }).map((line) => line.reason)).toEqual(['null']);
+  });
+
   it('look past the two bits of ECN', async () => {
     const { v4 } = await net.clientA.moveToFreshSource();
     await send(7401, '-S', '-X', '-Y');
     await send(7402, '-S', '-X', '-Y');
     await daemon.waitFor({ event: 'door.opened', source: v4, door: 'plain' }, LATE);
+  });
+});
+
+describe.each(FAMILIES)('`close` over $family', ({ family, server, source }) => {
+  it('the close sequence ends the grant once 5 s have passed, and no connection', async () => {
+    const address = net.clientB.source()[source];
+    const target = net.clientB[server];
+    const connection = await net.clientB.openConnection(target, 2203);
+    await sleep(Math.max(0, opened + 5_100 - performance.now()));
+    await net.clientB.exec(['knock', target, '7603', '7604:udp']);
+    expect(await daemon.waitFor({ event: 'door.closed', source: address }, LATE)).toMatchObject({
+      door: 'shut',
+      reason: 'knock',
+    });
+    expect(await net.clientB.canConnect(target, 2203, QUICK)).toBe(false);
+    expect(await connection.echoes(`still here over ${family}`)).toBe(true);
   });
 });
