@@ -36,7 +36,7 @@ describe('nfknock rules', () => {
     net.server.exec([...NFKNOCK, 'rules', ...args, '-c', file], { env });
   const sh = async (script: string): Promise<string> => (await net.server.exec(['sh', '-c', script])).stdout;
   const tables = (): Promise<string> =>
-    sh('for tool in iptables ip6tables; do $tool-save; done | grep -v "^#" | sed "s/ [.*//"');
+    sh('for tool in iptables ip6tables; do $tool-save; done | grep -v "^#" | sed "s/ \\[.*//"');
   const everything = async (): Promise<string> => `${await tables()}${await sh('ipset list -n')}`;
 
   beforeAll(async () => {
