@@ -178,6 +178,7 @@ export function join(bench: Bench): Parts {
     lag: null,
     firewallFault: null,
     meddled: () => 0,
+    lost: () => 0,
     since: clock.now(),
     fail,
     order(order) {

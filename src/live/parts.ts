@@ -31,6 +31,8 @@ export interface Parts {
   firewallFault: string | null;
   /** How often someone else changed our rules or sets in the last minute. */
   meddled: () => number;
+  /** How many packets were lost in the last minute before they were judged. */
+  lost: () => number;
   readonly since: Milliseconds;
   order(order: Order): OrderAnswer;
   fail(error: Error): void;

@@ -1,21 +1,13 @@
-import type { Clock } from '../clock.ts';
 import { FirewallError } from '../firewall/firewall.ts';
-import type { Milliseconds } from '../packet/time.ts';
+import { createLately, LATELY } from './lately.ts';
 import type { Parts } from './parts.ts';
 import { changesFor } from './restore.ts';
 import { words } from './settle.ts';
 
 /** Repairs of the last minute that are each said; more are counted, and said once a minute. */
 const SAID_MAX = 20;
-const MINUTE = 60_000;
 
-/** What goes on in the kernel behind our back, for `status`. */
-export interface Meddling {
-  /** How often someone else changed our rules or sets in the last minute. */
-  lately(now: Milliseconds): number;
-}
-
-export interface Repairs extends Meddling {
+export interface Repairs {
   /** Puts back what someone else took away: chains, jumps and sets, then grants and bans. */
   repair(what: 'rules' | 'sets'): Promise<void>;
   /** The rules were laid already, by a change that found them gone. */
@@ -28,7 +20,7 @@ export interface Repairs extends Meddling {
  */
 export function createRepairs(parts: Parts): Repairs {
   const { firewall, announcer, clock } = parts;
-  const told = createTold(clock);
+  const told = createTold(parts);
   let lastFailure = '';
   let lastFailureAt = Number.NEGATIVE_INFINITY;
 
@@ -36,7 +28,7 @@ export function createRepairs(parts: Parts): Repairs {
     const reason = words(error);
     parts.firewallFault = reason;
     const now = clock.now();
-    if (reason !== lastFailure || now - lastFailureAt >= MINUTE) {
+    if (reason !== lastFailure || now - lastFailureAt >= LATELY) {
       lastFailure = reason;
       lastFailureAt = now;
       announcer.announce({ event: 'firewall.failed', at: now, reason });
@@ -56,7 +48,6 @@ export function createRepairs(parts: Parts): Repairs {
   }
 
   return {
-    lately: told.lately,
     async repair(what) {
       parts.firewallFault = `the ${what} in the kernel are not as nfknock made them`;
       try {
@@ -72,25 +63,19 @@ export function createRepairs(parts: Parts): Repairs {
 }
 
 /** Counts repairs and finds the words for those that are to be said. */
-function createTold(clock: Clock): Meddling & { repaired(what: string): string | null } {
-  let times: number[] = [];
+function createTold(parts: Parts): { repaired(what: string): string | null } {
+  const { clock } = parts;
+  const lately = createLately(clock);
   let summed = Number.NEGATIVE_INFINITY;
-  const forget = (now: number): void => {
-    times = times.filter((time) => now - time < MINUTE);
-  };
+  parts.meddled = lately.sum;
   return {
-    lately(now) {
-      forget(now);
-      return times.length;
-    },
     repaired(what) {
-      const now = clock.now();
-      forget(now);
-      times.push(now);
-      if (times.length <= SAID_MAX) return `${what} had been changed by someone else`;
-      if (now - summed < MINUTE) return null;
-      summed = now;
-      return `${what} had been changed by someone else, ${times.length} times in the last minute; find out who does it, further repairs are said once a minute`;
+      lately.add(1);
+      const times = lately.sum();
+      if (times <= SAID_MAX) return `${what} had been changed by someone else`;
+      if (clock.now() - summed < LATELY) return null;
+      summed = clock.now();
+      return `${what} had been changed by someone else, ${times} times in the last minute; find out who does it, further repairs are said once a minute`;
     },
   };
 }

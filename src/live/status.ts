@@ -87,10 +87,10 @@ function problemsOf(parts: Parts): readonly Problem[] {
       mend: 'the machine is too busy or under a flood; consider listen.source: nflog',
     });
   }
-  const lost = queue.kernelDropped + queue.userDropped;
+  const lost = parts.lost();
   if (lost > 0) {
     problems.push({
-      what: `${lost} packets were lost before they were judged (they were dropped, none was let in)`,
+      what: `${lost} packets were lost in the last minute before they were judged (they were dropped, none was let in)`,
       mend: 'under a flood that is expected; else give the machine more time, or listen.source: nflog',
     });
   }

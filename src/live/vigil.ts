@@ -4,6 +4,7 @@ import type { Change } from '../firewall/firewall.ts';
 import { legacyBeside, watchRules } from '../firewall/repair.ts';
 import { milliseconds } from '../packet/time.ts';
 import { findExempt } from './exempt.ts';
+import { createLately } from './lately.ts';
 import { type Parts, warn } from './parts.ts';
 import { totalHealth } from './reading.ts';
 import { createRepairs } from './repairs.ts';
@@ -30,12 +31,13 @@ export interface Vigil {
 export function createVigil(parts: Parts): Vigil {
   const { clock, announcer, store } = parts;
   let seconds = 0;
-  let lost = 0;
+  let lost = { queue: 0, socket: 0 };
+  const lostLately = createLately(clock);
+  parts.lost = lostLately.sum;
   let stateWasOk = true;
   const wallClock = watchWallClock(clock, () => void realign(parts));
   const connections = watchUses(parts);
   const repairs = createRepairs(parts);
-  parts.meddled = () => repairs.lately(clock.now());
   const rules = watchRules({
     firewall: parts.firewall,
     onDrift: (what) => repairs.repair(what),
@@ -67,12 +69,14 @@ export function createVigil(parts: Parts): Vigil {
 
   function tellLost(): void {
     const { kernelDropped, userDropped } = totalHealth(parts);
-    const now = kernelDropped + userDropped;
-    if (now > lost) {
-      const reason = userDropped > 0 ? 'the socket buffer was full' : 'the queue was full';
-      announcer.announce({ event: 'queue.overflow', at: clock.now(), reason, count: now - lost });
+    const socket = userDropped - lost.socket;
+    const count = kernelDropped - lost.queue + socket;
+    if (count > 0) {
+      lostLately.add(count);
+      const reason = socket > 0 ? 'the socket buffer was full' : 'the queue was full';
+      announcer.announce({ event: 'queue.overflow', at: clock.now(), reason, count });
     }
-    lost = now;
+    lost = { queue: kernelDropped, socket: userDropped };
   }
 
   const timer = setInterval(tick, TICK);
