@@ -184,6 +184,10 @@ function refuse(id: number | null, code: Refusal['code'], message: string, mend:
 
 /** A client's own text given back to it: quoted, escaped, cut. */
 function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'nothing';
+  // JSON leaves DEL, the C1 controls and marks that turn the direction as they are; terminals obey some of them.
+  const text = (JSON.stringify(value) ?? 'nothing').replace(
+    /[\p{Cc}\p{Cf}\u2028\u2029]/gu,
+    (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`,
+  );
   return text.length > SHOWN_CHARACTERS_MAX ? `${text.slice(0, SHOWN_CHARACTERS_MAX)}…` : text;
 }

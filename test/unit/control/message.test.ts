@@ -50,6 +50,11 @@ describe('a request', () => {
     if (!read.ok) expect(read.error.mend).not.toBe('');
   });
 
+  it('shows what it refuses without a character that a terminal obeys', () => {
+    const read = readRequest(JSON.stringify({ v: 1, id: 1, command: 'a\u007f\u009b31m\u202e' }));
+    expect(read).toMatchObject({ ok: false, error: { message: 'no command "a\\u{7f}\\u{9b}31m\\u{202e}"' } });
+  });
+
   it.each(['line\nbreak', 'bell\u0007', 'turned \u202e round', 'half \ud800 a pair', '', 'x'.repeat(201)])(
     'takes no reason that a terminal or a log could choke on: %j',
     (reason) => {
