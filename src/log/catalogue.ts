@@ -53,7 +53,7 @@ const CLOSED_BY = {
   used: 'its last permitted connection was made (`uses`)',
   evicted: 'the table of grants was full',
   reload: 'the new configuration has no such door, or the door opens something else',
-  refused: 'the kernel refused the rule, so nobody was let in',
+  refused: 'the kernel refused the rule, or a one-time sequence could not be marked used',
 };
 
 /** Every event, in the order of the manual. `docs/events.md` and `docs/event.schema.json` are made from it. */

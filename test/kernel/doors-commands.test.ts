@@ -167,6 +167,16 @@ it('a command that runs when the daemon is told to stop is ended with it', async
   await vi.waitFor(() => expect(sleepers()).toEqual([]), LATE);
 });
 
+it('a command that outlives a daemon killed with -9 does not keep its queue from the next', async () => {
+  daemon = await net.server.startDaemon(CONFIG);
+  await net.clientA.moveToFreshSource();
+  await net.clientA.exec(['knock', net.clientA.server4, '7301', '7302']);
+  await vi.waitFor(() => expect(sleepers()).toHaveLength(2), LATE);
+  await daemon.stop('SIGKILL');
+  expect(sleepers()).toHaveLength(2);
+  daemon = await net.server.startDaemon(CONFIG, { folder: daemon.folder });
+});
+
 function noted(address: string): readonly string[] {
   const lines = readFileSync(inFolder('noted'), 'utf8').split('\n');
   return lines.filter((line) => line.endsWith(` ${address}`)).map((line) => line.split(' ')[0] ?? '');

@@ -26,9 +26,9 @@ let net: Net;
 let daemon: Daemon;
 let file: string;
 
-const config = (): object => ({
+const config = (time = '2s'): object => ({
   doors: {
-    once: { one_time: file, opens: [SERVICE], for: '2s' },
+    once: { one_time: file, opens: [SERVICE], for: time },
     other: { knock: ['6001/tcp', '6002/tcp'], opens: [OTHER], for: '1m' },
   },
   bans: { strikes: 50 },
@@ -167,6 +167,21 @@ describe('a door with a file of one-time sequences', () => {
     await net.clientA.moveToFreshSource();
     await knock(SEQUENCES[0]);
     await opened();
+  });
+
+  it('ends the grant that a line which cannot be marked used would renew, and says so', async () => {
+    daemon = await net.server.startDaemon(config('5m'));
+    const { v4 } = await net.clientA.moveToFreshSource();
+    await knock(SEQUENCES[0]);
+    await opened();
+    execFileSync('chattr', ['+i', file]);
+    try {
+      await knock(SEQUENCES[1]);
+      await daemon.waitFor({ event: 'door.closed', door: 'once', source: v4, reason: 'refused' }, LATE);
+      expect(await reaches(SERVICE)).toBe(false);
+    } finally {
+      execFileSync('chattr', ['-i', file]);
+    }
   });
 
   it('stays shut where the file cannot be read', async () => {
