@@ -32,7 +32,7 @@ const ROOM = 2048;
 
 export const decoder: Target = {
   name: 'decoder and engine',
-  short: 60_000,
+  short: 30_000,
   long: 10_000_000,
   start(random): Attempt {
     const given = settings({ doors: [door()], decoys: 'all', sources: SOURCES, bans: { enforce: false } });
@@ -86,7 +86,7 @@ const CAPTURES = [
 
 export const capture: Target = {
   name: 'captures',
-  short: 20_000,
+  short: 8_000,
   long: 10_000_000,
   start: (random: Random): Attempt => ({
     next() {

@@ -38,7 +38,7 @@ const LINE_BYTES_MAX = 4096;
 
 export const control: Target = {
   name: 'control messages',
-  short: 60_000,
+  short: 30_000,
   long: 10_000_000,
   start(random) {
     return {
@@ -89,7 +89,7 @@ const ONE_TIME_WORDS = [
 
 export const oneTime: Target = {
   name: 'one-time files',
-  short: 60_000,
+  short: 30_000,
   long: 10_000_000,
   start: (random) => ({
     next() {
