@@ -14,6 +14,8 @@ const LONG = process.env['NFKNOCK_LONG'] === '1';
 /** Scans in nmap's own order, which is another one each time. */
 const SCANS = LONG ? 1_000 : 3;
 const AT_ONCE = 2;
+/** Scans between two looks. */
+const ROUND = 100;
 /** Milliseconds for all of them. */
 const TIMEOUT = LONG ? 3_600_000 : 60_000;
 const SERVICE = 22;
@@ -106,7 +108,8 @@ describe('whole nmap scans', () => {
     const before = openedByKnockd();
     let banned = (await asked('bans')).length;
     for (let done = 0; done < SCANS; ) {
-      const sources = SOURCES.slice(0, Math.min(SCANS - done, LONG ? 100 : SCANS));
+      const first = done % SOURCES.length;
+      const sources = SOURCES.slice(first, first + Math.min(SCANS - done, ROUND));
       await scanFrom(sources);
       banned += sources.length;
       expect(await asked('bans')).toHaveLength(banned);
