@@ -124,7 +124,7 @@ describe('a set of bans that is full of others', () => {
 });
 
 describe('no file descriptor left', () => {
-  it('opens doors all the same, says what could not be run, and answers again afterwards', async () => {
+  it('opens doors as long as its tools run, says what could not be run, and answers again afterwards', async () => {
     daemon = await net.server.startDaemon(CONFIG);
     const { v4 } = net.clientA.source();
     // The tool that lays the rules runs once a first door has opened.
@@ -141,9 +141,20 @@ describe('no file descriptor left', () => {
     expect(await reaches(LATE)).toBe(true);
     // The door's command needs descriptors of its own.
     await daemon.waitFor({ event: 'command.failed', door: 'ssh' }, LATE);
+    // Not even the tool that lays the rules can be started anew: then nobody is let in, and that is said.
+    endTools();
+    await net.clientA.moveToFreshSource();
+    await knock();
+    const { v4: refused } = net.clientA.source();
+    const { reason } = await daemon.waitFor({ event: 'firewall.failed', source: refused }, LATE);
+    expect(reason).toMatch(/EMFILE.*free/);
+    expect(await reaches()).toBe(false);
     limit(1_024);
     await ask(daemon, { command: 'revoke', address: v4 });
     await daemon.waitFor({ event: 'door.closed', source: v4 }, LATE);
+    await net.clientA.moveToFreshSource();
+    await knock();
+    await opened();
     expect(await reaches(LATE)).toBe(true);
   });
 });
