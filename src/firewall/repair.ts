@@ -68,7 +68,8 @@ export function watchRules(options: RuleWatchOptions): RuleWatch {
     () => {},
   );
   const socket = listen((pid) => {
-    if (!firewall.pids().includes(pid)) soon();
+    // Rules that name a set may be written by this process itself.
+    if (pid !== process.pid && !firewall.pids().includes(pid)) soon();
   });
 
   const soon = (): void => {

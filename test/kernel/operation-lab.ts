@@ -1,4 +1,11 @@
+import { chmodSync, chownSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { atEnd } from './cleanup.ts';
+import { NFKNOCK } from './daemon.ts';
 import type { Host } from './net.ts';
+
+const NOBODY = 65_534;
 
 /** What a protected port saw, counted by the kernel itself on both sides of nfknock's rules. */
 export interface Passed {
@@ -50,4 +57,24 @@ export async function watchPort(server: Host, port: number, owner: string): Prom
       return { owner: ownerArrived, ownerLetIn, strangers, leaked };
     },
   };
+}
+
+/** A folder of the user's own. */
+export function ownFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'nfknock-user-'));
+  atEnd(() => rmSync(folder, { recursive: true, force: true }));
+  chmodSync(folder, 0o755);
+  chownSync(folder, NOBODY, NOBODY);
+  return folder;
+}
+
+/** As systemd makes him. Where the tree lies in somebody's home, root without his powers takes the user's place. */
+export async function asUser(server: Host): Promise<readonly string[]> {
+  const only = '-all,+net_admin';
+  const caps = [`--inh-caps=${only}`, `--ambient-caps=${only}`, `--bounding-set=${only}`, '--no-new-privs'];
+  const other = [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'];
+  const readable = (await server.exec(['setpriv', ...other, 'test', '-r', NFKNOCK[1] ?? ''])).code === 0;
+  const setpriv = ['setpriv', ...(readable ? other : ['--securebits=+noroot']), ...caps];
+  const script = 'mount -t proc -o subset=pid,hidepid=invisible proc /proc && exec "$@"';
+  return ['sh', '-c', script, 'sh', ...setpriv];
 }

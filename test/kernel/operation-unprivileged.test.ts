@@ -1,10 +1,8 @@
-import { chmodSync, chownSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { atEnd } from './cleanup.ts';
 import { type Daemon, type DaemonOptions, NFKNOCK, writeConfig } from './daemon.ts';
 import { createNet, type Net } from './net.ts';
+import { asUser, ownFolder } from './operation-lab.ts';
 import type { Result } from './process.ts';
 
 /** The daemon as the unit file runs it: an ordinary user with CAP_NET_ADMIN alone, who sees only his own /proc. */
@@ -15,7 +13,6 @@ const OPEN_PORT = 8080;
 const KNOCKS = ['7000', '8000:udp', '9000'];
 /** Someone who never did anything. */
 const STRANGER = '198.51.100.200';
-const NOBODY = 65_534;
 /** CAP_NET_ADMIN alone, as /proc shows it. */
 const NET_ADMIN_ALONE = '0000000000001000';
 /** What is promised for noticing that someone else has changed the rules, in milliseconds. */
@@ -43,26 +40,6 @@ afterAll(() => net?.close());
 const sh = (command: string): Promise<Result> => net.server.exec(['sh', '-c', command]);
 const nfknock = (...args: readonly string[]): Promise<Result> => net.server.exec([...NFKNOCK, ...args]);
 
-/** A folder of the user's own. */
-function ownFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'nfknock-user-'));
-  atEnd(() => rmSync(folder, { recursive: true, force: true }));
-  chmodSync(folder, 0o755);
-  chownSync(folder, NOBODY, NOBODY);
-  return folder;
-}
-
-/** As systemd makes him. Where the tree lies in somebody's home, root without his powers takes the user's place. */
-async function asUser(): Promise<readonly string[]> {
-  const only = '-all,+net_admin';
-  const caps = [`--inh-caps=${only}`, `--ambient-caps=${only}`, `--bounding-set=${only}`, '--no-new-privs'];
-  const other = [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'];
-  const readable = (await net.server.exec(['setpriv', ...other, 'test', '-r', NFKNOCK[1] ?? ''])).code === 0;
-  const setpriv = ['setpriv', ...(readable ? other : ['--securebits=+noroot']), ...caps];
-  const script = 'mount -t proc -o subset=pid,hidepid=invisible proc /proc && exec "$@"';
-  return ['sh', '-c', script, 'sh', ...setpriv];
-}
-
 /** Lays the rules as `ExecStartPre=+` does, then starts the daemon as the user. */
 async function start(config: object = CONFIG, options: DaemonOptions = {}): Promise<Daemon> {
   const folder = options.folder ?? ownFolder();
@@ -72,7 +49,7 @@ async function start(config: object = CONFIG, options: DaemonOptions = {}): Prom
 }
 
 async function run(config: object, options: DaemonOptions): Promise<Daemon> {
-  const before = await asUser();
+  const before = await asUser(net.server);
   const daemon = await net.server.startDaemon(config, { args: ['--no-install'], before, ...options });
   daemons.push(daemon);
   return daemon;

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { formatCidr } from '../../src/packet/cidr.ts';
 import { openStore } from '../../src/state/sqlite.ts';
 import { buildFlood, kernelBans, nfknock } from './bans-lab.ts';
-import type { Daemon } from './daemon.ts';
+import type { Daemon, DaemonOptions } from './daemon.ts';
 import { type Client, createNet, type Net } from './net.ts';
-import { type PortWatch, watchPort } from './operation-lab.ts';
+import { asUser, ownFolder, type PortWatch, watchPort } from './operation-lab.ts';
 import { startProcess } from './process.ts';
 
 /** The world of the soak: who is let in and who is banned, as everyone concerned sees it. */
@@ -41,6 +41,8 @@ export interface World {
   readonly net: Net;
   readonly flood: string;
   readonly port: PortWatch;
+  /** How each daemon is started. */
+  readonly options: DaemonOptions;
   daemon: Daemon;
   /** Who was let in, by address, until when (wall time, ms). Those who are not any more stay a while. */
   readonly grants: Map<string, number>;
@@ -57,16 +59,21 @@ export const strangerAt = (index: number): string => `198.51.100.${100 + (index 
 /** Never does anything wrong. */
 export const INNOCENT = '198.51.100.99';
 
-export async function createWorld(): Promise<World> {
+/** As root, or as the unit file's user, who has CAP_NET_ADMIN alone. */
+export type Who = 'root' | 'user';
+
+export async function createWorld(who: Who): Promise<World> {
   const net = await createNet();
   for (const port of [SERVICE, OPEN_PORT]) await net.server.listen(port);
   for (let index = 0; index < OWNERS; index += 1) await net.clientA.addAddress(ownerAt(index));
   for (let index = 0; index < STRANGERS; index += 1) await net.clientB.addAddress(strangerAt(index));
   await net.clientB.addAddress(INNOCENT);
-  const daemon = await net.server.startDaemon(BASE);
+  const options: DaemonOptions =
+    who === 'root' ? {} : { folder: ownFolder(), before: await asUser(net.server), args: ['--no-install'] };
+  const daemon = await net.server.startDaemon(BASE, options);
   // Nobody owns this network: whoever of it gets past the rules was let in by mistake.
   const port = await watchPort(net.server, SERVICE, '192.0.2.0/24');
-  return { net, daemon, port, flood: buildFlood(), grants: new Map(), bans: new Map(), excused: 0 };
+  return { net, daemon, options, port, flood: buildFlood(), grants: new Map(), bans: new Map(), excused: 0 };
 }
 
 /** Strangers try the protected port all the time, 200 times a second. */

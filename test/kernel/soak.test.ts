@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { soak } from './soak.ts';
 
-/** NFKNOCK_LONG=1 (`npm run soak`): ten minutes, or NFKNOCK_SOAK seconds. NFKNOCK_SEED repeats a run. */
+/** NFKNOCK_LONG=1 (`npm run soak`): ten minutes, or NFKNOCK_SOAK seconds. NFKNOCK_SEED repeats a run; an odd one is the unit's user. */
 const LONG = process.env['NFKNOCK_LONG'] === '1';
 const SECONDS = Number(process.env['NFKNOCK_SOAK'] ?? (LONG ? 600 : 18));
 const SEED = Number(process.env['NFKNOCK_SEED'] ?? (LONG ? Date.now() % 1_000_000 : 5));
@@ -14,6 +14,7 @@ it(
     const { wrong, done, strangers, footprints } = await soak({
       seconds: SECONDS,
       seed: SEED,
+      who: SEED % 2 === 0 ? 'root' : 'user',
       say: console.info,
     });
     const third = Math.floor(footprints.length / 3);

@@ -15,6 +15,7 @@ import {
   sendFrom,
   strangerAt,
   VARIANTS,
+  type Who,
   type World,
 } from './soak-world.ts';
 
@@ -27,6 +28,7 @@ import {
 export interface SoakOptions {
   readonly seconds: number;
   readonly seed: number;
+  readonly who: Who;
   readonly say: (text: string) => void;
 }
 
@@ -49,9 +51,9 @@ const PATIENCE = 20_000;
 /** The last part of a soak is without restarts, so that a leak can be seen. */
 const STEADY_SHARE = 0.5;
 
-export async function soak({ seconds, seed, say }: SoakOptions): Promise<SoakReport> {
+export async function soak({ seconds, seed, who, say }: SoakOptions): Promise<SoakReport> {
   const random = randomFrom(seed);
-  const world = await createWorld();
+  const world = await createWorld(who);
   const wrong: string[] = [];
   const done: Record<string, number> = {};
   const footprints: { rss: number; files: number }[] = [];
@@ -79,7 +81,7 @@ export async function soak({ seconds, seed, say }: SoakOptions): Promise<SoakRep
     await sleep(1_500);
     const { strangers } = await world.port.read();
     wrong.push(...(await agree(world)));
-    say(`seed ${seed}: ${JSON.stringify(done)}`);
+    say(`seed ${seed}, as ${who}: ${JSON.stringify(done)}`);
     return { done, wrong, strangers, footprints };
   } finally {
     stopStrangers();
@@ -220,7 +222,11 @@ async function reload(world: World, config: object, event: string): Promise<void
 async function restart(world: World, signal: NodeJS.Signals): Promise<void> {
   const { folder } = world.daemon;
   await world.daemon.stop(signal);
-  world.daemon = await world.net.server.startDaemon(VARIANTS[0] ?? {}, { folder, timeout: PATIENCE });
+  world.daemon = await world.net.server.startDaemon(VARIANTS[0] ?? {}, {
+    ...world.options,
+    folder,
+    timeout: PATIENCE,
+  });
 }
 
 async function order(world: World, ...args: readonly string[]): Promise<{ readonly stdout: string }> {
