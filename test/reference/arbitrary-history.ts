@@ -9,7 +9,7 @@ import { network, OTHER_PORTS, port } from './arbitrary-settings.ts';
 import { createModel, type Model } from './model.ts';
 import type { Move } from './move.ts';
 import { flagLetters, type RefPacket } from './packet.ts';
-import { sequencesOf } from './port.ts';
+import { type Sequence, sequencesOf } from './port.ts';
 import { type State, sequenceKey } from './state.ts';
 
 /** Two hosts, and three of IPv6 of which the first two are one offender. */
@@ -27,7 +27,7 @@ const DESTINATIONS: Readonly<Record<4 | 6, string>> = { 4: '192.0.2.1', 6: '2001
 /** A move before it is known where the history stands: what to do next, in numbers that shrink towards the plain. */
 export interface Intent {
   readonly who: number;
-  readonly what: 'next' | 'step' | 'other' | 'again' | 'repeat' | 'walk' | 'order';
+  readonly what: 'next' | 'step' | 'other' | 'again' | 'repeat' | 'walk' | 'close' | 'order';
   /** Which sequence, port, earlier packet or order. */
   readonly which: number;
   readonly step: number;
@@ -45,6 +45,7 @@ export const intent = (orders: number): fc.Arbitrary<Intent> =>
     what: weighted<Intent['what']>(
       [6, 'next'],
       [8, 'walk'],
+      [3, 'close'],
       [4, 'step'],
       [3, 'other'],
       [2, 'again'],
@@ -64,7 +65,7 @@ export function historyOf(settings: EngineSettings, intents: readonly Intent[]):
   const moves: Move[] = [];
   let now = 1_000_000;
   for (const one of intents.flatMap(strides)) {
-    now = timeOf(model.state(), now, one.when);
+    now = Math.max(timeOf(model.state(), now, one.when), closable(model.state(), one)?.from ?? 0);
     model.expire(now);
     const move = moveOf(model, moves, one, now, moves.length);
     if ('packet' in move) model.judge(move.packet, now);
@@ -74,10 +75,11 @@ export function historyOf(settings: EngineSettings, intents: readonly Intent[]):
   return moves;
 }
 
-/** A walk is a whole sequence, its steps 300 ms apart. */
+/** A walk is a whole sequence, its steps 300 ms apart; a close is a walk by one who holds a grant. */
 function strides(one: Intent): readonly Intent[] {
-  if (one.what !== 'walk') return [one];
-  const next: Intent = { ...one, what: 'next', flags: 0, stamped: true };
+  if (one.what !== 'walk' && one.what !== 'close') return [one];
+  const what = one.what === 'walk' ? 'next' : 'close';
+  const next: Intent = { ...one, what, flags: 0, stamped: true };
   return [next, ...Array.from({ length: one.step }, () => ({ ...next, when: WALKING }))];
 }
 
@@ -93,7 +95,8 @@ function moveOf(model: Model, moves: readonly Move[], one: Intent, now: number, 
 }
 
 function packetOf(state: State, one: Intent, index: number): RefPacket {
-  const source = SOURCES[one.who % SOURCES.length] ?? '198.51.100.7';
+  const closing = closable(state, one);
+  const source = closing?.source ?? SOURCES[one.who % SOURCES.length] ?? '198.51.100.7';
   const family = source.includes(':') ? 6 : 4;
   const target = portOf(state, one, source);
   const [number = '0', protocol] = target.text.split('/');
@@ -118,14 +121,36 @@ function portOf(
   source: string,
 ): { readonly text: string; readonly flags: string } {
   const sequences = sequencesOf(state);
-  const sequence = sequences[one.which % Math.max(1, sequences.length)];
+  const sequence = closable(state, one)?.sequence ?? sequences[one.which % Math.max(1, sequences.length)];
   if (one.what === 'other' || sequence === undefined) {
     return { text: OTHER_PORTS[one.which % OTHER_PORTS.length] ?? '23', flags: 'S' };
   }
   const wanted = flagLetters(sequence.door.flags.set);
   const made = state.attempts.get(sequenceKey(bitsOf(source), sequence.door.name, sequence.kind))?.steps ?? 0;
-  const step = one.what === 'next' ? made : one.step;
+  const step = one.what === 'step' ? one.step : made;
   return { text: sequence.steps[step % sequence.steps.length] ?? '23/tcp', flags: wanted };
+}
+
+interface Closable {
+  readonly sequence: Sequence;
+  readonly source: string;
+  /** When the sequence may begin. */
+  readonly from: number;
+}
+
+/** What the holder of some grant would have to knock to close it. */
+function closable(state: State, one: Intent): Closable | undefined {
+  if (one.what !== 'close') return undefined;
+  const all = state.grants.flatMap((grant) => {
+    const source = SOURCES.find((text) => bitsOf(text) === grant.source);
+    const sequence = sequencesOf(state).find(
+      ({ door, kind }) => kind === 'close' && door.name === grant.door,
+    );
+    return source === undefined || sequence === undefined
+      ? []
+      : [{ sequence, source, from: grant.renewed + 5001 }];
+  });
+  return all[one.which % Math.max(1, all.length)];
 }
 
 /** Most moves come soon; the others at, just before or just after a moment at which something ends. */

@@ -35,12 +35,15 @@ export function granteeOf(door: DoorSettings, source: Bits): Bits | 'any' {
 }
 
 /** An attempt to close ends with the grant that it was to close. */
-export function withoutIdleClosing(state: State): State {
+export function withoutIdleClosing(before: State, after: State): State {
+  const same = (x: Grant, y: Grant): boolean => x.door === y.door && x.grantee === y.grantee;
+  const ended = before.grants.filter((old) => !after.grants.some((grant) => same(grant, old)));
+  if (ended.length === 0) return after;
   const idle = (key: string): boolean => {
     const [source = '', door = '', kind] = key.split(' ');
-    return kind === 'close' && grantsHeld(state, source, door).length === 0;
+    return kind === 'close' && ended.some((grant) => grant.door === door && holdsIt(grant, source));
   };
-  return { ...state, attempts: lacking(state.attempts, idle) };
+  return { ...after, attempts: lacking(after.attempts, idle) };
 }
 
 /** The opening sequence is complete: the grant is made or renewed, and what led to it is done with. */
