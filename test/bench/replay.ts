@@ -6,7 +6,7 @@ import { join } from 'node:path';
 /*
  * How fast the built command replays a capture, start-up included, and in how much memory:
  *
- *   npm run build && npx tsc -p test/bench/tsconfig.json && node dist/bench/replay.js [PACKETS [mixed|flood]]
+ *   npm run build && npx tsc -p test/bench/tsconfig.json && node dist/bench/test/bench/replay.js [PACKETS [mixed|flood [--no-goal]]]
  *
  * The capture is written first and removed afterwards. It ends with 1 where the goal is missed.
  */
@@ -25,7 +25,7 @@ const LOOK_MS = 10;
 /** Linux counts processor time in hundredths of a second. */
 const TICKS_PER_SECOND = 100;
 
-const root = new URL('../../', import.meta.url).pathname;
+const root = new URL('../../../../', import.meta.url).pathname;
 const file = join(tmpdir(), `nfknock-bench-${process.pid}.pcap`);
 try {
   writeCapture(file);
@@ -36,7 +36,7 @@ try {
     `${figure(PACKETS)} packets (${MIX}): ${figure(rate)} a second of processor, ` +
       `${processor.toFixed(2)} s of it in ${wall.toFixed(2)} s; at most ${figure(memory / 1e6)} MB`,
   );
-  if (rate < GOAL || memory > MEMORY_GOAL) {
+  if (process.argv[4] !== '--no-goal' && (rate < GOAL || memory > MEMORY_GOAL)) {
     console.log(`the goal is ${figure(GOAL)} packets a second and ${figure(MEMORY_GOAL / 1e6)} MB`);
     process.exitCode = 1;
   }
