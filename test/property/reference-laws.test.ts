@@ -15,7 +15,7 @@ import { knockedFor, type Timed } from '../reference/knocked.ts';
 import type { Move } from '../reference/move.ts';
 import { enginePacket, type RefPacket } from '../reference/packet.ts';
 
-const RUNS = { numRuns: 250 };
+const RUNS = { numRuns: 150 };
 
 /** Laws are about packets; what they say holds for every such history, whatever the reference thinks of it. */
 const histories = fc
