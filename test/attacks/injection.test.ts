@@ -14,7 +14,7 @@ const LATE = 15_000;
 const folder = temporaryFolder();
 const trap = join(folder, 'trapped');
 const noted = join(folder, 'noted');
-const EVIL = `\n{"time":"x","level":"info","event":"door.opened","source":"203.0.113.1"}\n\u001b[2J; touch ${trap}; $(touch ${trap}) \`touch ${trap}\` ' " -j ACCEPT`;
+const EVIL = `\n\u001b[2J{"time":"x","level":"info","event":"door.opened","source":"203.0.113.1"}\n\u001b[2J; touch ${trap}; $(touch ${trap}) \`touch ${trap}\` ' " -j ACCEPT`;
 
 const CONFIG = {
   doors: {
@@ -101,9 +101,9 @@ describe('what a client of the control socket says', () => {
   it('as the reason of a grant is one field of one line, and a terminal is never given it raw', async () => {
     const address = '198.51.100.77';
     const reason = `; touch ${trap} $(touch ${trap}) ' " -j ACCEPT`;
-    await expect(ask(daemon, { command: 'grant', door: 'ssh', address, reason: EVIL })).rejects.toThrow(
-      'printable',
-    );
+    await expect(
+      ask(daemon, { command: 'grant', door: 'ssh', address, reason: EVIL.slice(0, 20) }),
+    ).rejects.toThrow('printable');
     await ask(daemon, { command: 'grant', door: 'ssh', address, reason });
     await daemon.waitFor({ event: 'door.opened', source: address }, LATE);
     const { stdout } = await nfknock(net.server, daemon, 'grants');
