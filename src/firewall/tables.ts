@@ -122,12 +122,16 @@ export function openTables(options: TablesOptions): Tables {
       return found;
     },
     async intact(layout, grants, now) {
-      const saved = await read();
-      const want = wanted(layout, grants, now);
-      const there = fingerprint(saved, want);
-      if (there === undefined) return false;
-      expected ??= there;
-      return there === expected && grantsInPlace(saved, want);
+      const look = async (): Promise<boolean> => {
+        const saved = await read();
+        const want = wanted(layout, grants, now);
+        const there = fingerprint(saved, want);
+        if (there === undefined) return false;
+        expected ??= there;
+        return there === expected && grantsInPlace(saved, want);
+      };
+      // What is read in pieces while someone else writes may be torn: only what is seen twice is believed.
+      return (await look()) || (await look());
     },
     async remove() {
       const saved = await read();
