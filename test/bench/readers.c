@@ -133,8 +133,11 @@ static void let_in(const uint8_t *ip, size_t length)
 		(void)waitpid(pid, NULL, 0);
 }
 
-/* The last packet's id of a datagram, 0 for none; `spawn` looks at the payload too. */
-static uint32_t read_datagram(const uint8_t *bytes, uint32_t length, bool spawn)
+/*
+ * The last packet's id of a datagram, 0 for none; `spawn` looks at the payload too. The length is signed, since
+ * NLMSG_NEXT takes the padding behind the last message off it too.
+ */
+static uint32_t read_datagram(const uint8_t *bytes, int length, bool spawn)
 {
 	uint32_t id = 0;
 	const struct nlmsghdr *header = (const void *)bytes;
@@ -175,7 +178,7 @@ static void best(uint16_t number, bool spawn)
 		if (got < 0 && errno != ENOBUFS && errno != EINTR)
 			die("recvmmsg");
 		for (int i = 0; i < got; i++) {
-			uint32_t id = read_datagram(memory[i], headers[i].msg_len, spawn);
+			uint32_t id = read_datagram(memory[i], (int)headers[i].msg_len, spawn);
 			last = id == 0 ? last : id;
 		}
 		struct nfqnl_msg_verdict_hdr verdict = { .verdict = htonl(NF_DROP), .id = htonl(last) };
