@@ -14,7 +14,7 @@ const segment = (port: number): Buffer => tcpSegment({ from: OWNER, to: HERE, po
 /** Judges the packet of these bytes; what lies behind them in memory would be the next packet's. */
 function judge(w: World, bytes: Uint8Array): string {
   const packet = emptyPacket();
-  const memory = Buffer.concat([Buffer.alloc(64, 0xa5), bytes, segment(9000), segment(9000)]);
+  const memory = Buffer.concat([Buffer.alloc(64, 0xa5), bytes, Buffer.alloc(64, 0x52), segment(9000)]);
   const wrong = decode(memory, 64, bytes.length, packet);
   const emit = (event: World['events'][number]): void => void w.events.push(event);
   if (wrong !== null) return w.engine.malformed(wrong, milliseconds(w.now), emit);
@@ -58,6 +58,14 @@ const BENT: readonly (readonly [string, Buffer])[] = [
   [
     'an IPv4 header that ends within the TCP header',
     patched(tcp({ from: OWNER, to: HERE, port: 9000 }), 0, 0x46),
+  ],
+  [
+    'an IPv4 header of 16 bytes, with a knock in the place of the destination',
+    Buffer.concat([patched(ipv4(OWNER, HERE, 6, Buffer.alloc(16)), 0, 0x44).subarray(0, 16), segment(9000)]),
+  ],
+  [
+    'a packet whose TCP header was not all captured',
+    tcp({ from: OWNER, to: HERE, port: 9000 }).subarray(0, 28),
   ],
   [
     'an IPv4 header of 16 bytes, which overlaps the next',
