@@ -18,6 +18,8 @@ import {
 /* What ends knockd, and what nfknock does in its place. */
 
 const SSH = 22;
+/** Milliseconds: they run side by side, on a machine that may be busy. */
+const TIMEOUT = 240_000;
 const RIGHT = ['7000', '8000', '9000'] as const;
 const lasting = (seconds: number): string => `[options]
 [ssh]
@@ -72,34 +74,33 @@ async function withLab(work: (lab: Lab) => Promise<void>): Promise<void> {
 
 describe('what ends knockd, or leaves its doors open', () => {
   const alone = (name: string, work: (lab: Lab) => Promise<void>): void => {
-    it.concurrent(name, () => withLab(work));
+    it.concurrent(name, { timeout: TIMEOUT }, () => withLab(work));
   };
 
-  alone(
-    'is its end: what is open stays open for ever; here it closes at its time, even after kill -9',
-    async ({ net, guarded, knockFrom, letIn }) => {
+  it.concurrent('is kill -9: what is open stays open for ever; here it closes at its time', {
+    timeout: TIMEOUT,
+  }, async () => {
+    const there = withLab(async ({ net, guarded, knockFrom, letIn }) => {
       await guarded(async () => {
-        const knockd = await startKnockd(net.server, scratchFolder(), lasting(3));
-        await knockFrom(...RIGHT);
-        await knockd.waitFor('running command');
-        await sleep(1_500);
+        await startKnockd(net.server, scratchFolder(), lasting(5));
         await knockFrom(...RIGHT);
         expect(await letIn('to get in')).toBe(true);
-        // It waits for its first command and ends; the service manager then ends what is left of it.
-        await knockd.stop('SIGTERM');
         for (const pid of await pidsOf(net, 'knockd')) process.kill(pid, 'SIGKILL');
-        await sleep(2_500);
+        await sleep(5_500);
         expect(await letIn('to get in')).toBe(true);
       });
-      const daemon = await net.server.startDaemon(await imported(scratchFolder(), lasting(2)));
+    });
+    const here = withLab(async ({ net, knockFrom, letIn }) => {
+      const daemon = await net.server.startDaemon(await imported(scratchFolder(), lasting(5)));
       await knockFrom(...RIGHT);
       expect(await letIn('to get in')).toBe(true);
       await daemon.stop('SIGKILL');
       // The kernel ends a rule at the end of the second in which the grant ends.
-      await sleep(3_200);
+      await sleep(6_200);
       expect(await letIn('none')).toBe(false);
-    },
-  );
+    });
+    await Promise.all([there, here]);
+  });
 
   alone(
     'is a mistake in the file at SIGHUP; here the old configuration is kept and goes on',
