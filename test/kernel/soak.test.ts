@@ -3,7 +3,7 @@ import { soak } from './soak.ts';
 
 /** NFKNOCK_LONG=1 (`npm run soak`): ten minutes, or NFKNOCK_SOAK seconds. NFKNOCK_SEED repeats a run; an odd one is the unit's user. */
 const LONG = process.env['NFKNOCK_LONG'] === '1';
-const SECONDS = Number(process.env['NFKNOCK_SOAK'] ?? (LONG ? 600 : 18));
+const SECONDS = Number(process.env['NFKNOCK_SOAK'] ?? (LONG ? 600 : 14));
 const SEED = Number(process.env['NFKNOCK_SEED'] ?? (LONG ? Date.now() % 1_000_000 : 5));
 /** Growth that is none: V8 gives memory back when it likes. */
 const GROWTH_BYTES_MAX = 16 * 1024 * 1024;
