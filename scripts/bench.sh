@@ -4,7 +4,7 @@
 #
 #   npm run bench                                 everything
 #   npm run bench -- --quick                      under two minutes, coarse; into a folder that git ignores
-#   npm run bench -- --only=latency,growth        throughput latency standing daemon growth replay
+#   npm run bench -- --only=latency,growth        throughput latency standing daemon growth replay; likewise
 #   npm run bench -- --out=FOLDER                 elsewhere than bench/
 #
 # Beside what the tests need it installs libnetfilter-queue-dev with apt-get, and the npm package nfqueue into a
@@ -29,8 +29,12 @@ if ! dpkg-query -W -f '${db:Status-Status}' libnetfilter-queue-dev 2>/dev/null |
     { tail -n 20 "$scratch/apt" >&2; exit 1; }
 fi
 
+# Only a whole run may take the place of the results that are published.
 case " $* " in
-  *' --quick '*) set -- --out=dist/bench/results "$@" ;;
+  *' --quick '* | *' --only='*) set -- "$@" --out=dist/bench/results ;;
+esac
+case " $* " in
+  *' --quick '*) ;;
   *)
     say 'building the npm package nfqueue, to measure beside it'
     echo '{"private":true}' >"$scratch/package.json"

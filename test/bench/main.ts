@@ -2,13 +2,13 @@ import { execFileSync } from 'node:child_process';
 import { loadavg } from 'node:os';
 import { figure } from './chart.ts';
 import { measureDaemon, replayRate } from './daemon.ts';
-import { growth, type Sizes } from './growth.ts';
+import { type Growth, growth, type Sizes } from './growth.ts';
 import { floods, type Opening, opening, type Trial } from './latency.ts';
 import { machine } from './machine.ts';
 import { createNet, type Net } from './net.ts';
 import { type Replay, type Results, writeResults } from './results.ts';
 import { isThere, type Name } from './rival.ts';
-import { type Plan, throughput } from './throughput.ts';
+import { type Cost, type Plan, throughput } from './throughput.ts';
 
 /* `npm run bench` (scripts/bench.sh, which says how it is called). Ends with the results written, or with why not. */
 
@@ -36,14 +36,12 @@ const SIZES: Sizes = quick
       bans: [10, 100_000],
     }
   : {
-      packets: 500_000,
+      packets: 300_000,
       sources: [1000, 10_000, 100_000, 262_144, 1_000_000],
       doors: [1, 10, 100, 1000],
       grants: [1, 100, 10_000],
       bans: [10, 1000, 100_000, 1_000_000],
     };
-
-const wants = (part: string): boolean => only === undefined || only.includes(part);
 
 async function latency(net: Net): Promise<readonly Opening[]> {
   const many = quick ? 50 : 1000;
@@ -73,7 +71,7 @@ async function standing(net: Net): Promise<readonly Opening[]> {
       name: 'knockd',
       under: 'forged first knocks',
       flood: { rate, port: '7000' },
-      tries: quick ? 3 : 10,
+      tries: quick ? 3 : 5,
     });
   }
   return tryAll(net, trials);
@@ -110,47 +108,53 @@ function say(text: string): void {
   console.log(`bench: ${text}`);
 }
 
+/** Each part is written as soon as it is there: a run that is broken off has measured something. */
 async function main(): Promise<void> {
   const [load = 0] = loadavg();
   const net = createNet();
-  try {
-    const notes =
+  let results: Results = {
+    quick,
+    machine: machine(load),
+    costs: [],
+    openings: [],
+    standing: [],
+    growth: [],
+    daemon: undefined,
+    replay: undefined,
+    notes:
       isThere('npm nfqueue') || quick
         ? []
-        : ['The npm package `nfqueue` could not be installed here, so it has no rows.'];
-    const costs = wants('throughput')
-      ? await throughput(net, THROUGHPUT, ({ name, rate, micros, lost, offered }) =>
-          say(
-            `${name} at ${rate || 'the limit'}: ${figure(offered)}/s, ${figure(micros)} µs a packet, lost ${lost === undefined ? 'unknown' : `${figure(lost * 100)} %`}`,
-          ),
-        )
-      : [];
-    const openings = wants('latency') ? await latency(net) : [];
-    const stood = wants('standing') ? await standing(net) : [];
-    const daemon = wants('daemon')
-      ? await measureDaemon(net, quick ? 2 : 7, quick ? 50_000 : 300_000)
-      : undefined;
-    if (daemon !== undefined)
-      say(`ready in ${figure(daemon.ready)} ms, ${figure(daemon.full / 1e6)} MB with all tables full`);
-    const grown = wants('growth')
-      ? growth(SIZES, ({ what, size, micros }) => say(`${size} ${what}: ${figure(micros)} µs a packet`))
-      : [];
-    const results: Results = {
-      quick,
-      machine: machine(load),
-      costs,
-      openings,
-      standing: stood,
-      growth: grown,
-      daemon,
-      replay: wants('replay') ? replay() : undefined,
-      notes,
-    };
+        : ['The npm package `nfqueue` could not be built here, so it has no rows.'],
+  };
+  const part = async (name: string, measure: () => Promise<Partial<Results>>): Promise<void> => {
+    if (only !== undefined && !only.includes(name)) return;
+    results = { ...results, ...(await measure()), machine: machine(load) };
     writeResults(out, results);
+  };
+  try {
+    await part('throughput', async () => ({ costs: await throughput(net, THROUGHPUT, sayCost) }));
+    await part('latency', async () => ({ openings: await latency(net) }));
+    await part('standing', async () => ({ standing: await standing(net) }));
+    await part('daemon', async () => {
+      const daemon = await measureDaemon(net, quick ? 2 : 7, quick ? 50_000 : 300_000);
+      say(`ready in ${figure(daemon.ready)} ms, ${figure(daemon.full / 1e6)} MB with ${daemon.bans} bans`);
+      return { daemon };
+    });
+    await part('growth', async () => ({ growth: growth(SIZES, sayGrowth) }));
+    await part('replay', async () => ({ replay: replay() }));
     say(`written to ${out}/RESULTS.md`);
   } finally {
     net.close();
   }
+}
+
+function sayCost({ name, rate, micros, lost, offered }: Cost): void {
+  const told = lost === undefined ? 'unknown' : `${figure(lost * 100)} %`;
+  say(`${name} at ${rate || 'the limit'}: ${figure(offered)}/s, ${figure(micros)} µs a packet, lost ${told}`);
+}
+
+function sayGrowth({ what, size, micros }: Growth): void {
+  say(`${size} ${what}: ${figure(micros)} µs a packet`);
 }
 
 await main();

@@ -39,8 +39,13 @@ export function writeResults(folder: string, results: Results): void {
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, 'results.json'), `${JSON.stringify(results, undefined, 1)}\n`);
   writeFileSync(join(folder, 'RESULTS.md'), markdown(results));
-  const top = Math.max(...results.costs.map(({ rate }) => (rate === 0 ? Infinity : rate)));
-  const shown = results.costs.filter(({ rate }) => (rate === 0 ? Infinity : rate) === top);
+  if (results.costs.length > 0) drawCosts(folder, results.costs);
+  if (results.openings.length > 0) drawOpenings(folder, results.openings);
+}
+
+function drawCosts(folder: string, costs: readonly Cost[]): void {
+  const top = Math.max(...costs.map(({ rate }) => (rate === 0 ? Infinity : rate)));
+  const shown = costs.filter(({ rate }) => (rate === 0 ? Infinity : rate) === top);
   const bars = shown.map(({ name, micros }) => ({
     label: name,
     value: micros,
@@ -50,7 +55,10 @@ export function writeResults(folder: string, results: Results): void {
     join(folder, 'cost.svg'),
     chart(`Processor time a packet, ${rateOf(top === Infinity ? 0 : top)}`, 'µs', bars),
   );
-  const idle = results.openings.filter(({ under, opened }) => under === 'idle' && opened > 0);
+}
+
+function drawOpenings(folder: string, openings: readonly Opening[]): void {
+  const idle = openings.filter(({ under, opened }) => under === 'idle' && opened > 0);
   const open = idle.map(({ name, p50 }) => ({ label: name, value: p50, ours: name.startsWith('nfknock') }));
   writeFileSync(
     join(folder, 'opening.svg'),
