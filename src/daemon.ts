@@ -185,7 +185,8 @@ async function serve(parts: Parts, reloader: Reloader, serving: Serving, cleanUp
     cleanUp.push(() => metrics.close());
   } catch (error) {
     // Doors open without metrics too. What the server says names the address and the mend.
-    warn(parts, `there are no metrics until a restart: ${words(error)}`);
+    parts.metricsFault = `there are no metrics until a restart: ${words(error)}`;
+    warn(parts, parts.metricsFault);
   }
 }
 

@@ -177,6 +177,7 @@ export function join(bench: Bench): Parts {
     sources: NO_SOURCES,
     lag: null,
     firewallFault: null,
+    metricsFault: null,
     meddled: () => 0,
     lost: () => 0,
     since: clock.now(),

@@ -63,6 +63,12 @@ function problemsOf(parts: Parts): readonly Problem[] {
       mend: 'see who changes the rules; `nfknock rules install` puts them back',
     });
   }
+  if (parts.metricsFault !== null) {
+    problems.push({
+      what: parts.metricsFault,
+      mend: 'end who has the address, or give `metrics` another, and restart',
+    });
+  }
   const meddled = parts.meddled();
   if (meddled > MEDDLED_WORRYING) {
     problems.push({
