@@ -1,0 +1,276 @@
+#!/usr/bin/env bash
+# `npm run lab`: builds the lab of docker-compose.yml, brings it up, knocks, guesses, scans, kills the daemon, replays
+# every fixture over its wire, and says what passed. Takes everything down again, however it ends; the images stay.
+#
+#   npm run lab                          needs a Docker engine that answers, or root and dockerd
+#   npm run lab -- --get-engine          installs docker.io, docker-compose and debootstrap first (Debian, Ubuntu; root)
+#   npm run lab -- --capture FILE        only plays this capture, and holds the daemon against a replay of it
+#   npm run lab -- --keep                leaves the lab up, to play with by hand
+#
+# Ends with 0 where all passed, 1 where something did not, 69 where no Docker engine can be had.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+
+readonly PROJECT=nfknock-lab UNAVAILABLE=69
+readonly MACHINE=198.51.100.2 MACHINE6=2001:db8:51::2 BEHIND=198.51.100.140
+readonly OWNER=198.51.100.7 GUESSER=198.51.100.11 SCANNER=198.51.100.12 PROBER=198.51.100.13 STRANGER=198.51.100.14
+readonly ENGINE_SECONDS_MAX=60 READY_SECONDS_MAX=60 EVENT_SECONDS_MAX=15
+
+compose=()
+engine=''
+is_ours=no
+keep=no
+get_engine=no
+capture=''
+passed=0
+failed=0
+scratch="$(mktemp -d)"
+declare -A container=()
+
+main() {
+  options "$@"
+  find_engine
+  find_compose
+  refuse_second
+  say 'the images (minutes the first time, seconds after that)'
+  bash scripts/offline-images.sh || stop 'the base images could not be had; the reason is above'
+  build
+  if [ -n "$capture" ]; then
+    play_capture
+  else
+    say "the unit tests on the image's Node.js"
+    check 'the unit tests pass on Node 24' quiet_unless_failed docker run --rm --network none "$PROJECT/unit"
+    attack
+    replays
+  fi
+  summary
+}
+
+options() {
+  while [ "$#" -gt 0 ]; do
+    case "$1" in
+      --keep) keep=yes ;;
+      --get-engine) get_engine=yes ;;
+      --capture)
+        shift
+        capture="$(realpath -- "${1-}")" && [ -f "$capture" ] || usage "--capture: there is no file \"${1-}\""
+        ;;
+      *) usage "unknown option \"$1\"" ;;
+    esac
+    shift
+  done
+}
+
+usage() {
+  sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+  printf '\nlab: %s\n' "$1" >&2
+  exit 2
+}
+
+say() { printf '\n── %s\n' "$*"; }
+
+# check WORDS COMMAND…
+check() {
+  local words="$1"
+  shift
+  if "$@"; then
+    printf '  ✓ %s\n' "$words"
+    passed=$((passed + 1))
+  else
+    printf '  ✗ %s\n' "$words"
+    failed=$((failed + 1))
+  fi
+}
+
+not() { ! "$@"; }
+
+stop() {
+  printf 'lab: %s\n' "$*" >&2
+  failed=$((failed + 1))
+  summary
+}
+
+summary() {
+  printf '\n%d passed, %d failed\n' "$passed" "$failed"
+  if [ "$failed" -gt 0 ]; then exit 1; fi
+  exit 0
+}
+
+# ── the engine
+
+find_engine() {
+  if docker version >/dev/null 2>&1; then return; fi
+  if [ "$get_engine" = yes ]; then install_engine; fi
+  if [ "$(id -u)" -eq 0 ] && command -v dockerd >/dev/null && command -v docker >/dev/null; then start_engine; fi
+  docker version >/dev/null 2>&1 && return
+  unavailable 'no Docker engine answers, and none could be started'
+}
+
+# Loudly: who reads only the end of a long log must still see that the lab did not run.
+unavailable() {
+  {
+    printf '\n%s\n' '!!!! THE LAB DID NOT RUN !!!!'
+    printf 'lab: %s.\n' "$1"
+    if [ -s "$scratch/engine.log" ]; then tail -n 5 "$scratch/engine.log"; fi
+    printf '%s\n' 'lab: start one (systemctl start docker), or, as root on Debian or Ubuntu: npm run lab -- --get-engine' \
+      '!!!! THE LAB DID NOT RUN !!!!'
+  } >&2
+  exit "$UNAVAILABLE"
+}
+
+install_engine() {
+  local wanted=()
+  if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then return; fi
+  command -v dockerd >/dev/null || wanted+=(docker.io)
+  docker compose version >/dev/null 2>&1 || command -v docker-compose >/dev/null || wanted+=(docker-compose)
+  command -v debootstrap >/dev/null || wanted+=(debootstrap)
+  if [ "${#wanted[@]}" -eq 0 ]; then return; fi
+  printf 'lab: installing %s\n' "${wanted[*]}"
+  { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${wanted[@]}"; } \
+    >"$scratch/engine.log" 2>&1 </dev/null || unavailable "apt-get could not install ${wanted[*]}"
+}
+
+# The lab's networks need neither NAT nor forwarding: an engine of our own leaves this machine's firewall alone.
+start_engine() {
+  printf 'lab: starting a Docker engine for as long as this runs\n'
+  setsid dockerd --iptables=false --ip6tables=false --ip-forward=false --ip-masq=false --bridge=none \
+    >"$scratch/engine.log" 2>&1 </dev/null &
+  engine=$!
+  local deadline=$((SECONDS + ENGINE_SECONDS_MAX))
+  until docker version >/dev/null 2>&1; do
+    kill -0 "$engine" 2>/dev/null && [ "$SECONDS" -lt "$deadline" ] || return 0
+    sleep 0.3
+  done
+}
+
+find_compose() {
+  if docker compose version >/dev/null 2>&1; then
+    compose=(docker compose)
+  elif command -v docker-compose >/dev/null; then
+    compose=(docker-compose)
+  else
+    unavailable 'neither `docker compose` nor docker-compose is installed'
+  fi
+  compose+=(--project-name "$PROJECT" --file docker-compose.yml)
+}
+
+refuse_second() {
+  if [ -n "$(docker ps -aq --filter "label=com.docker.compose.project=$PROJECT")" ]; then
+    stop "a lab is up already: take it down with ${compose[*]} down --volumes"
+  fi
+  if ip -o address 2>/dev/null | grep -q ' 198\.51\.100\.'; then
+    stop 'this machine has addresses in 198.51.100.0/24, which are the lab'"'"'s'
+  fi
+}
+
+# Everything that could be there goes, even if it never came up.
+clean_up() {
+  trap '' INT TERM
+  if [ "$keep" = yes ] && [ "$is_ours" = yes ]; then
+    printf 'lab: it is up still; take it down with: %s\n' "${compose[*]} --profile replay --profile observe down --volumes"
+    if [ -n "$engine" ]; then printf 'lab: the Docker engine is process %s; end it after that\n' "$engine"; fi
+  else
+    if [ "$is_ours" = yes ]; then down; fi
+    if [ -n "$engine" ]; then
+      kill "$engine" 2>/dev/null
+      wait "$engine" 2>/dev/null
+    fi
+  fi
+  rm -rf "$scratch"
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# ── the containers
+
+composed() { "${compose[@]}" --profile replay --profile observe "$@" </dev/null; }
+
+quiet_unless_failed() {
+  local log="$scratch/log"
+  "$@" >"$log" 2>&1 </dev/null || {
+    tail -n 60 "$log" >&2
+    return 1
+  }
+}
+
+build() {
+  quiet_unless_failed composed build || stop 'the images could not be built; the reason is above'
+  if [ -n "$capture" ]; then return; fi
+  quiet_unless_failed docker build --network host --target unit --tag "$PROJECT/unit" . ||
+    stop 'the image for the unit tests could not be built; the reason is above'
+}
+
+# up CONFIG: a lab that has met nobody yet.
+up() {
+  export NFKNOCK_LAB_CONFIG="./test/lab/$1.yaml" NFKNOCK_LAB_GOLDEN="$1"
+  # The daemon is nobody special: what only root may read it can't.
+  if [ -n "$(find "$NFKNOCK_LAB_CONFIG" ! -perm -o+r)" ]; then
+    stop "others may not read $NFKNOCK_LAB_CONFIG, and the daemon runs as one of them: chmod o+r test/lab/*.y*ml"
+  fi
+  is_ours=yes
+  quiet_unless_failed composed up --detach machine rules door service service-behind visitor ||
+    stop 'the lab did not come up; the reason is above'
+  local name
+  for name in machine door service service-behind visitor; do
+    container[$name]="$(composed ps -q "$name")"
+  done
+  local deadline=$((SECONDS + READY_SECONDS_MAX))
+  until is_ready; do
+    if [ "$SECONDS" -ge "$deadline" ]; then
+      docker logs "${container[door]}" 2>&1 | tail -n 20 >&2
+      stop 'the lab was not ready in time; the last words of the daemon are above'
+    fi
+    sleep 0.3
+  done
+}
+
+is_ready() {
+  on door nfknock status >/dev/null 2>&1 && on visitor test -e /keys/owner.pub &&
+    on visitor wget -qO /dev/null -T 1 -t 1 "http://$MACHINE/" &&
+    on visitor wget -qO /dev/null -T 1 -t 1 "http://[$MACHINE6]/"
+}
+
+down() { quiet_unless_failed composed down --volumes --remove-orphans --timeout 3; }
+
+# on NAME COMMAND…
+on() {
+  local name="$1"
+  shift
+  docker exec "${container[$name]}" "$@" </dev/null
+}
+
+# A client ends by the clock at the latest, and what it says of its own success is not asked.
+try() { on visitor timeout 60 "$@" >/dev/null 2>&1 || true; }
+
+# said TEXT: whether the daemon says so, now or soon.
+said() {
+  local deadline=$((SECONDS + EVENT_SECONDS_MAX))
+  until docker logs "${container[door]}" 2>/dev/null | grep -qF "$1"; do
+    if [ "$SECONDS" -ge "$deadline" ]; then return 1; fi
+    sleep 0.2
+  done
+}
+
+never_said() { ! docker logs "${container[door]}" 2>/dev/null | grep -qF "$1"; }
+
+# connects ADDRESS PORT [SOURCE]
+connects() { on visitor nc -z -w 1 ${3:+-s "$3"} "$1" "$2" 2>/dev/null; }
+
+# asked HOST [ssh's options]: the name of the machine that answers.
+asked() {
+  local host="$1"
+  shift
+  on visitor ssh -i /keys/owner -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
+    -o LogLevel=ERROR -o ConnectTimeout=3 "$@" "owner@$host" hostname
+}
+
+answers() { [ "$(asked "${@:2}" 2>/dev/null)" = "$1" ]; }
+
+page() { on visitor wget -qO - -T 2 -t 1 "$1" 2>/dev/null; }
+
+shows_page() { [ "$(page "$2")" = "a page of $1" ]; }
+
+source "test/lab/attack.sh"
+main "$@"
