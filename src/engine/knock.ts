@@ -1,16 +1,7 @@
 import { milliseconds } from '../packet/time.ts';
 import { complete, completeClose } from './door.ts';
 import type { Emit } from './event.ts';
-import {
-  type Concern,
-  concernsOf,
-  type Finding,
-  FOUND,
-  isAnew,
-  isGuarded,
-  type Knock,
-  staleness,
-} from './finding.ts';
+import { type Concern, concernsOf, FOUND, isAnew, isGuarded, type Knock, staleness } from './finding.ts';
 import { banIfDue, strike } from './offence.ts';
 import type { Outcome } from './outcome.ts';
 import { type Sequence, specOf } from './ports.ts';
@@ -27,22 +18,27 @@ import { NONE } from './table.ts';
  *       └───────────────────────────┘ wrong · too fast · expired · decoy · ban
  */
 
+/** What a packet found to be one of these is to all its sequences together. */
+const FORWARD = FOUND.begins | FOUND.advances;
+const LATE = FOUND.expired | FOUND['too fast'];
+const EXCUSED = FOUND.repeat | FOUND.tolerated;
+
 /** Judges a knock on every sequence it concerns, side by side; the subject's attempts have been collected. */
 export function judgeKnock(state: State, subject: Subject, knock: Knock, emit: Emit): Outcome {
   const concerns = concernsOf(state, subject, knock);
   let found = 0;
   for (const concern of concerns) found |= FOUND[concern.finding];
-  const isAny = (finding: Finding): boolean => (found & FOUND[finding]) !== 0;
-  const late = isAny('expired') || isAny('too fast');
+  const late = (found & LATE) !== 0;
   const anew = late && concerns.some((concern) => isAnew(concern, knock));
-  const forward = isAny('begins') || isAny('advances') || anew;
-  if (isAny('repeat') && !forward && !late) return 'repeat';
+  const forward = (found & FORWARD) !== 0 || anew;
+  if ((found & FOUND.repeat) !== 0 && !forward && !late) return 'repeat';
 
-  const excused = forward || late || isAny('repeat') || isAny('tolerated');
-  const struck = !knock.observed && (isAny('too fast') || !excused);
+  const tooFast = (found & FOUND['too fast']) !== 0;
+  const excused = forward || late || (found & EXCUSED) !== 0;
+  const struck = !knock.observed && (tooFast || !excused);
   const strikes = struck ? strike(state, subject, knock.now) : undefined;
   let outcome: Outcome = forward ? 'accepted' : struck ? 'wrong' : 'tolerated';
-  if (isAny('expired') && !isAny('begins') && !isAny('advances')) outcome = 'expired';
+  if ((found & FOUND.expired) !== 0 && (found & FORWARD) === 0) outcome = 'expired';
   const verdict = { forward, strikes };
   let forgiven = false;
   for (const concern of concerns) {
@@ -50,11 +46,11 @@ export function judgeKnock(state: State, subject: Subject, knock: Knock, emit: E
     if (end !== undefined) outcome = end;
     if (end === 'opened') forgiven = true;
   }
-  if (struck && !excused && !isAny('broken')) {
+  if (struck && !excused && (found & FOUND.broken) === 0) {
     const { at, source, port } = moment(subject, knock);
     emit({ event: 'knock.wrong', at, source, port, reason: 'out of order', strikes: strikes ?? 0 });
   }
-  if (isAny('too fast')) outcome = 'too_fast';
+  if (tooFast) outcome = 'too_fast';
   if (strikes !== undefined && !forgiven) banIfDue(state, subject, strikes, knock.now, emit);
   return outcome;
 }
