@@ -17,8 +17,11 @@ export interface Announced {
 
 /** Milliseconds before its end in which something may be here or gone. */
 const FADING = 700;
-/** Wall time is kept in whole milliseconds. */
-const ROUNDING = 2;
+/**
+ * Wall time is kept in whole milliseconds, and each start reads anew how far it is from the monotonic clock, which a
+ * busy machine may interrupt. In milliseconds.
+ */
+const ROUNDING = 60;
 /** Milliseconds until what runs out between two looks has run out for both. */
 const SETTLES_WITHIN = 4_000;
 
