@@ -31,13 +31,14 @@ const MISTAKEN: ReadonlyMap<string, string> = new Map([
 ]);
 
 const OPERATOR = / (<=|>=|===|!==|&&|\|\||<<|>>>|>>|\+=|-=|\|=|&=|[<>+\-*&|^]) /g;
-const NUMBER = /(?<![\w.$])(0x[\da-f]+|\d[\d_]*)(?![\w.$])/gi;
+/** Not the value that stands in for an index that is never out of range. */
+const NUMBER = /(?<![\w.$]|\?\? )(0x[\da-f]+|\d[\d_]*)(?![\w.$])/gi;
 const TRUTH = /(?<![\w.$])(true|false)(?![\w$:])/g;
 const NOT = /(?<=[( ])!(?=[\w(])/g;
 const CONDITION = /(?<![\w$])(?:if|while) \(/g;
 /** A call or an assignment that is a whole line. */
 const STATEMENT =
-  /^ +(?!(?:const|let|return|throw|import|export|case|default|continue|break|else|yield|await)\b)[\w$.[\] +]+(?:\(.*\)|(?: [-+|&]?= .*)|\+\+|--);$/gm;
+  /^ +(?! |(?:const|let|return|throw|import|export|case|default|continue|break|else|yield|await)\b)[\w$.[\] +]+(?:\(.*\)|(?: [-+|&]?= .*)|\+\+|--);$/gm;
 
 /** Every mutant of a compiled file without comments. */
 export function mutantsOf(code: string): readonly Mutant[] {

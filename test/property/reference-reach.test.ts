@@ -25,6 +25,7 @@ const EVERYTHING = [
   'door.closed knock',
   'door.closed moved',
   'door.closed refused',
+  'door.closed reload',
   'door.closed revoked',
   'door.closed used',
   'door.opened',

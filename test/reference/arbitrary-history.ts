@@ -191,6 +191,8 @@ function orderOf(state: State, one: Intent): Order {
   const given = GIVEN_MS[one.flags % GIVEN_MS.length];
   const length = given === undefined ? {} : { for: milliseconds(given) };
   const networks = [hostCidr(address), network('203.0.113.0/24'), network('2001:db8::/32')];
+  // What a reload makes of a used sequence is the business of whoever reads the file of sequences.
+  const oneTime = state.settings.doors.some((one) => one.oneTime);
   const kinds: readonly Order[] = [
     { order: 'grant', door: name, address, ...length },
     { order: 'revoke', address, ...(one.flags % 2 === 0 ? {} : { door: name }) },
@@ -199,6 +201,7 @@ function orderOf(state: State, one: Intent): Order {
     { order: 'connected', door: name, source: address },
     { order: 'exempt', networks: networks.slice(0, 1 + (one.flags % 3)) },
     { order: 'unban_all' },
+    ...(oneTime ? [] : [{ order: 'reload', settings: reloaded(state.settings, one) } as const]),
     ...(door?.oneTime === true ? [{ order: 'sequence', door: name, knock: nextSequence(one) } as const] : []),
     {
       order: 'refuse',
@@ -208,6 +211,25 @@ function orderOf(state: State, one: Intent): Order {
     },
   ];
   return kinds[one.which % kinds.length] ?? { order: 'unban_all' };
+}
+
+/** Another configuration, or the same one again. */
+function reloaded(settings: EngineSettings, one: Intent): EngineSettings {
+  const { bans, doors } = settings;
+  const [first, ...rest] = doors;
+  if (first === undefined) return settings;
+  const others: readonly EngineSettings[] = [
+    settings,
+    { ...settings, doors: doors.length > 1 ? doors.slice(0, -1) : doors },
+    { ...settings, doors: [{ ...first, for: milliseconds(first.for * 2) }, ...rest] },
+    {
+      ...settings,
+      doors: [{ ...first, knock: first.knock.toReversed() }, ...rest],
+    },
+    { ...settings, bans: { ...bans, never: [network('198.51.100.0/24')] } },
+    { ...settings, bans: { ...bans, strikes: 2 } },
+  ];
+  return others[one.flags % others.length] ?? settings;
 }
 
 function nextSequence(one: Intent): ReturnType<typeof port>[] {

@@ -1,14 +1,16 @@
 import type { Order } from '../../src/engine/order.ts';
-import type { EngineSettings } from '../../src/engine/settings.ts';
+import type { DoorSettings, EngineSettings } from '../../src/engine/settings.ts';
 import { type Bits, bitsOfAddress, bitsOfCidr, networkText, offenderOf } from './address.ts';
 import { closedEvent, holdsIt, makeGrant } from './grant.ts';
 import { ban, banLength, isExempt } from './offence.ts';
+import { sequencesOf } from './port.ts';
 import {
   type Ban,
   type EventLike,
   type Grant,
   having,
   lacking,
+  type OneTime,
   type Result,
   type State,
   unusedOf,
@@ -132,12 +134,39 @@ function connected(state: State, door: string, source: Bits, now: number): Resul
   );
 }
 
+/** Progress stays with the sequence that it was made in, if its steps stay; grants for as long as their door does. */
 function reload(state: State, settings: EngineSettings, now: number): Result {
   const names = settings.doors.map((door) => door.name);
   const closed = endGrants(state, (grant) => !names.includes(grant.door), now, 'reload');
-  const changed: State = { ...closed.state, settings, attempts: new Map(), openings: new Map() };
-  const lifted = liftBans(changed, (target) => isExempt(changed, target), now, 'exempt');
+  const oneTime = new Map(
+    settings.doors
+      .filter((door) => door.oneTime)
+      .map((door) => [door.name, reloadedOneTime(state, door)] as const),
+  );
+  const changed: State = { ...closed.state, settings, oneTime };
+  const stepsIn = (one: State): ReadonlyMap<string, string> =>
+    new Map(sequencesOf(one).map(({ door, kind, steps }) => [`${door.name} ${kind}`, steps.join()]));
+  const [before, after] = [stepsIn(state), stepsIn(changed)];
+  const isGone = (key: string): boolean => {
+    const sequence = key.slice(key.indexOf(' ') + 1);
+    return before.get(sequence) !== after.get(sequence);
+  };
+  const kept = {
+    ...changed,
+    attempts: lacking(state.attempts, isGone),
+    openings: lacking(state.openings, isGone),
+  };
+  const lifted = liftBans(kept, (target) => isExempt(kept, target), now, 'exempt');
   return { state: lifted.state, events: [...closed.events, ...lifted.events] };
+}
+
+/** A sequence that is used up stays so; another one is the next, as if an order had brought it. */
+function reloadedOneTime(state: State, door: DoorSettings): OneTime {
+  const next = unusedOf(door);
+  const old = state.oneTime.get(door.name);
+  if (old === undefined) return next;
+  if (old.knock.join() === next.knock.join()) return old;
+  return { ...next, former: old.used ? old.knock : old.former };
 }
 
 function restore(state: State, order: Extract<Order, { order: 'restore' }>): Result {
