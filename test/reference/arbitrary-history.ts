@@ -188,7 +188,7 @@ function orderOf(state: State, one: Intent): Order {
   const door = state.settings.doors[one.step % state.settings.doors.length];
   const name = one.flags === 63 || door === undefined ? 'nowhere' : door.name;
   const address = addressOf(SOURCES[one.who % SOURCES.length] ?? '');
-  const given = GIVEN_MS[one.flags % GIVEN_MS.length];
+  const given = GIVEN_MS[(one.flags + one.when) % GIVEN_MS.length];
   const length = given === undefined ? {} : { for: milliseconds(given) };
   const networks = [hostCidr(address), network('203.0.113.0/24'), network('2001:db8::/32')];
   // What a reload makes of a used sequence is the business of whoever reads the file of sequences.
@@ -199,7 +199,7 @@ function orderOf(state: State, one: Intent): Order {
     { order: 'ban', address, ...length },
     { order: 'unban', address },
     { order: 'connected', door: name, source: address },
-    { order: 'exempt', networks: networks.slice(0, 1 + (one.flags % 3)) },
+    { order: 'exempt', networks: networks.slice(0, 1 + ((one.flags + one.when) % 3)) },
     { order: 'unban_all' },
     ...(oneTime ? [] : [{ order: 'reload', settings: reloaded(state.settings, one) } as const]),
     ...(door?.oneTime === true ? [{ order: 'sequence', door: name, knock: nextSequence(one) } as const] : []),
@@ -229,7 +229,7 @@ function reloaded(settings: EngineSettings, one: Intent): EngineSettings {
     { ...settings, bans: { ...bans, never: [network('198.51.100.0/24')] } },
     { ...settings, bans: { ...bans, strikes: 2 } },
   ];
-  return others[one.flags % others.length] ?? settings;
+  return others[(one.flags + one.when) % others.length] ?? settings;
 }
 
 function nextSequence(one: Intent): ReturnType<typeof port>[] {
