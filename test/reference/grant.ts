@@ -2,6 +2,7 @@ import type { DoorSettings } from '../../src/engine/settings.ts';
 import { type Bits, bitsOfCidr, networkText, textOf } from './address.ts';
 import type { Sequence } from './port.ts';
 import {
+  type Attempt,
   type EventLike,
   type Grant,
   having,
@@ -34,16 +35,14 @@ export function granteeOf(door: DoorSettings, source: Bits): Bits | 'any' {
   return door.grant === 'source' ? source : bitsOfCidr(door.grant);
 }
 
-/** An attempt to close ends with the grant that it was to close. */
-export function withoutIdleClosing(before: State, after: State): State {
-  const same = (x: Grant, y: Grant): boolean => x.door === y.door && x.grantee === y.grantee;
-  const ended = before.grants.filter((old) => !after.grants.some((grant) => same(grant, old)));
-  if (ended.length === 0) return after;
-  const idle = (key: string): boolean => {
+/** An attempt to close ends with the last of the grants that it was to close: those that were there when it began. */
+export function withoutIdleClosing(state: State): State {
+  const isIdle = ([key, attempt]: readonly [string, Attempt]): boolean => {
     const [source = '', door = '', kind] = key.split(' ');
-    return kind === 'close' && ended.some((grant) => grant.door === door && holdsIt(grant, source));
+    return kind === 'close' && !grantsHeld(state, source, door).some(({ since }) => since < attempt.first);
   };
-  return { ...after, attempts: lacking(after.attempts, idle) };
+  const idle = [...state.attempts].filter(isIdle).map(([key]) => key);
+  return { ...state, attempts: lacking(state.attempts, (key) => idle.includes(key)) };
 }
 
 /** The opening sequence is complete: the grant is made or renewed, and what led to it is done with. */

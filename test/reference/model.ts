@@ -26,7 +26,7 @@ export interface Played {
 export function createModel(settings: EngineSettings): Model {
   let state = initialState(settings);
   const take = (result: Result): readonly EventLike[] => {
-    state = withoutIdleClosing(state, result.state);
+    state = withoutIdleClosing(result.state);
     return result.events;
   };
   return {
@@ -39,9 +39,9 @@ export function createModel(settings: EngineSettings): Model {
 
 export function play(before: State, move: Move): Played {
   const ended = endOverdue(before, move.at);
-  const state = withoutIdleClosing(before, ended.state);
+  const state = withoutIdleClosing(ended.state);
   const result = judgeMove(state, move);
-  return { state: withoutIdleClosing(state, result.state), ends: ended.events, said: result.events };
+  return { state: withoutIdleClosing(result.state), ends: ended.events, said: result.events };
 }
 
 function judgeMove(state: State, move: Move): Result {
