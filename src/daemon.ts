@@ -32,7 +32,7 @@ export interface DaemonOptions {
   readonly config: Config;
   readonly configFile: string;
   readonly version: string;
-  /** Leave the rules as they are: they were installed before by someone with more privilege. */
+  /** False: the rules were installed before by someone with more privilege; where they are not there that is said. */
   readonly install: boolean;
 }
 
@@ -103,10 +103,15 @@ async function start(options: DaemonOptions, cleanUp: CleanUp): Promise<Daemon> 
   };
 }
 
-/** Rules that someone with more privilege was to lay: where they are not there, ports would be open. */
+/**
+ * Rules that someone with more privilege was to lay: where they are not there, ports would be open. Where there are as
+ * many as there should be they may still be those of another configuration, with another queue: they are laid anew in
+ * any case, which changes nothing where they are right.
+ */
 async function layMissing({ firewall, announcer, clock }: Parts): Promise<void> {
-  if (await firewall.intact()) return;
+  const intact = await firewall.intact();
   await firewall.install();
+  if (intact) return;
   const reason = 'the rules were not there as this configuration wants them; they are now';
   announcer.announce({ event: 'firewall.repaired', at: clock.now(), reason });
 }

@@ -24,7 +24,7 @@ export const DEFINITIONS: readonly Definition[] = [
     options: [
       option(
         '--no-install',
-        'leave the rules as they are: they were installed before by `nfknock rules install`',
+        'the rules were laid before by `nfknock rules install`: say so where they were not',
       ),
     ],
     load: () => import('./run.ts'),

@@ -197,6 +197,14 @@ describe('with CAP_NET_ADMIN alone and the rules laid before', () => {
     await allIsWell();
   });
 
+  it('rules of another configuration do not leave it deaf', async () => {
+    const folder = ownFolder();
+    const { file } = writeConfig({ ...CONFIG, listen: { queues: 5 } }, folder);
+    expect((await nfknock('rules', 'install', '-c', file)).code).toBe(0);
+    const daemon = await run(CONFIG, { folder });
+    await open(daemon);
+  });
+
   it('grants in sets are laid, reloaded and repaired as well', async () => {
     const daemon = await start(SETS);
     await open(daemon);
