@@ -75,7 +75,7 @@ RUN ln -s ../lib/nfknock/dist/cli/main.js /usr/bin/nfknock \
  && chmod 0755 /usr/lib/nfknock/dist/cli/main.js /usr/local/libexec/nfknock-start
 USER nfknock
 ENTRYPOINT ["/usr/local/libexec/nfknock-start"]
-CMD ["run", "--no-install"]
+CMD ["run"]
 
 FROM build AS replay
 RUN apt-get update -q \
@@ -93,4 +93,7 @@ RUN apt-get update -q \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends git groff iptables ipset procps \
  && rm -rf /var/lib/apt/lists/*
 COPY . .
+# The tests that need root are for the machine, not for a container.
+USER nobody
+ENV HOME=/tmp
 CMD ["node_modules/.bin/vitest", "run", "--project", "unit"]

@@ -19,6 +19,7 @@ readonly ENGINE_SECONDS_MAX=60 READY_SECONDS_MAX=60 EVENT_SECONDS_MAX=15
 
 compose=()
 engine=''
+child=''
 is_ours=no
 keep=no
 get_engine=no
@@ -39,10 +40,11 @@ main() {
   if [ -n "$capture" ]; then
     play_capture
   else
-    say "the unit tests on the image's Node.js"
-    check 'the unit tests pass on Node 24' quiet_unless_failed docker run --rm --network none "$PROJECT/unit"
     attack
     replays
+    say "the unit tests on the image's Node.js"
+    check 'the unit tests pass on Node 24' \
+      quiet_unless_failed docker run --rm --init --name "$PROJECT-unit" --network none "$PROJECT/unit"
   fi
   summary
 }
@@ -152,7 +154,7 @@ find_compose() {
   else
     unavailable 'neither `docker compose` nor docker-compose is installed'
   fi
-  compose+=(--project-name "$PROJECT" --file docker-compose.yml)
+  compose+=(--project-name "$PROJECT" --file docker-compose.yml --profile replay --profile observe)
 }
 
 refuse_second() {
@@ -167,11 +169,13 @@ refuse_second() {
 # Everything that could be there goes, even if it never came up.
 clean_up() {
   trap '' INT TERM
+  if [ -n "$child" ]; then kill "$child" 2>/dev/null; fi
   if [ "$keep" = yes ] && [ "$is_ours" = yes ]; then
-    printf 'lab: it is up still; take it down with: %s\n' "${compose[*]} --profile replay --profile observe down --volumes"
+    printf 'lab: it is up still; take it down with: %s\n' "${compose[*]} down --volumes"
     if [ -n "$engine" ]; then printf 'lab: the Docker engine is process %s; end it after that\n' "$engine"; fi
   else
     if [ "$is_ours" = yes ]; then down; fi
+    if [ "${#compose[@]}" -gt 0 ]; then docker rm --force "$PROJECT-unit" >/dev/null 2>&1; fi
     if [ -n "$engine" ]; then
       kill "$engine" 2>/dev/null
       wait "$engine" 2>/dev/null
@@ -185,18 +189,26 @@ trap 'exit 143' TERM
 
 # ── the containers
 
-composed() { "${compose[@]}" --profile replay --profile observe "$@" </dev/null; }
+# Runs a program beside, so that whoever ends the lab need not wait for it.
+beside() {
+  "$@" </dev/null &
+  child=$!
+  wait "$child"
+  local code=$?
+  child=''
+  return "$code"
+}
 
 quiet_unless_failed() {
   local log="$scratch/log"
-  "$@" >"$log" 2>&1 </dev/null || {
+  beside "$@" >"$log" 2>&1 || {
     tail -n 60 "$log" >&2
     return 1
   }
 }
 
 build() {
-  quiet_unless_failed composed build || stop 'the images could not be built; the reason is above'
+  quiet_unless_failed "${compose[@]}" build || stop 'the images could not be built; the reason is above'
   if [ -n "$capture" ]; then return; fi
   quiet_unless_failed docker build --network host --target unit --tag "$PROJECT/unit" . ||
     stop 'the image for the unit tests could not be built; the reason is above'
@@ -210,11 +222,11 @@ up() {
     stop "others may not read $NFKNOCK_LAB_CONFIG, and the daemon runs as one of them: chmod o+r test/lab/*.y*ml"
   fi
   is_ours=yes
-  quiet_unless_failed composed up --detach machine rules door service service-behind visitor ||
+  quiet_unless_failed "${compose[@]}" up --detach machine door service service-behind visitor ||
     stop 'the lab did not come up; the reason is above'
   local name
   for name in machine door service service-behind visitor; do
-    container[$name]="$(composed ps -q "$name")"
+    container[$name]="$("${compose[@]}" ps -q "$name")"
   done
   local deadline=$((SECONDS + READY_SECONDS_MAX))
   until is_ready; do
@@ -232,7 +244,7 @@ is_ready() {
     on visitor wget -qO /dev/null -T 1 -t 1 "http://[$MACHINE6]/"
 }
 
-down() { quiet_unless_failed composed down --volumes --remove-orphans --timeout 3; }
+down() { quiet_unless_failed "${compose[@]}" down --volumes --remove-orphans --timeout 3; }
 
 # on NAME COMMAND…
 on() {
@@ -258,12 +270,16 @@ never_said() { ! docker logs "${container[door]}" 2>/dev/null | grep -qF "$1"; }
 # connects ADDRESS PORT [SOURCE]
 connects() { on visitor nc -z -w 1 ${3:+-s "$3"} "$1" "$2" 2>/dev/null; }
 
-# asked HOST [ssh's options]: the name of the machine that answers.
+# asked HOST [--run COMMAND] [ssh's options]: the name of the machine that answers, or what the command says there.
 asked() {
-  local host="$1"
+  local host="$1" command=hostname
   shift
+  if [ "${1-}" = --run ]; then
+    command="$2"
+    shift 2
+  fi
   on visitor ssh -i /keys/owner -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
-    -o LogLevel=ERROR -o ConnectTimeout=3 "$@" "owner@$host" hostname
+    -o LogLevel=ERROR -o ConnectTimeout=3 "$@" "owner@$host" "$command"
 }
 
 answers() { [ "$(asked "${@:2}" 2>/dev/null)" = "$1" ]; }

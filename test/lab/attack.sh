@@ -68,7 +68,7 @@ killed() {
   say 'the daemon is killed (SIGKILL)'
   on door nfknock grant ssh "$OWNER" --for 5m >/dev/null
   # A connection that is there before: it says so a few seconds later, into a file of its own.
-  asked "$MACHINE" -n -o RemoteCommand='sleep 6; echo alive' >"$scratch/session" 2>&1 &
+  asked "$MACHINE" --run 'sleep 8; echo alive' >"$scratch/session" 2>&1 &
   local session=$!
   sleep 2
   docker kill --signal KILL "${container[door]}" >/dev/null
@@ -149,9 +149,10 @@ replays() {
 }
 
 replay() {
-  if composed run --rm -T replay "$@" | sed '/^Creating /d'; then
+  if beside "${compose[@]}" run --rm -T replay "$@" 2>"$scratch/log"; then
     passed=$((passed + 1))
   else
+    grep -v '^Creating ' "$scratch/log" >&2
     failed=$((failed + 1))
   fi
 }
@@ -166,8 +167,8 @@ play_capture() {
 
 observed() {
   say 'Prometheus reads the metrics'
-  quiet_unless_failed composed up --detach observe
-  container[observe]="$(composed ps -q observe)"
+  quiet_unless_failed "${compose[@]}" up --detach observe
+  container[observe]="$("${compose[@]}" ps -q observe)"
   check 'it finds the daemon' measured 'up{job="nfknock"} == 1'
   check 'it counts the doors that were opened' measured 'nfknock_doors_opened_total > 0'
 }
