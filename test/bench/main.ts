@@ -121,10 +121,7 @@ async function main(): Promise<void> {
     growth: [],
     daemon: undefined,
     replay: undefined,
-    notes:
-      isThere('npm nfqueue') || quick
-        ? []
-        : ['The npm package `nfqueue` could not be built here, so it has no rows.'],
+    notes: notesOf(load),
   };
   const part = async (name: string, measure: () => Promise<Partial<Results>>): Promise<void> => {
     if (only !== undefined && !only.includes(name)) return;
@@ -146,6 +143,18 @@ async function main(): Promise<void> {
   } finally {
     net.close();
   }
+}
+
+function notesOf(load: number): readonly string[] {
+  const notes: string[] = [];
+  if (load > 0.5) {
+    notes.push(
+      'The machine had other work to do: packets came slower than asked for, each cost more than it would alone, and the slowest openings are those that waited for the processor.',
+    );
+  }
+  if (!quick && !isThere('npm nfqueue'))
+    notes.push('The npm package `nfqueue` could not be built here, so it has no rows.');
+  return notes;
 }
 
 function sayCost({ name, rate, micros, lost, offered }: Cost): void {

@@ -114,6 +114,11 @@ function lay(server: string, client: string): void {
   // Neighbours by hand, so that nothing waits for an address to be resolved.
   for (const to of [SERVER4, SERVER6]) neighbour(client, to, MAC.server);
   for (const to of ['192.0.2.2', '2001:db8::2']) neighbour(server, to, MAC.client);
+  // As a firewall should stand: what no rule lets in is dropped. Accepted, a flood to random ports would leave an
+  // entry for each packet in the kernel's table of connections, and once that is full nobody's packets get through.
+  for (const iptables of ['iptables', 'ip6tables']) {
+    execFileSync('ip', ['netns', 'exec', server, iptables, '-P', 'INPUT', 'DROP']);
+  }
   const lines: string[] = [];
   for (const network of ['203.0.113', '198.51.100']) {
     ip('-n', server, 'route', 'add', `${network}.0/24`, 'via', '192.0.2.2');

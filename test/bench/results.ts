@@ -70,7 +70,7 @@ function markdown(results: Results): string {
   const { costs, openings, standing, growth, daemon, replay } = results;
   const parts = [
     '# Results',
-    `Written by \`npm run bench\`${results.quick ? ' `-- --quick`: shorter runs, coarser figures' : ''}. Everything ran in one go on one machine, so read the ratios; the absolute figures are this machine's.`,
+    `Written by \`npm run bench\`${results.quick ? ' `-- --quick`: shorter runs, coarser figures' : ''}. Read the ratios: the absolute figures are this machine's.`,
     results.machine.map((line) => `* ${line}`).join('\n'),
     ...(results.notes.length > 0 ? [results.notes.map((line) => `* ${line}`).join('\n')] : []),
     '## What a packet costs',
