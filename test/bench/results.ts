@@ -74,7 +74,7 @@ function markdown(results: Results): string {
     results.machine.map((line) => `* ${line}`).join('\n'),
     ...(results.notes.length > 0 ? [results.notes.map((line) => `* ${line}`).join('\n')] : []),
     '## What a packet costs',
-    'Forged first knocks, each from a source of its own (IPv6), through the rules that nfknock lays. "textbook C" is libnetfilter_queue with one recv and one verdict a packet, "best C" the bare kernel interface with recvmmsg and one verdict a batch; both drop every packet and do nothing else. knockd reads through libpcap and queues nothing. µs are processor time of the whole process, user and system; × is the ratio to textbook C at the same rate.',
+    'Forged first knocks, each from a source of its own (IPv6), through the rules that nfknock lays. "textbook C" is libnetfilter_queue with one recv and one verdict a packet, "best C" the bare kernel interface with recvmmsg and one verdict a batch; both drop every packet and do nothing else. knockd reads through libpcap, and nobody counts what it misses: its packets are those that were sent, so what it costs for each that it took is more than its row says. µs are processor time of the whole process, user and system; × is the ratio to textbook C at the same rate.',
     costTable(costs),
     '![processor time a packet](cost.svg)',
     '## From the last knock to an open port',
