@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import type { Order } from '../../src/engine/order.ts';
 import type { EngineSettings } from '../../src/engine/settings.ts';
 import { type Address, parseAddress } from '../../src/packet/address.ts';
-import { hostCidr } from '../../src/packet/cidr.ts';
+import { hostCidr, offenderOf } from '../../src/packet/cidr.ts';
 import { milliseconds } from '../../src/packet/time.ts';
 import { bitsOf } from './address.ts';
 import { network, OTHER_PORTS, port } from './arbitrary-settings.ts';
@@ -20,6 +20,7 @@ export const SOURCES: readonly string[] = [
   '2001:db8:0:1::8',
   '2001:db8:0:2::7',
 ];
+const START_MS = 1_000_000;
 /** The place of 300 ms among the times that come soon. */
 const WALKING = 9;
 const DESTINATIONS: Readonly<Record<4 | 6, string>> = { 4: '192.0.2.1', 6: '2001:db8:ffff::1' };
@@ -63,7 +64,7 @@ export const intent = (orders: number): fc.Arbitrary<Intent> =>
 export function historyOf(settings: EngineSettings, intents: readonly Intent[]): readonly Move[] {
   const model = createModel(settings);
   const moves: Move[] = [];
-  let now = 1_000_000;
+  let now = START_MS;
   for (const one of intents.flatMap(strides)) {
     now = Math.max(timeOf(model.state(), now, one.when), closable(model.state(), one)?.from ?? 0);
     model.expire(now);
@@ -84,7 +85,9 @@ function strides(one: Intent): readonly Intent[] {
 }
 
 function moveOf(model: Model, moves: readonly Move[], one: Intent, now: number, index: number): Move {
-  if (one.what === 'order') return { at: now, order: orderOf(model.state(), one) };
+  if (one.what === 'order') {
+    return { at: now, order: index === 0 ? restored(model.state(), one) : orderOf(model.state(), one) };
+  }
   const earlier = moves.flatMap((move) => ('packet' in move ? [move.packet] : []));
   const old = earlier.at(-1 - (one.which % Math.max(1, Math.min(earlier.length, 6))));
   if (one.what === 'again' && old !== undefined) return { at: now, packet: { ...old, stamped: one.stamped } };
@@ -211,6 +214,36 @@ function orderOf(state: State, one: Intent): Order {
     },
   ];
   return kinds[one.which % kinds.length] ?? { order: 'unban_all' };
+}
+
+/** What was kept from before a restart: a grant and a ban still in force, and the memory of a ban that is over. */
+function restored(state: State, one: Intent): Order {
+  const [first = '', second = '', ...others] = SOURCES.map(
+    (_, index) => SOURCES[(one.who + index) % SOURCES.length] ?? '',
+  );
+  const door = state.settings.doors[one.step % state.settings.doors.length];
+  const source = addressOf(first);
+  const at = (offset: number): ReturnType<typeof milliseconds> => milliseconds(START_MS + offset);
+  const [since, until] = [at(-1000 * one.step), at(3000)];
+  return {
+    order: 'restore',
+    grants:
+      door === undefined
+        ? []
+        : [
+            {
+              door: door.name,
+              grantee: hostCidr(source),
+              source,
+              since,
+              until,
+              usesLeft: door.uses,
+              reason: null,
+            },
+          ],
+    bans: [{ target: offenderOf(addressOf(second)), since, until, count: 1 + one.step }],
+    histories: [{ target: offenderOf(addressOf(others[1] ?? '')), count: 2, until: at(20_000) }],
+  };
 }
 
 /** Another configuration, or the same one again. */

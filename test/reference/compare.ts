@@ -43,8 +43,8 @@ export function modelStep(
   state: State,
   move: Move,
 ): { readonly state: State; readonly lines: readonly string[] } {
-  const { ends, said, state: after } = play(state, move);
-  return { state: after, lines: [...lines(ends), ...lines(said)] };
+  const { ends, said, state: after, refused } = play(state, move);
+  return { state: after, lines: [...lines(ends), ...lines(said), ...refused] };
 }
 
 /** A new engine to which the earlier moves have happened already. */
@@ -61,23 +61,25 @@ export function engineJudge(settings: EngineSettings, earlier: readonly Move[] =
     play(move) {
       const ends: EngineEvent[] = [];
       const said: EngineEvent[] = [];
-      tell(
+      const refused = tell(
         engine,
         move,
         (event) => ends.push(event),
         (event) => said.push(event),
       );
       const complaint = [...disorder(ends.map(plain)), ...disorder(said.map(plain))];
-      return [...lines(ends.map(plain)), ...lines(said.map(plain)), ...complaint];
+      return [...lines(ends.map(plain)), ...lines(said.map(plain)), ...refused, ...complaint];
     },
   };
 }
 
-function tell(engine: EngineUnderTest, move: Move, ends: Emit, said: Emit): void {
+function tell(engine: EngineUnderTest, move: Move, ends: Emit, said: Emit): readonly string[] {
   const now = milliseconds(move.at);
   engine.expire(now, ends);
   if ('packet' in move) engine.judge(enginePacket(move.packet), now, said);
-  if ('order' in move) engine.order(move.order, now, said);
+  if (!('order' in move)) return [];
+  const answer = engine.order(move.order, now, said);
+  return answer.ok ? [] : [`refused: ${answer.reason}`];
 }
 
 /** The first move of the history about which the model and the engine disagree. */

@@ -3,7 +3,7 @@ import type { EngineSettings } from '../../src/engine/settings.ts';
 import { networkText } from './address.ts';
 import { closedEvent, withoutIdleClosing } from './grant.ts';
 import type { Move } from './move.ts';
-import { followOrder } from './order.ts';
+import { followOrder, refusal } from './order.ts';
 import type { RefPacket } from './packet.ts';
 import { judgePacket } from './packet-rules.ts';
 import { type EventLike, initialState, lacking, type Result, type State } from './state.ts';
@@ -21,6 +21,8 @@ export interface Played {
   readonly state: State;
   readonly ends: readonly EventLike[];
   readonly said: readonly EventLike[];
+  /** Why the move's order can not be carried out; empty where it can. */
+  readonly refused: readonly string[];
 }
 
 export function createModel(settings: EngineSettings): Model {
@@ -41,7 +43,13 @@ export function play(before: State, move: Move): Played {
   const ended = endOverdue(before, move.at);
   const state = withoutIdleClosing(ended.state);
   const result = judgeMove(state, move);
-  return { state: withoutIdleClosing(result.state), ends: ended.events, said: result.events };
+  const refused = 'order' in move ? refusal(state, move.order) : undefined;
+  return {
+    state: withoutIdleClosing(result.state),
+    ends: ended.events,
+    said: result.events,
+    refused: refused === undefined ? [] : [`refused: ${refused}`],
+  };
 }
 
 function judgeMove(state: State, move: Move): Result {

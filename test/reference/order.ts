@@ -68,6 +68,35 @@ export function followOrder(state: State, order: Order, now: number): Result {
   }
 }
 
+/** Why an order can not be carried out; undefined where it can. */
+export function refusal(state: State, order: Order): string | undefined {
+  const known = (name: string): boolean => state.settings.doors.some((door) => door.name === name);
+  if ((order.order === 'grant' || order.order === 'sequence') && !known(order.door)) return 'unknown door';
+  if (order.order === 'revoke') {
+    if (order.door !== undefined && !known(order.door)) return 'unknown door';
+    return isAnyMeant(state, order) ? undefined : 'not found';
+  }
+  if (order.order === 'refuse') {
+    const grantee = order.grantee === 'any' ? 'any' : bitsOfCidr(order.grantee);
+    const exists = state.grants.some((grant) => grant.door === order.door && grant.grantee === grantee);
+    return exists ? undefined : 'not found';
+  }
+  if (order.order === 'connected') {
+    const counts = (one: Grant): boolean =>
+      one.usesLeft !== null && connectsBy(one, order.door, bitsOfAddress(order.source));
+    return state.grants.some(counts) ? undefined : 'not found';
+  }
+  if (order.order !== 'ban' && order.order !== 'unban') return undefined;
+  const offender = offenderOf(bitsOfAddress(order.address));
+  if (order.order === 'ban') return isExempt(state, offender) ? 'never banned' : undefined;
+  return state.bans.has(offender) ? undefined : 'not found';
+}
+
+function isAnyMeant(state: State, order: Extract<Order, { order: 'revoke' }>): boolean {
+  const source = bitsOfAddress(order.address);
+  return state.grants.some((one) => holdsIt(one, source) && (order.door ?? one.door) === one.door);
+}
+
 /** Attempts at the sequence before are void; it stays known for as long as the next one is not used. */
 function nextSequence(state: State, order: Extract<Order, { order: 'sequence' }>): Result {
   const old = state.oneTime.get(order.door);
@@ -122,16 +151,21 @@ function banByHand(state: State, offender: Bits, now: number, length: number | u
 
 /** One of the uses of every grant that the source connects by. */
 function connected(state: State, door: string, source: Bits, now: number): Result {
-  const meant = (grant: Grant): boolean =>
-    grant.door === door && (grant.grantee === 'any' || source.startsWith(grant.grantee));
   const spent = (grant: Grant): Grant =>
-    meant(grant) && grant.usesLeft !== null ? { ...grant, usesLeft: grant.usesLeft - 1 } : grant;
+    connectsBy(grant, door, source) && grant.usesLeft !== null
+      ? { ...grant, usesLeft: grant.usesLeft - 1 }
+      : grant;
   return endGrants(
     { ...state, grants: state.grants.map(spent) },
     (grant) => grant.usesLeft === 0,
     now,
     'used',
   );
+}
+
+/** Whether the grant is one of this door that lets this source in, whoever knocked for it. */
+function connectsBy(grant: Grant, door: string, source: Bits): boolean {
+  return grant.door === door && (grant.grantee === 'any' || source.startsWith(grant.grantee));
 }
 
 /** Progress stays with the sequence that it was made in, if its steps stay; grants for as long as their door does. */
@@ -169,6 +203,7 @@ function reloadedOneTime(state: State, door: DoorSettings): OneTime {
   return { ...next, former: old.used ? old.knock : old.former };
 }
 
+/** Bans of those who are never banned now stay behind; how often somebody was banned is kept, past its last ban. */
 function restore(state: State, order: Extract<Order, { order: 'restore' }>): Result {
   const grants = order.grants.map((record) => ({
     door: record.door,
@@ -180,9 +215,9 @@ function restore(state: State, order: Extract<Order, { order: 'restore' }>): Res
     usesLeft: record.usesLeft,
   }));
   const bans = order.bans.map(({ target, ...rest }) => [bitsOfCidr(target), rest] as const);
-  const histories = order.histories.map(({ target, ...rest }) => [bitsOfCidr(target), rest] as const);
-  return {
-    state: { ...state, grants, bans: new Map(bans), histories: new Map(histories) },
-    events: NOTHING,
-  };
+  const counts = [...order.histories, ...order.bans].map(({ target, count, until }) => {
+    return [bitsOfCidr(target), { count, until: until + state.settings.bans.max }] as const;
+  });
+  const held = bans.filter(([target]) => !isExempt(state, target));
+  return { state: { ...state, grants, bans: new Map(held), histories: new Map(counts) }, events: NOTHING };
 }
