@@ -35,7 +35,8 @@ main() {
   find_compose
   refuse_second
   say 'the images (minutes the first time, seconds after that)'
-  bash scripts/offline-images.sh || stop 'the base images could not be had; the reason is above'
+  bash scripts/offline-images.sh || unavailable 'the base images could not be had; the reason is above'
+  runs_containers || unavailable 'the Docker engine can start no container; its reason is above'
   build
   if [ -n "$capture" ]; then
     play_capture
@@ -145,6 +146,9 @@ start_engine() {
     sleep 0.3
   done
 }
+
+# Where this itself runs in a container, an engine may start and yet be allowed nothing.
+runs_containers() { docker run --rm --network none debian:bookworm-slim true; }
 
 find_compose() {
   if docker compose version >/dev/null 2>&1; then
