@@ -11,6 +11,7 @@ import { type Layout, layoutOf } from './layout.ts';
 import { openNetfilter } from './netfilter.ts';
 import { mayNameSets } from './privilege.ts';
 import { applyQueue } from './queue.ts';
+import { isNftables } from './repair.ts';
 import { openRestore } from './restore.ts';
 import { NO_ONE_TIME, type OneTimePorts } from './role.ts';
 import { type BaseWish, openTables, type Tables } from './tables.ts';
@@ -70,10 +71,15 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
   const sets = openSets(socket);
   const witnesses = openWitnesses(sets, now);
   const privilege = mayNameSets() ? 'sets' : 'no sets';
+  let asked: Promise<boolean> | undefined;
+  const nftables = (): Promise<boolean> => {
+    asked ??= isNftables();
+    return asked;
+  };
   const tables: readonly Tables[] = families.map((family, index) => {
     const restore = restores[index];
     if (restore === undefined) throw new Error('every family has its restore');
-    return openTables({ family, restore, socket, sets, privilege, directories });
+    return openTables({ family, restore, socket, sets, privilege, nftables, directories });
   });
   let layout = layoutOf(options.config, options.oneTime ?? NO_ONE_TIME);
   let grants = new Map<string, HeldGrant>();

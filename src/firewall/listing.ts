@@ -17,10 +17,37 @@ export interface Listed {
 /** Reads the tables of one family. Rejects with a FirewallError. */
 export type List = () => Promise<Listed>;
 
-const TABLES: readonly Table[] = ['filter', 'nat'];
+export interface ListOptions {
+  readonly family: Family;
+  readonly socket: NetfilterSocket;
+  /** Whether iptables may print rules that name a set. */
+  readonly privilege: 'sets' | 'no sets';
+  /** True where iptables writes nf_tables. */
+  readonly nftables: () => Promise<boolean>;
+  readonly directories: readonly string[] | undefined;
+}
 
-/** All of it as iptables-save prints it. */
-export function listByTool(family: Family, directories?: readonly string[]): List {
+const TABLES: readonly Table[] = ['filter', 'nat'];
+/** Jumps whose words are remembered: a handful, however often the configuration changes. */
+const JUMPS_MAX = 256;
+
+/**
+ * From nf_tables itself where iptables writes that: it starts no process, and takes CAP_NET_ADMIN alone, where
+ * iptables ends with an error at the first rule that names a set, whoever made it. Else from iptables-save.
+ */
+export function openListing(options: ListOptions): List {
+  const { privilege, nftables } = options;
+  const byKernel = listByKernel(options);
+  const byTool = listByTool(options);
+  return async () => {
+    if (await nftables()) return byKernel();
+    if (privilege === 'sets') return byTool();
+    const mend = 'iptables-legacy takes CAP_NET_RAW besides CAP_NET_ADMIN; give both, or use iptables-nft';
+    throw new FirewallError('read the rules', 'NOT_PERMITTED', mend);
+  };
+}
+
+function listByTool({ family, directories }: ListOptions): List {
   const save = requireTool('iptables-save', family, directories);
   return async () => {
     const text = await runRequired(save, []);
@@ -29,18 +56,14 @@ export function listByTool(family: Family, directories?: readonly string[]): Lis
 }
 
 /**
- * For who has CAP_NET_ADMIN alone: iptables ends with an error at the first rule that names a set, whoever made
- * it. So the rules come from nf_tables: grants and our jumps in iptables's words, since they are read and taken
- * out by them, every other rule as a digest, which is all that comparing takes.
+ * Grants and our jumps come in iptables's words, since they are read and taken out by them; of every other rule a
+ * digest is all that comparing takes.
  */
-export function listByKernel(
-  family: Family,
-  socket: NetfilterSocket,
-  isNftables: () => Promise<boolean>,
-  directories?: readonly string[],
-): List {
+function listByKernel({ family, socket, directories }: ListOptions): List {
   const tool = requireTool('iptables', family, directories);
   const nft = openNftables(socket, family);
+  /** What a rule of this digest is in words: it is asked once. */
+  const jumps = new Map<string, string>();
   const print = async (table: Table, chain: string, position?: number): Promise<readonly string[]> => {
     const which = position === undefined ? [chain] : [chain, `${position}`];
     const ran = await runTool(tool, ['-w', `${LOCK_SECONDS}`, '-t', table, '-S', ...which]);
@@ -49,9 +72,17 @@ export function listByKernel(
       .split('\n')
       .flatMap((line) => (line.startsWith(start) ? [line.slice(start.length)] : []));
   };
-  /** A rule that was moved meanwhile prints as another: then it is no jump of ours, and the next look tells. */
-  const printJump = async (table: Table, chain: string, position: number): Promise<string> =>
-    (await print(table, chain, position))[0] ?? '';
+  const printJump = async (table: Table, rule: NftRule, position: number): Promise<string> => {
+    const digest = digestOf(rule.expressions);
+    const known = jumps.get(digest);
+    if (known !== undefined) return known;
+    const text = (await print(table, rule.chain, position))[0] ?? '';
+    // One that was moved meanwhile prints as another: then it is no jump of ours, and the next look tells.
+    if (!text.endsWith(` ${targetOf(rule)}`)) return text;
+    if (jumps.size >= JUMPS_MAX) jumps.clear();
+    jumps.set(digest, text);
+    return text;
+  };
 
   const listTable = async (table: Table): Promise<{ chains: Map<string, string[]>; policies: Policies }> => {
     const { chains, rules, policies } = await everything(nft, table);
@@ -63,18 +94,14 @@ export function listByKernel(
       const position = (seen.get(rule.chain) ?? 0) + 1;
       seen.set(rule.chain, position);
       if (printed.includes(rule.chain)) continue;
-      const jumps = !isOwnChain(rule.chain) && isOwnChain(targetOf(rule) ?? '');
-      const text = jumps ? await printJump(table, rule.chain, position) : describe(rule);
+      const isJump = !isOwnChain(rule.chain) && isOwnChain(targetOf(rule) ?? '');
+      const text = isJump ? await printJump(table, rule, position) : describe(rule);
       texts.get(rule.chain)?.push(text);
     }
     return { chains: texts, policies };
   };
 
   return async () => {
-    if (!(await isNftables())) {
-      const mend = 'iptables-legacy takes CAP_NET_RAW besides CAP_NET_ADMIN; give both, or use iptables-nft';
-      throw new FirewallError('read the rules', 'NOT_PERMITTED', mend);
-    }
     const tables = await Promise.all(TABLES.map(async (table) => [table, await listTable(table)] as const));
     const [filter] = tables;
     return {
@@ -88,8 +115,10 @@ export function listByKernel(
 
 /** Chains that hold grants as rules: what they say is read, and none of it names a set. */
 function isPrintable(chain: string, rules: readonly NftRule[]): boolean {
-  const named = (rule: NftRule): boolean => rule.expressions.some((each) => matchName(each) === 'set');
-  return GRANT_CHAINS.includes(chain) && !rules.some((rule) => rule.chain === chain && named(rule));
+  if (!GRANT_CHAINS.includes(chain)) return false;
+  const mine = rules.filter((rule) => rule.chain === chain);
+  const named = mine.some((rule) => rule.expressions.some((each) => matchName(each) === 'set'));
+  return mine.length > 0 && !named;
 }
 
 async function everything(

@@ -2,18 +2,16 @@ import type { Family } from '../packet/address.ts';
 import { chainsApart, writeApart } from './apart.ts';
 import { baseOf, type Policies, policiesBefore, policyLines } from './base.ts';
 import { type Block, entriesByDoor, type Grants, type SetChange } from './change.ts';
-import { LOCK_SECONDS, requireTool, runRequired, runTool } from './command.ts';
 import type { HeldGrant } from './firewall.ts';
 import { parseGrant } from './grant.ts';
 import { fingerprint, grantsInPlace, installBlocks, removeBlocks, type Wanted } from './install.ts';
 import type { Sets } from './ipset.ts';
 import { ownChains, type Saved } from './jump.ts';
 import type { Layout } from './layout.ts';
-import { type List, listByKernel, listByTool } from './listing.ts';
+import { openListing } from './listing.ts';
 import { CHAIN, isOwnSet } from './names.ts';
 import type { NetfilterSocket } from './netfilter.ts';
 import { openNftables } from './nftables.ts';
-import { isNftables } from './repair.ts';
 import type { Restore } from './restore.ts';
 import { type RuleSet, rulesOf } from './rules.ts';
 
@@ -43,17 +41,15 @@ export interface TablesOptions {
   readonly sets: Sets;
   /** Whether iptables may print and write rules that name a set. */
   readonly privilege: 'sets' | 'no sets';
+  /** True where iptables writes nf_tables. */
+  readonly nftables: () => Promise<boolean>;
   readonly directories: readonly string[] | undefined;
 }
 
 export function openTables(options: TablesOptions): Tables {
-  const { family, restore, socket, privilege, directories } = options;
+  const { family, restore, socket, privilege } = options;
   const workshop = { restore, nft: openNftables(socket, family), sets: options.sets };
-  const tool = requireTool('iptables', family, directories);
-  const list: List =
-    privilege === 'sets'
-      ? listByTool(family, directories)
-      : listByKernel(family, socket, isNftables, directories);
+  const list = openListing(options);
   let rules: { readonly layout: Layout; readonly set: RuleSet } | undefined;
   /** What `install` left behind; undefined until then. */
   let expected: string | undefined;
@@ -106,20 +102,9 @@ export function openTables(options: TablesOptions): Tables {
     },
     apply,
     async grants() {
-      const found: HeldGrant[] = [];
-      if (privilege === 'sets') {
-        const chains = (await list()).saved.get('filter');
-        const rules = [CHAIN.grant, CHAIN.forwardGrant].flatMap((name) => chains?.get(name) ?? []);
-        return rules.flatMap((rule) => parseGrant(` ${rule}`) ?? []);
-      }
-      for (const chain of [CHAIN.grant, CHAIN.forwardGrant]) {
-        // Of this chain alone: with CAP_NET_ADMIN alone, rules that name a set can't be listed.
-        const ran = await runTool(tool, ['-w', `${LOCK_SECONDS}`, '-S', chain]);
-        // Status 1: there is no such chain, so it holds none.
-        if (ran.status === 0) found.push(...ran.output.split('\n').flatMap((line) => parseGrant(line) ?? []));
-        else if (ran.status !== 1) await runRequired(tool, ['-w', `${LOCK_SECONDS}`, '-S', chain]);
-      }
-      return found;
+      const chains = (await list()).saved.get('filter');
+      const rules = [CHAIN.grant, CHAIN.forwardGrant].flatMap((name) => chains?.get(name) ?? []);
+      return rules.flatMap((rule) => parseGrant(` ${rule}`) ?? []);
     },
     async intact(layout, grants, now) {
       const look = async (): Promise<boolean> => {
