@@ -150,7 +150,7 @@ function differencesOf({ differences, drift }: Comparison): readonly string[] {
 function pass(name: string, { compared, drift, notes }: Comparison, left: number): true {
   const events =
     compared === 0 ? 'nothing is said, as written' : `${compared} events as written, within ${drift} ms`;
-  const apart = left === 0 ? [] : [`${left} packets were not a stranger's and not played`];
+  const apart = left === 0 ? [] : [`${left} packets are left out`];
   say(`  ✓ ${name}: ${[events, ...apart, ...notes].join('; ')}`);
   return true;
 }
