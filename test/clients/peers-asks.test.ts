@@ -39,21 +39,24 @@ describe('who asks for', () => {
     const knock = [...NFKNOCK, 'knock', '%h', ...KNOCKS].join(' ');
     const proxy = `sh -c '${knock}; sleep 0.1; exec nc %h %p'`;
     const options = ['-v', '-F', 'none', '-o', 'BatchMode=yes', '-o', 'StrictHostKeyChecking=no'];
-    const ssh = startProcess(net.clientA.namespace, [
-      'ssh',
-      ...options,
-      '-o',
-      `ProxyCommand=${proxy}`,
-      net.clientA.server4,
-    ]);
-    // The banner is all that this server says; it comes from behind the door.
+    // The banner is all that this server says; it comes from behind the door. A busy machine may need a second call.
     let said = '';
-    ssh.stderr.on('data', (text) => {
-      said += String(text);
-    });
-    await vi.waitFor(() => expect(said).toContain('behind_a_door'), 15_000);
-    ssh.kill();
-  });
+    for (let call = 0; call < 5 && !said.includes('behind_a_door'); call += 1) {
+      const ssh = startProcess(net.clientA.namespace, [
+        'ssh',
+        ...options,
+        '-o',
+        `ProxyCommand=${proxy}`,
+        net.clientA.server4,
+      ]);
+      ssh.stderr.on('data', (text) => {
+        said += String(text);
+      });
+      await vi.waitFor(() => expect(said).toContain('behind_a_door'), 5_000).catch(() => undefined);
+      ssh.kill();
+    }
+    expect(said).toContain('behind_a_door');
+  }, 60_000);
 
   it('rules that nftables shows: they are there, and an accept elsewhere does not pass by them', async () => {
     daemon = await net.server.startDaemon(CONFIG);
