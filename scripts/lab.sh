@@ -263,13 +263,14 @@ try() { on visitor timeout 60 "$@" >/dev/null 2>&1 || true; }
 # said TEXT: whether the daemon says so, now or soon.
 said() {
   local deadline=$((SECONDS + EVENT_SECONDS_MAX))
-  until docker logs "${container[door]}" 2>/dev/null | grep -qF "$1"; do
+  until has_said "$1"; do
     if [ "$SECONDS" -ge "$deadline" ]; then return 1; fi
     sleep 0.2
   done
 }
 
-never_said() { ! docker logs "${container[door]}" 2>/dev/null | grep -qF "$1"; }
+# Read to its end: a pipe that is left early fails.
+has_said() { docker logs "${container[door]}" 2>/dev/null | grep -F "$1" >/dev/null; }
 
 # connects ADDRESS PORT [SOURCE]
 connects() { on visitor nc -z -w 1 ${3:+-s "$3"} "$1" "$2" 2>/dev/null; }
