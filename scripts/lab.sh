@@ -165,7 +165,7 @@ refuse_second() {
   if [ -n "$(docker ps -aq --filter "label=com.docker.compose.project=$PROJECT")" ]; then
     stop "a lab is up already: take it down with ${compose[*]} down --volumes"
   fi
-  if ip -o address 2>/dev/null | grep -q ' 198\.51\.100\.'; then
+  if ip -o address 2>/dev/null | grep ' 198\.51\.100\.' >/dev/null; then
     stop 'this machine has addresses in 198.51.100.0/24, which are the lab'"'"'s'
   fi
 }
