@@ -71,13 +71,6 @@ function dockerRules(tool: string, published: readonly Published[]): string {
     `${tool} -t nat -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER`,
     `${tool} -t nat -A OUTPUT ! -d ${loopback} -m addrtype --dst-type LOCAL -j DOCKER`,
     `${tool} -t nat -A POSTROUTING -s ${subnet} ! -o docker0 -j MASQUERADE`,
-    ...published.flatMap(([host, port]) => {
-      const to = four ? `${container}:${port}` : `[${container}]:${port}`;
-      return [
-        `${tool} -t nat -A DOCKER ! -i docker0 -p tcp --dport ${host} -j DNAT --to-destination ${to}`,
-        `${tool} -A DOCKER -d ${container} ! -i docker0 -o docker0 -p tcp --dport ${port} -j ACCEPT`,
-      ];
-    }),
     first('-i docker0 -o docker0 -j ACCEPT'),
     first('-i docker0 ! -o docker0 -j ACCEPT'),
     first('-o docker0 -j DOCKER'),
@@ -85,5 +78,13 @@ function dockerRules(tool: string, published: readonly Published[]): string {
     first('-j DOCKER-ISOLATION-STAGE-1'),
     first('-j DOCKER-USER'),
     `${tool} -C DOCKER-USER -j RETURN 2>&- || ${tool} -A DOCKER-USER -j RETURN`,
+    // Containers are started, and their ports published, once the chains stand in their order.
+    ...published.flatMap(([host, port]) => {
+      const to = four ? `${container}:${port}` : `[${container}]:${port}`;
+      return [
+        `${tool} -t nat -A DOCKER ! -i docker0 -p tcp --dport ${host} -j DNAT --to-destination ${to}`,
+        `${tool} -A DOCKER -d ${container} ! -i docker0 -o docker0 -p tcp --dport ${port} -j ACCEPT`,
+      ];
+    }),
   ].join('\n');
 }

@@ -28,6 +28,7 @@ const UNIT_TESTS = [
   'test/unit/source/pcap.test.ts',
   'test/unit/config/parse.test.ts',
   'test/property/reference-laws.test.ts',
+  'test/property/reference-decode.test.ts',
 ];
 /** A mutant that has not ended by then never will. */
 const CHECK_MS_MAX = 120_000;
