@@ -97,6 +97,7 @@ async function start(options: DaemonOptions, cleanUp: CleanUp): Promise<Daemon> 
       await parts.settle.drained();
       parts.announcer.drain();
       parts.announcer.announce({ event: 'daemon.stopped', at: parts.clock.now(), reason });
+      parts.announcer.drain();
       for (const each of cleanUp.reverse()) await each();
       await closeLog();
     },

@@ -53,10 +53,21 @@ export function createAnnouncer(
   let written = 0;
   let second = Number.NEGATIVE_INFINITY;
   let remembered = 0;
+  /** To be written once the batch at hand has reached the kernel: nobody waits before a door while a line is made. */
+  let unsaid: NfknockEvent[] = [];
 
   function say(event: NfknockEvent): void {
-    logger.log(event, clock.wallOf);
-    if (listeners.watched()) listeners.publish(lineOf(event, clock.wallOf));
+    if (unsaid.length === 0) setImmediate(write);
+    unsaid.push(event);
+  }
+
+  function write(): void {
+    const events = unsaid;
+    unsaid = [];
+    for (const event of events) {
+      logger.log(event, clock.wallOf);
+      if (listeners.watched()) listeners.publish(lineOf(event, clock.wallOf));
+    }
   }
 
   function remember(event: NfknockEvent): void {
@@ -88,6 +99,7 @@ export function createAnnouncer(
     },
     drain() {
       for (const event of suppressor.drain(clock.now())) say(event);
+      write();
     },
     counts: () => counts,
     opened: () => opened,
