@@ -162,8 +162,14 @@ find_compose() {
 }
 
 refuse_second() {
-  if [ -n "$(docker ps -aq --filter "label=com.docker.compose.project=$PROJECT")" ]; then
+  local label="label=com.docker.compose.project=$PROJECT"
+  if [ -n "$(docker ps -q --filter "$label")" ]; then
     stop "a lab is up already: take it down with ${compose[*]} down --volumes"
+  fi
+  # Where the engine or the machine ended first, what is left stands still, and holds keys and state of that lab.
+  if [ -n "$(docker ps -aq --filter "$label")$(docker volume ls -q --filter "$label")" ]; then
+    printf 'lab: taking away what is left of a lab that ended with its engine\n'
+    down || stop 'what is left of an earlier lab could not be taken away; the reason is above'
   fi
   if ip -o address 2>/dev/null | grep ' 198\.51\.100\.' >/dev/null; then
     stop 'this machine has addresses in 198.51.100.0/24, which are the lab'"'"'s'
