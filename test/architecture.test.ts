@@ -11,7 +11,7 @@ const CODE: Readonly<Record<string, readonly string[]>> = {
   source: ['packet'],
   firewall: ['packet'],
   config: ['packet', 'engine'],
-  state: ['packet'],
+  state: ['packet', 'engine'],
   log: ['packet'],
   metrics: ['packet'],
   control: ['packet'],

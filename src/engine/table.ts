@@ -33,6 +33,8 @@ export interface Table {
   remove(slot: number): void;
   /** The entry that has stood longest in a level, or NONE. */
   oldest(level: number): number;
+  /** The entry that has stood in the same level next longest, or NONE. */
+  newer(slot: number): number;
   /** Puts the entry last in a level. */
   raise(slot: number, level: number): void;
   extra(slot: number): number;
@@ -195,6 +197,7 @@ export function createTable(capacity: number, levels: number): Table {
     },
     remove,
     oldest: (level) => oldest[level] ?? NONE,
+    newer: (slot) => cells[slot * CELL_WORDS + NEWER] ?? NONE,
     raise(slot, to) {
       unlink(slot);
       link(slot, to);

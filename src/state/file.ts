@@ -2,12 +2,13 @@ import { chmodSync, closeSync, existsSync, mkdirSync, openSync, renameSync, stat
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import type { Cidr } from '../packet/cidr.ts';
+import { BAN_LOG_SCHEMA, openBanLog } from './ban-log.ts';
 import { cidrOf, keyOf } from './key.ts';
-import type { Offender } from './ledger.ts';
+import { createOffenders, type Offenders } from './offenders.ts';
 import type { StoredGrant } from './store.ts';
 
 /** The version of the schema below, as SQLite's `user_version`. */
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 
 export interface FileOptions {
   /** How long to wait for a process that holds the file, in milliseconds; the thread stands still meanwhile. */
@@ -21,9 +22,7 @@ const SCHEMA = `
     door TEXT NOT NULL, grantee TEXT NOT NULL, source TEXT NOT NULL, since REAL NOT NULL, until REAL NOT NULL,
     uses_left INTEGER, reason TEXT, PRIMARY KEY (door, grantee)
   ) STRICT, WITHOUT ROWID;
-  CREATE TABLE offender (
-    target TEXT PRIMARY KEY, since REAL NOT NULL, until REAL NOT NULL, count INTEGER NOT NULL, lifted INTEGER NOT NULL
-  ) STRICT, WITHOUT ROWID;
+  ${BAN_LOG_SCHEMA};
   CREATE TABLE moment (only INTEGER PRIMARY KEY CHECK (only = 0), seen REAL NOT NULL) STRICT;
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
@@ -31,25 +30,27 @@ const SCHEMA = `
 /** What the file held, and how many of its rows made no sense. */
 interface Rows {
   readonly grants: readonly StoredGrant[];
-  readonly offenders: readonly Offender[];
   readonly unreadable: number;
   /** The last wall time at which the file was written (ms); 0: never. */
   readonly seen: number;
 }
 
-/** What the file is to hold: by key, the entry, or undefined where there is none any more. */
+type KeyedGrants = Iterable<readonly [key: string, grant: StoredGrant | undefined]>;
+
+/** What the file is to hold: grants by their keys, undefined where there is none any more; offenders by their slots. */
 export interface Mirror {
-  readonly grants: Iterable<readonly [key: string, grant: StoredGrant | undefined]>;
-  readonly offenders: Iterable<readonly [key: string, offender: Offender | undefined]>;
+  readonly grants: KeyedGrants;
+  readonly offenders: readonly number[];
 }
 
 /** One open state file, which this process holds alone. Every method but `close` throws what SQLite throws. */
 export interface StateFile {
+  /** Reads the offenders into their table. */
   read(): Rows;
   /** One transaction; durable against the process's death when it returns. */
   write(mirror: Mirror, now: number): void;
-  /** The same, with everything else gone. */
-  replace(mirror: Mirror, now: number): void;
+  /** The same with these grants and every offender, and everything else gone. */
+  replace(grants: KeyedGrants, now: number): void;
   /** Carries what was written to the disk itself: durable against the machine's death too. */
   sync(): void;
   /** False where the path no longer leads to this file: it was moved, deleted or replaced. */
@@ -79,7 +80,7 @@ export function faultOf(error: unknown): 'locked' | 'damaged' | 'newer' | 'unwri
  * Opens or makes the file: 0600, in a folder that is made 0700 where it is missing. Throws UnusableFile, or
  * what SQLite or the file system throws.
  */
-export function openFile(path: string, { wait, pagesMax }: FileOptions): StateFile {
+export function openFile(path: string, offenders: Offenders, { wait, pagesMax }: FileOptions): StateFile {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   if (!existsSync(path)) closeSync(openSync(path, 'a', 0o600));
   // From here on nothing else may open the file: closing any descriptor of it would drop SQLite's lock.
@@ -88,7 +89,7 @@ export function openFile(path: string, { wait, pagesMax }: FileOptions): StateFi
     chmodSync(path, 0o600);
     prepare(db, path);
     if (pagesMax !== undefined) db.pragma(`max_page_count = ${pagesMax}`);
-    return fileOf(db, path);
+    return fileOf(db, path, offenders);
   } catch (error) {
     db.close();
     throw error;
@@ -123,44 +124,62 @@ function prepare(db: Database.Database, path: string): void {
   if (version === 0 && tables > 0)
     throw new UnusableFile('damaged', `${path} is not a state file of nfknock`);
   if (version === 0) db.transaction(() => db.exec(SCHEMA)).immediate();
+  if (version === 1) db.transaction(() => migrate(db)).immediate();
   const check = db.pragma('quick_check(1)', { simple: true });
   if (check !== 'ok')
     throw new UnusableFile('damaged', `${path} is damaged (${String(check).replaceAll('\n', ' ')})`);
 }
 
-function fileOf(db: Database.Database, path: string): StateFile {
+/** Version 1 had a row an offender. */
+function migrate(db: Database.Database): void {
+  db.exec(BAN_LOG_SCHEMA);
+  const offenders = createOffenders([0, 0]);
+  for (const row of db.prepare<[], OffenderRow>('SELECT * FROM offender').iterate()) {
+    const target = cidrOf(row.target);
+    offenders.reserve(1);
+    if (target !== undefined) offenders.put({ ...row, target, lifted: row.lifted !== 0 });
+  }
+  openBanLog(db, offenders).replace();
+  db.exec(`DROP TABLE offender; PRAGMA user_version = ${SCHEMA_VERSION}`);
+}
+
+function fileOf(db: Database.Database, path: string, offenders: Offenders): StateFile {
   const { dev, ino } = statSync(path);
   const putGrant = db.prepare('INSERT OR REPLACE INTO door_grant VALUES (?, ?, ?, ?, ?, ?, ?)');
   const dropGrant = db.prepare('DELETE FROM door_grant WHERE door = ? AND grantee = ?');
-  const putOffender = db.prepare('INSERT OR REPLACE INTO offender VALUES (?, ?, ?, ?, ?)');
-  const dropOffender = db.prepare('DELETE FROM offender WHERE target = ?');
   const putMoment = db.prepare('INSERT OR REPLACE INTO moment VALUES (0, ?)');
+  const log = openBanLog(db, offenders);
 
-  function put(mirror: Mirror, now: number): void {
-    for (const [key, grant] of mirror.grants) {
+  function putGrants(grants: KeyedGrants): void {
+    for (const [key, grant] of grants) {
       if (grant === undefined) dropGrant.run(...key.split('\n'));
       else {
         const { door, grantee, source, since, until, usesLeft, reason } = grant;
         putGrant.run(door, granteeText(grantee), keyOf(source), since, until, usesLeft, reason);
       }
     }
-    for (const [key, offender] of mirror.offenders) {
-      if (offender === undefined) dropOffender.run(key);
-      else putOffender.run(key, offender.since, offender.until, offender.count, offender.lifted ? 1 : 0);
-    }
-    putMoment.run(now);
   }
 
-  const write = db.transaction(put);
-  const replace = db.transaction((mirror: Mirror, now: number) => {
-    db.exec('DELETE FROM door_grant; DELETE FROM offender');
-    put(mirror, now);
+  const write = db.transaction((mirror: Mirror, now: number) => {
+    putGrants(mirror.grants);
+    if (mirror.offenders.length > 0) log.append(mirror.offenders);
+    else log.tidy();
+    putMoment.run(now);
+  });
+  const replace = db.transaction((grants: KeyedGrants, now: number) => {
+    db.exec('DELETE FROM door_grant');
+    putGrants(grants);
+    log.replace();
+    putMoment.run(now);
   });
 
   return {
-    read: () => readRows(db),
+    read() {
+      const rows = readRows(db);
+      return { ...rows, unreadable: rows.unreadable + log.read() };
+    },
     write: (mirror, now) => void write(mirror, now),
-    replace: (mirror, now) => void replace(mirror, now),
+    replace: (grants, now) => void replace(grants, now),
     sync: () => void db.pragma('wal_checkpoint(PASSIVE)'),
     inPlace() {
       const there = statSync(path, { throwIfNoEntry: false });
@@ -194,7 +213,6 @@ interface OffenderRow {
 
 function readRows(db: Database.Database): Rows {
   const grants: StoredGrant[] = [];
-  const offenders: Offender[] = [];
   let unreadable = 0;
   for (const row of db.prepare<[], GrantRow>('SELECT * FROM door_grant').iterate()) {
     const grantee = row.grantee === 'any' ? row.grantee : cidrOf(row.grantee);
@@ -203,18 +221,6 @@ function readRows(db: Database.Database): Rows {
     if (grantee === undefined || source === undefined) unreadable += 1;
     else grants.push({ door, grantee, source, since, until, usesLeft, reason });
   }
-  for (const row of db.prepare<[], OffenderRow>('SELECT * FROM offender').iterate()) {
-    const target = cidrOf(row.target);
-    if (target === undefined) unreadable += 1;
-    else
-      offenders.push({
-        target,
-        since: row.since,
-        until: row.until,
-        count: row.count,
-        lifted: row.lifted !== 0,
-      });
-  }
   const seen = Number(db.prepare('SELECT seen FROM moment').pluck().get() ?? 0);
-  return { grants, offenders, unreadable, seen };
+  return { grants, unreadable, seen };
 }

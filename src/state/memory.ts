@@ -17,7 +17,7 @@ export function openMemoryStore(keep: Keep, now: number): Store {
     },
     write(changes, moment = told) {
       told = moment;
-      for (const change of changes) ledger.apply(change, moment);
+      ledger.apply(changes, moment);
       if (changes.length === 0) ledger.sweep(moment, SWEEP_STEP);
     },
     health: () => ({ ok: true, reason: null }),

@@ -1,7 +1,7 @@
 import { type FileOptions, faultOf, type Mirror, openFile, type StateFile, setAside } from './file.ts';
-import { keyOf } from './key.ts';
-import { createLedger, grantKey, type Ledger, SWEEP_STEP } from './ledger.ts';
-import { type Keep, type StateChange, StateError, type Store } from './store.ts';
+import { createLedger, type Ledger, SWEEP_STEP, type Touched } from './ledger.ts';
+import type { Offender, Offenders } from './offenders.ts';
+import { type Keep, StateError, type Store } from './store.ts';
 
 /** The file learns this often what time it is, in milliseconds, though nothing else changes. */
 const SEEN_EVERY = 60_000;
@@ -48,9 +48,9 @@ function storeOf(ledger: Ledger, link: Link): Store {
 
   function sweep(now: number, entriesMax: number): void {
     const { grants, offenders } = ledger.sweep(now, entriesMax);
-    if (grants.length + offenders.length === 0 && Math.abs(now - noted) < SEEN_EVERY) return;
+    if (grants.length + offenders === 0 && Math.abs(now - noted) < SEEN_EVERY) return;
     noted = now;
-    link.write({ grants: grants.map(gone), offenders: offenders.map(gone) }, now);
+    link.write({ grants: grants.map((key) => [key, undefined]), offenders: [] }, now);
   }
 
   /** A clock that was set back (or a board without one) must not bring back what had expired. */
@@ -67,10 +67,10 @@ function storeOf(ledger: Ledger, link: Link): Store {
     },
     write(changes, now = told) {
       told = now;
-      for (const change of changes) ledger.apply(change, now);
+      const touched = ledger.apply(changes, now);
       if (closed) return;
       if (changes.length > 0) {
-        link.write(mirrorOf(ledger, changes), now);
+        link.write(mirrorOf(ledger, touched), now);
         return;
       }
       link.tend(now);
@@ -127,8 +127,8 @@ function createLink(path: string, options: StoreOptions, ledger: Ledger): Link {
   function open(now: number): string | null {
     let notice: string | null = null;
     try {
-      [file, notice] = openOrSetAside(path, fileOptions(), now);
-      if (read) file.replace({ grants: ledger.grants, offenders: ledger.offenders }, now);
+      [file, notice] = openOrSetAside(path, ledger.offenders, fileOptions(), now);
+      if (read) file.replace(ledger.grants, now);
       else notice = absorb(file, now) ?? notice;
       read = true;
       reason = null;
@@ -145,10 +145,15 @@ function createLink(path: string, options: StoreOptions, ledger: Ledger): Link {
 
   /** What an earlier process left. Where memory holds something already (the file came late), both are kept. */
   function absorb(from: StateFile, now: number): string | null {
+    const { offenders } = ledger;
+    const mine: Offender[] = [];
+    offenders.each((slot) => mine.push(offenders.at(slot)));
     const rows = from.read();
-    ledger.absorb(rows.grants, rows.offenders);
+    offenders.reserve(mine.length);
+    for (const offender of mine) offenders.put(offender);
+    ledger.absorb(rows.grants);
     seen = rows.seen;
-    if (tried > 0) from.replace({ grants: ledger.grants, offenders: ledger.offenders }, now);
+    if (tried > 0) from.replace(ledger.grants, now);
     return rows.unreadable === 0
       ? null
       : `${rows.unreadable} entries of ${path} made no sense and were passed over`;
@@ -193,15 +198,20 @@ function createLink(path: string, options: StoreOptions, ledger: Ledger): Link {
   };
 }
 
-function openOrSetAside(path: string, options: FileOptions, now: number): [StateFile, string | null] {
+function openOrSetAside(
+  path: string,
+  offenders: Offenders,
+  options: FileOptions,
+  now: number,
+): [StateFile, string | null] {
   try {
-    return [openFile(path, options), null];
+    return [openFile(path, offenders, options), null];
   } catch (error) {
     const fault = faultOf(error);
     if (fault !== 'damaged' && fault !== 'newer') throw error;
     const aside = setAside(path, fault, now);
     const text = error instanceof Error ? error.message : String(error);
-    return [openFile(path, options), `${text}: set aside as ${aside}, begun anew`];
+    return [openFile(path, offenders, options), `${text}: set aside as ${aside}, begun anew`];
   }
 }
 
@@ -213,22 +223,8 @@ function asideAfter(path: string, why: string, now: number): string {
   }
 }
 
-function mirrorOf(ledger: Ledger, changes: readonly StateChange[]): Mirror {
-  const grants = new Set<string>();
-  const offenders = new Set<string>();
-  for (const change of changes) {
-    if (change.change === 'grant') grants.add(grantKey(change.grant.door, change.grant.grantee));
-    else if (change.change === 'ungrant') grants.add(grantKey(change.door, change.grantee));
-    else offenders.add(keyOf(change.change === 'ban' ? change.ban.target : change.target));
-  }
-  return {
-    grants: [...grants].map((key) => [key, ledger.grants.get(key)] as const),
-    offenders: [...offenders].map((key) => [key, ledger.offenders.get(key)] as const),
-  };
-}
-
-function gone(key: string): readonly [string, undefined] {
-  return [key, undefined];
+function mirrorOf(ledger: Ledger, { grants, offenders }: Touched): Mirror {
+  return { grants: [...grants].map((key) => [key, ledger.grants.get(key)]), offenders };
 }
 
 /** What went wrong with the file and what to do, in one line. */

@@ -107,7 +107,7 @@ describe('the state file', () => {
     store.close();
     const db = new Database(path);
     expect(
-      db.prepare('SELECT (SELECT count(*) FROM door_grant) + (SELECT count(*) FROM offender)').pluck().get(),
+      db.prepare('SELECT (SELECT count(*) FROM door_grant) + (SELECT count(*) FROM ban_log)').pluck().get(),
     ).toBe(0);
     db.close();
   });
@@ -153,7 +153,7 @@ describe('a state file of no use', () => {
       db.pragma('user_version = 7');
       db.close();
       const { store, notice } = openStore(path, options);
-      expect(notice).toContain('newer nfknock (schema 7, this one knows 1)');
+      expect(notice).toContain('newer nfknock (schema 7, this one knows 2)');
       expect(notice).toContain(expected);
       expect(readdirSync(folder)).toContain(expected);
       store.close();
@@ -174,12 +174,16 @@ describe('a state file of no use', () => {
     first.write([grant('ssh', '198.51.100.7'), ban('203.0.113.9', NOW + 9000)], NOW);
     first.close();
     const db = new Database(path);
-    db.exec(
-      "INSERT INTO offender VALUES ('rubbish', 1, 9e15, 1, 0); INSERT INTO door_grant VALUES ('ssh', '4:cb007109/33', '6:00/128', 1, 9e15, NULL, NULL)",
-    );
+    db.exec("INSERT INTO door_grant VALUES ('ssh', '4:cb007109/33', '6:00/128', 1, 9e15, NULL, NULL)");
+    // A family that is none, a prefix that is too long, and five bytes of an entry.
+    const rubbish = Buffer.alloc(36 + 36 + 5);
+    rubbish[0] = 5;
+    rubbish[36] = 4;
+    rubbish[37] = 33;
+    db.prepare('INSERT INTO ban_log VALUES (99, ?)').run(rubbish);
     db.close();
     const { store, notice } = openStore(path, options);
-    expect(notice).toContain('2 entries');
+    expect(notice).toContain('4 entries');
     expect(store.load(NOW)).toMatchObject({ grants: [{ door: 'ssh' }], bans: [{ count: 1 }] });
     store.close();
   });
@@ -196,6 +200,90 @@ describe('a state file of no use', () => {
     expect(store.health().ok).toBe(true);
     store.close();
     expect(openStore(path, options).store.load(NOW).grants).toHaveLength(1);
+  });
+});
+
+describe('the log of bans', { timeout: 60_000 }, () => {
+  const host = (number: number): string =>
+    `203.${(number >> 16) & 255}.${(number >> 8) & 255}.${number & 255}`;
+  const rows = (): { readonly rows: number; readonly entries: number } => {
+    const db = new Database(path, { readonly: true });
+    const found = db
+      .prepare<[], { rows: number; bytes: number | null }>(
+        'SELECT count(*) AS rows, sum(length(entries)) AS bytes FROM ban_log',
+      )
+      .get();
+    db.close();
+    return { rows: found?.rows ?? 0, entries: (found?.bytes ?? 0) / 36 };
+  };
+
+  it('takes a thousand bans as one row, and gives back what was said of each last', () => {
+    const first = openStore(path, options).store;
+    first.write(
+      Array.from({ length: 1000 }, (_, i) => ban(host(i), NOW + 9000)),
+      NOW,
+    );
+    first.write([ban(host(7), NOW + 70_000, 2), unban(host(8)), ban(host(9), NOW + 90_000, 5)], NOW + 1);
+    first.close();
+    expect(rows().rows).toBe(2);
+    const second = openStore(path, options).store;
+    const { bans, histories } = second.load(NOW + 2);
+    second.close();
+    expect(bans).toHaveLength(999);
+    expect(histories).toHaveLength(1000);
+    expect(bans.slice(-2)).toEqual([
+      { target: cidr(host(7)), since: NOW, until: NOW + 70_000, count: 2 },
+      { target: cidr(host(9)), since: NOW, until: NOW + 90_000, count: 5 },
+    ]);
+  });
+
+  it('never holds much more than twice what counts, however often the same targets are banned', () => {
+    const store = openStore(path, options).store;
+    for (let round = 1; round <= 60; round += 1) {
+      store.write(
+        Array.from({ length: 500 }, (_, i) => ban(host(i), NOW + round, round)),
+        NOW,
+      );
+      store.write([ban(host(70_000 + round), NOW + 9000)], NOW);
+    }
+    store.close();
+    expect(rows().entries).toBeLessThanOrEqual(2 * 560 + 1024 + 500);
+    const again = openStore(path, options).store;
+    const { histories } = again.load(NOW);
+    again.close();
+    expect(histories.filter(({ count }) => count === 60)).toHaveLength(500);
+    expect(histories).toHaveLength(560);
+  });
+
+  it('is cleaned up in quiet moments', () => {
+    const store = openStore(path, options).store;
+    for (let round = 1; round <= 20; round += 1) store.write([ban(host(1), NOW + round, round)], NOW);
+    store.write([], NOW + 60_000);
+    store.close();
+    expect(rows()).toEqual({ rows: 1, entries: 1 });
+  });
+
+  it('gives back what a file of version 1 held, in which each had a row of its own', () => {
+    openStore(path, options).store.close();
+    const db = new Database(path);
+    db.exec(`
+      DROP TABLE ban_log;
+      CREATE TABLE offender (
+        target TEXT PRIMARY KEY, since REAL NOT NULL, until REAL NOT NULL, count INTEGER NOT NULL,
+        lifted INTEGER NOT NULL
+      ) STRICT, WITHOUT ROWID;
+      INSERT INTO offender VALUES ('4:cb007109/32', ${NOW}, ${NOW + 9000}, 3, 0);
+      INSERT INTO offender VALUES ('6:20010db8000000010000000000000000/64', ${NOW}, ${NOW + 9000}, 1, 1);
+      PRAGMA user_version = 1;`);
+    db.close();
+    const { store, notice } = openStore(path, options);
+    expect(notice).toBeNull();
+    expect(store.load(NOW)).toMatchObject({
+      bans: [{ target: cidr('203.0.113.9'), count: 3 }],
+      histories: [{ count: 3 }, { count: 1 }],
+    });
+    store.close();
+    expect(rows().entries).toBe(2);
   });
 });
 
