@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { formatAddress, parseAddress } from '../packet/address.ts';
 import type { Answers, Refusal } from './answers.ts';
 
 /** Counted up where an older client would misread an answer. */
@@ -57,6 +58,15 @@ const address: Field = {
   fits: (value) => typeof value === 'string' && isIP(value) !== 0 && !value.includes('%'),
 };
 const door: Field = { allowed: "a door's name", fits: (value) => isPlainText(value, DOOR_CHARACTERS_MAX) };
+/** Forged packets may come from these; nobody has them. */
+const NOBODY: readonly string[] = ['0.0.0.0', '::'];
+const host: Field = {
+  allowed: `the address of one host; ${NOBODY.join(' and ')} are nobody's`,
+  fits: (value) => {
+    const read = typeof value === 'string' ? parseAddress(value) : undefined;
+    return read !== undefined && !NOBODY.includes(formatAddress(read));
+  },
+};
 const time: Field = {
   allowed: `milliseconds, 1 to ${FOR_MAX}`,
   fits: (value) => typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= FOR_MAX,
@@ -77,10 +87,10 @@ const FIELDS: Readonly<
 > = {
   status: { needs: {}, takes: {} },
   grants: { needs: {}, takes: { limit } },
-  grant: { needs: { door, address }, takes: { for: time, reason } },
+  grant: { needs: { door, address: host }, takes: { for: time, reason } },
   revoke: { needs: { address }, takes: { door } },
   bans: { needs: {}, takes: { limit } },
-  ban: { needs: { address }, takes: { for: time } },
+  ban: { needs: { address: host }, takes: { for: time } },
   unban: { needs: {}, takes: { address, all } },
   sources: { needs: {}, takes: { limit } },
   explain: { needs: { address }, takes: {} },

@@ -3,12 +3,16 @@ import { networkInterfaces } from 'node:os';
 import { type Address, ipv4, ipv6, parseAddress } from '../packet/address.ts';
 import { type Cidr, hostCidr } from '../packet/cidr.ts';
 
+/** Nobody's address. A neighbour can forge it in a broadcast, and a set of the kernel takes no such member. */
+const UNSPECIFIED = ipv4(0);
+
 /**
  * Who is never banned on this machine whatever the configuration says: its own addresses, its default gateways
- * and its name servers. What can't be read is left out: a missing file exempts nobody.
+ * and its name servers, and 0.0.0.0. What can't be read is left out: a missing file exempts nobody.
  */
 export function findExempt(): readonly Cidr[] {
   return [
+    UNSPECIFIED,
     ...ownAddresses(),
     ...gatewaysV4(read('/proc/self/net/route')),
     ...gatewaysV6(read('/proc/self/net/ipv6_route')),

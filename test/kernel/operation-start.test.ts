@@ -70,3 +70,37 @@ describe('a start', () => {
     );
   });
 });
+
+/** Broadcasts of one UDP packet to each port from 0.0.0.0, which the kernel hands up from no other destination. */
+const NOBODY = `import socket, struct, sys
+def checksum(octets):
+    total = sum(struct.unpack('!%dH' % (len(octets) // 2), octets))
+    return ~((total >> 16) + (total & 0xffff)) & 0xffff
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+wire.bind(('eth0', 0))
+for number, port in enumerate(sys.argv[1:]):
+    header = struct.pack('!BBHHHBB', 0x45, 0, 28, number, 0, 64, 17)
+    ends = bytes(4) + b'\\xff' * 4
+    header += struct.pack('!H', checksum(header + bytes(2) + ends)) + ends
+    datagram = struct.pack('!HHHH', 40000 + number, int(port), 8, 0)
+    wire.send(b'\\xff' * 6 + b'\\x02\\0\\0\\0\\0\\x02' + b'\\x08\\0' + header + datagram)`;
+
+describe.each(['rule', 'set'])('a neighbour who forges 0.0.0.0, with `grants: %s`,', (grants) => {
+  const config = {
+    doors: { ssh: { knock: ['8000/udp', '9000/udp'], opens: ['22/tcp'], for: '1m' } },
+    bans: { strikes: 2 },
+    grants,
+  };
+
+  it('is struck and not banned, since no set takes it, and the daemon starts again', async () => {
+    const daemon = await start(config);
+    const send = (...ports: readonly string[]): Promise<unknown> =>
+      net.clientA.exec(['python3', '-c', NOBODY, ...ports]);
+    await send('9000', '9000', '9000', '8000', '9000');
+    await daemon.waitFor({ event: 'knock.wrong', source: '0.0.0.0', strikes: 2 }, 10_000);
+    await daemon.waitFor({ event: 'door.opened', source: '0.0.0.0' }, 10_000);
+    await daemon.stop('SIGKILL');
+    const next = await start(config, { folder: daemon.folder });
+    expect([...daemon.seen({ event: 'ban.added' }), ...next.seen({ event: 'firewall.failed' })]).toEqual([]);
+  });
+});
