@@ -27,6 +27,11 @@ const FILES: readonly (readonly [string, string])[] = [
 ];
 
 const ENVIRONMENT: readonly (readonly [string, string])[] = [
+  ['NFKNOCK_CONTROL', "the daemon's socket, above what the configuration says"],
+  [
+    'NFKNOCK_RUNTIME_DIR',
+    'where `rules install --confirm` keeps what it would put back, instead of /run/nfknock',
+  ],
   ['NO_COLOR', 'anything but empty: no colours on a terminal'],
   ['NOTIFY_SOCKET, WATCHDOG_USEC', 'set by systemd; see `sd_notify`(3)'],
 ];
@@ -43,7 +48,7 @@ export function commandPage(version: string): string {
       'A service behind `nfknock` is closed to everyone. Who knocks at the right ports in the right order is let in, alone and for a while. Who knocks wrong, scans or touches a decoy is banned. Every knock is dropped by the kernel, whatever the daemon thinks of it; a daemon that is stopped, slow or dead leaves every protected port closed to newcomers.',
     ),
     heading('OPTIONS OF EVERY COMMAND'),
-    term('-c, --config <file>', `The configuration; default: ${CONFIG_FILE}.`),
+    term('-c, --config <file>', `The configuration, before or after the command; default: ${CONFIG_FILE}.`),
     term('-h, --help', 'Explain the command, with an example.'),
     heading('COMMANDS'),
     ...DEFINITIONS.flatMap(commandOf),

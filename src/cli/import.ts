@@ -8,7 +8,7 @@ import { type Command, type CommonOptions, EXIT } from './exit.ts';
 
 /** `nfknock import FILE`: our YAML on standard output, what has no equal on standard error. */
 export const command: Command<CommonOptions> = async ([file = ''], { json = false }) => {
-  const text = readText(file);
+  const text = readText(file, 'argument');
   const imported =
     typeof text !== 'string'
       ? text

@@ -221,23 +221,30 @@ export function program(version: string, finish: (code: ExitCode) => void): Comm
   const root = new Command('nfknock')
     .description("A port-knocking firewall daemon on the kernel's own packet path.")
     .version(version)
+    .option('-c, --config <file>', 'the configuration; after the command, too')
+    // Where `-c` stands decides whose it is; a command without one takes this one.
+    .enablePositionalOptions()
     .exitOverride()
     .showHelpAfterError('(nfknock --help lists the commands)')
     .addHelpText('after', '\nExample:\n  nfknock check -c /etc/nfknock/nfknock.yaml');
-  for (const definition of DEFINITIONS) root.addCommand(commandOf(definition, finish));
+  for (const definition of DEFINITIONS) root.addCommand(commandOf(root, definition, finish));
   return root;
 }
 
-function commandOf(definition: Definition, finish: (code: ExitCode) => void): Command {
+function commandOf(root: Command, definition: Definition, finish: (code: ExitCode) => void): Command {
   const command = new Command(definition.name)
     .description(definition.summary)
     .exitOverride()
+    .showHelpAfterError(`(nfknock ${definition.name} --help explains it)`)
     .option('-c, --config <file>', 'the configuration', CONFIG_FILE)
     .addHelpText('after', `\nExample:\n  ${definition.example}`);
   for (const [syntax, description] of definition.args ?? []) command.argument(syntax, description);
   for (const each of definition.options ?? []) command.addOption(each);
   command.action(async () => {
     const { command: action } = (await definition.load()) as { command: Action<unknown> };
+    const { config: before } = root.opts<{ config?: string }>();
+    if (before !== undefined && command.getOptionValueSource('config') === 'default')
+      command.setOptionValue('config', before);
     finish(await action(command.args, command.opts()));
   });
   return command;

@@ -1,10 +1,13 @@
-import { DURATION_MAX, formatDuration, parseDuration } from '../config/duration.ts';
+import { DURATION_MAX, parseDuration } from '../config/duration.ts';
 import { usage } from './talk.ts';
+
+/** The longest in whole days, which is how such a time is written. */
+const DAYS_MAX = Math.floor(DURATION_MAX / 86_400_000);
 
 /** The milliseconds of `--for`; undefined where it was not given. Throws CommandFailure. */
 export function timeArgument(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const time = parseDuration(text);
   if (time !== undefined && time > 0) return time;
-  throw usage(`"${text}" is no time: write 90s, 10m, 2h or 7d, at most ${formatDuration(DURATION_MAX)}`);
+  throw usage(`"${text}" is no time: write 90s, 10m, 2h or 7d, up to ${DAYS_MAX}d`);
 }

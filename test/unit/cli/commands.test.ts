@@ -200,6 +200,22 @@ describe('where the daemon can not be asked', { timeout: TIMEOUT }, () => {
     });
   });
 
+  it('the configuration may be named before the command too; one behind it is heeded', async () => {
+    const { path } = await cannedDaemon();
+    const file = join(folder(), 'nfknock.yaml');
+    writeFileSync(file, `control: ${path}\n`);
+    const none = '/nonexistent/nfknock.yaml';
+    for (const args of [
+      ['-c', file, 'status'],
+      ['--config', file, 'status'],
+      ['-c', none, 'status', '-c', file],
+    ]) {
+      expect(await nfknock(args, { NFKNOCK_CONTROL: '' })).toMatchObject({ code: 0, err: '' });
+    }
+    const { code, err } = await nfknock(['-c', none, 'check']);
+    expect([code, err]).toEqual([3, expect.stringContaining(none)]);
+  });
+
   it('a configuration that was named and is not there exits with 3', async () => {
     const { code, err } = await nfknock(['status', '-c', '/nonexistent/nfknock.yaml'], {
       NFKNOCK_CONTROL: '',
@@ -232,5 +248,27 @@ describe('where the daemon can not be asked', { timeout: TIMEOUT }, () => {
       out: '',
       err: 'nfknock: 198.51.100.1 is the default gateway; see bans.never\n',
     });
+  });
+});
+
+describe('wrong usage', { timeout: TIMEOUT }, () => {
+  it.each([
+    [['frobnicate'], "error: unknown command 'frobnicate'\n(nfknock --help lists the commands)\n"],
+    [['status', '--frob'], "error: unknown option '--frob'\n(nfknock status --help explains it)\n"],
+    [['grant', 'ssh'], "error: missing required argument 'address'\n(nfknock grant --help explains it)\n"],
+    [
+      ['ban', '203.0.113.9', '--for', '99d'],
+      'nfknock: "99d" is no time: write 90s, 10m, 2h or 7d, up to 24d\n',
+    ],
+  ])('exits with 2 and says where help is: %j', async (args, err) => {
+    expect(await nfknock(args)).toEqual({ code: 2, out: '', err });
+  });
+
+  it('a file to translate that is not there is not looked for in the configuration', async () => {
+    const { code, err } = await nfknock(['import', '/nonexistent/knockd.conf']);
+    expect(code).toBe(3);
+    expect(err).toBe(
+      '/nonexistent/knockd.conf:1:1: (file): found no such file, allowed a file that can be read; name one that is there\n',
+    );
   });
 });
