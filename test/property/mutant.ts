@@ -64,7 +64,8 @@ export function mutantsOf(code: string): readonly Mutant[] {
   }));
   each(TRUTH, (match) => ({ ...whole(match), replacement: match[0] === 'true' ? 'false' : 'true' }));
   each(NOT, (match) => ({ ...whole(match), replacement: '' }));
-  each(STATEMENT, (match) => ({ ...whole(match), replacement: '' }));
+  // What stands alone below an `if` must leave a statement behind.
+  each(STATEMENT, (match) => ({ ...whole(match), replacement: ';' }));
   for (const truth of ['true', 'false']) {
     each(CONDITION, (match) => {
       const from = match.index + match[0].length;
@@ -88,7 +89,7 @@ export function mutantText(code: string, mutant: Mutant): string {
   const line = code.slice(0, start).split('\n').length;
   const before = code.slice(start, end).trim();
   const after = (code.slice(start, mutant.from) + mutant.replacement + code.slice(mutant.to, end)).trim();
-  return `${line}: ${before}  →  ${after || 'nothing'}`;
+  return `${line}: ${before}  →  ${after === ';' ? 'nothing' : after}`;
 }
 
 function whole(match: RegExpExecArray): { readonly from: number; readonly to: number } {

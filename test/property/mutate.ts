@@ -1,75 +1,76 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { argv, execPath } from 'node:process';
-import { applied, type Mutant, mutantsOf, mutantText } from './mutant.ts';
+import { argv, env, execPath } from 'node:process';
+import { createInterface } from 'node:readline';
+import { EQUIVALENT } from './equivalent.ts';
+import { type Mutant, mutantsOf, mutantText } from './mutant.ts';
+import type { Tried } from './mutate-run.ts';
 
 // Changes the engine and the packet room one small thing at a time, in a copy of the tree, and says which of the
 // changes no test notices. docs/exploration.md says how to run it.
 
 const ROOMS = ['src/engine', 'src/packet'];
-/** Files of types alone, and files that only speak to people. */
+/** Files of types alone. */
 const SKIPPED = /^(event|order|settings|packet|outcome|time)\.js$/;
-/** What the unit tests read, some of them the documents too. */
-const COPIED = [
-  'src',
-  'test',
-  'native',
-  'docs',
-  'examples',
-  'package.json',
-  'tsconfig.json',
-  'vitest.config.ts',
-];
-const UNIT_TESTS = [
-  'test/unit/engine/',
-  'test/unit/attacks/',
-  'test/unit/source/pcap.test.ts',
-  'test/unit/config/parse.test.ts',
+/** Tests that judge packets and can be called without waiting; the reference comes in besides. */
+const TESTS = [
   'test/property/reference-laws.test.ts',
   'test/property/reference-decode.test.ts',
+  'test/unit/attacks/flood.test.ts',
+  'test/unit/attacks/guessing.test.ts',
+  'test/unit/attacks/packets.test.ts',
+  'test/unit/attacks/same-address.test.ts',
+  'test/unit/attacks/time.test.ts',
+  'test/unit/config/parse.test.ts',
+  'test/unit/source/pcap.test.ts',
 ];
-/** A mutant that has not ended by then never will. */
-const CHECK_MS_MAX = 120_000;
-const UNIT_MS_MAX = 300_000;
+const TEST_FOLDERS = ['test/unit/engine', 'test/unit/packet'];
+/** A mutant about which nothing has been said by then is taken for one that never ends, in milliseconds. */
+const SILENCE_MAX = 120_000;
 
 interface Candidate {
   readonly file: string;
-  readonly code: string;
   readonly mutant: Mutant;
+  /** The line, before and after. */
+  readonly text: string;
 }
 
 const [, , sample = '200', seed = '1', only = ''] = argv;
+/** A file with what an earlier run said: only those that it calls survivors are tried. */
+const { MUTATE_AGAIN } = env;
 const root = process.cwd();
 const copy = mkdtempSync(join(tmpdir(), 'nfknock-mutate-'));
+const out = join(copy, 'out');
 
 try {
-  compileCopy();
+  compile();
   const all = candidates();
-  const chosen = pick(all, Number(sample), Number(seed));
-  console.log(`${all.length} mutants, ${chosen.length} tried (seed ${seed})`);
-  if (check(join(copy, 'out')) !== 0 || unit() !== 0) throw new Error('the tests fail without any mutant');
-  const survivors = chosen.filter((one, index) => {
-    const killed = isKilled(one);
-    console.log(
-      `${index + 1} ${killed ? 'killed' : 'SURVIVED'} ${one.file}:${mutantText(one.code, one.mutant)}`,
-    );
-    return !killed;
-  });
-  const killed = chosen.length - survivors.length;
-  console.log(`killed ${killed} of ${chosen.length}: ${((100 * killed) / chosen.length).toFixed(1)} %`);
-  for (const one of survivors) console.log(`survived: ${one.file}:${mutantText(one.code, one.mutant)}`);
+  const fair = all.filter(({ file, text }) => !isEquivalent(file, text));
+  const chosen = pick(fair, Number(sample), Number(seed));
+  console.log(
+    `${all.length} mutants, ${all.length - fair.length} of them equivalent, ${chosen.length} tried`,
+  );
+  writeFileSync(join(copy, 'chosen.json'), JSON.stringify(chosen));
+  const results: Tried[] = [];
+  while (results.length < chosen.length) await tryFrom(chosen, results);
+  tell(chosen, results);
 } finally {
   rmSync(copy, { recursive: true, force: true });
 }
 
-/** A copy of the tree, and beside it the compiled code that is going to be mutated. */
-function compileCopy(): void {
-  for (const name of COPIED) {
+function compile(): void {
+  for (const name of ['src', 'test', 'native', 'examples', 'package.json', 'tsconfig.json']) {
     cpSync(join(root, name), join(copy, name), { recursive: true });
   }
   symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
+  const inFolders = TEST_FOLDERS.flatMap((folder) =>
+    readdirSync(join(copy, folder))
+      .filter((name) => name.endsWith('.test.ts'))
+      .map((name) => join(folder, name)),
+  );
+  const tests = [...TESTS, ...inFolders];
   const config = {
     extends: './tsconfig.json',
     compilerOptions: {
@@ -81,25 +82,32 @@ function compileCopy(): void {
       rootDir: '.',
       outDir: 'out',
     },
-    files: ['test/property/mutate-check.ts'],
+    files: [...tests, 'test/property/explore.ts', 'test/property/explore-world.ts'],
     include: ROOMS,
   };
   writeFileSync(join(copy, 'mutate.json'), JSON.stringify(config));
   execFileSync(join(root, 'node_modules/.bin/tsc'), ['-p', join(copy, 'mutate.json')], { stdio: 'inherit' });
+  const compiled = tests.map((path) => path.replace(/\.ts$/, '.js'));
+  writeFileSync(join(out, 'tests.json'), JSON.stringify(compiled));
 }
 
 function candidates(): readonly Candidate[] {
+  const earlier = MUTATE_AGAIN === undefined ? undefined : readFileSync(MUTATE_AGAIN, 'utf8');
   return ROOMS.flatMap((room) => {
-    const names = readdirSync(join(copy, 'out', room)).filter(
-      (name) => name.endsWith('.js') && !SKIPPED.test(name),
-    );
+    const names = readdirSync(join(out, room)).filter((name) => name.endsWith('.js') && !SKIPPED.test(name));
     return names.flatMap((name) => {
       const file = join(room, name);
       if (!file.includes(only)) return [];
-      const code = readFileSync(join(copy, 'out', file), 'utf8');
-      return mutantsOf(code).map((mutant) => ({ file, code, mutant }));
+      const code = readFileSync(join(out, file), 'utf8');
+      return mutantsOf(code).map((mutant) => ({ file, mutant, text: mutantText(code, mutant) }));
     });
-  });
+  }).filter(({ file, text }) => earlier === undefined || earlier.includes(`SURVIVED ${file}:${text}\n`));
+}
+
+/** Said without the line's number, which moves whenever something above it changes. */
+function isEquivalent(file: string, text: string): boolean {
+  const changed = text.replace(/^\d+: /, '');
+  return EQUIVALENT.some(({ mutants }) => mutants[file]?.includes(changed) ?? false);
 }
 
 /** So many of them, the same ones for the same seed. */
@@ -113,30 +121,45 @@ function pick(all: readonly Candidate[], count: number, from: number): readonly 
   return keyed.slice(0, count).map(([, one]) => one);
 }
 
-/** First the reference, which is quick to notice; then, for what it does not notice, the unit tests. */
-function isKilled({ file, code, mutant }: Candidate): boolean {
-  const mutated = applied(code, mutant);
-  const compiled = join(copy, 'out', file);
-  const source = join(copy, file.replace(/\.js$/, '.ts'));
-  const original = readFileSync(source, 'utf8');
-  try {
-    writeFileSync(compiled, mutated);
-    if (check(join(copy, 'out')) !== 0) return true;
-    writeFileSync(source, mutated.replace(/(from '\.[^']*)\.js'/g, "$1.ts'"));
-    return unit() !== 0;
-  } finally {
-    writeFileSync(compiled, code);
-    writeFileSync(source, original);
+/** Tries the rest in a process of its own, until all are tried or one of them has taken the process with it. */
+async function tryFrom(chosen: readonly Candidate[], results: Tried[]): Promise<void> {
+  const script = join(import.meta.dirname, 'mutate-run.js');
+  const from = results.length;
+  const child = spawn(execPath, [script, out, join(copy, 'chosen.json'), `${from}`], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let watch: NodeJS.Timeout | undefined;
+  const listen = (): void => {
+    clearTimeout(watch);
+    watch = setTimeout(() => child.kill('SIGKILL'), SILENCE_MAX);
+  };
+  const note = (tried: Tried): void => {
+    results.push(tried);
+    const one = chosen[tried.index];
+    if (one === undefined) return;
+    const what = tried.by === undefined ? 'SURVIVED' : 'killed';
+    console.log(`${tried.index + 1} ${what} ${one.file}:${one.text}`);
+    if (tried.by !== undefined) console.log(`    in ${tried.ms} ms by ${tried.by}`);
+  };
+  listen();
+  for await (const line of createInterface({ input: child.stdout })) {
+    listen();
+    note(JSON.parse(line) as Tried);
   }
+  clearTimeout(watch);
+  if (results.length === from && from === 0) throw new Error('the tests fail without any mutant');
+  if (results.length < chosen.length)
+    note({ index: results.length, by: 'ending the process', ms: SILENCE_MAX });
 }
 
-function check(out: string): number {
-  const script = join(out, 'test/property/mutate-check.js');
-  return spawnSync(execPath, [script], { stdio: 'ignore', timeout: CHECK_MS_MAX }).status ?? 1;
-}
-
-function unit(): number {
-  const vitest = join(root, 'node_modules/vitest/vitest.mjs');
-  const args = [vitest, 'run', '--project', 'unit', '--bail', '1', ...UNIT_TESTS];
-  return spawnSync(execPath, args, { cwd: copy, stdio: 'ignore', timeout: UNIT_MS_MAX }).status ?? 1;
+function tell(chosen: readonly Candidate[], results: readonly Tried[]): void {
+  const files = [...new Set(chosen.map(({ file }) => file))].sort();
+  const row = (name: string, wanted: (file: string) => boolean): void => {
+    const own = results.filter(({ index }) => wanted(chosen[index]?.file ?? ''));
+    const killed = own.filter(({ by }) => by !== undefined).length;
+    console.log(`| ${name} | ${own.length} | ${killed} | ${((100 * killed) / own.length).toFixed(1)} % |`);
+  };
+  console.log('| file | mutants | killed | share |\n| --- | --- | --- | --- |');
+  for (const file of files) row(file, (one) => one === file);
+  row('all', () => true);
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createHasher, type HashKey } from '../../../src/engine/hash.ts';
 import { powerOfTwo } from '../../../src/engine/table.ts';
+import { randomKey } from '../../../src/live/random-key.ts';
 import { formatCidr } from '../../../src/packet/cidr.ts';
 import { milliseconds } from '../../../src/packet/time.ts';
 import { address, cidr, door, settings, type World, world } from '../engine/world.ts';
@@ -137,6 +138,11 @@ describe('addresses chosen to collide', () => {
     for (const bucket of chosen.map(bucketOf(key))) load.set(bucket, (load.get(bucket) ?? 0) + 1);
     // 500 in 1,024 places: the fullest of that many has 6 by chance about once in 1,000 keys.
     expect(Math.max(...load.values())).toBeLessThanOrEqual(6);
+  });
+
+  it('can not be chosen, since the key is drawn anew at each start', () => {
+    const keys = Array.from({ length: 100 }, randomKey);
+    for (const half of [0, 1]) expect(new Set(keys.map((key) => key[half])).size).toBe(100);
   });
 });
 

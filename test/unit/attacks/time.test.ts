@@ -136,6 +136,24 @@ describe('a wall clock that jumps', () => {
     expect(l.open()).toBe(0);
   });
 
+  it.each([HOUR, -HOUR])(
+    'by %i ms leaves stamps that are believed again once the wall clock stands',
+    (by) => {
+      const l = line();
+      l.read([], []);
+      l.set(by);
+      l.read([], []);
+      // Read at once, and too fast only by their stamps.
+      const stamps = KNOCKS.map(() => {
+        l.pass(50);
+        return l.stamp();
+      });
+      l.pass(3_000);
+      l.read(KNOCKS, stamps);
+      expect(names(l.events)).toContain('knock.too_fast');
+    },
+  );
+
   it('does not make slow knocks of quick ones, nor the other way', () => {
     const l = line();
     l.read(KNOCKS.slice(0, 1), [l.stamp()]);
@@ -149,6 +167,16 @@ describe('a wall clock that jumps', () => {
 });
 
 describe('stamps that lie', () => {
+  it('from the future, read at once, make nobody too fast', () => {
+    const l = line();
+    l.pass(3_000);
+    l.read(
+      KNOCKS,
+      KNOCKS.map(() => l.stamp() + 60_000),
+    );
+    expect(l.open()).toBe(1);
+  });
+
   it.each([
     ['from the future', 60_000],
     ['from an hour ago', -HOUR],

@@ -1,0 +1,141 @@
+/** A countermeasure of docs/threat-model.md, how it is taken out, and which test must then fail. */
+export interface Countermeasure {
+  readonly name: string;
+  readonly file: string;
+  /** What stands there once, and what is written in its place. */
+  readonly from: string;
+  readonly to: string;
+  readonly test: string;
+  /** A pattern of the test's name. */
+  readonly of: string;
+}
+
+const TIME = 'test/unit/attacks/time.test.ts';
+const FLOOD = 'test/unit/attacks/flood.test.ts';
+
+export const COUNTERMEASURES: readonly Countermeasure[] = [
+  {
+    name: 'stamps from the future are not believed',
+    file: 'src/clock.ts',
+    from: ' && moment <= now + 1',
+    to: '',
+    test: TIME,
+    of: 'from the future, read at once, make nobody too fast',
+  },
+  {
+    name: 'stamps from long ago are not believed',
+    file: 'src/clock.ts',
+    from: ' && moment >= now - STAMP_AGE_MAX',
+    to: '',
+    test: TIME,
+    of: 'from an hour ago are not believed',
+  },
+  {
+    name: 'stamps from before the wall clock was set are not believed',
+    file: 'src/clock.ts',
+    from: 'stamp > 0 && believed &&',
+    to: 'stamp > 0 &&',
+    test: 'test/unit/clock.test.ts',
+    of: 'are not believed right after the wall clock was set',
+  },
+  {
+    name: 'the kernel’s stamps, not the moment of reading, say how fast a knock was',
+    file: 'src/clock.ts',
+    from: 'stamped ? Math.min(moment, now) : now',
+    to: 'now',
+    test: TIME,
+    of: 'judges knocks by the moments of their arrival',
+  },
+  {
+    name: 'nobody is too fast on packets without a stamp',
+    file: 'src/engine/finding.ts',
+    from: 'knock.stamped && gap <',
+    to: 'gap <',
+    test: TIME,
+    of: 'finds nobody too fast where the packets have no stamps',
+  },
+  {
+    name: 'the distance of the two clocks is taken anew for each batch',
+    file: 'src/clock.ts',
+    from: 'offset = clock.wallOf(now) - now;',
+    to: 'if (offset === 0) offset = clock.wallOf(now) - now;',
+    test: TIME,
+    of: 'are believed again once the wall clock stands',
+  },
+  {
+    name: 'wrong packets within `tolerate` pass',
+    file: 'src/engine/finding.ts',
+    from: "attempts.tolerated(slot) < settings.tolerate ? 'tolerated' : 'broken'",
+    to: "'broken'",
+    test: FLOOD,
+    of: 'an owner while he knocks break him off at once, or only beyond what his door tolerates',
+  },
+  {
+    name: 'repeats are no offence',
+    file: 'src/engine/finding.ts',
+    from: "if (repeats || (steps.includes(key) && steps.indexOf(key) < made)) return 'repeat';",
+    to: '',
+    test: 'test/unit/attacks/same-address.test.ts',
+    of: 'at the same door open it and earn no strike',
+  },
+  {
+    name: '`check` warns of the ban oracle',
+    file: 'src/config/weak-bans.ts',
+    from: 'if (leaks(config)) {',
+    to: 'if (!config && leaks(config)) {',
+    test: 'test/unit/attacks/guessing.test.ts',
+    of: 'is warned of by `check`',
+  },
+  {
+    name: 'addresses are not folded from IPv6 to IPv4',
+    file: 'src/packet/decode.ts',
+    from: '  const total = IPV6_HEADER_BYTES + u16(bytes, offset + 4);',
+    to: `  if (packet.source2 === 0xffff) {
+    packet.family = 4;
+    packet.source0 = packet.source3;
+  }
+  const total = IPV6_HEADER_BYTES + u16(bytes, offset + 4);`,
+    test: 'test/unit/attacks/packets.test.ts',
+    of: 'an IPv4 address written as IPv6 is another source',
+  },
+  {
+    name: 'SOCK_CLOEXEC on the queue’s socket',
+    file: 'native/src/socket.c',
+    from: 'SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK',
+    to: 'SOCK_RAW | SOCK_NONBLOCK',
+    test: 'test/attacks/stall.test.ts',
+    of: 'does not keep the queue: the next daemon has it at once',
+  },
+  {
+    name: 'the queue does not fail open',
+    file: 'native/src/nfqueue.c',
+    from: '(void)set_flag(self, NFQA_CFG_F_GSO);',
+    to: '(void)set_flag(self, NFQA_CFG_F_GSO);\n\t(void)set_flag(self, NFQA_CFG_F_FAIL_OPEN);',
+    test: 'test/attacks/stall.test.ts',
+    of: 'whoever waits at the port is not let in by a queue that runs over',
+  },
+  {
+    name: 'lines of the log are suppressed by source and event',
+    file: 'src/log/suppress.ts',
+    from: 'return meter === undefined || take(meter, event, now);',
+    to: 'return meter === undefined || take(meter, event, now) || true;',
+    test: 'test/unit/log/suppress.test.ts',
+    of: 'from a thousand forged sources is written up to twice the limit',
+  },
+  {
+    name: '`-w` of iptables-restore',
+    file: 'src/firewall/restore.ts',
+    from: `'-w', \`\${LOCK_SECONDS}\``,
+    to: '',
+    test: 'test/attacks/machine.test.ts',
+    of: 'delays a door by no more than that, also with iptables-legacy',
+  },
+  {
+    name: 'the key of the tables is random',
+    file: 'src/live/random-key.ts',
+    from: 'randomBytes(8)',
+    to: 'Buffer.alloc(8)',
+    test: FLOOD,
+    of: 'since the key is drawn anew at each start',
+  },
+];
