@@ -24,7 +24,7 @@ main() {
   build_network
   local names=("$@")
   if [ ${#names[@]} -eq 0 ]; then
-    names=(knock burst telnet nc nmap_syn nmap_stealth nmap_udp nmap_timing flood forged fwknop ipv6 fragments cooked connections)
+    names=(knock burst telnet nc nmap_syn nmap_stealth nmap_udp nmap_timing flood forged fwknop ipv6 fragments cooked connections one_time)
   fi
   for name in "${names[@]}"; do "record_$name"; done
   ls -l "$OUT"
@@ -76,11 +76,11 @@ by_visitor() { ip netns exec "$VISITOR" "$@"; }
 # Clients end by themselves or by the clock, and that they reach nothing is no failure here.
 try() { timeout "$1" ip netns exec "$VISITOR" "${@:2}" >/dev/null 2>&1 </dev/null || true; }
 
-# begin NAME [tcpdump's options]: only IP, so that neighbour discovery's moments are left out.
+# begin NAME [tcpdump's options]: only IP, so that the moments of neighbour and listener discovery are left out.
 begin() {
   local name=$1
   shift
-  ip netns exec "$DOOR" tcpdump -Z root -i wire -U --immediate-mode -w "$OUT/$name.pcap" "$@" 'tcp or udp or (ip6 and not icmp6)' 2>"$OUT/$name.log" &
+  ip netns exec "$DOOR" tcpdump -Z root -i wire -U --immediate-mode -w "$OUT/$name.pcap" "$@" 'tcp or udp or (ip6 and not icmp6 and ip6[6] != 0)' 2>"$OUT/$name.log" &
   capture=$!
   for _ in $(seq 100); do grep -q 'listening on' "$OUT/$name.log" && break; sleep 0.05; done
 }
@@ -222,6 +222,18 @@ record_connections() {
   wait "$client" || true
   end
   kill "$peer" 2>/dev/null || true
+}
+
+# The sequences of test/fixtures/captures/one-time.sequences, of which the first is used up: the next, by its owner;
+# the same by one who has watched; the used one; the one after, and the last but for its second half.
+record_one_time() {
+  begin one-time
+  try 5 knock -d 200 "$HOST" 7011 7012:udp 7013
+  for port in 7011 7013; do try 2 nc -z -w 1 -s "$SCANNER" "$HOST" "$port"; done
+  try 5 knock -d 200 "$HOST" 7001 7002:udp 7003
+  try 5 knock -d 200 "$HOST" 7021 7022:udp
+  try 5 knock -d 200 "$HOST" 7031:udp
+  end
 }
 
 main "$@"

@@ -1,52 +1,56 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { CAPTURES, GOLDEN } from '../golden/replay/captures.ts';
+import { goldenCases } from '../golden/replay/captures.ts';
 import { atEnd } from './cleanup.ts';
 import { type Line, startDaemon } from './daemon.ts';
 import { execute } from './process.ts';
+import { temporaryFolder } from './scratch.ts';
 
 /*
  *   wire                              door
  *   eth0, no address      ───────     192.0.2.1, 2001:db8:1::1, the daemon
  *
- * The captures' incoming frames are played into the door's interface with their own sources; what the daemon
+ * The incoming frames of every capture are played into the door's interface with their own sources; what the daemon
  * says must be what the replay of the same capture says, which the golden files hold. Moments differ.
  */
 
-/** A capture and how many times faster than recorded it is played: the events depend on limits, not on moments. */
-const PLAYED: readonly (readonly [capture: string, speed: number])[] = [
-  ['knock', 1],
-  ['burst', 1],
-  ['telnet', 8],
-  ['nc', 2],
-  ['nmap-syn', 1],
-  ['nmap-stealth', 1],
-  ['nmap-udp', 1],
-  ['nmap-timing', 1],
-  ['forged', 1],
-  ['ipv6', 1],
-  ['fragments', 1],
-  ['connections', 2],
-  ['malformed', 4],
-];
+/** How many times faster than recorded a capture is played: the events depend on limits, not on moments. */
+const SPEEDS: Readonly<Record<string, number>> = {
+  telnet: 8,
+  nc: 2,
+  connections: 2,
+  malformed: 4,
+  'one-time': 2,
+};
 
 const DOOR_MAC = '02:00:00:00:00:01';
 /** Milliseconds without a further event after which no more is waited for. */
 const QUIET_MS = 1500;
+/** Milliseconds in which an event that nobody expects would come. */
+const SURPLUS_MS = 200;
 const TIMEOUT = 60_000;
 
-test.each(PLAYED)(
-  '%s: played onto a wire gives the live daemon the events of the replay',
+/** The link layers of the captures, by their numbers in a capture's header. */
+const LINUX_SLL2 = 276;
+const SLL2_HEADER_BYTES = 20;
+/** Where a cooked header has the packet's way, and what it is for a packet to this machine. */
+const SLL2_WAY = 10;
+const TO_THIS_MACHINE = 0;
+
+const cases = goldenCases().map((each) => ({ ...each, name: basename(each.golden, '.jsonl') }));
+
+test.each(cases)(
+  '$name: played onto a wire gives the live daemon the events of the replay',
   { timeout: TIMEOUT },
-  async (capture, speed) => {
+  async ({ golden, capture, config }) => {
     const { door, wire, close } = makeWire();
-    const config = parse(readFileSync(`${CAPTURES}nfknock.yaml`, 'utf8')) as object;
-    const daemon = await startDaemon(door, config);
-    const file = addressedTo(DOOR_MAC, readFileSync(`${CAPTURES}${capture}.pcap`));
+    const daemon = await startDaemon(door, configOf(config));
+    const file = addressedTo(DOOR_MAC, readFileSync(capture));
+    const speed = SPEEDS[basename(capture, '.pcap')] ?? 1;
     const { code, stderr } = await execute(wire, [
       'tcpreplay',
       '-q',
@@ -56,19 +60,31 @@ test.each(PLAYED)(
       file,
     ]);
     expect([code, stderr]).toEqual([0, expect.anything()]);
-    const wanted = goldenEvents(capture);
-    const heard = (): readonly object[] => daemon.lines.filter((line) => isJudgement(line)).map(essence);
+    const wanted = goldenEvents(golden);
+    const heard = (): readonly object[] => byMoment(daemon.lines.filter(isJudgement)).map(essence);
     const deadline = performance.now() + QUIET_MS;
-    while (heard().length < wanted.length && performance.now() < deadline)
-      await new Promise((resolve) => setTimeout(resolve, 20));
+    while (heard().length < wanted.length && performance.now() < deadline) await sleep(20);
+    await sleep(SURPLUS_MS);
     await daemon.stop();
     close();
     expect(heard()).toEqual(wanted);
   },
 );
 
-function goldenEvents(capture: string): readonly object[] {
-  const lines = readFileSync(`${GOLDEN}${capture}.nfknock.jsonl`, 'utf8').split('\n');
+/** The configuration with copies of its one-time files, in which the daemon marks what is used. */
+function configOf(file: string): object {
+  const config = parse(readFileSync(file, 'utf8')) as { doors: Record<string, { one_time?: string }> };
+  for (const door of Object.values(config.doors)) {
+    if (door.one_time === undefined) continue;
+    const copy = join(temporaryFolder(), basename(door.one_time));
+    cpSync(join(file, '..', basename(door.one_time)), copy);
+    door.one_time = copy;
+  }
+  return config;
+}
+
+function goldenEvents(golden: string): readonly object[] {
+  const lines = readFileSync(golden, 'utf8').split('\n');
   return lines
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as Line)
@@ -79,6 +95,11 @@ function goldenEvents(capture: string): readonly object[] {
 /** What the engine says; of malformed packets the kernel itself drops most, and the log leaves them out. */
 function isJudgement({ event }: Line): boolean {
   return /^(knock|decoy|scan|door|ban)\./.test(event);
+}
+
+/** A grant or ban is said once it is on the disk and in the kernel; what others do meanwhile is said before it. */
+function byMoment(lines: readonly Line[]): readonly Line[] {
+  return lines.toSorted((a, b) => Date.parse(a.time) - Date.parse(b.time));
 }
 
 function essence({ time: _time, until: _until, ...rest }: Line): object {
@@ -124,22 +145,37 @@ function makeWire(): { readonly door: string; readonly wire: string; close(): vo
   return { door, wire, close };
 }
 
-/** A copy of an Ethernet capture with its incoming frames alone, sent to this interface. */
+/** A copy of a capture as Ethernet, with its incoming frames alone, sent to this interface. */
 function addressedTo(mac: string, capture: Buffer): string {
-  const bytes = Buffer.from(mac.split(':').map((each) => Number.parseInt(each, 16)));
-  const parts: Buffer[] = [capture.subarray(0, 24)];
+  const header = Buffer.from(capture.subarray(0, 24));
+  const cooked = header.readUInt32LE(20) === LINUX_SLL2;
+  header.writeUInt32LE(1, 20);
+  const to = Buffer.from(mac.split(':').map((each) => Number.parseInt(each, 16)));
+  const parts: Buffer[] = [header];
   for (let at = 24; at < capture.length; ) {
     const end = at + 16 + capture.readUInt32LE(at + 8);
-    const record = Buffer.from(capture.subarray(at, end));
-    const isOutgoing =
-      record.readUInt16BE(28) === 0x0800 && record.subarray(42, 46).equals(Buffer.from([192, 0, 2, 1]));
-    bytes.copy(record, 16);
-    if (!isOutgoing) parts.push(record);
+    const stamp = Buffer.from(capture.subarray(at, at + 16));
+    const link = capture.subarray(at + 16, end);
+    const frame = cooked ? asEthernet(link) : Buffer.from(link);
+    const isOutgoing = cooked
+      ? link[SLL2_WAY] !== TO_THIS_MACHINE
+      : frame.readUInt16BE(12) === 0x0800 && frame.subarray(26, 30).equals(Buffer.from([192, 0, 2, 1]));
+    to.copy(frame, 0);
+    stamp.writeUInt32LE(frame.length, 8);
+    stamp.writeUInt32LE(frame.length, 12);
+    if (!isOutgoing) parts.push(stamp, frame);
     at = end;
   }
-  const folder = mkdtempSync(join(tmpdir(), 'nfknock-wire-'));
-  atEnd(() => rmSync(folder, { recursive: true, force: true }));
-  const file = join(folder, 'incoming.pcap');
+  const file = join(temporaryFolder(), 'incoming.pcap');
   writeFileSync(file, Buffer.concat(parts));
   return file;
+}
+
+/** The cooked header begins with the EtherType; the rest of it no wire has. */
+function asEthernet(cooked: Buffer): Buffer {
+  return Buffer.concat([
+    Buffer.from('000000000000020000000002', 'hex'),
+    cooked.subarray(0, 2),
+    cooked.subarray(SLL2_HEADER_BYTES),
+  ]);
 }

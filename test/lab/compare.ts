@@ -38,7 +38,10 @@ export function compare(expected: readonly Told[], found: readonly Told[]): Comp
     event['event'] !== 'packet.malformed' &&
     !counted.has(event['event']);
   const wanted = expected.filter(isCompared);
-  const seen = found.filter(isCompared);
+  // A grant or ban is said once it is on the disk and in the kernel; what others do meanwhile is said before it.
+  const seen = found
+    .filter(isCompared)
+    .toSorted((a, b) => Date.parse(String(a['time'])) - Date.parse(String(b['time'])));
   return {
     differences: differencesOf(wanted.map(textOf), seen.map(textOf)),
     compared: wanted.length,

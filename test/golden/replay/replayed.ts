@@ -2,6 +2,8 @@ import { createOutput } from '../../../src/cli/replay-output.ts';
 import { createPrinter } from '../../../src/cli/replay-print.ts';
 import { type ReplayEnd, runReplay } from '../../../src/cli/replay-run.ts';
 import { loadConfig } from '../../../src/config/load.ts';
+import { existsSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import type { Config } from '../../../src/config/config.ts';
 import { openCapture } from '../../../src/source/pcap-input.ts';
@@ -11,10 +13,16 @@ export interface Replayed {
   readonly end: ReplayEnd;
 }
 
+/** The file's configuration. A one-time file that is not where it says is looked for beside it. */
 export function configOf(file: string): Config {
   const parsed = loadConfig(file);
   if (!parsed.ok) throw new Error(JSON.stringify(parsed.faults));
-  return parsed.config;
+  const doors = parsed.config.doors.map((door) =>
+    'oneTime' in door.knock && !existsSync(door.knock.oneTime)
+      ? { ...door, knock: { oneTime: join(dirname(file), basename(door.knock.oneTime)) } }
+      : door,
+  );
+  return { ...parsed.config, doors };
 }
 
 /** Replays a file, or bytes given in pieces, and gives what `nfknock replay` prints. */
