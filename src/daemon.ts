@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { systemClock } from './clock.ts';
 import type { Config } from './config/config.ts';
 import { settingsOf } from './config/settings.ts';
@@ -12,6 +11,7 @@ import { findExempt } from './live/exempt.ts';
 import { createHooks } from './live/hook.ts';
 import { join } from './live/join.ts';
 import { type Parts, warn } from './live/parts.ts';
+import { randomKey } from './live/random-key.ts';
 import { readingOf } from './live/reading.ts';
 import { createReloader, type Reloader } from './live/reload.ts';
 import { reconcile } from './live/restore.ts';
@@ -194,10 +194,4 @@ async function serve(parts: Parts, reloader: Reloader, serving: Serving, cleanUp
     parts.metricsFault = `there are no metrics until a restart: ${words(error)}`;
     warn(parts, parts.metricsFault);
   }
-}
-
-/** The key of the engine's tables: nobody may choose addresses that collide in them. */
-function randomKey(): readonly [number, number] {
-  const bytes = randomBytes(8);
-  return [bytes.readInt32LE(0), bytes.readInt32LE(4)];
 }

@@ -93,6 +93,7 @@ export const COUNTERMEASURES: readonly Countermeasure[] = [
     to: `  if (packet.source2 === 0xffff) {
     packet.family = 4;
     packet.source0 = packet.source3;
+    packet.source1 = packet.source2 = packet.source3 = 0;
   }
   const total = IPV6_HEADER_BYTES + u16(bytes, offset + 4);`,
     test: 'test/unit/attacks/packets.test.ts',
