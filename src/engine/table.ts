@@ -59,9 +59,17 @@ const NEWER = 9;
 const LEVEL = 10;
 const CELL_WORDS = 11;
 
+/*
+ * A bucket tells of its first entry all that a search for something else needs, so that a source that is not there is
+ * found missing without looking into a cell: (slot + 1) × 2, and 1 where there are more entries; then its hash. An
+ * empty bucket is 0. There are two buckets for each entry, so that few have more than one.
+ */
+const BUCKET_WORDS = 2;
+const MORE = 1;
+
 export function createTable(capacity: number, levels: number): Table {
-  const buckets = new Int32Array(powerOfTwo(capacity)).fill(NONE);
-  const mask = buckets.length - 1;
+  const mask = powerOfTwo(capacity * 2) - 1;
+  const buckets = new Int32Array((mask + 1) * BUCKET_WORDS);
   const cells = new Int32Array(capacity * CELL_WORDS);
   const oldest = new Int32Array(levels).fill(NONE);
   const newest = new Int32Array(levels).fill(NONE);
@@ -101,8 +109,17 @@ export function createTable(capacity: number, levels: number): Table {
     else cells[after * CELL_WORDS + OLDER] = before;
   }
 
+  /** The first entry that can have this hash, or NONE. */
+  function candidate(hash: number): number {
+    const bucket = (hash & mask) * BUCKET_WORDS;
+    const head = buckets[bucket] ?? 0;
+    const slot = (head >> 1) - 1;
+    if (slot === NONE || buckets[bucket + 1] === hash) return slot;
+    return (head & MORE) === 0 ? NONE : (cells[slot * CELL_WORDS + CHAIN] ?? NONE);
+  }
+
   function first(hash: number, family: Family, a: number, b: number, c: number, d: number): number {
-    let slot = buckets[hash & mask] ?? NONE;
+    let slot = candidate(hash);
     while (slot !== NONE && !same(slot * CELL_WORDS, family, a, b, c, d)) {
       slot = cells[slot * CELL_WORDS + CHAIN] ?? NONE;
     }
@@ -131,7 +148,7 @@ export function createTable(capacity: number, levels: number): Table {
     d: number,
     extra: number,
   ): number {
-    let slot = buckets[hash & mask] ?? NONE;
+    let slot = candidate(hash);
     while (slot !== NONE) {
       const at = slot * CELL_WORDS;
       if (cells[at + EXTRA] === extra && same(at, family, a, b, c, d)) return slot;
@@ -140,16 +157,31 @@ export function createTable(capacity: number, levels: number): Table {
     return NONE;
   }
 
+  /** Makes an entry, or none, the first of a bucket. */
+  function lead(bucket: number, slot: number): void {
+    const at = slot * CELL_WORDS;
+    const more = slot !== NONE && cells[at + CHAIN] !== NONE ? MORE : 0;
+    buckets[bucket] = ((slot + 1) << 1) | more;
+    if (slot !== NONE) buckets[bucket + 1] = cells[at + HASH] ?? 0;
+  }
+
+  function unchain(slot: number): void {
+    const bucket = ((cells[slot * CELL_WORDS + HASH] ?? 0) & mask) * BUCKET_WORDS;
+    const after = cells[slot * CELL_WORDS + CHAIN] ?? NONE;
+    const head = ((buckets[bucket] ?? 0) >> 1) - 1;
+    if (head === slot) {
+      lead(bucket, after);
+      return;
+    }
+    let before = head;
+    while (cells[before * CELL_WORDS + CHAIN] !== slot) before = cells[before * CELL_WORDS + CHAIN] ?? NONE;
+    cells[before * CELL_WORDS + CHAIN] = after;
+    if (before === head) lead(bucket, head);
+  }
+
   function remove(slot: number): void {
     const at = slot * CELL_WORDS;
-    const bucket = (cells[at + HASH] ?? 0) & mask;
-    let before = NONE;
-    for (let here = buckets[bucket] ?? NONE; here !== slot; here = cells[here * CELL_WORDS + CHAIN] ?? NONE) {
-      before = here;
-    }
-    const after = cells[at + CHAIN] ?? NONE;
-    if (before === NONE) buckets[bucket] = after;
-    else cells[before * CELL_WORDS + CHAIN] = after;
+    unchain(slot);
     unlink(slot);
     // Who still has the slot's number must not take it for the entry that was here.
     cells[at + EXTRA] = NONE;
@@ -189,9 +221,10 @@ export function createTable(capacity: number, levels: number): Table {
       cells[at + ADDRESS + 2] = c;
       cells[at + ADDRESS + 3] = d;
       cells[at + EXTRA] = extra;
-      cells[at + CHAIN] = buckets[hash & mask] ?? NONE;
+      const bucket = (hash & mask) * BUCKET_WORDS;
+      cells[at + CHAIN] = ((buckets[bucket] ?? 0) >> 1) - 1;
       cells[at + HASH] = hash;
-      buckets[hash & mask] = slot;
+      lead(bucket, slot);
       link(slot, to);
       return slot;
     },
