@@ -33,9 +33,9 @@ export function explainLines(explanation: Explanation, { width, now }: View): re
   const columns = [
     { title: 'TIME (UTC)' },
     { title: 'PORT' },
-    { title: 'OUTCOME' },
-    { title: 'WHY', least: 16 },
-  ];
+    { title: 'OUTCOME', kind: 'optional' },
+    { title: 'WHY', kind: 'text', least: 24 },
+  ] as const;
   const rows = packets.map((row) => [
     utcTime(row.time),
     row.port ?? '',

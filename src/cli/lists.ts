@@ -8,12 +8,12 @@ export function grantLines(rows: readonly GrantRow[], { width, now }: View): rea
   if (rows.length === 0) return ['Nobody is let in.'];
   const columns = [
     { title: 'DOOR', least: 8 },
-    { title: 'LET IN', least: 15 },
-    { title: 'ASKED BY', least: 15 },
-    { title: 'SINCE (UTC)' },
+    { title: 'LET IN', least: 15, kind: 'address' },
+    { title: 'ASKED BY', least: 15, kind: 'address' },
+    { title: 'SINCE (UTC)', kind: 'optional' },
     { title: 'LEFT', align: 'right' },
     { title: 'USES', align: 'right' },
-    { title: 'REASON', least: 8 },
+    { title: 'REASON', kind: 'text', least: 12 },
   ] as const;
   const cells = rows.map((row) => [
     row.door,
@@ -31,11 +31,11 @@ export function grantLines(rows: readonly GrantRow[], { width, now }: View): rea
 export function banLines(rows: readonly BanRow[], { width, now }: View): readonly string[] {
   if (rows.length === 0) return ['Nobody is banned.'];
   const columns = [
-    { title: 'BANNED', least: 18 },
-    { title: 'SINCE (UTC)' },
+    { title: 'BANNED', least: 18, kind: 'address' },
+    { title: 'SINCE (UTC)', kind: 'optional' },
     { title: 'LEFT', align: 'right' },
     { title: 'BAN', align: 'right' },
-    { title: 'NOTE', least: 8 },
+    { title: 'NOTE', kind: 'text', least: 12 },
   ] as const;
   const cells = rows.map((row) => [
     row.target,
@@ -51,7 +51,7 @@ export function banLines(rows: readonly BanRow[], { width, now }: View): readonl
 export function sourceLines(rows: readonly SourceRow[], { width, now }: View): readonly string[] {
   if (rows.length === 0) return ['Nobody has strikes or is part-way through a sequence.'];
   const columns = [
-    { title: 'SOURCE', least: 18 },
+    { title: 'SOURCE', least: 18, kind: 'address' },
     { title: 'STRIKES', align: 'right' },
     { title: 'PART-WAY', least: 12 },
     { title: 'BANNED FOR', align: 'right' },

@@ -101,7 +101,7 @@ const DOORS: readonly Column[] = [
   { title: 'DOOR', least: 6 },
   { title: 'PROTECTS', least: 6 },
   { title: 'OPENED', align: 'right' },
-  { title: 'IN', least: 10 },
+  { title: 'IN', least: 10, kind: 'address' },
   { title: 'LEFT', align: 'right' },
   { title: 'REASON', least: 4 },
 ];
@@ -122,7 +122,7 @@ function doorLines({ status, grants, now }: Scene, columns: number): readonly st
 }
 
 const OFFENDERS: readonly Column[] = [
-  { title: 'SOURCE', least: 10 },
+  { title: 'SOURCE', least: 10, kind: 'address' },
   { title: 'STANDING', least: 10 },
   { title: 'PART-WAY', least: 6 },
 ];

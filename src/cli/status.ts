@@ -1,6 +1,6 @@
 import type { Status } from '../control/answers.ts';
 import type { CommonOptions, ExitCode } from './exit.ts';
-import { fitted, formatTable, printable } from './table.ts';
+import { folded, formatTable, printable } from './table.ts';
 import { tell, type View } from './talk.ts';
 import { lengthInWords } from './words.ts';
 
@@ -9,18 +9,22 @@ export async function command(_: readonly string[], options: CommonOptions): Pro
   return tell(options, () => ({ command: 'status' }), statusLines);
 }
 
-/** The status for people. What is wrong is never cut. */
+/** Of a fact: its name and a space. */
+const FACT_INDENT = 10;
+
+/** The status for people. What does not fit into a line goes on below. */
 export function statusLines(status: Status, { width }: View): readonly string[] {
-  const cut = (line: string): string => (width === null ? line : fitted(line, width));
+  const fold = (line: string, indent: number): readonly string[] =>
+    width === null ? [line] : folded(line, width, indent);
   const head = `nfknock ${status.version}, process ${status.pid}, up ${lengthInWords(status.uptime)}, ${status.config}`;
   return [
-    cut(printable(head)),
+    ...fold(printable(head), 2),
     '',
     ...doorLines(status, width),
     '',
-    ...factLines(status).map(cut),
+    ...factLines(status).flatMap((line) => fold(line, FACT_INDENT)),
     '',
-    ...problemLines(status),
+    ...problemLines(status).flatMap((line) => fold(line, 8)),
   ];
 }
 

@@ -4,11 +4,18 @@ export interface Column {
   readonly align?: 'left' | 'right';
   /** Cut to as few cells as this where the terminal is too narrow; without it the column keeps its width. */
   readonly least?: number;
+  /**
+   * Where the terminal is too narrow: an `address`, without which a row is of no use, is cut after all others; what is
+   * `optional` is left out before that; of `text` nothing is cut, it goes on below. `text` is the last column.
+   */
+  readonly kind?: 'address' | 'optional' | 'text';
 }
 
 /** Between two columns. */
 const GAP = '  ';
 const CUT = '…';
+/** Fewer cells than this for a text are no use. */
+const TEXT_LEAST = 8;
 
 /**
  * The lines of a table. Cells are made printable. Where the table is wider than `width` (in cells; null: as wide
@@ -25,29 +32,96 @@ export function formatTable(
   );
   const widths = width === null ? wanted : narrowed(columns, wanted, width);
   const line = (row: readonly string[]): string => {
-    const text = columns
-      .map((column, index) =>
-        padded(fitted(row[index] ?? '', widths[index] ?? 0), widths[index] ?? 0, column.align),
-      )
-      .join(GAP);
-    return width === null ? text.trimEnd() : fitted(text.trimEnd(), width);
+    const shown = columns.flatMap(({ align }, index) => {
+      const cell = row[index] ?? '';
+      const room = widths[index] ?? 0;
+      return room === 0 ? [] : [padded(isText(columns, index) ? cell : fitted(cell, room), room, align)];
+    });
+    const text = shown.join(GAP).trimEnd();
+    return width === null ? text : fitted(text, width);
   };
-  return [line(columns.map(({ title }) => title)), ...cells.map(line)];
+  const last = columns.length - 1;
+  const lines = (row: readonly string[]): string[] => {
+    const room = widths[last] ?? 0;
+    if (width === null || !isText(columns, last) || room === 0) return [line(row)];
+    const rest = row.slice(0, last);
+    return folded(row[last] ?? '', room).map((part, index) =>
+      line([...(index === 0 ? rest : rest.map(() => '')), part]),
+    );
+  };
+  return [line(columns.map(({ title }) => title)), ...cells.flatMap(lines)];
 }
 
+function isText(columns: readonly Column[], index: number): boolean {
+  return columns[index]?.kind === 'text';
+}
+
+/** How wide each column may be; 0: it is left out. */
 function narrowed(columns: readonly Column[], wanted: readonly number[], width: number): readonly number[] {
   const widths = [...wanted];
-  const gaps = GAP.length * (columns.length - 1);
-  for (let over = widths.reduce((sum, each) => sum + each, gaps) - width; over > 0; over -= 1) {
-    let widest = -1;
-    for (const [index, column] of columns.entries()) {
-      const cells = widths[index] ?? 0;
-      if (column.least !== undefined && cells > column.least && cells > (widths[widest] ?? 0)) widest = index;
+  const over = (): number => {
+    const shown = widths.filter((cells) => cells > 0);
+    return shown.reduce((sum, each) => sum + each, GAP.length * (shown.length - 1)) - width;
+  };
+  const cut = (those: readonly Column[], least: (column: Column) => number | undefined): void => {
+    for (let left = over(); left > 0; left -= 1) {
+      let widest = -1;
+      for (const [index, column] of columns.entries()) {
+        const cells = widths[index] ?? 0;
+        const bound = those.includes(column) ? least(column) : undefined;
+        if (bound !== undefined && cells > bound && cells > (widths[widest] ?? 0)) widest = index;
+      }
+      if (widest < 0) return;
+      widths[widest] = (widths[widest] ?? 0) - 1;
     }
-    if (widest < 0) break;
-    widths[widest] = (widths[widest] ?? 0) - 1;
+  };
+  cut(
+    columns.filter(({ kind }) => kind !== 'address'),
+    ({ least }) => least,
+  );
+  for (const [index, { kind }] of columns.entries()) {
+    if (kind === 'optional' && over() > 0) widths[index] = 0;
   }
+  // What was left out may have made room again.
+  const text = columns.findIndex(({ kind }) => kind === 'text');
+  if (text >= 0 && over() < 0) widths[text] = Math.min(wanted[text] ?? 0, (widths[text] ?? 0) - over());
+  cut(columns, ({ kind, least }) => (kind === 'text' ? TEXT_LEAST : least));
   return widths;
+}
+
+/** The text in lines of so many cells, broken between words where that can be; `indent` cells before all but the first. */
+export function folded(text: string, width: number, indent = 0): string[] {
+  const lines: string[] = [];
+  const room = (): number => Math.max(1, lines.length === 0 ? width : width - indent);
+  const end = (line: string): void => void lines.push(lines.length === 0 ? line : ' '.repeat(indent) + line);
+  const [first = '', ...words] = text.split(' ');
+  let line = first;
+  for (const word of [...words, null]) {
+    if (word !== null && widthOf(line) + 1 + widthOf(word) <= room()) {
+      line = `${line} ${word}`;
+      continue;
+    }
+    while (widthOf(line) > room()) {
+      const [head, rest] = halves(line, room());
+      end(head);
+      line = rest;
+    }
+    end(line);
+    line = word ?? '';
+  }
+  return lines;
+}
+
+/** As much of the text as fits, one character at least, and the rest. */
+function halves(text: string, width: number): readonly [string, string] {
+  let head = '';
+  let cells = 0;
+  for (const character of text) {
+    cells += cellsOf(character);
+    if (head !== '' && cells > width) break;
+    head += character;
+  }
+  return [head, text.slice(head.length)];
 }
 
 /** The text cut to so many cells, with … where something is missing. */

@@ -1,11 +1,12 @@
 import type { ReadStream, WriteStream } from 'node:tty';
 
 const ENTER = '\u001b[?1049h\u001b[?25l';
-const LEAVE = '\u001b[?25h\u001b[?1049l';
 const HOME = '\u001b[H';
 /** Before a line, not after it: behind a line that fills the row it would erase the last cell. */
 const CLEAR_LINE = '\u001b[2K';
 const CLEAR_BELOW = '\u001b[J';
+/** Empty first: tmux, where it was made taller meanwhile, keeps the top lines of what it leaves. */
+const LEAVE = `${HOME}${CLEAR_BELOW}\u001b[?25h\u001b[?1049l`;
 const CTRL_C = '\u0003';
 const CTRL_Z = '\u001a';
 

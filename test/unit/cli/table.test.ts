@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { fitted, formatTable, printable, widthOf } from '../../../src/cli/table.ts';
+import { fitted, folded, formatTable, printable, widthOf } from '../../../src/cli/table.ts';
 import { leftInWords, lengthInWords, utcTime } from '../../../src/cli/words.ts';
 
 const columns = [
@@ -52,6 +52,59 @@ describe('a table', () => {
         }
       }),
     );
+  });
+
+  it('where there is no room keeps addresses whole, folds a reason and leaves out what can be missed', () => {
+    const address = '2001:db8:1111:2222:3333:4444:5555:6666';
+    const asked = [
+      { title: 'DOOR', least: 8 },
+      { title: 'LET IN', least: 15, kind: 'address' },
+      { title: 'SINCE', kind: 'optional' },
+      { title: 'REASON', kind: 'text', least: 12 },
+    ] as const;
+    const row = ['ssh', address, '11:59:47', 'ticket 4711 of the help desk'];
+    expect(formatTable(asked, [row], 80)).toEqual([
+      'DOOR  LET IN                                  SINCE     REASON',
+      `ssh   ${address}  11:59:47  ticket 4711 of the help`,
+      '                                                        desk',
+    ]);
+    expect(formatTable(asked, [row], 60)).toEqual([
+      'DOOR  LET IN                                  REASON',
+      `ssh   ${address}  ticket 4711 of`,
+      '                                              the help desk',
+    ]);
+    expect(formatTable(asked, [row], 40)).toEqual([
+      'DOOR  LET IN                REASON',
+      'ssh   2001:db8:1111:2222:…  ticket 4711',
+      '                            of the help',
+      '                            desk',
+    ]);
+  });
+
+  it('of any shape is never wider than the terminal, and no word of a text is lost', () => {
+    const word = fc.stringMatching(/^[a-z]{1,6}$/);
+    const kinds = [
+      { title: 'A', least: 15, kind: 'address' },
+      { title: 'B', kind: 'optional' },
+      { title: 'C', kind: 'text', least: 12 },
+    ] as const;
+    fc.assert(
+      fc.property(fc.array(word, { minLength: 1 }), fc.integer({ min: 30, max: 120 }), (words, width) => {
+        const lines = formatTable(kinds, [['192.0.2.1', 'x', words.join(' ')]], width);
+        for (const line of lines) expect(widthOf(line)).toBeLessThanOrEqual(width);
+        expect(lines.slice(1).join(' ').trim().split(/ +/).slice(-words.length)).toEqual(words);
+      }),
+    );
+  });
+
+  it.each([
+    ['packets   none yet', 40, 10, ['packets   none yet']],
+    ['  mend: free the disk', 12, 8, ['  mend: free', '        the', '        disk']],
+    ['aaaaaaaaaa b', 4, 1, ['aaaa', ' aaa', ' aaa', ' b']],
+    ['日本語', 3, 0, ['日', '本', '語']],
+    ['', 4, 0, ['']],
+  ])('folds %j into %i cells', (text, width, indent, lines) => {
+    expect(folded(text, width, indent)).toEqual(lines);
   });
 
   it('shows what it may not print', () => {

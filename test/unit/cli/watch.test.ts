@@ -115,7 +115,7 @@ describe.skipIf(!hasTmux)('watch', { timeout: 30_000 }, () => {
     terminal.resize(120, 40);
     await terminal.shows(/state on disk/);
     terminal.type('C-c');
-    await terminal.shows(/^code 0/m);
+    expect(AS_BEFORE.exec(await terminal.shows(/^code /m))?.[2]).toBe('0');
   });
 
   it.each(['TERM', 'HUP'])('gives the terminal back on SIG%s', async (signal) => {
