@@ -1,5 +1,5 @@
 import type { CommonOptions, ExitCode } from './exit.ts';
-import { addressArgument, tell } from './talk.ts';
+import { offenderArgument, tell } from './talk.ts';
 import { timeArgument } from './time-argument.ts';
 import { leftInWords } from './words.ts';
 
@@ -8,14 +8,14 @@ export interface BanOptions extends CommonOptions {
 }
 
 /** Bans an address by hand. */
-export async function command([address]: readonly string[], options: BanOptions): Promise<ExitCode> {
+export async function command([address = '']: readonly string[], options: BanOptions): Promise<ExitCode> {
   return tell(
     options,
     () => {
       const time = timeArgument(options.for);
       return {
         command: 'ban',
-        address: addressArgument(address),
+        address: offenderArgument(address, 'ban each of them, or drop the network with a rule of your own'),
         ...(time === undefined ? {} : { for: time }),
       };
     },

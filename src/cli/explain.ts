@@ -6,7 +6,12 @@ import { counted, leftInWords, utcTime } from './words.ts';
 
 /** Tells what a source did, packet by packet as far as remembered, and what came of it. */
 export async function command([address]: readonly string[], options: CommonOptions): Promise<ExitCode> {
-  return tell(options, () => ({ command: 'explain', address: addressArgument(address) }), explainLines);
+  const others = `nfknock tail --source ${address} shows which of them did what`;
+  return tell(
+    options,
+    () => ({ command: 'explain', address: addressArgument(address, others) }),
+    explainLines,
+  );
 }
 
 /** How it stands, then how it came to that. */

@@ -23,7 +23,7 @@ export async function command([door, address]: readonly string[], options: Grant
       return {
         command: 'grant',
         door,
-        address: addressArgument(address),
+        address: addressArgument(address, "a door's `grant` in the configuration lets in a network"),
         ...(time === undefined ? {} : { for: time }),
         ...(reason === undefined ? {} : { reason }),
       };

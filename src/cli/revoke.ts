@@ -6,7 +6,11 @@ import { counted } from './words.ts';
 export async function command([text, door]: readonly string[], options: CommonOptions): Promise<ExitCode> {
   return tell(
     options,
-    () => ({ command: 'revoke', address: addressArgument(text), ...(door === undefined ? {} : { door }) }),
+    () => ({
+      command: 'revoke',
+      address: addressArgument(text, 'that which nfknock grants shows under ASKED BY, or LET IN'),
+      ...(door === undefined ? {} : { door }),
+    }),
     ({ changed }) => [
       changed === 0 ? `${text} had no grant.` : `${counted(changed, 'grant')} of ${text} ended.`,
     ],

@@ -5,7 +5,8 @@ import { ask } from '../control/client.ts';
 import { type ControlCode, ControlError } from '../control/error.ts';
 import type { AnswerTo, Request } from '../control/message.ts';
 import { RefusedError } from '../control/replies.ts';
-import { parseAddress } from '../packet/address.ts';
+import { formatAddress, parseAddress } from '../packet/address.ts';
+import { OFFENDER_BITS, parseCidr } from '../packet/cidr.ts';
 import { CONFIG_FILE, type CommonOptions, EXIT, type ExitCode } from './exit.ts';
 import { printable } from './table.ts';
 
@@ -103,10 +104,21 @@ export async function controlPath(file: string): Promise<string> {
   return typeof found === 'string' && found !== '' ? found : CONTROL_DEFAULT;
 }
 
-/** The address as the daemon takes it. Throws CommandFailure. */
-export function addressArgument(text: string | undefined): string {
+/** The address as the daemon takes it. Throws CommandFailure; `network` says what to do instead of naming one. */
+export function addressArgument(text: string | undefined, network: string): string {
   if (text !== undefined && parseAddress(text) !== undefined) return text;
+  if (text?.includes('/') === true && parseCidr(text) !== undefined) {
+    throw usage(`"${text}" is a network, and this takes one address: ${network}`);
+  }
   throw usage(`"${text ?? ''}" is no address: write IPv4 such as 198.51.100.7, or IPv6 such as 2001:db8::7`);
+}
+
+/** As bans are counted and listed: an address, or an IPv6 /64, which stands for any of its addresses. */
+export function offenderArgument(text: string, network: string): string {
+  const given = text.includes('/') ? parseCidr(text) : undefined;
+  if (given === undefined || given.bits !== OFFENDER_BITS[given.address.family])
+    return addressArgument(text, network);
+  return formatAddress(given.address);
 }
 
 export function usage(message: string): CommandFailure {

@@ -260,6 +260,14 @@ describe('wrong usage', { timeout: TIMEOUT }, () => {
       ['ban', '203.0.113.9', '--for', '99d'],
       'nfknock: "99d" is no time: write 90s, 10m, 2h or 7d, up to 24d\n',
     ],
+    [
+      ['explain', '2001:db8:0:1::/64'],
+      'nfknock: "2001:db8:0:1::/64" is a network, and this takes one address: nfknock tail --source 2001:db8:0:1::/64 shows which of them did what\n',
+    ],
+    [
+      ['ban', '203.0.113.0/24'],
+      'nfknock: "203.0.113.0/24" is a network, and this takes one address: ban each of them, or drop the network with a rule of your own\n',
+    ],
   ])('exits with 2 and says where help is: %j', async (args, err) => {
     expect(await nfknock(args)).toEqual({ code: 2, out: '', err });
   });
