@@ -7,7 +7,7 @@ import { type Knockd, scratchFolder, sh, startKnockd } from './peers-knockd.ts';
  * Whole nmap scans, every port of TCP, each from an address of its own, at a machine on which knockd and nfknock run
  * side by side and watch the same door. knockd sees packets before any firewall does, so both see the same.
  *
- * A few scans by default. With NFKNOCK_LONG=1 a thousand, which take about a quarter of an hour.
+ * A few scans by default. With NFKNOCK_LONG=1 a thousand, which take a quarter of an hour.
  */
 
 const LONG = process.env['NFKNOCK_LONG'] === '1';
