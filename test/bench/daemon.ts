@@ -42,7 +42,8 @@ export async function measureDaemon(net: Net, starts: number, packets: number): 
   const full = memoryOf(rival.pids[0] ?? 0);
   await rival.stop();
   const median = times[Math.floor(times.length / 2)] ?? Number.NaN;
-  return { ready: median, full, sources: status.sources, bans: status.bans, bansPerSecond };
+  const batched = Number(net.run(net.server, [process.execPath, 'dist/bench/test/bench/bans.js']));
+  return { ready: median, full, sources: status.sources, bans: status.bans, bansPerSecond, batched };
 }
 
 function bansIn(net: Net): number {

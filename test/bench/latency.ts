@@ -29,13 +29,51 @@ export interface Trial {
 
 /** How long a door is waited for, in milliseconds. */
 const PATIENCE = 2000;
-/** Between two tries of one address its grant of a second must end: 250 addresses take their turns. */
+/** Milliseconds between two tries. */
 const PAUSE = 8;
+/** The others start a process for each. */
+const PAUSE_OTHERS = 20;
+/** Each source knocks once: what is measured is opening, not renewing. So many sources the knocker has. */
+const TRIES_MAX = 250;
 const FLOOD_SECONDS = 30;
 
 /** An honest knocker from outside, one try after the other, with or without a flood beside it. */
-export async function opening(net: Net, { name, under, flood, tries }: Trial): Promise<Opening | undefined> {
+export async function opening(net: Net, trial: Trial): Promise<Opening | undefined> {
+  const { name, under, flood, tries } = trial;
   if (!isThere(name)) return undefined;
+  const took: number[] = [];
+  let offered = 0;
+  let rounds = 0;
+  for (let left = tries; left > 0; left -= TRIES_MAX) {
+    const round = await knockRound(net, trial, Math.min(left, TRIES_MAX));
+    took.push(...round.took);
+    offered += round.offered;
+    rounds += 1;
+  }
+  const opened = took.filter((each) => each >= 0).sort((x, y) => x - y);
+  const quantile = (share: number): number =>
+    (opened[Math.min(opened.length - 1, Math.floor(opened.length * share))] ?? Number.NaN) / 1000;
+  return {
+    name,
+    under,
+    rate: flood?.rate ?? 0,
+    offered: offered / rounds,
+    tries: took.length,
+    opened: opened.length,
+    p50: quantile(0.5),
+    p99: quantile(0.99),
+  };
+}
+
+interface Round {
+  /** Microseconds each; −1: it did not open. */
+  readonly took: readonly number[];
+  /** Packets a second that came. */
+  readonly offered: number;
+}
+
+/** One try from each of `tries` sources, with a rival of its own. */
+async function knockRound(net: Net, { name, flood }: Trial, tries: number): Promise<Round> {
   const rival = await startRival(net, name);
   const before = net.offered();
   const begun = performance.now();
@@ -44,7 +82,7 @@ export async function opening(net: Net, { name, under, flood, tries }: Trial): P
       ? undefined
       : net.start(net.client, floodArgv(net, { ...flood, seconds: FLOOD_SECONDS }));
   if (noise !== undefined) await sleep(500);
-  const pause = name === 'knockd' || name === 'C + iptables -I' ? 20 : PAUSE;
+  const pause = name === 'knockd' || name === 'C + iptables -I' ? PAUSE_OTHERS : PAUSE;
   const knocker = net.start(
     net.client,
     [join(net.folder, 'knocker'), '-d', SERVER4, '-n', `${tries}`, '-w', `${PATIENCE}`, '-g', `${pause}`],
@@ -63,20 +101,7 @@ export async function opening(net: Net, { name, under, flood, tries }: Trial): P
   const offered = name === 'knockd' ? Number.NaN : (net.offered() - before) / seconds;
   await rival.stop();
   tryTo(() => void net.run(net.server, ['iptables', '-F']));
-  const took = text.trim().split('\n').map(Number);
-  const opened = took.filter((each) => each >= 0).sort((x, y) => x - y);
-  const quantile = (share: number): number =>
-    (opened[Math.min(opened.length - 1, Math.floor(opened.length * share))] ?? Number.NaN) / 1000;
-  return {
-    name,
-    under,
-    rate: flood?.rate ?? 0,
-    offered,
-    tries: took.length,
-    opened: opened.length,
-    p50: quantile(0.5),
-    p99: quantile(0.99),
-  };
+  return { took: text.trim().split('\n').map(Number), offered };
 }
 
 /** The four floods that an honest knock must get through. */

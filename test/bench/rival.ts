@@ -25,10 +25,11 @@ export interface Rival {
 }
 
 export interface Door {
-  readonly for?: string;
   readonly bans?: object;
 }
 
+/** Longer than a trial, so that nobody's opening waits for another's closing. */
+const OPEN_FOR = '10m';
 const DAEMON = join(process.cwd(), 'dist/cli/main.js');
 /** The npm package, where it could be installed: scripts/bench.sh says where. */
 const NFQUEUE = process.env['BENCH_NFQUEUE'] ?? '';
@@ -85,7 +86,7 @@ async function startDaemon(net: Net, name: Name, config: string): Promise<Rival>
   };
 }
 
-function writeConfig(net: Net, name: Name, { for: length = '1s', bans = {} }: Door): string {
+function writeConfig(net: Net, name: Name, { bans = {} }: Door): string {
   const file = join(net.folder, 'nfknock.yaml');
   tryTo(() => void net.run(net.server, ['rm', '-f', join(net.folder, 'log'), join(net.folder, 'state.db')]));
   const listen = name.includes('NFLOG')
@@ -97,7 +98,7 @@ function writeConfig(net: Net, name: Name, { for: length = '1s', bans = {} }: Do
     file,
     JSON.stringify({
       listen,
-      doors: { ssh: { knock: ['7000/tcp', '8000/udp', '9000/tcp'], opens: ['22/tcp'], for: length } },
+      doors: { ssh: { knock: ['7000/tcp', '8000/udp', '9000/tcp'], opens: ['22/tcp'], for: OPEN_FOR } },
       decoys: ['23/tcp', '2323/tcp', '3389/tcp', '5900-5910/tcp', '161/udp'],
       bans,
       state: join(net.folder, 'state.db'),
@@ -143,7 +144,7 @@ const KNOCKD = `[options]
   seq_timeout = 10
   tcpflags = syn
   start_command = /usr/sbin/iptables -I INPUT -s %IP% -p tcp --dport 22 -j ACCEPT
-  cmd_timeout = 1
+  cmd_timeout = 600
   stop_command = /usr/sbin/iptables -D INPUT -s %IP% -p tcp --dport 22 -j ACCEPT
 `;
 
