@@ -90,6 +90,17 @@ describe('at boot', () => {
     expect(tables()).toBe(before);
   });
 
+  test('what is kept when the unit stops is of the configuration as it is then, whoever reloaded it', () => {
+    expect(UNIT).toMatch(/^ExecStop=-\+\/usr\/lib\/nfknock\/boot-rules keep$/m);
+    writeConfig('web: { knock: [7100/tcp, 8100/udp], opens: [8443/tcp] }');
+    bootRules('keep');
+    forget();
+    bootRules('lay');
+    expect(tables()).toMatch(/--dports 8443 -j NFKNOCK-SERVICE$/m);
+    writeConfig('ssh: { knock: [7000/tcp, 8000/udp, 9000/tcp], opens: [22/tcp] }');
+    forget();
+  });
+
   test('the base policy of an appliance is laid too', () => {
     expect(run([...NFKNOCK, 'rules', 'install', '--policy', 'appliance', '-c', config]).code).toBe(0);
     bootRules('save');
