@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { argv, stdout } from 'node:process';
+import { argv, stderr, stdout } from 'node:process';
 import { runInThisContext } from 'node:vm';
 import fc from 'fast-check';
 import type { Move } from '../reference/move.ts';
@@ -27,9 +27,9 @@ export interface Tried {
 }
 
 /** Random histories held against what the reference said of them once, and how many a test is made of. */
-const HISTORIES = 500;
+const HISTORIES = 400;
 const HISTORIES_A_TEST = 25;
-const WALK_TRANSITIONS = 400;
+const WALK_TRANSITIONS = 200;
 const SEED = 11;
 /** A test that takes so much longer than without a mutant never ends. */
 const SLOWER_MAX = 8;
@@ -141,6 +141,8 @@ async function measure(): Promise<void> {
       usual.set(name, performance.now() - began);
     }
   }
+  const slowest = [...usual].sort(([, x], [, y]) => y - x).slice(0, 12);
+  if (first === '0') stderr.write(`${usual.size} tests; the slowest: ${JSON.stringify(slowest)}\n`);
 }
 
 /** The test that notices the mutant: those that have noticed most in the least time are tried first. */
