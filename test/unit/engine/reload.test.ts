@@ -1,0 +1,153 @@
+import { describe, expect, it } from 'vitest';
+import type { EngineSettings } from '../../../src/engine/settings.ts';
+import { formatCidr } from '../../../src/packet/cidr.ts';
+import { milliseconds } from '../../../src/packet/time.ts';
+import { address, cidr, door, flags, ports, ranges, settings, type World, world } from './world.ts';
+
+const ms = milliseconds;
+
+function reload(w: World, given: EngineSettings): void {
+  w.engine.order({ order: 'reload', settings: given }, ms(w.now), (event) => void w.events.push(event));
+}
+const mail = door({ name: 'mail', knock: ports('6100', '6200'), opens: ranges('25'), tolerate: 9 });
+const two = settings({ doors: [door({ close: ports('1', '2'), tolerate: 9 }), mail] });
+const steps = (w: World): readonly string[] =>
+  w.engine
+    .source(address('198.51.100.7'), ms(w.now))
+    .attempts.map(({ door: name, step }) => `${name} ${step}`);
+
+describe('a reload', () => {
+  it('moves doors about and keeps what is under way at each, in its own sequence', () => {
+    const w = world(two);
+    w.knock('7000', '8000/udp', '9000');
+    w.now += 5_001;
+    w.knock('1', '6100', '7000');
+    expect(steps(w)).toEqual(['ssh 1', 'ssh 1', 'mail 1']);
+    reload(
+      w,
+      settings({ doors: [mail, door({ name: 'new', knock: ports('5') }), ...two.doors.slice(0, 1)] }),
+    );
+    expect(steps(w)).toEqual(['mail 1', 'ssh 1', 'ssh 1']);
+    w.said();
+    w.knock('6200', '2');
+    expect(w.said().filter((line) => !line.includes('tolerated'))).toEqual([
+      'knock.accepted 198.51.100.7 mail 6200/tcp 2/2',
+      'door.opened 198.51.100.7 mail',
+      'knock.accepted 198.51.100.7 ssh 2/tcp 2/2',
+      'door.closed 198.51.100.7 ssh (knock)',
+    ]);
+  });
+
+  it.each<[string, Partial<EngineSettings['doors'][number]>]>([
+    ['sequence', { knock: ports('7000', '8000/udp', '9001') }],
+    ['name', { name: 'other' }],
+    ['within', { within: ms(9_999) }],
+    ['least gap', { gap: { min: ms(1), max: ms(5_000) } }],
+    ['greatest gap', { gap: { min: ms(0), max: ms(5_001) } }],
+    ['flags that are wanted', { flags: { ...flags('syn'), set: 10 } }],
+    ['flags that are not', { flags: { ...flags('syn'), clear: 1 } }],
+    ['tolerance', { tolerate: 1 }],
+  ])('that changes the %s of a door ends what is under way there', (_, changed) => {
+    const w = world();
+    w.knock('7000', '8000/udp');
+    reload(w, settings({ doors: [door(changed)] }));
+    expect(steps(w)).toEqual([]);
+  });
+
+  it.each<[string, Partial<EngineSettings['doors'][number]>]>([
+    ['what it opens', { opens: ranges('2222') }],
+    ['how long it opens', { for: ms(1) }],
+    ['its close sequence', { close: ports('1', '2') }],
+  ])('that changes %s leaves what is under way', (_, changed) => {
+    const w = world();
+    w.knock('7000', '8000/udp');
+    reload(w, settings({ doors: [door(changed)] }));
+    expect(steps(w)).toEqual(['ssh 2']);
+  });
+
+  it('ends the grants of a door that is gone, and of no other', () => {
+    const w = world(two);
+    w.knock('7000', '8000/udp', '9000', '6100', '6200');
+    w.said();
+    reload(w, settings({ doors: [mail] }));
+    expect(w.said()).toEqual(['door.closed 198.51.100.7 ssh (reload)']);
+    expect(w.engine.grants().map((grant) => grant.door)).toEqual(['mail']);
+    w.pass(29_899);
+    expect(w.said()).toEqual([]);
+    w.pass(101);
+    expect(w.said()).toEqual(['door.closed 198.51.100.7 mail (expired)']);
+  });
+
+  it('keeps knocks that have just opened known as repeats, and what was tolerated counted', () => {
+    const tolerant = settings({ doors: [door({ tolerate: 1 })] });
+    const w = world(tolerant);
+    w.knock('7000', '8000/udp', '9000');
+    reload(w, tolerant);
+    expect(w.send('8000/udp')).toBe('repeat');
+    w.now += 71_000;
+    w.knock('7000', '9000');
+    reload(w, tolerant);
+    expect(w.send('9000')).toBe('wrong');
+  });
+
+  it('keeps strikes, rates, the length of the next ban and bans; of these the last to end where fewer fit', () => {
+    const given = (limit: number, sources = 1024): EngineSettings => settings({ sources, bans: { limit } });
+    const w = world(given(3));
+    for (const from of ['192.0.2.1', '192.0.2.2', '2001:db8:7::1']) {
+      w.now += 1;
+      for (let time = 0; time < 3; time += 1) w.send('23', { from });
+    }
+    w.send('23');
+    w.said();
+    reload(w, given(3, 512));
+    expect(w.said()).toEqual([]);
+    reload(w, given(2));
+    expect(w.said()).toEqual(['ban.lifted 192.0.2.1 (limit)']);
+    expect(w.engine.bans().map(({ target }) => formatCidr(target))).toEqual(['192.0.2.2', '2001:db8:7::/64']);
+    expect(w.send('7000', { from: '2001:db8:7::2' })).toBe('banned');
+    expect(w.engine.sizes().bansMax).toBe(2);
+    w.send('23');
+    expect(w.said()).toEqual(['decoy.hit 198.51.100.7 23/tcp #2']);
+    w.pass(600_000);
+    w.said();
+    for (let time = 0; time < 3; time += 1) w.send('23', { from: '192.0.2.2' });
+    expect(w.events.at(-1)).toMatchObject({ event: 'ban.added', count: 2 });
+  });
+
+  it('counts the packets of a second that began before it', () => {
+    const w = world();
+    for (let packet = 0; packet < 20; packet += 1) w.send('443');
+    reload(w, settings());
+    expect(w.send('443')).toBe('rate');
+  });
+
+  it('lifts the bans of who is never banned from then on', () => {
+    const w = world();
+    for (let time = 0; time < 3; time += 1) w.send('23');
+    w.said();
+    reload(w, settings({ bans: { never: [cidr('198.51.100.0/24')] } }));
+    expect(w.said()).toEqual(['ban.lifted 198.51.100.7 (exempt)']);
+  });
+
+  it('forgets the packets seen only where the tables change their size', () => {
+    const w = world();
+    const send = (): string => w.send('443', { sourcePort: 5, sequence: 5 });
+    send();
+    reload(w, settings());
+    expect(send()).toBe('retransmission');
+    reload(w, settings({ sources: 2048 }));
+    expect(send()).toBe('ignored');
+  });
+
+  it('takes a one-time door back to the line that its file gives, and forgets progress in a line that was used', () => {
+    const once = settings({ doors: [door({ oneTime: true })] });
+    const w = world(once);
+    for (const from of ['203.0.113.9', '198.51.100.7']) w.send('7000', { from });
+    w.knock('8000/udp', '9000');
+    expect(w.engine.grants()).toHaveLength(1);
+    reload(w, once);
+    w.send('8000/udp', { from: '203.0.113.9' });
+    w.send('9000', { from: '203.0.113.9' });
+    expect(w.engine.grants()).toHaveLength(1);
+  });
+});
