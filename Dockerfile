@@ -40,7 +40,7 @@ RUN mkdir /usr/src/node \
  && cp -r /usr/local/include /usr/src/node/ \
  && sed -i -E '/^ +(Add|Remove)CleanupHook\(\);$/d' /usr/src/node/include/node/node_object_wrap.h \
  && npm_config_nodedir=/usr/src/node npm ci --no-audit --no-fund
-COPY tsconfig.json tsconfig.build.json ./
+COPY tsconfig.json tsconfig.build.json rolldown.config.mjs ./
 COPY iptables iptables
 COPY src src
 RUN npm run build
@@ -71,8 +71,8 @@ RUN apt-get update -q \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=production /out /usr/lib/nfknock
 COPY deploy/docker/start /usr/local/libexec/nfknock-start
-RUN ln -s ../lib/nfknock/dist/cli/main.js /usr/bin/nfknock \
- && chmod 0755 /usr/lib/nfknock/dist/cli/main.js /usr/local/libexec/nfknock-start
+RUN ln -s ../lib/nfknock/dist/bin/nfknock.js /usr/bin/nfknock \
+ && chmod 0755 /usr/lib/nfknock/dist/bin/nfknock.js /usr/local/libexec/nfknock-start
 USER nfknock
 ENTRYPOINT ["/usr/local/libexec/nfknock-start"]
 CMD ["run"]

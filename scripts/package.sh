@@ -69,7 +69,7 @@ done
 
 install -D -m 0755 deploy/boot-rules "$lib/boot-rules"
 mkdir -p "$root/usr/bin"
-ln -s ../lib/nfknock/dist/cli/main.js "$root/usr/bin/nfknock"
+ln -s ../lib/nfknock/dist/bin/nfknock.js "$root/usr/bin/nfknock"
 install -D -m 0644 -t "$root/usr/lib/systemd/system" deploy/systemd/*.service
 install -D -m 0644 -t "$root/usr/lib/sysusers.d" deploy/sysusers.d/nfknock.conf
 install -D -m 0640 deploy/debian/nfknock.yaml "$root/etc/nfknock/nfknock.yaml"
@@ -91,8 +91,8 @@ for section in 1 5; do
   done
 done
 mkdir -p "$root/usr/share/bash-completion/completions" "$root/usr/share/zsh/vendor-completions"
-node "$lib/dist/cli/main.js" completion bash >"$root/usr/share/bash-completion/completions/nfknock"
-node "$lib/dist/cli/main.js" completion zsh >"$root/usr/share/zsh/vendor-completions/_nfknock"
+node "$lib/dist/bin/nfknock.js" completion bash >"$root/usr/share/bash-completion/completions/nfknock"
+node "$lib/dist/bin/nfknock.js" completion zsh >"$root/usr/share/zsh/vendor-completions/_nfknock"
 
 say 'describing'
 # dpkg-shlibdeps wants to stand beside a debian/control.
@@ -122,7 +122,7 @@ install -m 0755 -t "$root/DEBIAN" deploy/debian/postinst deploy/debian/prerm dep
 (cd "$root" && find usr -type f -print0 | sort -z | xargs -0 md5sum) >"$root/DEBIAN/md5sums"
 chmod -R u=rwX,go=rX "$root"
 chmod 0640 "$root/etc/nfknock/nfknock.yaml"
-chmod 0755 "$lib/dist/cli/main.js"
+chmod 0755 "$lib/dist/bin/nfknock.js"
 find "$root" -print0 | xargs -0 touch --no-dereference --date="@$SOURCE_DATE_EPOCH"
 
 say 'packing'

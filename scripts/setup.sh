@@ -137,7 +137,7 @@ installed_by_hand() {
 }
 
 build() {
-  if [ -e "$BUILD_STAMP" ] && [ -e dist/cli/main.js ] && [ -z "$(newer_than_build)" ]; then return; fi
+  if [ -e "$BUILD_STAMP" ] && [ -e dist/bin/nfknock.js ] && [ -z "$(newer_than_build)" ]; then return; fi
   say 'building the native binding (C) and the daemon (TypeScript)'
   # The moment before the build counts, so that what is edited meanwhile is built next time.
   touch "$scratch/built"
@@ -147,7 +147,7 @@ build() {
 }
 
 newer_than_build() {
-  find src native package.json package-lock.json tsconfig.json tsconfig.build.json \
+  find src native package.json package-lock.json tsconfig.json tsconfig.build.json rolldown.config.mjs \
     \( -path native/build -o -path native/prebuilds -o -path native/node_modules \) -prune -o \
     -type f -newer "$BUILD_STAMP" -print -quit
 }

@@ -96,7 +96,7 @@ function sourceOf(text: string): string {
 
 /** From beside this file, where a package ships the one file that is used, or from the npm package. */
 function readChartLibrary(): string {
-  const shipped = new URL('./echarts.min.js', import.meta.url);
+  const shipped = new URL('../report/echarts.min.js', import.meta.url);
   if (existsSync(shipped)) return readFileSync(shipped, 'utf8');
   try {
     const require = createRequire(import.meta.url);

@@ -32,7 +32,7 @@ export async function measureDaemon(net: Net, starts: number, packets: number): 
   const status = JSON.parse(
     net.run(net.server, [
       process.execPath,
-      'dist/cli/main.js',
+      'dist/bin/nfknock.js',
       'status',
       '--json',
       '-c',

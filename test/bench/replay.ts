@@ -56,7 +56,7 @@ interface Measured {
 async function measured(capture: string): Promise<Measured> {
   const config = join(root, 'test/fixtures/captures/nfknock.yaml');
   const started = process.hrtime.bigint();
-  const child = spawn(process.execPath, [join(root, 'dist/cli/main.js'), 'replay', capture, '-c', config], {
+  const child = spawn(process.execPath, [join(root, 'dist/bin/nfknock.js'), 'replay', capture, '-c', config], {
     stdio: ['ignore', 'ignore', 'inherit'],
   });
   let memory = 0;

@@ -30,7 +30,7 @@ export interface Door {
 
 /** Longer than a trial, so that nobody's opening waits for another's closing. */
 const OPEN_FOR = '10m';
-const DAEMON = join(process.cwd(), 'dist/cli/main.js');
+const DAEMON = join(process.cwd(), 'dist/bin/nfknock.js');
 /** The npm package, where it could be installed: scripts/bench.sh says where. */
 const NFQUEUE = process.env['BENCH_NFQUEUE'] ?? '';
 

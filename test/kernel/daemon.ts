@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -9,7 +9,13 @@ import { ROOT } from './root.ts';
 /** Where the build is; another place while it is being built anew. */
 const DIST = process.env['NFKNOCK_DIST'] ?? join(ROOT, 'dist');
 /** The command line, as built. */
-export const NFKNOCK: readonly string[] = [process.execPath, join(DIST, 'cli/main.js')];
+export const NFKNOCK: readonly string[] = [process.execPath, whole(join(DIST, 'bin/nfknock.js'))];
+
+/** Nobody is to test a program that was made of older parts. */
+function whole(program: string): string {
+  if (statSync(program).mtimeMs >= statSync(join(DIST, 'cli/main.js')).mtimeMs) return program;
+  throw new Error(`${program} is older than what it is made of: npm run build`);
+}
 
 /** One event, read back from its JSON line. */
 export interface Line {

@@ -9,7 +9,7 @@ import type { Result } from './process.ts';
 import { ROOT } from './root.ts';
 
 const DIST = process.env['NFKNOCK_DIST'] ?? join(ROOT, 'dist');
-const NFKNOCK = [process.execPath, join(DIST, 'cli/main.js')];
+const NFKNOCK = [process.execPath, join(DIST, 'bin/nfknock.js')];
 const PUBLIC = 80;
 const SERVICE = 22;
 const OTHER = 2200;

@@ -20,7 +20,7 @@ const CACHE = join(ROOT, 'node_modules/.cache/nfknock-built');
 const STALE_AFTER = 3_600_000;
 
 /**
- * The folder with the compiled program (`cli/main.js`, …), compiled from the sources as they are now: child
+ * The folder with the compiled program (`bin/nfknock.js`, …), built from the sources as they are now: child
  * processes run on a Node that knows no TypeScript. One build serves every test file.
  */
 export function built(): string {
@@ -50,6 +50,8 @@ function build(place: string): void {
     // Type errors are the business of `npm run check`; only a build without the program is of no use here.
     if (!existsSync(join(making, 'dist/cli/main.js'))) throw error;
   }
+  const bundler = [join(ROOT, 'node_modules/rolldown/bin/cli.mjs'), '-c', join(ROOT, 'rolldown.config.mjs')];
+  execFileSync(process.execPath, bundler, { cwd: making, stdio: 'pipe' });
   try {
     renameSync(making, place);
   } catch {

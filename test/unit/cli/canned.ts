@@ -201,7 +201,7 @@ function start(
   environment: Readonly<Record<string, string>>,
   user: number | undefined,
 ): ChildProcess {
-  return spawn(process.execPath, [join(built(), 'cli/main.js'), ...args], {
+  return spawn(process.execPath, [join(built(), 'bin/nfknock.js'), ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...environment },
     ...(user === undefined ? {} : { uid: user, gid: user }),

@@ -20,7 +20,7 @@ const hasZsh = spawnSync('zsh', ['--version']).status === 0;
 function programFolder(): string {
   const place = join(folder(), 'bin');
   mkdirSync(place);
-  writeFileSync(join(place, 'nfknock'), `#!/bin/sh\nexec ${process.execPath} ${built()}/cli/main.js "$@"\n`);
+  writeFileSync(join(place, 'nfknock'), `#!/bin/sh\nexec ${process.execPath} ${built()}/bin/nfknock.js "$@"\n`);
   chmodSync(join(place, 'nfknock'), 0o755);
   return place;
 }

@@ -24,7 +24,7 @@ interface Run {
 let main = '';
 let directory = '';
 beforeAll(() => {
-  main = join(built(), 'cli/main.js');
+  main = join(built(), 'bin/nfknock.js');
   directory = mkdtempSync(join(tmpdir(), 'nfknock-replay-'));
 }, 60_000);
 afterAll(() => rmSync(directory, { recursive: true, force: true }));

@@ -15,7 +15,7 @@ let directory = '';
 let main = '';
 let log = '';
 beforeAll(() => {
-  main = join(built(), 'cli/main.js');
+  main = join(built(), 'bin/nfknock.js');
   directory = mkdtempSync(join(tmpdir(), 'nfknock-tail-'));
   log = join(directory, 'events.log');
   writeFileSync(

@@ -70,7 +70,7 @@ async function openShell(control: string): Promise<Terminal> {
   terminals.push(terminal);
   await terminal.shows(/^>/m);
   terminal.type(
-    `nfknock() { ${process.execPath} ${built()}/cli/main.js "$@"; }; clear; echo before; stty -g | cksum`,
+    `nfknock() { ${process.execPath} ${built()}/bin/nfknock.js "$@"; }; clear; echo before; stty -g | cksum`,
     'Enter',
   );
   await terminal.shows(/^\d+ \d+$/m);
