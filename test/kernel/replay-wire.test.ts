@@ -15,7 +15,7 @@ import { temporaryFolder } from './scratch.ts';
  *   eth0, no address      ───────     192.0.2.1, 2001:db8:1::1, the daemon
  *
  * The incoming frames of every capture are played into the door's interface with their own sources; what the daemon
- * says must be what the replay of the same capture says, which the golden files hold. Moments differ.
+ * says of each source must be what the replay of the same capture says, which the golden files hold. Moments differ.
  */
 
 /** How many times faster than recorded a capture is played: the events depend on limits, not on moments. */
@@ -61,7 +61,7 @@ test.each(cases)(
     ]);
     expect([code, stderr]).toEqual([0, expect.anything()]);
     const wanted = goldenEvents(golden);
-    const heard = (): readonly object[] => byMoment(daemon.lines.filter(isJudgement)).map(essence);
+    const heard = (): readonly object[] => bySource(daemon.lines.filter(isJudgement)).map(essence);
     const deadline = performance.now() + QUIET_MS;
     while (heard().length < wanted.length && performance.now() < deadline) await sleep(20);
     await sleep(SURPLUS_MS);
@@ -85,11 +85,8 @@ function configOf(file: string): object {
 
 function goldenEvents(golden: string): readonly object[] {
   const lines = readFileSync(golden, 'utf8').split('\n');
-  return lines
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line) as Line)
-    .filter(isJudgement)
-    .map(essence);
+  const events = lines.filter((line) => line !== '').map((line) => JSON.parse(line) as Line);
+  return bySource(events.filter(isJudgement)).map(essence);
 }
 
 /** What the engine says; of malformed packets the kernel itself drops most, and the log leaves them out. */
@@ -98,8 +95,8 @@ function isJudgement({ event }: Line): boolean {
 }
 
 /** A grant or ban is said once it is on the disk and in the kernel; what others do meanwhile is said before it. */
-function byMoment(lines: readonly Line[]): readonly Line[] {
-  return lines.toSorted((a, b) => Date.parse(a.time) - Date.parse(b.time));
+function bySource(lines: readonly Line[]): readonly Line[] {
+  return lines.toSorted((a, b) => (a.source ?? '').localeCompare(b.source ?? ''));
 }
 
 function essence({ time: _time, until: _until, ...rest }: Line): object {

@@ -37,17 +37,20 @@ export function compare(expected: readonly Told[], found: readonly Told[]): Comp
     event['event'] !== 'log.suppressed' &&
     event['event'] !== 'packet.malformed' &&
     !counted.has(event['event']);
-  const wanted = expected.filter(isCompared);
-  // A grant or ban is said once it is on the disk and in the kernel; what others do meanwhile is said before it.
-  const seen = found
-    .filter(isCompared)
-    .toSorted((a, b) => Date.parse(String(a['time'])) - Date.parse(String(b['time'])));
+  const wanted = bySource(expected.filter(isCompared));
+  const seen = bySource(found.filter(isCompared));
   return {
     differences: differencesOf(wanted.map(textOf), seen.map(textOf)),
     compared: wanted.length,
     drift: driftOf(wanted, seen),
     notes,
   };
+}
+
+/** A grant or ban is said once it is on the disk and in the kernel; what others do meanwhile is said before it. */
+function bySource(events: readonly Told[]): readonly Told[] {
+  const sourceOf = (event: Told): string => String(event['source'] ?? '');
+  return events.toSorted((a, b) => sourceOf(a).localeCompare(sourceOf(b)));
 }
 
 function count(events: readonly Told[], name: string): number {

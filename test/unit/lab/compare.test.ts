@@ -53,14 +53,14 @@ describe('what the daemon said on the wire is held against what a replay says', 
     expect(compare(expected, found).differences.length).toBeGreaterThan(0);
   });
 
-  test('events are put in the order of their moments: a ban is said once it holds, others go on meanwhile', () => {
+  test('each source has its own order: a ban is said once it holds, and others go on meanwhile', () => {
     const [first, second] = [
-      knock('2026-11-21T09:00:00.000Z'),
-      knock('2026-11-21T09:00:00.002Z', { step: 2 }),
+      knock('2026-11-21T09:00:00.000Z', { step: 1 }),
+      knock('2026-11-21T09:00:00.000Z', { step: 2 }),
     ];
-    expect(compare([first, second], [second, first]).differences).toEqual([]);
-    const other = knock('2026-11-21T09:00:00.002Z', { step: 3 });
-    expect(compare([second, other], [other, second]).differences).not.toEqual([]);
+    const other = knock('2026-11-21T09:00:00.000Z', { source: '192.0.2.9' });
+    expect(compare([first, second, other], [other, first, second]).differences).toEqual([]);
+    expect(compare([first, second, other], [second, other, first]).differences).not.toEqual([]);
   });
 
   test('packets that the kernel drops before any rule are not asked for, and that is said', () => {
