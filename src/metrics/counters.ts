@@ -8,7 +8,7 @@ interface DoorTally {
   readonly knocks: Readonly<Record<KnockResult, number>>;
   readonly opened: number;
   readonly renewed: number;
-  readonly closed: Readonly<Partial<Record<CloseReason, number>>>;
+  readonly closed: Readonly<Record<CloseReason, number>>;
 }
 
 /** Sums of events. Observing is a few additions, since every packet of a flood comes by here. */
@@ -16,8 +16,8 @@ export interface Counters {
   observe(event: NfknockEvent): void;
   /** By event; those that never happened are 0. */
   events(): Readonly<Record<EventName, number>>;
-  /** By the door's name; the empty name holds the knocks that belong to no door. */
-  doors(): ReadonlyMap<string, DoorTally>;
+  /** By the door's name; the empty name holds the knocks that belong to no door. These are there from the start. */
+  doors(configured: readonly string[]): ReadonlyMap<string, DoorTally>;
   /** Lines that were counted instead of written. */
   suppressed(): number;
   /** Packets that were lost before they were judged, as the log said. */
@@ -32,8 +32,18 @@ interface Tally {
   readonly knocks: Record<KnockResult, number>;
   opened: number;
   renewed: number;
-  readonly closed: Partial<Record<CloseReason, number>>;
+  readonly closed: Record<CloseReason, number>;
 }
+
+const NOT_CLOSED: Readonly<Record<CloseReason, number>> = {
+  expired: 0,
+  knock: 0,
+  revoked: 0,
+  moved: 0,
+  used: 0,
+  reload: 0,
+  refused: 0,
+};
 
 /** A sum that begins at 0 shows its first step, too, to whoever looks at its rate. */
 const NONE: Readonly<Record<EventName, number>> = {
@@ -80,7 +90,7 @@ export function createCounters(): Counters {
       knocks: { accepted: 0, wrong: 0, too_fast: 0, expired: 0 },
       opened: 0,
       renewed: 0,
-      closed: {},
+      closed: { ...NOT_CLOSED },
     };
     if (doors.size < DOORS_MAX) doors.set(name, made);
     return made;
@@ -107,11 +117,9 @@ export function createCounters(): Counters {
       case 'door.renewed':
         at(event.door).renewed++;
         return;
-      case 'door.closed': {
-        const { closed } = at(event.door);
-        closed[event.reason] = (closed[event.reason] ?? 0) + 1;
+      case 'door.closed':
+        at(event.door).closed[event.reason]++;
         return;
-      }
       case 'log.suppressed':
         suppressed += event.count;
         return;
@@ -126,7 +134,10 @@ export function createCounters(): Counters {
   return {
     observe,
     events: () => events,
-    doors: () => doors,
+    doors(configured) {
+      for (const door of [NO_DOOR, ...configured]) at(door);
+      return doors;
+    },
     suppressed: () => suppressed,
     overflowed: () => overflowed,
   };

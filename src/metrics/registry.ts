@@ -48,7 +48,7 @@ export function createRegistry(
   read: () => Reading,
 ): { registry: Registry; measures: Measures } {
   const registry = new Registry();
-  fromEvents(registry, counters);
+  fromEvents(registry, counters, read);
   fromReading(registry, read);
   ofProcess(registry);
   const batch = new Histogram({
@@ -75,8 +75,9 @@ export function createRegistry(
 /** Labels and value of one sample. */
 type Sample = readonly [labels: Readonly<Record<string, string>>, value: number];
 
-function fromEvents(registry: Registry, counters: Counters): void {
+function fromEvents(registry: Registry, counters: Counters, read: () => Reading): void {
   const total = counterOf(registry);
+  const tallies = (): ReturnType<Counters['doors']> => counters.doors(Object.keys(read().grants));
   total('nfknock_events_total', 'Events by name, whether or not their lines were written', ['event'], () =>
     Object.entries(counters.events()).map(([event, count]) => [{ event }, count]),
   );
@@ -85,22 +86,28 @@ function fromEvents(registry: Registry, counters: Counters): void {
     'Knocks by what they came to; no door: a knock that belongs to none',
     ['door', 'result'],
     () =>
-      [...counters.doors()].flatMap(([door, { knocks }]) =>
+      [...tallies()].flatMap(([door, { knocks }]) =>
         Object.entries(knocks).map(([result, count]): Sample => [{ door, result }, count]),
       ),
   );
   const doors = (pick: 'opened' | 'renewed') => (): Sample[] =>
-    [...counters.doors()].filter(([door]) => door !== '').map(([door, tally]) => [{ door }, tally[pick]]);
+    [...tallies()].filter(isDoor).map(([door, tally]) => [{ door }, tally[pick]]);
   total('nfknock_doors_opened_total', 'Grants made', ['door'], doors('opened'));
   total('nfknock_doors_renewed_total', 'Grants renewed', ['door'], doors('renewed'));
   total('nfknock_doors_closed_total', 'Grants ended, by reason', ['door', 'reason'], () =>
-    [...counters.doors()].flatMap(([door, { closed }]) =>
-      Object.entries(closed).map(([reason, count]): Sample => [{ door, reason }, count]),
-    ),
+    [...tallies()]
+      .filter(isDoor)
+      .flatMap(([door, { closed }]) =>
+        Object.entries(closed).map(([reason, count]): Sample => [{ door, reason }, count]),
+      ),
   );
   total('nfknock_log_lines_suppressed_total', 'Lines counted instead of written', [], () => [
     [{}, counters.suppressed()],
   ]);
+}
+
+function isDoor([door]: readonly [string, unknown]): boolean {
+  return door !== '';
 }
 
 function fromReading(registry: Registry, read: () => Reading): void {
