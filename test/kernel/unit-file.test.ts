@@ -1,6 +1,15 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, chownSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -202,6 +211,51 @@ describe('the daemon of the unit file', () => {
     expect(run(['iptables', '-S', 'NFKNOCK-SERVICE']).out).toContain('-j DROP');
   });
 });
+
+if (spawnSync('logrotate', ['--version']).status === 0) {
+  describe('logrotate with the file in deploy/', () => {
+    test('moves the log of a running daemon away, and no line is lost or cut', async () => {
+      const log = join(folder, 'log');
+      mkdirSync(log, { mode: 0o750 });
+      writeConfig(
+        `ssh: { knock: [7000/tcp, 8000/udp, 9000/tcp], opens: [22/tcp] }\nlog: { file: ${log}/nfknock.log }`,
+      );
+      const rotation = readFileSync(join(ROOT, 'deploy/logrotate/nfknock'), 'utf8')
+        .replace('/var/log/nfknock', log)
+        .replaceAll('nfknock nfknock', 'root root')
+        // A day has one such name, and this rotates three times.
+        .replace('dateext', '');
+      writeFileSync(join(folder, 'rotation'), rotation, { mode: 0o644 });
+      const [program = '', ...args] = inside([...NFKNOCK, 'run', '-c', config]);
+      const daemon = spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit'] });
+      children.push(daemon);
+      const ban = (last: number): number | null =>
+        run([...NFKNOCK, 'ban', `203.0.113.${last}`, '-c', config]).code;
+      await expect.poll(() => ban(1), { timeout: 10_000 }).toBe(0);
+      for (let last = 2; last <= 8; last += 1) {
+        if (last % 2 === 0) {
+          const rotate = ['logrotate', '-f', '-s', join(folder, 'rotated'), join(folder, 'rotation')];
+          expect(run(rotate)).toMatchObject({ code: 0, err: '' });
+        }
+        expect(ban(last)).toBe(0);
+      }
+      const exit = once(daemon, 'exit');
+      daemon.kill('SIGTERM');
+      await exit;
+      const lines = execFileSync('sh', ['-c', 'for each in "$0"/*; do zcat -f "$each"; done', log])
+        .toString()
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as { event: string; source?: string });
+      const banned = lines.filter(({ event }) => event === 'ban.added').map(({ source }) => source);
+      expect(banned.sort()).toEqual(Array.from({ length: 8 }, (_, index) => `203.0.113.${index + 1}`));
+      expect(readdirSync(log).sort()).toEqual([
+        'nfknock.log',
+        ...[1, 2, 3, 4].map((count) => `nfknock.log.${count}${count > 1 ? '.gz' : ''}`),
+      ]);
+    });
+  });
+}
 
 /** As the unit's user has them. Where the tree lies in somebody's home, root without its powers takes his place. */
 function privileges(): string {
