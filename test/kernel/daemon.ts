@@ -1,7 +1,8 @@
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { z } from 'zod';
 import { atEnd } from './cleanup.ts';
 import { startProcess } from './process.ts';
 import { ROOT } from './root.ts';
@@ -66,12 +67,19 @@ export interface Daemon {
   seen(wanted: Partial<Line>): readonly Line[];
   /** Writes another configuration in the place of the one it runs with. */
   rewrite(config: object): void;
-  /** Sends a signal and waits for the end. */
+  /** Sends a signal and waits for the end; throws where a line was not as the documented schema says. */
   stop(signal?: NodeJS.Signals): Promise<Exit>;
   signal(signal: NodeJS.Signals): void;
   readonly exited: Promise<Exit>;
 }
 
+/** Every line of every test's daemon is held against what is documented, up to so many of one daemon. */
+const CHECKED_MAX = 5_000;
+const schema = z.fromJSONSchema(
+  JSON.parse(readFileSync(join(ROOT, 'docs/event.schema.json'), 'utf8')) as Parameters<
+    typeof z.fromJSONSchema
+  >[0],
+);
 const READY_TIMEOUT_MS = 10_000;
 const EVENT_TIMEOUT_MS = 3_000;
 const STOP_TIMEOUT_MS = 10_000;
@@ -105,6 +113,7 @@ export async function startDaemon(
   const argv = [...(options.before ?? []), ...NFKNOCK, 'run', '-c', file, ...(options.args ?? [])];
   const child = startProcess(namespace, argv, options.env);
   const lines: Line[] = [];
+  const unlike: string[] = [];
   const noise: string[] = [];
   const watchers = new Set<() => void>();
   const wake = (): void => watchers.forEach((watcher) => void watcher());
@@ -113,6 +122,8 @@ export async function startDaemon(
     const line = readLine(text);
     if (line === undefined) noise.push(text);
     else lines.push(line);
+    if (line !== undefined && lines.length <= CHECKED_MAX && !schema.safeParse(line).success)
+      unlike.push(text);
     wake();
   });
   createInterface({ input: child.stderr }).on('line', (text) => noise.push(text));
@@ -161,7 +172,9 @@ export async function startDaemon(
   const stop = async (name: NodeJS.Signals = 'SIGTERM'): Promise<Exit> => {
     signal(name);
     const alarm = setTimeout(() => signal('SIGKILL'), STOP_TIMEOUT_MS);
-    return exited.finally(() => clearTimeout(alarm));
+    const end = await exited.finally(() => clearTimeout(alarm));
+    if (unlike.length > 0) throw new Error(`not as docs/event.schema.json says:\n${unlike.join('\n')}`);
+    return end;
   };
   await waitFor({ event: 'daemon.ready' }, options.timeout ?? READY_TIMEOUT_MS);
   return {
