@@ -45,7 +45,12 @@ export function createReloader(parts: Parts): Reloader {
       const mend = 'mend the file; the old configuration stays in force';
       return {
         ok: false,
-        error: { code: 'config', message: `${faults.length} faults in ${parts.configFile}`, mend, faults },
+        error: {
+          code: 'config',
+          message: `${faults.length === 1 ? 'a fault' : `${faults.length} faults`} in ${parts.configFile}`,
+          mend,
+          faults,
+        },
       };
     }
     const { config } = loaded;

@@ -164,6 +164,14 @@ describe('the daemon of the unit file', () => {
     expect(UNIT).toMatch(/^User=nfknock$/m);
   });
 
+  test('is started although the copy for the next boot could not be kept, and not again where its file is wrong', () => {
+    expect(UNIT).toMatch(/^ExecStartPre=-\+\/usr\/lib\/nfknock\/boot-rules save$/m);
+    expect(UNIT).toMatch(/^RestartPreventExitStatus=2 3 4$/m);
+    const wrong = join(folder, 'wrong.yaml');
+    writeFileSync(wrong, 'doors: 5\n');
+    expect(run([...NFKNOCK, 'run', '--no-install', '-c', wrong]).code).toBe(3);
+  });
+
   test('serves as an ordinary user with that, tells systemd, grants, opens no inspector, and ends in order', async () => {
     bootRules('save');
     const told = await receiver(join(folder, 'notify'));
