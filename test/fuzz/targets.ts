@@ -1,11 +1,20 @@
 import { capture, decoder } from './packets.ts';
 import { randomOf } from './random.ts';
-import { state } from './state.ts';
+import { banRows, state } from './state.ts';
 import type { Target } from './target.ts';
 import { configuration, control, knockd, oneTime } from './texts.ts';
 
 /** Everything that takes what strangers, or a failing disk, wrote. */
-export const TARGETS: readonly Target[] = [decoder, capture, control, oneTime, configuration, knockd, state];
+export const TARGETS: readonly Target[] = [
+  decoder,
+  capture,
+  control,
+  oneTime,
+  configuration,
+  knockd,
+  state,
+  banRows,
+];
 
 export interface Tally {
   readonly cases: number;

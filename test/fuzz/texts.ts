@@ -4,7 +4,7 @@ import { parseConfig } from '../../src/config/parse.ts';
 import { createLineBuffer } from '../../src/control/lines.ts';
 import { readRequest, writeRequest } from '../../src/control/message.ts';
 import { parseOneTime } from '../../src/live/one-time.ts';
-import { mutate, mutateText } from './random.ts';
+import { mutate, mutateText, type Random } from './random.ts';
 import { check, type Target } from './target.ts';
 
 const nothing = (): void => undefined;
@@ -36,6 +36,78 @@ const JSON_WORDS = [
 ];
 const LINE_BYTES_MAX = 4096;
 
+/** Values that a field may be given: of the wrong kind, at a limit, beyond it, or made to be shown on a terminal. */
+const ODD_VALUES: readonly unknown[] = [
+  null,
+  true,
+  false,
+  [],
+  {},
+  '',
+  'status',
+  'grant',
+  'unban',
+  'ssh',
+  '198.51.100.7',
+  '::ffff:198.51.100.7',
+  '2001:db8::7%eth0',
+  '0300.0.0.1',
+  'a'.repeat(64),
+  'a'.repeat(65),
+  'a'.repeat(200),
+  'a'.repeat(201),
+  '\u001b[2J',
+  '\u202e',
+  '\ud800',
+  '\n',
+  0,
+  -1,
+  1,
+  1.5,
+  2,
+  1e308,
+  2_147_483_000,
+  2_147_483_001,
+  Number.MAX_SAFE_INTEGER + 1,
+];
+const FIELDS = [
+  'v',
+  'id',
+  'command',
+  'door',
+  'address',
+  'for',
+  'reason',
+  'all',
+  'limit',
+  '__proto__',
+  'more',
+];
+
+/** A request with some of its fields changed, taken away or added: sound JSON, whatever it asks. */
+function mutateFields(sound: string, random: Random): string {
+  const fields = new Map(Object.entries(JSON.parse(sound) as object));
+  for (let changes = random(4); changes > 0; changes -= 1) {
+    const name = pick(FIELDS, random(FIELDS.length), '');
+    if (random(4) === 0) fields.delete(name);
+    else fields.set(name, ODD_VALUES[random(ODD_VALUES.length)]);
+  }
+  const written = [...fields].map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`);
+  return `{${written.join(',')}}`;
+}
+
+function requestOf(random: Random): Buffer {
+  const sound = pick(REQUESTS, random(REQUESTS.length), '');
+  switch (random(6)) {
+    case 0:
+      return mutate(Buffer.from(sound), random);
+    case 1:
+      return Buffer.from(mutateText(sound, JSON_WORDS, random));
+    default:
+      return Buffer.from(mutateFields(sound, random));
+  }
+}
+
 export const control: Target = {
   name: 'control messages',
   short: 30_000,
@@ -43,9 +115,7 @@ export const control: Target = {
   start(random) {
     return {
       next() {
-        const sound = pick(REQUESTS, random(REQUESTS.length), '');
-        const text = random(2) === 0 ? mutateText(sound, JSON_WORDS, random) : sound;
-        const bytes = Buffer.concat([mutate(Buffer.from(text), random), Buffer.from('\n')]);
+        const bytes = Buffer.concat([requestOf(random), Buffer.from('\n')]);
         const lines = createLineBuffer(LINE_BYTES_MAX);
         const half = random(bytes.length);
         lines.push(bytes.subarray(0, half));
@@ -124,6 +194,20 @@ allow: [80/tcp]
 bans: { strikes: 3, for: 10m, never: [192.0.2.0/24, "2001:db8::/32"], rate: { packets: 20, per: 1s } }
 metrics: 127.0.0.1:9477
 `;
+/** Short ones beside it, each about a part of the whole: what is quick to read is tried oftener. */
+const YAML_PIECES = [
+  'doors: { a: { knock: [7000/tcp, 8000/udp], opens: [22/tcp] } }\n',
+  'doors:\n  a: { knock: [1, 2, 3], opens: [22], within: 10s, gap: { min: 50ms, max: 5s }, tolerate: 1 }\n',
+  'doors:\n  a:\n    knock: [1, 2]\n    close: [2, 1]\n    opens: [6000-6100/udp]\n    flags: "syn,!ack"\n    for: 30s\n',
+  'doors: { a: { knock: [1, 2], opens: [22], uses: 1, holders: 2, grant: 192.0.2.0/24 } }\n',
+  'doors: { a: { one_time: /etc/nfknock/a.sequences, opens: [22] } }\n',
+  'doors: { a: { knock: [1], opens: [22], on_open: ["/bin/x", "%IP%"], cut: true } }\ndecoys: all\n',
+  'decoys: [23/tcp, 5900-5910/tcp]\nallow: [80/tcp, 443]\ndoors: { a: { knock: [1], opens: [22] } }\n',
+  'bans: { strikes: 3, within: 1m, for: 10m, escalate: 2, max: 7d, scope: hidden, limit: 1000 }\ndoors: {}\n',
+  'bans: { never: [192.0.2.0/24, "2001:db8::/32"], rate: { packets: 20, per: 1s }, enforce: false }\n',
+  'metrics: 127.0.0.1:9477\nsource: nfqueue\ndoors: { a: { knock: [1], opens: [22] } }\n',
+  'x: &a [1/tcp]\ndoors: { a: { knock: *a, opens: *a } }\n',
+];
 const YAML_WORDS = [
   '{',
   '}',
@@ -157,11 +241,12 @@ const YAML_WORDS = [
 
 export const configuration: Target = {
   name: 'configurations',
-  short: 250,
-  long: 100_000,
+  short: 500,
+  long: 1_000_000,
   start: (random) => ({
     next() {
-      const parsed = parseConfig(mutateText(YAML, YAML_WORDS, random), 'f.yaml');
+      const sound = random(8) === 0 ? YAML : pick(YAML_PIECES, random(YAML_PIECES.length), YAML);
+      const parsed = parseConfig(mutateText(sound, YAML_WORDS, random), 'f.yaml');
       if (parsed.ok) return 'sound';
       check(parsed.faults.length > 0, 'what is refused has a fault');
       for (const fault of parsed.faults)

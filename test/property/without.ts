@@ -79,4 +79,5 @@ function build(native: boolean): void {
   const quiet = { cwd: copy, stdio: 'ignore' } as const;
   if (native) execFileSync(execPath, ['build.js'], { ...quiet, cwd: join(copy, 'native') });
   execFileSync(join(root, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.build.json'], quiet);
+  execFileSync(join(root, 'node_modules/.bin/rolldown'), ['-c', '--log-level', 'warn'], quiet);
 }
