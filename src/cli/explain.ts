@@ -34,7 +34,12 @@ export function explainLines(explanation: Explanation, { width, now }: View): re
   if (standing.length === 0) standing.push(`${source} is neither let in nor banned, and has no strikes.`);
   const lines = standing.map(printable);
   if (packets.length === 0) return [...lines, 'No packet of it is remembered.'];
-  const older = forgotten === 0 ? [] : [`${counted(forgotten, 'older packet')} not remembered one by one.`];
+  const older =
+    forgotten === 0
+      ? []
+      : [
+          `Of all sources, ${counted(forgotten, 'older packet')} ${forgotten === 1 ? 'is' : 'are'} not remembered any more.`,
+        ];
   const columns = [
     { title: 'TIME (UTC)' },
     { title: 'PORT' },
@@ -71,7 +76,10 @@ const WHY: Readonly<Record<string, Why>> = {
   tolerated: (row) => `a wrong knock that \`tolerate\` lets pass${inDoor(row)}`,
   expired: (row) => `too late: begun anew${inDoor(row)}`,
   too_fast: (row) => `sooner than gap.min: broken off${inDoor(row)}`,
-  wrong: (row) => `a knock out of order: broken off${inDoor(row)}`,
+  wrong: (row) =>
+    row.door === null
+      ? 'a port of a sequence, and not the first: nothing was begun'
+      : `a wrong knock: the attempt is broken off${inDoor(row)}`,
   'door.opened': (row) => `let in at ${row.door ?? 'a door'}`,
   'door.renewed': (row) => `let in at ${row.door ?? 'a door'} for longer`,
   'door.closed': (row) => `no longer let in at ${row.door ?? 'a door'}`,
@@ -86,5 +94,5 @@ function whyOf(row: ExplainRow): string {
   const why = WHY[row.outcome]?.(row) ?? '';
   const reason = row.reason === null || row.reason === '' ? '' : ` [${row.reason}]`;
   const strikes = row.strikes === null || row.strikes === 0 ? '' : `; strike ${row.strikes}`;
-  return `${why}${reason}${strikes}`;
+  return `${why}${reason}${strikes}`.trimStart();
 }

@@ -151,12 +151,14 @@ export function createHandler(parts: Parts, reloader: Reloader): (request: Reque
     const said = parts.announcer.recent(host);
     const byPacket = new Map<string, NfknockEvent>();
     const rest: NfknockEvent[] = [];
+    const recalled = parts.recall.of(host, PACKETS_MAX);
+    // The packet's own row already says that it opened the door; who was let in by hand sent none.
+    const opening = new Set(recalled.filter(({ outcome }) => outcome === 'opened').map(({ at }) => at));
     for (const event of said) {
       if ('port' in event) byPacket.set(`${event.at} ${formatPort(event.port)}`, event);
-      // The packet's own row already says that it opened the door.
-      else if (event.event !== 'door.opened' || 'reason' in event) rest.push(event);
+      else if (event.event !== 'door.opened' || !opening.has(event.at)) rest.push(event);
     }
-    const rows = parts.recall.of(host, PACKETS_MAX).map(({ at, protocol, port, outcome }) => {
+    const rows = recalled.map(({ at, protocol, port, outcome }) => {
       const name = `${port}/${protocol}`;
       return { at, row: row(at, name, outcome, byPacket.get(`${at} ${name}`)) };
     });

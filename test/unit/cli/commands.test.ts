@@ -93,11 +93,11 @@ describe('for people', { timeout: TIMEOUT }, () => {
         '203.0.113.20 is at step 1 of 3 of ssh.',
         '203.0.113.20 has 1 strike.',
         '',
-        '5 older packets not remembered one by one.',
+        'Of all sources, 5 older packets are not remembered any more.',
         'TIME (UTC)           PORT      OUTCOME          WHY',
         '2026-11-21 06:40:00  23/tcp    decoy            nothing is behind this port: who touches it is scanning; strike 1',
         '2026-11-21 06:40:01  7000/tcp  accepted         a right knock: ssh step 1 of 3',
-        '2026-11-21 06:40:02            something newer   [unheard of]',
+        '2026-11-21 06:40:02            something newer  [unheard of]',
         '',
       ].join('\n'),
     );
