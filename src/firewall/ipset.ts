@@ -71,7 +71,7 @@ const MENDS: ReadonlyMap<number, readonly [code: string, mend: string]> = new Ma
 const DESTROY_PAUSE_MS = 20;
 const DESTROY_ATTEMPTS_MAX = 50;
 /** Messages on their way at once: each may be answered with a copy of itself. */
-const MESSAGES_IN_FLIGHT = 4;
+const MESSAGES_IN_FLIGHT = 16;
 
 export function openSets(socket: NetfilterSocket): Sets {
   const ask = async (operation: string, message: Buffer): Promise<void> => {

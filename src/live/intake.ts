@@ -14,6 +14,8 @@ export interface IntakeOptions {
   readonly emit: Emit;
   /** After each batch: its size, and milliseconds from its last packet's arrival to now (NaN: no stamp). */
   readonly after: (count: number, lag: number) => void;
+  /** Whether what was judged before must be settled first. */
+  readonly isFull: () => boolean;
 }
 
 /** Takes batches from the queue, decodes and judges. Nothing here can let a packet in: the kernel has its DROP. */
@@ -21,15 +23,23 @@ export interface Intake {
   readonly onBatch: OnBatch;
   /** Packets since the start, by what became of them. */
   counts(): Readonly<Record<Outcome, number>>;
+  /** Packets since the start that were left unjudged since what was judged before was not settled. */
+  shed(): number;
 }
 
 export function createIntake(options: IntakeOptions): Intake {
-  const { clock, engine, recall, emit, after } = options;
+  const { clock, engine, recall, emit, after, isFull } = options;
   const packet = emptyPacket();
   const stamps = createStamps(clock);
   const counts = Object.fromEntries(OUTCOMES.map((outcome) => [outcome, 0])) as Record<Outcome, number>;
 
+  let shed = 0;
+
   function onBatch(batch: Batch, count: number): void {
+    if (isFull()) {
+      shed += count;
+      return;
+    }
     stamps.begin();
     const { bytes, offsets, lengths } = batch;
     let lag = Number.NaN;
@@ -49,5 +59,5 @@ export function createIntake(options: IntakeOptions): Intake {
     after(count, lag);
   }
 
-  return { onBatch, counts: () => counts };
+  return { onBatch, counts: () => counts, shed: () => shed };
 }

@@ -155,6 +155,7 @@ export function join(bench: Bench): Parts {
     engine,
     recall,
     emit,
+    isFull: settle.isFull,
     after(count, lag) {
       if (!Number.isNaN(lag)) parts.lag = (parts.lag ?? lag) * 0.9 + lag * 0.1;
       bench.metrics()?.observeBatch(count);

@@ -8,6 +8,8 @@ import type { StateChange, Store, StoredGrant } from '../state/store.ts';
 
 /** Bans that come within so many milliseconds of each other go to the disk and the kernel as one. */
 const BAN_GATHER = 20;
+/** Bans that may wait for the kernel, at about 1 kB each. A flood has some 10,000 under way. */
+const WAITING_MAX = 65_536;
 
 export interface SettleOptions {
   readonly clock: Clock;
@@ -43,6 +45,11 @@ export interface Settle {
   flush(): void;
   /** Resolves once everything taken so far is announced. */
   drained(): Promise<void>;
+  /**
+   * So many bans wait for the kernel that no more may come before some are through: it holds sets or tables up while
+   * a flood is being banned, and what waits would fill the memory.
+   */
+  isFull(): boolean;
 }
 
 export function createSettle(options: SettleOptions): Settle {
@@ -51,6 +58,8 @@ export function createSettle(options: SettleOptions): Settle {
   let bans: BanEvent[] = [];
   let timer: NodeJS.Timeout | undefined;
   let lastBans = Number.NEGATIVE_INFINITY;
+  /** Bans that the kernel has been told and has not answered for. */
+  let told = 0;
   let under = new Set<Promise<void>>();
 
   function follow(work: Promise<void>): void {
@@ -108,17 +117,17 @@ export function createSettle(options: SettleOptions): Settle {
     const events = bans;
     bans = [];
     lastBans = clock.now();
+    told += events.length;
     store.write(events.flatMap(banState), clock.wall());
+    const answered = (): void => {
+      told -= events.length;
+      for (const event of events) announce(event);
+    };
     follow(
-      firewall.apply(events.flatMap(banChanges)).then(
-        () => {
-          for (const event of events) announce(event);
-        },
-        (error: unknown) => {
-          announce({ event: 'firewall.failed', at: clock.now(), reason: words(error) });
-          for (const event of events) announce(event);
-        },
-      ),
+      firewall.apply(events.flatMap(banChanges)).then(answered, (error: unknown) => {
+        announce({ event: 'firewall.failed', at: clock.now(), reason: words(error) });
+        answered();
+      }),
     );
   }
 
@@ -175,6 +184,7 @@ export function createSettle(options: SettleOptions): Settle {
       if (wait <= 0) settleBans();
       else timer = setTimeout(settleBans, wait);
     },
+    isFull: () => bans.length + told >= WAITING_MAX,
     async drained() {
       settleDoors();
       settleBans();

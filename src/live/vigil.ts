@@ -31,7 +31,7 @@ export interface Vigil {
 export function createVigil(parts: Parts): Vigil {
   const { clock, announcer, store } = parts;
   let seconds = 0;
-  let lost = { queue: 0, socket: 0 };
+  let lost = { queue: 0, socket: 0, shed: 0 };
   const lostLately = createLately(clock);
   parts.lost = lostLately.sum;
   let stateWasOk = true;
@@ -70,13 +70,15 @@ export function createVigil(parts: Parts): Vigil {
   function tellLost(): void {
     const { kernelDropped, userDropped } = totalHealth(parts);
     const socket = userDropped - lost.socket;
-    const count = kernelDropped - lost.queue + socket;
+    const shed = parts.intake.shed() - lost.shed;
+    const count = kernelDropped - lost.queue + socket + shed;
     if (count > 0) {
       lostLately.add(count);
-      const reason = socket > 0 ? 'the socket buffer was full' : 'the queue was full';
+      const queue = socket > 0 ? 'the socket buffer was full' : 'the queue was full';
+      const reason = shed > 0 ? 'bans came faster than the kernel took them' : queue;
       announcer.announce({ event: 'queue.overflow', at: clock.now(), reason, count });
     }
-    lost = { queue: kernelDropped, socket: userDropped };
+    lost = { queue: kernelDropped, socket: userDropped, shed: parts.intake.shed() };
   }
 
   const timer = setInterval(tick, TICK);

@@ -41,7 +41,7 @@ export interface Offenders {
 }
 
 const CAPACITY_FIRST = 1024;
-const GROWTH = 4;
+const GROWTH = 2;
 const COUNT_MAX = 65_535;
 
 /* since, until as 64-bit floats; row, then count and lifted as 32-bit integers in the place of one. */

@@ -64,7 +64,14 @@ export function createPath(config: Config): Path {
     observe: () => undefined,
   });
   const emit: Emit = (event) => announcer.announce(event);
-  const intake = createIntake({ clock, engine, recall: createRecall(), emit, after: () => undefined });
+  const intake = createIntake({
+    clock,
+    engine,
+    recall: createRecall(),
+    emit,
+    after: () => undefined,
+    isFull: () => false,
+  });
   const batch = emptyBatch();
   const view = new DataView(batch.bytes.buffer);
   let serial = 0;

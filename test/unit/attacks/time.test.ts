@@ -44,6 +44,7 @@ function line(): {
     recall: { record: () => undefined, of: () => [], forgotten: () => 0 },
     emit: (event) => void events.push(event),
     after: () => undefined,
+    isFull: () => false,
   });
   return {
     events,
