@@ -4,7 +4,7 @@
 #
 #   npm run bench                                 everything
 #   npm run bench -- --quick                      under two minutes, coarse; into a folder that git ignores
-#   npm run bench -- --only=latency,growth        throughput latency standing daemon growth replay; likewise
+#   npm run bench -- --only=latency,growth        throughput latency standing daemon profile growth replay; likewise
 #   npm run bench -- --out=FOLDER                 elsewhere than bench/
 #
 # Beside what the tests need it installs libnetfilter-queue-dev with apt-get, and the npm package nfqueue into a

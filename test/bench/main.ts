@@ -6,6 +6,7 @@ import { type Growth, growth, type Sizes } from './growth.ts';
 import { floods, type Opening, opening, type Trial } from './latency.ts';
 import { machine } from './machine.ts';
 import { createNet, type Net } from './net.ts';
+import { profile } from './profile.ts';
 import { type Replay, type Results, writeResults } from './results.ts';
 import { isThere, type Name } from './rival.ts';
 import { type Cost, type Plan, throughput } from './throughput.ts';
@@ -121,6 +122,8 @@ async function main(): Promise<void> {
     growth: [],
     daemon: undefined,
     replay: undefined,
+    knocks: [],
+    banned: [],
     notes: notesOf(load),
   };
   const part = async (name: string, measure: () => Promise<Partial<Results>>): Promise<void> => {
@@ -137,6 +140,10 @@ async function main(): Promise<void> {
       say(`ready in ${figure(daemon.ready)} ms, ${figure(daemon.full / 1e6)} MB with ${daemon.bans} bans`);
       return { daemon };
     });
+    await part('profile', async () => ({
+      knocks: await profile(net, '7000'),
+      banned: await profile(net, '5900', { strikes: 1 }),
+    }));
     await part('growth', async () => ({ growth: growth(SIZES, sayGrowth) }));
     await part('replay', async () => ({ replay: replay() }));
     say(`written to ${out}/RESULTS.md`);

@@ -56,9 +56,13 @@ interface Measured {
 async function measured(capture: string): Promise<Measured> {
   const config = join(root, 'test/fixtures/captures/nfknock.yaml');
   const started = process.hrtime.bigint();
-  const child = spawn(process.execPath, [join(root, 'dist/bin/nfknock.js'), 'replay', capture, '-c', config], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
+  const child = spawn(
+    process.execPath,
+    [join(root, 'dist/bin/nfknock.js'), 'replay', capture, '-c', config],
+    {
+      stdio: ['ignore', 'ignore', 'inherit'],
+    },
+  );
   let memory = 0;
   let processor = 0;
   const look = (): void => {

@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { chart, figure } from './chart.ts';
 import type { Growth } from './growth.ts';
 import type { Opening } from './latency.ts';
+import type { Share } from './profile.ts';
+import { targetTable } from './targets.ts';
 import type { Cost } from './throughput.ts';
 
 export interface Daemon {
@@ -12,8 +14,7 @@ export interface Daemon {
   readonly full: number;
   readonly sources: number;
   readonly bans: number;
-  /** Bans a second that reached the set. */
-  /** Each a forged packet to a decoy, through the whole daemon. */
+  /** Bans a second that reached the set, each from a forged packet to a decoy, through the whole daemon. */
   readonly bansPerSecond: number;
   /** From the firewall room into a set, in batches of 1,000. */
   readonly batched: number;
@@ -34,6 +35,9 @@ export interface Results {
   readonly growth: readonly Growth[];
   readonly daemon: Daemon | undefined;
   readonly replay: Replay | undefined;
+  /** Where the time goes: under forged first knocks, and under decoy hits that are a ban each. */
+  readonly knocks: readonly Share[];
+  readonly banned: readonly Share[];
   readonly notes: readonly string[];
 }
 
@@ -76,10 +80,19 @@ function markdown(results: Results): string {
     `Written by \`npm run bench\`${results.quick ? ' `-- --quick`: shorter runs, coarser figures' : ''}. Read the ratios: the absolute figures are this machine's.`,
     results.machine.map((line) => `* ${line}`).join('\n'),
     ...(results.notes.length > 0 ? [results.notes.map((line) => `* ${line}`).join('\n')] : []),
+    '## What was wanted, and what came of it',
+    targetTable(results),
     '## What a packet costs',
     'Forged first knocks, each from a source of its own (IPv6), through the rules that nfknock lays. "textbook C" is libnetfilter_queue with one recv and one verdict a packet, "best C" the bare kernel interface with recvmmsg and one verdict a batch; both drop every packet and do nothing else. knockd reads through libpcap, and nobody counts what it misses: its packets are those that were sent, so what it costs for each that it took is more than its row says. µs are processor time of the whole process, user and system; × is the ratio to textbook C at the same rate.',
     costTable(costs),
     '![processor time a packet](cost.svg)',
+    ...(results.knocks.length === 0
+      ? []
+      : [
+          '## Where the time goes',
+          "The daemon's main thread under all that goes, by V8's profiler: each packet a first knock of a new source, and each a ban (`strikes: 1`).",
+          shareTable(results.knocks, results.banned),
+        ]),
     '## From the last knock to an open port',
     'Seen from outside: from before the last knock is sent to the first answer of the port, which is tried every 0.1 ms.',
     openingTable(openings),
@@ -109,6 +122,14 @@ function costTable(costs: readonly Cost[]): string {
     return `| ${rateOf(cost.rate)} | ${cost.name} | ${figure(cost.offered)} | ${lost} | ${figure(cost.micros)} | ${figure(ratio)} | ${figure(cost.memory / 1e6)} |`;
   });
   return `| asked for | reader | came, a second | lost | µs a packet | × | MB |\n| --- | --- | --: | --: | --: | --: | --: |\n${rows.join('\n')}`;
+}
+
+function shareTable(knocks: readonly Share[], banned: readonly Share[]): string {
+  const parts = [...new Set([...knocks, ...banned].map(({ part }) => part))];
+  const of = (shares: readonly Share[], part: string): string =>
+    `${figure(100 * (shares.find((each) => each.part === part)?.share ?? 0))} %`;
+  const rows = parts.map((part) => `| ${part} | ${of(knocks, part)} | ${of(banned, part)} |`);
+  return `| part | first knocks | bans |\n| --- | --: | --: |\n${rows.join('\n')}`;
 }
 
 function openingTable(openings: readonly Opening[]): string {

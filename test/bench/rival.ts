@@ -26,11 +26,14 @@ export interface Rival {
 
 export interface Door {
   readonly bans?: object;
+  /** Where the daemon leaves a profile of its processor time when it ends. It then runs in its parts, not bundled. */
+  readonly profile?: string;
 }
 
 /** Longer than a trial, so that nobody's opening waits for another's closing. */
 const OPEN_FOR = '10m';
 const DAEMON = join(process.cwd(), 'dist/bin/nfknock.js');
+const PARTS = join(process.cwd(), 'dist/cli/main.js');
 /** The npm package, where it could be installed: scripts/bench.sh says where. */
 const NFQUEUE = process.env['BENCH_NFQUEUE'] ?? '';
 
@@ -42,7 +45,7 @@ export function isThere(name: Name): boolean {
 
 export async function startRival(net: Net, name: Name, door: Door = {}): Promise<Rival> {
   const config = writeConfig(net, name, door);
-  if (name.startsWith('nfknock')) return startDaemon(net, name, config);
+  if (name.startsWith('nfknock')) return startDaemon(net, name, config, door.profile);
   // The same rules for everyone: what the kernel does before a packet is read costs them all the same.
   if (name === 'knockd') dropAll(net);
   else net.run(net.server, [process.execPath, DAEMON, 'rules', 'install', '-c', config]);
@@ -60,8 +63,14 @@ export async function startRival(net: Net, name: Name, door: Door = {}): Promise
   };
 }
 
-async function startDaemon(net: Net, name: Name, config: string): Promise<Rival> {
-  const child = net.start(net.server, [process.execPath, DAEMON, 'run', '-c', config]);
+async function startDaemon(
+  net: Net,
+  name: Name,
+  config: string,
+  profile: string | undefined,
+): Promise<Rival> {
+  const program = profile === undefined ? [DAEMON] : ['--cpu-prof', `--cpu-prof-dir=${profile}`, PARTS];
+  const child = net.start(net.server, [process.execPath, ...program, 'run', '-c', config]);
   const log = join(net.folder, 'log');
   const deadline = Date.now() + 15_000;
   while (!(existsSync(log) && readFileSync(log, 'utf8').includes('daemon.ready'))) {
