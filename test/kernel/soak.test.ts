@@ -23,7 +23,7 @@ it(
     const growth = median(late.map(({ rss }) => rss)) - median(early.map(({ rss }) => rss));
     const files = [median(early.map((each) => each.files)), median(late.map((each) => each.files))];
     console.info(
-      `${SECONDS} s, ${strangers} SYNs of strangers, memory ${(median(late.map(({ rss }) => rss)) / 2 ** 20).toFixed(0)} MiB, grown by ${(growth / 2 ** 20).toFixed(1)} MiB, ${files[1]} descriptors`,
+      `${SECONDS} s, ${strangers} SYNs of strangers, of the last half, without restarts: grown by ${mebibytes(growth)} MiB; descriptors ${files.join(', then ')}; memory in tenths, in MiB: ${tenthsOf(footprints).map(mebibytes).join(' ')}`,
     );
     expect(wrong).toEqual([]);
     expect(Object.keys(done).length).toBeGreaterThan(8);
@@ -37,4 +37,16 @@ it(
 
 function median(values: readonly number[]): number {
   return [...values].sort((x, y) => x - y)[Math.floor(values.length / 2)] ?? 0;
+}
+
+/** The median of each tenth of the time. */
+function tenthsOf(footprints: readonly { readonly rss: number }[]): readonly number[] {
+  const tenth = footprints.length / 10;
+  return Array.from({ length: 10 }, (_, index) =>
+    median(footprints.slice(index * tenth, (index + 1) * tenth).map(({ rss }) => rss)),
+  );
+}
+
+function mebibytes(bytes: number): string {
+  return (bytes / 2 ** 20).toFixed(1);
 }
