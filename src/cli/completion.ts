@@ -82,8 +82,9 @@ const ASKED: Readonly<Record<'doors' | 'granted' | 'banned', string>> = {
   banned: askFor('bans', 'target'),
 };
 
+/** `config` is an array that names the configuration where the line does. */
 function askFor(list: string, field: string): string {
-  return `nfknock ${list} --json 2>/dev/null | sed -n 's/^ *"${field}": "\\([^"]*\\)".*/\\1/p' | sort -u`;
+  return `nfknock "\${config[@]}" ${list} --json 2>/dev/null | sed -n 's/^ *"${field}": "\\([^"]*\\)".*/\\1/p' | sort -u`;
 }
 
 function bashScript(): string {
@@ -109,25 +110,37 @@ function bashScript(): string {
 _nfknock_position() {
   local index
   position=0
-  for ((index = 2; index < COMP_CWORD; index++)); do
-    if [[ $1 == *" \${COMP_WORDS[index]} "* ]]; then ((index++))
-    elif [[ \${COMP_WORDS[index]} != -* ]]; then ((position++)); fi
+  for ((index = first + 1; index < last; index++)); do
+    if [[ $1 == *" \${typed[index]} "* ]]; then ((index++))
+    elif [[ \${typed[index]} != -* ]]; then ((position++)); fi
   done
 }
 _nfknock() {
-  local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]}
-  local flags= valued= position=0 words=
+  # COMP_WORDS is cut at every colon of an IPv6 address.
+  local line=\${COMP_LINE:0:COMP_POINT} last first=1 index current previous flags= valued= position=0 words=
+  local -a typed config=()
+  read -ra typed <<<"$line"
+  if [[ $line == *[[:space:]] ]]; then typed+=(''); fi
+  last=$((\${#typed[@]} - 1)) current=\${typed[last]} previous=\${typed[last-1]}
+  if [[ $current == --*=* ]]; then previous=\${current%%=*} current=\${current#*=}; fi
+  for ((index = 1; index < last - 1; index++)); do
+    if [[ \${typed[index]} == -c || \${typed[index]} == --config ]]; then config=(-c "\${typed[index+1]}"); fi
+  done
+  while ((first < last)) && [[ \${typed[first]} == -c || \${typed[first]} == --config ]]; do ((first += 2)); done
   COMPREPLY=()
-  if ((COMP_CWORD == 1)); then
-    COMPREPLY=($(compgen -W ${quote(commands.map(({ name }) => name).join(' '))} -- "$current"))
-    return
-  fi
-  case \${COMP_WORDS[1]} in
+  if ((first > last)); then words=FILES
+  elif ((first == last)); then
+    flags='-c --config -h --help -V --version'
+    words=${quote(commands.map(({ name }) => name).join(' '))}
+  else case \${typed[first]} in
 ${cases.join('\n')}
-  esac
+  esac; fi
   if [[ $words == FILES ]]; then compopt -o filenames; COMPREPLY=($(compgen -f -- "$current"))
   elif [[ $current == -* ]]; then COMPREPLY=($(compgen -W "$flags" -- "$current"))
   else COMPREPLY=($(compgen -W "$words" -- "$current")); fi
+  if [[ $COMP_WORDBREAKS == *:* && $current == *:* ]]; then
+    COMPREPLY=("\${COMPREPLY[@]#"\${current%"\${current##*:}"}"}")
+  fi
 }
 complete -F _nfknock nfknock
 `;
@@ -162,16 +175,23 @@ function zshScript(): string {
 # zsh completion of nfknock; made by: nfknock completion zsh
 ${helpers.join('\n')}
 _nfknock() {
-  local -a commands
+  local -a commands config
+  local first=2 index
   commands=(
 ${commands.map(({ name, summary }) => `    ${quote(`${name}:${summary}`)}`).join('\n')}
   )
-  if ((CURRENT == 2)); then
+  for ((index = 2; index < CURRENT - 1; index++)); do
+    if [[ $words[index] == (-c|--config) ]]; then config=(-c $words[index+1]); fi
+  done
+  while ((first < CURRENT)) && [[ $words[first] == (-c|--config) ]]; do ((first += 2)); done
+  if ((first > CURRENT)); then _files; return; fi
+  if ((first == CURRENT)); then
+    if [[ $words[first] == -* ]]; then compadd -- -c --config -h --help -V --version; return; fi
     _describe command commands
     return
   fi
-  shift words
-  ((CURRENT--))
+  shift $((first - 1)) words
+  ((CURRENT -= first - 1))
   case $words[1] in
 ${cases.join('\n')}
   esac

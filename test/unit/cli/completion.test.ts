@@ -20,7 +20,10 @@ const hasZsh = spawnSync('zsh', ['--version']).status === 0;
 function programFolder(): string {
   const place = join(folder(), 'bin');
   mkdirSync(place);
-  writeFileSync(join(place, 'nfknock'), `#!/bin/sh\nexec ${process.execPath} ${built()}/bin/nfknock.js "$@"\n`);
+  writeFileSync(
+    join(place, 'nfknock'),
+    `#!/bin/sh\nexec ${process.execPath} ${built()}/bin/nfknock.js "$@"\n`,
+  );
   chmodSync(join(place, 'nfknock'), 0o755);
   return place;
 }
@@ -51,10 +54,19 @@ describe('the completion of bash', { timeout: TIMEOUT }, () => {
     ['rules ', 'print install remove confirm'],
     ['status -', '--json -c --config -h --help'],
     ['check -c /etc/hostn', '/etc/hostname'],
+    ['check --config=/etc/hostn', '/etc/hostname'],
+    ['-', '-c --config -h --help -V --version'],
+    ['-c /etc/hostn', '/etc/hostname'],
+    ['-c /etc/hostname gr', 'grant grants'],
+    ['-c /etc/hostname grant --for 1h ', 'ssh web'],
+    // The shell keeps what stands before the last colon.
+    ['unban 2001:db8:', '0:1::/64'],
+    ['ban 2001:db8::1 --f', '--for'],
+    ['revoke 2001:db8::1 ', 'ssh web'],
   ])('of "nfknock %s" is: %s', async (line, expected) => {
     const { path } = await cannedDaemon();
-    const words = `nfknock ${line}`.split(' ');
-    const ask = `${script}\nCOMP_WORDS=(${words.map((word) => `'${word}'`).join(' ')}); COMP_CWORD=${words.length - 1}; compopt() { :; }; _nfknock; printf '%s\\n' "\${COMPREPLY[@]}"`;
+    const typed = `nfknock ${line}`;
+    const ask = `${script}\nCOMP_WORDBREAKS=' =:'; COMP_LINE='${typed}'; COMP_POINT=${typed.length}; compopt() { :; }; _nfknock; printf '%s\\n' "\${COMPREPLY[@]}"`;
     const said = await run('bash', ['--norc', '-c', ask], {
       PATH: `${programFolder()}:${PATH}`,
       NFKNOCK_CONTROL: path,
