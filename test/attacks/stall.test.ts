@@ -7,6 +7,8 @@ import { createNet, type Net } from '../kernel/net.ts';
 /* A daemon that is stopped, stalled, killed, flooded. */
 
 const SERVICE = 22;
+/** A decoy behind which something listens: who gets past the queue unjudged gets there. */
+const DECOY = 23;
 const KNOCKS = ['7000', '8000:udp', '9000'];
 /** Milliseconds for an event that a busy machine may be late with. */
 const LATE = 15_000;
@@ -26,7 +28,7 @@ const CONFIG = {
       on_open: ['/bin/sleep', '30'],
     },
   },
-  decoys: ['23/tcp'],
+  decoys: [DECOY],
   bans: { strikes: 1, rate: { packets: 1000, per: '1s' } },
 };
 
@@ -34,7 +36,7 @@ let net: Net;
 let daemon: Daemon;
 beforeAll(async () => {
   net = await createNet();
-  await net.server.listen(SERVICE);
+  for (const port of [SERVICE, DECOY]) await net.server.listen(port);
   await net.server.exec(['ip', 'route', 'add', '203.0.113.0/24', 'dev', 'toA']);
   daemon = await net.server.startDaemon(CONFIG);
 });
@@ -45,8 +47,8 @@ afterAll(async () => {
 
 const knock = (every = EVERY): Promise<unknown> =>
   net.clientA.exec(['knock', '-d', `${every}`, net.clientA.server4, ...KNOCKS]);
-const reaches = (timeout = QUICK): Promise<boolean> =>
-  net.clientA.canConnect(net.clientA.server4, SERVICE, timeout);
+const reaches = (timeout = QUICK, port = SERVICE): Promise<boolean> =>
+  net.clientA.canConnect(net.clientA.server4, port, timeout);
 
 describe('while the daemon is stopped by SIGSTOP', () => {
   it('nobody is let in, and afterwards knocks are judged by when they came, not by when they were read', async () => {
@@ -78,9 +80,9 @@ describe('while the daemon is stopped by SIGSTOP', () => {
     // More than the queue holds: 65,535.
     const flood = [buildFlood(), '-d', server4, '-p', '23', '-n', '80000', '-t', '5', '-s', '203.0.113.0/24'];
     await net.clientA.exec(flood);
-    const through = await reaches();
+    const through = [await reaches(), await reaches(QUICK, DECOY)];
     daemon.signal('SIGCONT');
-    expect(through).toBe(false);
+    expect(through).toEqual([false, false]);
     // It catches up, and a knock opens again.
     await net.clientA.moveToFreshSource();
     const opened = await net.clientA.runThenConnect(
@@ -128,5 +130,14 @@ describe('a child that outlives the daemon', () => {
     const { v4 } = await net.clientA.moveToFreshSource();
     await knock();
     await daemon.waitFor({ event: 'door.opened', source: v4 }, LATE);
+  });
+});
+
+describe('a daemon that is dead', () => {
+  it('lets nobody get behind a decoy: a queue that nobody listens to drops', async () => {
+    await daemon.stop('SIGKILL');
+    await net.clientA.moveToFreshSource();
+    expect(await reaches(QUICK, DECOY)).toBe(false);
+    expect(await reaches()).toBe(false);
   });
 });

@@ -15,7 +15,7 @@ const OPTIONS = { now: NOW, history: 86_400_000 };
 export const state: Target = {
   name: 'state files',
   short: 25,
-  long: 100_000,
+  long: 20_000,
   start(random) {
     const folder = mkdtempSync(join(tmpdir(), 'nfknock-fuzz-'));
     const path = join(folder, 'state.db');

@@ -1,3 +1,6 @@
+import { IN_THE_ENGINE } from './countermeasure-engine.ts';
+import { ON_THE_KERNEL } from './countermeasure-kernel.ts';
+
 /** A countermeasure of docs/threat-model.md, how it is taken out, and which test must then fail. */
 export interface Countermeasure {
   readonly name: string;
@@ -14,6 +17,8 @@ const TIME = 'test/unit/attacks/time.test.ts';
 const FLOOD = 'test/unit/attacks/flood.test.ts';
 
 export const COUNTERMEASURES: readonly Countermeasure[] = [
+  ...IN_THE_ENGINE,
+  ...ON_THE_KERNEL,
   {
     name: 'stamps from the future are not believed',
     file: 'src/clock.ts',
@@ -100,22 +105,6 @@ export const COUNTERMEASURES: readonly Countermeasure[] = [
     of: 'an IPv4 address written as IPv6 is another source',
   },
   {
-    name: 'SOCK_CLOEXEC on the queue’s socket',
-    file: 'native/src/socket.c',
-    from: 'SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK',
-    to: 'SOCK_RAW | SOCK_NONBLOCK',
-    test: 'test/attacks/stall.test.ts',
-    of: 'does not keep the queue: the next daemon has it at once',
-  },
-  {
-    name: 'the queue does not fail open',
-    file: 'native/src/nfqueue.c',
-    from: '(void)set_flag(self, NFQA_CFG_F_GSO);',
-    to: '(void)set_flag(self, NFQA_CFG_F_GSO);\n\t(void)set_flag(self, NFQA_CFG_F_FAIL_OPEN);',
-    test: 'test/attacks/stall.test.ts',
-    of: 'whoever waits at the port is not let in by a queue that runs over',
-  },
-  {
     name: 'lines of the log are suppressed by source and event',
     file: 'src/log/suppress.ts',
     from: 'return meter === undefined || take(meter, event, now);',
@@ -124,20 +113,31 @@ export const COUNTERMEASURES: readonly Countermeasure[] = [
     of: 'from a thousand forged sources is written up to twice the limit',
   },
   {
-    // `-w` alone can't be seen: iptables-restore 1.8.9 waits without it too, and for ever.
-    name: 'the lock of the tables is waited for',
-    file: 'src/firewall/restore.ts',
-    from: 'LOCK_SECONDS * 2 * 1000',
-    to: '100',
-    test: 'test/attacks/machine.test.ts',
-    of: 'delays a door by no more than that, also with iptables-legacy',
-  },
-  {
     name: 'the key of the tables is random',
     file: 'src/live/random-key.ts',
     from: 'randomBytes(8)',
     to: 'Buffer.alloc(8)',
     test: FLOOD,
     of: 'since the key is drawn anew at each start',
+  },
+  {
+    name: 'what is no request is refused, not thrown at',
+    file: 'src/control/message.ts',
+    from: `  } catch {
+    return undefined;
+  }`,
+    to: `  } catch (error) {
+    throw error;
+  }`,
+    test: 'test/unit/control/fuzz.test.ts',
+    of: 'leave a daemon that answers',
+  },
+  {
+    name: 'the mode of the control socket',
+    file: 'src/control/socket.ts',
+    from: 'chmodSync(path, 0o660);',
+    to: 'chmodSync(path, 0o666);',
+    test: 'test/unit/control/server.test.ts',
+    of: 'is for its owner and its group alone',
   },
 ];
