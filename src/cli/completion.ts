@@ -159,10 +159,12 @@ function zshScript(): string {
     const specs = [
       ...flags.map(({ names, about, value }) => {
         const exclusive = `(${names.join(' ')})`;
+        // `--for 1h` and `--for=1h` alike.
+        const spelled = names.map((name) => (value !== null && name.startsWith('--') ? `${name}=` : name));
         const tail = `[${zshText(about)}]${value === null ? '' : `:${zshText(value.about)}:${zshAction(value)}`}`;
         return names.length > 1
-          ? `'${exclusive}'{${names.join(',')}}${quote(tail)}`
-          : quote(`${names[0]}${tail}`);
+          ? `'${exclusive}'{${spelled.join(',')}}${quote(tail)}`
+          : quote(`${spelled[0]}${tail}`);
       }),
       ...places.map((each, index) => quote(`${index + 1}:${zshText(each.about)}:${zshAction(each)}`)),
     ];

@@ -81,5 +81,7 @@ describe.skipIf(!hasZsh)('the completion of zsh', { timeout: TIMEOUT }, () => {
     const ask = `autoload -Uz compinit; compinit -D -u; ${zsh}\necho $_comps[nfknock]`;
     expect(await run('zsh', ['-f', '-c', ask], {})).toBe('_nfknock\n');
     for (const name of ['run', 'grant', 'watch', 'completion']) expect(zsh).toContain(`'${name}:`);
+    // With a space or with =.
+    expect(zsh).toContain("'--for=[how long");
   });
 });
