@@ -41,8 +41,8 @@ export const IN_THE_ENGINE: readonly Countermeasure[] = [
   {
     name: 'packets seen are known again',
     file: 'src/engine/engine.ts',
-    from: "if (isRetransmission(packet)) return 'retransmission';",
-    to: '',
+    from: "return 'retransmission';",
+    to: 'state.held = 0;',
     test: GUESSING,
     of: 'packet for packet is a retransmission',
   },
@@ -65,8 +65,8 @@ export const IN_THE_ENGINE: readonly Countermeasure[] = [
   {
     name: 'a full table takes no more',
     file: 'src/engine/table.ts',
-    from: 'if (used === capacity) {',
-    to: 'if (used < 0) {',
+    from: 'if (used === capacity)',
+    to: 'if (used < 0)',
     test: FLOOD,
     of: 'fills no table beyond its size',
   },

@@ -33,7 +33,7 @@ export const COUNTERMEASURES: readonly Countermeasure[] = [
     from: ' && moment >= now - STAMP_AGE_MAX',
     to: '',
     test: TIME,
-    of: 'from an hour ago are not believed',
+    of: 'are not believed, and knocks are judged by when they were read',
   },
   {
     name: 'stamps from before the wall clock was set are not believed',
@@ -65,7 +65,7 @@ export const COUNTERMEASURES: readonly Countermeasure[] = [
     from: 'offset = clock.wallOf(now) - now;',
     to: 'if (offset === 0) offset = clock.wallOf(now) - now;',
     test: TIME,
-    of: 'are believed again once the wall clock stands',
+    of: 'leaves stamps that are believed again once the wall clock stands',
   },
   {
     name: 'wrong packets within `tolerate` pass',

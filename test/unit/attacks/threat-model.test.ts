@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { COUNTERMEASURES } from '../../property/countermeasure.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 const MODEL = readFileSync(join(ROOT, 'docs/threat-model.md'), 'utf8');
@@ -22,3 +23,11 @@ it.each(ROWS)('against “$attack” the threat model names a test that is there
   const quoted = [`'${name}'`, `\`${name}\``, `"${name}"`];
   expect(quoted.some((text) => plain(file).includes(text))).toBe(true);
 });
+
+it.each(COUNTERMEASURES)(
+  'that “$name” can be taken out where it is said to be',
+  ({ file, from, test, of }) => {
+    expect(readFileSync(join(ROOT, file), 'utf8').split(from)).toHaveLength(2);
+    expect(plain(test).includes(of)).toBe(true);
+  },
+);
