@@ -193,6 +193,8 @@ function createLink(path: string, options: StoreOptions, ledger: Ledger): Link {
     locked: () => locked,
     reason: () => reason,
     close() {
+      // The last chance of what only memory holds, whenever the next try would have been.
+      if (file === null && read) open(tried);
       down('the state file is closed', tried);
     },
   };

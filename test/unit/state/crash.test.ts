@@ -102,6 +102,28 @@ describe.skipIf(process.getuid?.() !== 0)('a disk that is full', () => {
     }
   });
 
+  it('that has room again is written to at the end, whenever the next try would have been', () => {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', folder]);
+    try {
+      const { store } = openStore(path, { now: NOW, history: DAY });
+      store.write([ban('203.0.113.9', NOW + 9e6)], NOW);
+      execFileSync('sh', ['-c', 'head -c 2000000 /dev/zero > "$0/filler" || true', folder], {
+        stdio: 'ignore',
+      });
+      for (let i = 0; i < 3000; i += 1) store.write([ban(`203.0.${i >> 8}.${i & 255}`, NOW + 9e6)], NOW);
+      store.write([grant('ssh', '198.51.100.7', { until: NOW + 9e6 })], NOW);
+      expect(store.health().ok).toBe(false);
+      rmSync(join(folder, 'filler'));
+      store.close();
+      const again = openStore(path, { now: NOW, history: DAY }).store;
+      const { grants, bans } = again.load(NOW);
+      expect([grants.length, bans.length]).toEqual([1, 3001]);
+      again.close();
+    } finally {
+      execFileSync('umount', ['-l', folder]);
+    }
+  });
+
   it('that is full at the start still gives back what was on it', () => {
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', folder]);
     try {
