@@ -28,7 +28,7 @@ const TESTS = [
 ];
 const TEST_FOLDERS = ['test/unit/engine', 'test/unit/packet'];
 /** A mutant about which nothing has been said by then is taken for one that never ends, in milliseconds. */
-const SILENCE_MAX = 120_000;
+const SILENCE_MAX = 900_000;
 
 interface Candidate {
   readonly file: string;
