@@ -73,9 +73,10 @@ function carryOut(
   const { attempts } = state;
   const { sequence, slot, finding } = concern;
   const { steps } = sequence;
-  // A sequence before this one may have ended this attempt, or taken its slot when the table was full.
-  if (slot !== NONE && attempts.table.extra(slot) !== sequence.id && finding !== 'begins') return undefined;
   const made = slot === NONE ? 0 : attempts.step(slot);
+  // A sequence before this one may have ended this attempt, or taken its slot when the table was full.
+  const isOver = slot !== NONE && (attempts.table.extra(slot) !== sequence.id || made === 0);
+  if (isOver && finding !== 'begins') return undefined;
   switch (finding) {
     case 'begins':
       return advance(state, subject, knock, sequence, 0, emit);

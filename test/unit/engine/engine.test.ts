@@ -141,6 +141,24 @@ describe('a close sequence', () => {
     expect(w.engine.source(address(ME), milliseconds(w.now)).strikes).toBe(0);
   });
 
+  it('that was begun is over, and no offence, once the door is renewed', () => {
+    const both = [door({ knock: ports('5353/udp'), close: ports('7000', '9000') })];
+    const w = world(settings({ doors: both }));
+    w.knock('5353/udp');
+    w.now += 5100;
+    w.knock('7000', '9000');
+    w.now += 5100;
+    w.knock('5353/udp');
+    w.now += 5100;
+    w.said();
+    w.knock('7000', '5353/udp');
+    expect(w.said()).toEqual([
+      `knock.accepted ${ME} ssh 7000/tcp 1/2`,
+      `knock.accepted ${ME} ssh 5353/udp 1/1`,
+      `door.renewed ${ME} ssh`,
+    ]);
+  });
+
   it('is no help to a stranger', () => {
     const w = world(settings({ doors }));
     w.knock('9000', '8000/udp', '9000');
