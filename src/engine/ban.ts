@@ -16,6 +16,8 @@ export interface Ban {
 export interface Bans {
   size(): number;
   find(subject: Subject): number;
+  /** Reads what `find` will read; see Table. */
+  touch(subject: Subject): number;
   /** Adds or changes the subject's ban. There must be room: see `full` and `first`. */
   put(subject: Subject, since: number, until: number, count: number): void;
   full(): boolean;
@@ -52,6 +54,7 @@ export function createBans(limit: number): Bans {
   return {
     size: table.size,
     find,
+    touch: (subject) => table.touch(subject.offenderHash),
     put(subject, begin, end, count) {
       let slot = find(subject);
       if (slot === NONE) {

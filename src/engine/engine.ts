@@ -68,14 +68,24 @@ export function createEngine(settings: EngineSettings, key: HashKey): Engine {
   const state = createState(settings, key);
   const { subject } = state.subjects;
   /** What the rules share about the packet in hand. */
-  const current = { key: 0, flags: 0, now: 0, role: 0, tcp: false, stamped: true, observed: false };
+  const current = {
+    key: 0,
+    flags: 0,
+    now: 0,
+    role: 0,
+    tcp: false,
+    stamped: true,
+    observed: false,
+    touched: 0,
+  };
 
   function judge(packet: Packet, now: Milliseconds, emit: Emit): Outcome {
     expire(now, emit);
     state.turn += 1;
     load(packet, now);
+    touch(packet);
     if (isBanned()) return 'banned';
-    if (isRetransmission(packet)) return 'retransmission';
+    if (isRetransmission()) return 'retransmission';
     const knock = isKnock();
     if (current.tcp && !knock) {
       const outcome = judgeFlags(emit);
@@ -87,6 +97,20 @@ export function createEngine(settings: EngineSettings, key: HashKey): Engine {
       return judgeKnock(state, subject, current, emit);
     }
     return judgeDecoy(emit);
+  }
+
+  /**
+   * Most packets of a flood are from sources that were never seen: what is to be read about them is in no cache. Each
+   * read of its own would be waited for; these are asked for at once. What is read is of no matter.
+   */
+  function touch(packet: Packet): void {
+    const { attempts, bans, offenders, retransmissions, subjects } = state;
+    subjects.fingerprint(packet);
+    current.touched =
+      attempts.table.touch(subject.hostHash) ^
+      offenders.table.touch(subject.offenderHash) ^
+      bans.touch(subject) ^
+      retransmissions.touch(subjects.output[0] ?? 0);
   }
 
   function load(packet: Packet, now: Milliseconds): void {
@@ -107,8 +131,7 @@ export function createEngine(settings: EngineSettings, key: HashKey): Engine {
   }
 
   /** Rule 3, its first half; a repeat of a knock is known in rule 6. */
-  function isRetransmission(packet: Packet): boolean {
-    state.subjects.fingerprint(packet);
+  function isRetransmission(): boolean {
     // By index: taken apart as a pattern, a typed array would be iterated.
     const { output } = state.subjects;
     return state.retransmissions.seen(output[0] ?? 0, output[1] ?? 0, current.now);

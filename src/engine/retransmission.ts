@@ -10,6 +10,8 @@ export interface Retransmissions {
   /** Whether this fingerprint was seen in the last 70 s; either way it has been seen now. */
   seen(low: number, high: number, now: number): boolean;
   readonly capacity: number;
+  /** Reads what `seen` will read; see Table. */
+  touch(low: number): number;
 }
 
 const WAYS = 8;
@@ -25,6 +27,10 @@ export function createRetransmissions(sources: number): Retransmissions {
 
   return {
     capacity,
+    touch(low) {
+      const begin = (low & mask) * WAYS;
+      return (prints[4 * begin + 2] ?? 0) ^ (prints[4 * (begin + 4) + 2] ?? 0);
+    },
     seen(low, high, now) {
       const begin = (low & mask) * WAYS;
       let victim = begin;

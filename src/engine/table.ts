@@ -31,6 +31,11 @@ export interface Table {
     level: number,
   ): number;
   remove(slot: number): void;
+  /**
+   * Reads what a search for this hash will read, and an insertion into a full table, and answers anything: asked for
+   * together with other such places, they come from memory together.
+   */
+  touch(hash: number): number;
   /** The entry that has stood longest in a level, or NONE. */
   oldest(level: number): number;
   /** The entry that has stood in the same level next longest, or NONE. */
@@ -190,12 +195,15 @@ export function createTable(capacity: number, levels: number): Table {
     used -= 1;
   }
 
+  /** Who goes when there is no room. */
+  function nextOut(): number {
+    let lowest = 0;
+    while (oldest[lowest] === NONE) lowest += 1;
+    return oldest[lowest] ?? NONE;
+  }
+
   function take(): number {
-    if (used === capacity) {
-      let lowest = 0;
-      while (oldest[lowest] === NONE) lowest += 1;
-      remove(oldest[lowest] ?? NONE);
-    }
+    if (used === capacity) remove(nextOut());
     used += 1;
     if (freed === NONE) {
       unused += 1;
@@ -229,6 +237,12 @@ export function createTable(capacity: number, levels: number): Table {
       return slot;
     },
     remove,
+    touch(hash) {
+      const there = buckets[(hash & mask) * BUCKET_WORDS] ?? 0;
+      if (used < capacity) return there;
+      const other = (cells[nextOut() * CELL_WORDS + HASH] ?? 0) & mask;
+      return there ^ (buckets[other * BUCKET_WORDS] ?? 0);
+    },
     oldest: (level) => oldest[level] ?? NONE,
     newer: (slot) => cells[slot * CELL_WORDS + NEWER] ?? NONE,
     raise(slot, to) {
