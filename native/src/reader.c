@@ -4,9 +4,10 @@
 
 /*
  * Wakes closer than this are waited through: reading ten packets with one wake costs half of reading them with
- * ten. A lone packet is read at once.
+ * ten. A lone packet is read at once, and so are the few of someone who knocks as fast as he can.
  */
 #define COALESCE_UNDER_NS 500000u
+#define COALESCE_AFTER_WAKES 8
 #define COALESCE_WAIT_MS 1
 /* After so many packets the loop's other work gets its turn: about 4 ms of it. */
 #define PACKETS_PER_WAKE_MAX 4096
@@ -62,7 +63,11 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 {
 	struct reader *self = poll->data;
 	(void)events;
-	if (status == 0 && !self->busy && uv_hrtime() - self->last_read < COALESCE_UNDER_NS) {
+	if (uv_hrtime() - self->last_read >= COALESCE_UNDER_NS)
+		self->close_wakes = 0;
+	else if (self->close_wakes < COALESCE_AFTER_WAKES)
+		self->close_wakes++;
+	if (status == 0 && !self->busy && self->close_wakes == COALESCE_AFTER_WAKES) {
 		self->coalescing = true;
 		(void)uv_poll_stop(&self->poll);
 		(void)uv_timer_start(&self->timer, on_timer, COALESCE_WAIT_MS, 0);
@@ -91,6 +96,7 @@ int reader_open(struct reader *self, uv_loop_t *loop, struct capture *capture, c
 	self->calls = calls;
 	self->capture = capture;
 	self->last_read = 0;
+	self->close_wakes = 0;
 	self->busy = self->coalescing = self->closed = false;
 	self->handles = 0;
 	int error = uv_timer_init(loop, &self->timer);

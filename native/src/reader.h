@@ -30,6 +30,8 @@ struct reader {
 	uint64_t last_read;
 	/* The last wake left packets waiting: no use in waiting for more. */
 	bool busy;
+	/* Wakes, one after the other, that each came soon after the last read. */
+	uint32_t close_wakes;
 	/* Waiting for packets to gather; the socket is not polled meanwhile. */
 	bool coalescing;
 	bool closed;
