@@ -107,16 +107,16 @@ function meaning(state: State, sequence: Sequence, packet: RefPacket, now: numbe
 }
 
 /**
- * Whether the packet's port is a step of what the source has completed a short while ago. At a one-time door this
- * goes for the sequence that is used up now too, whoever used it.
+ * Whether the packet's port is a step of what the source has completed a short while ago. At a one-time door that is
+ * the sequence that was used last, whoever used it: the one before is forgotten.
  */
 function justCompletedWith(state: State, sequence: Sequence, packet: RefPacket, now: number): boolean {
   const key = sequenceKey(bitsOf(packet.source), sequence.door.name, sequence.kind);
   const opening = state.openings.get(key);
   if (opening === undefined || age(now, opening.at) > REPEATED_FOR_MS) return false;
   const oneTime = sequence.kind === 'open' ? state.oneTime.get(sequence.door.name) : undefined;
-  const usedByOthers = oneTime?.used === true ? oneTime.knock : [];
-  return [...opening.steps, ...usedByOthers].includes(portText(packet));
+  if (oneTime === undefined) return opening.steps.includes(portText(packet));
+  return (oneTime.used ? oneTime.knock : oneTime.former).includes(portText(packet));
 }
 
 /** A closing sequence is only there for one who holds a grant of its door. */
