@@ -211,8 +211,7 @@ export function entriesByDoor(
 
 /** Bans that are lifted make room before others are laid: a set holds `bans.limit` and no more. */
 function banSetChanges(changes: readonly Change[], now: number): readonly SetChange[] {
-  const lifted = changes.some((change) => change.change === 'unban');
-  const last = lifted ? lastOfEach(changes) : changes;
+  const last = mayClash(changes) ? lastOfEach(changes) : changes;
   const result: SetChange[] = [];
   for (const family of FAMILIES) {
     const added: SetEntry[] = [];
@@ -229,6 +228,25 @@ function banSetChanges(changes: readonly Change[], now: number): readonly SetCha
     if (added.length > 0) result.push({ set, family, action: 'add', entries: added });
   }
   return result;
+}
+
+/**
+ * Whether a target may be both lifted and banned. In a flood that fills the set each ban lifts another, and hardly
+ * ever the same: to find that out must cost little.
+ */
+function mayClash(changes: readonly Change[]): boolean {
+  const lifted = new Set<number>();
+  for (const change of changes) if (change.change === 'unban') lifted.add(mixed(change.target));
+  if (lifted.size === 0) return false;
+  return changes.some((change) => change.change === 'ban' && lifted.has(mixed(change.target)));
+}
+
+/** The same for equal networks, and seldom for others: 30 bits, which a set takes without allocating. */
+function mixed({ address, bits }: Cidr): number {
+  const { a, b, c, d } = address;
+  return (
+    (Math.imul(a ^ Math.imul(b ^ Math.imul(c ^ Math.imul(d, 31), 31), 0x9e3779b1), 0x85ebca6b) ^ bits) >>> 2
+  );
 }
 
 /** Of the changes to one target's ban the last counts. */

@@ -118,13 +118,13 @@ export function createSettle(options: SettleOptions): Settle {
     bans = [];
     lastBans = clock.now();
     told += events.length;
-    store.write(events.flatMap(banState), clock.wall());
+    store.write(banStates(events), clock.wall());
     const answered = (): void => {
       told -= events.length;
       for (const event of events) announce(event);
     };
     follow(
-      firewall.apply(events.flatMap(banChanges)).then(answered, (error: unknown) => {
+      firewall.apply(banChanges(events)).then(answered, (error: unknown) => {
         announce({ event: 'firewall.failed', at: clock.now(), reason: words(error) });
         answered();
       }),
@@ -144,23 +144,36 @@ export function createSettle(options: SettleOptions): Settle {
     return [{ change: 'open', door, grantee, until: wall(event.until) }];
   }
 
-  function banState(event: BanEvent): readonly StateChange[] {
-    const { target } = event;
-    if (event.event === 'ban.lifted') return [{ change: 'unban', target }];
-    // The state file knows by itself when a ban is over, and keeps its history.
-    if (event.event === 'ban.expired') return [];
-    return [
-      { change: 'ban', ban: { target, since: wall(event.at), until: wall(event.until), count: event.count } },
-    ];
+  /** What the state file is to keep. A flood passes here: no list a ban. */
+  function banStates(events: readonly BanEvent[]): readonly StateChange[] {
+    const states: StateChange[] = [];
+    for (const event of events) {
+      const { target } = event;
+      if (event.event === 'ban.lifted') states.push({ change: 'unban', target });
+      // The state file knows by itself when a ban is over, and keeps its history.
+      else if (event.event !== 'ban.expired') {
+        const { at, until, count } = event;
+        states.push({ change: 'ban', ban: { target, since: wall(at), until: wall(until), count } });
+      }
+    }
+    return states;
   }
 
-  function banChanges(event: BanEvent): readonly Change[] {
-    const { target } = event;
-    // The set ends it by its own timeout, but that is whole seconds: until then it would hold the place of another,
-    // and a set that is full takes none. A newer ban of the same target comes later in this order.
-    if (event.event === 'ban.lifted' || event.event === 'ban.expired') return [{ change: 'unban', target }];
-    const ban: Change = { change: 'ban', target, until: wall(event.until) };
-    return options.cut() ? [ban, { change: 'cut', target }] : [ban];
+  function banChanges(events: readonly BanEvent[]): readonly Change[] {
+    const cut = options.cut();
+    const changes: Change[] = [];
+    for (const event of events) {
+      const { target } = event;
+      // The set ends it by its own timeout, but that is whole seconds: until then it would hold the place of another,
+      // and a set that is full takes none. A newer ban of the same target comes later in this order.
+      if (event.event === 'ban.lifted' || event.event === 'ban.expired') {
+        changes.push({ change: 'unban', target });
+      } else {
+        changes.push({ change: 'ban', target, until: wall(event.until) });
+        if (cut) changes.push({ change: 'cut', target });
+      }
+    }
+    return changes;
   }
 
   function wall(at: Milliseconds): number {

@@ -4,6 +4,7 @@ import { type Grants, planChanges } from '../../../src/firewall/change.ts';
 import type { Change, HeldGrant } from '../../../src/firewall/firewall.ts';
 import { grantKey, grantRules, parseGrant } from '../../../src/firewall/grant.ts';
 import { layoutOf } from '../../../src/firewall/layout.ts';
+import { formatCidr } from '../../../src/packet/cidr.ts';
 import { cidr, configOf } from '../../kernel/firewall-proxy.ts';
 
 /** 2026-11-21T07:02:06.123Z. */
@@ -153,6 +154,18 @@ describe('what the kernel is told', () => {
       'add nfknock-ban6',
     ]);
     expect(sets[1]?.entries).toEqual([{ target: cidr('203.0.113.9'), seconds: 2 }]);
+  });
+
+  it.each([
+    ['lifted last is lifted', [ban('203.0.113.9'), unban('203.0.113.8'), unban('203.0.113.9')], 'del'],
+    ['banned last is banned', [unban('203.0.113.9'), unban('203.0.113.8'), ban('203.0.113.9')], 'add'],
+  ])('who is both lifted and banned at once and %s', (_, changes, action) => {
+    const { sets } = planChanges(layoutOf(CONFIG), new Map(), changes, NOW);
+    const told = sets.flatMap((set) =>
+      set.entries.map(({ target }) => `${set.action} ${formatCidr(target)}`),
+    );
+    expect(told.filter((each) => each.endsWith('203.0.113.9'))).toEqual([`${action} 203.0.113.9`]);
+    expect(told).toContain('del 203.0.113.8');
   });
 
   it('never gives an entry a time that the kernel refuses', () => {
