@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Daemon } from '../kernel/daemon.ts';
 import { answersPing } from '../kernel/firewall-proxy.ts';
 import { createNet, type Net, type Source } from '../kernel/net.ts';
+import { startTestDaemon } from '../kernel/test-daemon.ts';
 import { example } from './lookalike.ts';
 
 const PUBLIC = 80;
@@ -74,7 +75,7 @@ describe('what portsentry does, by examples/portsentry.yaml:', () => {
   });
 
   it('a whole connection counts as one touch, however often its SYN is repeated', async () => {
-    const daemon = await net.server.startDaemon(example('portsentry', { 'strikes: 3 ': 'strikes: 2 ' }));
+    const daemon = await startTestDaemon(net.server, example('portsentry', { 'strikes: 3 ': 'strikes: 2 ' }));
     const { v4 } = await net.clientA.moveToFreshSource();
     for (const port of PORTS.slice(0, 2)) {
       expect(daemon.seen({ event: 'ban.added', source: v4 })).toEqual([]);
@@ -85,7 +86,7 @@ describe('what portsentry does, by examples/portsentry.yaml:', () => {
   });
 
   it('every packet of who is banned is dropped, also to the services, and what was open ends', async () => {
-    const daemon = await net.server.startDaemon(example('portsentry'));
+    const daemon = await startTestDaemon(net.server, example('portsentry'));
     const { v4 } = await net.clientA.moveToFreshSource();
     const target = net.clientA.server4;
     const open = await net.clientA.openConnection(target, PUBLIC);
@@ -100,7 +101,7 @@ describe('what portsentry does, by examples/portsentry.yaml:', () => {
   });
 
   it('a visitor of the services is not touched, however often he comes', async () => {
-    const daemon = await net.server.startDaemon(example('portsentry'));
+    const daemon = await startTestDaemon(net.server, example('portsentry'));
     const { v4 } = await net.clientA.moveToFreshSource();
     for (let time = 0; time < 10; time += 1)
       expect(await net.clientA.canConnect(net.clientA.server4, PUBLIC)).toBe(true);

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DEMO_CONFIG } from '../../scripts/demo-config.ts';
 import type { Daemon } from '../kernel/daemon.ts';
 import { createNet, type Net } from '../kernel/net.ts';
+import { startTestDaemon } from '../kernel/test-daemon.ts';
 
 const SERVICE = 22;
 const CONFIG = {
@@ -95,7 +96,7 @@ describe('a door with tcp knocks in ascending order', () => {
 
   it('is opened by no ascending scan where a decoy lies between its knocks', async () => {
     const door = { knock: ['7000/tcp', '8000/tcp', '9000/tcp'], opens: [`${SERVICE}/tcp`], for: '4s' };
-    const daemon = await net.server.startDaemon({ doors: { ssh: door }, decoys: ['7500/tcp'] });
+    const daemon = await startTestDaemon(net.server, { doors: { ssh: door }, decoys: ['7500/tcp'] });
     const { v4 } = await net.clientA.moveToFreshSource();
     const range = ['-sS', '-p', '6990-9010', '-r', '--send-ip', '--min-rate', '5000', ...QUICK];
     await net.clientA.exec(['nmap', ...range, net.clientA.server4]);

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Daemon } from './daemon.ts';
 import { createNet, type Net } from './net.ts';
 import { startProcess } from './process.ts';
+import { startTestDaemon } from './test-daemon.ts';
 
 const SERVICE = 22;
 const PUBLIC = 8080;
@@ -127,7 +128,7 @@ describe('a protected service that is touched without a grant', () => {
 
   it('is an offence with `strike_on_service`, and none for who was let in', async () => {
     const bans = { strikes: 3, strike_on_service: true };
-    const daemon = await net.server.startDaemon({ ...CONFIG, decoys: ['23/tcp'], bans });
+    const daemon = await startTestDaemon(net.server, { ...CONFIG, decoys: ['23/tcp'], bans });
     for (const [server, offender, source] of [
       ['server4', 'v4', 'v4'],
       ['server6', 'v6Network', 'v6'],
@@ -147,7 +148,7 @@ describe('a protected service that is touched without a grant', () => {
   });
 
   it('is none without: people forget to knock', async () => {
-    const daemon = await net.server.startDaemon({ ...CONFIG, decoys: ['23/tcp'], bans: { strikes: 1 } });
+    const daemon = await startTestDaemon(net.server, { ...CONFIG, decoys: ['23/tcp'], bans: { strikes: 1 } });
     const { v4 } = await net.clientA.moveToFreshSource();
     await touch(net.clientA.server4);
     await net.clientA.exec(['knock', net.clientA.server4, '23']);

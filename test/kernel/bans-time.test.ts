@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { buildFlood, daemonBans, kernelBans, nfknock } from './bans-lab.ts';
 import type { Daemon } from './daemon.ts';
 import { createNet, type Net } from './net.ts';
+import { startTestDaemon } from './test-daemon.ts';
 
 const DECOY = 23;
 const base = (bans: object): object => ({
@@ -45,7 +46,7 @@ describe('a ban', () => {
   };
 
   it('lasts longer each time, up to the most, in the kernel too; lifting it by hand does not begin anew', async () => {
-    const daemon = await net.server.startDaemon(base({ for: '100s', escalate: 3, max: '500s' }));
+    const daemon = await startTestDaemon(net.server, base({ for: '100s', escalate: 3, max: '500s' }));
     const { v4 } = await net.clientA.moveToFreshSource();
     for (const [index, seconds] of [100, 300, 500, 500].entries()) {
       await net.clientA.exec(['knock', net.clientA.server4, `${DECOY}`]);
@@ -65,7 +66,7 @@ describe('a ban', () => {
   });
 
   it('needs `strikes` offences `within` so long, not more slowly', async () => {
-    const daemon = await net.server.startDaemon(base({ strikes: 2, within: '1s' }));
+    const daemon = await startTestDaemon(net.server, base({ strikes: 2, within: '1s' }));
     const { v4 } = await net.clientA.moveToFreshSource();
     for (let time = 1; time <= 2; time += 1) {
       await net.clientA.exec(['knock', net.clientA.server4, `${DECOY}`]);
@@ -81,7 +82,7 @@ describe('a ban', () => {
 
   it('beyond `limit` takes the place of the one that ends first, and the kernel holds the same', async () => {
     const limit = 20;
-    const daemon = await net.server.startDaemon(base({ limit, for: '1h' }));
+    const daemon = await startTestDaemon(net.server, base({ limit, for: '1h' }));
     await floodFrom(net.clientA.server4, '203.0.113.0/24', '-n', '500', '-r', '2000');
     await agree(daemon, (bans) => expect(bans).toBe(limit));
     expect(daemon.seen({ event: 'ban.lifted', reason: 'limit' }).length).toBeGreaterThan(0);
@@ -93,7 +94,7 @@ describe('a ban', () => {
 
   it('that has just ended makes room for another, though the kernel counts whole seconds', async () => {
     const limit = 20;
-    const daemon = await net.server.startDaemon(base({ limit, for: '1100ms', max: '1100ms' }));
+    const daemon = await startTestDaemon(net.server, base({ limit, for: '1100ms', max: '1100ms' }));
     await floodFrom(net.clientA.server4, '203.0.113.0/27', '-n', '500');
     // Over for the daemon; the kernel, told of 2 s, keeps them for most of another one.
     await daemon.waitFor({ event: 'ban.expired' });
@@ -107,7 +108,7 @@ describe('a ban', () => {
 
   it('of 20,000 forged sources is one of many that go to the kernel together, and outlives kill -9', async () => {
     const config = base({ for: '1h' });
-    const daemon = await net.server.startDaemon(config);
+    const daemon = await startTestDaemon(net.server, config);
     const sent = await floodFrom(net.clientA.server6, '2001:db8::/32', '-n', `${FORGED}`, '-r', '20000');
     expect(sent).toBe(FORGED);
     await agree(daemon, (bans) => expect(bans).toBeGreaterThan(FORGED * 0.95));
@@ -117,7 +118,7 @@ describe('a ban', () => {
     const before = [...(await kernelBans(net.server)).keys()].sort();
     await daemon.stop('SIGKILL');
 
-    const again = await net.server.startDaemon(config, { folder: daemon.folder });
+    const again = await startTestDaemon(net.server, config, { folder: daemon.folder });
     await agree(again, (bans) => expect(bans).toBe(before.length));
     expect([...(await kernelBans(net.server)).keys()].sort()).toEqual(before);
     await nfknock(net.server, again, 'unban', '--all');
