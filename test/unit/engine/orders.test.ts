@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { EngineEvent } from '../../../src/engine/event.ts';
 import { GRANTS_MAX } from '../../../src/engine/limits.ts';
 import type { Order, OrderAnswer } from '../../../src/engine/order.ts';
+import { formatCidr } from '../../../src/packet/cidr.ts';
 import { milliseconds } from '../../../src/packet/time.ts';
 import { address, cidr, door, ports, ranges, settings, type World, world } from './world.ts';
 
@@ -185,8 +186,11 @@ describe('what was kept over a restart', () => {
   it('is no more than the table of bans holds', () => {
     const w = world(settings({ bans: { limit: 2 } }));
     const hosts = ['192.0.2.1', '192.0.2.2', '192.0.2.1', '192.0.2.3'];
-    expect(restore(w, { bans: hosts.map(kept) })).toEqual(CHANGED(3));
-    expect(w.engine.sizes().bans).toBe(2);
+    const bans = hosts.map((host, index) => ({ ...kept(host), count: index + 1 }));
+    expect(restore(w, { bans })).toEqual(CHANGED(3));
+    // The third says something else of the first; the fourth has no place.
+    const held = w.engine.bans().map(({ target, count }) => `${formatCidr(target)} ${count}`);
+    expect(held.sort()).toEqual(['192.0.2.1 3', '192.0.2.2 2']);
   });
 
   it('is remembered for the length of the next ban, also where the ban is over', () => {

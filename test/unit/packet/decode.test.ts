@@ -89,6 +89,14 @@ describe('a packet that was cut off', () => {
   });
 });
 
+describe('a fragment that was cut off', () => {
+  it('is known for one once its header is whole, and nothing behind the cut is looked at', () => {
+    const bytes = behind([[FRAGMENT, 0, 8]], TCP, SEGMENT);
+    bytes.writeUInt16BE(8, 42);
+    expect(cuts(bytes)).toEqual(['0 empty', '1 header length', '40 extension headers', '48 fragment']);
+  });
+});
+
 describe('a packet over IPv6', () => {
   it.each([
     ['hop-by-hop options', HOP_BY_HOP, 2, 24],
