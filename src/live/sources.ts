@@ -4,7 +4,7 @@ import { systemClock } from '../clock.ts';
 import type { Config } from '../config/config.ts';
 import { hasObserved, layoutOf } from '../firewall/layout.ts';
 import { openNflog } from '../source/nflog.ts';
-import { openNfqueue } from '../source/nfqueue.ts';
+import { holdNfqueue, openNfqueue } from '../source/nfqueue.ts';
 import type { OnBatch, Source, SourceHealth } from '../source/source.ts';
 import { oneTimePortsOf } from './doors.ts';
 import { createLanes, type Lanes } from './lanes.ts';
@@ -12,6 +12,9 @@ import { createLanes, type Lanes } from './lanes.ts';
 /** How long a start waits for a queue that another process is just giving up. In milliseconds. */
 const TAKEN_WAIT = 3000;
 const TAKEN_RETRY = 250;
+
+/** Who holds this queue serves the network namespace; no rule leads to it. */
+const PLACE = 65_535;
 
 /** Every queue and group that is listened on. */
 export interface Sources {
@@ -30,7 +33,7 @@ export interface Prepared {
 /** `queue 0`, `group 5`: what is to be opened, and how. */
 type Wanted = ReadonlyMap<string, () => Source>;
 
-/** Opens them all, or none. Rejects with QueueError. */
+/** Opens them all, or none. Rejects with QueueError, and where another nfknock serves this network namespace. */
 export async function openSources(
   config: Config,
   onBatch: OnBatch,
@@ -40,6 +43,11 @@ export async function openSources(
   const lanes = createLanes(onBatch, systemClock.now, systemClock.wall);
   const wanted = (from: Config): Wanted => wantedBy(from, lanes, onError);
   opened = await openMissing(wanted(config), opened);
+  const place = await takePlace(opened).catch((error: unknown) => {
+    closeAll(opened);
+    lanes.close();
+    throw error;
+  });
   return {
     health: () => [...opened.values()].map((source) => source.health()),
     async prepare(next) {
@@ -61,9 +69,30 @@ export async function openSources(
     },
     close() {
       closeAll(opened);
+      place.close();
       lanes.close();
     },
   };
+}
+
+/**
+ * Two daemons would take each other's rules away again and again, and what one protects is open each time. Another
+ * program that listens on one of our queues is told of before, by its own name.
+ */
+async function takePlace(opened: ReadonlyMap<string, Source>): Promise<{ close(): void }> {
+  const free = { close: (): void => undefined };
+  if (opened.has(`queue ${PLACE}`)) return free;
+  try {
+    return await retryTaken(() => holdNfqueue(PLACE));
+  } catch (error) {
+    // A kernel without NFQUEUE serves NFLOG alone.
+    if (!(error instanceof QueueError) || error.code !== 'QUEUE_TAKEN') return free;
+    const mend = 'stop it, or put the doors of both into one configuration';
+    throw new Error(
+      `another nfknock serves this network namespace, and the rules of both have the same names: ${mend}`,
+      { cause: error },
+    );
+  }
 }
 
 function wantedBy(config: Config, lanes: Lanes, onError: (error: Error) => void): Wanted {
@@ -114,7 +143,7 @@ function closeAll(sources: Iterable<readonly [string, Source]>): void {
   for (const [, source] of sources) source.close();
 }
 
-async function retryTaken(open: () => Source): Promise<Source> {
+async function retryTaken<Opened>(open: () => Opened): Promise<Opened> {
   for (let waited = 0; ; waited += TAKEN_RETRY) {
     try {
       return open();

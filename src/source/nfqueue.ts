@@ -17,3 +17,19 @@ export interface NfqueueOptions {
 export function openNfqueue(options: NfqueueOptions): Source {
   return liveSource(new NfQueue(options));
 }
+
+/**
+ * Holds a queue to which no rule leads: in this network namespace nobody else can hold it meanwhile. Throws QueueError as
+ * `openNfqueue` does.
+ */
+export function holdNfqueue(queue: number): { close(): void } {
+  const ignore = (): void => undefined;
+  return new NfQueue({
+    queue,
+    onBatch: ignore,
+    onError: ignore,
+    maxLength: 1,
+    copyRange: 64,
+    receiveBuffer: 65_536,
+  });
+}

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { nfknock } from './bans-lab.ts';
-import type { Daemon, DaemonOptions } from './daemon.ts';
+import { type Daemon, type DaemonOptions, NFKNOCK, writeConfig } from './daemon.ts';
 import { createNet, type Net } from './net.ts';
 
 /** What a start takes, and what does not keep it from serving. */
@@ -58,6 +58,24 @@ describe('a start', () => {
     );
     // The best of them: others work on this machine too.
     expect(Math.min(...ratios)).toBeLessThan(READY / NODE);
+  });
+
+  it('of a second daemon beside the first is refused, whatever queue it would listen on', async () => {
+    const first = await start();
+    const { folder, file } = writeConfig({
+      doors: { web: { knock: ['7100/tcp', '8100/udp'], opens: ['8080/tcp'] } },
+      listen: { queues: '5-5' },
+    });
+    const before = await net.server.exec(['iptables', '-S']);
+    const second = await net.server.exec([...NFKNOCK, 'run', '-c', file]);
+    expect(second).toMatchObject({ code: 1, stdout: '' });
+    expect(second.stderr).toMatch(
+      /^nfknock: another nfknock serves this network namespace, .*: stop it, or [^\n]*\n$/,
+    );
+    expect(await net.server.exec(['iptables', '-S'])).toEqual(before);
+    await first.stop('SIGKILL');
+    const heir = await start({ ...CONFIG, listen: { queues: '5-5' } }, { folder });
+    expect(heir.seen({ event: 'daemon.ready' })).toHaveLength(1);
   });
 
   it('goes on without metrics where their address is taken, and says how to mend that', async () => {

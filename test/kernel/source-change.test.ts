@@ -74,7 +74,12 @@ describe('a reload with another `listen`', () => {
     await expectKnocksCount();
     // What it does not read any more, another may.
     const { stdout } = await net.server.exec(['cat', '/proc/net/netfilter/nfnetlink_queue']);
-    expect(stdout.trim().split('\n')).toEqual([expect.stringMatching(/^\s*5\s/)]);
+    // 65535 is the sign that a daemon serves here; no rule leads to it.
+    const others = stdout
+      .trim()
+      .split('\n')
+      .filter((line) => !line.startsWith('65535 '));
+    expect(others).toEqual([expect.stringMatching(/^\s*5\s/)]);
   });
 
   it('guards the interfaces that are named, and no other', async () => {
