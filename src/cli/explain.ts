@@ -26,7 +26,12 @@ export function explainLines(explanation: Explanation, { width, now }: View): re
   }
   for (const { door, until, reason } of grants) {
     const why = reason === null ? '' : ` (${reason})`;
-    standing.push(`${source} is let in at ${door} for another ${leftInWords(until, now)}${why}.`);
+    const left = `${leftInWords(until, now)}${why}`;
+    standing.push(
+      ban === null || ban.shadow
+        ? `${source} is let in at ${door} for another ${left}.`
+        : `${source} has a grant for ${door} for another ${left}, but the ban comes first: nfknock unban ${source}`,
+    );
   }
   for (const { door, step, of } of attempts)
     standing.push(`${source} is at step ${step} of ${of} of ${door}.`);

@@ -1,6 +1,8 @@
+import { systemClock } from '../clock.ts';
+import { ask } from '../control/client.ts';
 import { isPlainText, REASON_CHARACTERS_MAX } from '../control/message.ts';
-import type { CommonOptions, ExitCode } from './exit.ts';
-import { addressArgument, tell, usage } from './talk.ts';
+import { type CommonOptions, EXIT, type ExitCode } from './exit.ts';
+import { addressArgument, controlPath, tell, usage } from './talk.ts';
 import { timeArgument } from './time-argument.ts';
 import { leftInWords } from './words.ts';
 
@@ -11,7 +13,7 @@ export interface GrantOptions extends CommonOptions {
 
 /** Opens a door to an address by hand. */
 export async function command([door, address]: readonly string[], options: GrantOptions): Promise<ExitCode> {
-  return tell(
+  const code = await tell(
     options,
     () => {
       const time = timeArgument(options.for);
@@ -30,4 +32,20 @@ export async function command([door, address]: readonly string[], options: Grant
     },
     (row, { now }) => [`${row.grantee} is let in at ${row.door} for ${leftInWords(row.until, now)}.`],
   );
+  if (code === EXIT.done && address !== undefined) await warnOfBan(address, options);
+  return code;
+}
+
+/** The grant is made; that it is of no use yet must not be found out by trying. */
+async function warnOfBan(address: string, { config }: GrantOptions): Promise<void> {
+  try {
+    const { ban } = await ask(await controlPath(config), { command: 'explain', address });
+    if (ban === null || ban.shadow) return;
+    const left = leftInWords(ban.until, systemClock.wall());
+    process.stderr.write(
+      `nfknock: warning: ${ban.target} is banned for another ${left}, and a ban comes before a grant: nfknock unban ${address}\n`,
+    );
+  } catch {
+    // The grant has been made all the same.
+  }
 }

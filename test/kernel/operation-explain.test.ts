@@ -67,4 +67,24 @@ describe('explain', () => {
       'door.closed | no longer let in at ssh [revoked]',
     ]);
   });
+
+  it('and grant say of who is banned that he is not let in by a grant', async () => {
+    const { v4 } = await net.clientA.moveToFreshSource();
+    expect(await nfknock(net.server, daemon, 'grant', 'ssh', v4)).toMatchObject({ stderr: '' });
+    expect((await explained(v4))[0]).toMatch(/is let in at ssh for another/);
+    await nfknock(net.server, daemon, 'ban', v4);
+    const { code, stdout, stderr } = await nfknock(net.server, daemon, 'grant', 'ssh', v4, '--json');
+    expect([code, (JSON.parse(stdout) as { grantee: string }).grantee]).toEqual([0, v4]);
+    expect(stderr).toMatch(
+      /^nfknock: warning: .* is banned for another 1?\dm[^,]*, and a ban comes before a grant: nfknock unban /,
+    );
+    expect((await explained(v4)).slice(0, 2)).toEqual([
+      expect.stringMatching(/is banned for another/),
+      expect.stringMatching(/has a grant for ssh .*, but the ban comes first: nfknock unban /),
+    ]);
+    await net.server.listen(22);
+    expect(await net.clientA.canConnect(net.clientA.server4, 22, 300)).toBe(false);
+    await nfknock(net.server, daemon, 'unban', v4);
+    expect(await net.clientA.canConnect(net.clientA.server4, 22, LATE)).toBe(true);
+  });
 });
