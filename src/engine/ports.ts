@@ -50,7 +50,7 @@ export interface Ports {
   isKnock(key: PortKey, flags: number): boolean;
   /** The doors that open this port, by index. */
   openers(key: PortKey): readonly number[];
-  /** Chained doors: a knock port that other doors open, and no door both opens and knocks on. */
+  /** Chained doors: whether a knock port that doors open is one that no door both opens and knocks on. */
   isGated(key: PortKey): boolean;
 }
 
@@ -120,7 +120,6 @@ export function createPorts(settings: EngineSettings, knocks: Knocks): Ports {
     },
     openers: (key) => openers.get(key) ?? NO_DOORS,
     isGated: (key) => {
-      if (((roles[key] ?? 0) & (ROLE.knock | ROLE.service)) !== (ROLE.knock | ROLE.service)) return false;
       const knocking = sequences.filter((sequence) => sequence.steps.includes(key));
       return !knocking.some((sequence) => openers.get(key)?.includes(sequence.door));
     },

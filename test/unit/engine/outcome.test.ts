@@ -1,7 +1,18 @@
 import { describe, expect, it } from 'vitest';
 import { TCP_FLAG } from '../../../src/packet/flags.ts';
 import { milliseconds } from '../../../src/packet/time.ts';
-import { cidr, door, flags, ports, ranges, type SendOptions, settings, type World, world } from './world.ts';
+import {
+  cidr,
+  door,
+  flags,
+  packetOf,
+  ports,
+  ranges,
+  type SendOptions,
+  settings,
+  type World,
+  world,
+} from './world.ts';
 
 const { fin, syn, rst, ack, psh } = TCP_FLAG;
 const ms = milliseconds;
@@ -123,11 +134,11 @@ describe('a sequence that closes', () => {
       const w = world(settings({ doors: [door({ name: 'x', knock: ports('5', '6') }), closing] }));
       become(w, '0 1 accepted', '0 2 opened', '5001 3 accepted', '0 4 closed', `${wait} 1 ${outcome}`);
     }
-    // A step that is not the first is let pass as well, though it opened long ago; so is none of another door.
-    const lasting = { ...closing, for: ms(1e6) };
-    const w = world(settings({ doors: [door({ name: 'x', knock: ports('5', '6') }), lasting] }));
-    become(w, '0 1 accepted', '0 2 opened', '71000 3 accepted', '0 4 closed', '5000 2 repeat', '0 6 wrong');
-    become(w, '1 2 wrong');
+    // A step that is not the first is let pass as well, also where no knock had opened it and another is under way.
+    const w = world(settings({ doors: [door({ name: 'x', knock: ports('5', '6') }), closing] }));
+    const hand = { order: 'grant', door: 'ssh', address: cidr('198.51.100.7').address } as const;
+    w.engine.order(hand, ms(w.now), (event) => w.events.push(event));
+    become(w, '5001 3 accepted', '0 4 closed', '1000 5 accepted', '4000 2 repeat', '0 6 opened', '1 2 wrong');
   });
 });
 
@@ -189,6 +200,14 @@ describe('what a port is', () => {
     const opens = ranges('22', '6000-6001/udp');
     const w = world(settings({ doors: [door({ opens })], decoys: 'all', allow: ranges('80') }));
     expect(w.send(port)).toBe('decoy');
+  });
+
+  it('with decoys everywhere, port 0 is one, which no file can name', () => {
+    const w = world(settings({ decoys: 'all' }));
+    for (const port of ['1', '1/udp']) {
+      const packet = { ...packetOf(port, {}), port: 0 };
+      expect(w.engine.judge(packet, ms(w.now), (event) => w.events.push(event))).toBe('decoy');
+    }
   });
 
   it('a knock port, a service or an allowed port inside a listed range is no decoy', () => {
