@@ -137,6 +137,8 @@ describe('orders', { timeout: TIMEOUT }, () => {
         for: 3_600_000,
         reason: 'ticket 4711; rm -rf "$HOME"',
       },
+      // Whether a ban comes before it.
+      { command: 'explain', address: '198.51.100.7' },
       { command: 'ban', address: '203.0.113.9', for: 90_000 },
       { command: 'unban', address: '2001:db8:0:1::' },
       { command: 'unban', all: true },
