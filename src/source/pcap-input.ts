@@ -20,13 +20,16 @@ export interface CaptureInput {
   fault(): string | undefined;
 }
 
-/** Opens a file, or what `standardInput` gives where `file` is `-`. Throws the system's error if there is no such file. */
+/** Opens a file, or what `standardInput` gives where `file` is `-`. Throws, with what to do, if there is no such file. */
 export async function openCapture(
   file: string,
   standardInput: AsyncIterable<Uint8Array>,
 ): Promise<CaptureInput> {
   if (file === '-') return unpacked(standardInput, undefined);
-  const found = await stat(file);
+  const found = await stat(file).catch((error: NodeJS.ErrnoException) => {
+    const mend = 'name a capture that is there, or - for standard input';
+    throw new Error(`${file} can't be read (${error.code ?? error.message}): ${mend}`, { cause: error });
+  });
   if (found.isDirectory()) throw new Error(`${file} is a directory: name a capture file in it`);
   const size = found.isFile() ? found.size : undefined;
   return unpacked(createReadStream(file, { highWaterMark: READ_BYTES }), size);

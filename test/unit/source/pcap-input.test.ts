@@ -33,6 +33,13 @@ describe('the bytes of a capture', () => {
     expect(input.fault()).toBeUndefined();
   });
 
+  test('that are not there, or are a directory, are answered with what to name instead', async () => {
+    const missing = join(directory, 'none.pcap');
+    const mend = 'name a capture that is there, or - for standard input';
+    await expect(openCapture(missing, given())).rejects.toThrow(`${missing} can't be read (ENOENT): ${mend}`);
+    await expect(openCapture(directory, given())).rejects.toThrow('name a capture file in it');
+  });
+
   test('come from standard input, packed or not, in whatever pieces', async () => {
     const packed = gzipSync(CONTENT);
     const tiny = [packed.subarray(0, 1), packed.subarray(1, 2), packed.subarray(2)];
