@@ -21,8 +21,14 @@ export const EQUIVALENT: readonly Equivalent[] = [
       'src/engine/table.js': [
         'const mask = powerOfTwo(capacity * 2) - 1;  →  const mask = powerOfTwo(capacity * 3) - 1;',
         'const mask = powerOfTwo(capacity * 2) - 1;  →  const mask = powerOfTwo(capacity + 2) - 1;',
+        'if (slot === NONE || buckets[bucket + 1] === hash)  →  if (true)',
       ],
-      'src/engine/subject.js': ['if (packet.family === 4) {  →  if (false) {'],
+      'src/engine/subject.js': [
+        'if (packet.family === 4) {  →  if (false) {',
+        'hasher.run(11);  →  hasher.run(12);',
+      ],
+      'src/engine/grant.js': ['if (isNetwork(grant.grantee))  →  if (true)'],
+      'src/engine/attempt.js': ['if (table.size() === table.capacity)  →  if (true)'],
     },
   },
   {
@@ -32,9 +38,33 @@ export const EQUIVALENT: readonly Equivalent[] = [
     },
   },
   {
+    why: 'the two are only ever asked about together',
+    mutants: { 'src/engine/finding.js': ['begins: 1,  →  begins: 2,', 'advances: 2,  →  advances: 1,'] },
+  },
+  {
+    why: 'what it lets in is refused by the limit that follows',
+    mutants: {
+      'src/packet/cidr.js': [
+        'if (!/^(0|[1-9]\\d{0,2})$/.test(length) || Number(length) > HOST_BITS[address.family])  →  if (!/^(0|[1-9]\\d{0,3})$/.test(length) || Number(length) > HOST_BITS[address.family])',
+      ],
+    },
+  },
+  {
+    why: 'it stands in for a byte that is always there',
+    mutants: {
+      'src/packet/address.js': ['w', 'x', 'y', 'z'].map((name) => {
+        const line = 'const [w = 0, x = 0, y = 0, z = 0] = bytes.slice(at, at + 4);';
+        return `${line}  →  ${line.replace(`${name} = 0`, `${name} = 1`)}`;
+      }),
+    },
+  },
+  {
     why: 'the place is 0, which may be added or taken away',
     mutants: {
-      'src/engine/strike.js': ['floats[at + RATE_BEGUN] = now;  →  floats[at - RATE_BEGUN] = now;'],
+      'src/engine/strike.js': [
+        'floats[at + RATE_BEGUN] = now;  →  floats[at - RATE_BEGUN] = now;',
+        'floats[at + RATE_BEGUN] = Number.NEGATIVE_INFINITY;  →  floats[at - RATE_BEGUN] = Number.NEGATIVE_INFINITY;',
+      ],
     },
   },
   {
@@ -47,6 +77,27 @@ export const EQUIVALENT: readonly Equivalent[] = [
   },
   {
     why: 'no slot lies outside of the arrays: what is written there is nowhere',
-    mutants: { 'src/engine/door.js': ['if (slot === NONE)  →  if (false)'] },
+    mutants: {
+      'src/engine/door.js': ['if (slot === NONE)  →  if (false)'],
+      'src/engine/finding.js': ['if (slot === NONE)  →  if (false)'],
+      'src/engine/table.js': ['if (slot !== NONE)  →  if (true)'],
+    },
+  },
+  {
+    why: 'it has that value before, or is given another before it is read',
+    mutants: {
+      'src/engine/engine.js': [
+        'const current = { key: 0, flags: 0, now: 0, role: 0, tcp: false, stamped: true, observed: false };  →  const current = { key: 0, flags: 0, now: 1, role: 0, tcp: false, stamped: true, observed: false };',
+        'now: 0,  →  now: 1,',
+        'key: 0,  →  key: 1,',
+        'flags: 0,  →  flags: 1,',
+        'role: 0,  →  role: 1,',
+        'touched: 0,  →  touched: 1,',
+        'tcp: false,  →  tcp: true,',
+        'stamped: true,  →  stamped: false,',
+        'observed: false,  →  observed: true,',
+      ],
+      'src/engine/subject.js': ['subject.offenderC = 0;  →  nothing', 'subject.offenderD = 0;  →  nothing'],
+    },
   },
 ];

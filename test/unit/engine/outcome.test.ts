@@ -142,6 +142,30 @@ describe('a sequence that closes', () => {
   });
 });
 
+describe('a ban of a /64', () => {
+  it('makes forgotten what every host in it began or opened', () => {
+    const w = world(settings({ bans: { for: ms(1_000), strikes: 2 } }));
+    const [one, other] = ['2001:db8::1', '2001:db8::2'];
+    const send = (port: string, from = other): string => {
+      w.now += 10;
+      return w.send(port, { from });
+    };
+    expect(['7000', '8000/udp', '9000'].map((port) => send(port))).toEqual([
+      'accepted',
+      'accepted',
+      'opened',
+    ]);
+    expect(send('8000/udp')).toBe('repeat');
+    for (const port of ['23', '161/udp']) send(port, one);
+    expect(send('7000')).toBe('banned');
+    w.pass(1_000);
+    // Its steps are no repeats any more, also once it has begun and been broken off again.
+    expect(send('7000')).toBe('accepted');
+    expect(send('9000')).toBe('wrong');
+    expect(send('8000/udp')).toBe('wrong');
+  });
+});
+
 describe('flags', () => {
   it('of two doors on one port are each door’s own', () => {
     const doors = [

@@ -11,7 +11,7 @@ interface Key {
   readonly extra: number;
 }
 
-/** Few keys that share much: hashes that collide, addresses that differ in one word or in the family alone. */
+/** Few keys that share much: one place in the table, some their hash, addresses that differ in one word or the family. */
 const KEYS: readonly Key[] = [
   [0, 0, 0, 0],
   [5, 0, 0, 0],
@@ -20,7 +20,7 @@ const KEYS: readonly Key[] = [
   [0, 0, 0, 5],
 ].flatMap(([a = 0, b = 0, c = 0, d = 0], index) =>
   ([4, 6] as const).flatMap((family) =>
-    [0, 1].map((extra) => ({ hash: (index % 2) - 4, family, words: [a, b, c, d] as const, extra })),
+    [0, 1].map((extra) => ({ hash: (index % 3) * 1024 - 4, family, words: [a, b, c, d] as const, extra })),
   ),
 );
 const LEVELS = 3;
