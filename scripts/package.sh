@@ -35,9 +35,12 @@ say 'building'
 npm run --silent build
 
 say 'gathering'
-mkdir -p "$lib/node_modules" "$root/DEBIAN"
+mkdir -p "$lib/node_modules" "$lib/dist/report" "$root/DEBIAN"
 cp -r iptables package.json LICENSE "$lib/"
-tar -C . --exclude='dist/demo' --exclude='*.map' --exclude='*.deb' --exclude='dist/.*' -cf - dist | tar -C "$lib" -xf -
+# Of the build what runs. The rest is what that was made of, and what earlier builds have left there.
+cp -r dist/bin "$lib/dist/"
+find "$lib/dist" -name '*.map' -delete
+cp dist/report/echarts.min.js "$lib/dist/report/"
 node scripts/production.mjs | while read -r package; do
   mkdir -p "$lib/node_modules/$package"
   # -h: the workspace package is a link in node_modules.
