@@ -68,10 +68,13 @@ export function screenLines(scene: Scene, { columns, rows }: Size, ink: Ink): re
 }
 
 function healthLine({ queue, bans, sources, state, enforce }: Status): string {
-  const lost = `${(queue.kernel_dropped ?? 0) + queue.user_dropped}${queue.kernel_dropped === null ? '+' : ''}`;
+  // What the daemon's user may not read is left out, as far as it can be.
+  const waiting = queue.depth === null ? '' : `${queue.depth} waiting, `;
+  const least = queue.kernel_dropped === null ? 'at least ' : '';
+  const lost = `${least}${(queue.kernel_dropped ?? 0) + queue.user_dropped} lost`;
   const lag = queue.lag === null ? '' : `, ${queue.lag.toFixed(1)} ms`;
   const shadow = enforce ? '' : ' (only said)';
-  return ` queue ${queue.depth ?? '?'} waiting, ${lost} lost${lag} · ${counted(bans, 'ban')}${shadow} · ${counted(sources, 'source')} · state ${state.ok ? 'on disk' : 'in memory only'}`;
+  return ` queue ${waiting}${lost}${lag} · ${counted(bans, 'ban')}${shadow} · ${counted(sources, 'source')} · state ${state.ok ? 'on disk' : 'in memory only'}`;
 }
 
 function problemsOf({ status, trouble }: Scene): readonly string[] {

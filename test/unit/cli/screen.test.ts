@@ -50,6 +50,14 @@ describe('the live screen', () => {
     expect(lines).toContainEqual(expect.stringMatching(/^… and \d+ more$/));
   });
 
+  it('shows no more of the queue than the daemon may read', () => {
+    const health = (queue: Scene['status']['queue']): string | undefined =>
+      screenLines({ ...scene, status: { ...STATUS, queue } }, { columns: 80, rows: 9 }, plain)[1];
+    expect(health(STATUS.queue)).toMatch(/^ queue 0 waiting, 0 lost, 0\.4 ms · 2 bans/);
+    const unknown = { ...STATUS.queue, depth: null, kernel_dropped: null, user_dropped: 3 };
+    expect(health(unknown)).toMatch(/^ queue at least 3 lost, 0\.4 ms · 2 bans/);
+  });
+
   it('says first what is wrong', () => {
     const problems = Array.from({ length: 6 }, (_, index) => ({ what: `problem ${index}`, mend: 'mend it' }));
     const lines = screenLines(
