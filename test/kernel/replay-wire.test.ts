@@ -43,7 +43,8 @@ const TO_THIS_MACHINE = 0;
 
 const cases = goldenCases().map((each) => ({ ...each, name: basename(each.golden, '.jsonl') }));
 
-test.each(cases)(
+// Each has a network of its own, and most of it is waiting.
+test.concurrent.each(cases)(
   '$name: played onto a wire gives the live daemon the events of the replay',
   { timeout: TIMEOUT },
   async ({ golden, capture, config }) => {
