@@ -25,6 +25,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
       ],
       'src/engine/subject.js': [
         'if (packet.family === 4) {  →  if (false) {',
+        'if (packet.family === 4) {  →  if (packet.family === 5) {',
         'hasher.run(11);  →  hasher.run(12);',
       ],
       'src/engine/grant.js': ['if (isNetwork(grant.grantee))  →  if (true)'],
@@ -48,6 +49,10 @@ export const EQUIVALENT: readonly Equivalent[] = [
         'if (!/^(0|[1-9]\\d{0,2})$/.test(length) || Number(length) > HOST_BITS[address.family])  →  if (!/^(0|[1-9]\\d{0,3})$/.test(length) || Number(length) > HOST_BITS[address.family])',
       ],
     },
+  },
+  {
+    why: 'of those that are equally old another goes',
+    mutants: { 'src/engine/retransmission.js': ['if (time < oldest) {  →  if (time <= oldest) {'] },
   },
   {
     why: 'it stands in for a byte that is always there',

@@ -48,6 +48,10 @@ describe('an address', () => {
     },
   );
 
+  it('of IPv4 is one word, and nothing in the others', () => {
+    expect(parseAddress('192.0.2.129')).toEqual({ family: 4, a: 0xc0000281 | 0, b: 0, c: 0, d: 0 });
+  });
+
   it('has its bytes in the order of the network', () => {
     expect(bytesOf(ipv4(0xc0000281))).toEqual([192, 0, 2, 129]);
     expect(bytesOf(ipv6(0x20010db8, 0x00c0ffee, 0, 0x81000001))).toEqual([
