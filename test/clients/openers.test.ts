@@ -32,9 +32,10 @@ const nc = (target: string): Commands => [
   brief('nc', '-u', target, '8000'),
   brief('nc', '-z', target, '9000'),
 ];
+/** Fed by a socket, and in the first shell, bash would read its start-up file, however long that takes. */
 const bash = (target: string): Commands =>
   ['tcp/$0/7000', 'udp/$0/8000', 'tcp/$0/9000'].map((path) =>
-    brief('bash', '-c', `echo x >/dev/${path}`, target),
+    brief('bash', '--norc', '-c', `echo x >/dev/${path}`, target),
   );
 /** Without being told it may send from another interface's address. */
 const hping3 = (target: string, source: string): Commands =>
