@@ -49,9 +49,31 @@ test.concurrent.each(cases)(
   { timeout: TIMEOUT },
   async ({ golden, capture, config }) => {
     const { door, wire, close } = makeWire();
-    const daemon = await startDaemon(door, configOf(config));
-    const file = addressedTo(DOOR_MAC, readFileSync(capture));
-    const speed = SPEEDS[basename(capture, '.pcap')] ?? 1;
+    try {
+      const wanted = goldenEvents(golden);
+      const speed = SPEEDS[basename(capture, '.pcap')] ?? 1;
+      const file = addressedTo(DOOR_MAC, readFileSync(capture));
+      expect(await heardOf({ door, wire, config: configOf(config), file, speed, wanted })).toEqual(wanted);
+    } finally {
+      close();
+    }
+  },
+);
+
+interface Play {
+  readonly door: string;
+  readonly wire: string;
+  readonly config: object;
+  /** What is played, and how many times faster than it was recorded. */
+  readonly file: string;
+  readonly speed: number;
+  readonly wanted: readonly object[];
+}
+
+/** What the daemon says of it: for as long as something is missing, and a little longer. */
+async function heardOf({ door, wire, config, file, speed, wanted }: Play): Promise<readonly object[]> {
+  const daemon = await startDaemon(door, config);
+  try {
     const { code, stderr } = await execute(wire, [
       'tcpreplay',
       '-q',
@@ -61,16 +83,16 @@ test.concurrent.each(cases)(
       file,
     ]);
     expect([code, stderr]).toEqual([0, expect.anything()]);
-    const wanted = goldenEvents(golden);
     const heard = (): readonly object[] => bySource(daemon.lines.filter(isJudgement)).map(essence);
     const deadline = performance.now() + QUIET_MS;
     while (heard().length < wanted.length && performance.now() < deadline) await sleep(20);
     await sleep(SURPLUS_MS);
     await daemon.stop();
-    close();
-    expect(heard()).toEqual(wanted);
-  },
-);
+    return heard();
+  } finally {
+    await daemon.stop('SIGKILL');
+  }
+}
 
 /** The configuration with copies of its one-time files, in which the daemon marks what is used. */
 function configOf(file: string): object {
