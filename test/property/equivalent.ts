@@ -28,6 +28,10 @@ export const EQUIVALENT: readonly Equivalent[] = [
         'if (packet.family === 4) {  →  if (packet.family === 5) {',
         'hasher.run(11);  →  hasher.run(12);',
       ],
+      'src/engine/strike.js': [
+        'const table = createTable(capacity, BANNED_LEVEL + 1);  →  const table = createTable(capacity, BANNED_LEVEL + 2);',
+      ],
+      'src/engine/deadlines.js': ['turn += 1;  →  turn += 2;'],
       'src/engine/grant.js': ['if (isNetwork(grant.grantee))  →  if (true)'],
       'src/engine/attempt.js': ['if (table.size() === table.capacity)  →  if (true)'],
     },
@@ -35,7 +39,11 @@ export const EQUIVALENT: readonly Equivalent[] = [
   {
     why: 'what is no concern is passed over once more, later',
     mutants: {
-      'src/engine/finding.js': ["if (finding !== 'none')  →  if (true)", 'none: 0,  →  none: 1,'],
+      'src/engine/finding.js': [
+        "if (finding !== 'none')  →  if (true)",
+        'none: 0,  →  none: 1,',
+        'repeated = true;  →  repeated = false;',
+      ],
     },
   },
   {

@@ -21,6 +21,8 @@ describe('who is remembered for offences', () => {
     const slots = [1, 2, 3, 4].map((last) => offenders.put(host(last)));
     const [first = 0, second = 0, third = 0] = slots;
     offenders.remember(first, 1, 0);
+    // A strike does not put who was banned among those who were not.
+    offenders.strike(first, 0);
     offenders.strike(second, 0);
     offenders.strike(second, 0);
     offenders.strike(third, 0);

@@ -128,6 +128,20 @@ describe('a network', () => {
     expect(contains(networkOf(ipv4(0), 0), ipv6(0, 0, 0, 0))).toBe(false);
   });
 
+  it('ends exactly at its last bit', () => {
+    const one = ipv6(0, 0, 0, 0);
+    for (let length = 1; length <= 128; length += 1) {
+      const network = networkOf(one, length);
+      const flip = (bit: number): boolean => {
+        const words = [0, 1, 2, 3].map((word) => (word === bit >> 5 ? 1 << (31 - (bit & 31)) : 0));
+        const [a = 0, b = 0, c = 0, d = 0] = words;
+        return contains(network, ipv6(a, b, c, d));
+      };
+      expect(flip(length - 1)).toBe(false);
+      if (length < 128) expect(flip(length)).toBe(true);
+    }
+  });
+
   it('of an offender is the host, or the /64 of an IPv6 host', () => {
     expect(formatCidr(offenderOf(ipv4(0xc0000201)))).toBe('192.0.2.1');
     expect(formatCidr(offenderOf(ipv6(0x20010db8, 1, 2, 3)))).toBe('2001:db8:0:1::/64');
