@@ -22,6 +22,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
         'const mask = powerOfTwo(capacity * 2) - 1;  →  const mask = powerOfTwo(capacity * 3) - 1;',
         'const mask = powerOfTwo(capacity * 2) - 1;  →  const mask = powerOfTwo(capacity + 2) - 1;',
         'if (slot === NONE || buckets[bucket + 1] === hash)  →  if (true)',
+        'lead(bucket, head);  →  nothing',
       ],
       'src/engine/subject.js': [
         'if (packet.family === 4) {  →  if (false) {',
