@@ -16,8 +16,8 @@ const SOCKET_PATH_BYTES_MAX = 107;
 const ARGUMENT_CHARACTERS_MAX = 4096;
 /** Queues of one `--queue-balance`. */
 const QUEUES_MAX = 64;
-/** Queue numbers, and NFLOG groups, are 16 bits in the kernel. */
-const QUEUE_NUMBER_MAX = 65_535;
+/** Queue numbers are 16 bits in the kernel; a running daemon holds the last as its sign (src/live/sources.ts). */
+const QUEUE_NUMBER_MAX = 65_534;
 
 export function duration(min: Milliseconds, max: Milliseconds = DURATION_MAX): Read<Milliseconds> {
   const allowed = `a time from ${formatDuration(min)} to ${formatDuration(max)}, such as 250ms, 10s, 5m, 2h or 7d`;

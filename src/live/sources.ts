@@ -13,7 +13,7 @@ import { createLanes, type Lanes } from './lanes.ts';
 const TAKEN_WAIT = 3000;
 const TAKEN_RETRY = 250;
 
-/** Who holds this queue serves the network namespace; no rule leads to it. */
+/** Who holds this queue serves the network namespace; no rule leads to it, and no configuration may name it. */
 const PLACE = 65_535;
 
 /** Every queue and group that is listened on. */
@@ -43,7 +43,7 @@ export async function openSources(
   const lanes = createLanes(onBatch, systemClock.now, systemClock.wall);
   const wanted = (from: Config): Wanted => wantedBy(from, lanes, onError);
   opened = await openMissing(wanted(config), opened);
-  const place = await takePlace(opened).catch((error: unknown) => {
+  const place = await takePlace().catch((error: unknown) => {
     closeAll(opened);
     lanes.close();
     throw error;
@@ -79,14 +79,12 @@ export async function openSources(
  * Two daemons would take each other's rules away again and again, and what one protects is open each time. Another
  * program that listens on one of our queues is told of before, by its own name.
  */
-async function takePlace(opened: ReadonlyMap<string, Source>): Promise<{ close(): void }> {
-  const free = { close: (): void => undefined };
-  if (opened.has(`queue ${PLACE}`)) return free;
+async function takePlace(): Promise<{ close(): void }> {
   try {
     return await retryTaken(() => holdNfqueue(PLACE));
   } catch (error) {
     // A kernel without NFQUEUE serves NFLOG alone.
-    if (!(error instanceof QueueError) || error.code !== 'QUEUE_TAKEN') return free;
+    if (!(error instanceof QueueError) || error.code !== 'QUEUE_TAKEN') return { close: () => undefined };
     const mend = 'stop it, or put the doors of both into one configuration';
     throw new Error(
       `another nfknock serves this network namespace, and the rules of both have the same names: ${mend}`,

@@ -325,6 +325,7 @@ describe('The rest of the file', () => {
     ['listen: { queues: 3-1 }', /queues: found "3-1"/],
     ['listen: { queues: 0-64 }', /a range of at most 64/],
     ['listen: { queues: -1 }', /queues: found -1/],
+    ['listen: { queues: 65535 }', /queues: found 65535, allowed a queue number from 0 to 65534/],
     ['listen: { interfaces: [a-name-too-long-for-linux] }', /interfaces\[0\]/],
     ['listen: { interfaces: [../x] }', /interfaces\[0\]/],
     ['listen: { interfaces: eth0 }', /write it in brackets: \[eth0\]/],

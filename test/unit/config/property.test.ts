@@ -94,7 +94,7 @@ const config: fc.Arbitrary<Config> = fc.record({
   listen: fc.record({
     source: fc.constantFrom('nfqueue' as const, 'nflog' as const),
     queues: fc
-      .tuple(fc.integer({ min: 0, max: 65_472 }), fc.integer({ min: 0, max: 63 }))
+      .tuple(fc.integer({ min: 0, max: 65_471 }), fc.integer({ min: 0, max: 63 }))
       .map(([first, more]) => ({ first, last: first + more })),
     group: fc.integer({ min: 0, max: 65_535 }),
     interfaces: fc.array(fc.constantFrom('eth0', 'wg+', 'br-lan', 'enp3s0.100'), { maxLength: 3 }),
