@@ -59,7 +59,6 @@ function decodeIpv4(
   length: number,
   packet: Packet,
 ): MalformedReason | null {
-  if (length < IPV4_HEADER_BYTES_MIN) return 'header length';
   const header = (at(bytes, offset) & 15) * 4;
   if (header < IPV4_HEADER_BYTES_MIN || header > length) return 'header length';
   const total = u16(bytes, offset + 2);

