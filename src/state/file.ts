@@ -27,6 +27,13 @@ const SCHEMA = `
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
 
+/** The columns of each table, in their order. */
+const COLUMNS = [
+  ['door_grant', 'door,grantee,source,since,until,uses_left,reason'],
+  ['ban_log', 'row,entries'],
+  ['moment', 'only,seen'],
+] as const;
+
 /** What the file held, and how many of its rows made no sense. */
 interface Rows {
   readonly grants: readonly StoredGrant[];
@@ -125,6 +132,12 @@ function prepare(db: Database.Database, path: string): void {
     throw new UnusableFile('damaged', `${path} is not a state file of nfknock`);
   if (version === 0) db.transaction(() => db.exec(SCHEMA)).immediate();
   if (version === 1) db.transaction(() => migrate(db)).immediate();
+  // SQLite takes a damaged schema for another one: values would be found under the wrong names, or not at all.
+  for (const [table, columns] of COLUMNS) {
+    const found = db.prepare('SELECT group_concat(name) FROM pragma_table_info(?)').pluck().get(table);
+    if (found !== columns)
+      throw new UnusableFile('damaged', `${path} is damaged (the table ${table} is another)`);
+  }
   const check = db.pragma('quick_check(1)', { simple: true });
   if (check !== 'ok')
     throw new UnusableFile('damaged', `${path} is damaged (${String(check).replaceAll('\n', ' ')})`);
