@@ -1,7 +1,15 @@
 import { defineConfig, type ViteUserConfig } from 'vitest/config';
 
-// `unit` needs nothing; `kernel` needs root, makes network namespaces, and runs one file at a time,
-// because every file owns the namespaces and queues that it makes.
+// `unit` needs nothing. `kernel` needs root and makes network namespaces; two files run at a time, since each has
+// namespaces of its own and mostly waits. `measure` is what takes times, and runs alone.
+const MEASURING = ['test/kernel/bench-guard.test.ts', 'test/kernel/operation-start.test.ts'];
+// A shared machine can hold one packet up for seconds; what is wrong is wrong twice. By hand nothing is tried again.
+const onKernel = {
+  retry: process.env['CI'] === undefined ? 0 : 1,
+  pool: 'forks',
+  testTimeout: 60_000,
+  hookTimeout: 60_000,
+} as const;
 const config: ViteUserConfig = defineConfig({
   test: {
     projects: [
@@ -23,12 +31,19 @@ const config: ViteUserConfig = defineConfig({
         test: {
           name: 'kernel',
           include: ['test/kernel/**/*.test.ts', 'test/clients/**/*.test.ts', 'test/attacks/**/*.test.ts'],
-          // A shared machine can hold one packet up for seconds; what is wrong is wrong twice. By hand nothing is tried again.
-          retry: process.env['CI'] === undefined ? 0 : 1,
-          pool: 'forks',
-          fileParallelism: false,
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          exclude: MEASURING,
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
+          ...onKernel,
+        },
+      },
+      {
+        test: {
+          name: 'measure',
+          include: MEASURING,
+          maxWorkers: 1,
+          sequence: { groupOrder: 2 },
+          ...onKernel,
         },
       },
     ],

@@ -72,6 +72,7 @@ main() {
     npm run --silent test:sanitize --workspace native
   suite unit 'unit tests'
   suite kernel 'tests on the kernel, with real clients'
+  suite measure 'what takes times, alone on the machine'
   summary
 }
 
