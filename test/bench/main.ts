@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { loadavg } from 'node:os';
+import { availableParallelism, loadavg } from 'node:os';
 import { figure } from './chart.ts';
 import { measureDaemon, replayRate } from './daemon.ts';
 import { type Growth, growth, type Sizes } from './growth.ts';
@@ -154,7 +154,7 @@ async function main(): Promise<void> {
 
 function notesOf(load: number): readonly string[] {
   const notes: string[] = [];
-  if (load > 0.5) {
+  if (load > availableParallelism() / 2) {
     notes.push(
       'The machine had other work to do: packets came slower than asked for, each cost more than it would alone, and the slowest openings are those that waited for the processor.',
     );

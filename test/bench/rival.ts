@@ -33,6 +33,8 @@ export interface Door {
 /** Longer than a trial, so that nobody's opening waits for another's closing. */
 const OPEN_FOR = '10m';
 const DAEMON = join(process.cwd(), 'dist/bin/nfknock.js');
+/** Not in step with the millisecond for which packets are gathered. */
+const SAMPLE_MICROS = 173;
 const PARTS = join(process.cwd(), 'dist/cli/main.js');
 /** The npm package, where it could be installed: scripts/bench.sh says where. */
 const NFQUEUE = process.env['BENCH_NFQUEUE'] ?? '';
@@ -69,7 +71,10 @@ async function startDaemon(
   config: string,
   profile: string | undefined,
 ): Promise<Rival> {
-  const program = profile === undefined ? [DAEMON] : ['--cpu-prof', `--cpu-prof-dir=${profile}`, PARTS];
+  const program =
+    profile === undefined
+      ? [DAEMON]
+      : ['--cpu-prof', `--cpu-prof-dir=${profile}`, `--cpu-prof-interval=${SAMPLE_MICROS}`, PARTS];
   const child = net.start(net.server, [process.execPath, ...program, 'run', '-c', config]);
   const log = join(net.folder, 'log');
   const deadline = Date.now() + 15_000;
