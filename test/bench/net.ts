@@ -157,11 +157,17 @@ export const sleep = (ms: number): Promise<void> => new Promise((resolve) => set
 /** Linux counts processor time in hundredths of a second. */
 const TICK_SECONDS = 0.01;
 
-/** Seconds of processor, user and system, that a process has used. */
-export function processorOf(pid: number): number {
+/** Seconds of processor that a process has used: its own, and the kernel's in its name. */
+export function timesOf(pid: number): { readonly user: number; readonly system: number } {
   const [, fields = ''] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ');
   const [user = 0, system = 0] = fields.split(' ').slice(11, 13).map(Number);
-  return (user + system) * TICK_SECONDS;
+  return { user: user * TICK_SECONDS, system: system * TICK_SECONDS };
+}
+
+/** Both together. */
+export function processorOf(pid: number): number {
+  const { user, system } = timesOf(pid);
+  return user + system;
 }
 
 /** Bytes of memory that a process has in use. */

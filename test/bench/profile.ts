@@ -1,6 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Net, processorOf, sleep } from './net.ts';
+import { type Net, sleep, timesOf } from './net.ts';
 import { startRival } from './rival.ts';
 import { flood } from './throughput.ts';
 
@@ -20,12 +20,12 @@ interface Profile {
   readonly timeDeltas: readonly number[];
 }
 
-const NATIVE = 'reading the queue: native code and the kernel';
+const KERNEL = 'the kernel, in its name';
+const NATIVE = 'native code outside JavaScript';
 const REST = 'the rest of Node';
 
 /** By where the code is; the first that fits counts. */
 const PARTS: readonly (readonly [part: string, where: RegExp])[] = [
-  // libuv calls native code while V8 takes the thread for idle: what that takes is what is left of the processor.
   [NATIVE, /\((idle|program)\)/],
   ['collecting garbage', /\(garbage collector\)/],
   ['judging: the rules, and their entries in tables', /\/engine\//],
@@ -42,20 +42,25 @@ export async function profile(net: Net, port: string, bans: object = {}): Promis
   const begun = performance.now();
   const rival = await startRival(net, 'nfknock', { bans, profile: folder });
   const start = performance.now() - begun;
-  const used = processorOf(rival.pids[0] ?? 0);
+  const before = timesOf(rival.pids[0] ?? 0);
   await flood(net, { rate: 0, seconds: 6, port });
   await sleep(200);
-  const spent = processorOf(rival.pids[0] ?? 0) - used;
+  const after = timesOf(rival.pids[0] ?? 0);
+  const system = after.system - before.system;
+  const share = system / (system + after.user - before.user);
   await rival.stop();
   const [file] = readdirSync(folder);
   if (file === undefined) throw new Error('the daemon left no profile');
   const found = JSON.parse(readFileSync(join(folder, file), 'utf8')) as Profile;
   rmSync(folder, { recursive: true });
-  return sharesOf(found, start * 1000, spent * 1e6);
+  return sharesOf(found, start * 1000, share);
 }
 
-/** Leaves out the first `start` microseconds; `whole` are those of processor after them. */
-function sharesOf({ nodes, samples, timeDeltas }: Profile, start: number, whole: number): readonly Share[] {
+/**
+ * Leaves out the first `start` microseconds. What the kernel took is told by the kernel: `system`, 0–1. The rest is
+ * shared out as V8 found it; native code that libuv calls looks like idleness to V8, and is left out.
+ */
+function sharesOf({ nodes, samples, timeDeltas }: Profile, start: number, system: number): readonly Share[] {
   const partOf = new Map(
     nodes.map(({ id, callFrame }) => {
       const where = `${callFrame.url} ${callFrame.functionName}`;
@@ -72,8 +77,6 @@ function sharesOf({ nodes, samples, timeDeltas }: Profile, start: number, whole:
   });
   spent.delete(NATIVE);
   const known = [...spent.values()].reduce((sum, each) => sum + each, 0);
-  spent.set(NATIVE, Math.max(0, whole - known));
-  return [...spent]
-    .map(([part, time]) => ({ part, share: time / Math.max(whole, known) }))
-    .sort((x, y) => y.share - x.share);
+  const shares = [...spent].map(([part, time]) => ({ part, share: (time / known) * (1 - system) }));
+  return [{ part: KERNEL, share: system }, ...shares].sort((x, y) => y.share - x.share);
 }

@@ -90,7 +90,7 @@ function markdown(results: Results): string {
       ? []
       : [
           '## Where the time goes',
-          "The daemon's main thread under all that goes, by V8's profiler: each packet a first knock of a new source, and each a ban (`strikes: 1`).",
+          "The daemon under all that goes, each packet a first knock of a new source, or each a ban (`strikes: 1`). The kernel's share is what the kernel counts; the rest is shared out as V8's profiler finds it.",
           shareTable(results.knocks, results.banned),
         ]),
     '## From the last knock to an open port',
