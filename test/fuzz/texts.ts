@@ -245,7 +245,7 @@ export const configuration: Target = {
   long: 1_000_000,
   start: (random) => ({
     next() {
-      const sound = random(8) === 0 ? YAML : pick(YAML_PIECES, random(YAML_PIECES.length), YAML);
+      const sound = random(32) === 0 ? YAML : pick(YAML_PIECES, random(YAML_PIECES.length), YAML);
       const parsed = parseConfig(mutateText(sound, YAML_WORDS, random), 'f.yaml');
       if (parsed.ok) return 'sound';
       check(parsed.faults.length > 0, 'what is refused has a fault');
