@@ -6,7 +6,7 @@ import type { EngineSettings } from '../engine/settings.ts';
 import type { Layout } from '../firewall/layout.ts';
 import { decode, type MalformedReason } from '../packet/decode.ts';
 import { TCP_FLAG } from '../packet/flags.ts';
-import { emptyPacket, type Packet } from '../packet/packet.ts';
+import { emptyPacket, turned } from '../packet/packet.ts';
 import { PROTOCOL_NUMBER } from '../packet/port.ts';
 import { milliseconds } from '../packet/time.ts';
 import { createDirection, FATE } from '../source/direction.ts';
@@ -182,23 +182,6 @@ function isCutByLie(bytes: Uint8Array, offset: number, length: number, full: num
   const version = (bytes[offset] ?? 0) >>> 4;
   if (version === 4 && length >= 20) return u16(bytes, offset + 2) > full;
   return version === 6 && length >= 40 && u16(bytes, offset + 4) + 40 > full;
-}
-
-/** The packet with its ends exchanged. */
-function turned(packet: Packet): Packet {
-  return {
-    ...packet,
-    source0: packet.destination0,
-    source1: packet.destination1,
-    source2: packet.destination2,
-    source3: packet.destination3,
-    destination0: packet.source0,
-    destination1: packet.source1,
-    destination2: packet.source2,
-    destination3: packet.source3,
-    sourcePort: packet.port,
-    port: packet.sourcePort,
-  };
 }
 
 function u16(bytes: Uint8Array, at: number): number {

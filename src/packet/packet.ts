@@ -47,3 +47,20 @@ export function emptyPacket(): Packet {
     stamped: true,
   };
 }
+
+/** The packet with its ends exchanged. */
+export function turned(packet: Packet): Packet {
+  return {
+    ...packet,
+    source0: packet.destination0,
+    source1: packet.destination1,
+    source2: packet.destination2,
+    source3: packet.destination3,
+    destination0: packet.source0,
+    destination1: packet.source1,
+    destination2: packet.source2,
+    destination3: packet.source3,
+    sourcePort: packet.port,
+    port: packet.sourcePort,
+  };
+}

@@ -1,6 +1,6 @@
 import { type Cidr, contains } from '../../src/packet/cidr.ts';
 import { decode } from '../../src/packet/decode.ts';
-import { emptyPacket, type Packet } from '../../src/packet/packet.ts';
+import { emptyPacket, turned } from '../../src/packet/packet.ts';
 import { createDirection, FATE } from '../../src/source/direction.ts';
 import { createLocalAddresses } from '../../src/source/local.ts';
 import { createLookAhead } from '../../src/source/look-ahead.ts';
@@ -87,21 +87,4 @@ export async function strangersOf(file: string, here: readonly Cidr[]): Promise<
   });
   for (const chunk of chunks) second.push(chunk);
   return { packets, left: total - packets.length, fault: second.end()?.text ?? input.fault() };
-}
-
-/** The packet with its ends exchanged. */
-function turned(packet: Packet): Packet {
-  return {
-    ...packet,
-    source0: packet.destination0,
-    source1: packet.destination1,
-    source2: packet.destination2,
-    source3: packet.destination3,
-    destination0: packet.source0,
-    destination1: packet.source1,
-    destination2: packet.source2,
-    destination3: packet.source3,
-    sourcePort: packet.port,
-    port: packet.sourcePort,
-  };
 }
