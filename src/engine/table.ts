@@ -114,13 +114,17 @@ export function createTable(capacity: number, levels: number): Table {
     else cells[after * CELL_WORDS + OLDER] = before;
   }
 
+  /** The first entry of a bucket, or NONE. */
+  function leader(bucket: number): number {
+    return ((buckets[bucket] ?? 0) >> 1) - 1;
+  }
+
   /** The first entry that can have this hash, or NONE. */
   function candidate(hash: number): number {
     const bucket = (hash & mask) * BUCKET_WORDS;
-    const head = buckets[bucket] ?? 0;
-    const slot = (head >> 1) - 1;
+    const slot = leader(bucket);
     if (slot === NONE || buckets[bucket + 1] === hash) return slot;
-    return (head & MORE) === 0 ? NONE : (cells[slot * CELL_WORDS + CHAIN] ?? NONE);
+    return ((buckets[bucket] ?? 0) & MORE) === 0 ? NONE : (cells[slot * CELL_WORDS + CHAIN] ?? NONE);
   }
 
   function first(hash: number, family: Family, a: number, b: number, c: number, d: number): number {
@@ -173,7 +177,7 @@ export function createTable(capacity: number, levels: number): Table {
   function unchain(slot: number): void {
     const bucket = ((cells[slot * CELL_WORDS + HASH] ?? 0) & mask) * BUCKET_WORDS;
     const after = cells[slot * CELL_WORDS + CHAIN] ?? NONE;
-    const head = ((buckets[bucket] ?? 0) >> 1) - 1;
+    const head = leader(bucket);
     if (head === slot) {
       lead(bucket, after);
       return;
@@ -230,7 +234,7 @@ export function createTable(capacity: number, levels: number): Table {
       cells[at + ADDRESS + 3] = d;
       cells[at + EXTRA] = extra;
       const bucket = (hash & mask) * BUCKET_WORDS;
-      cells[at + CHAIN] = ((buckets[bucket] ?? 0) >> 1) - 1;
+      cells[at + CHAIN] = leader(bucket);
       cells[at + HASH] = hash;
       lead(bucket, slot);
       link(slot, to);
