@@ -1,5 +1,5 @@
 import { createHasher, type HashKey } from '../engine/hash.ts';
-import { createTable, NONE, type Table } from '../engine/table.ts';
+import { createTable, NONE } from '../engine/table.ts';
 import type { Cidr } from '../packet/cidr.ts';
 
 export { NONE } from '../engine/table.ts';
@@ -77,9 +77,9 @@ export function createOffenders(key: HashKey): Offenders {
     return output[0] ?? 0;
   }
 
-  function find(target: Cidr): number {
+  function find(target: Cidr, hash: number): number {
     const { family, a, b, c, d } = target.address;
-    return table.find(hashOf(target), family, a, b, c, d, target.bits);
+    return table.find(hash, family, a, b, c, d, target.bits);
   }
 
   function at(slot: number): Offender {
@@ -94,9 +94,9 @@ export function createOffenders(key: HashKey): Offenders {
     };
   }
 
-  function insert(into: Table, target: Cidr): number {
+  function insert(target: Cidr, hash: number): number {
     const { family, a, b, c, d } = target.address;
-    return into.insert(hashOf(target), family, a, b, c, d, target.bits, 0);
+    return table.insert(hash, family, a, b, c, d, target.bits, 0);
   }
 
   function grow(capacity: number): void {
@@ -113,7 +113,8 @@ export function createOffenders(key: HashKey): Offenders {
         c: word(old, 2),
         d: word(old, 3),
       };
-      const slot = insert(table, { address, bits: extra(old) });
+      const target = { address, bits: extra(old) };
+      const slot = insert(target, hashOf(target));
       floats.set(before.floats.subarray(old * FLOATS, (old + 1) * FLOATS), slot * FLOATS);
       if (old === before.at) place = slot;
     });
@@ -136,10 +137,11 @@ export function createOffenders(key: HashKey): Offenders {
       while (table.size() + more > capacity) capacity *= GROWTH;
       if (capacity > table.capacity) grow(capacity);
     },
-    find,
+    find: (target) => find(target, hashOf(target)),
     put({ target, since, until, count, lifted }) {
-      let slot = find(target);
-      if (slot === NONE) slot = insert(table, target);
+      const hash = hashOf(target);
+      let slot = find(target, hash);
+      if (slot === NONE) slot = insert(target, hash);
       else {
         stepFrom(slot);
         table.raise(slot, 0);
