@@ -1,4 +1,12 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -6,39 +14,77 @@ import { HOST_BITS } from '../../src/packet/cidr.ts';
 import { BAN_LOG_SCHEMA, openBanLog } from '../../src/state/ban-log.ts';
 import { createOffenders, type Offender } from '../../src/state/offenders.ts';
 import { openStore } from '../../src/state/sqlite.ts';
-import { ban, cidr, grant, NOW } from '../unit/state/example.ts';
-import { mutate } from './random.ts';
+import { AS_VERSION_1, ban, cidr, grant, NOW } from '../unit/state/example.ts';
+import { mutate, type Random } from './random.ts';
 import { check, type Target } from './target.ts';
 
 const OPTIONS = { now: NOW, history: 86_400_000 };
+/** Bans that hold in the sound files: with a file of version 1, one. */
+const TARGETS = ['203.0.113.1', '198.51.100.7', '2001:db8:0:1::/64', '192.0.2.9', '203.0.113.200'];
+/** A file system in memory, where there is one: a case asks for the disk some ten times. */
+const FOLDER = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
+
+/** What a process left: the file, and what SQLite had written beside it where the process was killed. */
+interface Left {
+  readonly main: Buffer;
+  readonly wal: Buffer | null;
+  readonly bans: number;
+  /** Where the file's bytes are not 0: damage to the others mostly changes nothing. */
+  readonly used: readonly number[];
+}
+
+/** Three files that an nfknock left: ended, killed, and of version 1. */
+function makeSound(path: string): readonly Left[] {
+  const wal = `${path}-wal`;
+  const left = (bans: number): Left => {
+    const main = readFileSync(path);
+    const used = [...main.keys()].filter((at) => main[at] !== 0);
+    return { main, wal: existsSync(wal) ? readFileSync(wal) : null, bans, used };
+  };
+  const { store } = openStore(path, OPTIONS);
+  const bans = TARGETS.map((target) => ban(target, NOW + 9_000));
+  store.write([...bans, grant('ssh', '198.51.100.7', { usesLeft: 3, reason: 'ticket 7' })], NOW);
+  store.write([grant('web', '2001:db8::7')], NOW);
+  const killed = left(TARGETS.length);
+  store.close();
+  const ended = left(TARGETS.length);
+  const db = new Database(path);
+  db.exec(AS_VERSION_1);
+  db.close();
+  return [ended, killed, left(1)];
+}
+
+/** Mostly a few bytes, whose damage SQLite does not always see; now and then much more. */
+function damage(bytes: Buffer, used: readonly number[], random: Random): Buffer {
+  if (random(4) === 0) return mutate(bytes, random);
+  for (let times = 1 + random(4); times > 0; times -= 1) {
+    const at = random(4) === 0 ? random(bytes.length) : (used[random(used.length)] ?? 0);
+    bytes[at] = random(256);
+  }
+  if (random(16) === 0) bytes.fill(random(256), random(bytes.length + 1));
+  return bytes;
+}
 
 export const state: Target = {
   name: 'state files',
-  short: 25,
-  long: 20_000,
+  short: 500,
+  long: 10_000_000,
   start(random) {
-    const folder = mkdtempSync(join(tmpdir(), 'nfknock-fuzz-'));
+    const folder = mkdtempSync(join(FOLDER, 'nfknock-fuzz-'));
     const path = join(folder, 'state.db');
     const clear = (): void => {
-      for (const name of readdirSync(folder)) rmSync(join(folder, name));
+      for (const name of readdirSync(folder)) unlinkSync(join(folder, name));
     };
-    const first = openStore(path, OPTIONS).store;
-    const hosts = Array.from({ length: 200 }, (_, host) => host + 1);
-    first.write(
-      [...hosts.map((host) => ban(`203.0.113.${host}`, NOW + 9_000)), grant('ssh', '198.51.100.7')],
-      NOW,
-    );
-    first.close();
-    const sound = readFileSync(path);
+    const sound = makeSound(path);
     return {
       next() {
         clear();
-        let bytes: Buffer = Buffer.from(sound);
-        // Mostly a few bytes, whose damage SQLite does not always see; now and then much more.
-        if (random(4) === 0) bytes = Buffer.from(mutate(bytes, random));
-        else for (let times = 1 + random(4); times > 0; times -= 1) bytes[random(bytes.length)] = random(256);
-        if (random(16) === 0) bytes.fill(random(256), random(bytes.length + 1));
-        writeFileSync(path, bytes);
+        const left = sound[random(sound.length)] as Left;
+        const inWal = left.wal !== null && random(2) === 0;
+        writeFileSync(path, inWal ? left.main : damage(Buffer.from(left.main), left.used, random));
+        if (left.wal !== null) {
+          writeFileSync(`${path}-wal`, inWal ? mutate(Buffer.from(left.wal), random) : left.wal);
+        }
         const { store, notice } = openStore(path, OPTIONS);
         const { grants, bans } = store.load(NOW);
         check(
@@ -52,18 +98,24 @@ export const state: Target = {
         store.write([grant('mail', '198.51.100.8')], NOW);
         const { ok } = store.health();
         store.close();
-        const kept = openStore(path, OPTIONS).store;
-        const mail = kept.load(NOW).grants.some(({ door }) => door === 'mail');
-        kept.close();
-        check(!ok || mail, 'what is written to a store that says it is well is there again');
-        return notice === null ? (bans.length === hosts.length ? 'whole' : 'in part') : 'set aside';
+        const isAside = notice?.includes('set aside') ?? false;
+        check(
+          isAside === readdirSync(folder).some((name) => /\.(damaged|newer)-/.test(name)),
+          'a useless file is kept under another name, and said to be',
+        );
+        if (random(8) === 0) {
+          const kept = openStore(path, OPTIONS).store;
+          const mail = kept.load(NOW).grants.some(({ door }) => door === 'mail');
+          kept.close();
+          check(!ok || mail, 'what is written to a store that says it is well is there again');
+        }
+        if (isAside) return 'set aside';
+        return notice === null && bans.length === left.bans ? 'whole' : 'in part';
       },
       close: () => rmSync(folder, { recursive: true, force: true }),
     };
   },
 };
-
-const TARGETS = ['203.0.113.1', '198.51.100.7', '2001:db8:0:1::/64', '192.0.2.9', '203.0.113.200'];
 
 /** The rows of bans alone, which are bytes of our own inside SQLite's file: as many cases as a second takes. */
 export const banRows: Target = {

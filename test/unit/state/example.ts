@@ -41,3 +41,14 @@ export function sorted(stored: Stored): Stored {
   const order = <T>(list: readonly T[]): T[] => [...list].sort((x, y) => (by(x) < by(y) ? -1 : 1));
   return { grants: order(stored.grants), bans: order(stored.bans), histories: order(stored.histories) };
 }
+
+/** Makes a file of this version one of version 1, in which each ban had a row of its own: two bans, one lifted. */
+export const AS_VERSION_1: string = `
+  DROP TABLE ban_log;
+  CREATE TABLE offender (
+    target TEXT PRIMARY KEY, since REAL NOT NULL, until REAL NOT NULL, count INTEGER NOT NULL,
+    lifted INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO offender VALUES ('4:cb007109/32', ${NOW}, ${NOW + 9000}, 3, 0);
+  INSERT INTO offender VALUES ('6:20010db8000000010000000000000000/64', ${NOW}, ${NOW + 9000}, 1, 1);
+  PRAGMA user_version = 1`;

@@ -16,7 +16,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openStore } from '../../../src/state/sqlite.ts';
 import { type StateChange, StateError, type StoredGrant } from '../../../src/state/store.ts';
-import { ban, cidr, grant, NOW, sorted, unban } from './example.ts';
+import { AS_VERSION_1, ban, cidr, grant, NOW, sorted, unban } from './example.ts';
 
 const options = { now: NOW, history: 86_400_000 };
 let folder = '';
@@ -282,15 +282,7 @@ describe('the log of bans', { timeout: 60_000 }, () => {
   it('gives back what a file of version 1 held, in which each had a row of its own', () => {
     openStore(path, options).store.close();
     const db = new Database(path);
-    db.exec(`
-      DROP TABLE ban_log;
-      CREATE TABLE offender (
-        target TEXT PRIMARY KEY, since REAL NOT NULL, until REAL NOT NULL, count INTEGER NOT NULL,
-        lifted INTEGER NOT NULL
-      ) STRICT, WITHOUT ROWID;
-      INSERT INTO offender VALUES ('4:cb007109/32', ${NOW}, ${NOW + 9000}, 3, 0);
-      INSERT INTO offender VALUES ('6:20010db8000000010000000000000000/64', ${NOW}, ${NOW + 9000}, 1, 1);
-      PRAGMA user_version = 1;`);
+    db.exec(AS_VERSION_1);
     db.close();
     const { store, notice } = openStore(path, options);
     expect(notice).toBeNull();
