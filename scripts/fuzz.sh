@@ -2,6 +2,9 @@
 # `npm run fuzz [SEED [CASES [TARGET]]]`: broken input from a seed, for everything that takes what strangers wrote, in
 # JavaScript; then the native parsers under AddressSanitizer, with libFuzzer where there is clang. CASES 0: the long run.
 # What breaks a promise ends it with the seed and the case's number, by which it can be had again.
+#
+# Half of the cases are made of inputs in test/fuzz/corpus. More of those, as many as run something new, are looked for by
+#   node_modules/.bin/tsc -p test/fuzz/tsconfig.json && node dist/fuzz/test/fuzz/grow.js SEED CASES [TARGET]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

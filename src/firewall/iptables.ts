@@ -193,7 +193,7 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
           await lay(before);
           throw error;
         }
-        for (const each of tables) await each.dropSets(layout, sets);
+        for (const each of tables) witnesses.forget(await each.dropSets(layout, sets));
       }),
     remove: () =>
       open(async () => {

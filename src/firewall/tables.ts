@@ -30,8 +30,8 @@ export interface Tables {
   grants(): Promise<readonly HeldGrant[]>;
   intact(layout: Layout, grants: Grants, now: number): Promise<boolean>;
   remove(): Promise<void>;
-  /** Destroys nfknock's sets of this family that the layout does not need; without a layout all. */
-  dropSets(layout: Layout | undefined, sets: Sets): Promise<void>;
+  /** Destroys nfknock's sets of this family that the layout does not need; without a layout all. Answers their names. */
+  dropSets(layout: Layout | undefined, sets: Sets): Promise<readonly string[]>;
 }
 
 export interface TablesOptions {
@@ -126,10 +126,10 @@ export function openTables(options: TablesOptions): Tables {
     },
     async dropSets(layout, sets) {
       const needed = new Set(layout === undefined ? [] : ruleSet(layout).sets.map((spec) => spec.name));
-      for (const name of await sets.names()) {
-        const mine = isOwnSet(name) && name.endsWith(`${family}`);
-        if (mine && !needed.has(name)) await sets.destroy(name);
-      }
+      const mine = (await sets.names()).filter((name) => isOwnSet(name) && name.endsWith(`${family}`));
+      const needless = mine.filter((name) => !needed.has(name));
+      for (const name of needless) await sets.destroy(name);
+      return needless;
     },
   };
 }

@@ -12,6 +12,8 @@ export interface Witnesses {
   present(): Promise<boolean>;
   /** Those that are gone are asked for no more: their loss is known. */
   forgetLost(): Promise<void>;
+  /** These sets are no more, because we took them away. */
+  forget(sets: readonly string[]): void;
   clear(): void;
 }
 
@@ -60,6 +62,9 @@ export function openWitnesses(sets: Sets, now: () => number): Witnesses {
         for (const [key, witness] of known)
           if (!(await sets.has(witness.set, witness.target))) known.delete(key);
       }
+    },
+    forget(names) {
+      for (const name of names) bySet.delete(name);
     },
     clear: () => bySet.clear(),
   };

@@ -2,6 +2,7 @@ import type Database from 'better-sqlite3';
 import type { Family } from '../packet/address.ts';
 import { type Cidr, HOST_BITS } from '../packet/cidr.ts';
 import { NONE, type Offender, type Offenders } from './offenders.ts';
+import { isMoment } from './sense.ts';
 
 /*
  * Bans in the file: a log of batches. A flood of forged decoy hits is a ban each, tens of thousands a second; a row
@@ -34,10 +35,14 @@ export interface BanLog {
   replace(): void;
   /** Cleans up, in a quiet moment. */
   tidy(): void;
-  /** Reads everything into the offenders; answers how many entries made no sense. */
-  read(): number;
+  /**
+   * Reads everything into the offenders; answers how many entries made no sense. No ban ends after `latest` (wall time,
+   * ms).
+   */
+  read(latest: number): number;
 }
 
+/** The table of that name, as SQLite keeps it. */
 export const BAN_LOG_SCHEMA = 'CREATE TABLE ban_log (row INTEGER PRIMARY KEY, entries BLOB NOT NULL) STRICT';
 
 interface Row {
@@ -102,7 +107,7 @@ export function openBanLog(db: Database.Database, offenders: Offenders): BanLog 
       write(slots);
     },
     tidy: () => clean(1.5 * offenders.size(), QUIET_ENTRIES),
-    read() {
+    read(latest) {
       let unreadable = 0;
       held = 0;
       for (const { row, entries } of all.iterate()) {
@@ -112,7 +117,7 @@ export function openBanLog(db: Database.Database, offenders: Offenders): BanLog 
         held += count;
         for (let index = 0; index < count; index += 1) {
           const entry = readEntry(entries, index * ENTRY_BYTES);
-          if (entry === undefined) unreadable += 1;
+          if (entry === undefined || entry.until > latest) unreadable += 1;
           else offenders.setRow(offenders.put(entry), row);
         }
       }
@@ -141,10 +146,11 @@ function readEntry(buffer: Buffer, at: number): Offender | undefined {
   if (!isFamily(family) || bits > HOST_BITS[family]) return undefined;
   const since = buffer.readDoubleLE(at + 20);
   const until = buffer.readDoubleLE(at + 28);
-  if (!(Number.isFinite(since) && Number.isFinite(until))) return undefined;
+  const count = buffer.readUInt16LE(at + 2);
+  if (!isMoment(since) || !isMoment(until) || count === 0) return undefined;
   const word = (index: number): number => buffer.readInt32LE(at + 4 + 4 * index);
   const target: Cidr = { address: { family, a: word(0), b: word(1), c: word(2), d: word(3) }, bits };
-  return { target, since, until, count: buffer.readUInt16LE(at + 2), lifted: head !== family };
+  return { target, since, until, count, lifted: head !== family };
 }
 
 function isFamily(value: number): value is Family {

@@ -5,6 +5,7 @@ import type { Cidr } from '../packet/cidr.ts';
 import { BAN_LOG_SCHEMA, openBanLog } from './ban-log.ts';
 import { cidrOf, keyOf } from './key.ts';
 import { createOffenders, type Offenders } from './offenders.ts';
+import { isMoment, latestEnd } from './sense.ts';
 import type { StoredGrant } from './store.ts';
 
 /** The version of the schema below, as SQLite's `user_version`. */
@@ -17,22 +18,31 @@ export interface FileOptions {
   readonly pagesMax?: number;
 }
 
-const SCHEMA = `
-  CREATE TABLE door_grant (
+/** Statements as SQLite keeps them, word for word: by them a file is known. */
+const GRANT_SCHEMA = `CREATE TABLE door_grant (
     door TEXT NOT NULL, grantee TEXT NOT NULL, source TEXT NOT NULL, since REAL NOT NULL, until REAL NOT NULL,
     uses_left INTEGER, reason TEXT, PRIMARY KEY (door, grantee)
-  ) STRICT, WITHOUT ROWID;
-  ${BAN_LOG_SCHEMA};
-  CREATE TABLE moment (only INTEGER PRIMARY KEY CHECK (only = 0), seen REAL NOT NULL) STRICT;
-  PRAGMA user_version = ${SCHEMA_VERSION};
-`;
+  ) STRICT, WITHOUT ROWID`;
+const MOMENT_SCHEMA =
+  'CREATE TABLE moment (only INTEGER PRIMARY KEY CHECK (only = 0), seen REAL NOT NULL) STRICT';
+/** Of version 1, in which each offender had a row. */
+const OFFENDER_SCHEMA = `CREATE TABLE offender (
+    target TEXT PRIMARY KEY, since REAL NOT NULL, until REAL NOT NULL, count INTEGER NOT NULL, lifted INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID`;
 
-/** The columns of each table, in their order. */
-const COLUMNS = [
-  ['door_grant', 'door,grantee,source,since,until,uses_left,reason'],
-  ['ban_log', 'row,entries'],
-  ['moment', 'only,seen'],
-] as const;
+/** The tables of each version. */
+const TABLES: Readonly<Record<number, readonly (readonly [name: string, sql: string])[]>> = {
+  1: [
+    ['door_grant', GRANT_SCHEMA],
+    ['moment', MOMENT_SCHEMA],
+    ['offender', OFFENDER_SCHEMA],
+  ],
+  [SCHEMA_VERSION]: [
+    ['ban_log', BAN_LOG_SCHEMA],
+    ['door_grant', GRANT_SCHEMA],
+    ['moment', MOMENT_SCHEMA],
+  ],
+};
 
 /** What the file held, and how many of its rows made no sense. */
 interface Rows {
@@ -52,8 +62,8 @@ export interface Mirror {
 
 /** One open state file, which this process holds alone. Every method but `close` throws what SQLite throws. */
 export interface StateFile {
-  /** Reads the offenders into their table. */
-  read(): Rows;
+  /** Reads the offenders into their table. `now` is wall time, ms. */
+  read(now: number): Rows;
   /** One transaction; durable against the process's death when it returns. */
   write(mirror: Mirror, now: number): void;
   /** The same with these grants and every offender, and everything else gone. */
@@ -127,23 +137,33 @@ function prepare(db: Database.Database, path: string): void {
       `${path} was written by a newer nfknock (schema ${version}, this one knows ${SCHEMA_VERSION})`,
     );
   }
-  const tables = Number(db.prepare('SELECT count(*) FROM sqlite_schema').pluck().get());
-  if (version === 0 && tables > 0)
+  const tables = tablesOf(db);
+  if (version === 0 && tables.length > 0)
     throw new UnusableFile('damaged', `${path} is not a state file of nfknock`);
-  if (version === 0) db.transaction(() => db.exec(SCHEMA)).immediate();
-  if (version === 1) db.transaction(() => migrate(db)).immediate();
   // SQLite takes a damaged schema for another one: values would be found under the wrong names, or not at all.
-  for (const [table, columns] of COLUMNS) {
-    const found = db.prepare('SELECT group_concat(name) FROM pragma_table_info(?)').pluck().get(table);
-    if (found !== columns)
-      throw new UnusableFile('damaged', `${path} is damaged (the table ${table} is another)`);
-  }
+  if (version !== 0 && JSON.stringify(tables) !== JSON.stringify(asKept(TABLES[version])))
+    throw new UnusableFile('damaged', `${path} is damaged (its tables are not those of version ${version})`);
+  if (version === 0) db.transaction(() => create(db)).immediate();
+  if (version === 1) db.transaction(() => migrate(db)).immediate();
   const check = db.pragma('quick_check(1)', { simple: true });
   if (check !== 'ok')
     throw new UnusableFile('damaged', `${path} is damaged (${String(check).replaceAll('\n', ' ')})`);
 }
 
-/** Version 1 had a row an offender. */
+/** All that the file says of its tables, but where in it they begin. */
+function tablesOf(db: Database.Database): readonly unknown[] {
+  return db.prepare('SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name').raw().all();
+}
+
+function asKept(tables: readonly (readonly [name: string, sql: string])[] = []): readonly unknown[] {
+  return tables.map(([name, sql]) => ['table', name, name, sql]);
+}
+
+function create(db: Database.Database): void {
+  for (const [, sql] of TABLES[SCHEMA_VERSION] ?? []) db.exec(sql);
+  db.pragma(`user_version = ${SCHEMA_VERSION}`);
+}
+
 function migrate(db: Database.Database): void {
   db.exec(BAN_LOG_SCHEMA);
   const offenders = createOffenders([0, 0]);
@@ -187,9 +207,15 @@ function fileOf(db: Database.Database, path: string, offenders: Offenders): Stat
   });
 
   return {
-    read() {
-      const rows = readRows(db);
-      return { ...rows, unreadable: rows.unreadable + log.read() };
+    read(now) {
+      const seen = readSeen(db);
+      const latest = latestEnd(now, seen ?? 0);
+      const { grants, unreadable } = readGrants(db, latest);
+      return {
+        grants,
+        unreadable: unreadable + log.read(latest) + (seen === undefined ? 1 : 0),
+        seen: seen ?? 0,
+      };
     },
     write: (mirror, now) => void write(mirror, now),
     replace: (grants, now) => void replace(grants, now),
@@ -224,16 +250,23 @@ interface OffenderRow {
   readonly lifted: number;
 }
 
-function readRows(db: Database.Database): Rows {
+function readGrants(db: Database.Database, latest: number): Pick<Rows, 'grants' | 'unreadable'> {
   const grants: StoredGrant[] = [];
   let unreadable = 0;
   for (const row of db.prepare<[], GrantRow>('SELECT * FROM door_grant').iterate()) {
     const grantee = row.grantee === 'any' ? row.grantee : cidrOf(row.grantee);
     const source = cidrOf(row.source);
     const { door, since, until, uses_left: usesLeft, reason } = row;
-    if (grantee === undefined || source === undefined) unreadable += 1;
+    const timely = isMoment(since) && isMoment(until) && until <= latest;
+    const useful = usesLeft === null || usesLeft > 0;
+    if (grantee === undefined || source === undefined || !timely || !useful) unreadable += 1;
     else grants.push({ door, grantee, source, since, until, usesLeft, reason });
   }
+  return { grants, unreadable };
+}
+
+/** When the file was last written; 0: never, undefined: what is there is no moment. */
+function readSeen(db: Database.Database): number | undefined {
   const seen = Number(db.prepare('SELECT seen FROM moment').pluck().get() ?? 0);
-  return { grants, unreadable, seen };
+  return isMoment(seen) ? seen : undefined;
 }

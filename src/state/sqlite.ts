@@ -148,7 +148,7 @@ function createLink(path: string, options: StoreOptions, ledger: Ledger): Link {
     const { offenders } = ledger;
     const mine: Offender[] = [];
     offenders.each((slot) => mine.push(offenders.at(slot)));
-    const rows = from.read();
+    const rows = from.read(now);
     offenders.reserve(mine.length);
     for (const offender of mine) offenders.put(offender);
     ledger.absorb(rows.grants);

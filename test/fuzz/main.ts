@@ -14,10 +14,10 @@ if (!Number.isInteger(seed) || !Number.isInteger(wanted) || wanted < 0 || target
 } else {
   for (const target of targets) {
     const began = performance.now();
-    const { cases, outcomes } = fuzz(target, wanted === 0 ? target.long : wanted, seed);
+    const { kept, cases, outcomes } = fuzz(target, wanted === 0 ? target.long : wanted, seed);
     const seconds = ((performance.now() - began) / 1_000).toFixed(1);
     process.stdout.write(
-      `${target.name}: ${cases} cases, seed ${seed}, ${seconds} s: ${JSON.stringify(outcomes)}\n`,
+      `${target.name}: ${kept} kept, ${cases} cases, seed ${seed}, ${seconds} s: ${JSON.stringify(outcomes)}\n`,
     );
   }
 }

@@ -4,7 +4,17 @@ import { emptyPacket } from '../../src/packet/packet.ts';
 import { milliseconds } from '../../src/packet/time.ts';
 import { createCaptureReader } from '../../src/source/pcap.ts';
 import { door, settings } from '../unit/engine/world.ts';
-import { classic, ethernet, ipv4, ipv6, pcapng, tcp, tcpSegment, udp } from '../unit/source/capture-bytes.ts';
+import {
+  classic,
+  ethernet,
+  type Frame,
+  ipv4,
+  ipv6,
+  pcapng,
+  tcp,
+  tcpSegment,
+  udp,
+} from '../unit/source/capture-bytes.ts';
 import { mutate, type Random } from './random.ts';
 import { type Attempt, check, type Target } from './target.ts';
 
@@ -29,6 +39,8 @@ const SOUND: readonly Buffer[] = [
 /** More than the table below holds, so that it is always full. */
 const SOURCES = 64;
 const ROOM = 2048;
+const OFFSET_MAX = 64;
+const INPUT_MAX = ROOM - OFFSET_MAX;
 
 export const decoder: Target = {
   name: 'decoder and engine',
@@ -42,9 +54,11 @@ export const decoder: Target = {
     let now = 0;
     const nothing = (): void => undefined;
     return {
-      next() {
-        const bytes = mutate(Buffer.from(SOUND[random(SOUND.length)] ?? []), random);
-        const offset = random(64);
+      make: () => mutate(Buffer.from(SOUND[random(SOUND.length)] ?? []), random),
+      vary: (kept) => mutate(kept, random),
+      take(input) {
+        const bytes = input.subarray(0, INPUT_MAX);
+        const offset = random(OFFSET_MAX);
         const [one, other] = around.map((memory, index) => {
           bytes.copy(memory, offset);
           const wrong = decode(memory, offset, bytes.length, packets[index === 0 ? 0 : 1]);
@@ -77,11 +91,19 @@ const frames = SOUND.map((packet, index) => ({
   bytes: ethernet(packet),
   micros: 1_795_243_200_000_000 + index,
 }));
+const few = SOUND.slice(0, 3).map((bytes, micros) => ({ bytes, micros }));
+const tagged = ({ bytes, micros }: Frame): Frame => ({ bytes: ethernet(bytes, 0x88a8, 0x8100), micros });
 const CAPTURES = [
   classic(frames),
   classic(frames, { nano: true, big: true }),
   pcapng(frames),
   pcapng(frames, { big: true }),
+  pcapng(few, { resolution: 0x8a, offset: 7, direction: 1 }),
+  pcapng(few, { big: true, resolution: 9, block: 'packet', direction: 2 }),
+  pcapng(few, { link: 101, block: 'simple' }),
+  classic(few.map(tagged)),
+  // BSD loopback, raw IP, Linux cooked, IPv4 alone, IPv6 alone, Linux cooked 2, and one that is not supported.
+  ...[0, 101, 113, 228, 229, 276, 147].map((link) => classic(few, { link })),
 ];
 
 export const capture: Target = {
@@ -89,8 +111,9 @@ export const capture: Target = {
   short: 8_000,
   long: 10_000_000,
   start: (random: Random): Attempt => ({
-    next() {
-      const bytes = mutate(Buffer.from(CAPTURES[random(CAPTURES.length)] ?? []), random);
+    make: () => mutate(Buffer.from(CAPTURES[random(CAPTURES.length)] ?? []), random),
+    vary: (kept) => mutate(kept, random),
+    take(bytes) {
       let packets = 0;
       const reader = createCaptureReader((batch, count) => {
         packets += count;

@@ -58,3 +58,8 @@ export function mutateText(text: string, words: readonly string[], random: Rando
   }
   return result;
 }
+
+/** The same for a text that is kept as its bytes. */
+export function varyText(kept: Buffer, words: readonly string[], random: Random): Buffer {
+  return Buffer.from(mutateText(kept.toString(), words, random));
+}

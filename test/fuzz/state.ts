@@ -18,8 +18,9 @@ import { AS_VERSION_1, ban, cidr, grant, NOW } from '../unit/state/example.ts';
 import { mutate, type Random } from './random.ts';
 import { check, type Target } from './target.ts';
 
+/** No end of a grant or a ban can be later: 2200-01-01. */
+const LATEST = 7_258_118_400_000;
 const OPTIONS = { now: NOW, history: 86_400_000 };
-/** Bans that hold in the sound files: with a file of version 1, one. */
 const TARGETS = ['203.0.113.1', '198.51.100.7', '2001:db8:0:1::/64', '192.0.2.9', '203.0.113.200'];
 /** A file system in memory, where there is one: a case asks for the disk some ten times. */
 const FOLDER = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
@@ -28,37 +29,54 @@ const FOLDER = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
 interface Left {
   readonly main: Buffer;
   readonly wal: Buffer | null;
-  readonly bans: number;
-  /** Where the file's bytes are not 0: damage to the others mostly changes nothing. */
-  readonly used: readonly number[];
+}
+
+const PLACES_TRIED = 64;
+
+/** A place where there is something; damage to the rest mostly changes nothing. */
+function usedPlace(bytes: Buffer, random: Random): number {
+  let at = random(bytes.length);
+  for (let tries = 0; bytes[at] === 0 && tries < PLACES_TRIED; tries += 1) at = random(bytes.length);
+  return at;
 }
 
 /** Three files that an nfknock left: ended, killed, and of version 1. */
 function makeSound(path: string): readonly Left[] {
   const wal = `${path}-wal`;
-  const left = (bans: number): Left => {
+  const left = (): Left => {
     const main = readFileSync(path);
-    const used = [...main.keys()].filter((at) => main[at] !== 0);
-    return { main, wal: existsSync(wal) ? readFileSync(wal) : null, bans, used };
+    return { main, wal: existsSync(wal) ? readFileSync(wal) : null };
   };
   const { store } = openStore(path, OPTIONS);
   const bans = TARGETS.map((target) => ban(target, NOW + 9_000));
   store.write([...bans, grant('ssh', '198.51.100.7', { usesLeft: 3, reason: 'ticket 7' })], NOW);
   store.write([grant('web', '2001:db8::7')], NOW);
-  const killed = left(TARGETS.length);
+  const killed = left();
   store.close();
-  const ended = left(TARGETS.length);
+  const ended = left();
   const db = new Database(path);
   db.exec(AS_VERSION_1);
   db.close();
-  return [ended, killed, left(1)];
+  return [ended, killed, left()];
+}
+
+/** The two files as one input: the length of the first (32 bits, little-endian), the first, the second. */
+function inputOf(main: Buffer, wal: Buffer | null): Buffer {
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(main.length);
+  return Buffer.concat([length, main, wal ?? Buffer.alloc(0)]);
+}
+
+function filesOf(input: Buffer): readonly [main: Buffer, wal: Buffer] {
+  const length = input.length < 4 ? 0 : input.readUInt32LE();
+  return [input.subarray(4, 4 + length), input.subarray(4 + length)];
 }
 
 /** Mostly a few bytes, whose damage SQLite does not always see; now and then much more. */
-function damage(bytes: Buffer, used: readonly number[], random: Random): Buffer {
+function damage(bytes: Buffer, random: Random): Buffer {
   if (random(4) === 0) return mutate(bytes, random);
   for (let times = 1 + random(4); times > 0; times -= 1) {
-    const at = random(4) === 0 ? random(bytes.length) : (used[random(used.length)] ?? 0);
+    const at = random(4) === 0 ? random(bytes.length) : usedPlace(bytes, random);
     bytes[at] = random(256);
   }
   if (random(16) === 0) bytes.fill(random(256), random(bytes.length + 1));
@@ -77,14 +95,22 @@ export const state: Target = {
     };
     const sound = makeSound(path);
     return {
-      next() {
-        clear();
+      make() {
         const left = sound[random(sound.length)] as Left;
-        const inWal = left.wal !== null && random(2) === 0;
-        writeFileSync(path, inWal ? left.main : damage(Buffer.from(left.main), left.used, random));
-        if (left.wal !== null) {
-          writeFileSync(`${path}-wal`, inWal ? mutate(Buffer.from(left.wal), random) : left.wal);
+        if (left.wal !== null && random(2) === 0) {
+          return inputOf(left.main, mutate(Buffer.from(left.wal), random));
         }
+        return inputOf(damage(Buffer.from(left.main), random), left.wal);
+      },
+      vary(kept) {
+        const [main, wal] = filesOf(kept);
+        return inputOf(damage(Buffer.from(main), random), wal);
+      },
+      take(input) {
+        clear();
+        const [main, wal] = filesOf(input);
+        writeFileSync(path, main);
+        if (wal.length > 0) writeFileSync(`${path}-wal`, wal);
         const { store, notice } = openStore(path, OPTIONS);
         const { grants, bans } = store.load(NOW);
         check(
@@ -94,6 +120,10 @@ export const state: Target = {
         check(
           bans.every(({ until }) => until > NOW),
           'no ban that is over comes back',
+        );
+        check(
+          [...grants, ...bans].every(({ until }) => until <= LATEST),
+          'nothing lasts for ever',
         );
         store.write([grant('mail', '198.51.100.8')], NOW);
         const { ok } = store.health();
@@ -110,7 +140,7 @@ export const state: Target = {
           check(!ok || mail, 'what is written to a store that says it is well is there again');
         }
         if (isAside) return 'set aside';
-        return notice === null && bans.length === left.bans ? 'whole' : 'in part';
+        return notice === null && bans.length > 0 ? 'whole' : 'in part';
       },
       close: () => rmSync(folder, { recursive: true, force: true }),
     };
@@ -142,12 +172,13 @@ export const banRows: Target = {
     log.replace();
     const sound = Buffer.from(row.get() ?? []);
     return {
-      next() {
+      make: () => mutate(Buffer.from(sound), random),
+      vary: (kept) => mutate(kept, random),
+      take(bytes) {
         forget();
         clear.run();
-        const bytes = mutate(Buffer.from(sound), random);
         insert.run(bytes);
-        const unreadable = log.read();
+        const unreadable = log.read(LATEST);
         const found = held();
         const entries = Math.ceil(bytes.length / (sound.length / TARGETS.length));
         check(found.length + unreadable <= entries, 'no ban is made of nothing');
@@ -155,12 +186,12 @@ export const banRows: Target = {
           const { family } = target.address;
           check(family === 4 || family === 6, 'a family is one');
           check(target.bits <= HOST_BITS[family] && count <= 65_535, 'numbers are in range');
-          check(Number.isFinite(since) && Number.isFinite(until), 'moments are numbers');
+          check(since >= 0 && until >= 0 && until <= LATEST, 'moments are such');
         }
         if (random(16) === 0) {
           log.replace();
           forget();
-          check(log.read() === 0, 'what was written anew is sound');
+          check(log.read(LATEST) === 0, 'what was written anew is sound');
           check(JSON.stringify(held()) === JSON.stringify(found), 'and it is what was read');
         }
         return unreadable > 0 ? 'in part' : found.length === TARGETS.length ? 'whole' : 'other bans';

@@ -6,13 +6,17 @@ export interface Target {
   /** Cases in the short run, and in the long one where nothing else is asked for. */
   readonly short: number;
   readonly long: number;
-  /** Makes one run: each call tries one case, and throws where a promise is broken. */
+  /** Begins one run. */
   start(random: Random): Attempt;
 }
 
 export interface Attempt {
-  /** Tries one more case; answers a word for what became of it, to be counted. */
-  next(): string;
+  /** Makes another input of what is sound. */
+  make(): Buffer;
+  /** Makes another input of one that was kept, whose bytes it may change. */
+  vary(kept: Buffer): Buffer;
+  /** Tries an input; answers a word for what became of it, to be counted, and throws where a promise is broken. */
+  take(input: Buffer): string;
   close(): void;
 }
 

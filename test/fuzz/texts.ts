@@ -1,10 +1,7 @@
-import { formatFault } from '../../src/config/fault.ts';
-import { importKnockd } from '../../src/config/knockd.ts';
-import { parseConfig } from '../../src/config/parse.ts';
 import { createLineBuffer } from '../../src/control/lines.ts';
 import { readRequest, writeRequest } from '../../src/control/message.ts';
 import { parseOneTime } from '../../src/live/one-time.ts';
-import { mutate, mutateText, type Random } from './random.ts';
+import { mutate, mutateText, type Random, varyText } from './random.ts';
 import { check, type Target } from './target.ts';
 
 const nothing = (): void => undefined;
@@ -114,8 +111,10 @@ export const control: Target = {
   long: 10_000_000,
   start(random) {
     return {
-      next() {
-        const bytes = Buffer.concat([requestOf(random), Buffer.from('\n')]);
+      make: () => requestOf(random),
+      vary: (kept) => varyText(kept, JSON_WORDS, random),
+      take(input) {
+        const bytes = Buffer.concat([input, Buffer.from('\n')]);
         const lines = createLineBuffer(LINE_BYTES_MAX);
         const half = random(bytes.length);
         lines.push(bytes.subarray(0, half));
@@ -162,8 +161,10 @@ export const oneTime: Target = {
   short: 30_000,
   long: 10_000_000,
   start: (random) => ({
-    next() {
-      const text = mutateText(ONE_TIME, ONE_TIME_WORDS, random);
+    make: () => Buffer.from(mutateText(ONE_TIME, ONE_TIME_WORDS, random)),
+    vary: (kept) => varyText(kept, ONE_TIME_WORDS, random),
+    take(input) {
+      const text = input.toString();
       const { next, left, faults } = parseOneTime(text);
       const lines = text.split('\n');
       const unused = lines.filter((line) => !line.startsWith('#') && line.trim() !== '').length;
@@ -175,118 +176,6 @@ export const oneTime: Target = {
       );
       check(lines.length < 200 || left < lines.length, 'lines are counted');
       return left === 0 ? 'none left' : faults.length === 0 ? 'sound' : 'faults';
-    },
-    close: nothing,
-  }),
-};
-
-const YAML = `doors:
-  ssh:
-    knock: [7000/tcp, 8000/udp, 9000/tcp]
-    within: 10s
-    gap: { min: 0ms, max: 5s }
-    flags: "syn,!ack"
-    opens: [22/tcp, 6000-6100/udp]
-    close: [9000/tcp, 8000/udp]
-    on_open: ["/usr/local/bin/notify", "open", "%IP%"]
-decoys: [23/tcp, 5900-5910/tcp]
-allow: [80/tcp]
-bans: { strikes: 3, for: 10m, never: [192.0.2.0/24, "2001:db8::/32"], rate: { packets: 20, per: 1s } }
-metrics: 127.0.0.1:9477
-`;
-/** Short ones beside it, each about a part of the whole: what is quick to read is tried oftener. */
-const YAML_PIECES = [
-  'doors: { a: { knock: [7000/tcp, 8000/udp], opens: [22/tcp] } }\n',
-  'doors:\n  a: { knock: [1, 2, 3], opens: [22], within: 10s, gap: { min: 50ms, max: 5s }, tolerate: 1 }\n',
-  'doors:\n  a:\n    knock: [1, 2]\n    close: [2, 1]\n    opens: [6000-6100/udp]\n    flags: "syn,!ack"\n    for: 30s\n',
-  'doors: { a: { knock: [1, 2], opens: [22], uses: 1, holders: 2, grant: 192.0.2.0/24 } }\n',
-  'doors: { a: { one_time: /etc/nfknock/a.sequences, opens: [22] } }\n',
-  'doors: { a: { knock: [1], opens: [22], on_open: ["/bin/x", "%IP%"], cut: true } }\ndecoys: all\n',
-  'decoys: [23/tcp, 5900-5910/tcp]\nallow: [80/tcp, 443]\ndoors: { a: { knock: [1], opens: [22] } }\n',
-  'bans: { strikes: 3, within: 1m, for: 10m, escalate: 2, max: 7d, scope: hidden, limit: 1000 }\ndoors: {}\n',
-  'bans: { never: [192.0.2.0/24, "2001:db8::/32"], rate: { packets: 20, per: 1s }, enforce: false }\n',
-  'metrics: 127.0.0.1:9477\nsource: nfqueue\ndoors: { a: { knock: [1], opens: [22] } }\n',
-  'x: &a [1/tcp]\ndoors: { a: { knock: *a, opens: *a } }\n',
-];
-const YAML_WORDS = [
-  '{',
-  '}',
-  '[',
-  ']',
-  ': ',
-  '- ',
-  '\n',
-  '  ',
-  '&a',
-  '*a',
-  '<<: *a',
-  '!!js',
-  '|',
-  '>',
-  '"',
-  "'",
-  '#',
-  '~',
-  '0x7',
-  '1e9',
-  'all',
-  'null',
-  '---',
-  '\t',
-  '%',
-  '/tcp',
-  '7d',
-  '-5s',
-];
-
-export const configuration: Target = {
-  name: 'configurations',
-  short: 500,
-  long: 1_000_000,
-  start: (random) => ({
-    next() {
-      const sound = random(32) === 0 ? YAML : pick(YAML_PIECES, random(YAML_PIECES.length), YAML);
-      const parsed = parseConfig(mutateText(sound, YAML_WORDS, random), 'f.yaml');
-      if (parsed.ok) return 'sound';
-      check(parsed.faults.length > 0, 'what is refused has a fault');
-      for (const fault of parsed.faults)
-        check(!/\p{Cc}/u.test(formatFault(fault)), 'a fault is one line on a terminal');
-      return 'faults';
-    },
-    close: nothing,
-  }),
-};
-
-const KNOCKD = `[options]
- UseSyslog
-[openSSH]
- sequence = 7000,8000:udp,9000
- seq_timeout = 5
- command = /sbin/iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT
- tcpflags = syn
-`;
-
-export const knockd: Target = {
-  name: 'knockd.conf',
-  short: 800,
-  long: 500_000,
-  start: (random) => ({
-    next() {
-      const words = [
-        ...YAML_WORDS,
-        '=',
-        '[options]',
-        '%IP%',
-        'one_time_sequences = /x',
-        'start_command',
-        ';',
-        '$(',
-      ];
-      const imported = importKnockd(mutateText(KNOCKD, words, random), 'k.conf');
-      if (!imported.ok) return 'faults';
-      const parsed = parseConfig(imported.yaml, 'i.yaml');
-      check(parsed.ok || parsed.faults.length > 0, 'what is imported can be read');
-      return parsed.ok ? 'sound' : 'sound for knockd alone';
     },
     close: nothing,
   }),

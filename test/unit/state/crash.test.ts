@@ -32,10 +32,10 @@ const { store } = openStore(path, { now, history: ${DAY} });
 const host = (a) => ({ address: { family: 4, a: a | 0, b: 0, c: 0, d: 0 }, bits: 32 });
 for (let batch = Number(first); ; batch += 1) {
   const bans = Array.from({ length: ${BATCH} }, (_, i) => ({
-    change: 'ban', ban: { target: host(batch * ${BATCH} + i), since: now, until: now + 9e9, count: batch },
+    change: 'ban', ban: { target: host(batch * ${BATCH} + i), since: now, until: now + 9e8, count: batch + 1 },
   }));
   const owner = host(0x7f000001);
-  const grant = { door: 'ssh', grantee: owner, source: owner, since: batch, until: now + 9e9, usesLeft: null, reason: null };
+  const grant = { door: 'ssh', grantee: owner, source: owner, since: batch, until: now + 9e8, usesLeft: null, reason: null };
   store.write([...bans, { change: 'grant', grant }], now);
   writeSync(1, batch + '\\n');
 }

@@ -46,8 +46,7 @@ export function sorted(stored: Stored): Stored {
 export const AS_VERSION_1: string = `
   DROP TABLE ban_log;
   CREATE TABLE offender (
-    target TEXT PRIMARY KEY, since REAL NOT NULL, until REAL NOT NULL, count INTEGER NOT NULL,
-    lifted INTEGER NOT NULL
+    target TEXT PRIMARY KEY, since REAL NOT NULL, until REAL NOT NULL, count INTEGER NOT NULL, lifted INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
   INSERT INTO offender VALUES ('4:cb007109/32', ${NOW}, ${NOW + 9000}, 3, 0);
   INSERT INTO offender VALUES ('6:20010db8000000010000000000000000/64', ${NOW}, ${NOW + 9000}, 1, 1);

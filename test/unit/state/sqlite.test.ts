@@ -170,7 +170,29 @@ describe('a state file of no use', () => {
     bytes.write('uses_lefu', at);
     writeFileSync(path, bytes);
     const { store, notice } = openStore(path, options);
-    expect(notice).toMatch(/is damaged \(the table door_grant is another\): set aside as/);
+    expect(notice).toMatch(/is damaged \(its tables are not those of version 2\): set aside as/);
+    store.write([grant('ssh', '198.51.100.7')], NOW);
+    store.close();
+    expect(openStore(path, options).store.load(NOW).grants).toHaveLength(1);
+  });
+
+  it.each([
+    [
+      'whose schema names a table twice, and differently',
+      "UPDATE sqlite_schema SET tbl_name = 'Ban_log' WHERE name = 'ban_log'",
+    ],
+    ['of a version that never was', 'PRAGMA user_version = -2'],
+    ['of version 1 by its number alone', 'PRAGMA user_version = 1'],
+    ['with a table more', 'CREATE TABLE more (x)'],
+  ])('%s is set aside, and what is written then is there again', (_, damage) => {
+    openStore(path, options).store.close();
+    const db = new Database(path);
+    db.unsafeMode();
+    db.pragma('writable_schema = ON');
+    db.exec(damage);
+    db.close();
+    const { store, notice } = openStore(path, options);
+    expect(notice).toMatch(/is damaged \(its tables are not those of version -?\d\): set aside as/);
     store.write([grant('ssh', '198.51.100.7')], NOW);
     store.close();
     expect(openStore(path, options).store.load(NOW).grants).toHaveLength(1);
@@ -201,6 +223,54 @@ describe('a state file of no use', () => {
     const { store, notice } = openStore(path, options);
     expect(notice).toContain('4 entries');
     expect(store.load(NOW)).toMatchObject({ grants: [{ door: 'ssh' }], bans: [{ count: 1 }] });
+    store.close();
+  });
+
+  it('with moments, uses and counts that can not be brings back no grant and no ban that lasts for ever', () => {
+    const day = 86_400_000;
+    const first = openStore(path, options).store;
+    first.write([grant('ssh', '198.51.100.7'), ban('203.0.113.9', NOW + 9000)], NOW);
+    first.close();
+    const db = new Database(path);
+    const put = db.prepare('INSERT INTO door_grant VALUES (?, ?, ?, ?, ?, ?, NULL)');
+    const host = '4:c6336407/32';
+    put.run('late', host, host, NOW, NOW + 25 * day, null);
+    put.run('later', host, host, NOW, 9e15, null);
+    put.run('never', host, host, Number.POSITIVE_INFINITY, NOW + day, null);
+    put.run('before', host, host, -1, NOW + day, null);
+    put.run('used', host, host, NOW, NOW + day, 0);
+    put.run('sound', host, host, NOW, NOW + 24 * day, 1);
+    const { entries } = db.prepare<[], { entries: Buffer }>('SELECT entries FROM ban_log').get() ?? {};
+    const changed = [
+      (bytes: Buffer): unknown => bytes.writeDoubleLE(NOW + 25 * day, 28),
+      (bytes: Buffer): unknown => bytes.writeDoubleLE(-NOW, 20),
+      (bytes: Buffer): unknown => bytes.writeUInt16LE(0, 2),
+    ].map((change, number) => {
+      const bytes = Buffer.from(entries ?? []);
+      bytes[4] = number;
+      change(bytes);
+      return bytes;
+    });
+    db.prepare('INSERT INTO ban_log VALUES (99, ?)').run(Buffer.concat(changed));
+    db.close();
+    const { store, notice } = openStore(path, options);
+    expect(notice).toContain('8 entries');
+    const { grants, bans } = store.load(NOW);
+    expect(grants.map(({ door }) => door).sort()).toEqual(['sound', 'ssh']);
+    expect(bans).toHaveLength(1);
+    store.close();
+  });
+
+  it('last written at a moment that can not be is read all the same', () => {
+    const first = openStore(path, options).store;
+    first.write([grant('ssh', '198.51.100.7')], NOW);
+    first.close();
+    const db = new Database(path);
+    db.exec('UPDATE moment SET seen = 1e300');
+    db.close();
+    const { store, notice } = openStore(path, options);
+    expect(notice).toContain('1 entries');
+    expect(store.load(NOW).grants).toHaveLength(1);
     store.close();
   });
 
@@ -375,7 +445,7 @@ describe('any run of changes', { timeout: 60_000 }, () => {
         door: doors,
         host: hosts,
         until,
-        uses: fc.option(fc.nat(5)),
+        uses: fc.option(fc.integer({ min: 1, max: 5 })),
         reason: fc.option(fc.string({ unit: 'grapheme' })),
       })
       .map(({ door, host, until: end, uses, reason }) =>
