@@ -6,7 +6,7 @@ import { EVENT_NAMES } from '../log/catalogue.ts';
 import { globMatches, type Wanted } from '../log/filter.ts';
 import { followFile, followStream, type Read } from '../log/follow.ts';
 import { createTail, type Tail } from '../log/tail.ts';
-import { parseCidr } from '../packet/cidr.ts';
+import { parseCidr, unmappedCidr } from '../packet/cidr.ts';
 import { type CommonOptions, EXIT, type ExitCode } from './exit.ts';
 
 export interface TailCommandOptions extends CommonOptions {
@@ -101,7 +101,8 @@ async function isNoFile(path: string): Promise<boolean> {
 }
 
 function wantedOf({ event, source, door }: TailCommandOptions): Wanted {
-  const cidr = source === undefined ? undefined : parseCidr(source);
+  const given = source === undefined ? undefined : parseCidr(source);
+  const cidr = given === undefined ? undefined : unmappedCidr(given);
   if (source !== undefined && cidr === undefined) {
     throw new Refusal(
       EXIT.usage,

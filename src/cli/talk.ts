@@ -5,7 +5,7 @@ import { ask } from '../control/client.ts';
 import { type ControlCode, ControlError } from '../control/error.ts';
 import type { AnswerTo, Request } from '../control/message.ts';
 import { RefusedError } from '../control/replies.ts';
-import { formatAddress, parseAddress } from '../packet/address.ts';
+import { formatAddress, parseAddress, unmapped } from '../packet/address.ts';
 import { OFFENDER_BITS, parseCidr } from '../packet/cidr.ts';
 import { CONFIG_FILE, type CommonOptions, EXIT, type ExitCode } from './exit.ts';
 import { printable } from './table.ts';
@@ -106,7 +106,9 @@ export async function controlPath(file: string): Promise<string> {
 
 /** The address as the daemon takes it. Throws CommandFailure; `network` says what to do instead of naming one. */
 export function addressArgument(text: string | undefined, network: string): string {
-  if (text !== undefined && parseAddress(text) !== undefined) return text;
+  const address = text === undefined ? undefined : parseAddress(text);
+  // Copied from the log of a service that listens on both families.
+  if (address !== undefined) return formatAddress(unmapped(address));
   if (text?.includes('/') === true && parseCidr(text) !== undefined) {
     throw usage(`"${text}" is a network, and this takes one address: ${network}`);
   }

@@ -183,17 +183,18 @@ function readDoors(node: Node | null, spot: Spot, reading: Reading): readonly Do
   if (entries.size > DOORS_MAX) reading.fault(spot, `${entries.size} doors`, `at most ${DOORS_MAX}`);
   const found: DoorEntry[] = [];
   for (const [name, entry] of entries) {
-    if (!/^[a-z0-9_-]+$/.test(name) || name.length > DOOR_NAME_MAX) {
+    if (!/^[a-z0-9_][a-z0-9_-]*$/.test(name) || name.length > DOOR_NAME_MAX) {
       const meant = name
         .toLowerCase()
         .replaceAll(/[^a-z0-9_-]+/g, '-')
+        .replace(/^-+/, '')
         .slice(0, DOOR_NAME_MAX);
-      const allowed = `1 to ${DOOR_NAME_MAX} of a-z, 0-9, _ and - (it goes into rules and set names)`;
+      const allowed = `1 to ${DOOR_NAME_MAX} of a-z, 0-9, _ and -, the first no - (it goes into rules and command lines)`;
       reading.fault(
         { at: entry.keyAt, key: entry.spot.key },
         `the name ${quoted(name)}`,
         allowed,
-        `write ${meant}`,
+        `write ${meant === '' ? 'door' : meant}`,
       );
     }
     const fields = door.read(entry.node, entry.spot, reading);

@@ -1,5 +1,5 @@
 import { parseAddress } from '../packet/address.ts';
-import { type Cidr, formatCidr, HOST_BITS, hostCidr, networkOf, parseCidr } from '../packet/cidr.ts';
+import { type Cidr, formatCidr, HOST_BITS, networkOf, parseCidr, unmappedCidr } from '../packet/cidr.ts';
 import { type FlagRule, parseFlags } from '../packet/flags.ts';
 import { type PortRange, type PortSpec, parsePort, parsePortRange } from '../packet/port.ts';
 import { type Milliseconds, milliseconds } from '../packet/time.ts';
@@ -73,28 +73,33 @@ export const flagRule: Read<FlagRule> = parsed(
 );
 
 export const cidr: Read<Cidr> = parsed(
-  parseCidr,
+  usableCidr,
   'an address or network, such as 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32',
   meantNetwork,
 );
 
 export const grantee: Read<'source' | 'any' | Cidr> = parsed(
-  (text) => (text === 'source' || text === 'any' ? text : parseCidr(text)),
+  (text) => (text === 'source' || text === 'any' ? text : usableCidr(text)),
   'source, any, or an address or network such as 192.0.2.0/24',
   meantNetwork,
 );
 
 export const host: Read<Cidr> = parsed(
-  (text) => {
-    const address = parseAddress(text);
-    return address === undefined ? undefined : hostCidr(address);
-  },
+  (text) => (text.includes('/') ? undefined : usableCidr(text)),
   'the address of one host, such as 10.0.0.5',
-  (text) => (text.includes('/') ? 'name one host, without a prefix length' : undefined),
+  (text) => (text.includes('/') ? 'name one host, without a prefix length' : meantNetwork(text)),
 );
 
-/** A network whose address has bits beyond the prefix: what was meant is the network around it. */
+/** The network of a text. No packet comes from IPv4 written as IPv6, so that would let nobody in, and exempt nobody. */
+function usableCidr(text: string): Cidr | undefined {
+  const found = parseCidr(text);
+  return found === undefined || unmappedCidr(found) !== found ? undefined : found;
+}
+
+/** IPv4 written as IPv6; or an address with bits beyond the prefix: what was meant is the network around it. */
 function meantNetwork(text: string): string | undefined {
+  const found = parseCidr(text);
+  if (found !== undefined) return `write ${formatCidr(unmappedCidr(found))}`;
   const [head = '', length = ''] = text.split('/');
   const address = parseAddress(head);
   if (address === undefined || !/^\d{1,3}$/.test(length)) return undefined;

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { formatAddress, parseAddress } from '../packet/address.ts';
+import { formatAddress, parseAddress, unmapped } from '../packet/address.ts';
 import type { Answers, Refusal } from './answers.ts';
 
 /** Counted up where an older client would misread an answer. */
@@ -61,10 +61,10 @@ const door: Field = { allowed: "a door's name", fits: (value) => isPlainText(val
 /** Forged packets may come from these; nobody has them. */
 const NOBODY: readonly string[] = ['0.0.0.0', '::'];
 const host: Field = {
-  allowed: `the address of one host; ${NOBODY.join(' and ')} are nobody's`,
+  allowed: `the address of one host, IPv4 as 203.0.113.9; ${NOBODY.join(' and ')} are nobody's`,
   fits: (value) => {
     const read = typeof value === 'string' ? parseAddress(value) : undefined;
-    return read !== undefined && !NOBODY.includes(formatAddress(read));
+    return read !== undefined && unmapped(read) === read && !NOBODY.includes(formatAddress(read));
   },
 };
 const time: Field = {

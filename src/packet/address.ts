@@ -33,6 +33,15 @@ export function parseAddress(text: string): Address | undefined {
   return ipv6(wordOf(bytes, 0), wordOf(bytes, 4), wordOf(bytes, 8), wordOf(bytes, 12));
 }
 
+/**
+ * The IPv4 address that an IPv4-mapped one (`::ffff:198.51.100.7`) stands for, as programs that listen on both families
+ * log it; any other as it is. For what people write: no packet comes from such an address.
+ */
+export function unmapped(address: Address): Address {
+  const { family, a, b, c, d } = address;
+  return family === 6 && a === 0 && b === 0 && c === 0xffff ? ipv4(d) : address;
+}
+
 /** Writes dotted IPv4, or IPv6 as RFC 5952 says. */
 export function formatAddress(address: Address): string {
   const { a } = address;

@@ -1,4 +1,4 @@
-import { type Address, type Family, formatAddress, parseAddress } from './address.ts';
+import { type Address, type Family, formatAddress, parseAddress, unmapped } from './address.ts';
 
 /** A network: `address` has no bit set beyond `bits`. */
 export interface Cidr {
@@ -11,6 +11,9 @@ export interface Cidr {
 export const OFFENDER_BITS: Readonly<Record<Family, number>> = { 4: 32, 6: 64 };
 /** The prefix by which attempts and grants are counted: one host. */
 export const HOST_BITS: Readonly<Record<Family, number>> = { 4: 32, 6: 128 };
+
+/** The prefix before an IPv4 address that is written as IPv6. */
+const MAPPED_BITS = 96;
 
 /** Reads `192.0.2.0/24`, `2001:db8::/32` or a lone address. Bits set beyond the prefix are refused. */
 export function parseCidr(text: string): Cidr | undefined {
@@ -42,6 +45,13 @@ export function networkOf(address: Address, bits: number): Cidr {
   const keep = (word: number, index: number): number => word & maskWord(bits - index * 32);
   const { family, a, b, c, d } = address;
   return { address: { family, a: keep(a, 0), b: keep(b, 1), c: keep(c, 2), d: keep(d, 3) }, bits };
+}
+
+/** The IPv4 network that one within ::ffff:0:0/96 stands for; any other as it is. See `unmapped`. */
+export function unmappedCidr(cidr: Cidr): Cidr {
+  const address = unmapped(cidr.address);
+  if (address === cidr.address || cidr.bits < MAPPED_BITS) return cidr;
+  return { address, bits: cidr.bits - MAPPED_BITS };
 }
 
 export function contains(cidr: Cidr, address: Address): boolean {

@@ -26,7 +26,7 @@ const COMMANDS: Choices = [
   null,
 ];
 const TRUTHS: Choices = [true, false];
-const NAMES = ['ssh', 'web-1', 'x_y', 'a', 'abcdefghijklmnopqrstuvwx', '7', '-a', '__proto__', 'Abc'];
+const NAMES = ['ssh', 'web-1', 'x_y', 'a', 'abcdefghijklmnopqrstuvwx', '7', 'a-', '__proto__', '-a'];
 const INTERFACES: Choices = ['eth0', 'wlan0', 'lo', 'br-0123456789a', 'eth0.7', 'veth@x', '-i', 'a b'];
 
 const DOOR: { readonly [key: string]: Choices } = {

@@ -121,7 +121,7 @@ describe('orders', { timeout: TIMEOUT }, () => {
     const said = [];
     for (const args of [
       ['grant', 'ssh', '198.51.100.7', '--for', '1h', '--reason', 'ticket 4711; rm -rf "$HOME"'],
-      ['ban', '203.0.113.9', '--for', '90s'],
+      ['ban', '::ffff:203.0.113.9', '--for', '90s'],
       ['unban', '2001:db8:0:1::/64'],
       ['unban', '--all'],
       ['revoke', '198.51.100.7', 'ssh'],

@@ -63,7 +63,8 @@ describe('nfknock tail', () => {
   });
 
   test('--json passes the matching lines through unchanged, and they alone', () => {
-    expect(tail([log, '--json', '-n', '100', '--source', '203.0.113.0/24']).out).toEqual([BANNED]);
+    for (const source of ['203.0.113.0/24', '::ffff:203.0.113.9', '::ffff:203.0.113.0/120'])
+      expect(tail([log, '--json', '-n', '100', '--source', source]).out).toEqual([BANNED]);
   });
 
   test('prints all of standard input, also where its last line is cut short', () => {

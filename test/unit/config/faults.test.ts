@@ -239,6 +239,16 @@ describe('A door', () => {
       /grant: .*the network is 192.0.2.0\/24/,
     ],
     [
+      'for IPv4 written as IPv6, from which no packet comes',
+      door('grant: "::ffff:192.0.2.0/120"'),
+      /grant: found "::ffff:192.0.2.0\/120".*write 192.0.2.0\/24/,
+    ],
+    [
+      'that forwards to IPv4 written as IPv6',
+      door('forward: "::ffff:10.0.0.5"'),
+      /forward: found "::ffff:10.0.0.5".*write 10.0.0.5/,
+    ],
+    [
       'whose command is one text',
       door('on_open: /bin/a -b %IP%'),
       /no shell is run: write the words as a list, \["\/bin\/a", "-b", "%IP%"\]/,
@@ -266,10 +276,13 @@ describe('A door', () => {
     expect(found[0]).toMatch(expected);
   });
 
-  it.each(['SSH', 'a b', 'ä', 'x'.repeat(25), "a'; drop", '"a.b"'])('may not be named %s', (name) => {
-    const text = `doors: { ${/^[\w"]+(\.b")?$/.test(name) ? name : JSON.stringify(name)}: { knock: [1, 2], opens: [22] } }`;
-    expect(faults(text).join()).toMatch(/found the name ".*allowed 1 to 24 of a-z, 0-9, _ and -/);
-  });
+  it.each(['SSH', 'a b', 'ä', '-a', '-', 'x'.repeat(25), "a'; drop", '"a.b"'])(
+    'may not be named %s',
+    (name) => {
+      const text = `doors: { ${/^[\w"]+(\.b")?$/.test(name) ? name : JSON.stringify(name)}: { knock: [1, 2], opens: [22] } }`;
+      expect(faults(text).join()).toMatch(/found the name ".*allowed 1 to 24 of a-z, 0-9, _ and -/);
+    },
+  );
 
   it('may not have the sequence of another, unless no packet has the flags of both', () => {
     const two = (flags: string, knock = '[1, 2/udp]'): string[] =>

@@ -100,7 +100,7 @@ const config: fc.Arbitrary<Config> = fc.record({
     interfaces: fc.array(fc.constantFrom('eth0', 'wg+', 'br-lan', 'enp3s0.100'), { maxLength: 3 }),
   }),
   doors: fc
-    .uniqueArray(fc.tuple(fc.stringMatching(/^[a-z0-9_-]{1,24}$/), door), {
+    .uniqueArray(fc.tuple(fc.stringMatching(/^[a-z0-9_][a-z0-9_-]{0,23}$/), door), {
       selector: ([name]) => name,
       minLength: 1,
       maxLength: 4,

@@ -41,6 +41,8 @@ describe('a request', () => {
     ['{"v":1,"id":3,"command":"ban","address":"203.0.113.9","for":"1h"}', 3, 'bad argument'],
     ['{"v":1,"id":3,"command":"ban","address":"203.0.113.9","for":null}', 3, 'bad argument'],
     ['{"v":1,"id":3,"command":"ban","address":"0.0.0.0"}', 3, 'bad argument'],
+    // Strikes and bans of IPv4 written as IPv6 would be those of ::/64, which nobody has.
+    ['{"v":1,"id":3,"command":"ban","address":"::ffff:203.0.113.9"}', 3, 'bad argument'],
     ['{"v":1,"id":3,"command":"grant","door":"ssh","address":"0:0::"}', 3, 'bad argument'],
     ['{"v":1,"id":3,"command":"unban"}', 3, 'bad argument'],
     ['{"v":1,"id":3,"command":"unban","all":true,"address":"203.0.113.9"}', 3, 'bad argument'],

@@ -1,20 +1,24 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
+  type Address,
   bytesOf,
   formatAddress,
   ipv4,
   ipv6,
   parseAddress,
   sameAddress,
+  unmapped,
 } from '../../../src/packet/address.ts';
 import {
+  type Cidr,
   contains,
   formatCidr,
   hostCidr,
   networkOf,
   offenderOf,
   parseCidr,
+  unmappedCidr,
 } from '../../../src/packet/cidr.ts';
 
 const word = fc.integer();
@@ -47,6 +51,24 @@ describe('an address', () => {
       expect(parseAddress(text)).toBeUndefined();
     },
   );
+
+  it.each([
+    ['::ffff:192.0.2.1', '192.0.2.1'],
+    ['::fffe:192.0.2.1', '::fffe:c000:201'],
+    ['::1:ffff:192.0.2.1', '::1:ffff:c000:201'],
+    ['2001:db8::ffff:192.0.2.1', '2001:db8::ffff:c000:201'],
+    ['192.0.2.1', '192.0.2.1'],
+  ])('%s stands for %s', (text, meant) => {
+    expect(formatAddress(unmapped(parseAddress(text) as Address))).toBe(meant);
+  });
+
+  it.each([
+    ['::ffff:192.0.2.0/120', '192.0.2.0/24'],
+    ['::ffff:0.0.0.0/96', '0.0.0.0/0'],
+    ['::fffe:0:0/95', '::fffe:0:0/95'],
+  ])('the network %s stands for %s', (text, meant) => {
+    expect(formatCidr(unmappedCidr(parseCidr(text) as Cidr))).toBe(meant);
+  });
 
   it('of IPv4 is one word, and nothing in the others', () => {
     expect(parseAddress('192.0.2.129')).toEqual({ family: 4, a: 0xc0000281 | 0, b: 0, c: 0, d: 0 });
