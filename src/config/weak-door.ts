@@ -12,6 +12,11 @@ const WIDE_BITS = { 4: 16, 6: 32 } as const;
 /** Ports in `opens` beyond which a door closes more than a service. */
 const MANY_PORTS = 1024;
 
+/** Below these, in milliseconds, a knocker far away or on a bad line does not get in, though he does nothing wrong. */
+const WITHIN_LEAST = 1000;
+const GAP_LEAST = 500;
+const FOR_LEAST = 3000;
+
 /** What is weak in what a door opens, for how long and for whom. */
 export function ofService(door: Door, steps: readonly PortSpec[]): Warning[] {
   const key = `doors.${door.name}.opens`;
@@ -109,6 +114,29 @@ export function ofKnocker(door: Door, steps: readonly PortSpec[], config: Config
         `${key}.gap.min`,
         `knocks less than ${formatDuration(door.gap.min)} apart are an offence, and most clients send them at once`,
         'tell your knockers to wait (knock -d), or write 0ms',
+      ),
+    );
+  }
+  const window = door.within <= door.gap.max * (steps.length - 1) ? 'within' : 'gap.max';
+  const least = window === 'within' ? WITHIN_LEAST : GAP_LEAST;
+  const length = window === 'within' ? door.within : door.gap.max;
+  if (steps.length > 1 && length < least) {
+    found.push(
+      warning(
+        'short-window',
+        `${key}.${window}`,
+        `over a slow or lossy line ${steps.length} knocks do not arrive within ${formatDuration(length)}, and the attempt is over`,
+        window === 'within' ? 'write 10s' : 'write 5s',
+      ),
+    );
+  }
+  if (door.for < FOR_LEAST) {
+    found.push(
+      warning(
+        'short-grant',
+        `${key}.for`,
+        `who does not connect within ${formatDuration(door.for)} of his last knock has to knock again; a lost first packet is sent again after a second`,
+        'write 30s',
       ),
     );
   }

@@ -220,6 +220,21 @@ describe('A warning', () => {
       'doors: { a: { knock: [80, 2, 3], opens: [22] } }\nallow: [80]',
     ],
     ['gap-min', 'doors: { a: { knock: [1, 2, 3], opens: [22], gap: { min: 1ms } } }', three],
+    [
+      'short-window',
+      'doors: { a: { knock: [1, 2, 3], opens: [22], within: 999ms } }',
+      'doors: { a: { knock: [1, 2, 3], opens: [22], within: 1s } }',
+    ],
+    [
+      'short-window',
+      'doors: { a: { knock: [1, 2, 3], opens: [22], gap: { max: 499ms } } }',
+      'doors: { a: { knock: [1, 2, 3], opens: [22], gap: { max: 500ms } } }',
+    ],
+    [
+      'short-grant',
+      'doors: { a: { knock: [1, 2, 3], opens: [22], for: 2s } }',
+      'doors: { a: { knock: [1, 2, 3], opens: [22], for: 3s } }',
+    ],
     ['flags-without-syn', 'doors: { a: { knock: [1, 2, 3], opens: [22], flags: fin } }', three],
     [
       'inside-another',
