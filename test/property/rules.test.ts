@@ -1,0 +1,188 @@
+import { describe, expect, it } from 'vitest';
+import type { Config } from '../../src/config/config.ts';
+import { parseConfig } from '../../src/config/parse.ts';
+import { grantRules } from '../../src/firewall/grant.ts';
+import { layoutOf } from '../../src/firewall/layout.ts';
+import { banSet, doorSet } from '../../src/firewall/names.ts';
+import { rulesFor } from '../../src/firewall/rules.ts';
+import { type Address, type Family, formatAddress, parseAddress } from '../../src/packet/address.ts';
+import { hostCidr } from '../../src/packet/cidr.ts';
+import { anyConfig } from '../fuzz/any-config.ts';
+import { type Random, randomOf } from '../fuzz/random.ts';
+import { isBehind, isCopied, type Meant, meantInput, type Standing } from '../reference/firewall.ts';
+import { type Fate, readTables, type State, type Tables, type Wire, walk } from '../reference/netfilter.ts';
+
+/** `RULES_CASES=100000 RULES_SEED=7` tries others, and more. */
+const CASES = Number(process.env['RULES_CASES'] ?? 1000);
+const SEED = Number(process.env['RULES_SEED'] ?? 1);
+const PACKETS = 60;
+
+const STATES: readonly State[] = ['NEW', 'NEW', 'NEW', 'ESTABLISHED', 'RELATED', 'INVALID', 'UNTRACKED'];
+const SOURCE = { 4: host('198.51.100.9'), 6: host('2001:db8:9::9') } as const;
+const HERE = { 4: host('192.0.2.1'), 6: host('2001:db8::1') } as const;
+const BEHIND = { 4: [host('10.0.0.5'), host('10.7.7.7')], 6: [host('2001:db8::5')] } as const;
+
+interface Drawn {
+  readonly text: string;
+  readonly config: Config;
+}
+
+function host(text: string): Address {
+  const address = parseAddress(text);
+  if (address === undefined) throw new Error(text);
+  return address;
+}
+
+/** `more` changes what was drawn. */
+function soundConfig(random: Random, more = (text: string): string => text): Drawn {
+  for (;;) {
+    const text = more(anyConfig(random));
+    const parsed = parseConfig(text, 'any.yaml');
+    if (parsed.ok) return { text, config: parsed.config };
+  }
+}
+
+/** Half of the doors lead to a machine behind this one. */
+function withForwards(text: string, random: Random, family: Family): string {
+  const config = JSON.parse(text) as { doors: Record<string, object> };
+  const [first] = BEHIND[family];
+  const to = formatAddress(first);
+  for (const [name, door] of Object.entries(config.doors)) {
+    if (random(2) === 0) config.doors[name] = { ...door, forward: to, dnat: random(2) === 0 };
+  }
+  return JSON.stringify(config);
+}
+
+/** The tables as they are with these grants, and this source banned or not. */
+function tablesOf(config: Config, family: Family, { banned, granted }: Standing): Tables {
+  const source = SOURCE[family];
+  const layout = layoutOf(config);
+  const until = 2_000_000_000_000;
+  const grants =
+    config.grants === 'set'
+      ? []
+      : granted.flatMap((door) => grantRules(layout, { door, grantee: hostCidr(source), until }, family));
+  const sets = new Map<string, readonly Address[]>([[banSet(family), banned ? [source] : []]]);
+  for (const { name } of config.doors)
+    sets.set(doorSet(name, family), granted.includes(name) ? [source] : []);
+  const text = grants.map(({ table, chain, rule }) => `*${table}\n-A ${chain} ${rule}\nCOMMIT`).join('\n');
+  return readTables(`${rulesFor(config, family).text}\n${text}`, sets);
+}
+
+/** Ports that the configuration names, those beside them, and any. */
+function portOf(config: Config, random: Random): number {
+  const ranges = [
+    ...config.allow,
+    ...(config.decoys === 'all' ? [] : config.decoys),
+    ...config.doors.flatMap(({ opens }) => opens),
+  ];
+  const steps = config.doors.flatMap(({ knock, close }) =>
+    'oneTime' in knock ? close : [...knock, ...close],
+  );
+  const named = [
+    ...ranges.flatMap(({ first, last }) => [first, last]),
+    ...steps.map(({ port }) => port),
+    68,
+    546,
+  ];
+  const port = random(8) === 0 ? random(65_536) : (named[random(named.length)] ?? 0) + random(3) - 1;
+  return Math.min(65_535, Math.max(0, port));
+}
+
+function wireOf(config: Config, random: Random, family: Family): Wire {
+  const names = ['eth0', 'eth0', 'lo', 'wlan0', ...config.listen.interfaces];
+  return {
+    protocol: random(20) === 0 && family === 6 ? 'ipv6-icmp' : random(2) === 0 ? 'tcp' : 'udp',
+    port: portOf(config, random),
+    source: SOURCE[family],
+    destination: HERE[family],
+    state: STATES[random(STATES.length)] ?? 'NEW',
+    comesIn: names[random(names.length)] ?? 'eth0',
+    goesOut: '',
+    local: random(8) > 0,
+  };
+}
+
+/** With NFLOG what is seen is copied, then dropped. */
+function wordOf(config: Config, { verdict, copies }: Fate): Meant {
+  switch (verdict) {
+    case 'NFQUEUE':
+      return 'seen';
+    case 'DROP':
+      return config.listen.source === 'nflog' && copies > 0 ? 'seen' : 'drop';
+    case 'ACCEPT':
+      return 'accept';
+    default:
+      return 'untouched';
+  }
+}
+
+describe(`the rules of ${CASES} sound configurations`, { timeout: 60_000 + CASES * 50 }, () => {
+  it.each([4, 6] as const)(
+    'do with each packet to this machine what the configuration says (IPv%i)',
+    (family) => {
+      const random = randomOf(SEED + family);
+      const met = new Map<Meant, number>();
+      for (let number = 1; number <= CASES; number += 1) {
+        const { text, config } = soundConfig(random);
+        const granted = config.doors.flatMap(({ name }) => (random(3) === 0 ? [name] : []));
+        const standing = { banned: random(4) === 0, granted };
+        const tables = tablesOf(config, family, standing);
+        for (let packet = 0; packet < PACKETS; packet += 1) {
+          const wire = wireOf(config, random, family);
+          const fate = walk(tables, 'filter', 'INPUT', wire);
+          const meant = meantInput(config, wire, standing);
+          met.set(meant, (met.get(meant) ?? 0) + 1);
+          const found = [wordOf(config, fate), fate.verdict === 'ACCEPT' && fate.copies > 0];
+          const wanted = [meant, isCopied(config, wire, standing)];
+          if (String(found) !== String(wanted))
+            expect(found, `${text}${JSON.stringify({ wire, standing })}`).toEqual(wanted);
+        }
+      }
+      // Each was met often, or nothing would be shown.
+      for (const meant of ['accept', 'drop', 'seen', 'untouched'] as const)
+        expect(met.get(meant) ?? 0).toBeGreaterThan(CASES);
+    },
+  );
+
+  it.each([4, 6] as const)('let nobody without a grant through to a service behind (IPv%i)', (family) => {
+    const random = randomOf(SEED + 10 + family);
+    let [kept, through] = [0, 0];
+    for (let number = 1; number <= CASES; number += 1) {
+      const { text, config } = soundConfig(random, (any) => withForwards(any, random, family));
+      const granted = config.doors.flatMap(({ name }) => (random(2) === 0 ? [name] : []));
+      const standing = { banned: random(4) === 0, granted };
+      const tables = tablesOf(config, family, standing);
+      const { interfaces } = config.listen;
+      for (let packet = 0; packet < PACKETS; packet += 1) {
+        const there = BEHIND[family];
+        const wire = {
+          ...wireOf(config, random, family),
+          destination: there[random(there.length)] ?? HERE[family],
+          comesIn: interfaces[0]?.replace('+', '0') ?? 'eth0',
+          state: random(3) === 0 ? ('RELATED' as const) : ('NEW' as const),
+          local: false,
+        };
+        const doors = isBehind(config, wire);
+        const { verdict } = walk(tables, 'filter', 'FORWARD', wire);
+        const what = `${text}${JSON.stringify({ wire, standing })}`;
+        const banned = standing.banned && config.bans.enforce;
+        const mayPass = !banned && wire.state === 'NEW' && doors.some(({ name }) => granted.includes(name));
+        if (doors.length > 0 && !mayPass) {
+          kept += 1;
+          if (verdict !== 'DROP' && verdict !== 'NFQUEUE') expect(verdict, what).toBe('DROP');
+        } else if (doors.length > 0 && verdict === 'ACCEPT') through += 1;
+        else if (doors.length === 0 && verdict === 'ACCEPT') expect(verdict, what).toBe('untouched');
+        // Nobody is translated who may not pass.
+        const to = walk(tables, 'nat', 'PREROUTING', { ...wire, destination: HERE[family], local: true });
+        const translated = config.doors.some(
+          ({ name, forward }) =>
+            forward?.dnat === true && forward.to.address.family === family && granted.includes(name),
+        );
+        if (to.verdict === 'DNAT' && !translated) expect(to.verdict, what).toBe('untouched');
+      }
+    }
+    expect(kept).toBeGreaterThan(CASES / 4);
+    expect(through).toBeGreaterThan(CASES / 20);
+  });
+});

@@ -1,0 +1,94 @@
+import type { Config, Door } from '../../src/config/config.ts';
+import type { Family } from '../../src/packet/address.ts';
+import { contains } from '../../src/packet/cidr.ts';
+import type { PortRange, PortSpec } from '../../src/packet/port.ts';
+import type { Wire } from './netfilter.ts';
+
+/*
+ * What must become of a packet, said from the configuration alone: no rules, no chains, no lists of ports.
+ */
+
+/** `seen`: the daemon gets it, and nobody else. */
+export type Meant = 'accept' | 'drop' | 'seen' | 'untouched';
+
+export interface Standing {
+  readonly banned: boolean;
+  /** Doors whose grants name the source. */
+  readonly granted: readonly string[];
+}
+
+/** Where a DHCP client listens: with `decoys: all` it is no decoy. */
+const DHCP_CLIENT: Readonly<Record<Family, number>> = { 4: 68, 6: 546 };
+
+type Port = Pick<Wire, 'protocol' | 'port'>;
+
+/** To this machine. */
+export function meantInput(config: Config, wire: Wire, standing: Standing): Meant {
+  const { family } = wire.source;
+  const { bans, decoys } = config;
+  if (!isWatched(config, wire.comesIn)) return 'untouched';
+  if (wire.protocol === 'ipv6-icmp' && wire.state === 'UNTRACKED') return 'untouched';
+  if (wire.state === 'ESTABLISHED') return 'accept';
+  const banned = standing.banned && bans.enforce;
+  if (banned && bans.scope === 'all') return 'drop';
+  if (wire.protocol === 'ipv6-icmp') return 'untouched';
+  // What the daemon may be given: an answer that nobody tracks to a connection is none.
+  const shown = banned || wire.state === 'RELATED' ? 'drop' : 'seen';
+
+  const doors = config.doors.filter(
+    ({ forward }) => forward === null || (forward.dnat && forward.to.address.family === family),
+  );
+  const mine = doors.filter((door) => opens(door, wire));
+  const knock = config.doors.some((door) => knocks(door, wire));
+  if (mine.length > 0) {
+    if (banned) return 'drop';
+    const own = mine.some((door) => knocks(door, wire));
+    const chained = knock && !own;
+    const let_in = mine.some(({ name, forward }) => forward === null && standing.granted.includes(name));
+    if (let_in && wire.state === 'NEW') return chained ? 'seen' : 'accept';
+    return own || (bans.strikeOnService && !chained) ? shown : 'drop';
+  }
+  if (config.allow.some((range) => holds(range, wire))) return wire.state === 'NEW' ? 'accept' : 'untouched';
+  if (knock) return shown;
+  if (!wire.local) return 'untouched';
+  if (decoys !== 'all') return decoys.some((range) => holds(range, wire)) ? shown : 'untouched';
+  if (wire.protocol === 'udp' && wire.port === DHCP_CLIENT[family]) return 'untouched';
+  return wire.state === 'NEW' || wire.state === 'INVALID' ? shown : 'untouched';
+}
+
+/** A copy goes to the daemon, whatever becomes of the packet: a knock at a port that is open to everyone. */
+export function isCopied(config: Config, wire: Wire, standing: Standing): boolean {
+  if (meantInput(config, wire, standing) !== 'accept' || wire.state !== 'NEW') return false;
+  return (
+    config.allow.some((range) => holds(range, wire)) &&
+    config.doors.some((door) => knocks(door, wire)) &&
+    !config.doors.some((door) => opens(door, wire) && door.forward === null)
+  );
+}
+
+/** Through this machine to a service behind it: must a stranger be kept from it? */
+export function isBehind(config: Config, wire: Wire): readonly Door[] {
+  return config.doors.filter(
+    (door) => door.forward !== null && contains(door.forward.to, wire.destination) && opens(door, wire),
+  );
+}
+
+function isWatched({ listen }: Config, name: string): boolean {
+  if (listen.interfaces.length === 0) return name !== 'lo';
+  return listen.interfaces.some((each) =>
+    each.endsWith('+') ? name.startsWith(each.slice(0, -1)) : name === each,
+  );
+}
+
+function opens(door: Door, port: Port): boolean {
+  return door.opens.some((range) => holds(range, port));
+}
+
+function knocks({ knock, close }: Door, port: Port): boolean {
+  const steps: readonly PortSpec[] = 'oneTime' in knock ? close : [...knock, ...close];
+  return steps.some((step) => step.protocol === port.protocol && step.port === port.port);
+}
+
+function holds({ protocol, first, last }: PortRange, port: Port): boolean {
+  return protocol === port.protocol && port.port >= first && port.port <= last;
+}
