@@ -80,7 +80,7 @@ function isWatched({ listen }: Config, name: string): boolean {
   );
 }
 
-function opens(door: Door, port: Port): boolean {
+export function opens(door: Door, port: Port): boolean {
   return door.opens.some((range) => holds(range, port));
 }
 
