@@ -110,6 +110,8 @@ function holds(option: string, value: string, wire: Wire, sets: Tables['sets']):
       return wire.protocol === value;
     case '--dport':
     case '--dports':
+      // The kernel's XT_MULTI_PORTS: a range takes two.
+      if (value.split(/[,:]/).length > 15) throw new Error(`more ports than a rule takes: ${value}`);
       return value.split(',').some((each) => {
         const [first = '', last = first] = each.split(':');
         return wire.port >= Number(first) && wire.port <= Number(last);
