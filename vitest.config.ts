@@ -23,6 +23,7 @@ const config: ViteUserConfig = defineConfig({
             'test/unit/**/*.test.ts',
             'test/property/**/*.test.ts',
             'test/golden/**/*.test.ts',
+            'test/attacks/engine/**/*.test.ts',
             'test/*.test.ts',
           ],
         },
@@ -30,7 +31,7 @@ const config: ViteUserConfig = defineConfig({
       {
         test: {
           name: 'kernel',
-          include: ['test/kernel/**/*.test.ts', 'test/clients/**/*.test.ts', 'test/attacks/**/*.test.ts'],
+          include: ['test/kernel/**/*.test.ts', 'test/clients/**/*.test.ts', 'test/attacks/*.test.ts'],
           exclude: MEASURING,
           maxWorkers: 2,
           sequence: { groupOrder: 1 },

@@ -1,8 +1,8 @@
 import type { Countermeasure } from './countermeasure.ts';
 
-const FLOOD = 'test/unit/attacks/flood.test.ts';
-const GUESSING = 'test/unit/attacks/guessing.test.ts';
-const PACKETS = 'test/unit/attacks/packets.test.ts';
+const FLOOD = 'test/attacks/engine/flood.test.ts';
+const GUESSING = 'test/attacks/engine/guessing.test.ts';
+const PACKETS = 'test/attacks/engine/packets.test.ts';
 
 /** Countermeasures in the engine and the decoder. */
 export const IN_THE_ENGINE: readonly Countermeasure[] = [
@@ -131,7 +131,7 @@ export const IN_THE_ENGINE: readonly Countermeasure[] = [
     file: 'src/clock.ts',
     from: 'now: () => milliseconds(monotonic()),',
     to: 'now: () => milliseconds(wall()),',
-    test: 'test/unit/attacks/time.test.ts',
+    test: 'test/attacks/engine/time.test.ts',
     of: 'ends no grant early, keeps none longer, and opens none again',
   },
   {

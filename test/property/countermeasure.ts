@@ -13,8 +13,8 @@ export interface Countermeasure {
   readonly of: string;
 }
 
-const TIME = 'test/unit/attacks/time.test.ts';
-const FLOOD = 'test/unit/attacks/flood.test.ts';
+const TIME = 'test/attacks/engine/time.test.ts';
+const FLOOD = 'test/attacks/engine/flood.test.ts';
 
 export const COUNTERMEASURES: readonly Countermeasure[] = [
   ...IN_THE_ENGINE,
@@ -80,7 +80,7 @@ export const COUNTERMEASURES: readonly Countermeasure[] = [
     file: 'src/engine/finding.ts',
     from: "if (repeats || (steps.includes(key) && steps.indexOf(key) < made)) return 'repeat';",
     to: '',
-    test: 'test/unit/attacks/same-address.test.ts',
+    test: 'test/attacks/engine/same-address.test.ts',
     of: 'at the same door open it and earn no strike',
   },
   {
@@ -88,7 +88,7 @@ export const COUNTERMEASURES: readonly Countermeasure[] = [
     file: 'src/config/weak-bans.ts',
     from: 'if (leaks(config)) {',
     to: 'if (!config && leaks(config)) {',
-    test: 'test/unit/attacks/guessing.test.ts',
+    test: 'test/attacks/engine/guessing.test.ts',
     of: 'is warned of by `check`',
   },
   {
@@ -101,7 +101,7 @@ export const COUNTERMEASURES: readonly Countermeasure[] = [
     packet.source1 = packet.source2 = packet.source3 = 0;
   }
   const total = IPV6_HEADER_BYTES + u16(bytes, offset + 4);`,
-    test: 'test/unit/attacks/packets.test.ts',
+    test: 'test/attacks/engine/packets.test.ts',
     of: 'an IPv4 address written as IPv6 is another source',
   },
   {

@@ -18,11 +18,11 @@ const SKIPPED = /^(event|order|settings|packet|outcome|time)\.js$/;
 const TESTS = [
   'test/property/reference-laws.test.ts',
   'test/property/reference-decode.test.ts',
-  'test/unit/attacks/flood.test.ts',
-  'test/unit/attacks/guessing.test.ts',
-  'test/unit/attacks/packets.test.ts',
-  'test/unit/attacks/same-address.test.ts',
-  'test/unit/attacks/time.test.ts',
+  'test/attacks/engine/flood.test.ts',
+  'test/attacks/engine/guessing.test.ts',
+  'test/attacks/engine/packets.test.ts',
+  'test/attacks/engine/same-address.test.ts',
+  'test/attacks/engine/time.test.ts',
   'test/unit/config/parse.test.ts',
   'test/unit/source/pcap.test.ts',
 ];

@@ -68,7 +68,7 @@ function taken<Result>({ name, file, from, to }: Countermeasure, call: () => Res
 }
 
 function run({ file, test, of }: Countermeasure): number {
-  const project = test.startsWith('test/unit') || test.startsWith('test/property') ? 'unit' : 'kernel';
+  const project = /^test\/(unit|property|attacks\/engine)\//.test(test) ? 'unit' : 'kernel';
   if (project === 'kernel') build(file.startsWith('native'));
   const vitest = join(root, 'node_modules/vitest/vitest.mjs');
   const args = [vitest, 'run', '--project', project, test, '-t', of];

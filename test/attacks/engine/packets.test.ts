@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { decode } from '../../../src/packet/decode.ts';
 import { emptyPacket } from '../../../src/packet/packet.ts';
 import { milliseconds } from '../../../src/packet/time.ts';
-import { settings, type World, world } from '../engine/world.ts';
-import { ipv4, ipv6, tcp, tcpSegment, udp, udpDatagram } from '../source/capture-bytes.ts';
+import { settings, type World, world } from '../../unit/engine/world.ts';
+import { ipv4, ipv6, tcp, tcpSegment, udp, udpDatagram } from '../../unit/source/capture-bytes.ts';
 
 const OWNER = '198.51.100.7';
 const HERE = '192.0.2.1';

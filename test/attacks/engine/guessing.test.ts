@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { parseConfig } from '../../../src/config/parse.ts';
 import { warnings } from '../../../src/config/strength.ts';
 import { milliseconds } from '../../../src/packet/time.ts';
-import { door, ports, ranges, settings, type World, world } from '../engine/world.ts';
+import { door, ports, ranges, settings, type World, world } from '../../unit/engine/world.ts';
 
 const DAY = 86_400_000;
 /** What the guesser knows of: the ports that the secret was drawn from. */

@@ -4,7 +4,7 @@ import { powerOfTwo } from '../../../src/engine/table.ts';
 import { randomKey } from '../../../src/live/random-key.ts';
 import { formatCidr } from '../../../src/packet/cidr.ts';
 import { milliseconds } from '../../../src/packet/time.ts';
-import { address, cidr, door, settings, type World, world } from '../engine/world.ts';
+import { address, cidr, door, settings, type World, world } from '../../unit/engine/world.ts';
 
 const OWNER = '198.51.100.7';
 const LIMIT = 1024;

@@ -4,8 +4,8 @@ import { createEngine } from '../../../src/engine/engine.ts';
 import type { EngineEvent } from '../../../src/engine/event.ts';
 import { createIntake } from '../../../src/live/intake.ts';
 import { milliseconds } from '../../../src/packet/time.ts';
-import { door, settings } from '../engine/world.ts';
-import { tcp, udp } from '../source/capture-bytes.ts';
+import { door, settings } from '../../unit/engine/world.ts';
+import { tcp, udp } from '../../unit/source/capture-bytes.ts';
 
 const OWNER = '198.51.100.7';
 const HERE = '192.0.2.1';

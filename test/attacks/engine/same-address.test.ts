@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { door, ports, ranges, settings, type World, world } from '../engine/world.ts';
+import { door, ports, ranges, settings, type World, world } from '../../unit/engine/world.ts';
 
 const FIRST = ['7000', '8000/udp', '9000'];
 const SECOND = ['6100', '6200/udp', '6300'];
