@@ -1,3 +1,4 @@
+import { uptime } from 'node:os';
 import { type Milliseconds, milliseconds } from './packet/time.ts';
 
 /** The only reader of time. */
@@ -10,22 +11,37 @@ export interface Clock {
   wallOf(at: Milliseconds): number;
   /** A moment of wall time on the monotonic clock. */
   atWall(wall: number): Milliseconds;
+  /**
+   * To be asked once a second, with the milliseconds by which the wall clock was ahead of this one since: true where the
+   * machine slept (suspend to memory or disk) as long. `now` is moved on as far then: what was to end has ended.
+   */
+  slept(by: number): boolean;
 }
 
 /** A wall clock that moves by more than this between two looks was set, not slewed. In milliseconds. */
 const STEP_MIN = 250;
 /** The kernel slews its wall clock by at most this share of the time that passes (adjtimex: 500 ppm). */
 const SLEW_MAX = 0.0005;
+/** What the kernel counts of a sleep may differ from what the wall clock says by so much, in milliseconds. */
+const SLEEP_DIFFERENCE_MAX = 2000;
 /** A stamp older than this tells of a clock that was set, not of a packet that waited. In milliseconds. */
 const STAMP_AGE_MAX = 60_000;
 
 export const systemClock: Clock = createClock(
   () => performance.now(),
   () => Date.now(),
+  () => uptime() * 1000,
 );
 
-/** A clock over a monotonic and a wall clock that tells whole milliseconds. */
-export function createClock(monotonic: () => number, wall: () => number): Clock {
+/**
+ * A clock over Linux's CLOCK_MONOTONIC, which stands still while the machine sleeps, a wall clock that tells whole
+ * milliseconds, and CLOCK_BOOTTIME, which counts sleep too.
+ */
+export function createClock(awake: () => number, wall: () => number, boot: () => number): Clock {
+  /** All that the machine has slept since the start, as far as it was noticed. */
+  let asleep = 0;
+  let counted = boot() - awake();
+  const monotonic = (): number => awake() + asleep;
   let last = monotonic();
   let offset = wall() - last;
 
@@ -47,6 +63,14 @@ export function createClock(monotonic: () => number, wall: () => number): Clock 
     wall,
     wallOf: (at) => at + ahead(),
     atWall: (moment) => milliseconds(moment - ahead()),
+    slept(by) {
+      const more = boot() - awake() - counted;
+      counted += more;
+      // Both must say so: either alone may have been set.
+      if (by < SLEEP_DIFFERENCE_MAX || Math.abs(more - by) > SLEEP_DIFFERENCE_MAX) return false;
+      asleep += more;
+      return true;
+    },
   };
 }
 
@@ -86,15 +110,22 @@ export function createStamps(clock: Clock): Stamps {
   };
 }
 
-/** Calls back when the wall clock was set: by how many milliseconds it moved. */
-export function watchWallClock(clock: Clock, moved: (by: number) => void): { look(): void } {
+/** Calls back when the wall clock was set, with the milliseconds by which it moved, and when the machine has slept. */
+export function watchWallClock(
+  clock: Clock,
+  moved: (by: number) => void,
+  slept: () => void,
+): { look(): void } {
   let offset = clock.wall() - clock.now();
   return {
     look() {
       const fresh = clock.wall() - clock.now();
       const by = fresh - offset;
       offset = fresh;
-      if (Math.abs(by) >= STEP_MIN) moved(by);
+      if (clock.slept(by)) {
+        offset = clock.wall() - clock.now();
+        slept();
+      } else if (Math.abs(by) >= STEP_MIN) moved(by);
     },
   };
 }

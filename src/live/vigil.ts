@@ -35,7 +35,12 @@ export function createVigil(parts: Parts): Vigil {
   const lostLately = createLately(clock);
   parts.lost = lostLately.sum;
   let stateWasOk = true;
-  const wallClock = watchWallClock(clock, () => void realign(parts));
+  const wallClock = watchWallClock(
+    clock,
+    () => void realign(parts),
+    // An order makes the engine look at what has ended meanwhile; and the machine may have woken in another network.
+    () => void parts.order({ order: 'exempt', networks: findExempt() }),
+  );
   const connections = watchUses(parts);
   const repairs = createRepairs(parts);
   const rules = watchRules({

@@ -47,6 +47,7 @@ export function createPath(config: Config): Path {
     wall: () => WALL + now,
     wallOf: (at) => WALL + at,
     atWall: (wall) => milliseconds(wall - WALL),
+    slept: () => false,
   };
   const engine = createEngine(
     settingsOf(config, () => []),

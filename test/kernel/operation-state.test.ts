@@ -242,20 +242,9 @@ describe('a wall clock that is set while the daemon runs', () => {
     ['forward', HOUR],
     ['back', -HOUR],
   ])('by an hour %s opens, closes and bans nothing', async (_direction, by) => {
-    const folder = mkdtempSync(join(tmpdir(), 'nfknock-skew-'));
-    atEnd(() => rmSync(folder, { recursive: true, force: true }));
-    chmodSync(folder, 0o755);
-    const library = join(folder, 'skew.so');
-    execFileSync('cc', ['-O2', '-shared', '-fPIC', '-o', library, join(ROOT, 'test/kernel/skew.c')]);
-    const skew = join(folder, 'skew');
-    const set = (ms: number): void => {
-      const bytes = Buffer.alloc(8);
-      bytes.writeBigInt64LE(BigInt(ms));
-      writeFileSync(skew, bytes, { flag: 'r+' });
-    };
-    writeFileSync(skew, Buffer.alloc(8));
+    const { folder, env, set } = skewed();
     const config = { ...CONFIG, doors: { ssh: { ...SSH, for: '5s' } }, bans: { for: '6s' } };
-    const daemon = await start({ folder, config, env: { SKEW: skew, LD_PRELOAD: library } });
+    const daemon = await start({ folder, config, env });
     const owner = await open(daemon);
     const opened = performance.now();
     const offender = await beBanned(daemon);
@@ -264,7 +253,7 @@ describe('a wall clock that is set while the daemon runs', () => {
         .filter((line) => /^(door|ban|firewall)\./.test(line.event))
         .map((line) => `${line.event} ${line.source}`);
     const before = lines();
-    set(by);
+    set(by, 0);
     await sleep(2_000);
     expect(Math.abs(Date.parse((await nextLine(daemon)).time) - Date.now() - by)).toBeLessThan(60_000);
     expect(lines()).toEqual(before);
@@ -280,6 +269,52 @@ describe('a wall clock that is set while the daemon runs', () => {
     expect(await grantRules(net)).not.toContainEqual(expect.stringContaining(`-s ${owner}/32`));
   });
 });
+
+describe('a machine that sleeps while the daemon runs', () => {
+  it('has the grants ended by which the time has gone, as the kernel has, and keeps those of which it has not', async () => {
+    const { folder, env, set } = skewed();
+    const config = { ...CONFIG, doors: { ssh: { ...SSH, for: '30m' } } };
+    const daemon = await start({ folder, config, env });
+    const owner = await open(daemon);
+    set(HOUR / 4, HOUR / 4);
+    await sleep(2_500);
+    expect(daemon.seen({ event: 'door.closed' })).toEqual([]);
+    expect(await grantRules(net)).toContainEqual(expect.stringContaining(`-s ${owner}/32`));
+
+    set(HOUR, HOUR);
+    await daemon.waitFor({ event: 'door.closed', source: owner, reason: 'expired' }, PATIENCE);
+    expect(await grantRules(net)).not.toContainEqual(expect.stringContaining(`-s ${owner}/32`));
+    // And whoever knocks after the night is let in as ever.
+    const other = await open(daemon);
+    expect(await grantRules(net)).toContainEqual(expect.stringContaining(`-s ${other}/32`));
+  });
+});
+
+/** A folder and an environment in which the daemon's wall clock, and the clock that counts sleep, are set by the test. */
+function skewed(): {
+  readonly folder: string;
+  readonly env: Record<string, string>;
+  /** Milliseconds ahead of the truth. */
+  set(wall: number, boot: number): void;
+} {
+  const folder = mkdtempSync(join(tmpdir(), 'nfknock-skew-'));
+  atEnd(() => rmSync(folder, { recursive: true, force: true }));
+  chmodSync(folder, 0o755);
+  const library = join(folder, 'skew.so');
+  execFileSync('cc', ['-O2', '-shared', '-fPIC', '-o', library, join(ROOT, 'test/kernel/skew.c')]);
+  const file = join(folder, 'skew');
+  writeFileSync(file, Buffer.alloc(16));
+  return {
+    folder,
+    env: { SKEW: file, LD_PRELOAD: library },
+    set(wall, boot) {
+      const bytes = Buffer.alloc(16);
+      bytes.writeBigInt64LE(BigInt(wall), 0);
+      bytes.writeBigInt64LE(BigInt(boot), 8);
+      writeFileSync(file, bytes, { flag: 'r+' });
+    },
+  };
+}
 
 /** A line that is written from now on. */
 async function nextLine(daemon: Daemon): Promise<{ readonly time: string }> {

@@ -1,7 +1,8 @@
 /*
- * The wall clock of one process, set forward or back while it runs: to be preloaded. SKEW names a file of eight
- * bytes, the milliseconds to add to CLOCK_REALTIME, which may be written at any time. Every other clock is left
- * alone, and so is the kernel's.
+ * The wall clock of one process, set forward or back while it runs, and the clock that counts a machine's sleep: to be
+ * preloaded. SKEW names a file of twice eight bytes, the milliseconds to add to CLOCK_REALTIME and to CLOCK_BOOTTIME,
+ * which may be written at any time. Every other clock is left alone, and so is the kernel's; /proc/uptime is hidden,
+ * since it would tell the truth.
  *
  *   cc -O2 -shared -fPIC -o skew.so skew.c
  *   SKEW=file LD_PRELOAD=./skew.so node …
@@ -9,9 +10,13 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -26,7 +31,7 @@ __attribute__((constructor)) static void open_skew(void)
 	int file = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC);
 	if (file < 0)
 		return;
-	void *there = mmap(NULL, sizeof *skew, PROT_READ, MAP_SHARED, file, 0);
+	void *there = mmap(NULL, 2 * sizeof *skew, PROT_READ, MAP_SHARED, file, 0);
 	if (there != MAP_FAILED)
 		skew = there;
 	close(file);
@@ -35,12 +40,42 @@ __attribute__((constructor)) static void open_skew(void)
 int clock_gettime(clockid_t clock, struct timespec *now)
 {
 	long result = syscall(SYS_clock_gettime, clock, now);
-	if (result == 0 && skew != NULL && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) {
-		int64_t ns = now->tv_nsec + *skew % 1000 * 1000000;
-		now->tv_sec += *skew / 1000 + (ns < 0 ? -1 : ns >= 1000000000 ? 1 : 0);
+	int wall = clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE;
+	if (result == 0 && skew != NULL && (wall || clock == CLOCK_BOOTTIME)) {
+		int64_t by = skew[wall ? 0 : 1];
+		int64_t ns = now->tv_nsec + by % 1000 * 1000000;
+		now->tv_sec += by / 1000 + (ns < 0 ? -1 : ns >= 1000000000 ? 1 : 0);
 		now->tv_nsec = (ns + 1000000000) % 1000000000;
 	}
 	return (int)result;
+}
+
+static int open_other(const char *symbol, const char *path, int flags, va_list more)
+{
+	int (*real)(const char *, int, ...) = (int (*)(const char *, int, ...))dlsym(RTLD_NEXT, symbol);
+	if (skew != NULL && strcmp(path, "/proc/uptime") == 0) {
+		errno = ENOENT;
+		return -1;
+	}
+	return (flags & (O_CREAT | O_TMPFILE)) != 0 ? real(path, flags, va_arg(more, int)) : real(path, flags);
+}
+
+int open(const char *path, int flags, ...)
+{
+	va_list more;
+	va_start(more, flags);
+	int file = open_other("open", path, flags, more);
+	va_end(more);
+	return file;
+}
+
+int open64(const char *path, int flags, ...)
+{
+	va_list more;
+	va_start(more, flags);
+	int file = open_other("open64", path, flags, more);
+	va_end(more);
+	return file;
 }
 
 int gettimeofday(struct timeval *restrict now, void *restrict zone)

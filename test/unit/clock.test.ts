@@ -5,21 +5,29 @@ function fakes(start = 1_795_000_000_000): {
   clock: ReturnType<typeof createClock>;
   pass(ms: number): void;
   set(by: number): void;
+  sleep(ms: number): void;
 } {
   let mono = 5_000.25;
+  let boot = 70_000;
   let real = start;
   const clock = createClock(
     () => mono,
     () => Math.floor(real),
+    () => Math.floor(boot / 10) * 10,
   );
   return {
     clock,
     pass(ms) {
       mono += ms;
+      boot += ms;
       real += ms;
     },
     set(by) {
       real += by;
+    },
+    sleep(ms) {
+      boot += ms;
+      real += ms;
     },
   };
 }
@@ -67,7 +75,11 @@ describe('the wall clock', () => {
   it('that is set is noticed, one that is slewed is not', () => {
     const { clock, pass, set } = fakes();
     const moves: number[] = [];
-    const watch = watchWallClock(clock, (by) => moves.push(by));
+    const watch = watchWallClock(
+      clock,
+      (by) => moves.push(by),
+      () => moves.push(Number.NaN),
+    );
     for (let second = 0; second < 100; second += 1) {
       pass(1000);
       set(0.5);
@@ -77,6 +89,62 @@ describe('the wall clock', () => {
     watch.look();
     expect(moves).toHaveLength(1);
     expect(moves[0]).toBeCloseTo(-7_200_000, -1);
+  });
+
+  it.each([
+    ['sleeps for the night', 28_800_000, 0],
+    ['sleeps for the night, after which the clock is set right by a second', 28_800_000, 1_000],
+    ['sleeps for three seconds', 3_000, 0],
+  ])('that runs on while the machine %s has what is due ended by then', (_, ms, correction) => {
+    const { clock, pass, set, sleep } = fakes();
+    const seen: string[] = [];
+    const watch = watchWallClock(
+      clock,
+      () => seen.push('set'),
+      () => seen.push('slept'),
+    );
+    for (let night = 1; night <= 3; night += 1) {
+      const at = clock.now();
+      const wall = clock.wallOf(at);
+      pass(1_000);
+      sleep(ms);
+      set(correction);
+      watch.look();
+      watch.look();
+      expect(Math.abs(clock.now() - at - ms - 1_000)).toBeLessThanOrEqual(20);
+      // A grant's end in wall time is where it was.
+      expect(Math.abs(clock.wallOf(at) - wall - correction)).toBeLessThanOrEqual(20);
+    }
+    expect(seen).toEqual(['slept', 'slept', 'slept']);
+  });
+
+  it('that is set while the machine is awake, or by something else than it slept, moves no end', () => {
+    for (const [asleep, by] of [
+      [0, 28_800_000],
+      [0, -28_800_000],
+      [28_800_000, 28_800_000],
+      [28_800_000, -28_800_000],
+    ] as const) {
+      const { clock, pass, set, sleep } = fakes();
+      const seen: string[] = [];
+      const watch = watchWallClock(
+        clock,
+        () => seen.push('set'),
+        () => seen.push('slept'),
+      );
+      const at = clock.now();
+      pass(1_000);
+      sleep(asleep);
+      set(by);
+      watch.look();
+      expect(clock.now() - at).toBe(1_000);
+      // Where the two undo each other nothing is to be seen.
+      expect(seen).toEqual(asleep + by === 0 ? [] : ['set']);
+      sleep(60_000);
+      watch.look();
+      expect(clock.now() - at).toBe(61_000);
+      expect(seen.at(-1)).toBe('slept');
+    }
   });
 
   it('moves what is told in wall time, and nothing on the engine’s clock', () => {

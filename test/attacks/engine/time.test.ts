@@ -34,6 +34,7 @@ function line(): {
   const clock = createClock(
     () => mono,
     () => Math.floor(real),
+    () => mono,
   );
   const gap = { min: milliseconds(200), max: milliseconds(5_000) };
   const engine = createEngine(settings({ doors: [door({ gap })], bans: { strikes: 1 } }), [1, 2]);

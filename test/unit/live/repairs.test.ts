@@ -24,6 +24,7 @@ function bench(): {
     wall: () => now,
     wallOf: (at) => at,
     atWall: (at) => milliseconds(at),
+    slept: () => false,
   };
   const parts = {
     clock,

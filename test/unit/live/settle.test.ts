@@ -25,6 +25,7 @@ function world() {
   const clock = createClock(
     () => performance.now(),
     () => Date.now(),
+    () => performance.now(),
   );
   const said: NfknockEvent[] = [];
   const settle = createSettle({
@@ -89,6 +90,7 @@ describe('bans that the kernel has not taken yet', () => {
       clock: createClock(
         () => performance.now(),
         () => Date.now(),
+        () => performance.now(),
       ),
       engine,
       recall: { record: () => undefined, of: () => [], forgotten: () => 0 },
