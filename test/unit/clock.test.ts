@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createClock, createStamps, watchWallClock } from '../../src/clock.ts';
+import { type Clock, createClock, createStamps, watchWallClock } from '../../src/clock.ts';
 
 function fakes(start = 1_795_000_000_000): {
   clock: ReturnType<typeof createClock>;
@@ -71,6 +71,17 @@ describe('stamps', () => {
   });
 });
 
+/** What a watch says of the clock. */
+function watched(clock: Clock): { readonly seen: string[]; readonly watch: { look(): void } } {
+  const seen: string[] = [];
+  const watch = watchWallClock(
+    clock,
+    () => seen.push('set'),
+    () => seen.push('slept'),
+  );
+  return { seen, watch };
+}
+
 describe('the wall clock', () => {
   it('that is set is noticed, one that is slewed is not', () => {
     const { clock, pass, set } = fakes();
@@ -97,12 +108,7 @@ describe('the wall clock', () => {
     ['sleeps for three seconds', 3_000, 0],
   ])('that runs on while the machine %s has what is due ended by then', (_, ms, correction) => {
     const { clock, pass, set, sleep } = fakes();
-    const seen: string[] = [];
-    const watch = watchWallClock(
-      clock,
-      () => seen.push('set'),
-      () => seen.push('slept'),
-    );
+    const { seen, watch } = watched(clock);
     for (let night = 1; night <= 3; night += 1) {
       const at = clock.now();
       const wall = clock.wallOf(at);
@@ -126,12 +132,7 @@ describe('the wall clock', () => {
       [28_800_000, -28_800_000],
     ] as const) {
       const { clock, pass, set, sleep } = fakes();
-      const seen: string[] = [];
-      const watch = watchWallClock(
-        clock,
-        () => seen.push('set'),
-        () => seen.push('slept'),
-      );
+      const { seen, watch } = watched(clock);
       const at = clock.now();
       pass(1_000);
       sleep(asleep);
