@@ -1,4 +1,4 @@
-import { parseCidr } from '../packet/cidr.ts';
+import { formatCidr, parseCidr, unmappedCidr } from '../packet/cidr.ts';
 import { formatPortRange, type PortRange, type Protocol, parsePortRange } from '../packet/port.ts';
 import { type Fault, quoted } from './fault.ts';
 import { checked, foreignYaml, yamlText } from './foreign-yaml.ts';
@@ -265,5 +265,8 @@ function neverOf(
       setting.line,
       `${refused.slice(0, 3).map(quoted).join(', ')} is no address or network of its own; left out of "bans.never"`,
     );
-  return words.filter((word) => parseCidr(word) !== undefined);
+  return words.flatMap((word) => {
+    const network = parseCidr(word);
+    return network === undefined ? [] : [formatCidr(unmappedCidr(network))];
+  });
 }

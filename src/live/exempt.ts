@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
-import { type Address, ipv4, ipv6, parseAddress } from '../packet/address.ts';
+import { type Address, ipv4, ipv6, parseAddress, unmapped } from '../packet/address.ts';
 import { type Cidr, hostCidr } from '../packet/cidr.ts';
 
 /** Nobody's address. A neighbour can forge it in a broadcast, and a set of the kernel takes no such member. */
@@ -48,9 +48,10 @@ export function gatewaysV6(table: string): readonly Address[] {
 }
 
 export function nameServers(resolvConf: string): readonly Address[] {
-  return rows(resolvConf).flatMap(([word, address]) =>
-    word === 'nameserver' && address !== undefined ? (parseAddress(address.split('%')[0] ?? '') ?? []) : [],
-  );
+  return rows(resolvConf).flatMap(([word, text]) => {
+    const address = word === 'nameserver' ? parseAddress(text?.split('%')[0] ?? '') : undefined;
+    return address === undefined ? [] : [unmapped(address)];
+  });
 }
 
 function rows(text: string): readonly (readonly string[])[] {

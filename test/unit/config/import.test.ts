@@ -216,7 +216,14 @@ describe('Importing a knockd.conf', () => {
 });
 
 describe('Importing a portsentry.conf', () => {
-  const importing = (text: string): Imported => importPortsentry(text, 'p.conf', () => null);
+  const importing = (text: string, ignored: string | null = null): Imported =>
+    importPortsentry(text, 'p.conf', () => ignored);
+
+  it('takes who is ignored as an address that packets come from', () => {
+    const ignored = '127.0.0.1/32\n::ffff:198.51.100.7 # as a log wrote it\n2001:db8::/32\n0.0.0.0\nx\n';
+    const imported = importing('TCP_PORTS="1"\nIGNORE_FILE="/etc/i"\n', ignored);
+    expect(imported.ok && imported.yaml).toContain('never: ["198.51.100.7", "2001:db8::/32"]');
+  });
 
   it('is known by its settings', () => {
     expect(isPortsentry('# x\nTCP_PORTS="1"\n')).toBe(true);
