@@ -47,6 +47,22 @@ describe('a grant by hand', () => {
   });
 });
 
+describe('what has ended', () => {
+  it('is over for the next packet and the next order, though nobody looked at the clock before', () => {
+    const w = world(settings({ bans: { strikes: 1, for: milliseconds(60_000) } }));
+    w.send('23');
+    expect(w.send('7000')).toBe('banned');
+    w.now += 60_000;
+    expect(w.send('7000')).toBe('accepted');
+    expect(w.names()).toContain('ban.expired');
+
+    grant(w, OTHER, 'ssh', { for: milliseconds(60_000) });
+    w.now += 60_000;
+    expect(tell(w, { order: 'revoke', address: address(OTHER) })).toEqual(REFUSED('not found'));
+    expect(w.events.at(-1)).toMatchObject({ event: 'door.closed', reason: 'expired' });
+  });
+});
+
 describe('a revocation', () => {
   it('ends every grant of the address, or that of one door, and says how many', () => {
     const w = world(settings({ doors: [door(), mail] }));

@@ -139,6 +139,10 @@ describe('a sequence that closes', () => {
     const hand = { order: 'grant', door: 'ssh', address: cidr('198.51.100.7').address } as const;
     w.engine.order(hand, ms(w.now), (event) => w.events.push(event));
     become(w, '5001 3 accepted', '0 4 closed', '1000 5 accepted', '4000 2 repeat', '0 6 opened', '1 2 wrong');
+    // And where nothing else is under way.
+    const alone = world(settings({ doors: [closing] }));
+    alone.engine.order(hand, ms(alone.now), (event) => alone.events.push(event));
+    become(alone, '5001 3 accepted', '0 4 closed', '5000 2 repeat', '1 2 wrong');
   });
 });
 

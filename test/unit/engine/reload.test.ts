@@ -139,6 +139,19 @@ describe('a reload', () => {
     expect(send()).toBe('ignored');
   });
 
+  it('that gives a door the place of a one-time door whose sequence was used leaves what is under way there', () => {
+    const once = door({ name: 'once', knock: ports('1', '2'), oneTime: true });
+    const w = world(settings({ doors: [once, door()] }));
+    w.send('7000');
+    for (const port of ['1', '2']) w.send(port, { from: '203.0.113.9' });
+    const used = { order: 'sequence', door: 'once', knock: ports('3', '4') } as const;
+    w.engine.order(used, ms(w.now), (event) => void w.events.push(event));
+    expect(steps(w)).toEqual(['ssh 1']);
+    reload(w, settings({ doors: [door(), { ...once, knock: ports('3', '4') }] }));
+    w.knock('8000/udp', '9000');
+    expect(w.said()).toContain('door.opened 198.51.100.7 ssh');
+  });
+
   it('takes a one-time door back to the line that its file gives, and forgets progress in a line that was used', () => {
     const once = settings({ doors: [door({ oneTime: true })] });
     const w = world(once);

@@ -48,7 +48,7 @@ describe('a range of ports', () => {
     ]);
   });
 
-  it.each(['6000-6100/udp', '1-65535/tcp', '22/tcp'])('%s is written as it is read', (text) => {
+  it.each(['6000-6100/udp', '1-65535/tcp', '1-9/udp', '22/tcp'])('%s is written as it is read', (text) => {
     expect(formatPortRange(parsePortRange(text) ?? expect.unreachable())).toBe(text);
   });
 
