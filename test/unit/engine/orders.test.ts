@@ -63,6 +63,17 @@ describe('what has ended', () => {
   });
 });
 
+describe('who was banned before', () => {
+  it('by hand, too, is remembered longer than who has strikes, however many of those there are', () => {
+    const w = world(settings({ sources: 4, bans: { strikes: 2 } }));
+    ban(w, OTHER, { for: milliseconds(1_000) });
+    w.now += 1_000;
+    for (let host = 1; host <= 20; host += 1) w.send('23', { from: `192.0.2.${host}` });
+    for (const port of ['23', '161/udp']) w.send(port, { from: OTHER });
+    expect(w.engine.bans()).toMatchObject([{ count: 2 }]);
+  });
+});
+
 describe('a revocation', () => {
   it('ends every grant of the address, or that of one door, and says how many', () => {
     const w = world(settings({ doors: [door(), mail] }));
