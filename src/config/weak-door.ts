@@ -117,16 +117,17 @@ export function ofKnocker(door: Door, steps: readonly PortSpec[], config: Config
       ),
     );
   }
-  const window = door.within <= door.gap.max * (steps.length - 1) ? 'within' : 'gap.max';
-  const least = window === 'within' ? WITHIN_LEAST : GAP_LEAST;
-  const length = window === 'within' ? door.within : door.gap.max;
+  const [window, length, least, better] =
+    door.within <= door.gap.max * (steps.length - 1)
+      ? (['within', door.within, WITHIN_LEAST, '10s'] as const)
+      : (['gap.max', door.gap.max, GAP_LEAST, '5s'] as const);
   if (steps.length > 1 && length < least) {
     found.push(
       warning(
         'short-window',
         `${key}.${window}`,
         `over a slow or lossy line ${steps.length} knocks do not arrive within ${formatDuration(length)}, and the attempt is over`,
-        window === 'within' ? 'write 10s' : 'write 5s',
+        `write ${better}`,
       ),
     );
   }

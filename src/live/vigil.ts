@@ -39,7 +39,7 @@ export function createVigil(parts: Parts): Vigil {
     clock,
     () => void realign(parts),
     // An order makes the engine look at what has ended meanwhile; and the machine may have woken in another network.
-    () => void parts.order({ order: 'exempt', networks: findExempt() }),
+    lookAround,
   );
   const connections = watchUses(parts);
   const repairs = createRepairs(parts);
@@ -59,7 +59,11 @@ export function createVigil(parts: Parts): Vigil {
     store.write([], clock.wall());
     tellState();
     tellLost();
-    if (seconds % EXEMPT_EVERY === 0) parts.order({ order: 'exempt', networks: findExempt() });
+    if (seconds % EXEMPT_EVERY === 0) lookAround();
+  }
+
+  function lookAround(): void {
+    parts.order({ order: 'exempt', networks: findExempt() });
   }
 
   function tellState(): void {

@@ -1,3 +1,5 @@
+import type { Config } from '../../src/config/config.ts';
+import { parseConfig } from '../../src/config/parse.ts';
 import type { Random } from './random.ts';
 
 /** What may stand for each key: sound values for the most part, at their limits, and such as don't go together. */
@@ -99,4 +101,18 @@ export function anyConfig(random: Random): string {
     ]),
   };
   return `${JSON.stringify(config)}\n`;
+}
+
+interface Drawn {
+  readonly text: string;
+  readonly config: Config;
+}
+
+/** The next of those configurations that is sound, after `change` has had its text. */
+export function soundConfig(random: Random, change = (text: string): string => text): Drawn {
+  for (;;) {
+    const text = change(anyConfig(random));
+    const parsed = parseConfig(text, 'any.yaml');
+    if (parsed.ok) return { text, config: parsed.config };
+  }
 }

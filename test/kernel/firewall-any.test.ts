@@ -1,10 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Config } from '../../src/config/config.ts';
-import { parseConfig } from '../../src/config/parse.ts';
 import type { Change } from '../../src/firewall/firewall.ts';
 import { formatCidr } from '../../src/packet/cidr.ts';
-import { anyConfig } from '../fuzz/any-config.ts';
-import { type Random, randomOf } from '../fuzz/random.ts';
+import { soundConfig } from '../fuzz/any-config.ts';
+import { randomOf } from '../fuzz/random.ts';
 import { cidr, type FirewallProxy, startFirewall } from './firewall-proxy.ts';
 import { createNet, type Net } from './net.ts';
 
@@ -19,14 +18,6 @@ const BANNED = ['203.0.113.9', '2001:db8:7::/64'];
 /** Rules, chains and sets of whoever made them; not what is there of itself. */
 const EVERYTHING =
   'for tool in iptables ip6tables; do $tool-save; done | grep -v "^[#*]\\|^:[A-Z]* ACCEPT\\|^COMMIT"; ipset list -n';
-
-function soundConfig(random: Random): { readonly text: string; readonly config: Config } {
-  for (;;) {
-    const text = anyConfig(random);
-    const parsed = parseConfig(text, 'any.yaml');
-    if (parsed.ok) return { text, config: parsed.config };
-  }
-}
 
 /** Each door for hosts and networks of both families, and a ban of each. */
 function changesOf(config: Config): Change[] {

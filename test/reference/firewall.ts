@@ -44,8 +44,8 @@ export function meantInput(config: Config, wire: Wire, standing: Standing): Mean
     if (banned) return 'drop';
     const own = mine.some((door) => knocks(door, wire));
     const chained = knock && !own;
-    const let_in = mine.some(({ name, forward }) => forward === null && standing.granted.includes(name));
-    if (let_in && wire.state === 'NEW') return chained ? 'seen' : 'accept';
+    const letIn = mine.some(({ name, forward }) => forward === null && standing.granted.includes(name));
+    if (letIn && wire.state === 'NEW') return chained ? 'seen' : 'accept';
     return own || (bans.strikeOnService && !chained) ? shown : 'drop';
   }
   if (config.allow.some((range) => holds(range, wire))) return wire.state === 'NEW' ? 'accept' : 'untouched';

@@ -127,9 +127,9 @@ function holds(option: string, value: string, wire: Wire, sets: Tables['sets']):
       return members.includes(wire.source);
     }
     case '-i':
-      return wire.comesIn === value || (value.endsWith('+') && wire.comesIn.startsWith(value.slice(0, -1)));
+      return isNamed(value, wire.comesIn);
     case '-o':
-      return wire.goesOut === value || (value.endsWith('+') && wire.goesOut.startsWith(value.slice(0, -1)));
+      return isNamed(value, wire.goesOut);
     case '-s':
       return within(value, wire.source);
     case '-d':
@@ -137,6 +137,10 @@ function holds(option: string, value: string, wire: Wire, sets: Tables['sets']):
     default:
       throw new Error(`no match: ${option} ${value}`);
   }
+}
+
+function isNamed(value: string, name: string): boolean {
+  return name === value || (value.endsWith('+') && name.startsWith(value.slice(0, -1)));
 }
 
 function within(text: string, address: Address): boolean {
