@@ -258,15 +258,13 @@ function neverOf(
     .split(/\r?\n/)
     .map((line) => (line.split('#')[0] ?? '').trim())
     .filter((word) => word !== '' && word !== '0.0.0.0' && !word.startsWith('127.') && word !== '::1');
-  const refused = words.filter((word) => parseCidr(word) === undefined);
+  const networks = words.map((word) => parseCidr(word));
+  const refused = words.filter((_, index) => networks[index] === undefined);
   if (refused.length > 0)
     warn(
       'IGNORE_FILE',
       setting.line,
       `${refused.slice(0, 3).map(quoted).join(', ')} is no address or network of its own; left out of "bans.never"`,
     );
-  return words.flatMap((word) => {
-    const network = parseCidr(word);
-    return network === undefined ? [] : [formatCidr(unmappedCidr(network))];
-  });
+  return networks.flatMap((network) => (network === undefined ? [] : [formatCidr(unmappedCidr(network))]));
 }

@@ -69,7 +69,7 @@ const TOP: { readonly [key: string]: Choices } = {
   metrics: [null, '127.0.0.1:9477', '[::1]:9477'],
 };
 
-/** A configuration with whatever keys and values: about one in five is sound. */
+/** A configuration with whatever keys and values: about one in seven is sound. */
 export function anyConfig(random: Random): string {
   const one = (choices: Choices): unknown => choices[random(choices.length)];
   const some = (choices: Choices, most: number): unknown[] =>

@@ -7,11 +7,8 @@ import { settingsOf } from '../../src/config/settings.ts';
 import { warnings } from '../../src/config/strength.ts';
 import { rulesFor } from '../../src/firewall/rules.ts';
 import { anyConfig } from './any-config.ts';
-import { mutateText, type Random, varyText } from './random.ts';
-import { check, type Target } from './target.ts';
-
-const nothing = (): void => undefined;
-const pick = <Item>(items: readonly Item[], at: number, otherwise: Item): Item => items[at] ?? otherwise;
+import { mutateText, pick, type Random, varyText } from './random.ts';
+import { check, ofText, type Target } from './target.ts';
 
 const YAML = `doors:
   ssh:
@@ -115,7 +112,7 @@ export const configuration: Target = {
         check(!/\p{Cc}/u.test(formatFault(fault)), 'a fault is one line on a terminal');
       return 'faults';
     },
-    close: nothing,
+    close: () => undefined,
   }),
 };
 
@@ -169,31 +166,17 @@ function translated(imported: Imported): string {
   return parsed.ok ? 'sound' : 'sound for the other alone';
 }
 
-export const knockd: Target = {
-  name: 'knockd.conf',
-  short: 800,
-  long: 500_000,
-  start: (random) => ({
-    make: () => Buffer.from(mutateText(KNOCKD, KNOCKD_WORDS, random)),
-    vary: (kept) => varyText(kept, KNOCKD_WORDS, random),
-    take: (input) => translated(importKnockd(input.toString(), 'k.conf')),
-    close: nothing,
-  }),
-};
+export const knockd: Target = ofText(
+  { name: 'knockd.conf', short: 800, long: 500_000 },
+  [KNOCKD, KNOCKD_WORDS],
+  (text) => translated(importKnockd(text, 'k.conf')),
+);
 
-export const portsentry: Target = {
-  name: 'portsentry.conf',
-  short: 800,
-  long: 500_000,
-  start: (random) => ({
-    make: () => Buffer.from(mutateText(PORTSENTRY, PORTSENTRY_WORDS, random)),
-    vary: (kept) => varyText(kept, PORTSENTRY_WORDS, random),
-    take(input) {
-      const ignored = mutateText(IGNORED, PORTSENTRY_WORDS, random);
-      return translated(
-        importPortsentry(input.toString(), 'p.conf', () => (random(8) === 0 ? null : ignored)),
-      );
-    },
-    close: nothing,
-  }),
-};
+export const portsentry: Target = ofText(
+  { name: 'portsentry.conf', short: 800, long: 500_000 },
+  [PORTSENTRY, PORTSENTRY_WORDS],
+  (text, random) => {
+    const ignored = mutateText(IGNORED, PORTSENTRY_WORDS, random);
+    return translated(importPortsentry(text, 'p.conf', () => (random(8) === 0 ? null : ignored)));
+  },
+);

@@ -63,3 +63,7 @@ export function mutateText(text: string, words: readonly string[], random: Rando
 export function varyText(kept: Buffer, words: readonly string[], random: Random): Buffer {
   return Buffer.from(mutateText(kept.toString(), words, random));
 }
+
+export function pick<Item>(items: readonly Item[], at: number, otherwise: Item): Item {
+  return items[at] ?? otherwise;
+}

@@ -1,4 +1,4 @@
-import type { Random } from './random.ts';
+import { mutateText, type Random, varyText } from './random.ts';
 
 /** Something that takes what strangers wrote. */
 export interface Target {
@@ -22,4 +22,21 @@ export interface Attempt {
 
 export function check(condition: boolean, promise: string): void {
   if (!condition) throw new Error(`broken: ${promise}`);
+}
+
+/** A target that takes texts, which are made of a sound one and of these words. */
+export function ofText(
+  about: Pick<Target, 'name' | 'short' | 'long'>,
+  [sound, words]: readonly [sound: string, words: readonly string[]],
+  take: (text: string, random: Random) => string,
+): Target {
+  return {
+    ...about,
+    start: (random) => ({
+      make: () => Buffer.from(mutateText(sound, words, random)),
+      vary: (kept) => varyText(kept, words, random),
+      take: (input) => take(input.toString(), random),
+      close: () => undefined,
+    }),
+  };
 }

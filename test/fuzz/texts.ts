@@ -1,11 +1,8 @@
 import { createLineBuffer } from '../../src/control/lines.ts';
 import { readRequest, writeRequest } from '../../src/control/message.ts';
 import { parseOneTime } from '../../src/live/one-time.ts';
-import { mutate, mutateText, type Random, varyText } from './random.ts';
-import { check, type Target } from './target.ts';
-
-const nothing = (): void => undefined;
-const pick = <Item>(items: readonly Item[], at: number, otherwise: Item): Item => items[at] ?? otherwise;
+import { mutate, mutateText, pick, type Random, varyText } from './random.ts';
+import { check, ofText, type Target } from './target.ts';
 
 const REQUESTS = [
   writeRequest(1, { command: 'status' }),
@@ -132,7 +129,7 @@ export const control: Target = {
         }
         return last;
       },
-      close: nothing,
+      close: () => undefined,
     };
   },
 };
@@ -156,27 +153,20 @@ const ONE_TIME_WORDS = [
   '７',
 ];
 
-export const oneTime: Target = {
-  name: 'one-time files',
-  short: 30_000,
-  long: 10_000_000,
-  start: (random) => ({
-    make: () => Buffer.from(mutateText(ONE_TIME, ONE_TIME_WORDS, random)),
-    vary: (kept) => varyText(kept, ONE_TIME_WORDS, random),
-    take(input) {
-      const text = input.toString();
-      const { next, left, faults } = parseOneTime(text);
-      const lines = text.split('\n');
-      const unused = lines.filter((line) => !line.startsWith('#') && line.trim() !== '').length;
-      check(left + faults.length === unused, 'every line is blank, used, a sequence or a fault');
-      check((left === 0) === (next.length === 0), 'there is a next one while any is left');
-      check(
-        next.every(({ port }) => Number.isInteger(port) && port >= 1 && port <= 65_535),
-        'ports are ports',
-      );
-      check(lines.length < 200 || left < lines.length, 'lines are counted');
-      return left === 0 ? 'none left' : faults.length === 0 ? 'sound' : 'faults';
-    },
-    close: nothing,
-  }),
-};
+export const oneTime: Target = ofText(
+  { name: 'one-time files', short: 30_000, long: 10_000_000 },
+  [ONE_TIME, ONE_TIME_WORDS],
+  (text) => {
+    const { next, left, faults } = parseOneTime(text);
+    const lines = text.split('\n');
+    const unused = lines.filter((line) => !line.startsWith('#') && line.trim() !== '').length;
+    check(left + faults.length === unused, 'every line is blank, used, a sequence or a fault');
+    check((left === 0) === (next.length === 0), 'there is a next one while any is left');
+    check(
+      next.every(({ port }) => Number.isInteger(port) && port >= 1 && port <= 65_535),
+      'ports are ports',
+    );
+    check(lines.length < 200 || left < lines.length, 'lines are counted');
+    return left === 0 ? 'none left' : faults.length === 0 ? 'sound' : 'faults';
+  },
+);
