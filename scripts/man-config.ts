@@ -1,6 +1,6 @@
-import type { Config, Listen } from '../src/config/config.ts';
 import type { DoorShape } from '../src/config/door.ts';
 import type { BansShape, RootShape } from '../src/config/schema.ts';
+import type { Config, Listen } from '../src/policy/config.ts';
 import { example, heading, page, paragraph, term } from './roff.ts';
 
 /**

@@ -1,6 +1,6 @@
+import { fail, usage } from './ask-daemon.ts';
 import { type CommonOptions, EXIT, type ExitCode } from './exit.ts';
 import { DEFINITIONS } from './program.ts';
-import { fail, usage } from './talk.ts';
 
 /** What stands at a place of the command line, and so how it is completed. */
 type Kind = 'words' | 'files' | 'doors' | 'granted' | 'banned' | 'nothing';

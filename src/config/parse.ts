@@ -1,6 +1,6 @@
 import { milliseconds } from '../packet/time.ts';
-import type { Config, Door } from './config.ts';
-import { conflicts, gapMaxOf } from './conflict.ts';
+import type { Config, Door } from '../policy/config.ts';
+import { conflicts, gapMaxOf } from './cross-checks.ts';
 import { readDocument } from './document.ts';
 import type { DoorEntry } from './door.ts';
 import { type Fault, WHOLE_FILE } from './fault.ts';

@@ -2,7 +2,7 @@ import type { Cidr } from '../packet/cidr.ts';
 import type { PortRange } from '../packet/port.ts';
 import type { Milliseconds } from '../packet/time.ts';
 import { milliseconds } from '../packet/time.ts';
-import type { Bans, Listen, LogSettings } from './config.ts';
+import type { Bans, Listen, LogSettings } from '../policy/config.ts';
 import { DAY, type DoorEntry, doors, ports } from './door.ts';
 import {
   decimal,

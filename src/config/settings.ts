@@ -1,6 +1,6 @@
 import type { DoorSettings, EngineSettings } from '../engine/settings.ts';
 import type { PortSpec } from '../packet/port.ts';
-import type { Config, Door } from './config.ts';
+import type { Config, Door } from '../policy/config.ts';
 
 /**
  * What the engine needs of a configuration. `nextSequence` answers the sequence that opens a one-time door now:

@@ -16,7 +16,7 @@ const SOCKET_PATH_BYTES_MAX = 107;
 const ARGUMENT_CHARACTERS_MAX = 4096;
 /** Queues of one `--queue-balance`. */
 const QUEUES_MAX = 64;
-/** Queue numbers are 16 bits in the kernel; a running daemon holds the last as its sign (src/live/sources.ts). */
+/** Queue numbers are 16 bits in the kernel; a running daemon holds the last as its sign (src/daemon/open-sources.ts). */
 const QUEUE_NUMBER_MAX = 65_534;
 
 export function duration(min: Milliseconds, max: Milliseconds = DURATION_MAX): Read<Milliseconds> {

@@ -1,4 +1,4 @@
-import { REPEAT_WINDOW } from './limits.ts';
+import { REPEAT_WINDOW } from '../policy/limits.ts';
 import type { Subject } from './subject.ts';
 import { createTable, NONE, type Table } from './table.ts';
 

@@ -1,9 +1,9 @@
 import { hostCidr } from '../packet/cidr.ts';
 import type { PortSpec } from '../packet/port.ts';
 import { type Milliseconds, milliseconds } from '../packet/time.ts';
+import { CLOSE_GUARD } from '../policy/limits.ts';
 import type { CloseReason, Emit, Grantee } from './event.ts';
 import type { Grant } from './grant.ts';
-import { CLOSE_GUARD } from './limits.ts';
 import { createPorts, keyOf, type Sequence } from './ports.ts';
 import type { DoorSettings } from './settings.ts';
 import type { State } from './state.ts';

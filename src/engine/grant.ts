@@ -1,8 +1,8 @@
 import { type Address, type Family, sameAddress } from '../packet/address.ts';
 import { type Cidr, contains, formatCidr, HOST_BITS } from '../packet/cidr.ts';
+import { GRANTS_MAX } from '../policy/limits.ts';
 import { createDeadlines } from './deadlines.ts';
 import type { Grantee } from './event.ts';
-import { GRANTS_MAX } from './limits.ts';
 import type { Subject } from './subject.ts';
 import { NONE } from './table.ts';
 

@@ -1,7 +1,7 @@
 import { milliseconds } from '../packet/time.ts';
+import { type Concern, concernsOf, FOUND, isAnew, isGuarded, type Knock, staleness } from './describe.ts';
 import { complete, completeClose } from './door.ts';
 import type { Emit } from './event.ts';
-import { type Concern, concernsOf, FOUND, isAnew, isGuarded, type Knock, staleness } from './finding.ts';
 import { banIfDue, strike } from './offence.ts';
 import type { Outcome } from './outcome.ts';
 import { type Sequence, specOf } from './ports.ts';

@@ -1,6 +1,6 @@
 import { type FlagRule, flagsMatch } from '../packet/flags.ts';
 import { PORT_MAX, type Port, type PortRange, type PortSpec, PROTOCOL_NUMBER } from '../packet/port.ts';
-import { DHCP_CLIENT_PORTS } from './limits.ts';
+import { DHCP_CLIENT_PORTS } from '../policy/limits.ts';
 import type { DoorSettings, EngineSettings } from './settings.ts';
 
 /** What a port is for; a port can be several. */

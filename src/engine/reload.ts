@@ -3,11 +3,11 @@ import { createBans } from './ban.ts';
 import { end } from './door.ts';
 import type { Emit } from './event.ts';
 import { lift } from './offence.ts';
+import { createOffenders } from './offenders.ts';
 import { createPorts, type Sequence } from './ports.ts';
 import { createRetransmissions } from './retransmission.ts';
 import type { DoorSettings, EngineSettings } from './settings.ts';
 import { asOffenders, knocksOf, type State } from './state.ts';
-import { createOffenders } from './strike.ts';
 
 /**
  * Takes a new configuration in. Grants of doors that are still there stay; attempts stay at doors whose sequence

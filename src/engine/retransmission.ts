@@ -1,4 +1,4 @@
-import { RETRANSMISSION_WINDOW } from './limits.ts';
+import { RETRANSMISSION_WINDOW } from '../policy/limits.ts';
 import { powerOfTwo } from './table.ts';
 
 /**

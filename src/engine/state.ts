@@ -4,10 +4,10 @@ import { type Attempts, createAttempts } from './attempt.ts';
 import { type Bans, createBans } from './ban.ts';
 import { createGrants, type Grants } from './grant.ts';
 import type { HashKey } from './hash.ts';
+import { createOffenders, type Offenders } from './offenders.ts';
 import { createPorts, type Knocks, type Ports } from './ports.ts';
 import { createRetransmissions, type Retransmissions } from './retransmission.ts';
 import type { EngineSettings } from './settings.ts';
-import { createOffenders, type Offenders } from './strike.ts';
 import { createSubjects, type Subject, type Subjects } from './subject.ts';
 
 /** Everything that the engine remembers. Only the engine's own files see it. */

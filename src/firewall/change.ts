@@ -2,8 +2,8 @@ import type { Family } from '../packet/address.ts';
 import { type Cidr, networkOf } from '../packet/cidr.ts';
 import type { Change, Grantee, HeldGrant } from './firewall.ts';
 import { concerns, grantKey, grantRules, type PlacedRule } from './grant.ts';
-import type { Layout } from './layout.ts';
-import { banSet, doorSet, type Table } from './names.ts';
+import type { Layout } from './rules/layout.ts';
+import { banSet, doorSet, type Table } from './rules/names.ts';
 
 /** Grants in force, by `grantKey`. */
 export type Grants = ReadonlyMap<string, HeldGrant>;

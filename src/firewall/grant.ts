@@ -1,8 +1,8 @@
 import type { Family } from '../packet/address.ts';
 import { formatCidr, parseCidr } from '../packet/cidr.ts';
 import type { Grantee, HeldGrant } from './firewall.ts';
-import type { Layout, Opening } from './layout.ts';
-import { checkedDoor, doorSet, type Table } from './names.ts';
+import type { Layout, Opening } from './rules/layout.ts';
+import { checkedDoor, doorSet, type Table } from './rules/names.ts';
 
 /** One rule and where it goes. */
 export interface PlacedRule {

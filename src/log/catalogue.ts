@@ -1,5 +1,5 @@
-import type { LogSettings } from '../config/config.ts';
 import type { EventName, NfknockEvent } from '../engine/event.ts';
+import type { LogSettings } from '../policy/config.ts';
 
 /** How much a line matters; the words of `log.level`, the gravest first. */
 export type Level = LogSettings['level'];

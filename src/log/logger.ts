@@ -1,8 +1,8 @@
 import { Writable } from 'node:stream';
 import winston from 'winston';
-import type { LogSettings } from '../config/config.ts';
 import type { NfknockEvent } from '../engine/event.ts';
 import type { Milliseconds } from '../packet/time.ts';
+import type { LogSettings } from '../policy/config.ts';
 import { CATALOGUE, RANK } from './catalogue.ts';
 import { fileWriter } from './file.ts';
 import { formatLine, type WallOf } from './line.ts';

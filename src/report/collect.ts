@@ -2,7 +2,7 @@ import type { EngineEvent, Grantee } from '../engine/event.ts';
 import { formatCidr } from '../packet/cidr.ts';
 import { formatPort, type PortSpec } from '../packet/port.ts';
 import { BAR_KINDS, type BarData, MARK_KINDS, type MarkData, type ReportData } from './data.ts';
-import { createLanes, type KeptMark, type Lane, nameOf } from './lanes.ts';
+import { createLanes, type KeptMark, type Lane, nameOf } from './rows.ts';
 
 /** Gathers what a report or a summary shows, in bounded memory. */
 export interface Collector {

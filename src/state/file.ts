@@ -3,8 +3,8 @@ import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import type { Cidr } from '../packet/cidr.ts';
 import { BAN_LOG_SCHEMA, openBanLog } from './ban-log.ts';
-import { cidrOf, keyOf } from './key.ts';
 import { createOffenders, type Offenders } from './offenders.ts';
+import { cidrOf, keyOf } from './row-key.ts';
 import { isMoment, latestEnd } from './sense.ts';
 import type { StoredGrant } from './store.ts';
 

@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import type { Cidr } from '../packet/cidr.ts';
-import { keyOf } from './key.ts';
 import { createOffenders, NONE, type Offenders } from './offenders.ts';
+import { keyOf } from './row-key.ts';
 import {
   HISTORIES_MAX,
   type Keep,

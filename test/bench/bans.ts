@@ -1,6 +1,6 @@
 import type { SetEntry } from '../../src/firewall/change.ts';
-import { openSets } from '../../src/firewall/ipset.ts';
-import { openNetfilter } from '../../src/firewall/netfilter.ts';
+import { openSets } from '../../src/firewall/netlink/ipset.ts';
+import { openNetfilter } from '../../src/firewall/netlink/socket.ts';
 
 /*
  * How many bans a second the kernel takes from the firewall room, in the batches in which a flood comes: 1,000

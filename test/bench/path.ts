@@ -1,13 +1,13 @@
 import type { Clock } from '../../src/clock.ts';
-import type { Config } from '../../src/config/config.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { settingsOf } from '../../src/config/settings.ts';
+import { createAnnouncer } from '../../src/daemon/announce.ts';
+import { createIntake } from '../../src/daemon/intake.ts';
+import { createRecall } from '../../src/daemon/packet-history.ts';
 import { createEngine, type Engine } from '../../src/engine/engine.ts';
 import type { Emit } from '../../src/engine/event.ts';
-import { createAnnouncer } from '../../src/live/announce.ts';
-import { createIntake } from '../../src/live/intake.ts';
-import { createRecall } from '../../src/live/recall.ts';
 import { milliseconds } from '../../src/packet/time.ts';
+import type { Config } from '../../src/policy/config.ts';
 import type { Batch } from '../../src/source/source.ts';
 
 /*

@@ -1,5 +1,5 @@
-import type { Config } from '../../src/config/config.ts';
 import { parseConfig } from '../../src/config/parse.ts';
+import type { Config } from '../../src/policy/config.ts';
 import type { Random } from './random.ts';
 
 /** What may stand for each key: sound values for the most part, at their limits, and such as don't go together. */

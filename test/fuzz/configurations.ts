@@ -1,11 +1,11 @@
 import { formatFault } from '../../src/config/fault.ts';
 import type { Imported } from '../../src/config/import-notice.ts';
-import { importKnockd } from '../../src/config/knockd.ts';
 import { parseConfig } from '../../src/config/parse.ts';
-import { importPortsentry } from '../../src/config/portsentry.ts';
 import { settingsOf } from '../../src/config/settings.ts';
-import { warnings } from '../../src/config/strength.ts';
-import { rulesFor } from '../../src/firewall/rules.ts';
+import { rulesFor } from '../../src/firewall/rules/rules.ts';
+import { importKnockd } from '../../src/importers/knockd.ts';
+import { importPortsentry } from '../../src/importers/portsentry.ts';
+import { warnings } from '../../src/strength/warnings.ts';
 import { anyConfig } from './any-config.ts';
 import { mutateText, pick, type Random, varyText } from './random.ts';
 import { check, ofText, type Target } from './target.ts';

@@ -1,6 +1,6 @@
 import { createLineBuffer } from '../../src/control/lines.ts';
 import { readRequest, writeRequest } from '../../src/control/message.ts';
-import { parseOneTime } from '../../src/live/one-time.ts';
+import { parseOneTime } from '../../src/one-time/file.ts';
 import { mutate, mutateText, pick, type Random, varyText } from './random.ts';
 import { check, ofText, type Target } from './target.ts';
 

@@ -9,7 +9,7 @@ import { commandsIn, temporaryFolder } from './scratch.ts';
 /* `on_open` and `on_close`. */
 
 const LATE = 15_000;
-/** Commands at once (src/live/hook.ts). */
+/** Commands at once (src/daemon/hook.ts). */
 const RUNNING_MAX = 8;
 /** Openings of the flood. */
 const FLOOD = 120;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Config } from '../../src/config/config.ts';
 import type { Change } from '../../src/firewall/firewall.ts';
 import { formatCidr } from '../../src/packet/cidr.ts';
+import type { Config } from '../../src/policy/config.ts';
 import { soundConfig } from '../fuzz/any-config.ts';
 import { randomOf } from '../fuzz/random.ts';
 import { cidr, type FirewallProxy, startFirewall } from './firewall-proxy.ts';

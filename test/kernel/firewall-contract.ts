@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Config } from '../../src/config/config.ts';
 import type { Change, Firewall, Grantee } from '../../src/firewall/firewall.ts';
 import { formatCidr } from '../../src/packet/cidr.ts';
+import type { Config } from '../../src/policy/config.ts';
 import { cidr, configOf } from './firewall-proxy.ts';
 
 /** What the contract needs beyond `Firewall`. */

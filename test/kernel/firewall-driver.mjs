@@ -7,10 +7,10 @@ const DIST = process.env.NFKNOCK_DIST;
 const built =
   DIST === undefined ? new URL('../../dist/firewall/', import.meta.url) : pathToFileURL(`${DIST}/firewall/`);
 const load = (name) => import(new URL(name, built).href);
-const { openFirewall } = await load('iptables.js');
-const { openRestore } = await load('restore.js');
-const { watchConnections } = await load('conntrack.js');
-const { legacyBeside, watchRules } = await load('repair.js');
+const { openFirewall } = await load('iptables/iptables.js');
+const { openRestore } = await load('iptables/restore-process.js');
+const { watchConnections } = await load('netlink/conntrack.js');
+const { legacyBeside, watchRules } = await load('iptables/watch.js');
 
 let firewall;
 let restore;

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Config } from '../../src/config/config.ts';
 import type { Change } from '../../src/firewall/firewall.ts';
+import type { Config } from '../../src/policy/config.ts';
 import { answersPing, cidr, configOf, type FirewallProxy, startFirewall } from './firewall-proxy.ts';
 import { createNet, type Net } from './net.ts';
 

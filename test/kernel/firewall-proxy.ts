@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { Config } from '../../src/config/config.ts';
 import { parseConfig } from '../../src/config/parse.ts';
-import type { Connection } from '../../src/firewall/conntrack.ts';
 import { type Change, type Firewall, FirewallError, type Held } from '../../src/firewall/firewall.ts';
+import type { Connection } from '../../src/firewall/netlink/conntrack.ts';
 import { type Cidr, parseCidr } from '../../src/packet/cidr.ts';
+import type { Config } from '../../src/policy/config.ts';
 import type { Host } from './net.ts';
 import { startProcess } from './process.ts';
 import { ROOT } from './root.ts';

@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Config } from '../../src/config/config.ts';
 import { connectControl } from '../../src/control/client.ts';
 import { type Address, parseAddress } from '../../src/packet/address.ts';
 import type { Cidr } from '../../src/packet/cidr.ts';
+import type { Config } from '../../src/policy/config.ts';
 import { configOf, replayed } from '../golden/replay/replayed.ts';
 import { type Cast, castOf, createPool, type Door, type Pool } from './cast.ts';
 import { type Comparison, compare, type Told } from './compare.ts';

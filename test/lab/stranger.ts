@@ -1,9 +1,9 @@
 import { type Cidr, contains } from '../../src/packet/cidr.ts';
 import { decode } from '../../src/packet/decode.ts';
 import { emptyPacket, turned } from '../../src/packet/packet.ts';
-import { createDirection, FATE } from '../../src/source/direction.ts';
-import { createLocalAddresses } from '../../src/source/local.ts';
-import { createLookAhead } from '../../src/source/look-ahead.ts';
+import { createDirection, FATE } from '../../src/replay/direction.ts';
+import { createLocalAddresses } from '../../src/replay/local.ts';
+import { createLookAhead } from '../../src/replay/look-ahead.ts';
 import { createCaptureReader } from '../../src/source/pcap.ts';
 import { openCapture } from '../../src/source/pcap-input.ts';
 import { addressOf, placesOf } from './readdress.ts';

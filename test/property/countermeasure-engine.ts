@@ -35,7 +35,7 @@ export const IN_THE_ENGINE: readonly Countermeasure[] = [
     file: 'src/engine/engine.ts',
     from: 'if (service ? !state.settings.bans.strikeOnService || holdsOpener() : (current.role & ROLE.decoy) === 0) {',
     to: 'if (service || !service) {',
-    test: 'test/unit/config/strength.test.ts',
+    test: 'test/unit/strength/strength.test.ts',
     of: 'no scan opens the door, and each is banned within strikes and steps',
   },
   {

@@ -4,7 +4,7 @@ import type { Countermeasure } from './countermeasure.ts';
 export const ON_THE_KERNEL: readonly Countermeasure[] = [
   {
     name: 'a queue without a listener drops',
-    file: 'src/firewall/verdict.ts',
+    file: 'src/firewall/rules/hand-over.ts',
     from: '`-j NFQUEUE --queue-num ',
     to: '`-j NFQUEUE --queue-bypass --queue-num ',
     test: 'test/attacks/stall.test.ts',
@@ -37,7 +37,7 @@ export const ON_THE_KERNEL: readonly Countermeasure[] = [
   {
     // `-w` alone can't be seen: iptables-restore 1.8.9 waits without it too, and for ever.
     name: 'the lock of the tables is waited for',
-    file: 'src/firewall/restore.ts',
+    file: 'src/firewall/iptables/restore-process.ts',
     from: 'LOCK_SECONDS * 2 * 1000',
     to: '100',
     test: 'test/attacks/machine.test.ts',
@@ -45,7 +45,7 @@ export const ON_THE_KERNEL: readonly Countermeasure[] = [
   },
   {
     name: 'commands are argument lists',
-    file: 'src/live/hook.ts',
+    file: 'src/daemon/hook.ts',
     from: "detached: true, cwd: '/' }",
     to: "detached: true, cwd: '/', shell: true }",
     test: 'test/kernel/doors-commands.test.ts',
@@ -53,7 +53,7 @@ export const ON_THE_KERNEL: readonly Countermeasure[] = [
   },
   {
     name: 'eight commands at once',
-    file: 'src/live/hook.ts',
+    file: 'src/daemon/hook.ts',
     from: 'const RUNNING_MAX = 8;',
     to: 'const RUNNING_MAX = 8_000;',
     test: 'test/kernel/doors-commands.test.ts',
@@ -61,7 +61,7 @@ export const ON_THE_KERNEL: readonly Countermeasure[] = [
   },
   {
     name: 'SIGUSR1 is handled',
-    file: 'src/cli/run.ts',
+    file: 'src/cli/commands/run.ts',
     from: "process.on('SIGUSR1', () => undefined);",
     to: '',
     test: 'test/kernel/daemon-life.test.ts',

@@ -53,7 +53,7 @@ export const COUNTERMEASURES: readonly Countermeasure[] = [
   },
   {
     name: 'nobody is too fast on packets without a stamp',
-    file: 'src/engine/finding.ts',
+    file: 'src/engine/describe.ts',
     from: 'knock.stamped && gap <',
     to: 'gap <',
     test: TIME,
@@ -69,7 +69,7 @@ export const COUNTERMEASURES: readonly Countermeasure[] = [
   },
   {
     name: 'wrong packets within `tolerate` pass',
-    file: 'src/engine/finding.ts',
+    file: 'src/engine/describe.ts',
     from: "attempts.tolerated(slot) < settings.tolerate ? 'tolerated' : 'broken'",
     to: "'broken'",
     test: FLOOD,
@@ -77,7 +77,7 @@ export const COUNTERMEASURES: readonly Countermeasure[] = [
   },
   {
     name: 'repeats are no offence',
-    file: 'src/engine/finding.ts',
+    file: 'src/engine/describe.ts',
     from: "if (repeats || (steps.includes(key) && steps.indexOf(key) < made)) return 'repeat';",
     to: '',
     test: 'test/attacks/engine/same-address.test.ts',
@@ -85,7 +85,7 @@ export const COUNTERMEASURES: readonly Countermeasure[] = [
   },
   {
     name: '`check` warns of the ban oracle',
-    file: 'src/config/weak-bans.ts',
+    file: 'src/strength/weak-bans.ts',
     from: 'if (leaks(config)) {',
     to: 'if (!config && leaks(config)) {',
     test: 'test/attacks/engine/guessing.test.ts',

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import type { Config } from '../../src/config/config.ts';
 import { grantRules } from '../../src/firewall/grant.ts';
-import { layoutOf } from '../../src/firewall/layout.ts';
-import { banSet, doorSet } from '../../src/firewall/names.ts';
-import { rulesFor } from '../../src/firewall/rules.ts';
+import { layoutOf } from '../../src/firewall/rules/layout.ts';
+import { banSet, doorSet } from '../../src/firewall/rules/names.ts';
+import { rulesFor } from '../../src/firewall/rules/rules.ts';
 import { type Address, type Family, formatAddress, parseAddress } from '../../src/packet/address.ts';
 import { contains, hostCidr } from '../../src/packet/cidr.ts';
+import type { Config } from '../../src/policy/config.ts';
 import { soundConfig } from '../fuzz/any-config.ts';
 import { type Random, randomOf } from '../fuzz/random.ts';
 import { isBehind, isCopied, type Meant, meantInput, opens, type Standing } from '../reference/firewall.ts';

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import type { Order } from '../../src/engine/order.ts';
+import type { Order } from '../../src/engine/command.ts';
 import type { EngineSettings } from '../../src/engine/settings.ts';
 import { type Address, parseAddress } from '../../src/packet/address.ts';
 import { hostCidr, offenderOf } from '../../src/packet/cidr.ts';

@@ -1,7 +1,7 @@
-import type { Config, Door } from '../../src/config/config.ts';
 import type { Family } from '../../src/packet/address.ts';
 import { contains } from '../../src/packet/cidr.ts';
 import type { PortRange, PortSpec } from '../../src/packet/port.ts';
+import type { Config, Door } from '../../src/policy/config.ts';
 import type { Wire } from './netfilter.ts';
 
 /*

@@ -1,4 +1,4 @@
-import type { Order } from '../../src/engine/order.ts';
+import type { Order } from '../../src/engine/command.ts';
 import type { EngineSettings } from '../../src/engine/settings.ts';
 import { networkText } from './address.ts';
 import { closedEvent, withoutIdleClosing } from './grant.ts';

@@ -1,4 +1,4 @@
-import type { Order } from '../../src/engine/order.ts';
+import type { Order } from '../../src/engine/command.ts';
 import { packetText, type RefPacket } from './packet.ts';
 
 /** One thing that happens, at its time in milliseconds: a packet, an order, or only that the time comes. */

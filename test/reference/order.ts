@@ -1,4 +1,4 @@
-import type { Order } from '../../src/engine/order.ts';
+import type { Order } from '../../src/engine/command.ts';
 import type { DoorSettings, EngineSettings } from '../../src/engine/settings.ts';
 import { type Bits, bitsOfAddress, bitsOfCidr, networkText, offenderOf } from './address.ts';
 import { closedEvent, holdsIt, makeGrant } from './grant.ts';

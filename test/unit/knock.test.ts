@@ -1,8 +1,8 @@
 import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { command, type KnockOptions, parseKnock } from '../../src/cli/commands/knock.ts';
 import { EXIT } from '../../src/cli/exit.ts';
-import { command, type KnockOptions, parseKnock } from '../../src/cli/knock.ts';
 
 const OPTIONS: KnockOptions = { config: '/nonexistent/nfknock.yaml', delay: '0' };
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { parseConfig } from '../../../src/config/parse.ts';
-import { warnings } from '../../../src/config/strength.ts';
 import { milliseconds } from '../../../src/packet/time.ts';
+import { warnings } from '../../../src/strength/warnings.ts';
 import { door, ports, ranges, settings, type World, world } from '../../unit/engine/world.ts';
 
 const DAY = 86_400_000;

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { createClock } from '../../../src/clock.ts';
+import { createIntake } from '../../../src/daemon/intake.ts';
 import { createEngine } from '../../../src/engine/engine.ts';
 import type { EngineEvent } from '../../../src/engine/event.ts';
-import { createIntake } from '../../../src/live/intake.ts';
 import { milliseconds } from '../../../src/packet/time.ts';
 import { door, settings } from '../../unit/engine/world.ts';
 import { tcp, udp } from '../../unit/source/capture-bytes.ts';

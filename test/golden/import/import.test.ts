@@ -2,9 +2,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { formatNotice } from '../../../src/config/import-notice.ts';
-import { importKnockd } from '../../../src/config/knockd.ts';
+import { importKnockd } from '../../../src/importers/knockd.ts';
 import { parseConfig } from '../../../src/config/parse.ts';
-import { importPortsentry } from '../../../src/config/portsentry.ts';
+import { importPortsentry } from '../../../src/importers/portsentry.ts';
 
 const fixtures = join(import.meta.dirname, '../../fixtures');
 const ignored = (path: string): string | null => (path === '/etc/portsentry/portsentry.ignore' ? '127.0.0.1\n192.0.2.0/24 # us\n0.0.0.0\n' : null);

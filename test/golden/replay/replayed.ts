@@ -1,11 +1,11 @@
-import { createOutput } from '../../../src/cli/replay-output.ts';
-import { createPrinter } from '../../../src/cli/replay-print.ts';
-import { type ReplayEnd, runReplay } from '../../../src/cli/replay-run.ts';
+import { createOutput } from '../../../src/replay/output.ts';
+import { createPrinter } from '../../../src/replay/print.ts';
+import { type ReplayEnd, runReplay } from '../../../src/replay/run.ts';
 import { loadConfig } from '../../../src/config/load.ts';
 import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { PassThrough } from 'node:stream';
-import type { Config } from '../../../src/config/config.ts';
+import type { Config } from '../../../src/policy/config.ts';
 import { openCapture } from '../../../src/source/pcap-input.ts';
 
 export interface Replayed {

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { rulesFor } from '../../../src/firewall/rules.ts';
+import { rulesFor } from '../../../src/firewall/rules/rules.ts';
 import { configOf } from '../../kernel/firewall-proxy.ts';
 import { CASES } from './cases.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type Scene, screenLines } from '../../../src/cli/screen.ts';
-import { widthOf } from '../../../src/cli/table.ts';
+import { type Scene, screenLines } from '../../../src/cli/output/screen.ts';
+import { widthOf } from '../../../src/cli/output/table.ts';
 import { STATUS } from '../control/example.ts';
 import { BANS, GRANTS, SOURCES } from './canned.ts';
 

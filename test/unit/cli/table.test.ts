@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { fitted, folded, formatTable, printable, widthOf } from '../../../src/cli/table.ts';
-import { leftInWords, lengthInWords, utcTime } from '../../../src/cli/words.ts';
+import { leftInWords, lengthInWords, utcTime } from '../../../src/cli/output/durations.ts';
+import { fitted, folded, formatTable, printable, widthOf } from '../../../src/cli/output/table.ts';
 
 const columns = [
   { title: 'DOOR', least: 4 },

@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
-import { command as check } from '../../../src/cli/check.ts';
+import { command as check } from '../../../src/cli/commands/check.ts';
+import { command as importing } from '../../../src/cli/commands/import.ts';
 import { EXIT } from '../../../src/cli/exit.ts';
-import { command as importing } from '../../../src/cli/import.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nfknock-check-'));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { formatFault } from '../../../src/config/fault.ts';
 import { loadConfig } from '../../../src/config/load.ts';
-import { runScans } from '../../../src/config/scans.ts';
 import { settingsOf } from '../../../src/config/settings.ts';
-import { warnings } from '../../../src/config/strength.ts';
+import { runScans } from '../../../src/strength/scans.ts';
+import { warnings } from '../../../src/strength/warnings.ts';
 
 // Ten thousand scans take their time where many tests run at once.
 vi.setConfig({ testTimeout: 60_000 });

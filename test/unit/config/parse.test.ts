@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import type { Config } from '../../../src/config/config.ts';
 import { formatDuration, parseDuration } from '../../../src/config/duration.ts';
 import { formatFault } from '../../../src/config/fault.ts';
 import { parseConfig } from '../../../src/config/parse.ts';
 import { formatSize, parseSize } from '../../../src/config/size.ts';
 import { milliseconds } from '../../../src/packet/time.ts';
+import type { Config } from '../../../src/policy/config.ts';
 
 function config(text: string): Config {
   const parsed = parseConfig(text, 'f.yaml');

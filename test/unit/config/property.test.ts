@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import { stringify } from 'yaml';
-import type { Config, Door } from '../../../src/config/config.ts';
 import { formatDuration, parseDuration } from '../../../src/config/duration.ts';
 import { formatFault } from '../../../src/config/fault.ts';
 import { parseConfig } from '../../../src/config/parse.ts';
@@ -17,6 +16,7 @@ import {
   type PortSpec,
 } from '../../../src/packet/port.ts';
 import { type Milliseconds, milliseconds } from '../../../src/packet/time.ts';
+import type { Config, Door } from '../../../src/policy/config.ts';
 
 // Slow where many tests run at once.
 vi.setConfig({ testTimeout: 60_000 });

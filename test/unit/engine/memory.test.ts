@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createAttempts } from '../../../src/engine/attempt.ts';
 import { banDuration, createBans } from '../../../src/engine/ban.ts';
-import { createOffenders } from '../../../src/engine/strike.ts';
+import { createOffenders } from '../../../src/engine/offenders.ts';
 import { createSubjects, type Subject } from '../../../src/engine/subject.ts';
 import { NONE } from '../../../src/engine/table.ts';
 import { formatCidr } from '../../../src/packet/cidr.ts';

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import type { Config } from '../../../src/config/config.ts';
 import { type Grants, planChanges } from '../../../src/firewall/change.ts';
 import type { Change, HeldGrant } from '../../../src/firewall/firewall.ts';
 import { grantKey, grantRules, parseGrant } from '../../../src/firewall/grant.ts';
-import { layoutOf } from '../../../src/firewall/layout.ts';
+import { layoutOf } from '../../../src/firewall/rules/layout.ts';
 import { formatCidr } from '../../../src/packet/cidr.ts';
+import type { Config } from '../../../src/policy/config.ts';
 import { cidr, configOf } from '../../kernel/firewall-proxy.ts';
 
 /** 2026-11-21T07:02:06.123Z. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { jumpEdits, jumpsInPlace, parseSaved } from '../../../src/firewall/jump.ts';
-import { rulesFor } from '../../../src/firewall/rules.ts';
+import { jumpEdits, jumpsInPlace, parseSaved } from '../../../src/firewall/rules/jump.ts';
+import { rulesFor } from '../../../src/firewall/rules/rules.ts';
 import { configOf } from '../../kernel/firewall-proxy.ts';
 
 const MINE = '-A INPUT ! -i lo -m comment --comment nfknock -j NFKNOCK';

@@ -6,7 +6,7 @@ import {
   checkedInterface,
   doorSet,
   swapSet,
-} from '../../../src/firewall/names.ts';
+} from '../../../src/firewall/rules/names.ts';
 
 describe('names', () => {
   it('of chains are no longer than iptables takes', () => {

@@ -2,10 +2,10 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { LogSettings } from '../../../src/config/config.ts';
 import type { NfknockEvent } from '../../../src/engine/event.ts';
 import { openLogger } from '../../../src/log/logger.ts';
 import { milliseconds } from '../../../src/packet/time.ts';
+import type { LogSettings } from '../../../src/policy/config.ts';
 
 let directory = '';
 beforeAll(() => {

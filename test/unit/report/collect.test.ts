@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { BAR_KINDS, MARK_KINDS, type ReportData } from '../../../src/report/data.ts';
-import { LANES_MAX } from '../../../src/report/lanes.ts';
+import { LANES_MAX } from '../../../src/report/rows.ts';
 import { BEGIN, banned, closed, decoy, knock, manyth, opened, reportOf } from './sample.ts';
 
 const FRIEND = '198.51.100.7';

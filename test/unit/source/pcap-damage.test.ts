@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { createReplay, type Replay } from '../../../src/cli/replay-engine.ts';
 import { settingsOf } from '../../../src/config/settings.ts';
 import type { EngineEvent } from '../../../src/engine/event.ts';
-import { layoutOf } from '../../../src/firewall/layout.ts';
-import { createLocalAddresses } from '../../../src/source/local.ts';
-import { createLookAhead } from '../../../src/source/look-ahead.ts';
+import { layoutOf } from '../../../src/firewall/rules/layout.ts';
+import { createLocalAddresses } from '../../../src/replay/local.ts';
+import { createLookAhead } from '../../../src/replay/look-ahead.ts';
+import { createReplay, type Replay } from '../../../src/replay/replayer.ts';
 import { createCaptureReader } from '../../../src/source/pcap.ts';
 import { CAPTURES, captures } from '../../golden/replay/captures.ts';
 import { configOf } from '../../golden/replay/replayed.ts';

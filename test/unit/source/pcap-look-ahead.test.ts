@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { formatAddress } from '../../../src/packet/address.ts';
-import { createLookAhead, type LookAhead } from '../../../src/source/look-ahead.ts';
+import { createLookAhead, type LookAhead } from '../../../src/replay/look-ahead.ts';
 import { createCaptureReader } from '../../../src/source/pcap.ts';
 import { classic, ethernet, tcp, udp } from './capture-bytes.ts';
 

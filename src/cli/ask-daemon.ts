@@ -1,0 +1,136 @@
+import { readFileSync } from 'node:fs';
+import { systemClock } from '../clock.ts';
+import type { Answers, RefusalCode } from '../control/answers.ts';
+import { ask } from '../control/client.ts';
+import { type ControlCode, ControlError } from '../control/error.ts';
+import type { AnswerTo, Request } from '../control/message.ts';
+import { RefusedError } from '../control/replies.ts';
+import { formatAddress, parseAddress, unmapped } from '../packet/address.ts';
+import { OFFENDER_BITS, parseCidr } from '../packet/cidr.ts';
+import { CONFIG_FILE, type CommonOptions, EXIT, type ExitCode } from './exit.ts';
+import { printable } from './output/table.ts';
+
+/** Where the daemon listens if nothing says otherwise. */
+const CONTROL_DEFAULT = '/run/nfknock/control.sock';
+/** Names another socket, above what any configuration says. */
+const CONTROL_VARIABLE = 'NFKNOCK_CONTROL';
+
+/** A command that ends early: its exit code and the line that says what to do. */
+export class CommandFailure extends Error {
+  readonly exit: ExitCode;
+  constructor(exit: ExitCode, message: string) {
+    super(message);
+    this.name = 'CommandFailure';
+    this.exit = exit;
+  }
+}
+
+/** What people get to read, given the answer, the width of the terminal and the time. */
+export type Words<Data> = (data: Data, view: View) => readonly string[];
+
+export interface View {
+  /** Cells; null: no terminal, so lines are as long as they need to be. */
+  readonly width: number | null;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+}
+
+/** Asks the daemon and prints its answer, as JSON where that is wanted. `request` may throw CommandFailure. */
+export async function tell<Asked extends Request>(
+  options: CommonOptions,
+  request: () => Asked,
+  words: Words<AnswerTo<Asked>>,
+): Promise<ExitCode> {
+  try {
+    const asked = request();
+    const data = await ask(await controlPath(options.config), asked);
+    const view = { width: process.stdout.isTTY ? process.stdout.columns : null, now: systemClock.wall() };
+    const text = options.json === true ? json(data) : words(data, view).join('\n');
+    process.stdout.write(`${text}\n`);
+    return EXIT.done;
+  } catch (error) {
+    return fail(error);
+  }
+}
+
+/** Says on standard error what went wrong and answers with the exit code for it. */
+export function fail(error: unknown): ExitCode {
+  if (error instanceof RefusedError) {
+    for (const fault of error.refusal.faults ?? []) process.stderr.write(`${printable(fault)}\n`);
+  }
+  const text = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`nfknock: ${printable(text)}\n`);
+  if (error instanceof CommandFailure) return error.exit;
+  if (error instanceof ControlError) return CONTROL_EXIT[error.code];
+  if (error instanceof RefusedError) return REFUSAL_EXIT[error.refusal.code] ?? EXIT.failed;
+  return EXIT.failed;
+}
+
+const CONTROL_EXIT: Readonly<Record<ControlCode, ExitCode>> = {
+  'in use': EXIT.failed,
+  'not permitted': EXIT.notPermitted,
+  'no daemon': EXIT.noDaemon,
+  protocol: EXIT.failed,
+  'bad path': EXIT.config,
+  failed: EXIT.failed,
+};
+
+const REFUSAL_EXIT: Readonly<Partial<Record<RefusalCode, ExitCode>>> = {
+  'bad argument': EXIT.usage,
+  'unknown door': EXIT.usage,
+  config: EXIT.config,
+};
+
+/**
+ * The daemon's socket: from the environment, else as the configuration file says, even one that is faulty
+ * elsewhere, since the daemon still runs with what it read before. Rejects with CommandFailure where a file
+ * that was named does not exist.
+ */
+export async function controlPath(file: string): Promise<string> {
+  const named = process.env[CONTROL_VARIABLE];
+  if (named !== undefined && named !== '') return named;
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable';
+    if (file === CONFIG_FILE || code === 'EACCES') return CONTROL_DEFAULT;
+    const mend = "name the daemon's configuration with -c";
+    throw new CommandFailure(EXIT.config, `${file} can't be read (${code}): ${mend}`);
+  }
+  // This key alone: whoever reads all of it refuses what `check` is there to explain.
+  const { parseDocument } = await import('yaml');
+  const found: unknown = parseDocument(text).get('control');
+  return typeof found === 'string' && found !== '' ? found : CONTROL_DEFAULT;
+}
+
+/** The address as the daemon takes it. Throws CommandFailure; `network` says what to do instead of naming one. */
+export function addressArgument(text: string | undefined, network: string): string {
+  const address = text === undefined ? undefined : parseAddress(text);
+  // Copied from the log of a service that listens on both families.
+  if (address !== undefined) return formatAddress(unmapped(address));
+  if (text?.includes('/') === true && parseCidr(text) !== undefined) {
+    throw usage(`"${text}" is a network, and this takes one address: ${network}`);
+  }
+  throw usage(`"${text ?? ''}" is no address: write IPv4 such as 198.51.100.7, or IPv6 such as 2001:db8::7`);
+}
+
+/** As bans are counted and listed: an address, or an IPv6 /64, which stands for any of its addresses. */
+export function offenderArgument(text: string, network: string): string {
+  const given = text.includes('/') ? parseCidr(text) : undefined;
+  if (given === undefined || given.bits !== OFFENDER_BITS[given.address.family])
+    return addressArgument(text, network);
+  return formatAddress(given.address);
+}
+
+export function usage(message: string): CommandFailure {
+  return new CommandFailure(EXIT.usage, message);
+}
+
+/** JSON that stays harmless on a terminal: what JSON itself lets stand is escaped too. */
+function json(data: Answers[keyof Answers]): string {
+  return JSON.stringify(data, null, 2).replaceAll(
+    /[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}

@@ -1,0 +1,92 @@
+import { formatFault } from '../../config/fault.ts';
+import { loadConfig } from '../../config/load.ts';
+import { settingsOf } from '../../config/settings.ts';
+import type { Config } from '../../policy/config.ts';
+import { guessing } from '../../strength/guessing.ts';
+import { runScans, SCAN_KINDS } from '../../strength/scans.ts';
+import type { OneTimeFacts, Warning } from '../../strength/warning.ts';
+import { warnings } from '../../strength/warnings.ts';
+import { type Command, type CommonOptions, EXIT } from '../exit.ts';
+import type { DoorReport, Report } from '../output/check-report.ts';
+
+interface CheckOptions extends CommonOptions {
+  readonly strict?: boolean;
+}
+
+/** `nfknock check`: every fault of the file at once, or how strong each door is and what would make it stronger. */
+export const command: Command<CheckOptions> = async (_, { config: file, json = false, strict = false }) => {
+  const loaded = loadConfig(file);
+  if (!loaded.ok) {
+    if (json) print(`${JSON.stringify({ ok: false, faults: loaded.faults }, null, 2)}\n`);
+    for (const fault of loaded.faults) process.stderr.write(`${formatFault(fault)}\n`);
+    return EXIT.config;
+  }
+  const report = await reportOf(loaded.config, file);
+  const { formatReport, formatWarning, jsonReport } = await import('../output/check-report.ts');
+  print(json ? `${JSON.stringify(jsonReport(report), null, 2)}\n` : formatReport(report));
+  for (const warning of report.warnings) process.stderr.write(`${formatWarning(warning, file)}\n`);
+  return strict && report.warnings.length > 0 ? EXIT.config : EXIT.done;
+};
+
+function print(text: string): void {
+  process.stdout.write(text);
+}
+
+async function reportOf(config: Config, file: string): Promise<Report> {
+  const oneTime = await oneTimeFacts(config);
+  const next = (name: string): OneTimeFacts['next'] => oneTime.get(name)?.next ?? [];
+  const scans = runScans(settingsOf(config, ({ name }) => next(name)));
+  const doors: DoorReport[] = config.doors.map((door) => {
+    const knock = 'oneTime' in door.knock ? next(door.name) : door.knock;
+    return {
+      door,
+      knock,
+      left: oneTime.get(door.name)?.left ?? null,
+      guessing: guessing(door, config, knock.length) ?? null,
+      scans: scans.get(door.name) ?? null,
+    };
+  });
+  const found = warnings(config, oneTime);
+  return { file, config, doors, warnings: [...found, ...doors.flatMap((each) => ofScans(each, found))] };
+}
+
+/** A scan that opened a door although nothing else was said against its sequence. */
+function ofScans({ door, scans }: DoorReport, found: readonly Warning[]): Warning[] {
+  const key = `doors.${door.name}.${'oneTime' in door.knock ? 'one_time' : 'knock'}`;
+  if (scans === null || found.some((each) => each.key === key && /^(ports-|one-knock)/.test(each.code)))
+    return [];
+  const names = {
+    up: 'a linear scan upwards',
+    down: 'a linear scan downwards',
+    nmap: "nmap's default order",
+  };
+  return SCAN_KINDS.flatMap((kind) =>
+    kind === 'random' || scans[kind].opened === 0
+      ? []
+      : [
+          {
+            code: `scan-${kind}`,
+            key,
+            text: `${names[kind]} opened the door in ${scans[kind].opened} of ${scans[kind].scans} scans`,
+            mend: 'mix the order and the protocols of the knocks, or write "decoys: all"',
+          },
+        ],
+  );
+}
+
+/** What the files of one-time doors hold now. */
+async function oneTimeFacts(config: Config): Promise<Map<string, OneTimeFacts>> {
+  const { readOneTime } = await import('../../one-time/file.ts');
+  const facts = new Map<string, OneTimeFacts>();
+  for (const { name, knock } of config.doors) {
+    if (!('oneTime' in knock)) continue;
+    try {
+      const { next, left, faults } = readOneTime(knock.oneTime);
+      facts.set(name, { next, left, broken: faults, unreadable: null });
+    } catch (error) {
+      const why = (error as NodeJS.ErrnoException).code ?? (error as Error).message;
+      facts.set(name, { next: [], left: 0, broken: [], unreadable: why });
+    }
+  }
+  return facts;
+}

@@ -1,0 +1,32 @@
+import { formatFault } from '../../config/fault.ts';
+import { formatNotice } from '../../config/import-notice.ts';
+import { readText } from '../../config/load.ts';
+import { importKnockd } from '../../importers/knockd.ts';
+import { FOREIGN_BYTES_MAX } from '../../importers/knockd-file.ts';
+import { importPortsentry, isPortsentry } from '../../importers/portsentry.ts';
+import { type Command, type CommonOptions, EXIT } from '../exit.ts';
+
+/** `nfknock import FILE`: our YAML on standard output, what has no equal on standard error. */
+export const command: Command<CommonOptions> = async ([file = ''], { json = false }) => {
+  const text = readText(file, 'argument');
+  const imported =
+    typeof text !== 'string'
+      ? text
+      : isPortsentry(text)
+        ? importPortsentry(text, file, ignored)
+        : importKnockd(text, file);
+  if (json) process.stdout.write(`${JSON.stringify(imported, null, 2)}\n`);
+  if (!imported.ok) {
+    for (const fault of imported.faults) process.stderr.write(`${formatFault(fault)}\n`);
+    return EXIT.config;
+  }
+  if (!json) process.stdout.write(imported.yaml);
+  for (const warning of imported.warnings) process.stderr.write(`${formatNotice(warning)}\n`);
+  return EXIT.done;
+};
+
+/** The file of hosts that portsentry ignores, if it is there and of a sane size. */
+function ignored(path: string): string | null {
+  const text = readText(path);
+  return typeof text === 'string' && text.length <= FOREIGN_BYTES_MAX ? text : null;
+}

@@ -1,0 +1,183 @@
+import { createSocket } from 'node:dgram';
+import { lookup } from 'node:dns/promises';
+import { connect, isIP } from 'node:net';
+import { setImmediate, setTimeout } from 'node:timers/promises';
+import { formatFault, quoted } from '../../config/fault.ts';
+import { formatPort, type PortSpec, type Protocol, parsePort } from '../../packet/port.ts';
+import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
+
+export interface KnockOptions extends CommonOptions {
+  /** Milliseconds between two knocks, as text. */
+  readonly delay: string;
+  readonly udp?: boolean;
+  readonly '4'?: boolean;
+  readonly '6'?: boolean;
+  readonly verbose?: boolean;
+  readonly door?: string;
+}
+
+/** Milliseconds; no door waits longer between two knocks. */
+const DELAY_MS_MAX = 86_400_000;
+/** A door's shortest gap is kept with this share to spare, and never less than this many milliseconds: the way there is not equally long for every packet. */
+const GAP_SPARE = { share: 0.2, least: 20 } as const;
+
+/** What the local kernel says when the packet went out and a port that is closed or prohibited answered. */
+const ANSWERS: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ECONNRESET', 'ETIMEDOUT']);
+
+interface Plan {
+  readonly ports: readonly PortSpec[];
+  /** Milliseconds. */
+  readonly delay: number;
+}
+
+class Refusal extends Error {
+  readonly code: ExitCode;
+  constructor(code: ExitCode, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** The client: one SYN or one datagram a port, strictly in order, and nothing sent again. */
+export async function command(args: readonly string[], options: KnockOptions): Promise<ExitCode> {
+  try {
+    const [host = '', ...ports] = args;
+    const plan = await planOf(ports, options);
+    const address = await resolve(host, options);
+    await knock(address, plan, (spec) => {
+      if (options.verbose) process.stdout.write(`knocking at ${formatPort(spec)} of ${address}\n`);
+    });
+    return EXIT.done;
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    if (error.message !== '') process.stderr.write(`nfknock: ${error.message}\n`);
+    return error.code;
+  }
+}
+
+/** Reads `7000`, `7000/tcp`, and knock's `8000:udp`; a port that names no protocol is `protocol`. */
+export function parseKnock(text: string, protocol: Protocol): PortSpec | undefined {
+  const spec = parsePort(text.toLowerCase().replace(':', '/'));
+  return spec !== undefined && /^\d+$/.test(text) ? { ...spec, protocol } : spec;
+}
+
+async function planOf(ports: readonly string[], options: KnockOptions): Promise<Plan> {
+  const delay = delayOf(options.delay);
+  if (options.door !== undefined) {
+    if (ports.length > 0)
+      throw usage('--door takes the sequence from the configuration: leave the ports out, or --door');
+    return planOfDoor(options.door, options.config, delay);
+  }
+  if (ports.length === 0)
+    throw usage('no ports: name them in order, such as 7000 8000/udp 9000, or use --door NAME -c FILE');
+  const protocol = options.udp ? 'udp' : 'tcp';
+  return { ports: ports.map((text) => parseKnock(text, protocol) ?? badPort(text)), delay };
+}
+
+function badPort(text: string): never {
+  throw usage(`${quoted(text)} is no port: write 1 to 65535, with /tcp or /udp where it matters`);
+}
+
+function delayOf(text: string): number {
+  const delay = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (delay <= DELAY_MS_MAX) return delay;
+  throw usage(`${quoted(text)} is no delay: write milliseconds, 0 to ${DELAY_MS_MAX}`);
+}
+
+/** The sequence of a door, paced as slowly as its shortest gap asks and no slower than its longest allows. */
+async function planOfDoor(name: string, file: string, asked: number): Promise<Plan> {
+  const { loadConfig } = await import('../../config/load.ts');
+  const loaded = await loadConfig(file);
+  if (!loaded.ok) {
+    for (const fault of loaded.faults) process.stderr.write(`${formatFault(fault)}\n`);
+    throw new Refusal(EXIT.config, '');
+  }
+  const { doors } = loaded.config;
+  const door = doors.find((each) => each.name === name);
+  if (door === undefined) {
+    throw usage(`${file} has no door ${quoted(name)}; it has ${doors.map((each) => each.name).join(', ')}`);
+  }
+  if ('oneTime' in door.knock) {
+    throw usage(`the door ${name} has one-time sequences: name the ports of its next unused line`);
+  }
+  const { min, max } = door.gap;
+  const delay = Math.max(
+    asked,
+    min === 0 ? 0 : Math.ceil(min + Math.max(GAP_SPARE.least, min * GAP_SPARE.share)),
+  );
+  const longest = Math.min(max, door.within / Math.max(1, door.knock.length - 1));
+  if (asked > longest)
+    throw usage(`--delay ${asked} is too slow for the door ${name}: at most ${Math.floor(longest)}`);
+  return { ports: door.knock, delay: Math.min(delay, longest) };
+}
+
+async function resolve(host: string, options: KnockOptions): Promise<string> {
+  if (options['4'] && options['6']) throw usage('-4 and -6 exclude each other: leave one out');
+  const family = options['4'] ? 4 : options['6'] ? 6 : 0;
+  const name = host.replace(/^\[(.*)\]$/, '$1');
+  const literal = isIP(name);
+  if (literal !== 0 && family !== 0 && literal !== family)
+    throw usage(`${name} is no IPv${family} address: leave -${family} out`);
+  if (literal !== 0) return name;
+  try {
+    return (await lookup(name, { family })).address;
+  } catch (error) {
+    const kind = family === 0 ? '' : `IPv${family} `;
+    throw new Refusal(
+      EXIT.failed,
+      `no ${kind}address for ${quoted(name)} (${codeOf(error)}): check the name, or give an address`,
+    );
+  }
+}
+
+async function knock(address: string, plan: Plan, tell: (spec: PortSpec) => void): Promise<void> {
+  for (const [index, spec] of plan.ports.entries()) {
+    if (index > 0 && plan.delay > 0) await setTimeout(plan.delay);
+    tell(spec);
+    try {
+      await (spec.protocol === 'tcp' ? sendSyn(address, spec.port) : sendDatagram(address, spec.port));
+    } catch (error) {
+      throw new Refusal(
+        EXIT.failed,
+        `${formatPort(spec)} of ${address} could not be knocked at (${codeOf(error)}): check the address, the route and this machine's firewall`,
+      );
+    }
+  }
+}
+
+/**
+ * Begins a connection and abandons it once the kernel has sent the SYN, which a non-blocking connect(2) does
+ * before it returns. Node calls connect(2) in the next tick, so one turn of the loop is enough; closing the
+ * socket then keeps the kernel from sending the SYN again, and the next knock from overtaking it.
+ */
+async function sendSyn(host: string, port: number): Promise<void> {
+  let failure: NodeJS.ErrnoException | undefined;
+  const socket = connect({ host, port });
+  socket.on('error', (error) => {
+    failure = error;
+  });
+  await setImmediate();
+  socket.destroy();
+  if (failure !== undefined && !ANSWERS.has(failure.code ?? '')) throw failure;
+}
+
+/** A socket of its own for each datagram: with the same source port twice it would look like a repetition. */
+function sendDatagram(host: string, port: number): Promise<void> {
+  return new Promise((done, failed) => {
+    const socket = createSocket(isIP(host) === 6 ? 'udp6' : 'udp4');
+    socket.on('error', failed);
+    socket.send(Uint8Array.of(0), port, host, (error) => {
+      socket.close();
+      if (error === null) done();
+      else failed(error);
+    });
+  });
+}
+
+function usage(message: string): Refusal {
+  return new Refusal(EXIT.usage, message);
+}
+
+function codeOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? String(error);
+}

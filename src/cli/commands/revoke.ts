@@ -1,0 +1,18 @@
+import { addressArgument, tell } from '../ask-daemon.ts';
+import type { CommonOptions, ExitCode } from '../exit.ts';
+import { counted } from '../output/durations.ts';
+
+/** Ends an address's grants. */
+export async function command([text, door]: readonly string[], options: CommonOptions): Promise<ExitCode> {
+  return tell(
+    options,
+    () => ({
+      command: 'revoke',
+      address: addressArgument(text, 'that which nfknock grants shows under ASKED BY, or LET IN'),
+      ...(door === undefined ? {} : { door }),
+    }),
+    ({ changed }) => [
+      changed === 0 ? `${text} had no grant.` : `${counted(changed, 'grant')} of ${text} ended.`,
+    ],
+  );
+}

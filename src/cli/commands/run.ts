@@ -1,0 +1,104 @@
+import { readFileSync } from 'node:fs';
+import { formatFault } from '../../config/fault.ts';
+import { loadConfig } from '../../config/load.ts';
+import { type Notifier, openNotifier } from '../../daemon/notify.ts';
+import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
+
+interface RunOptions extends CommonOptions {
+  readonly install: boolean;
+}
+
+/** How long a stop may take before the process ends all the same: closed, since the rules stay. Milliseconds. */
+const STOP_MAX = 10_000;
+/** What `systemctl status` shows while the daemon serves. */
+const SERVING = 'serving';
+
+/** Runs the daemon until SIGTERM or SIGINT. */
+export async function command(_args: readonly string[], options: RunOptions): Promise<ExitCode> {
+  // Node would open its inspector, a port to run code by.
+  process.on('SIGUSR1', () => undefined);
+  const loaded = loadConfig(options.config);
+  if (!loaded.ok) {
+    for (const fault of loaded.faults) process.stderr.write(`${formatFault(fault)}\n`);
+    return EXIT.config;
+  }
+  const signals = hearSignals();
+  // Before anything is started: commands that the daemon runs must not speak to systemd in its name.
+  const notifier = openNotifier(process.env, process.pid);
+  const { startDaemon } = await import('../../daemon/daemon.ts');
+  const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  };
+  try {
+    const daemon = await startDaemon({
+      config: loaded.config,
+      configFile: options.config,
+      version,
+      install: options.install,
+    });
+    return await watch(daemon, signals, notifier);
+  } catch (error) {
+    process.stderr.write(
+      `nfknock: ${error instanceof Error ? error.message.replaceAll('\n', ' ') : String(error)}\n`,
+    );
+    return codeOf(error) === 'NOT_PERMITTED' ? EXIT.notPermitted : EXIT.failed;
+  }
+}
+
+async function watch(
+  daemon: Awaited<ReturnType<typeof import('../../daemon/daemon.ts').startDaemon>>,
+  signals: Signals,
+  notifier: Notifier,
+): Promise<ExitCode> {
+  const reload = (): void => {
+    notifier.reloading();
+    void daemon.reload().finally(() => notifier.ready(SERVING));
+  };
+  notifier.ready(SERVING);
+  notifier.watch(() => true);
+  signals.onHangUp(reload);
+  const why = await Promise.race([signals.stop, daemon.failed]);
+  // Nothing may keep a daemon from ending that was told to.
+  signals.onHangUp(() => undefined);
+  notifier.stopping('stopping; every door stays shut to newcomers');
+  const late = setTimeout(() => process.kill(process.pid, 'SIGKILL'), STOP_MAX);
+  await daemon.stop(typeof why === 'string' ? why : why.message);
+  clearTimeout(late);
+  notifier.close();
+  if (typeof why === 'string') return EXIT.done;
+  process.stderr.write(`nfknock: ${why.message}\n`);
+  return EXIT.failed;
+}
+
+interface Signals {
+  /** Resolves with the first SIGTERM or SIGINT. */
+  readonly stop: Promise<string>;
+  /** Who is told of SIGHUP from now on, and at once where one came before. */
+  onHangUp(act: () => void): void;
+}
+
+/**
+ * Heard from the start: whoever reads that the daemon is ready may send a signal in the same moment, and
+ * without a listener it would end the process.
+ */
+function hearSignals(): Signals {
+  let missed = false;
+  let hangUp = (): void => {
+    missed = true;
+  };
+  process.on('SIGHUP', () => hangUp());
+  return {
+    stop: new Promise((resolve) => {
+      for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
+    }),
+    onHangUp(act) {
+      hangUp = act;
+      if (missed) act();
+      missed = false;
+    },
+  };
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined;
+}

@@ -1,0 +1,83 @@
+import type { Status } from '../../control/answers.ts';
+import { tell, type View } from '../ask-daemon.ts';
+import type { CommonOptions, ExitCode } from '../exit.ts';
+import { lengthInWords } from '../output/durations.ts';
+import { folded, formatTable, printable } from '../output/table.ts';
+
+/** Shows doors, counters, queue health and uptime, and says what is wrong. */
+export async function command(_: readonly string[], options: CommonOptions): Promise<ExitCode> {
+  return tell(options, () => ({ command: 'status' }), statusLines);
+}
+
+/** Of a fact: its name and a space. */
+const FACT_INDENT = 10;
+
+/** The status for people. What does not fit into a line goes on below. */
+export function statusLines(status: Status, { width }: View): readonly string[] {
+  const fold = (line: string, indent: number): readonly string[] =>
+    width === null ? [line] : folded(line, width, indent);
+  const head = `nfknock ${status.version}, process ${status.pid}, up ${lengthInWords(status.uptime)}, ${status.config}`;
+  return [
+    ...fold(printable(head), 2),
+    '',
+    ...doorLines(status, width),
+    '',
+    ...factLines(status).flatMap((line) => fold(line, FACT_INDENT)),
+    '',
+    ...problemLines(status).flatMap((line) => fold(line, 8)),
+  ];
+}
+
+/** A line for each fact: what it is about, then what is known. */
+export function factLines(status: Status): readonly string[] {
+  const { queue } = status;
+  const packets = Object.entries(status.packets)
+    .filter(([, count]) => count > 0)
+    .map(([outcome, count]) => `${count} ${outcome}`);
+  const lag = queue.lag === null ? '' : `, judged ${queue.lag.toFixed(1)} ms after they come`;
+  const facts: readonly (readonly [about: string, fact: string])[] = [
+    ['packets', packets.length === 0 ? 'none yet' : packets.join(', ')],
+    ['queue', `${queue.source}: ${queue.packets} read, ${queueWords(queue)}${lag}`],
+    ['bans', `${status.bans}${status.enforce ? '' : ' (only said, not enforced)'}`],
+    ['sources', `${status.sources} remembered, of at most ${status.sources_max}`],
+    ['state', status.state.ok ? 'on disk' : `not written: ${status.state.reason ?? 'unknown'}`],
+    [
+      'firewall',
+      status.firewall.ok ? 'in force' : `not as it should be: ${status.firewall.reason ?? 'unknown'}`,
+    ],
+  ];
+  return facts.map(([about, fact]) => printable(`${about.padEnd(9)} ${fact}`));
+}
+
+/** How many wait and how many were lost. What the daemon's user may not read is unknown, not 0. */
+export function queueWords({ depth, kernel_dropped, user_dropped }: Status['queue']): string {
+  if (depth === null || kernel_dropped === null) {
+    return `waiting unknown, at least ${user_dropped} lost (the kernel tells the rest to root alone)`;
+  }
+  return `${depth} waiting, ${kernel_dropped + user_dropped} lost`;
+}
+
+function doorLines(status: Status, width: number | null): readonly string[] {
+  if (status.doors.length === 0) return ['No doors: only decoys and bans.'];
+  const columns = [
+    { title: 'DOOR', least: 8 },
+    { title: 'PROTECTS', least: 8 },
+    { title: 'IN NOW', align: 'right' },
+    { title: 'OPENED', align: 'right' },
+  ] as const;
+  const rows = status.doors.map(({ name, ports, open, opened }) => [
+    name,
+    ports.join(', '),
+    `${open}`,
+    `${opened}`,
+  ]);
+  return formatTable(columns, rows, width);
+}
+
+function problemLines(status: Status): readonly string[] {
+  if (status.problems.length === 0) return ['All is well.'];
+  return status.problems.flatMap(({ what, mend }) => [
+    printable(`wrong:  ${what}`),
+    printable(`  mend: ${mend}`),
+  ]);
+}

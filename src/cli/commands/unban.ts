@@ -1,0 +1,24 @@
+import { offenderArgument, tell, usage } from '../ask-daemon.ts';
+import type { CommonOptions, ExitCode } from '../exit.ts';
+import { counted } from '../output/durations.ts';
+
+export interface UnbanOptions extends CommonOptions {
+  readonly all?: boolean;
+}
+
+/** Lifts a ban, or all. */
+export async function command([text]: readonly string[], options: UnbanOptions): Promise<ExitCode> {
+  return tell(
+    options,
+    () => {
+      if (options.all === true && text !== undefined) throw usage('an address and --all exclude each other');
+      if (options.all === true) return { command: 'unban', all: true };
+      if (text === undefined) throw usage('name the banned address, or say --all');
+      return { command: 'unban', address: offenderArgument(text, 'nfknock bans lists them') };
+    },
+    ({ changed }) => {
+      if (options.all === true) return [`${counted(changed, 'ban')} lifted.`];
+      return [changed === 0 ? `${text} was not banned.` : `The ban of ${text} is lifted.`];
+    },
+  );
+}

@@ -1,8 +1,0 @@
-import type { CommonOptions, ExitCode } from './exit.ts';
-import { grantLines } from './lists.ts';
-import { tell } from './talk.ts';
-
-/** Lists who is let in. */
-export async function command(_: readonly string[], options: CommonOptions): Promise<ExitCode> {
-  return tell(options, () => ({ command: 'grants' }), grantLines);
-}

@@ -1,8 +1,0 @@
-import type { CommonOptions, ExitCode } from './exit.ts';
-import { sourceLines } from './lists.ts';
-import { tell } from './talk.ts';
-
-/** Lists who has strikes or is part-way through a sequence. */
-export async function command(_: readonly string[], options: CommonOptions): Promise<ExitCode> {
-  return tell(options, () => ({ command: 'sources' }), sourceLines);
-}

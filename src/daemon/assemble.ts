@@ -1,0 +1,196 @@
+import type { Clock } from '../clock.ts';
+import type { Order } from '../engine/command.ts';
+import type { Engine } from '../engine/engine.ts';
+import type { EngineEvent, NfknockEvent } from '../engine/event.ts';
+import type { EngineSettings } from '../engine/settings.ts';
+import { grantKey } from '../firewall/grant.ts';
+import type { Metrics } from '../metrics/server.ts';
+import type { PortSpec } from '../packet/port.ts';
+import type { Milliseconds } from '../packet/time.ts';
+import type { Config } from '../policy/config.ts';
+import type { Store } from '../state/store.ts';
+import type { Announcer } from './announce.ts';
+import { createSettle, type DoorEvent, words } from './commit.ts';
+import { type Parts, warn } from './dependencies.ts';
+import type { Hooks } from './hook.ts';
+import { doorOf, hookSubject, notMarked, useUp } from './hook-subject.ts';
+import { createIntake } from './intake.ts';
+import { createRecall } from './packet-history.ts';
+
+/** What has been opened before the parts are joined. */
+export interface Bench {
+  readonly config: Config;
+  readonly configFile: string;
+  readonly version: string;
+  readonly clock: Clock;
+  readonly store: Store;
+  readonly firewall: Parts['firewall'];
+  readonly engine: Engine;
+  /** What the engine was made with. */
+  readonly settings: EngineSettings;
+  readonly announcer: Announcer;
+  readonly hooks: Hooks;
+  readonly fail: (error: Error) => void;
+  readonly metrics: () => Metrics | undefined;
+}
+
+/** Until the queues are open. */
+const NO_SOURCES: Parts['sources'] = {
+  health: () => [],
+  prepare: () => Promise.resolve({ commit: () => undefined, rollback: () => undefined }),
+  close: () => undefined,
+};
+
+/** Joins engine, settlement and intake: where an event goes is said here and nowhere else. */
+export function join(bench: Bench): Parts {
+  const { clock, store, firewall, engine, announcer, hooks, fail } = bench;
+  let timer: NodeJS.Timeout | undefined;
+  /** A grant by hand uses no sequence up. */
+  let byHand = false;
+  /** Openings that were refused before anybody heard of them: their ends are not said either. */
+  const unsaid = new Set<string>();
+  /** What opens each one-time door now, as the engine knows it: its file may have been edited since. */
+  const sequences = new Map<string, readonly PortSpec[]>();
+  const learn = ({ doors }: EngineSettings): void => {
+    for (const { name, oneTime, knock } of doors) if (oneTime) sequences.set(name, knock);
+  };
+  learn(bench.settings);
+
+  function emit(event: EngineEvent): void {
+    switch (event.event) {
+      case 'door.opened':
+      case 'door.renewed':
+        if (!spend(event)) return;
+        settle.take(event);
+        return;
+      case 'door.closed':
+      case 'ban.added':
+      case 'ban.extended':
+      case 'ban.lifted':
+      case 'ban.expired':
+        settle.take(event);
+        return;
+      default:
+        announcer.announce(event);
+    }
+  }
+
+  /** A one-time sequence is used up, durably, before its door opens; where that fails it does not open. */
+  function spend(event: DoorEvent): boolean {
+    const door = doorOf(parts.config, event.door);
+    if (door === undefined || !('oneTime' in door.knock) || byHand) return true;
+    try {
+      const { next, warning } = useUp(door, sequences.get(door.name) ?? []);
+      sequences.set(door.name, next);
+      warn(parts, warning, door.name);
+      later.push({ order: 'sequence', door: door.name, knock: next });
+      return true;
+    } catch (error) {
+      warn(parts, notMarked(door, words(error)), door.name);
+      later.push(refusalOf(event));
+      return false;
+    }
+  }
+
+  /** The grant must not be believed. Where it was only renewed it had been announced, and so is its end. */
+  function refusalOf(event: DoorEvent): Order {
+    const { door, grantee } = event;
+    if (event.event === 'door.opened') unsaid.add(grantKey(door, grantee));
+    return { order: 'refuse', door, grantee, reason: 'refused' };
+  }
+
+  /** Orders that come up while the engine is at work. */
+  const later: Order[] = [];
+
+  function flush(): void {
+    for (let order = later.shift(); order !== undefined; order = later.shift())
+      engine.order(order, clock.now(), emit);
+    settle.flush();
+    schedule();
+  }
+
+  function schedule(): void {
+    clearTimeout(timer);
+    const wait = engine.deadline() - clock.now();
+    if (wait === Number.POSITIVE_INFINITY) return;
+    // setTimeout takes at most 2^31 − 1 ms; it is looked at again then.
+    timer = setTimeout(expire, Math.min(Math.max(wait, 0), 2_147_483_647));
+    timer.unref();
+  }
+
+  function expire(): void {
+    engine.expire(clock.now(), emit);
+    flush();
+  }
+
+  const settle = createSettle({
+    clock,
+    store,
+    firewall,
+    announce(event: NfknockEvent) {
+      if (event.event === 'door.closed' && unsaid.delete(grantKey(event.door, event.grantee))) return;
+      announcer.announce(event);
+      runHook(event);
+    },
+    cut: () => parts.config.bans.cut,
+    grant: (event) => engine.grant(event.door, event.grantee),
+    refused(event) {
+      const { door, grantee } = event;
+      // It may have ended by itself meanwhile, and that been said.
+      if (!parts.order(refusalOf(event)).ok) unsaid.delete(grantKey(door, grantee));
+    },
+    opened: (took) => bench.metrics()?.observeOpening(took as Milliseconds),
+  });
+
+  function runHook(event: NfknockEvent): void {
+    if (event.event !== 'door.opened' && event.event !== 'door.closed') return;
+    const door = doorOf(parts.config, event.door);
+    const argv = event.event === 'door.opened' ? door?.onOpen : door?.onClose;
+    if (argv !== null && argv !== undefined) hooks.run(argv, hookSubject(event));
+  }
+
+  const recall = createRecall();
+  const intake = createIntake({
+    clock,
+    engine,
+    recall,
+    emit,
+    isFull: settle.isFull,
+    after(count, lag) {
+      if (!Number.isNaN(lag)) parts.lag = (parts.lag ?? lag) * 0.9 + lag * 0.1;
+      bench.metrics()?.observeBatch(count);
+      flush();
+    },
+  });
+
+  const parts: Parts = {
+    config: bench.config,
+    configFile: bench.configFile,
+    version: bench.version,
+    clock,
+    engine,
+    store,
+    firewall,
+    announcer,
+    recall,
+    intake,
+    settle,
+    sources: NO_SOURCES,
+    lag: null,
+    firewallFault: null,
+    metricsFault: null,
+    meddled: () => 0,
+    lost: () => 0,
+    since: clock.now(),
+    fail,
+    order(order) {
+      byHand = order.order === 'grant';
+      const answer = engine.order(order, clock.now(), emit);
+      if (order.order === 'reload') learn(order.settings);
+      byHand = false;
+      flush();
+      return answer;
+    },
+  };
+  return parts;
+}

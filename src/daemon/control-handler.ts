@@ -1,0 +1,249 @@
+import type {
+  BanRow,
+  ExplainRow,
+  Explanation,
+  GrantRow,
+  Moment,
+  Refusal,
+  SourceRow,
+} from '../control/answers.ts';
+import type { Request } from '../control/message.ts';
+import type { Answer } from '../control/output.ts';
+import type { OrderAnswer } from '../engine/command.ts';
+import type { GrantView } from '../engine/engine.ts';
+import type { NfknockEvent } from '../engine/event.ts';
+import { type Address, formatAddress, parseAddress } from '../packet/address.ts';
+import { formatCidr, hostCidr, offenderOf } from '../packet/cidr.ts';
+import { formatPort } from '../packet/port.ts';
+import { type Milliseconds, milliseconds } from '../packet/time.ts';
+import type { Parts } from './dependencies.ts';
+import { granteeText } from './hook-subject.ts';
+import type { Reloader } from './reload.ts';
+import { statusOf } from './status.ts';
+
+/** Sources listed at once, and packets told of one source: what a person can read. */
+const SOURCES_MAX = 1000;
+const PACKETS_MAX = 500;
+
+/** Carries out what people ask over the control socket. */
+export function createHandler(parts: Parts, reloader: Reloader): (request: Request) => Promise<Answer> {
+  const { engine, clock } = parts;
+
+  return async (request) => {
+    switch (request.command) {
+      case 'status':
+        return done(statusOf(parts));
+      case 'grants':
+        return done(lazily(engine.grants(), grantRow));
+      case 'grant':
+        return grant(request);
+      case 'revoke': {
+        const { address, door } = request;
+        return changed(
+          parts.order({ order: 'revoke', address: read(address), ...(door === undefined ? {} : { door }) }),
+        );
+      }
+      case 'bans':
+        return done(lazily(engine.bans(), banRow));
+      case 'ban':
+        return ban(request);
+      case 'unban':
+        if ('all' in request) return changed(parts.order({ order: 'unban_all' }));
+        return changed(parts.order({ order: 'unban', address: read(request.address) }));
+      case 'sources':
+        return done(sources());
+      case 'explain':
+        return done(explain(read(request.address)));
+      case 'reload':
+        return reloader.fromControl();
+      case 'subscribe':
+        return done({});
+      default:
+        return request satisfies never;
+    }
+  };
+
+  async function grant(request: Request & { command: 'grant' }): Promise<Answer> {
+    const address = read(request.address);
+    const { door, reason } = request;
+    const answer = parts.order({
+      order: 'grant',
+      door,
+      address,
+      ...(request.for === undefined ? {} : { for: milliseconds(request.for) }),
+      ...(reason === undefined ? {} : { reason }),
+    });
+    if (!answer.ok) return refused(answer);
+    await parts.settle.drained();
+    const made = engine.grant(door, hostCidr(address));
+    if (made !== undefined) return done(grantRow(made));
+    return refuse(
+      'failed',
+      'the kernel did not take the rule',
+      'see firewall.failed in the log, and `nfknock status`',
+    );
+  }
+
+  async function ban(request: Request & { command: 'ban' }): Promise<Answer> {
+    const address = read(request.address);
+    const answer = parts.order({
+      order: 'ban',
+      address,
+      ...(request.for === undefined ? {} : { for: milliseconds(request.for) }),
+    });
+    if (!answer.ok) return refused(answer);
+    await parts.settle.drained();
+    const target = formatCidr(offenderOf(address));
+    const made = engine.bans().find((each) => formatCidr(each.target) === target);
+    if (made !== undefined) return done(banRow(made));
+    const until = clock.now() + (request.for ?? parts.config.bans.for);
+    const { target: network } = { target: offenderOf(address) };
+    return done({ ...banRow({ target: network, since: clock.now(), until, count: 1 }), shadow: true });
+  }
+
+  function grantRow(each: GrantView): GrantRow {
+    const { door, grantee, source, since, until, usesLeft, reason } = each;
+    return {
+      door,
+      grantee: granteeText(grantee),
+      source: formatAddress(source),
+      since: moment(since),
+      until: moment(until),
+      uses_left: usesLeft,
+      reason,
+    };
+  }
+
+  function banRow({ target, since, until, count }: ReturnType<typeof engine.bans>[number]): BanRow {
+    return { target: formatCidr(target), since: moment(since), until: moment(until), count, shadow: false };
+  }
+
+  function sources(): readonly SourceRow[] {
+    return engine.sources(clock.now(), SOURCES_MAX).map(({ source, strikes, attempts, bannedUntil }) => ({
+      source: formatAddress(source),
+      strikes,
+      attempts,
+      banned: bannedUntil === null ? null : moment(bannedUntil),
+    }));
+  }
+
+  function explain(host: Address): Explanation {
+    const state = engine.source(host, clock.now());
+    const target = formatCidr(offenderOf(host));
+    const ban = engine.bans().find((each) => formatCidr(each.target) === target);
+    const text = formatAddress(host);
+    return {
+      source: text,
+      grants: engine
+        .grants()
+        .filter((each) => formatAddress(each.source) === text)
+        .map(grantRow),
+      ban: ban === undefined ? null : banRow(ban),
+      strikes: state.strikes,
+      attempts: state.attempts,
+      packets: packets(host),
+      forgotten: parts.recall.forgotten(),
+    };
+  }
+
+  /** Each packet with what was said of it; ends and orders stand between them on rows of their own. */
+  function packets(host: Address): readonly ExplainRow[] {
+    const said = parts.announcer.recent(host);
+    const byPacket = new Map<string, NfknockEvent>();
+    const rest: NfknockEvent[] = [];
+    const recalled = parts.recall.of(host, PACKETS_MAX);
+    // The packet's own row already says that it opened the door; who was let in by hand sent none.
+    const opening = new Set(recalled.filter(({ outcome }) => outcome === 'opened').map(({ at }) => at));
+    for (const event of said) {
+      if ('port' in event) byPacket.set(`${event.at} ${formatPort(event.port)}`, event);
+      else if (event.event !== 'door.opened' || !opening.has(event.at)) rest.push(event);
+    }
+    const rows = recalled.map(({ at, protocol, port, outcome }) => {
+      const name = `${port}/${protocol}`;
+      return { at, row: row(at, name, outcome, byPacket.get(`${at} ${name}`)) };
+    });
+    const between = rest.map((event) => ({ at: event.at, row: row(event.at, null, event.event, event) }));
+    return [...rows, ...between].sort((x, y) => x.at - y.at).map((each) => each.row);
+  }
+
+  function row(
+    at: Milliseconds,
+    port: string | null,
+    outcome: string,
+    event: NfknockEvent | undefined,
+  ): ExplainRow {
+    const fields: Told = (event ?? {}) as Told;
+    return {
+      time: moment(at),
+      port,
+      outcome,
+      door: fields.door ?? null,
+      step: fields.step ?? null,
+      of: fields.of ?? null,
+      strikes: fields.strikes ?? null,
+      reason: fields.reason ?? null,
+    };
+  }
+
+  function moment(at: number): Moment {
+    return new Date(clock.wallOf(milliseconds(at))).toISOString();
+  }
+
+  function changed(answer: OrderAnswer): Promise<Answer> | Answer {
+    if (!answer.ok && answer.reason !== 'not found') return refused(answer);
+    const count = answer.ok ? answer.changed : 0;
+    return parts.settle.drained().then(() => done({ changed: count }));
+  }
+}
+
+/** What an event may tell of a packet. */
+interface Told {
+  readonly door?: string;
+  readonly step?: number;
+  readonly of?: number;
+  readonly strikes?: number;
+  readonly reason?: string;
+}
+
+/** A row at a time: a full table must not hold the daemon up. */
+function* lazily<Item, Row>(items: readonly Item[], row: (item: Item) => Row): Iterable<Row> {
+  for (const item of items) yield row(item);
+}
+
+/** Requests have been checked: a text that is no address can't come here. */
+function read(text: string): Address {
+  const address = parseAddress(text);
+  if (address === undefined) throw new TypeError('the request was not checked');
+  return address;
+}
+
+function done(data: unknown): Answer {
+  return { ok: true, data } as Answer;
+}
+
+export function refuse(code: Refusal['code'], message: string, mend: string): Answer {
+  return { ok: false, error: { code, message, mend } };
+}
+
+function refused(answer: Extract<OrderAnswer, { ok: false }>): Answer {
+  switch (answer.reason) {
+    case 'unknown door':
+      return refuse('unknown door', 'no door has that name', 'nfknock status lists the doors');
+    case 'never banned':
+      return refuse(
+        'never banned',
+        'this address is never banned',
+        'it is in bans.never, or belongs to this machine, its gateways or its name servers',
+      );
+    case 'full':
+      return refuse('full', 'no more grants fit', 'revoke some: nfknock grants lists them');
+    case 'not found':
+      return refuse(
+        'failed',
+        'there is nothing to change',
+        'nfknock grants and nfknock bans list what there is',
+      );
+    default:
+      return answer.reason satisfies never;
+  }
+}

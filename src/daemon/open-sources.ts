@@ -1,0 +1,153 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { QueueError } from '@nfknock/nfqueue';
+import { systemClock } from '../clock.ts';
+import { hasObserved, layoutOf } from '../firewall/rules/layout.ts';
+import type { Config } from '../policy/config.ts';
+import { createLanes, type Lanes } from '../source/merge.ts';
+import { openNflog } from '../source/nflog.ts';
+import { holdNfqueue, openNfqueue } from '../source/nfqueue.ts';
+import type { OnBatch, Source, SourceHealth } from '../source/source.ts';
+import { oneTimePortsOf } from './hook-subject.ts';
+
+/** How long a start waits for a queue that another process is just giving up. In milliseconds. */
+const TAKEN_WAIT = 3000;
+const TAKEN_RETRY = 250;
+
+/** Who holds this queue serves the network namespace; no rule leads to it, and no configuration may name it. */
+const PLACE = 65_535;
+
+/** Every queue and group that is listened on. */
+export interface Sources {
+  health(): readonly SourceHealth[];
+  /** Opens what another configuration needs besides; what both need stays open. Rejects with QueueError. */
+  prepare(config: Config): Promise<Prepared>;
+  close(): void;
+}
+
+/** New queues are open; either the old ones that are not needed any more are closed, or the new ones. */
+export interface Prepared {
+  commit(): void;
+  rollback(): void;
+}
+
+/** `queue 0`, `group 5`: what is to be opened, and how. */
+type Wanted = ReadonlyMap<string, () => Source>;
+
+/** Opens them all, or none. Rejects with QueueError, and where another nfknock serves this network namespace. */
+export async function openSources(
+  config: Config,
+  onBatch: OnBatch,
+  onError: (error: Error) => void,
+): Promise<Sources> {
+  let opened = new Map<string, Source>();
+  const lanes = createLanes(onBatch, systemClock.now, systemClock.wall);
+  const wanted = (from: Config): Wanted => wantedBy(from, lanes, onError);
+  opened = await openMissing(wanted(config), opened);
+  const place = await takePlace().catch((error: unknown) => {
+    closeAll(opened);
+    lanes.close();
+    throw error;
+  });
+  return {
+    health: () => [...opened.values()].map((source) => source.health()),
+    async prepare(next) {
+      const before = opened;
+      const needed = wanted(next);
+      const fresh = await openMissing(needed, before);
+      const all = new Map([...before, ...fresh]);
+      opened = all;
+      return {
+        commit() {
+          closeAll([...all].filter(([key]) => !needed.has(key)));
+          opened = new Map([...all].filter(([key]) => needed.has(key)));
+        },
+        rollback() {
+          closeAll(fresh);
+          opened = before;
+        },
+      };
+    },
+    close() {
+      closeAll(opened);
+      place.close();
+      lanes.close();
+    },
+  };
+}
+
+/**
+ * Two daemons would take each other's rules away again and again, and what one protects is open each time. Another
+ * program that listens on one of our queues is told of before, by its own name.
+ */
+async function takePlace(): Promise<{ close(): void }> {
+  try {
+    return await retryTaken(() => holdNfqueue(PLACE));
+  } catch (error) {
+    // A kernel without NFQUEUE serves NFLOG alone.
+    if (!(error instanceof QueueError) || error.code !== 'QUEUE_TAKEN') return { close: () => undefined };
+    const mend = 'stop it, or put the doors of both into one configuration';
+    throw new Error(
+      `another nfknock serves this network namespace, and the rules of both have the same names: ${mend}`,
+      { cause: error },
+    );
+  }
+}
+
+function wantedBy(config: Config, lanes: Lanes, onError: (error: Error) => void): Wanted {
+  const { source, queues, group } = config.listen;
+  const wanted = new Map<string, () => Source>();
+  if (source === 'nfqueue') {
+    for (let queue = queues.first; queue <= queues.last; queue += 1) {
+      wanted.set(`queue ${queue}`, () =>
+        inLane(lanes, (onBatch) => openNfqueue({ queue, onBatch, onError })),
+      );
+    }
+  }
+  // Knock ports with a live service behind them are copied to the group, whatever the rest comes through.
+  if (source === 'nflog' || hasObserved(layoutOf(config, oneTimePortsOf))) {
+    wanted.set(`group ${group}`, () => inLane(lanes, (onBatch) => openNflog({ group, onBatch, onError })));
+  }
+  return wanted;
+}
+
+/** Opens a source whose packets go by a lane of their own. */
+function inLane(lanes: Lanes, open: (onBatch: OnBatch) => Source): Source {
+  const lane = lanes.open();
+  try {
+    const source = open(lane.take);
+    const close = (): void => {
+      source.close();
+      lane.close();
+    };
+    return { health: source.health, close, [Symbol.dispose]: close };
+  } catch (error) {
+    lane.close();
+    throw error;
+  }
+}
+
+async function openMissing(wanted: Wanted, there: ReadonlyMap<string, Source>): Promise<Map<string, Source>> {
+  const fresh = new Map<string, Source>();
+  try {
+    for (const [key, open] of wanted) if (!there.has(key)) fresh.set(key, await retryTaken(open));
+    return fresh;
+  } catch (error) {
+    closeAll(fresh);
+    throw error;
+  }
+}
+
+function closeAll(sources: Iterable<readonly [string, Source]>): void {
+  for (const [, source] of sources) source.close();
+}
+
+async function retryTaken<Opened>(open: () => Opened): Promise<Opened> {
+  for (let waited = 0; ; waited += TAKEN_RETRY) {
+    try {
+      return open();
+    } catch (error) {
+      if (!(error instanceof QueueError) || error.code !== 'QUEUE_TAKEN' || waited >= TAKEN_WAIT) throw error;
+      await sleep(TAKEN_RETRY);
+    }
+  }
+}

@@ -1,0 +1,101 @@
+import { formatFault } from '../config/fault.ts';
+import { loadConfig } from '../config/load.ts';
+import { settingsOf } from '../config/settings.ts';
+import type { Answer } from '../control/output.ts';
+import type { Config } from '../policy/config.ts';
+import { words } from './commit.ts';
+import { type Parts, warn } from './dependencies.ts';
+import { findExempt } from './exemptions.ts';
+import { nextSequence, oneTimePortsOf } from './hook-subject.ts';
+
+/** Settings that a running daemon can't change: which need a restart. */
+const FIXED = ['state', 'control', 'log', 'metrics'] as const;
+/** Faults of a rejected file that one event tells of. */
+const FAULTS_SAID = 5;
+
+export interface Reloader {
+  fromSignal(): Promise<void>;
+  fromControl(): Promise<Answer>;
+}
+
+/**
+ * Takes a new configuration in: all or nothing. First the queues that are new, then the rules in one change, then
+ * the engine; what fails leaves the old configuration in force.
+ */
+export function createReloader(parts: Parts): Reloader {
+  let turn: Promise<unknown> = Promise.resolve();
+  /** What holds until a restart, whatever was reloaded since. */
+  const started = parts.config;
+
+  /** One at a time: two reloads at once would mix their rules. */
+  function inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+    const next = turn.then(work, work);
+    turn = next.catch(() => undefined);
+    return next;
+  }
+
+  async function reload(): Promise<Answer> {
+    const { announcer, clock } = parts;
+    const loaded = loadConfig(parts.configFile);
+    if (!loaded.ok) {
+      const faults = loaded.faults.map(formatFault);
+      const more = faults.length > FAULTS_SAID ? `; and ${faults.length - FAULTS_SAID} more` : '';
+      const reason = `${faults.slice(0, FAULTS_SAID).join('; ')}${more}`;
+      announcer.announce({ event: 'config.rejected', at: clock.now(), reason });
+      const mend = 'mend the file; the old configuration stays in force';
+      return {
+        ok: false,
+        error: {
+          code: 'config',
+          message: `${faults.length === 1 ? 'a fault' : `${faults.length} faults`} in ${parts.configFile}`,
+          mend,
+          faults,
+        },
+      };
+    }
+    const { config } = loaded;
+    try {
+      await takeOver(config);
+    } catch (error) {
+      announcer.announce({ event: 'config.rejected', at: clock.now(), reason: words(error) });
+      return {
+        ok: false,
+        error: { code: 'failed', message: words(error), mend: 'the old configuration stays in force' },
+      };
+    }
+    const warnings = fixedWarnings(config, started);
+    parts.config = config;
+    for (const text of warnings) warn(parts, text);
+    announcer.announce({ event: 'daemon.reloaded', at: clock.now() });
+    return { ok: true, data: { warnings } } as Answer;
+  }
+
+  async function takeOver(config: Config): Promise<void> {
+    const queues = await parts.sources.prepare(config);
+    try {
+      const news = new Map(config.doors.map((door) => [door.name, nextSequence(door)]));
+      await parts.firewall.replace(config, oneTimePortsOf);
+      parts.order({
+        order: 'reload',
+        settings: settingsOf(config, (door) => news.get(door.name)?.next ?? []),
+      });
+      parts.order({ order: 'exempt', networks: findExempt() });
+      for (const [name, { warning }] of news) warn(parts, warning, name);
+    } catch (error) {
+      queues.rollback();
+      throw error;
+    }
+    queues.commit();
+  }
+
+  return {
+    fromSignal: () => inTurn(reload).then(() => undefined),
+    fromControl: () => inTurn(reload),
+  };
+}
+
+function fixedWarnings(config: Config, before: Config): readonly string[] {
+  return FIXED.filter((key) => JSON.stringify(config[key]) !== JSON.stringify(before[key])).map(
+    (key) => `${key}: has changed, which takes a restart; until then the old value holds`,
+  );
+}

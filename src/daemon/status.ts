@@ -1,0 +1,122 @@
+import type { Problem, Status } from '../control/answers.ts';
+import { formatPortRange } from '../packet/port.ts';
+import type { Parts } from './dependencies.ts';
+import { totalHealth } from './sample.ts';
+
+/** A queue this deep is not being read fast enough: half of what the kernel holds for us. */
+const DEPTH_WORRYING = 32_768;
+/** A judgement this late makes knocks expire: half of the usual gap between two. In milliseconds. */
+const LAG_WORRYING = 1_000;
+
+/** Docker and others change the rules when they start or stop something; more often than this is a fight. */
+const MEDDLED_WORRYING = 5;
+
+/** How the daemon stands, and in words what is wrong and what to do. */
+export function statusOf(parts: Parts): Status {
+  const { config, engine, clock, announcer } = parts;
+  const sizes = engine.sizes();
+  const queue = totalHealth(parts);
+  const grants = engine.grants();
+  const opened = announcer.opened();
+  const state = parts.store.health();
+  return {
+    version: parts.version,
+    pid: process.pid,
+    uptime: Math.round((clock.now() - parts.since) / 1000),
+    config: parts.configFile,
+    doors: config.doors.map((door) => ({
+      name: door.name,
+      ports: door.opens.map(formatPortRange),
+      open: grants.filter((grant) => grant.door === door.name).length,
+      opened: opened.get(door.name) ?? 0,
+    })),
+    packets: parts.intake.counts(),
+    queue: {
+      source: config.listen.source,
+      packets: queue.packets,
+      batches: queue.batches,
+      depth: queue.complete ? queue.depth : null,
+      kernel_dropped: queue.complete ? queue.kernelDropped : null,
+      user_dropped: queue.userDropped,
+      errors: queue.errors,
+      overruns: queue.overruns,
+      lag: parts.lag === null ? null : Math.round(parts.lag * 1000) / 1000,
+    },
+    bans: sizes.bans,
+    enforce: config.bans.enforce,
+    sources: Math.max(sizes.attempts, sizes.offenders),
+    sources_max: sizes.sourcesMax,
+    state: { ok: state.ok, reason: state.reason },
+    firewall: { ok: parts.firewallFault === null, reason: parts.firewallFault },
+    problems: problemsOf(parts),
+  };
+}
+
+function problemsOf(parts: Parts): readonly Problem[] {
+  const queue = totalHealth(parts);
+  const sizes = parts.engine.sizes();
+  const state = parts.store.health();
+  const problems: Problem[] = [];
+  if (parts.firewallFault !== null) {
+    problems.push({
+      what: parts.firewallFault,
+      mend: 'see who changes the rules; `nfknock rules install` puts them back',
+    });
+  }
+  if (parts.metricsFault !== null) {
+    problems.push({
+      what: parts.metricsFault,
+      mend: 'end who has the address, or give `metrics` another, and restart',
+    });
+  }
+  const meddled = parts.meddled();
+  if (meddled > MEDDLED_WORRYING) {
+    problems.push({
+      what: `someone else changed the rules ${meddled} times in the last minute; each time they were put back`,
+      mend: 'find out who: docker, ufw, firewalld, a script; `nfknock tail --event "firewall.*"` tells when',
+    });
+  }
+  if (!parts.config.bans.enforce) {
+    problems.push({
+      what: 'bans are only said, not enforced',
+      mend: 'set bans.enforce: true once the log shows what you expect',
+    });
+  }
+  if (!state.ok)
+    problems.push({
+      what: `the state is kept in memory only: ${state.reason}`,
+      mend: 'free the disk or mend the file; it is taken up again by itself',
+    });
+  if (queue.depth > DEPTH_WORRYING) {
+    problems.push({
+      what: `${queue.depth} packets wait in the queue`,
+      mend: 'the machine is too busy or under a flood; consider listen.source: nflog',
+    });
+  }
+  const lost = parts.lost();
+  if (lost > 0) {
+    problems.push({
+      what: `${lost} packets were lost in the last minute before they were judged (they were dropped, none was let in)`,
+      mend: 'under a flood that is expected; else give the machine more time, or listen.source: nflog',
+    });
+  }
+  if (parts.lag !== null && parts.lag > LAG_WORRYING) {
+    problems.push({
+      what: `packets are judged ${Math.round(parts.lag)} ms late`,
+      mend: 'knocks may expire; see what else uses the processor',
+    });
+  }
+  if (sizes.bans >= sizes.bansMax) {
+    problems.push({
+      what: `the ban list is full (${sizes.bansMax})`,
+      mend: 'raise bans.limit; until then the ban that ends first makes room',
+    });
+  }
+  if (sizes.attempts >= sizes.sourcesMax) {
+    problems.push({
+      what: `the table of sources is full (${sizes.sourcesMax})`,
+      mend: 'a flood of forged first knocks does this; raise memory.sources if it lasts',
+    });
+  }
+  return problems;
+}

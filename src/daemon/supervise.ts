@@ -1,0 +1,150 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { watchWallClock } from '../clock.ts';
+import type { Change } from '../firewall/firewall.ts';
+import { legacyBeside, watchRules } from '../firewall/iptables/watch.ts';
+import { milliseconds } from '../packet/time.ts';
+import { stored, words } from './commit.ts';
+import { watchUses } from './connection-counts.ts';
+import { type Parts, warn } from './dependencies.ts';
+import { findExempt } from './exemptions.ts';
+import { createLately } from './recent-count.ts';
+import { createRepairs } from './repair.ts';
+import { totalHealth } from './sample.ts';
+
+/** What is looked after once a second, and what only every so many seconds. */
+const TICK = 1000;
+const EXEMPT_EVERY = 30;
+/** Bans that are written to the state file at once when the wall clock was set. */
+const BANS_AT_ONCE = 2_048;
+
+export interface Vigil {
+  /** A change found our rules taken away and laid them again: what else was lost is put back too. */
+  mended(): void;
+  close(): void;
+}
+
+/**
+ * Looks after what nobody else does: the log's suppressed lines, the state file's retries, a wall clock that was
+ * set, packets that the kernel lost, addresses that have come or gone, connections that use a grant up, and rules
+ * that someone else has taken away.
+ */
+export function createVigil(parts: Parts): Vigil {
+  const { clock, announcer, store } = parts;
+  let seconds = 0;
+  let lost = { queue: 0, socket: 0, shed: 0 };
+  const lostLately = createLately(clock);
+  parts.lost = lostLately.sum;
+  let stateWasOk = true;
+  const wallClock = watchWallClock(
+    clock,
+    () => void realign(parts),
+    // An order makes the engine look at what has ended meanwhile; and the machine may have woken in another network.
+    lookAround,
+  );
+  const connections = watchUses(parts);
+  const repairs = createRepairs(parts);
+  const rules = watchRules({
+    firewall: parts.firewall,
+    onDrift: (what) => repairs.repair(what),
+    onError(error) {
+      parts.firewallFault = words(error);
+    },
+  });
+  void warnOfLegacy(parts);
+
+  function tick(): void {
+    seconds += 1;
+    wallClock.look();
+    announcer.tick();
+    store.write([], clock.wall());
+    tellState();
+    tellLost();
+    if (seconds % EXEMPT_EVERY === 0) lookAround();
+  }
+
+  function lookAround(): void {
+    parts.order({ order: 'exempt', networks: findExempt() });
+  }
+
+  function tellState(): void {
+    const { ok, reason } = store.health();
+    if (ok === stateWasOk) return;
+    stateWasOk = ok;
+    const at = clock.now();
+    announcer.announce(
+      ok ? { event: 'state.recovered', at } : { event: 'state.degraded', at, reason: reason ?? '' },
+    );
+  }
+
+  function tellLost(): void {
+    const { kernelDropped, userDropped } = totalHealth(parts);
+    const socket = userDropped - lost.socket;
+    const shed = parts.intake.shed() - lost.shed;
+    const count = kernelDropped - lost.queue + socket + shed;
+    if (count > 0) {
+      lostLately.add(count);
+      const queue = socket > 0 ? 'the socket buffer was full' : 'the queue was full';
+      const reason = shed > 0 ? 'bans came faster than the kernel took them' : queue;
+      announcer.announce({ event: 'queue.overflow', at: clock.now(), reason, count });
+    }
+    lost = { queue: kernelDropped, socket: userDropped, shed: parts.intake.shed() };
+  }
+
+  const timer = setInterval(tick, TICK);
+  return {
+    mended: () => void repairs.mended(),
+    close() {
+      clearInterval(timer);
+      connections?.close();
+      rules.close();
+    },
+  };
+}
+
+async function warnOfLegacy(parts: Parts): Promise<void> {
+  try {
+    warn(parts, (await legacyBeside()) ?? null);
+  } catch (error) {
+    warn(parts, `rules of iptables-legacy can't be looked for: ${words(error)}`);
+  }
+}
+
+/**
+ * The wall clock was set: what the state file and the rules say in wall time is said anew. Bans in the kernel count
+ * seconds, and need nothing.
+ */
+async function realign(parts: Parts): Promise<void> {
+  const { engine, clock, firewall, store, announcer } = parts;
+  const grants = engine.grants();
+  store.write(
+    grants.map((grant) => ({ change: 'grant' as const, grant: stored(grant, clock) })),
+    clock.wall(),
+  );
+  const opened = grants.map(({ door, grantee, until }): Change => {
+    return { change: 'open', door, grantee, until: clock.wallOf(milliseconds(until)) };
+  });
+  try {
+    await firewall.apply(opened);
+  } catch (error) {
+    announcer.announce({ event: 'firewall.failed', at: clock.now(), reason: words(error) });
+  }
+  await keepBans(parts);
+}
+
+/** In pieces: a quarter of a million bans at once would hold up the knocks. */
+async function keepBans({ engine, clock, store }: Parts): Promise<void> {
+  const bans = engine.bans();
+  for (let first = 0; first < bans.length; first += BANS_AT_ONCE) {
+    const changes = bans.slice(first, first + BANS_AT_ONCE).map(({ target, since, until, count }) => ({
+      change: 'ban' as const,
+      ban: {
+        target,
+        since: clock.wallOf(milliseconds(since)),
+        until: clock.wallOf(milliseconds(until)),
+        count,
+      },
+    }));
+    store.write(changes, clock.wall());
+    await nextTurn();
+  }
+}

@@ -1,0 +1,126 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import { join } from 'node:path';
+import type { Family } from '../../packet/address.ts';
+import { FirewallError } from '../firewall.ts';
+
+/** Where the tools are looked for; `PATH` is whatever the caller had, and is not asked. */
+const DIRECTORIES: readonly string[] = ['/usr/sbin', '/sbin'];
+/** A tool that has not ended by then is ended: a lock of the tables is waited for this long at most. */
+const COMMAND_MS_MAX = 20_000;
+/** What a tool prints at most, in bytes: 100,000 rules and more. */
+const OUTPUT_BYTES_MAX: number = 64 * 1024 * 1024;
+/** Characters of a tool's complaint that are passed on. */
+const COMPLAINT_CHARACTERS_MAX = 300;
+
+/** Seconds that the tools wait for each other's lock of the tables (iptables-legacy has one). */
+export const LOCK_SECONDS = 5;
+
+export type Tool = 'iptables' | 'iptables-restore' | 'iptables-save' | 'iptables-legacy-save';
+
+export interface Ran {
+  readonly status: number;
+  readonly output: string;
+  readonly complaint: string;
+}
+
+/** The tool's name for a family: `ip6tables-save`. */
+export function toolName(tool: Tool, family: Family): string {
+  return family === 4 ? tool : tool.replace('iptables', 'ip6tables');
+}
+
+/** The absolute path of a tool; undefined where it is not installed. */
+export function findTool(name: string, directories: readonly string[] = DIRECTORIES): string | undefined {
+  for (const directory of directories) {
+    const path = join(directory, name);
+    try {
+      accessSync(path, constants.X_OK);
+      return path;
+    } catch {
+      // Looked for in the next one.
+    }
+  }
+  return undefined;
+}
+
+export function requireTool(tool: Tool, family: Family, directories?: readonly string[]): string {
+  const name = toolName(tool, family);
+  const path = findTool(name, directories);
+  if (path === undefined) {
+    throw new FirewallError(`run ${name}`, 'MISSING', 'install it: apt-get install iptables');
+  }
+  return path;
+}
+
+/** The environment of every tool: what it says is then always in the same words. */
+export const TOOL_ENVIRONMENT: Readonly<Record<string, string>> = {
+  LC_ALL: 'C',
+  PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
+};
+
+/** Runs a tool to its end, with no shell. Rejects with a FirewallError where it can't be run at all. */
+export function runTool(path: string, args: readonly string[], input = ''): Promise<Ran> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(path, args, { env: TOOL_ENVIRONMENT, stdio: ['pipe', 'pipe', 'pipe'] });
+    const output: Buffer[] = [];
+    const complaint: Buffer[] = [];
+    let bytes = 0;
+    const timer = setTimeout(() => child.kill('SIGKILL'), COMMAND_MS_MAX);
+    child.on('error', (error) => {
+      clearTimeout(timer);
+      reject(spawnError(path, error));
+    });
+    // Where no descriptor was left there are no pipes, and only the error comes.
+    if (child.pid === undefined) return;
+    child.stdout.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes > OUTPUT_BYTES_MAX) child.kill('SIGKILL');
+      else output.push(chunk);
+    });
+    child.stderr.on('data', (chunk: Buffer) => complaint.push(chunk));
+    // A tool that ends before it has read everything says why on its own.
+    child.stdin.on('error', () => {});
+    child.on('close', (status) => {
+      clearTimeout(timer);
+      resolve({
+        status: status ?? -1,
+        output: Buffer.concat(output).toString(),
+        complaint: Buffer.concat(complaint).toString(),
+      });
+    });
+    child.stdin.end(input);
+  });
+}
+
+/** Runs a tool that must succeed, and gives back what it printed. */
+export async function runRequired(path: string, args: readonly string[], input = ''): Promise<string> {
+  const ran = await runTool(path, args, input);
+  if (ran.status === 0) return ran.output;
+  throw refused(path, ran.status, ran.complaint);
+}
+
+/** A tool's exit status and words as an error. */
+export function refused(path: string, status: number, complaint: string): FirewallError {
+  const words = complaint
+    .replace(/\p{Cc}+/gu, ' ')
+    .trim()
+    .slice(0, COMPLAINT_CHARACTERS_MAX);
+  const mend = words === '' ? 'it said nothing; run it by hand to see' : words;
+  return new FirewallError(`run ${path}`, `EXIT_${status}`, mend);
+}
+
+export function spawnError(path: string, error: Error): FirewallError {
+  const code = 'code' in error ? String(error.code) : 'UNKNOWN';
+  const mend =
+    code === 'ENOENT' ? 'install it: apt-get install iptables' : 'free processes, file descriptors or memory';
+  return new FirewallError(`run ${path}`, code, mend, { cause: error });
+}
+
+/** Ends a child for good and waits until it is gone. */
+export function endChild(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
+  return new Promise((resolve) => {
+    child.once('exit', () => resolve());
+    child.kill('SIGKILL');
+  });
+}

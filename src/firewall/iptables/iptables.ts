@@ -1,0 +1,236 @@
+import { existsSync } from 'node:fs';
+import type { Family } from '../../packet/address.ts';
+import type { Config } from '../../policy/config.ts';
+import { NO_ONE_TIME, type OneTimePorts } from '../../policy/port-roles.ts';
+import { type Grants, planChanges } from '../change.ts';
+import { type Change, type Firewall, FirewallError, type Held, type HeldGrant } from '../firewall.ts';
+import { grantKey } from '../grant.ts';
+import { cutConnections } from '../netlink/conntrack.ts';
+import { openSets } from '../netlink/ipset.ts';
+import { openNetfilter } from '../netlink/socket.ts';
+import { mayNameSets } from '../privilege.ts';
+import { type Layout, layoutOf } from '../rules/layout.ts';
+import { applyQueue } from './apply-queue.ts';
+import { openWitnesses } from './canary.ts';
+import { heldBans, heldGrants } from './read-back.ts';
+import { openRestore } from './restore-process.ts';
+import { type BaseWish, openTables, type Tables } from './tables.ts';
+import { isNftables } from './watch.ts';
+
+/** The kernel's firewall: iptables, ip6tables and sets. */
+export interface IptablesFirewall extends Firewall {
+  /**
+   * Takes another configuration. Rules change in one transaction a table and family; grants of doors that are
+   * still there live on, and at no moment is a protected port open. Where it fails the old rules are put back.
+   */
+  replace(config: Config, oneTime?: OneTimePorts): Promise<void>;
+  /** Also lays the base policy of an appliance beneath the rules. Idempotent. */
+  installBase(): Promise<void>;
+  /** False where someone has flushed a set: a few of what must be in it are looked for. */
+  setsIntact(): Promise<boolean>;
+  /** Process ids of the running restore children: who changes the tables in our name. */
+  pids(): readonly number[];
+}
+
+export interface IptablesOptions {
+  readonly config: Config;
+  /** Wall time, ms since 1970. */
+  readonly now: () => number;
+  /** The ports in files of one-time sequences. */
+  readonly oneTime?: OneTimePorts;
+  /** Default: both, where the kernel has IPv6. */
+  readonly families?: readonly Family[];
+  /** A change found rules or sets taken away, and they were laid again; bans that were in a set are not in it yet. */
+  readonly onMended?: () => void;
+  /** Where iptables is looked for; default /usr/sbin and /sbin. */
+  readonly directories?: readonly string[];
+}
+
+/**
+ * Where IPv6 is switched off at boot this file is not there, and ip6tables has nothing to do. By way of `self`: with
+ * systemd's `ProcSubset=pid` there is no /proc/net.
+ */
+const IPV6 = '/proc/self/net/if_inet6';
+
+const NO_GRANTS: Grants = new Map();
+
+/** What another attempt could mend: not a full set, not a lack of permission. */
+const FINAL: readonly string[] = ['FULL', 'NOT_PERMITTED', 'MISSING', 'CLOSED'];
+
+/** Opens the way to the kernel; changes nothing. Throws a FirewallError where a tool or permission is missing. */
+export function openFirewall(options: IptablesOptions): Promise<IptablesFirewall> {
+  return Promise.resolve().then(() => firewallOf(options));
+}
+
+function firewallOf(options: IptablesOptions): IptablesFirewall {
+  const { directories, now } = options;
+  const where = directories === undefined ? {} : { directories };
+  const families = (options.families ?? [4, 6]).filter((family) => family === 4 || existsSync(IPV6));
+  const restores = families.map((family) => openRestore(family, where));
+  const socket = openNetfilter();
+  const sets = openSets(socket);
+  const witnesses = openWitnesses(sets, now);
+  const privilege = mayNameSets() ? 'sets' : 'no sets';
+  let asked: Promise<boolean> | undefined;
+  const nftables = (): Promise<boolean> => {
+    asked ??= isNftables();
+    return asked;
+  };
+  const tables: readonly Tables[] = families.map((family, index) => {
+    const restore = restores[index];
+    if (restore === undefined) throw new Error('every family has its restore');
+    return openTables({ family, restore, socket, sets, privilege, nftables, directories });
+  });
+  let layout = layoutOf(options.config, options.oneTime ?? NO_ONE_TIME);
+  let grants = new Map<string, HeldGrant>();
+  let loaded = false;
+  let closed = false;
+  const stale = new Set<Family>();
+
+  /** What the kernel holds becomes what we know, once: later we know better. */
+  const load = async (): Promise<void> => {
+    if (loaded) return;
+    const held = await heldGrants(layout, tables, sets, now());
+    grants = new Map(held.map((grant) => [grantKey(grant.door, grant.grantee), grant]));
+    loaded = true;
+  };
+
+  const lay = async (to: Layout, base: BaseWish = 'keep'): Promise<void> => {
+    await load();
+    const alive = new Map([...grants].filter(([, grant]) => grant.until > now() && to.doors.has(grant.door)));
+    await witnesses.forgetLost();
+    for (const each of tables) witnesses.note(await each.prepare(to, alive, sets, now()));
+    await Promise.all(tables.map((each) => each.install(to, alive, now(), base)));
+    grants = alive;
+    stale.clear();
+  };
+
+  const tablesIntact = async (): Promise<boolean> => {
+    await load();
+    const checks = await Promise.all(tables.map((each) => each.intact(layout, grants, now())));
+    return checks.every(Boolean);
+  };
+
+  const carryDoors = async (changes: readonly Change[]): Promise<void> => {
+    await load();
+    const plan = planChanges(layout, grants, changes, now(), stale);
+    const results = await Promise.allSettled([
+      ...tables.map((each) => each.apply(plan.blocks)),
+      sets.change(plan.sets.filter((each) => families.includes(each.family))),
+    ]);
+    const failed = results.find((result) => result.status === 'rejected');
+    if (failed !== undefined) {
+      for (const family of families) stale.add(family);
+      throw failed.reason;
+    }
+    stale.clear();
+    for (const [key, grant] of plan.grants) {
+      if (grant === undefined) grants.delete(key);
+      else grants.set(key, grant);
+    }
+    witnesses.note(plan.sets);
+  };
+
+  const carryBans = async (changes: readonly Change[]): Promise<void> => {
+    const plan = planChanges(layout, NO_GRANTS, changes, now());
+    await sets.change(plan.sets.filter((each) => families.includes(each.family)));
+    witnesses.note(plan.sets);
+    if (plan.cuts.length > 0) await cutConnections(socket, plan.cuts);
+  };
+
+  const mend = async (error: FirewallError): Promise<void> => {
+    try {
+      if (error.code !== 'NO_SET' && (await tablesIntact())) return;
+      await lay(layout);
+      options.onMended?.();
+    } catch (second) {
+      // Who may not lay rules may still write the grants anew; where that fails too, it says why.
+      if (!(second instanceof FirewallError)) throw second;
+    }
+  };
+  // Doors in a lane of their own: who has knocked does not wait while a flood is being banned.
+  const doors = applyQueue((changes) => twice(() => carryDoors(changes), mend));
+  const bans = applyQueue((changes) =>
+    twice(
+      () => carryBans(changes),
+      (error) => doors.exclusive(() => mend(error)),
+    ),
+  );
+  const open = <T>(task: () => Promise<T>): Promise<T> => {
+    if (!closed) return bans.exclusive(() => doors.exclusive(task));
+    return Promise.reject(new FirewallError('use the firewall', 'CLOSED', 'it was closed before'));
+  };
+
+  return {
+    install: () => open(() => lay(layout)),
+    installBase: () => open(() => lay(layout, 'lay')),
+    async apply(changes) {
+      if (closed) return open(() => Promise.resolve());
+      const [ofDoors, ofBans] = lanes(changes);
+      const both = await Promise.allSettled([
+        ...(ofDoors.length > 0 ? [doors.apply(ofDoors)] : []),
+        ...(ofBans.length > 0 ? [bans.apply(ofBans)] : []),
+      ]);
+      for (const each of both) if (each.status === 'rejected') throw each.reason;
+    },
+    held: () =>
+      open(async (): Promise<Held> => {
+        const moment = now();
+        const held = await heldGrants(layout, tables, sets, moment);
+        return { grants: held, bans: await heldBans(families, sets, moment) };
+      }),
+    intact: () => open(async () => (await tablesIntact()) && (await witnesses.present())),
+    replace: (config, oneTime = NO_ONE_TIME) =>
+      open(async () => {
+        const before = layout;
+        const next = layoutOf(config, oneTime);
+        const kept: Grants = new Map(grants);
+        try {
+          await lay(next);
+          layout = next;
+        } catch (error) {
+          grants = new Map(kept);
+          await lay(before);
+          throw error;
+        }
+        for (const each of tables) witnesses.forget(await each.dropSets(layout, sets));
+      }),
+    remove: () =>
+      open(async () => {
+        for (const each of tables) await each.remove();
+        for (const each of tables) await each.dropSets(undefined, sets);
+        grants.clear();
+        witnesses.clear();
+        loaded = true;
+      }),
+    setsIntact: () => open(() => witnesses.present()),
+    pids: () => restores.flatMap((restore) => restore.pid() ?? []),
+    async close() {
+      if (closed) return;
+      closed = true;
+      await bans.idle();
+      await doors.idle();
+      await Promise.all(restores.map((restore) => restore.close()));
+      socket.close();
+    },
+  };
+}
+
+/** Tries once more after mending: someone may have taken our chains away, or ended our child. */
+async function twice(
+  attempt: () => Promise<void>,
+  mend: (error: FirewallError) => Promise<void>,
+): Promise<void> {
+  try {
+    await attempt();
+  } catch (error) {
+    if (!(error instanceof FirewallError) || FINAL.includes(error.code)) throw error;
+    await mend(error);
+    await attempt();
+  }
+}
+
+function lanes(changes: readonly Change[]): readonly [doors: readonly Change[], bans: readonly Change[]] {
+  const ofDoor = (change: Change): boolean => change.change === 'open' || change.change === 'close';
+  return [changes.filter(ofDoor), changes.filter((change) => !ofDoor(change))];
+}

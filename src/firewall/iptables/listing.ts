@@ -1,0 +1,140 @@
+import type { Family } from '../../packet/address.ts';
+import { FirewallError } from '../firewall.ts';
+import { type Nftables, openNftables } from '../netlink/nftables.ts';
+import { digestOf, matchInfo, matchName, type NftRule, targetOf } from '../netlink/nftables-message.ts';
+import type { NetfilterSocket } from '../netlink/socket.ts';
+import { type Policies, policiesNow, policiesOf } from '../rules/base-policy.ts';
+import { isOwnChain, parseSaved, type Saved } from '../rules/jump.ts';
+import { GRANT_CHAINS, type Table } from '../rules/names.ts';
+import { LOCK_SECONDS, requireTool, runRequired, runTool } from './command.ts';
+
+/** The tables of one family as they stand. */
+export interface Listed {
+  readonly saved: Saved;
+  readonly policies: Policies;
+}
+
+/** Reads the tables of one family. Rejects with a FirewallError. */
+export type List = () => Promise<Listed>;
+
+export interface ListOptions {
+  readonly family: Family;
+  readonly socket: NetfilterSocket;
+  /** Whether iptables may print rules that name a set. */
+  readonly privilege: 'sets' | 'no sets';
+  /** True where iptables writes nf_tables. */
+  readonly nftables: () => Promise<boolean>;
+  readonly directories: readonly string[] | undefined;
+}
+
+const TABLES: readonly Table[] = ['filter', 'nat'];
+/** Jumps whose words are remembered: a handful, however often the configuration changes. */
+const JUMPS_MAX = 256;
+
+/**
+ * From nf_tables itself where iptables writes that: it starts no process, and takes CAP_NET_ADMIN alone, where
+ * iptables ends with an error at the first rule that names a set, whoever made it. Else from iptables-save.
+ */
+export function openListing(options: ListOptions): List {
+  const { privilege, nftables } = options;
+  const byKernel = listByKernel(options);
+  const byTool = listByTool(options);
+  return async () => {
+    if (await nftables()) return byKernel();
+    if (privilege === 'sets') return byTool();
+    const mend = 'iptables-legacy takes CAP_NET_RAW besides CAP_NET_ADMIN; give both, or use iptables-nft';
+    throw new FirewallError('read the rules', 'NOT_PERMITTED', mend);
+  };
+}
+
+function listByTool({ family, directories }: ListOptions): List {
+  const save = requireTool('iptables-save', family, directories);
+  return async () => {
+    const text = await runRequired(save, []);
+    return { saved: parseSaved(text), policies: policiesNow(text) };
+  };
+}
+
+/**
+ * Grants and our jumps come in iptables's words, since they are read and taken out by them; of every other rule a
+ * digest is all that comparing takes.
+ */
+function listByKernel({ family, socket, directories }: ListOptions): List {
+  const tool = requireTool('iptables', family, directories);
+  const nft = openNftables(socket, family);
+  /** What a rule of this digest is in words: it is asked once. */
+  const jumps = new Map<string, string>();
+  const print = async (table: Table, chain: string, position?: number): Promise<readonly string[]> => {
+    const which = position === undefined ? [chain] : [chain, `${position}`];
+    const ran = await runTool(tool, ['-w', `${LOCK_SECONDS}`, '-t', table, '-S', ...which]);
+    const start = `-A ${chain} `;
+    return ran.output
+      .split('\n')
+      .flatMap((line) => (line.startsWith(start) ? [line.slice(start.length)] : []));
+  };
+  const printJump = async (table: Table, rule: NftRule, position: number): Promise<string> => {
+    const digest = digestOf(rule.expressions);
+    const known = jumps.get(digest);
+    if (known !== undefined) return known;
+    const text = (await print(table, rule.chain, position))[0] ?? '';
+    // One that was moved meanwhile prints as another: then it is no jump of ours, and the next look tells.
+    if (!text.endsWith(` ${targetOf(rule)}`)) return text;
+    if (jumps.size >= JUMPS_MAX) jumps.clear();
+    jumps.set(digest, text);
+    return text;
+  };
+
+  const listTable = async (table: Table): Promise<{ chains: Map<string, string[]>; policies: Policies }> => {
+    const { chains, rules, policies } = await everything(nft, table);
+    const texts = new Map<string, string[]>(chains.map((name) => [name, []]));
+    const printed = chains.filter((name) => isPrintable(name, rules));
+    for (const name of printed) texts.get(name)?.push(...(await print(table, name)));
+    const seen = new Map<string, number>();
+    for (const rule of rules) {
+      const position = (seen.get(rule.chain) ?? 0) + 1;
+      seen.set(rule.chain, position);
+      if (printed.includes(rule.chain)) continue;
+      const isJump = !isOwnChain(rule.chain) && isOwnChain(targetOf(rule) ?? '');
+      const text = isJump ? await printJump(table, rule, position) : describe(rule);
+      texts.get(rule.chain)?.push(text);
+    }
+    return { chains: texts, policies };
+  };
+
+  return async () => {
+    const tables = await Promise.all(TABLES.map(async (table) => [table, await listTable(table)] as const));
+    const [filter] = tables;
+    return {
+      saved: new Map(
+        tables.filter(([, each]) => each.chains.size > 0).map(([name, each]) => [name, each.chains]),
+      ),
+      policies: filter?.[1].policies ?? policiesOf(undefined, undefined),
+    };
+  };
+}
+
+/** Chains that hold grants as rules: what they say is read, and none of it names a set. */
+function isPrintable(chain: string, rules: readonly NftRule[]): boolean {
+  if (!GRANT_CHAINS.includes(chain)) return false;
+  const mine = rules.filter((rule) => rule.chain === chain);
+  const named = mine.some((rule) => rule.expressions.some((each) => matchName(each) === 'set'));
+  return mine.length > 0 && !named;
+}
+
+async function everything(
+  nft: Nftables,
+  table: Table,
+): Promise<{ chains: readonly string[]; rules: readonly NftRule[]; policies: Policies }> {
+  const rules = await nft.rules(table);
+  const chains = await nft.chains(table);
+  const policy = (name: string): string | undefined => chains.find((chain) => chain.name === name)?.policy;
+  const policies = policiesOf(policy('INPUT'), policy('FORWARD'));
+  return { chains: chains.map((chain) => chain.name), rules, policies };
+}
+
+/** The comment is kept in words: the base policy tells in one what was before it. */
+function describe({ expressions }: NftRule): string {
+  const comment = expressions.find((each) => matchName(each) === 'comment');
+  const text = comment === undefined ? '' : matchInfo(comment).toString('latin1').split('\0')[0];
+  return `${text === '' ? '' : `-m comment --comment "${text}" `}nf_tables ${digestOf(expressions)}`;
+}

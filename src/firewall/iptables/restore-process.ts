@@ -1,0 +1,116 @@
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import type { Family } from '../../packet/address.ts';
+import { FirewallError } from '../firewall.ts';
+import { endChild, LOCK_SECONDS, refused, requireTool, spawnError, TOOL_ENVIRONMENT } from './command.ts';
+
+/**
+ * A running `iptables-restore --noflush -v`. It commits each `*table … COMMIT` as it reads COMMIT, and prints
+ * comment lines back in their turn: `# 7` after a COMMIT comes back once all before it is in force. At a bad
+ * line it exits, with nothing of that block applied, and is started anew for the next.
+ */
+export interface Restore {
+  /** Resolves once the block is in force; rejects with a FirewallError where it is not. */
+  apply(block: string): Promise<void>;
+  /** The child's process id; undefined while none runs. */
+  pid(): number | undefined;
+  /** Ends the child once the blocks under way are done. Idempotent. */
+  close(): Promise<void>;
+}
+
+export interface RestoreOptions {
+  readonly directories?: readonly string[];
+  /** How long a block may take, in ms; with 10,000 rules in a chain it takes some tens. */
+  readonly answerMs?: number;
+}
+
+/** A lock of the tables held by another is waited for LOCK_SECONDS; beyond twice that nothing will come. */
+const ANSWER_MS_MAX: number = LOCK_SECONDS * 2 * 1000;
+/** Bytes of standard error that are kept. */
+const COMPLAINT_BYTES_MAX = 4096;
+
+interface Running {
+  readonly child: ChildProcessWithoutNullStreams;
+  /** Called once: with nothing when the awaited line has come, with the error when the child is gone. */
+  onAnswer: ((error?: FirewallError) => void) | undefined;
+  awaited: string;
+  unread: string;
+  complaint: string;
+}
+
+export function openRestore(family: Family, options: RestoreOptions = {}): Restore {
+  const path = requireTool('iptables-restore', family, options.directories);
+  const answerMs = options.answerMs ?? ANSWER_MS_MAX;
+  let running: Running | undefined;
+  let number = 0;
+  let last: Promise<unknown> = Promise.resolve();
+  let closed = false;
+
+  const start = (): Running => {
+    const args = ['--noflush', '-v', '-w', `${LOCK_SECONDS}`];
+    // In a session of its own: Ctrl-C in the terminal is for the daemon, which ends this child last.
+    const child = spawn(path, args, {
+      env: TOOL_ENVIRONMENT,
+      stdio: ['pipe', 'pipe', 'pipe'],
+      detached: true,
+    });
+    const mine: Running = { child, onAnswer: undefined, awaited: '', unread: '', complaint: '' };
+    const gone = (error: FirewallError): void => {
+      if (running === mine) running = undefined;
+      mine.onAnswer?.(error);
+    };
+    child.on('error', (error) => gone(spawnError(path, error)));
+    // Where no descriptor was left there are no pipes, and only the error comes.
+    if (child.pid === undefined) return mine;
+    // Both pipes are always read: a child that waits for room in one of them would never answer.
+    child.stdout.on('data', (chunk: Buffer) => readLines(mine, chunk.toString('latin1')));
+    child.stderr.on('data', (chunk: Buffer) => {
+      mine.complaint = (mine.complaint + chunk.toString('latin1')).slice(-COMPLAINT_BYTES_MAX);
+    });
+    child.stdin.on('error', () => {});
+    child.on('close', (status) => gone(refused(path, status ?? -1, mine.complaint)));
+    return mine;
+  };
+
+  const send = (block: string): Promise<void> => {
+    running ??= start();
+    const to = running;
+    number += 1;
+    to.awaited = `# ${number}`;
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        if (running === to) running = undefined;
+        to.child.kill('SIGKILL');
+        const mend = 'another program holds the lock of the tables, or the machine is overloaded';
+        to.onAnswer?.(new FirewallError(`run ${path}`, 'TIMEOUT', mend));
+      }, answerMs);
+      to.onAnswer = (error) => {
+        to.onAnswer = undefined;
+        clearTimeout(timer);
+        if (error === undefined) resolve();
+        else reject(error);
+      };
+      if (to.child.pid !== undefined) to.child.stdin.write(`${block}# ${number}\n`);
+    });
+  };
+
+  return {
+    apply(block) {
+      if (closed) return Promise.reject(new FirewallError(`run ${path}`, 'CLOSED', 'the firewall is closed'));
+      const mine = last.then(() => send(block));
+      last = mine.catch(() => {});
+      return mine;
+    },
+    pid: () => running?.child.pid,
+    async close() {
+      closed = true;
+      await last;
+      if (running !== undefined) await endChild(running.child);
+    },
+  };
+}
+
+function readLines(from: Running, text: string): void {
+  const lines = (from.unread + text).split('\n');
+  from.unread = lines.pop() ?? '';
+  for (const line of lines) if (line === from.awaited) from.onAnswer?.();
+}

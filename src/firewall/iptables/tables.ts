@@ -1,0 +1,140 @@
+import type { Family } from '../../packet/address.ts';
+import { type Block, entriesByDoor, type Grants, type SetChange } from '../change.ts';
+import type { HeldGrant } from '../firewall.ts';
+import { parseGrant } from '../grant.ts';
+import type { Sets } from '../netlink/ipset.ts';
+import { openNftables } from '../netlink/nftables.ts';
+import type { NetfilterSocket } from '../netlink/socket.ts';
+import { baseOf, type Policies, policiesBefore, policyLines } from '../rules/base-policy.ts';
+import { fingerprint, grantsInPlace, installBlocks, removeBlocks, type Wanted } from '../rules/install.ts';
+import { ownChains, type Saved } from '../rules/jump.ts';
+import type { Layout } from '../rules/layout.ts';
+import { CHAIN, isOwnSet } from '../rules/names.ts';
+import { type RuleSet, rulesOf } from '../rules/rules.ts';
+import { openListing } from './listing.ts';
+import type { Restore } from './restore-process.ts';
+import { chainsApart, writeApart } from './rewrite-set-rules.ts';
+
+export type BaseWish = 'lay' | 'keep';
+
+/** The tables of one family. Errors are FirewallErrors. */
+export interface Tables {
+  readonly family: Family;
+  /** Makes the sets that the rules will name, and puts into them what they must hold from the first moment. */
+  prepare(layout: Layout, grants: Grants, sets: Sets, now: number): Promise<readonly SetChange[]>;
+  /** With `lay`, also the base policy of an appliance; with `keep`, as it was. */
+  install(layout: Layout, grants: Grants, now: number, base: BaseWish): Promise<void>;
+  /** Those of the blocks that are of this family, in their order. */
+  apply(blocks: readonly Block[]): Promise<void>;
+  /** Grants as rules, read from the kernel, however often each is there and whether or not it has ended. */
+  grants(): Promise<readonly HeldGrant[]>;
+  intact(layout: Layout, grants: Grants, now: number): Promise<boolean>;
+  remove(): Promise<void>;
+  /** Destroys nfknock's sets of this family that the layout does not need; without a layout all. Answers their names. */
+  dropSets(layout: Layout | undefined, sets: Sets): Promise<readonly string[]>;
+}
+
+export interface TablesOptions {
+  readonly family: Family;
+  readonly restore: Restore;
+  readonly socket: NetfilterSocket;
+  readonly sets: Sets;
+  /** Whether iptables may print and write rules that name a set. */
+  readonly privilege: 'sets' | 'no sets';
+  /** True where iptables writes nf_tables. */
+  readonly nftables: () => Promise<boolean>;
+  readonly directories: readonly string[] | undefined;
+}
+
+export function openTables(options: TablesOptions): Tables {
+  const { family, restore, socket, privilege } = options;
+  const workshop = { restore, nft: openNftables(socket, family), sets: options.sets };
+  const list = openListing(options);
+  let rules: { readonly layout: Layout; readonly set: RuleSet } | undefined;
+  /** What `install` left behind; undefined until then. */
+  let expected: string | undefined;
+  /** The policies from before the base was laid; undefined where there is no base. */
+  let before: Policies | undefined;
+
+  const ruleSet = (layout: Layout): RuleSet => {
+    if (rules?.layout !== layout) rules = { layout, set: rulesOf(layout, family) };
+    return rules.set;
+  };
+  const wanted = (layout: Layout, grants: Grants, now: number): Wanted => ({
+    layout,
+    rules: ruleSet(layout),
+    grants,
+    base: before === undefined ? undefined : baseOf(layout.config, family, before),
+    apart: privilege === 'sets' ? [] : chainsApart(ruleSet(layout).chains),
+    now,
+  });
+  const read = async (wish: BaseWish = 'keep'): Promise<Saved> => {
+    const { saved, policies: now } = await list();
+    const there = baseThere(saved);
+    // Emptied, or gone without the policy that it brought, it is laid again. Gone with it, someone has put
+    // back what was before, and wants it so.
+    const emptied = before?.input === 'ACCEPT' && now.input === 'DROP';
+    if (there === undefined && !emptied) before = undefined;
+    else before ??= there;
+    if (wish === 'lay') before ??= now;
+    return saved;
+  };
+  const apply = async (blocks: readonly Block[]): Promise<void> => {
+    for (const block of blocks) if (block.family === family) await restore.apply(block.text);
+  };
+
+  return {
+    family,
+    async prepare(layout, grants, sets, now) {
+      for (const spec of ruleSet(layout).sets) await sets.create(spec);
+      if (layout.config.grants !== 'set') return [];
+      const changes = entriesByDoor([...grants.values()], 'add', family, now);
+      await sets.change(changes);
+      return changes;
+    },
+    async install(layout, grants, now, base) {
+      const saved = await read(base);
+      const want = wanted(layout, grants, now);
+      // First what closes: for a moment bans may not hold, but no port is open.
+      await apply(installBlocks(saved, want));
+      for (const chain of want.apart) await writeApart(workshop, chain);
+      expected = fingerprint(await read(), wanted(layout, grants, now));
+    },
+    apply,
+    async grants() {
+      const chains = (await list()).saved.get('filter');
+      const rules = [CHAIN.grant, CHAIN.forwardGrant].flatMap((name) => chains?.get(name) ?? []);
+      return rules.flatMap((rule) => parseGrant(` ${rule}`) ?? []);
+    },
+    async intact(layout, grants, now) {
+      const look = async (): Promise<boolean> => {
+        const saved = await read();
+        const want = wanted(layout, grants, now);
+        const there = fingerprint(saved, want);
+        if (there === undefined) return false;
+        expected ??= there;
+        return there === expected && grantsInPlace(saved, want);
+      };
+      // What is read in pieces while someone else writes may be torn: only what is seen twice is believed.
+      return (await look()) || (await look());
+    },
+    async remove() {
+      const saved = await read();
+      await apply(removeBlocks(saved, family, before === undefined ? [] : policyLines(before)));
+      before = undefined;
+      expected = undefined;
+    },
+    async dropSets(layout, sets) {
+      const needed = new Set(layout === undefined ? [] : ruleSet(layout).sets.map((spec) => spec.name));
+      const mine = (await sets.names()).filter((name) => isOwnSet(name) && name.endsWith(`${family}`));
+      const needless = mine.filter((name) => !needed.has(name));
+      for (const name of needless) await sets.destroy(name);
+      return needless;
+    },
+  };
+}
+
+function baseThere(saved: Saved): Policies | undefined {
+  if (!ownChains(saved, 'filter').includes(CHAIN.base)) return undefined;
+  return policiesBefore(saved) ?? { input: 'ACCEPT', forward: 'ACCEPT' };
+}

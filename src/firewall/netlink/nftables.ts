@@ -1,0 +1,69 @@
+import type { Family } from '../../packet/address.ts';
+import { FirewallError } from '../firewall.ts';
+import type { Table } from '../rules/names.ts';
+import {
+  type Expression,
+  listChainsMessage,
+  listRulesMessage,
+  type NftChain,
+  type NftRule,
+  type ProtocolNumber,
+  readChain,
+  readRule,
+  replaceMessage,
+} from './nftables-message.ts';
+import type { Answer, NetfilterSocket } from './socket.ts';
+
+/**
+ * One family's tables as nf_tables holds them, asked over netlink: all of it with CAP_NET_ADMIN alone, where
+ * iptables can neither print nor write a rule that names a set. Errors are FirewallErrors.
+ */
+export interface Nftables {
+  chains(table: Table): Promise<readonly NftChain[]>;
+  /** In the order of their chains; none where there is no such table. */
+  rules(table: Table): Promise<readonly NftRule[]>;
+  /** In one transaction: the chain, which is there, holds these rules and no other, and the draft is gone. */
+  replace(
+    table: Table,
+    chain: string,
+    rules: readonly { readonly expressions: readonly Expression[]; readonly protocol: ProtocolNumber }[],
+    draft: string,
+  ): Promise<void>;
+}
+
+/** Linux's errno. */
+const EPERM = 1;
+const ENOENT = 2;
+
+export function openNftables(socket: NetfilterSocket, family: Family): Nftables {
+  return {
+    async chains(table) {
+      const answer = await socket.request(listChainsMessage(family));
+      return listed(answer, 'list the chains').flatMap(({ payload }) => readChain(payload, table) ?? []);
+    },
+    async rules(table) {
+      const answer = await socket.request(listRulesMessage(family, table));
+      return listed(answer, 'list the rules').map(({ payload }) => readRule(payload));
+    },
+    async replace(table, chain, rules, draft) {
+      const answer = await socket.request(replaceMessage(family, table, chain, rules, draft));
+      if (!answer.ok) throw errorOf(`write the chain ${chain}`, answer.refusal.errno);
+    },
+  };
+}
+
+function listed(answer: Answer, operation: string): Extract<Answer, { ok: true }>['messages'] {
+  if (answer.ok) return answer.messages;
+  if (answer.refusal.errno === ENOENT) return [];
+  throw errorOf(operation, answer.refusal.errno);
+}
+
+function errorOf(operation: string, errno: number): FirewallError {
+  if (errno === EPERM)
+    return new FirewallError(operation, 'NOT_PERMITTED', 'run as root or with CAP_NET_ADMIN');
+  return new FirewallError(
+    operation,
+    `ERRNO_${errno}`,
+    'see errno(3); load the modules nf_tables, nft_compat and xt_set',
+  );
+}

@@ -1,0 +1,93 @@
+import { type Address, type Family, formatAddress } from '../../packet/address.ts';
+import { type Cidr, formatCidr, HOST_BITS } from '../../packet/cidr.ts';
+import type { Config, Door } from '../../policy/config.ts';
+import { NO_ONE_TIME, type OneTimePorts, type Roles, rolesOf } from '../../policy/port-roles.ts';
+import { common, dports, hasPorts, portsOf, without } from '../../policy/port-set.ts';
+import { toDaemon } from './hand-over.ts';
+import { CHAIN, type Table } from './names.ts';
+
+/** What the rules are made from: a configuration, looked through once. */
+export interface Layout {
+  readonly config: Config;
+  readonly oneTime: OneTimePorts;
+  readonly roles: Readonly<Record<Family, Roles>>;
+  readonly doors: ReadonlyMap<string, Door>;
+  /** By the door's name: what a grant of it is made of. */
+  readonly openings: Readonly<Record<Family, ReadonlyMap<string, readonly Opening[]>>>;
+}
+
+/** One rule of a grant, less who is let in and until when. */
+export interface Opening {
+  readonly table: Table;
+  readonly chain: string;
+  readonly match: string;
+  readonly target: string;
+}
+
+export function layoutOf(config: Config, oneTime: OneTimePorts = NO_ONE_TIME): Layout {
+  const roles = { 4: rolesOf(config, 4, oneTime), 6: rolesOf(config, 6, oneTime) };
+  const openings = (family: Family): ReadonlyMap<string, readonly Opening[]> =>
+    new Map(config.doors.map((door) => [door.name, openingsOf(config, door, family, roles[family])]));
+  return {
+    config,
+    oneTime,
+    roles,
+    doors: new Map(config.doors.map((door) => [door.name, door])),
+    openings: { 4: openings(4), 6: openings(6) },
+  };
+}
+
+/** True where a port of `allow` is a knock too: the daemon must read the NFLOG group for these. */
+export function hasObserved(layout: Layout): boolean {
+  return hasPorts(layout.roles[4].observed) || hasPorts(layout.roles[6].observed);
+}
+
+/** The host that a door's service runs on; throws for a door whose service is here. */
+export function targetOf(door: Door): Cidr {
+  if (door.forward === null) throw new TypeError(`door ${door.name} forwards nothing`);
+  return door.forward.to;
+}
+
+function openingsOf(config: Config, door: Door, family: Family, roles: Roles): readonly Opening[] {
+  const opens = portsOf(door.opens);
+  if (door.forward !== null) return forwardOpenings(door, family);
+  const next = common(opens, roles.chained);
+  const opening = (match: string, target: string): Opening => ({
+    table: 'filter',
+    chain: CHAIN.grant,
+    match,
+    target,
+  });
+  return [
+    ...dports(without(opens, next)).map((match) => opening(match, '-j ACCEPT')),
+    // What it opens is the next door's knock: to be seen by the daemon, not by a service.
+    ...dports(next).flatMap((match) => toDaemon(config).map((target) => opening(match, target))),
+  ];
+}
+
+/**
+ * Of a service behind this machine. Where this machine's port is translated, it is so for the grantee only:
+ * should someone take our jump out of FORWARD, the service is still reached by nobody else.
+ */
+function forwardOpenings(door: Door, family: Family): readonly Opening[] {
+  const to = targetOf(door);
+  if (to.address.family !== family) return [];
+  return dports(portsOf(door.opens)).flatMap((match): Opening[] => {
+    const accept: Opening = {
+      table: 'filter',
+      chain: CHAIN.forwardGrant,
+      match: `-d ${formatCidr(to)} ${match}`,
+      target: '-j ACCEPT',
+    };
+    if (door.forward?.dnat !== true) return [accept];
+    const target = `-j DNAT --to-destination ${formatAddress(hostOf(door, to))}`;
+    return [accept, { table: 'nat', chain: CHAIN.translate, match, target }];
+  });
+}
+
+function hostOf(door: Door, to: Cidr): Address {
+  if (to.bits !== HOST_BITS[to.address.family]) {
+    throw new RangeError(`door ${door.name}: \`forward\` with \`dnat\` needs one host`);
+  }
+  return to.address;
+}

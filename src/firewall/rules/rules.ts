@@ -1,0 +1,282 @@
+import type { Family } from '../../packet/address.ts';
+import { formatCidr } from '../../packet/cidr.ts';
+import type { Config, Door } from '../../policy/config.ts';
+import { knocksOf, NO_ONE_TIME, type OneTimePorts } from '../../policy/port-roles.ts';
+import { common, dports, portsOf, union, without } from '../../policy/port-set.ts';
+import { setRules } from '../grant.ts';
+import { copy, toDaemon } from './hand-over.ts';
+import { type Layout, layoutOf, targetOf } from './layout.ts';
+import { banSet, CHAIN, checkedInterface, doorSet, JUMP_COMMENT, type Table } from './names.ts';
+
+/** A chain of nfknock's and what stands in it. */
+export interface Chain {
+  readonly table: Table;
+  readonly name: string;
+  /** Without `-A NAME`. Of a chain that holds grants: empty, unless they are in sets. */
+  readonly rules: readonly string[];
+}
+
+/** A jump from someone else's chain to one of nfknock's; it stands before everything else there. */
+export interface Jump {
+  readonly table: Table;
+  readonly from: string;
+  readonly rule: string;
+  /** True: made only where the chain `from` is there. */
+  readonly optional: boolean;
+}
+
+export interface SetSpec {
+  readonly name: string;
+  readonly family: Family;
+  readonly type: 'hash:ip' | 'hash:net';
+  /** Entries at most. */
+  readonly limit: number;
+}
+
+/** All that one family's tables must hold for a configuration. */
+export interface RuleSet {
+  readonly family: Family;
+  /** To be made before the rules, which name them. */
+  readonly sets: readonly SetSpec[];
+  readonly chains: readonly Chain[];
+  readonly jumps: readonly Jump[];
+  /** For `iptables-restore --noflush`, or ip6tables-restore: chains, rules, jumps. */
+  readonly text: string;
+}
+
+/** Sources that a door's set can let in at once. */
+const DOOR_SET_LIMIT = 65_536;
+/** Where a DHCP client receives: offers are not answers that conntrack knows (RFC 2131, RFC 8415). */
+const DHCP_CLIENT_PORT: Readonly<Record<Family, number>> = { 4: 68, 6: 546 };
+
+/** The rules of a configuration for one family. `oneTime` tells the ports in files of one-time sequences. */
+export function rulesFor(config: Config, family: Family, oneTime: OneTimePorts = NO_ONE_TIME): RuleSet {
+  return rulesOf(layoutOf(config, oneTime), family);
+}
+
+export function rulesOf(layout: Layout, family: Family): RuleSet {
+  const { config } = layout;
+  const behind = config.doors.filter((door) => door.forward?.to.address.family === family);
+  const translated = behind.some((door) => door.forward?.dnat === true);
+  const chains: Chain[] = [
+    { table: 'filter', name: CHAIN.input, rules: inputRules(layout, family) },
+    ...banChains(config, family),
+    { table: 'filter', name: CHAIN.service, rules: serviceRules(layout, family) },
+    { table: 'filter', name: CHAIN.queue, rules: queueRules(config) },
+    grantChain(layout, family, 'filter', CHAIN.grant),
+  ];
+  if (behind.length > 0) {
+    chains.push(
+      { table: 'filter', name: CHAIN.forward, rules: forwardRules(layout, behind) },
+      { table: 'filter', name: CHAIN.forwardService, rules: forwardServiceRules(layout, behind) },
+      grantChain(layout, family, 'filter', CHAIN.forwardGrant),
+    );
+  }
+  if (translated) chains.push(grantChain(layout, family, 'nat', CHAIN.translate));
+  const jumps = jumpsOf(config, behind.length > 0, translated);
+  return { family, sets: setsOf(config, family), chains, jumps, text: restoreText(chains, jumps) };
+}
+
+/** Blocks for `iptables-restore --noflush`: what the chains hold is replaced, the jumps go to the top. */
+export function restoreText(chains: readonly Chain[], jumps: readonly Jump[]): string {
+  const tables = [...new Set(chains.map((chain) => chain.table))];
+  return tables
+    .map((table) => {
+      const mine = chains.filter((chain) => chain.table === table);
+      const lines = [
+        `*${table}`,
+        ...mine.map((chain) => `:${chain.name} - [0:0]`),
+        ...mine.flatMap((chain) => chain.rules.map((rule) => `-A ${chain.name} ${rule}`)),
+        ...insertions(jumps.filter((jump) => jump.table === table && !jump.optional)),
+        'COMMIT',
+      ];
+      return `${lines.join('\n')}\n`;
+    })
+    .join('');
+}
+
+/** The jumps as insertions at the top of their chains, in their order. */
+export function insertions(jumps: readonly Jump[]): readonly string[] {
+  const placed = new Map<string, number>();
+  return jumps.map((jump) => {
+    const position = (placed.get(jump.from) ?? 0) + 1;
+    placed.set(jump.from, position);
+    return `-I ${jump.from} ${position} ${jump.rule}`;
+  });
+}
+
+function inputRules(layout: Layout, family: Family): readonly string[] {
+  const { config } = layout;
+  const roles = layout.roles[family];
+  const every = config.decoys === 'all';
+  return [
+    // Neighbour discovery is tracked by nobody. A ban of a link-local /64 must not cut the router off.
+    ...(family === 6 ? ['-p ipv6-icmp -m conntrack --ctstate UNTRACKED -j RETURN'] : []),
+    // ESTABLISHED alone: a helper's expectation (RELATED) must not reach a protected port.
+    '-m conntrack --ctstate ESTABLISHED -j ACCEPT',
+    ...(config.bans.scope === 'all' ? toBans(config) : []),
+    ...dports(roles.observed).map((match) => `${match} -m conntrack --ctstate NEW ${copy(config)}`),
+    ...dports(roles.allow).map((match) => `${match} -m conntrack --ctstate NEW -j ACCEPT`),
+    ...dports(roles.services).map((match) => `${match} -j ${CHAIN.service}`),
+    ...dports(roles.knocks).map((match) => `${match} -j ${CHAIN.queue}`),
+    // A neighbour's broadcast to a decoy port is no offence.
+    ...dports(roles.decoys).map((match) => `${match} -m addrtype --dst-type LOCAL -j ${CHAIN.queue}`),
+    ...(every ? everyPortRules(layout, family) : []),
+  ];
+}
+
+/**
+ * `decoys: all`. LOCAL leaves broadcast and multicast alone. UNTRACKED is left out: where the administrator
+ * has turned tracking off, answers to our own packets look like that.
+ */
+function everyPortRules(layout: Layout, family: Family): readonly string[] {
+  const { allow } = layout.roles[family];
+  return [
+    ...dports(allow).map((match) => `${match} -j RETURN`),
+    `-p udp -m udp --dport ${DHCP_CLIENT_PORT[family]} -j RETURN`,
+    ...['tcp', 'udp'].map(
+      (protocol) =>
+        `-p ${protocol} -m addrtype --dst-type LOCAL -m conntrack --ctstate NEW,INVALID -j ${CHAIN.queue}`,
+    ),
+  ];
+}
+
+function serviceRules(layout: Layout, family: Family): readonly string[] {
+  const { config } = layout;
+  const { services, ownKnocks, chained } = layout.roles[family];
+  const { scope, strikeOnService } = config.bans;
+  const knocks = strikeOnService ? without(services, chained) : ownKnocks;
+  return [
+    ...(scope === 'hidden' ? toBans(config) : []),
+    `-j ${CHAIN.grant}`,
+    ...dports(knocks).map((match) => `${match} -j ${CHAIN.queue}`),
+    '-j DROP',
+  ];
+}
+
+/** UNTRACKED counts: a port that nothing serves may well be taken out of tracking to save the cost. */
+function queueRules(config: Config): readonly string[] {
+  const states = '-m conntrack --ctstate NEW,INVALID,UNTRACKED';
+  const [target = '', ...rest] = toDaemon(config);
+  return [
+    ...(config.bans.scope === 'hidden' ? toBans(config) : []),
+    `${states} ${target}`,
+    ...rest.filter((each) => each !== '-j DROP').map((each) => `${states} ${each}`),
+    '-j DROP',
+  ];
+}
+
+function forwardRules(layout: Layout, doors: readonly Door[]): readonly string[] {
+  const { config } = layout;
+  const hosts = distinct(doors.map((door) => formatCidr(targetOf(door))));
+  const established = '-m conntrack --ctstate ESTABLISHED';
+  const decoys = config.decoys === 'all' ? portsOf([]) : portsOf(config.decoys);
+  return [
+    ...hosts.flatMap((host) => [
+      `-d ${host} ${established} -j ACCEPT`,
+      `-s ${host} ${established} -j ACCEPT`,
+    ]),
+    `${established} -j RETURN`,
+    ...(config.bans.scope === 'all' ? toBans(config) : []),
+    ...hosts.flatMap((host) => {
+      const mine = doors.filter((door) => formatCidr(targetOf(door)) === host);
+      const services = union(...mine.map((door) => portsOf(door.opens)));
+      // Who is translated knocks at this machine; who is routed may knock at the host itself.
+      const routed = mine.filter((door) => door.forward?.dnat !== true);
+      const knocks = union(...routed.map((door) => knocksOf(door, layout.oneTime)));
+      const seen = routed.length === 0 ? portsOf([]) : without(union(knocks, decoys), services);
+      return [
+        ...dports(services).map((match) => `-d ${host} ${match} -j ${CHAIN.forwardService}`),
+        ...dports(seen).map((match) => `-d ${host} ${match} -j ${CHAIN.queue}`),
+      ];
+    }),
+  ];
+}
+
+function forwardServiceRules(layout: Layout, doors: readonly Door[]): readonly string[] {
+  const { config } = layout;
+  const { scope, strikeOnService } = config.bans;
+  const services = union(...doors.map((door) => portsOf(door.opens)));
+  const own = union(...doors.map((door) => common(portsOf(door.opens), knocksOf(door, layout.oneTime))));
+  return [
+    ...(scope === 'hidden' ? toBans(config) : []),
+    `-j ${CHAIN.forwardGrant}`,
+    ...dports(strikeOnService ? services : own).map((match) => `${match} -j ${CHAIN.queue}`),
+    '-j DROP',
+  ];
+}
+
+function grantChain(layout: Layout, family: Family, table: Table, name: string): Chain {
+  if (layout.config.grants !== 'set') return { table, name, rules: [] };
+  const placed = layout.config.doors.flatMap((door) => setRules(layout, door.name, family));
+  return { table, name, rules: placed.filter((each) => each.chain === name).map((each) => each.rule) };
+}
+
+/**
+ * A chain of its own: with CAP_NET_ADMIN alone iptables can't write rules beside one that names a set without
+ * taking it out, and bans would pause at each reload.
+ */
+function banChains(config: Config, family: Family): readonly Chain[] {
+  if (!config.bans.enforce) return [];
+  const rules = [`-m set --match-set ${banSet(family)} src -j DROP`];
+  return [{ table: 'filter', name: CHAIN.ban, rules }];
+}
+
+function toBans(config: Config): readonly string[] {
+  return config.bans.enforce ? [`-j ${CHAIN.ban}`] : [];
+}
+
+function setsOf(config: Config, family: Family): readonly SetSpec[] {
+  const bans: SetSpec = {
+    name: banSet(family),
+    family,
+    type: family === 4 ? 'hash:ip' : 'hash:net',
+    limit: config.bans.limit,
+  };
+  if (config.grants !== 'set') return [bans];
+  const doors = config.doors.map(
+    (door): SetSpec => ({
+      name: doorSet(door.name, family),
+      family,
+      type: 'hash:net',
+      limit: DOOR_SET_LIMIT,
+    }),
+  );
+  return [bans, ...doors];
+}
+
+function jumpsOf(config: Config, forward: boolean, translated: boolean): readonly Jump[] {
+  const names = config.listen.interfaces.map(checkedInterface);
+  const inbound = names.length === 0 ? ['! -i lo'] : names.map((name) => `-i ${name}`);
+  // Answers of the host behind come in elsewhere and leave where the question came in.
+  const answers = '-m conntrack --ctstate ESTABLISHED';
+  const through =
+    names.length === 0 ? [''] : names.flatMap((name) => [`-i ${name}`, `-o ${name} ${answers}`]);
+  const jump = (
+    table: Table,
+    from: string,
+    match: string,
+    to: string,
+    optional: 'always' | 'if there',
+  ): Jump => {
+    const rule = `-m comment --comment ${JUMP_COMMENT} -j ${to}`;
+    return { table, from, rule: match === '' ? rule : `${match} ${rule}`, optional: optional === 'if there' };
+  };
+  return [
+    ...inbound.map((match) => jump('filter', 'INPUT', match, CHAIN.input, 'always')),
+    ...(forward ? through.map((match) => jump('filter', 'FORWARD', match, CHAIN.forward, 'always')) : []),
+    // Docker puts its own rules before all others in FORWARD, and DOCKER-USER before its own.
+    ...(forward
+      ? through.map((match) => jump('filter', 'DOCKER-USER', match, CHAIN.forward, 'if there'))
+      : []),
+    ...(translated
+      ? inbound.map((match) =>
+          jump('nat', 'PREROUTING', `${match} -m addrtype --dst-type LOCAL`, CHAIN.translate, 'always'),
+        )
+      : []),
+  ];
+}
+
+function distinct(values: readonly string[]): readonly string[] {
+  return [...new Set(values)];
+}

@@ -1,0 +1,196 @@
+import { STEPS_MAX } from '../config/door.ts';
+import { DURATION_MAX } from '../config/duration.ts';
+import { quoted } from '../config/fault.ts';
+import { parseFlags } from '../packet/flags.ts';
+import { formatPort, type PortSpec, parsePort } from '../packet/port.ts';
+import { type Action, type Findings, keyOf, startOf, stopOf } from './knockd-command.ts';
+import type { Directive, Section } from './knockd-file.ts';
+
+/** knockd's defaults, in seconds (knockd.c). */
+const SEQ_TIMEOUT = 25;
+const CMD_TIMEOUT = 10;
+const SECONDS_MAX = DURATION_MAX / 1000;
+/** The longest `within`, in seconds. */
+const WITHIN_SECONDS_MAX = 86_400;
+
+/** A door of knockd.conf. */
+export interface KnockdDoor {
+  readonly name: string;
+  readonly line: number;
+  /** A sequence, or the path of a one-time file. */
+  readonly knock: readonly PortSpec[] | string;
+  /** Seconds from the first knock to the last. */
+  readonly within: number;
+  readonly flags: string | null;
+  readonly start: Action | null;
+  /** Seconds from the start command to the stop command. */
+  readonly seconds: number;
+  readonly stop: Action | null;
+}
+
+const KNOWN = [
+  'target',
+  'sequence',
+  'one_time_sequences',
+  'seq_timeout',
+  'timeout',
+  'tcpflags',
+  'start_command',
+  'command',
+  'start_command_6',
+  'command_6',
+  'cmd_timeout',
+  'stop_command',
+  'stop_command_6',
+];
+
+/** Undefined: the section has no sequence that can be taken over; the findings say why. */
+export function knockdDoor(
+  section: Section,
+  watched: string | null,
+  findings: Findings,
+): KnockdDoor | undefined {
+  const { warn, fault } = findings;
+  const by = new Map<string, Directive>();
+  for (const directive of section.directives) {
+    const name = ALIASES[directive.name] ?? directive.name;
+    if (!KNOWN.includes(name))
+      warn(directive.line, keyOf(section, directive), 'knockd knows no such directive; left out');
+    if (by.has(name) && name !== 'sequence')
+      warn(directive.line, keyOf(section, directive), 'stands twice; as in knockd the last one counts');
+    by.set(name, directive);
+  }
+  const get = (name: string): Directive | undefined => by.get(name);
+  const target = get('target');
+  if (target !== undefined) {
+    warn(
+      target.line,
+      keyOf(section, target),
+      `no equal: nfknock judges knocks to every address of this machine, not to ${quoted(target.value)} alone; for a service on a host behind it see "forward"`,
+    );
+  }
+  const knock = knockOf(section, get('sequence'), get('one_time_sequences'), findings);
+  const flags = get('tcpflags');
+  if (flags !== undefined && parseFlags(flags.value) === undefined) {
+    fault(
+      flags.line,
+      keyOf(section, flags),
+      quoted(flags.value),
+      'fin, syn, rst, psh, ack and urg with commas between',
+      'correct the flag',
+    );
+  }
+  if (
+    flags === undefined &&
+    typeof knock !== 'string' &&
+    knock?.some(({ protocol }) => protocol === 'tcp') === true
+  ) {
+    const text =
+      'without TCPFlags knockd counts every TCP packet; here a knock is a SYN, as with "TCPFlags = syn"';
+    warn(section.line, section.name, text);
+  }
+  const start = startOf(section, by, watched, findings);
+  const stop = stopOf(section, by, watched, findings);
+  if (start === null && stop === null)
+    warn(section.line, section.name, 'has no command, so the door opens nothing: add ports to "opens"');
+  if (knock === undefined) return undefined;
+  return {
+    name: section.name,
+    line: section.line,
+    knock,
+    within: secondsOf(section, get('seq_timeout'), SEQ_TIMEOUT, WITHIN_SECONDS_MAX, findings),
+    flags: flags === undefined ? null : flags.value.toLowerCase().replaceAll(/\s/g, ''),
+    start,
+    seconds: secondsOf(section, get('cmd_timeout'), CMD_TIMEOUT, SECONDS_MAX, findings),
+    stop,
+  };
+}
+
+const ALIASES: Readonly<Record<string, string>> = {
+  command: 'start_command',
+  command_6: 'start_command_6',
+  timeout: 'seq_timeout',
+};
+
+function knockOf(
+  section: Section,
+  sequence: Directive | undefined,
+  oneTime: Directive | undefined,
+  { warn, fault }: Findings,
+): readonly PortSpec[] | string | undefined {
+  if (oneTime !== undefined) {
+    if (sequence !== undefined)
+      warn(sequence.line, keyOf(section, sequence), 'stands beside one_time_sequences; the file is taken');
+    if (/^\/[^\t]*[^/\t]$/.test(oneTime.value)) return oneTime.value;
+    fault(
+      oneTime.line,
+      keyOf(section, oneTime),
+      quoted(oneTime.value),
+      'the absolute path of a file',
+      'write the whole path',
+    );
+    return undefined;
+  }
+  if (sequence === undefined) {
+    fault(
+      section.line,
+      section.name,
+      'no sequence',
+      'sequence = PORT,PORT,… or one_time_sequences = FILE',
+      'add one',
+    );
+    return undefined;
+  }
+  const key = keyOf(section, sequence);
+  if (sequence.value.startsWith('/')) {
+    const mend = `write one_time_sequences = ${sequence.value}`;
+    fault(
+      sequence.line,
+      key,
+      quoted(sequence.value),
+      'ports with commas between',
+      `${mend} (knockd takes a path here for port 0, and one packet opens the door)`,
+    );
+    return undefined;
+  }
+  const steps: PortSpec[] = [];
+  for (const word of sequence.value.split(',')) {
+    const step = parsePort(
+      word
+        .trim()
+        .replace(/\s*:\s*/, '/')
+        .toLowerCase(),
+    );
+    if (step === undefined)
+      fault(sequence.line, key, quoted(word.trim()), 'PORT, PORT:tcp or PORT:udp', 'correct the sequence');
+    else if (steps.length > 0 && formatPort(step) === formatPort(steps[steps.length - 1] ?? step)) {
+      warn(
+        sequence.line,
+        key,
+        `${formatPort(step)} twice in a row is one knock here, since clients repeat packets; the second is left out`,
+      );
+    } else steps.push(step);
+  }
+  if (steps.length > STEPS_MAX)
+    fault(sequence.line, key, `${steps.length} ports`, `at most ${STEPS_MAX}`, 'shorten the sequence');
+  return steps.length === 0 || steps.length > STEPS_MAX ? undefined : steps;
+}
+
+function secondsOf(
+  section: Section,
+  directive: Directive | undefined,
+  fallback: number,
+  max: number,
+  { warn }: Findings,
+): number {
+  if (directive === undefined) return fallback;
+  const value = /^\d{1,12}$/.test(directive.value) ? Number(directive.value) : Number.NaN;
+  const used = Math.min(Math.max(Number.isNaN(value) ? fallback : value, 1), max);
+  if (used !== value)
+    warn(
+      directive.line,
+      keyOf(section, directive),
+      `${quoted(directive.value)} is taken as ${used} seconds (1 to ${max})`,
+    );
+  return used;
+}

@@ -1,0 +1,109 @@
+import {
+  closeSync,
+  fchmodSync,
+  fchownSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
+import { type PortSpec, parsePort } from '../packet/port.ts';
+import { SEQUENCE_STEPS_MAX } from '../policy/limits.ts';
+
+/** The largest one-time file that is read, in bytes: about 50,000 sequences. */
+const FILE_BYTES_MAX = 1_048_576;
+
+/** A one-time file as it was read: one sequence a line, `#` in column one marks a used one. */
+export interface OneTimeFile {
+  /** The first unused sequence; empty: none is left. */
+  readonly next: readonly PortSpec[];
+  /** Unused sequences, `next` included. */
+  readonly left: number;
+  /** Lines that are neither blank, used nor a sequence, from 1: they are passed over. */
+  readonly faults: readonly number[];
+}
+
+/** Reads `80:tcp,443:tcp,53:udp` (knockd's form) or `80/tcp,…`; undefined where the line is no sequence. */
+export function parseSequence(line: string): readonly PortSpec[] | undefined {
+  const steps = line.split(',').map((step) => parsePort(step.trim().toLowerCase().replace(':', '/')));
+  if (steps.length > SEQUENCE_STEPS_MAX || steps.some((step) => step === undefined)) return undefined;
+  return steps.filter((step) => step !== undefined);
+}
+
+export function parseOneTime(text: string): OneTimeFile {
+  const faults: number[] = [];
+  let next: readonly PortSpec[] = [];
+  let left = 0;
+  text.split('\n').forEach((line, index) => {
+    if (line.startsWith('#') || line.trim() === '') return;
+    const sequence = parseSequence(line);
+    if (sequence === undefined) {
+      faults.push(index + 1);
+    } else {
+      if (left === 0) next = sequence;
+      left += 1;
+    }
+  });
+  return { next, left, faults };
+}
+
+/** Reads the file. Throws what the system says where it can't. */
+export function readOneTime(path: string): OneTimeFile {
+  if (statSync(path).size > FILE_BYTES_MAX) throw new Error(`${path} is larger than ${FILE_BYTES_MAX} bytes`);
+  return parseOneTime(readFileSync(path, 'utf8'));
+}
+
+/**
+ * Marks a sequence used, durably: the new text is written beside the file, synced, and takes its place in one
+ * step, so that whatever fails, the file is whole and a marked sequence stays marked. It is looked for, for the
+ * file may have been edited since it was read; where it stands more than once, each is marked, since it has been
+ * on the wire. Answers what is left. Throws what the system says where it can't; then nothing has changed.
+ */
+export function markUsed(path: string, used: readonly PortSpec[]): OneTimeFile {
+  const lines = readFileSync(path, 'utf8').split('\n');
+  const isUsed = (line: string): boolean => !line.startsWith('#') && isSame(parseSequence(line), used);
+  if (!lines.some(isUsed)) throw new Error('it is not there any more');
+  const text = lines.map((line) => (isUsed(line) ? `#${line}` : line)).join('\n');
+  const { mode, uid, gid } = statSync(path);
+  const beside = `${path}.${process.pid}.new`;
+  try {
+    // A daemon of the same process id, as in a container, may have been killed here.
+    rmSync(beside, { force: true });
+    const file = openSync(beside, 'wx', 0o600);
+    try {
+      writeSync(file, text);
+      fchmodSync(file, mode & 0o777);
+      fchownSync(file, uid, gid);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(beside, path);
+  } catch (error) {
+    try {
+      unlinkSync(beside);
+    } catch {
+      // It may never have been made.
+    }
+    throw error;
+  }
+  const folder = openSync(dirname(path), 'r');
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
+  return parseOneTime(text);
+}
+
+function isSame(one: readonly PortSpec[] | undefined, other: readonly PortSpec[]): boolean {
+  return (
+    one?.length === other.length &&
+    one.every(({ port, protocol }, at) => port === other[at]?.port && protocol === other[at]?.protocol)
+  );
+}

@@ -1,0 +1,189 @@
+import type { Order } from '../engine/command.ts';
+import { createEngine } from '../engine/engine.ts';
+import type { Emit, EngineEvent } from '../engine/event.ts';
+import type { HashKey } from '../engine/hash.ts';
+import type { EngineSettings } from '../engine/settings.ts';
+import type { Layout } from '../firewall/rules/layout.ts';
+import { decode, type MalformedReason } from '../packet/decode.ts';
+import { TCP_FLAG } from '../packet/flags.ts';
+import { emptyPacket, turned } from '../packet/packet.ts';
+import { PROTOCOL_NUMBER } from '../packet/port.ts';
+import { milliseconds } from '../packet/time.ts';
+import { createReassembly, isFragment } from '../source/fragments.ts';
+import { WAY } from '../source/link.ts';
+import type { CaptureBatch } from '../source/pcap-batch.ts';
+import { createDirection, FATE } from './direction.ts';
+import { isLoopback, type LocalAddresses } from './local.ts';
+import { destinationOf, type LookAhead, sourceOf } from './look-ahead.ts';
+import { createReplayRules } from './rules.ts';
+
+/** What a replay made of the packets so far. */
+export interface ReplayCounts {
+  /** IP packets of the capture. */
+  packets: number;
+  /** Of these: handed to the engine. */
+  judged: number;
+  malformed: number;
+  /** Packets that belong to a connection, that this machine sent, or that were for others. */
+  established: number;
+  sent: number;
+  elsewhere: number;
+  /** Packets to ports that the rules don't show to the daemon, and those that reached their service. */
+  unseen: number;
+  accepted: number;
+  /** Moments of the first and last packet, ms since 1970; NaN before there is one. */
+  first: number;
+  last: number;
+}
+
+/** The live daemon's way of a packet with everything taken away that needs a kernel. */
+export interface Replay {
+  take(batch: CaptureBatch, count: number): void;
+  readonly counts: Readonly<ReplayCounts>;
+  /** Datagrams whose fragments never came together. */
+  lostFragments(): number;
+}
+
+export interface ReplaySettings {
+  readonly engine: EngineSettings;
+  readonly layout: Layout;
+  readonly local: LocalAddresses;
+  /** Whether an address that receives a SYN becomes this machine's. */
+  readonly learn: 'learn' | 'fixed';
+  readonly lookAhead: LookAhead | null;
+  /** What the engine is to be told after an event. */
+  readonly after: (event: EngineEvent) => Order | undefined;
+  readonly emit: Emit;
+}
+
+/** Fixed, so that the same capture gives the same events; nobody gains by flooding his own replay. */
+const REPLAY_KEY: HashKey = [0x6e666b6e, 0x6f636b21];
+
+const { syn: SYN, ack: ACK } = TCP_FLAG;
+const TCP = PROTOCOL_NUMBER.tcp;
+
+export function createReplay(settings: ReplaySettings): Replay {
+  const { local, lookAhead } = settings;
+  const engine = createEngine(settings.engine, REPLAY_KEY);
+  const rules = createReplayRules(settings.layout);
+  const direction = createDirection(local);
+  const reassembly = createReassembly();
+  const packet = emptyPacket();
+  const counts = emptyCounts();
+  /** Orders that follow from events: carried out once the packet is judged. */
+  const orders: Order[] = [];
+  let now = milliseconds(0);
+
+  // The kernel's side is in force at once here, so what is emitted is announced at once.
+  const emit: Emit = (event: EngineEvent) => {
+    rules.note(event);
+    settings.emit(event);
+    const order = settings.after(event);
+    if (order !== undefined) orders.push(order);
+  };
+  const exempt = (): void => {
+    engine.order({ order: 'exempt', networks: local.list() }, now, emit);
+  };
+  const begin = (stamp: number): void => {
+    now = milliseconds(stamp);
+    counts.first = stamp;
+    exempt();
+    lookAhead?.underWay((each) => {
+      if (local.isSource(each)) direction.underWay(each, now);
+      else if (local.isDestination(each)) direction.underWay(turned(each), now);
+    });
+  };
+  const malformed = (reason: MalformedReason): void => {
+    counts.malformed++;
+    engine.malformed(reason, now, emit);
+  };
+  const arrived = (): void => {
+    const treatment = rules.treat(packet);
+    if (treatment.judged) {
+      counts.judged++;
+      engine.judge(packet, now, emit);
+      for (let order = orders.shift(); order !== undefined; order = orders.shift())
+        engine.order(order, now, emit);
+    }
+    if (treatment.accepted) {
+      counts.accepted++;
+      direction.accepted(packet, now);
+      if (treatment.door !== null) {
+        engine.order({ order: 'connected', door: treatment.door, source: sourceOf(packet) }, now, emit);
+      }
+    } else if (!treatment.judged) counts.unseen++;
+  };
+  const learn = (): void => {
+    if (packet.protocol !== TCP || (packet.flags & (SYN | ACK)) !== SYN) return;
+    if (local.isDestination(packet) || local.isSource(packet)) return;
+    const address = destinationOf(packet);
+    if (!isLoopback(address) && local.add(address)) exempt();
+  };
+  const take = (bytes: Uint8Array, offset: number, length: number, way: number): void => {
+    const wrong = decode(bytes, offset, length, packet);
+    // What the rules don't look at (ICMP and the like), and what is for others, is not the daemon's business.
+    if (wrong === 'protocol') counts.unseen++;
+    else if (wrong !== null) malformed(wrong);
+    else {
+      if (settings.learn === 'learn' && way <= WAY.inbound) learn();
+      const fate = direction.fateOf(packet, way, now);
+      if (fate === FATE.arrived) arrived();
+      else if (fate === FATE.established) counts.established++;
+      else if (fate === FATE.sent) counts.sent++;
+      else counts.elsewhere++;
+    }
+  };
+
+  return {
+    counts,
+    lostFragments: () => reassembly.lost(),
+    take(batch, count) {
+      const { bytes, offsets, lengths, fullLengths, stamps, ways } = batch;
+      for (let i = 0; i < count; i++) {
+        const offset = offsets[i] ?? 0;
+        const length = lengths[i] ?? 0;
+        const stamp = stamps[i] ?? 0;
+        if (Number.isNaN(counts.first)) begin(stamp);
+        counts.packets++;
+        packet.stamped = stamp !== 0;
+        // The engine's clock never steps back, whatever the capture's does.
+        if (stamp > now) now = milliseconds(stamp);
+        counts.last = now;
+        engine.expire(now, emit);
+        if (isCutByLie(bytes, offset, length, fullLengths[i] ?? 0)) malformed('total length');
+        else if (isFragment(bytes, offset, length)) {
+          const joined = reassembly.add(bytes, offset, length, now);
+          if (typeof joined !== 'string') take(joined, 0, joined.length, ways[i] ?? 0);
+          else if (joined === 'first missing') malformed('fragment');
+          else if (joined === 'broken') take(bytes, offset, length, ways[i] ?? 0);
+        } else take(bytes, offset, length, ways[i] ?? 0);
+      }
+    },
+  };
+}
+
+function emptyCounts(): ReplayCounts {
+  return {
+    packets: 0,
+    judged: 0,
+    malformed: 0,
+    established: 0,
+    sent: 0,
+    elsewhere: 0,
+    unseen: 0,
+    accepted: 0,
+    first: Number.NaN,
+    last: Number.NaN,
+  };
+}
+
+/** Whether the packet says that it is longer than what was on the wire; the kernel drops such ones. */
+function isCutByLie(bytes: Uint8Array, offset: number, length: number, full: number): boolean {
+  const version = (bytes[offset] ?? 0) >>> 4;
+  if (version === 4 && length >= 20) return u16(bytes, offset + 2) > full;
+  return version === 6 && length >= 40 && u16(bytes, offset + 4) + 40 > full;
+}
+
+function u16(bytes: Uint8Array, at: number): number {
+  return ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
+}

@@ -1,0 +1,179 @@
+import { formatPort, inRange, type PortSpec } from '../packet/port.ts';
+import type { Config, Door } from '../policy/config.ts';
+import { guessing } from './guessing.ts';
+import { type OneTimeFacts, type Warning, warning } from './warning.ts';
+
+/** One-time sequences below which it is time to write more. */
+const FEW_SEQUENCES = 5;
+/** Sequences below which guessing is a matter of patience: 2^20. */
+const SEQUENCES_SAFE = 1_048_576;
+const SHORT_STEPS = 3;
+
+/** What makes a door's sequence easy to guess, or to scan. */
+export function ofSequence(door: Door, steps: readonly PortSpec[], config: Config): Warning[] {
+  const key = `doors.${door.name}.${'oneTime' in door.knock ? 'one_time' : 'knock'}`;
+  const found: Warning[] = [];
+  const everyPort = config.decoys === 'all';
+  if (steps.length === 1) {
+    found.push(
+      warning(
+        'one-knock',
+        key,
+        'one packet opens the door, so a scan that comes to it does',
+        'knock on three ports or more',
+      ),
+    );
+  } else if (steps.length > 1 && steps.length < SHORT_STEPS) {
+    found.push(
+      warning(
+        'few-knocks',
+        key,
+        `${steps.length} knocks are quickly guessed`,
+        'knock on three ports or more',
+      ),
+    );
+  }
+  const order = scanOrder(steps);
+  if (order !== undefined && !everyPort && !interrupted(steps, door, config)) {
+    const mend = 'mix the order, or write "decoys: all", or put a decoy between the ports';
+    found.push(
+      warning(
+        `ports-${order}`,
+        key,
+        `the ports are in ${order} order with no decoy between, so a scan in that order opens the door`,
+        mend,
+      ),
+    );
+  }
+  const guess = guessing(door, config, steps.length);
+  if (
+    guess !== undefined &&
+    steps.length > 1 &&
+    guess.method === 'scan' &&
+    guess.sequences < SEQUENCES_SAFE
+  ) {
+    const chance = Math.max(2, Math.round(guess.sequences)).toLocaleString('en');
+    found.push(
+      warning(
+        'few-decoys',
+        'decoys',
+        `only some ports are watched, so about one in ${chance} scans in random order opens the door ${door.name}`,
+        'write "decoys: all"',
+      ),
+    );
+  }
+  if (door.tolerate > 0) found.push(ofTolerance(door, steps.length, config));
+  return found;
+}
+
+/** The price of `tolerate`, in bits where it can be told. */
+function ofTolerance(door: Door, steps: number, config: Config): Warning {
+  const bits = guessing(door, config, steps)?.bits ?? 0;
+  const strict = guessing({ ...door, tolerate: 0 }, config, steps)?.bits ?? 0;
+  const price = strict - bits;
+  const said =
+    price > 0.05
+      ? `makes the door ${price.toFixed(1)} bits easier to guess`
+      : 'lets a guesser make mistakes that nothing counts';
+  return warning(
+    'tolerate',
+    `doors.${door.name}.tolerate`,
+    `letting ${door.tolerate} wrong ${door.tolerate === 1 ? 'packet' : 'packets'} pass ${said}`,
+    'write 0 unless someone forges packets in the name of your knockers',
+  );
+}
+
+/** Whether the steps are of one protocol and in the order of a linear scan. */
+function scanOrder(steps: readonly PortSpec[]): 'ascending' | 'descending' | undefined {
+  const [first] = steps;
+  if (first === undefined || steps.length < 2 || steps.some(({ protocol }) => protocol !== first.protocol))
+    return undefined;
+  const pairs = steps.slice(1).map((step, index) => step.port - (steps[index]?.port ?? 0));
+  if (pairs.every((step) => step > 0)) return 'ascending';
+  return pairs.every((step) => step < 0) ? 'descending' : undefined;
+}
+
+/** Whether a watched port of the same protocol, not of this door's steps, lies between the first and the last. */
+function interrupted(steps: readonly PortSpec[], door: Door, config: Config): boolean {
+  const ports = steps.map(({ port }) => port);
+  const [low, high] = [Math.min(...ports), Math.max(...ports)];
+  const protocol = steps[0]?.protocol;
+  const decoy =
+    config.decoys !== 'all' &&
+    config.decoys.some((range) => {
+      for (let port = Math.max(low, range.first); port <= Math.min(high, range.last); port += 1) {
+        const spec = { protocol: range.protocol, port: port as PortSpec['port'] };
+        const used = [...config.allow, ...config.doors.flatMap(({ opens }) => opens)].some((each) =>
+          inRange(each, spec),
+        );
+        if (range.protocol === protocol && !ports.includes(spec.port) && !used) return true;
+      }
+      return false;
+    });
+  // With `tolerate` a few other knock ports do not interrupt.
+  const others = config.doors.flatMap(({ knock, close }) => [...('oneTime' in knock ? [] : knock), ...close]);
+  const between = others.filter(
+    (step) => step.protocol === protocol && step.port > low && step.port < high && !ports.includes(step.port),
+  );
+  return decoy || new Set(between.map(formatPort)).size > door.tolerate;
+}
+
+/** What is wrong with the file of a one-time door. */
+export function ofOneTime(door: Door, { left, unreadable, broken }: OneTimeFacts): Warning[] {
+  const key = `doors.${door.name}.one_time`;
+  if (unreadable !== null)
+    return [
+      warning(
+        'one-time-unreadable',
+        key,
+        `the file cannot be read (${unreadable}), so the door stays shut`,
+        'make it, one sequence a line such as 80:tcp,443:tcp,53:udp',
+      ),
+    ];
+  const found: Warning[] = [];
+  if (broken.length > 0)
+    found.push(
+      warning(
+        'one-time-broken',
+        key,
+        `line ${broken.slice(0, 5).join(', ')} of the file is no sequence and is passed over`,
+        'write it as 80:tcp,443:tcp,53:udp, with neighbours that differ',
+      ),
+    );
+  if (left === 0)
+    found.push(
+      warning(
+        'one-time-none',
+        key,
+        'no sequence is left, so the door stays shut',
+        'add sequences to the file',
+      ),
+    );
+  else if (left < FEW_SEQUENCES)
+    found.push(
+      warning(
+        'one-time-few',
+        key,
+        `only ${left} ${left === 1 ? 'sequence is' : 'sequences are'} left`,
+        'add sequences to the file',
+      ),
+    );
+  return found;
+}
+
+/** Sequences of other doors that lie inside this one. */
+export function ofOthers(door: Door, steps: readonly PortSpec[], config: Config): Warning[] {
+  const own = ` ${steps.map(formatPort).join(' ')} `;
+  return config.doors.flatMap((other) => {
+    if (other === door || 'oneTime' in other.knock || other.knock.length >= steps.length) return [];
+    if (!own.includes(` ${other.knock.map(formatPort).join(' ')} `)) return [];
+    return [
+      warning(
+        'inside-another',
+        `doors.${other.name}.knock`,
+        `whoever knocks for ${door.name} opens ${other.name} on the way`,
+        'choose ports of its own, unless that is meant',
+      ),
+    ];
+  });
+}

@@ -1,0 +1,115 @@
+import { describe, expect, it } from 'vitest';
+import { createClock } from '../../../src/clock.ts';
+import { createSettle } from '../../../src/daemon/commit.ts';
+import { createIntake } from '../../../src/daemon/intake.ts';
+import { createEngine } from '../../../src/engine/engine.ts';
+import type { NfknockEvent } from '../../../src/engine/event.ts';
+import { milliseconds } from '../../../src/packet/time.ts';
+import { openMemoryStore } from '../../../src/state/memory.ts';
+import { door, settings } from '../engine/world.ts';
+import { tcp } from '../source/capture-bytes.ts';
+
+/** A kernel that answers when it is told to. */
+function slowKernel() {
+  const waiting: (() => void)[] = [];
+  return {
+    apply: () => new Promise<void>((resolve) => waiting.push(resolve)),
+    answer() {
+      for (const resolve of waiting.splice(0)) resolve();
+    },
+  };
+}
+
+function world() {
+  const kernel = slowKernel();
+  const clock = createClock(
+    () => performance.now(),
+    () => Date.now(),
+    () => performance.now(),
+  );
+  const said: NfknockEvent[] = [];
+  const settle = createSettle({
+    clock,
+    store: openMemoryStore({ history: 1000 }, clock.wall()),
+    firewall: kernel,
+    cut: () => false,
+    grant: () => undefined,
+    announce: (event) => said.push(event),
+    refused: () => undefined,
+    opened: () => undefined,
+  });
+  let host = 0;
+  const ban = (count: number): void => {
+    for (let each = 0; each < count; each += 1) {
+      host += 1;
+      settle.take({
+        event: 'ban.added',
+        at: clock.now(),
+        target: { address: { family: 4, a: host, b: 0, c: 0, d: 0 }, bits: 32 },
+        until: milliseconds(clock.now() + 60_000),
+        count: 1,
+        strikes: 3,
+        reason: 'strikes',
+      });
+    }
+    settle.flush();
+  };
+  return { settle, kernel, said, ban };
+}
+
+describe('bans that the kernel has not taken yet', () => {
+  it('are not announced', async () => {
+    const { settle, kernel, said, ban } = world();
+    ban(3);
+    const drained = settle.drained();
+    expect(said).toEqual([]);
+    kernel.answer();
+    await drained;
+    expect(said.map(({ event }) => event)).toEqual(['ban.added', 'ban.added', 'ban.added']);
+  });
+
+  it('are 65,536 at most: then no packet is judged until the kernel has answered', async () => {
+    const { settle, kernel, ban } = world();
+    ban(40_000);
+    expect(settle.isFull()).toBe(false);
+    ban(25_535);
+    expect(settle.isFull()).toBe(false);
+    ban(1);
+    expect(settle.isFull()).toBe(true);
+    const drained = settle.drained();
+    expect(settle.isFull()).toBe(true);
+    kernel.answer();
+    await drained;
+    expect(settle.isFull()).toBe(false);
+  });
+
+  it('leave packets unjudged and counted while they are too many', () => {
+    let full = false;
+    const engine = createEngine(settings({ doors: [door({})] }), [1, 2]);
+    const intake = createIntake({
+      clock: createClock(
+        () => performance.now(),
+        () => Date.now(),
+        () => performance.now(),
+      ),
+      engine,
+      recall: { record: () => undefined, of: () => [], forgotten: () => 0 },
+      emit: () => undefined,
+      after: () => undefined,
+      isFull: () => full,
+    });
+    const bytes = tcp({ from: '198.51.100.7', to: '192.0.2.1', port: 7000, sequence: 1 });
+    const batch = {
+      bytes,
+      offsets: Int32Array.of(0),
+      lengths: Int32Array.of(bytes.length),
+      stamps: Float64Array.of(0),
+    };
+    full = true;
+    intake.onBatch(batch, 1);
+    expect([engine.sizes().attempts, intake.shed()]).toEqual([0, 1]);
+    full = false;
+    intake.onBatch(batch, 1);
+    expect([engine.sizes().attempts, intake.shed()]).toEqual([1, 1]);
+  });
+});

@@ -1,0 +1,101 @@
+import { describe, expect, test } from 'vitest';
+import type { Clock } from '../../../src/clock.ts';
+import type { Parts } from '../../../src/daemon/dependencies.ts';
+import { createRepairs, type Repairs } from '../../../src/daemon/repair.ts';
+import type { NfknockEvent } from '../../../src/engine/event.ts';
+import { FirewallError } from '../../../src/firewall/firewall.ts';
+import { milliseconds } from '../../../src/packet/time.ts';
+
+/** What repairs need of a daemon, with a clock that the test moves and a kernel that refuses when told to. */
+function bench(): {
+  parts: Parts;
+  repairs: Repairs;
+  said: NfknockEvent[];
+  failed: Error[];
+  pass(ms: number): void;
+  refuse(error: FirewallError | undefined): void;
+} {
+  let now = 1_000;
+  let refusal: FirewallError | undefined;
+  const said: NfknockEvent[] = [];
+  const failed: Error[] = [];
+  const clock: Clock = {
+    now: () => milliseconds(now),
+    wall: () => now,
+    wallOf: (at) => at,
+    atWall: (at) => milliseconds(at),
+    slept: () => false,
+  };
+  const parts = {
+    clock,
+    engine: { grants: () => [], bans: () => [] },
+    announcer: { announce: (event: NfknockEvent) => said.push(event) },
+    firewall: {
+      install: () => (refusal === undefined ? Promise.resolve() : Promise.reject(refusal)),
+      apply: () => Promise.resolve(),
+    },
+    firewallFault: null,
+    meddled: () => 0,
+    fail: (error: Error) => failed.push(error),
+  } as unknown as Parts;
+  return {
+    parts,
+    repairs: createRepairs(parts),
+    said,
+    failed,
+    pass: (ms) => {
+      now += ms;
+    },
+    refuse: (error) => {
+      refusal = error;
+    },
+  };
+}
+
+describe('a program that changes the rules once a second for ten minutes', () => {
+  test('is answered each time, is named in the status, and fills no log', async () => {
+    const { parts, repairs, said, pass } = bench();
+    for (let second = 0; second < 600; second += 1) {
+      await repairs.repair('rules');
+      pass(1_000);
+    }
+    expect(said.every(({ event }) => event === 'firewall.repaired')).toBe(true);
+    expect(said.length).toBeLessThanOrEqual(20 + 10);
+    expect(said.at(-1)).toMatchObject({
+      reason: expect.stringMatching(/60 times in the last minute; find out who/),
+    });
+    expect(parts.meddled()).toBe(59);
+    pass(60_000);
+    expect(parts.meddled()).toBe(0);
+    await repairs.repair('sets');
+    expect(said.at(-1)).toMatchObject({ reason: 'sets had been changed by someone else' });
+  });
+});
+
+describe('rules that can not be put back', () => {
+  test('are said once a minute as long as the reason is the same, and are a fault until they are back', async () => {
+    const { parts, repairs, said, failed, pass, refuse } = bench();
+    refuse(new FirewallError('run iptables-restore', 'TIMEOUT', 'another program holds the lock'));
+    for (let second = 0; second < 90; second += 1) {
+      await expect(repairs.repair('rules')).rejects.toThrow('TIMEOUT');
+      pass(1_000);
+    }
+    expect(said.map(({ event }) => event)).toEqual(['firewall.failed', 'firewall.failed']);
+    expect(parts.firewallFault).toContain('another program holds the lock');
+    expect(failed).toEqual([]);
+    refuse(undefined);
+    await repairs.repair('rules');
+    expect(parts.firewallFault).toBeNull();
+    expect(said.at(-1)?.event).toBe('firewall.repaired');
+  });
+
+  test('for want of a permission end the daemon: what starts it lays them with more', async () => {
+    const { repairs, said, failed, refuse } = bench();
+    refuse(new FirewallError('read the rules', 'NOT_PERMITTED', 'iptables-legacy takes CAP_NET_RAW'));
+    await expect(repairs.repair('rules')).rejects.toThrow('NOT_PERMITTED');
+    expect(said.at(-1)?.event).toBe('firewall.failed');
+    expect(failed.map(({ message }) => message)).toEqual([
+      expect.stringContaining('may not be put back by this user'),
+    ]);
+  });
+});

@@ -1,8 +1,0 @@
-import { nullFirewall } from '../../../src/firewall/null.ts';
-import { CONTRACT_CONFIG, firewallContract } from '../../kernel/firewall-contract.ts';
-
-firewallContract(
-  'the firewall that only remembers',
-  async () => nullFirewall({ config: CONTRACT_CONFIG, now: Date.now }),
-  CONTRACT_CONFIG,
-);

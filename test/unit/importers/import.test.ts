@@ -1,0 +1,257 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { formatFault } from '../../../src/config/fault.ts';
+import { formatNotice, type Imported } from '../../../src/config/import-notice.ts';
+import { parseConfig } from '../../../src/config/parse.ts';
+import { acceptRule } from '../../../src/importers/iptables-accept.ts';
+import { importKnockd } from '../../../src/importers/knockd.ts';
+import { importPortsentry, isPortsentry } from '../../../src/importers/portsentry.ts';
+import { splitCommand } from '../../../src/importers/shell-words.ts';
+import { formatPortRange } from '../../../src/packet/port.ts';
+
+function said(imported: Imported): string {
+  return imported.ok
+    ? imported.warnings.map(formatNotice).join('\n')
+    : imported.faults.map(formatFault).join('\n');
+}
+
+function yaml(text: string): string {
+  const imported = importKnockd(text, 'k.conf');
+  return imported.ok ? imported.yaml : said(imported);
+}
+
+describe('A command line', () => {
+  it.each([
+    ['/bin/a  b\tc', ['/bin/a', 'b', 'c']],
+    [`/bin/a "b c" 'd e' f\\ g`, ['/bin/a', 'b c', 'd e', 'f g']],
+    [`a "x\\"y" 'x\\y' ""`, ['a', 'x"y', 'x\\y', '']],
+    ['a;b && c', ['a', ';', 'b', '&&', 'c']],
+    ['', []],
+  ])('%s is split as a shell would, and nothing evaluated', (text, words) => {
+    expect(splitCommand(text)).toMatchObject({ words, shell: [] });
+  });
+
+  it.each([
+    ['a | b', ['|']],
+    ['a > b < c', ['>', '<']],
+    ['a &', ['&']],
+    ['a $(id) `id`', ['$', '(', ')', '`']],
+    ['a "$HOME" "`id`"', ['$', '`']],
+    ["a '$HOME'", []],
+    ['a *.b ?', ['*', '?']],
+    ['a "b', ['"']],
+  ])('%s tells what only a shell would understand', (text, shell) => {
+    expect(splitCommand(text).shell).toEqual(shell);
+  });
+});
+
+describe('An iptables command', () => {
+  const ports = (text: string): string | undefined =>
+    acceptRule(splitCommand(text).words)?.opens.map(formatPortRange).join(' ');
+  it.each([
+    ['iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT', '22/tcp'],
+    ['/sbin/iptables -I INPUT 1 -s %IP%/32 -p tcp -m tcp --dport 22 -j ACCEPT', '22/tcp'],
+    [
+      '/usr/sbin/ip6tables -w 5 -t filter -D INPUT -s %IP% -p udp --dport 60000:61000 -j ACCEPT',
+      '60000-61000/udp',
+    ],
+    [
+      '/usr/sbin/iptables-nft --append INPUT --source %IP% --protocol tcp --match multiport --dports ssh,443 --jump ACCEPT',
+      '22/tcp 443/tcp',
+    ],
+    [
+      'iptables -I INPUT -p all -s %IP% --dport=53 -m comment --comment "a b" -m state --state NEW -j ACCEPT',
+      '53/tcp 53/udp',
+    ],
+  ])('that only accepts is a rule for its ports: %s', (text, expected) => {
+    expect(ports(text)).toBe(expected);
+  });
+
+  it.each([
+    'iptables -A INPUT -p tcp --dport 22 -j ACCEPT',
+    'iptables -A INPUT -s 192.0.2.7 -p tcp --dport 22 -j ACCEPT',
+    'iptables -A INPUT ! -s %IP% -p tcp --dport 22 -j ACCEPT',
+    'iptables -A INPUT -s %IP% -p tcp ! --dport 22 -j ACCEPT',
+    'iptables -A INPUT -s %IP% -p tcp --dport 22 -j DROP',
+    'iptables -A INPUT -s %IP% -p tcp --dport 22',
+    'iptables -A INPUT -s %IP% -j ACCEPT',
+    'iptables -A INPUT -s %IP% -p tcp --syn -j ACCEPT',
+    'iptables -A FORWARD -s %IP% -p tcp --dport 22 -j ACCEPT',
+    'iptables -A INPUT -s %IP% -d 192.0.2.1 -p tcp --dport 22 -j ACCEPT',
+    'iptables -A INPUT -s %IP% -p tcp --dport 22 -m limit --limit 1/s -j ACCEPT',
+    'iptables -A INPUT -s %IP% -p tcp --dport 22 -m state --state ESTABLISHED -j ACCEPT',
+    'iptables -A INPUT -s %IP% -p icmp --dport 22 -j ACCEPT',
+    'iptables -t nat -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT',
+    'iptables -A INPUT -s %IP% -p tcp --dport 0 -j ACCEPT',
+    'iptables -A INPUT -s %IP% -p tcp --dport 30:20 -j ACCEPT',
+    'iptables -A INPUT -s %IP% -p tcp --dport nowhere -j ACCEPT',
+    'iptables -A INPUT -s',
+    '/tmp/iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT',
+    'ufw allow from %IP%',
+  ])('that does anything else is none: %s', (text) => {
+    expect(acceptRule(splitCommand(text).words)).toBeUndefined();
+  });
+});
+
+describe('Importing a knockd.conf', () => {
+  it('refuses a sequence that is a file, and says what was meant', () => {
+    expect(yaml('[a]\nsequence = /etc/file\n')).toMatch(
+      /^k.conf:2:1: a.sequence: found "\/etc\/file", .*write one_time_sequences = \/etc\/file/,
+    );
+  });
+
+  it.each([
+    ['sequence = 1,2', /^k.conf:1:1: \(file\): found "sequence = 1,2", allowed directives in a section/],
+    ['[a]\nsequence = 1,x', /k.conf:2:1: a.sequence: found "x"/],
+    ['[a]\nsequence = 1:icmp,2', /found "1:icmp"/],
+    ['[a]\nsequence = 0,2', /found "0"/],
+    ['[a]\ncommand = /bin/a', /k.conf:1:1: a: found no sequence/],
+    ['[a]\nsequence = 1,2\ntcpflags = syn,mad', /tcpflags: found "syn,mad"/],
+    ['[a]\nsequence = 1,2\nnonsense', /3:1: a: found "nonsense", allowed NAME = VALUE/],
+    ['[options]\nUseSyslog', /found no doors/],
+    ['[a]\none_time_sequences = rel', /one_time_sequences: found "rel", allowed the absolute path/],
+  ])('%j is refused with its line', (text, fault) => {
+    expect(yaml(text)).toMatch(fault);
+  });
+
+  it('tells all faults at once', () => {
+    expect(yaml('[a]\nsequence = x\ntcpflags = y\n[b]\n').split('\n')).toHaveLength(3);
+  });
+
+  it("reads names in any case, and knockd's defaults are ours", () => {
+    expect(
+      yaml('[A]\nSEQUENCE = 1:TCP,2:UDP\nStart_Command = /bin/x %IP%\nSTOP_COMMAND = /bin/y\n'),
+    ).toContain(
+      '  a: # [A]\n    knock: [1/tcp, 2/udp]\n    within: 25s\n    gap: { max: 25s }\n    for: 10s\n    on_open: ["/bin/x", "%IP%"]\n    on_close: ["/bin/y"]\n',
+    );
+  });
+
+  it('puts the doors that open and close the same port into one, by name where there are several', () => {
+    const rule = (does: string): string =>
+      `command = /sbin/iptables -${does} INPUT -s %IP% -p tcp --dport 22 -j ACCEPT\n`;
+    const text = yaml(
+      `[open1]\nsequence = 1,2\n${rule('A')}[open2]\nsequence = 3,4\n${rule('I')}[close2]\nsequence = 4,3\n${rule('D')}[close1]\nsequence = 2,1\n${rule('D')}`,
+    );
+    expect(text).toMatch(/knock: \[1\/tcp, 2\/tcp\][^#]*close: \[2\/tcp, 1\/tcp\]/);
+    expect(text).toMatch(/knock: \[3\/tcp, 4\/tcp\][^#]*close: \[4\/tcp, 3\/tcp\]/);
+  });
+
+  it('leaves out a close sequence that opens a door', () => {
+    const rule = (does: string): string =>
+      `command = /sbin/iptables -${does} INPUT -s %IP% -p tcp --dport 22 -j ACCEPT\n`;
+    const imported = importKnockd(
+      `[open]\nsequence = 1,2\n${rule('A')}[close]\nsequence = 1,2\n${rule('D')}`,
+      'k.conf',
+    );
+    expect(said(imported)).toContain('k.conf:4: close: has the sequence that opens a door; left out');
+    expect(imported).toMatchObject({ ok: true, yaml: expect.not.stringContaining('close:') });
+  });
+
+  it('lets a long sequence through that a client sends at once', () => {
+    const ports = Array.from({ length: 32 }, (_, index) => index + 1);
+    expect(yaml(`[a]\nsequence = ${ports}\n`)).toContain('rate: { packets: 64, per: 1s }');
+    expect(yaml(`[a]\nsequence = ${ports.slice(0, 20)}\n`)).not.toContain('rate:');
+    expect(yaml(`[a]\nsequence = ${ports},33\n`)).toMatch(/found 33 ports, allowed at most 32/);
+  });
+
+  it('keeps names apart that would be one', () => {
+    const text = yaml('[open SSH]\nsequence = 1,2\n[SSH]\nsequence = 3,4\n[Ünï]\nsequence = 5,6\n');
+    expect([...text.matchAll(/^ {2}(\S+): #/gm)].map(([, name]) => name)).toEqual(['ssh', 'ssh-2', 'n']);
+  });
+
+  it('lets nothing of the foreign file become a key of ours', () => {
+    expect(yaml('[a\u2028bans: x]\nsequence = 1,2\n')).toMatch(/^k.conf:1:1: .*, allowed printable text/);
+    const text = yaml('[a: {] #]\nsequence = 1,2\ncommand = /bin/a "x\\" ] # b: c"\n');
+    expect(parseConfig(text, 'f')).toMatchObject({
+      ok: true,
+      config: { doors: [{ onOpen: ['/bin/a', 'x" ] # b: c'] }] },
+    });
+  });
+
+  it('of any text at all gives YAML that our parser takes, or faults with their lines', () => {
+    const line = fc.oneof(
+      fc.constantFrom(
+        '[options]',
+        '[a]',
+        '[openSSH]',
+        '[close SSH]',
+        'UseSyslog',
+        'sequence = 1,2,3',
+        'sequence=3:udp,2',
+        'tcpflags = syn,!ack',
+        'seq_timeout = 0',
+        'cmd_timeout = 99999999999',
+      ),
+      fc
+        .tuple(
+          fc.constantFrom(
+            'command',
+            'stop_command',
+            'start_command_6',
+            'sequence',
+            'tcpflags',
+            'interface',
+            'logfile',
+            'one_time_sequences',
+            'target',
+          ),
+          fc.string({ unit: 'binary', maxLength: 30 }),
+        )
+        .map(([name, value]) => `${name} = ${value}`),
+      fc
+        .constantFrom('A', 'D')
+        .map((does) => `command = iptables -${does} INPUT -s %IP% -p tcp --dport 22 -j ACCEPT`),
+      fc.string({ unit: 'binary', maxLength: 30 }),
+    );
+    fc.assert(
+      fc.property(fc.array(line, { maxLength: 20 }), (lines) => {
+        const imported = importKnockd(lines.join('\n'), 'k.conf');
+        if (imported.ok) expect(parseConfig(imported.yaml, 'f').ok).toBe(true);
+        else expect(imported.faults.length).toBeGreaterThan(0);
+        for (const each of said(imported).split('\n')) expect(each).not.toMatch(/\p{Cc}/u);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+});
+
+describe('Importing a portsentry.conf', () => {
+  const importing = (text: string, ignored: string | null = null): Imported =>
+    importPortsentry(text, 'p.conf', () => ignored);
+
+  it('takes who is ignored as an address that packets come from', () => {
+    const ignored = '127.0.0.1/32\n::ffff:198.51.100.7 # as a log wrote it\n2001:db8::/32\n0.0.0.0\nx\n';
+    const imported = importing('TCP_PORTS="1"\nIGNORE_FILE="/etc/i"\n', ignored);
+    expect(imported.ok && imported.yaml).toContain('never: ["198.51.100.7", "2001:db8::/32"]');
+  });
+
+  it('is known by its settings', () => {
+    expect(isPortsentry('# x\nTCP_PORTS="1"\n')).toBe(true);
+    expect(isPortsentry('[a]\nsequence = 1,2\n')).toBe(false);
+  });
+
+  it.each([
+    ['TCP_PORTS="1,x"', /p.conf:1:1: TCP_PORTS: found "x"/],
+    ['TCP_PORTS="70000"', /found "70000"/],
+    ['BLOCK_TCP="1"', /found no ports/],
+    ['TCP_PORTS="1\n', /found "TCP_PORTS=\\"1", allowed NAME="VALUE"/],
+  ])('%j is refused with its line', (text, fault) => {
+    expect(said(importing(text))).toMatch(fault);
+  });
+
+  it('takes a trigger that is too high, or none, as what it can', () => {
+    expect(said(importing('TCP_PORTS="1"\nBLOCK_TCP="1"\nSCAN_TRIGGER="1000"\n'))).toContain(
+      '"1000" is taken as 255',
+    );
+    expect(said(importing('TCP_PORTS="1"\nBLOCK_TCP="1"\nSCAN_TRIGGER="soon"\n'))).toContain(
+      '"soon" is taken as 0',
+    );
+  });
+
+  it.each([0, 1, 5])('with a trigger of %d bans at the touch after', (trigger) => {
+    const imported = importing(`TCP_PORTS="1,5-9"\nBLOCK_TCP="1"\nSCAN_TRIGGER="${trigger}"\n`);
+    expect(imported).toMatchObject({ ok: true, yaml: expect.stringContaining(`strikes: ${trigger + 1} `) });
+    expect(imported).toMatchObject({ ok: true, yaml: expect.stringContaining('decoys: [1/tcp, 5-9/tcp]') });
+    expect(imported).toMatchObject({ ok: true, yaml: expect.not.stringContaining('enforce') });
+  });
+});
