@@ -24,10 +24,13 @@ const LISTEN: Readonly<Record<keyof Listen, Note>> = {
 const DOOR: Readonly<Record<keyof DoorShape, Note>> = {
   knock: [null, 'the sequence: ports such as `7000/tcp` or `8000/udp`; a bare number is tcp'],
   one_time: [null, 'instead of `knock`: a file with one sequence a line, each of which opens once'],
-  within: ['10s', 'the longest time from first to last knock'],
+  within: [
+    'null',
+    'the longest time from first to last knock; null: the greater of 10 s and 3 s for each knock after the first',
+  ],
   gap: [
     null,
-    'between two knocks: `{ min: 0ms, max: 5s }`. Sooner than `min` is an offence, later than `max` is too late',
+    'between two knocks: `{ min: 0ms, max: 8s }`. Sooner than `min` is an offence, later than `max` is too late',
   ],
   tolerate: [
     '0',

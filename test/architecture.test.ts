@@ -99,8 +99,8 @@ describe('the house', () => {
       const text = readFileSync(join(SRC, file), 'utf8');
       return /\b(Date\.now|performance\.now|process\.hrtime)\b/.test(text);
     });
-    expect(readers.filter((file) => [...PURE, 'state', 'firewall', 'config', 'policy'].includes(roomOf(file)))).toEqual(
-      [],
-    );
+    expect(
+      readers.filter((file) => [...PURE, 'state', 'firewall', 'config', 'policy'].includes(roomOf(file))),
+    ).toEqual([]);
   });
 });

@@ -190,7 +190,7 @@ export const DEFINITIONS: readonly Definition[] = [
       ['[ports...]', 'PORT or PORT/tcp or PORT/udp, in order'],
     ],
     options: [
-      option('-d, --delay <ms>', 'milliseconds between two knocks', '0'),
+      option('-d, --delay <ms>', 'milliseconds between two knocks (default: 50)'),
       option('-u, --udp', 'udp where a port names no protocol'),
       option('-4', 'IPv4 only'),
       option('-6', 'IPv6 only'),

@@ -1,6 +1,7 @@
 import { formatCidr } from '../packet/cidr.ts';
 import type { FlagRule } from '../packet/flags.ts';
 import { formatPort, formatPortRange, type PortRange, type PortSpec } from '../packet/port.ts';
+import { withinOf } from '../policy/limits.ts';
 import type { Reading } from './document.ts';
 import type { DoorEntry } from './door.ts';
 import { formatDuration } from './duration.ts';
@@ -26,10 +27,13 @@ export function conflicts(root: Fields<RootShape>, reading: Reading): void {
   }
 }
 
-/** The longest gap in effect: `gap.max`, else 5 s, or half of `within` where that is longer; never over `within`. */
-export function gapMaxOf(gap: Found<number>, within: number): number {
-  const value = gap.value ?? within;
-  return gap.given ? value : Math.min(Math.max(value, Math.floor(within / 2)), within);
+/**
+ * The longest gap in effect: `gap.max`, else 8 s, or half of a given `within` where that is longer; never over
+ * `within`.
+ */
+export function gapMaxOf(gap: Found<number>, within: number | null): number {
+  const value = gap.value ?? within ?? 0;
+  return gap.given || within === null ? value : Math.min(Math.max(value, Math.floor(within / 2)), within);
 }
 
 function ofDoor({ fields, spot }: DoorEntry, reading: Reading): void {
@@ -69,14 +73,16 @@ function ofDoor({ fields, spot }: DoorEntry, reading: Reading): void {
   ofTimes(fields, reading);
 }
 
-function ofTimes({ gap, within, knock }: DoorEntry['fields'], reading: Reading): void {
+function ofTimes({ gap, within: given, knock }: DoorEntry['fields'], reading: Reading): void {
   const min = gap.value?.min.value;
-  if (gap.value === undefined || min === undefined || within.value === undefined) return;
+  if (gap.value === undefined || min === undefined || given.value === undefined) return;
   const { max } = gap.value;
   if (max.value === undefined) return;
-  const longest = gapMaxOf(max, within.value);
-  const text = formatDuration(within.value);
-  if (max.given && max.value > within.value) {
+  const longest = gapMaxOf(max, given.value);
+  const steps = knock.value?.length ?? 1;
+  const within = withinOf(given.value, steps);
+  const text = formatDuration(within);
+  if (max.given && max.value > within) {
     reading.fault(
       max.spot,
       formatDuration(max.value),
@@ -90,7 +96,7 @@ function ofTimes({ gap, within, knock }: DoorEntry['fields'], reading: Reading):
       `less than gap.max, which is ${longest} ms`,
       'lower gap.min',
     );
-  } else if (min * ((knock.value?.length ?? 1) - 1) > within.value) {
+  } else if (min * (steps - 1) > within) {
     reading.fault(
       gap.value.min.spot,
       formatDuration(min),

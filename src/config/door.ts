@@ -38,8 +38,7 @@ const HOLDERS_MAX = 65_536;
 
 const ms = milliseconds;
 export const DAY: Milliseconds = ms(86_400_000);
-const WITHIN: Milliseconds = ms(10_000);
-const GAP_MAX: Milliseconds = ms(5000);
+const GAP_MAX: Milliseconds = ms(8000);
 const FOR: Milliseconds = ms(30_000);
 /** A client's first packet: SYN, and none of FIN, RST and ACK. */
 const SYN: FlagRule = { set: TCP_FLAG.syn, clear: TCP_FLAG.fin | TCP_FLAG.rst | TCP_FLAG.ack };
@@ -53,7 +52,7 @@ type Argv = readonly string[] | null;
 export type DoorShape = {
   readonly knock: Field<Steps | null>;
   readonly one_time: Field<string | null>;
-  readonly within: Field<Milliseconds>;
+  readonly within: Field<Milliseconds | null>;
   readonly gap: Field<Fields<{ readonly min: Field<Milliseconds>; readonly max: Field<Milliseconds> }>>;
   readonly tolerate: Field<number>;
   readonly flags: Field<FlagRule>;
@@ -141,7 +140,7 @@ const command: Read<readonly string[]> = (node, spot, reading) => {
 const shape: DoorShape = {
   knock: field(orNull(sequence), null),
   one_time: field(orNull(path), null),
-  within: field(duration(ms(1), DAY), WITHIN),
+  within: field(orNull(duration(ms(1), DAY)), null),
   gap: section({ min: field(duration(ZERO, DAY), ZERO), max: field(duration(ms(1), DAY), GAP_MAX) }),
   tolerate: field(integer(0, TOLERATE_MAX), 0),
   flags: field(flagRule, SYN),

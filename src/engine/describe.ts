@@ -155,9 +155,8 @@ export function staleness(
   sequence: Sequence,
   now: number,
 ): 'gap' | 'within' | undefined {
-  const { gap, within } = sequence.settings;
-  if (now - state.attempts.advanced(slot) > gap.max) return 'gap';
-  return now - state.attempts.begun(slot) > within ? 'within' : undefined;
+  if (now - state.attempts.advanced(slot) > sequence.settings.gap.max) return 'gap';
+  return now - state.attempts.begun(slot) > sequence.within ? 'within' : undefined;
 }
 
 /**

@@ -1,6 +1,6 @@
 import { type FlagRule, flagsMatch } from '../packet/flags.ts';
 import { PORT_MAX, type Port, type PortRange, type PortSpec, PROTOCOL_NUMBER } from '../packet/port.ts';
-import { DHCP_CLIENT_PORTS } from '../policy/limits.ts';
+import { DHCP_CLIENT_PORTS, withinOf } from '../policy/limits.ts';
 import type { DoorSettings, EngineSettings } from './settings.ts';
 
 /** What a port is for; a port can be several. */
@@ -36,6 +36,8 @@ export interface Sequence {
   readonly settings: DoorSettings;
   readonly kind: 'open' | 'close';
   readonly steps: readonly PortKey[];
+  /** From the first knock to the last, in milliseconds. */
+  readonly within: number;
   /** The steps of the one-time sequence that opened this door last: their repeats are still known. */
   readonly spent: readonly PortKey[];
 }
@@ -84,6 +86,7 @@ export function createPorts(settings: EngineSettings, knocks: Knocks): Ports {
       settings: doorSettings,
       kind,
       steps: ports.map(keyOf),
+      within: withinOf(doorSettings.within, ports.length),
       spent: used.map(keyOf),
     };
     // An empty sequence keeps its id, so that ids do not move when a one-time door runs dry; it never begins.

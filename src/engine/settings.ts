@@ -20,7 +20,8 @@ export interface DoorSettings {
   /** A sequence opens once; then the door stays shut until the order `sequence` brings the next. */
   readonly oneTime: boolean;
   readonly close: readonly PortSpec[];
-  readonly within: Milliseconds;
+  /** From the first knock to the last; null: by the number of steps (`withinOf`). */
+  readonly within: Milliseconds | null;
   readonly gap: { readonly min: Milliseconds; readonly max: Milliseconds };
   readonly tolerate: number;
   readonly flags: FlagRule;

@@ -33,7 +33,8 @@ export interface Door {
   readonly name: string;
   /** The sequence, or the path of a one-time sequences file. */
   readonly knock: readonly PortSpec[] | { readonly oneTime: string };
-  readonly within: Milliseconds;
+  /** From the first knock to the last; null: by the number of steps (`withinOf`). */
+  readonly within: Milliseconds | null;
   readonly gap: { readonly min: Milliseconds; readonly max: Milliseconds };
   readonly tolerate: number;
   readonly flags: FlagRule;

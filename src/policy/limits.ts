@@ -15,6 +15,15 @@ export const SEQUENCE_STEPS_MAX = 32;
 /** Grants in force at once: who knows a sequence can forge it from any address. */
 export const GRANTS_MAX = 16_384;
 
+/** The shortest time for a whole sequence where none is configured, and what each knock after the first adds. */
+const WITHIN_LEAST: Milliseconds = milliseconds(10_000);
+const WITHIN_A_STEP: Milliseconds = milliseconds(3_000);
+
+/** How long a sequence may take; without a time of its own more steps are no harder to knock. */
+export function withinOf(within: Milliseconds | null, steps: number): Milliseconds {
+  return within ?? milliseconds(Math.max(WITHIN_LEAST, WITHIN_A_STEP * (steps - 1)));
+}
+
 /** Linux's default range of ports for its own outgoing connections (ip_local_port_range). */
 export const EPHEMERAL_FIRST = 32_768;
 export const EPHEMERAL_LAST = 60_999;

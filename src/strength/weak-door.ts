@@ -3,6 +3,7 @@ import { formatCidr } from '../packet/cidr.ts';
 import { TCP_FLAG } from '../packet/flags.ts';
 import { formatPort, inRange, type PortSpec } from '../packet/port.ts';
 import type { Config, Door } from '../policy/config.ts';
+import { withinOf } from '../policy/limits.ts';
 import { isCommonService } from '../policy/service-ports.ts';
 import { type Warning, warning } from './warning.ts';
 
@@ -117,10 +118,11 @@ export function ofKnocker(door: Door, steps: readonly PortSpec[], config: Config
       ),
     );
   }
+  const within = withinOf(door.within, steps.length);
   const [window, length, least, better] =
-    door.within <= door.gap.max * (steps.length - 1)
-      ? (['within', door.within, WITHIN_LEAST, '10s'] as const)
-      : (['gap.max', door.gap.max, GAP_LEAST, '5s'] as const);
+    within <= door.gap.max * (steps.length - 1)
+      ? (['within', within, WITHIN_LEAST, '10s'] as const)
+      : (['gap.max', door.gap.max, GAP_LEAST, '8s'] as const);
   if (steps.length > 1 && length < least) {
     found.push(
       warning(

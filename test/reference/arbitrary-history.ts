@@ -171,7 +171,9 @@ function interesting(state: State): readonly number[] {
   const doors = new Map(state.settings.doors.map((door) => [door.name, door]));
   const ofAttempts = [...state.attempts].flatMap(([key, { first, last }]) => {
     const door = doors.get(key.split(' ')[1] ?? '');
-    return door === undefined ? [] : [last + door.gap.min, last + door.gap.max, first + door.within];
+    return door === undefined
+      ? []
+      : [last + door.gap.min, last + door.gap.max, first + (door.within ?? 10_000)];
   });
   return [
     ...ofAttempts,

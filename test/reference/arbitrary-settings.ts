@@ -72,7 +72,7 @@ const door: fc.Arbitrary<Omit<DoorSettings, 'name'>> = fc.record({
   knock: steps(4),
   oneTime: oneIn(6),
   close: fc.oneof(fc.constant<readonly PortSpec[]>([]), steps(3)),
-  within: times(500, 3000, 10_000, 100_000),
+  within: fc.oneof({ weight: 4, arbitrary: times(500, 3000, 10_000, 100_000) }, fc.constant(null)),
   gap: fc.record({ min: times(0, 0, 100, 250), max: times(300, 1000, 5000, 80_000) }),
   tolerate: fc.constantFrom(0, 0, 0, 1, 2),
   flags: fc.constantFrom(...FLAGS),

@@ -2,6 +2,9 @@ import type { DoorSettings } from '../../src/engine/settings.ts';
 import { REPEATED_FOR_MS } from './door.ts';
 import { age, type State } from './state.ts';
 
+/** The longest time for a sequence of the explored worlds that has none of its own. */
+const WITHIN_MOST_MS = 10_000;
+
 /**
  * A state as a line of text in which only what can still matter stands, and times only as distances from now: two
  * states with the same line are judged alike from here on. `isForgettable` names packets that will never come again.
@@ -20,7 +23,7 @@ export function canonical(state: State, now: number, isForgettable: (identity: s
     entries(state.strikes, (made) => made.map((at) => younger(at, bans.within)).join('+')),
     entries(state.attempts, ({ steps, first, last, tolerated }, key) => {
       const door = doorOf(doors, key);
-      return `${steps} ${younger(first, door.within)} ${younger(last, door.gap.max)} ${tolerated}`;
+      return `${steps} ${younger(first, door.within ?? WITHIN_MOST_MS)} ${younger(last, door.gap.max)} ${tolerated}`;
     }),
     entries(state.openings, ({ at, steps }) =>
       age(now, at) > REPEATED_FOR_MS ? undefined : `${age(now, at)} ${steps.join('+')}`,

@@ -2,7 +2,7 @@ import { type Bits, bitsOf, textOf } from './address.ts';
 import { close, grantsHeld, open } from './grant.ts';
 import { forgive, strike } from './offence.ts';
 import type { RefPacket } from './packet.ts';
-import { flagsFit, isAllowed, portText, type Sequence, sequencesOf } from './port.ts';
+import { flagsFit, isAllowed, portText, type Sequence, sequencesOf, withinOf } from './port.ts';
 import {
   type Attempt,
   age,
@@ -94,7 +94,7 @@ function meaning(state: State, sequence: Sequence, packet: RefPacket, now: numbe
     return completed ? 'repeat' : 'nothing';
   }
   const gapExceeded = age(now, attempt.last) > door.gap.max;
-  const withinExceeded = age(now, attempt.first) > door.within;
+  const withinExceeded = age(now, attempt.first) > withinOf(sequence);
   const isNext = port === steps[attempt.steps];
   if (gapExceeded || withinExceeded) {
     if (isNext) return gapExceeded ? 'expired: gap' : 'expired: within';

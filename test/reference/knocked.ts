@@ -15,7 +15,8 @@ export function knockedFor(door: DoorSettings, own: readonly Timed[]): boolean {
   };
   const ended = (last: number, step: number, until: number): boolean => {
     const knock = knocks[last];
-    if (knock === undefined || !isStep(knock, step) || until - knock.at > door.within) return false;
+    if (knock === undefined || !isStep(knock, step) || until - knock.at > (door.within ?? 10_000))
+      return false;
     if (step === 0) return true;
     return knocks.some((other, index) => {
       const gap = knock.at - other.at;

@@ -17,6 +17,13 @@ export interface Sequence {
   readonly former: readonly PortText[];
 }
 
+/** From the first knock to the last; where the door says nothing three seconds a step, and at least ten. */
+export function withinOf({ door, steps }: Pick<Sequence, 'door' | 'steps'>): number {
+  if (door.within !== null) return door.within;
+  const more = (steps.length - 1) * 3000;
+  return Math.max(10_000, more);
+}
+
 export function portText(packet: RefPacket): PortText {
   return `${packet.port}/${packet.protocol}`;
 }

@@ -1,5 +1,8 @@
 import { createSocket } from 'node:dgram';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { command, type KnockOptions, parseKnock } from '../../src/cli/commands/knock.ts';
 import { EXIT } from '../../src/cli/exit.ts';
@@ -112,6 +115,28 @@ describe('knocking at this machine', () => {
     expect(await received).toBe(1);
     inbox.close();
     service.close();
+  });
+
+  it('waits 50 ms between two knocks unless told otherwise, and no longer than a hurried door allows', async () => {
+    const inbox = createSocket('udp4');
+    const times: number[] = [];
+    inbox.on('message', () => times.push(performance.now()));
+    await new Promise<void>((resolve) => inbox.bind(0, '127.0.0.1', resolve));
+    const port = inbox.address().port;
+    const { delay: _, ...unhurried } = OPTIONS;
+
+    expect(await command(['127.0.0.1', `${port}/udp`, '1', `${port}/udp`], unhurried)).toBe(EXIT.done);
+    await vi.waitFor(() => expect(times).toHaveLength(2));
+    expect((times[1] ?? 0) - (times[0] ?? 0)).toBeGreaterThan(90);
+
+    const config = join(mkdtempSync(join(tmpdir(), 'nfknock-')), 'nfknock.yaml');
+    writeFileSync(
+      config,
+      `doors: { hurried: { knock: [${port}/udp, 1, ${port}/udp], within: 20ms, opens: [22] } }`,
+    );
+    expect(await command(['127.0.0.1'], { ...unhurried, config, door: 'hurried' })).toBe(EXIT.done);
+    await vi.waitFor(() => expect(times).toHaveLength(4));
+    inbox.close();
   });
 
   it('counts a port that answers "closed" as knocked at', async () => {

@@ -4,11 +4,12 @@ import { connect, isIP } from 'node:net';
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import { formatFault, quoted } from '../../config/fault.ts';
 import { formatPort, type PortSpec, type Protocol, parsePort } from '../../packet/port.ts';
+import { withinOf } from '../../policy/limits.ts';
 import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
 
 export interface KnockOptions extends CommonOptions {
-  /** Milliseconds between two knocks, as text. */
-  readonly delay: string;
+  /** Milliseconds between two knocks, as text; left out: DELAY_MS, or what the door's times allow. */
+  readonly delay?: string;
   readonly udp?: boolean;
   readonly '4'?: boolean;
   readonly '6'?: boolean;
@@ -16,6 +17,8 @@ export interface KnockOptions extends CommonOptions {
   readonly door?: string;
 }
 
+/** Milliseconds: long enough that a jittery line does not reorder two knocks, too short to be noticed. */
+const DELAY_MS = 50;
 /** Milliseconds; no door waits longer between two knocks. */
 const DELAY_MS_MAX = 86_400_000;
 /** A door's shortest gap is kept with this share to spare, and never less than this many milliseconds: the way there is not equally long for every packet. */
@@ -62,7 +65,7 @@ export function parseKnock(text: string, protocol: Protocol): PortSpec | undefin
 }
 
 async function planOf(ports: readonly string[], options: KnockOptions): Promise<Plan> {
-  const delay = delayOf(options.delay);
+  const delay = options.delay === undefined ? undefined : delayOf(options.delay);
   if (options.door !== undefined) {
     if (ports.length > 0)
       throw usage('--door takes the sequence from the configuration: leave the ports out, or --door');
@@ -71,7 +74,10 @@ async function planOf(ports: readonly string[], options: KnockOptions): Promise<
   if (ports.length === 0)
     throw usage('no ports: name them in order, such as 7000 8000/udp 9000, or use --door NAME -c FILE');
   const protocol = options.udp ? 'udp' : 'tcp';
-  return { ports: ports.map((text) => parseKnock(text, protocol) ?? badPort(text)), delay };
+  return {
+    ports: ports.map((text) => parseKnock(text, protocol) ?? badPort(text)),
+    delay: delay ?? DELAY_MS,
+  };
 }
 
 function badPort(text: string): never {
@@ -85,7 +91,7 @@ function delayOf(text: string): number {
 }
 
 /** The sequence of a door, paced as slowly as its shortest gap asks and no slower than its longest allows. */
-async function planOfDoor(name: string, file: string, asked: number): Promise<Plan> {
+async function planOfDoor(name: string, file: string, asked: number | undefined): Promise<Plan> {
   const { loadConfig } = await import('../../config/load.ts');
   const loaded = await loadConfig(file);
   if (!loaded.ok) {
@@ -102,11 +108,14 @@ async function planOfDoor(name: string, file: string, asked: number): Promise<Pl
   }
   const { min, max } = door.gap;
   const delay = Math.max(
-    asked,
+    asked ?? DELAY_MS,
     min === 0 ? 0 : Math.ceil(min + Math.max(GAP_SPARE.least, min * GAP_SPARE.share)),
   );
-  const longest = Math.min(max, door.within / Math.max(1, door.knock.length - 1));
-  if (asked > longest)
+  const longest = Math.min(
+    max,
+    withinOf(door.within, door.knock.length) / Math.max(1, door.knock.length - 1),
+  );
+  if (asked !== undefined && asked > longest)
     throw usage(`--delay ${asked} is too slow for the door ${name}: at most ${Math.floor(longest)}`);
   return { ports: door.knock, delay: Math.min(delay, longest) };
 }

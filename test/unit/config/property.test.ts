@@ -182,7 +182,7 @@ function written({ doors, listen, decoys, allow, bans, log, ...rest }: Config): 
           `${name} `,
           {
             ...('oneTime' in knock ? { one_time: knock.oneTime } : { knock: knock.map(formatPort) }),
-            within: formatDuration(within),
+            within: within === null ? null : formatDuration(within),
             gap: { min: formatDuration(gap.min), max: formatDuration(gap.max) },
             tolerate,
             flags: flagText(rule),

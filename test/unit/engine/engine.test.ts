@@ -82,6 +82,16 @@ describe('a sequence', () => {
     expect(w.said().at(-1)).toBe(`knock.expired ${ME} ssh 9000/tcp 2/3 (within)`);
   });
 
+  it('has more time for more steps where no time is given', () => {
+    const eight = Array.from({ length: 8 }, (_, index) => `${7000 + 10 * index}`);
+    const w = world(settings({ doors: [door({ within: null, knock: ports(...eight) })] }));
+    for (const port of eight) {
+      w.send(port);
+      w.pass(3_000);
+    }
+    expect(w.said().at(-1)).toBe(`door.opened ${ME} ssh`);
+  });
+
   it('that comes faster than its gap is broken off and struck', () => {
     const w = world(settings({ doors: [door({ gap: { min: milliseconds(50), max: milliseconds(5000) } })] }));
     w.send('7000');
