@@ -16,7 +16,10 @@ const LISTEN: Readonly<Record<keyof Listen, Note>> = {
     'nfqueue',
     'how the kernel hands packets over: `nfqueue`, or `nflog`, which costs a fraction and is for machines under floods',
   ],
-  queues: ['0', 'the number of the queue, or a range such as `0-1`'],
+  queues: [
+    '7219',
+    'the number of the queue, or a range such as `7219-7220`; 0 is what intrusion prevention systems read, and one that accepts would let strangers in while the daemon is down',
+  ],
   group: ['5', 'the number of the group, with `nflog` and for knock ports with a live service behind them'],
   interfaces: ['[]', 'interfaces that packets are judged on; empty: all but `lo`'],
 };

@@ -26,6 +26,8 @@ import { cidr, duration, interfaceName, metricsPlace, path, queues, size, socket
 const INTERFACES_MAX = 64;
 /** Networks in `bans.never`. */
 const NEVER_MAX = 4096;
+/** Not 0, the queue that every intrusion prevention system reads unless told otherwise. */
+const QUEUE_DEFAULT = 7219;
 const STRIKES_MAX = 1000;
 const ESCALATE_MAX = 100;
 /** Sources remembered and bans held: 2^22, which is over half a gigabyte of memory. */
@@ -113,7 +115,7 @@ const bans: BansShape = {
 const shape: RootShape = {
   listen: section({
     source: field(oneOf('nfqueue', 'nflog'), 'nfqueue'),
-    queues: field(queues, { first: 0, last: 0 }),
+    queues: field(queues, { first: QUEUE_DEFAULT, last: QUEUE_DEFAULT }),
     group: field(integer(0, 65_535), 5),
     interfaces: field(listOf(interfaceName, 'a list of network interfaces', 0, INTERFACES_MAX), []),
   }),

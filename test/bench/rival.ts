@@ -107,7 +107,7 @@ function writeConfig(net: Net, name: Name, { bans = {} }: Door): string {
     ? { source: 'nflog' }
     : name.includes('2 queues')
       ? { queues: '0-1' }
-      : {};
+      : { queues: 0 };
   writeFileSync(
     file,
     JSON.stringify({

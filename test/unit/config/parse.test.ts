@@ -15,7 +15,7 @@ function config(text: string): Config {
 describe('A configuration', () => {
   it('of one door has a default for everything else', () => {
     expect(config('doors: { ssh: { knock: [7000, 8000/udp], opens: [22] } }')).toEqual({
-      listen: { source: 'nfqueue', queues: { first: 0, last: 0 }, group: 5, interfaces: [] },
+      listen: { source: 'nfqueue', queues: { first: 7219, last: 7219 }, group: 5, interfaces: [] },
       doors: [
         {
           name: 'ssh',
