@@ -10,13 +10,15 @@ const CODE: Readonly<Record<string, readonly string[]>> = {
   policy: ['packet'],
   engine: ['packet', 'policy'],
   source: ['packet'],
-  firewall: ['packet', 'policy'],
-  'one-time': ['packet', 'policy'],
+  process: [],
+  files: [],
+  firewall: ['packet', 'policy', 'process', 'files'],
+  'one-time': ['packet', 'policy', 'files'],
   config: ['packet', 'policy'],
   importers: ['packet', 'policy', 'config'],
   strength: ['packet', 'policy', 'engine', 'config'],
   state: ['packet', 'policy', 'engine'],
-  log: ['packet', 'policy'],
+  log: ['packet', 'policy', 'files'],
   metrics: ['packet', 'policy'],
   control: ['packet', 'policy'],
   report: ['packet', 'policy'],
@@ -64,6 +66,16 @@ function onlyTypes(statement: string): boolean {
   return names !== undefined && names.length > 0 && names.every((name) => name.trim().startsWith('type '));
 }
 
+/** The text without comments that stand alone and without imports of types. */
+function textOf(file: string): { readonly code: string } {
+  const text = readFileSync(join(SRC, file), 'utf8');
+  const code = text
+    .replace(/\/\*[\s\S]*?\*\//g, '')
+    .replace(/^\s*\/\/.*$/gm, '')
+    .replace(/^import type [^;]*;/gm, '');
+  return { code };
+}
+
 function roomOf(file: string): string {
   return file.split('/')[0] ?? '';
 }
@@ -92,6 +104,14 @@ describe('the house', () => {
 
   it('has no room for what belongs nowhere', () => {
     expect(files.filter((file) => /\b(utils?|helpers?|common|misc|index)\b/.test(file))).toEqual([]);
+  });
+
+  it('starts programs in one file', () => {
+    const starters = files.filter((file) => {
+      const { code } = textOf(file);
+      return /child_process|\bexecFile|\bfork\(/.test(code);
+    });
+    expect(starters).toEqual(['process/start.ts']);
   });
 
   it('reads time in one file', () => {

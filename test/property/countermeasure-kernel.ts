@@ -45,9 +45,9 @@ export const ON_THE_KERNEL: readonly Countermeasure[] = [
   },
   {
     name: 'commands are argument lists',
-    file: 'src/daemon/hook.ts',
-    from: "detached: true, cwd: '/' }",
-    to: "detached: true, cwd: '/', shell: true }",
+    file: 'src/process/start.ts',
+    from: "detached: group === 'own',",
+    to: "detached: group === 'own',\n      shell: true,",
     test: 'test/kernel/doors-commands.test.ts',
     of: 'gets its arguments as they are written',
   },

@@ -1,7 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
 import type { Family } from '../../packet/address.ts';
+import { startProcess } from '../../process/start.ts';
 import { FirewallError } from '../firewall.ts';
 
 /** Where the tools are looked for; `PATH` is whatever the caller had, and is not asked. */
@@ -61,25 +62,25 @@ export const TOOL_ENVIRONMENT: Readonly<Record<string, string>> = {
 /** Runs a tool to its end, with no shell. Rejects with a FirewallError where it can't be run at all. */
 export function runTool(path: string, args: readonly string[], input = ''): Promise<Ran> {
   return new Promise((resolve, reject) => {
-    const child = spawn(path, args, { env: TOOL_ENVIRONMENT, stdio: ['pipe', 'pipe', 'pipe'] });
+    const child = startProcess(
+      path,
+      args,
+      { stdin: 'pipe', output: 'pipe', group: 'ours', env: TOOL_ENVIRONMENT },
+      (error) => reject(spawnError(path, error)),
+    );
+    if (child === undefined) return;
     const output: Buffer[] = [];
     const complaint: Buffer[] = [];
     let bytes = 0;
     const timer = setTimeout(() => child.kill('SIGKILL'), COMMAND_MS_MAX);
-    child.on('error', (error) => {
-      clearTimeout(timer);
-      reject(spawnError(path, error));
-    });
-    // Where no descriptor was left there are no pipes, and only the error comes.
-    if (child.pid === undefined) return;
-    child.stdout.on('data', (chunk: Buffer) => {
+    child.stdout?.on('data', (chunk: Buffer) => {
       bytes += chunk.length;
       if (bytes > OUTPUT_BYTES_MAX) child.kill('SIGKILL');
       else output.push(chunk);
     });
-    child.stderr.on('data', (chunk: Buffer) => complaint.push(chunk));
+    child.stderr?.on('data', (chunk: Buffer) => complaint.push(chunk));
     // A tool that ends before it has read everything says why on its own.
-    child.stdin.on('error', () => {});
+    child.stdin?.on('error', () => {});
     child.on('close', (status) => {
       clearTimeout(timer);
       resolve({
@@ -88,7 +89,7 @@ export function runTool(path: string, args: readonly string[], input = ''): Prom
         complaint: Buffer.concat(complaint).toString(),
       });
     });
-    child.stdin.end(input);
+    child.stdin?.end(input);
   });
 }
 

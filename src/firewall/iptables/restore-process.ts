@@ -1,5 +1,6 @@
-import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import type { Family } from '../../packet/address.ts';
+import { startProcess } from '../../process/start.ts';
 import { FirewallError } from '../firewall.ts';
 import { endChild, LOCK_SECONDS, refused, requireTool, spawnError, TOOL_ENVIRONMENT } from './command.ts';
 
@@ -29,7 +30,8 @@ const ANSWER_MS_MAX: number = LOCK_SECONDS * 2 * 1000;
 const COMPLAINT_BYTES_MAX = 4096;
 
 interface Running {
-  readonly child: ChildProcessWithoutNullStreams;
+  /** Undefined: it could not be started, and the error is on its way. */
+  child: ChildProcess | undefined;
   /** Called once: with nothing when the awaited line has come, with the error when the child is gone. */
   onAnswer: ((error?: FirewallError) => void) | undefined;
   awaited: string;
@@ -48,25 +50,25 @@ export function openRestore(family: Family, options: RestoreOptions = {}): Resto
   const start = (): Running => {
     const args = ['--noflush', '-v', '-w', `${LOCK_SECONDS}`];
     // In a session of its own: Ctrl-C in the terminal is for the daemon, which ends this child last.
-    const child = spawn(path, args, {
-      env: TOOL_ENVIRONMENT,
-      stdio: ['pipe', 'pipe', 'pipe'],
-      detached: true,
-    });
-    const mine: Running = { child, onAnswer: undefined, awaited: '', unread: '', complaint: '' };
+    const mine: Running = { child: undefined, onAnswer: undefined, awaited: '', unread: '', complaint: '' };
     const gone = (error: FirewallError): void => {
       if (running === mine) running = undefined;
       mine.onAnswer?.(error);
     };
-    child.on('error', (error) => gone(spawnError(path, error)));
-    // Where no descriptor was left there are no pipes, and only the error comes.
-    if (child.pid === undefined) return mine;
+    const child = startProcess(
+      path,
+      args,
+      { stdin: 'pipe', output: 'pipe', group: 'own', env: TOOL_ENVIRONMENT },
+      (error) => gone(spawnError(path, error)),
+    );
+    mine.child = child;
+    if (child === undefined) return mine;
     // Both pipes are always read: a child that waits for room in one of them would never answer.
-    child.stdout.on('data', (chunk: Buffer) => readLines(mine, chunk.toString('latin1')));
-    child.stderr.on('data', (chunk: Buffer) => {
+    child.stdout?.on('data', (chunk: Buffer) => readLines(mine, chunk.toString('latin1')));
+    child.stderr?.on('data', (chunk: Buffer) => {
       mine.complaint = (mine.complaint + chunk.toString('latin1')).slice(-COMPLAINT_BYTES_MAX);
     });
-    child.stdin.on('error', () => {});
+    child.stdin?.on('error', () => {});
     child.on('close', (status) => gone(refused(path, status ?? -1, mine.complaint)));
     return mine;
   };
@@ -79,7 +81,7 @@ export function openRestore(family: Family, options: RestoreOptions = {}): Resto
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         if (running === to) running = undefined;
-        to.child.kill('SIGKILL');
+        to.child?.kill('SIGKILL');
         const mend = 'another program holds the lock of the tables, or the machine is overloaded';
         to.onAnswer?.(new FirewallError(`run ${path}`, 'TIMEOUT', mend));
       }, answerMs);
@@ -89,7 +91,7 @@ export function openRestore(family: Family, options: RestoreOptions = {}): Resto
         if (error === undefined) resolve();
         else reject(error);
       };
-      if (to.child.pid !== undefined) to.child.stdin.write(`${block}# ${number}\n`);
+      to.child?.stdin?.write(`${block}# ${number}\n`);
     });
   };
 
@@ -100,11 +102,11 @@ export function openRestore(family: Family, options: RestoreOptions = {}): Resto
       last = mine.catch(() => {});
       return mine;
     },
-    pid: () => running?.child.pid,
+    pid: () => running?.child?.pid,
     async close() {
       closed = true;
       await last;
-      if (running !== undefined) await endChild(running.child);
+      if (running?.child !== undefined) await endChild(running.child);
     },
   };
 }

@@ -1,8 +1,8 @@
-import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Family } from '../../packet/address.ts';
+import { startProcess } from '../../process/start.ts';
 import { FirewallError } from '../firewall.ts';
 import { parseSaved } from '../rules/jump.ts';
 import type { Table } from '../rules/names.ts';
@@ -109,15 +109,15 @@ function startTimer(args: readonly string[]): Promise<void> {
   }
   return new Promise((resolve, reject) => {
     // Detached: in a session of its own, so that no hang-up reaches it.
-    const child = spawn(shell, ['-c', TIMER, 'nfknock-rollback', ...args], {
-      detached: true,
-      stdio: 'ignore',
-      cwd: '/',
-      env: TOOL_ENVIRONMENT,
-    });
-    child.once('error', (error) =>
-      reject(new FirewallError('start the timer', 'SPAWN', 'free processes or memory', { cause: error })),
+    // In a session of its own, so that no hang-up reaches it.
+    const child = startProcess(
+      shell,
+      ['-c', TIMER, 'nfknock-rollback', ...args],
+      { stdin: 'ignore', output: 'ignore', group: 'own', cwd: '/', env: TOOL_ENVIRONMENT },
+      (error) =>
+        reject(new FirewallError('start the timer', 'SPAWN', 'free processes or memory', { cause: error })),
     );
+    if (child === undefined) return;
     child.once('spawn', () => {
       child.unref();
       resolve();

@@ -1,0 +1,42 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+
+export interface ProcessOptions {
+  readonly stdin: 'pipe' | 'ignore';
+  /** Standard output and standard error. */
+  readonly output: 'pipe' | 'ignore';
+  /** A session and process group of its own: no signal of a terminal reaches it, and its children can be ended with it. */
+  readonly group: 'own' | 'ours';
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/**
+ * The one place where a program is started, with no shell. It never throws: Node's `spawn` throws some of what the
+ * system refuses (ETXTBSY, ENOTDIR, ELOOP, ENOMEM) and tells the rest later by an event (ENOENT, EACCES, EMFILE). Here
+ * both come to `refused`, once, and never before this function has returned. Undefined: no process came to be.
+ */
+export function startProcess(
+  file: string,
+  args: readonly string[],
+  options: ProcessOptions,
+  refused: (error: NodeJS.ErrnoException) => void,
+): ChildProcess | undefined {
+  const { stdin, output, group, cwd, env } = options;
+  let child: ChildProcess;
+  try {
+    child = spawn(file, args, {
+      stdio: [stdin, output, output],
+      detached: group === 'own',
+      ...(cwd === undefined ? {} : { cwd }),
+      ...(env === undefined ? {} : { env }),
+    });
+  } catch (error) {
+    setImmediate(() => refused(error instanceof Error ? error : new Error(String(error))));
+    return undefined;
+  }
+  // A process that runs can have an error too (a signal that can't be sent): it is none of the start.
+  child.on('error', (error) => {
+    if (child.pid === undefined) refused(error);
+  });
+  return child.pid === undefined ? undefined : child;
+}
