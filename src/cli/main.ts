@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
+import { shipped } from '../files/shipped.ts';
 import { EXIT } from './exit.ts';
 import { program, usageExit } from './program.ts';
 
@@ -11,7 +12,7 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+const { version } = JSON.parse(readFileSync(shipped('package.json'), 'utf8')) as {
   version: string;
 };
 

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { formatFault } from '../../config/fault.ts';
 import { loadConfig } from '../../config/load.ts';
 import { type Notifier, openNotifier } from '../../daemon/notify.ts';
+import { shipped } from '../../files/shipped.ts';
 import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
 
 interface RunOptions extends CommonOptions {
@@ -26,7 +27,7 @@ export async function command(_args: readonly string[], options: RunOptions): Pr
   // Before anything is started: commands that the daemon runs must not speak to systemd in its name.
   const notifier = openNotifier(process.env, process.pid);
   const { startDaemon } = await import('../../daemon/daemon.ts');
-  const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
+  const { version } = JSON.parse(readFileSync(shipped('package.json'), 'utf8')) as {
     version: string;
   };
   try {

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { shipped } from '../../files/shipped.ts';
 import type { Family } from '../../packet/address.ts';
 import type { Config } from '../../policy/config.ts';
 import { NO_ONE_TIME, rolesOf } from '../../policy/port-roles.ts';
@@ -9,8 +10,8 @@ import { CHAIN } from './names.ts';
 
 /** The texts that a firewall person reads; what is laid is what stands there. */
 const FILES: Readonly<Record<Family, URL>> = {
-  4: new URL('../../../iptables/base.v4', import.meta.url),
-  6: new URL('../../../iptables/base.v6', import.meta.url),
+  4: shipped('iptables/base.v4'),
+  6: shipped('iptables/base.v6'),
 };
 
 /** The first rule of the base chain tells what the policies were, so that `remove` can put them back. */
