@@ -5,7 +5,7 @@
 export default {
   input: { nfknock: 'dist/cli/main.js' },
   platform: 'node',
-  external: ['better-sqlite3', '@nfknock/nfqueue', 'netlink/dist/raw.js', 'prom-client'],
+  external: ['better-sqlite3', '@nfknock/nfqueue', 'prom-client'],
   output: {
     dir: 'dist/bin',
     cleanDir: true,

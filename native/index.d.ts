@@ -102,6 +102,40 @@ export class NfLog implements Handle {
   [Symbol.dispose](): void;
 }
 
+export interface NetlinkOptions {
+  /**
+   * Called with the first `count` datagrams of the kernel in `batch` (each holds netlink messages, and is whole), and
+   * with how many messages were lost since the last call: `count` may be 0 then. What it throws becomes an uncaught
+   * exception.
+   */
+  readonly onBatch: (batch: Batch, count: number, lost: number) => void;
+  /** The socket is dead. It has been closed before the call. */
+  readonly onError: (error: QueueError) => void;
+  /** Socket receive buffer in bytes; default 64 MiB (SO_RCVBUFFORCE, else SO_RCVBUF). */
+  readonly receiveBuffer?: number;
+}
+
+/**
+ * A NETLINK_NETFILTER socket for requests and their answers, or for the events of groups. Overruns end nothing: they
+ * are counted, and told with the next batch. Calls answer with an errno, 0 for none; EBADF once it is closed. Throws
+ * QueueError.
+ */
+export class Netlink implements Handle {
+  constructor(options: NetlinkOptions);
+  readonly batch: Batch;
+  readonly closed: boolean;
+  stats(): Stats;
+  send(bytes: Uint8Array): number;
+  /** A group of linux/netfilter/nfnetlink.h. */
+  join(group: number): number;
+  leave(group: number): number;
+  /** Whether the process goes on for this socket alone; at first it does. */
+  ref(): void;
+  unref(): void;
+  close(): void;
+  [Symbol.dispose](): void;
+}
+
 /**
  * Sends one datagram to a Unix socket without waiting: a path, or an abstract name after `@`. Undefined when it
  * was sent, else the error's code, such as `EAGAIN` where the receiver is full.

@@ -13,6 +13,8 @@ const RECEIVE_BUFFER_MIN = 4096;
 const RECEIVE_BUFFER_MAX = 1024 * 1024 * 1024;
 const QUEUE_LENGTH_MAX = 65_535;
 const NUMBER_MAX = 65_535;
+/** As src/addon.c numbers them. */
+const KIND = { queue: 0, log: 1, netlink: 2 };
 
 const native = load();
 
@@ -40,13 +42,20 @@ export class QueueError extends Error {
   }
 }
 
+/** The native part of a handle, for what one kind of it can do besides. */
+let nativeOf;
+
 class Handle {
+  static {
+    nativeOf = (handle) => handle.#handle;
+  }
+
   #handle;
   #closed = false;
   #what;
 
-  constructor(isLog, number, options, maxLength) {
-    const what = isLog ? `NFLOG group ${number}` : `NFQUEUE ${number}`;
+  constructor(kind, number, options, maxLength) {
+    const what = nameOf(kind, number);
     const {
       onBatch,
       onError,
@@ -61,7 +70,7 @@ class Handle {
     };
     integer('copyRange', copyRange, COPY_RANGE_MIN, COPY_RANGE_MAX);
     integer('receiveBuffer', receiveBuffer, RECEIVE_BUFFER_MIN, RECEIVE_BUFFER_MAX);
-    const handle = native.open(isLog, number, copyRange, receiveBuffer, maxLength, onBatch, onDead);
+    const handle = native.open(kind, number, copyRange, receiveBuffer, maxLength, onBatch, onDead);
     if (handle.code !== undefined) throw wordRefused(what, handle);
     this.#handle = handle;
     this.#what = what;
@@ -101,15 +110,54 @@ export class NfQueue extends Handle {
     requireObject(options);
     const { queue, maxLength = QUEUE_LENGTH_MAX } = options;
     integer('queue', queue, 0, NUMBER_MAX);
-    super(false, queue, options, integer('maxLength', maxLength, 1, QUEUE_LENGTH_MAX));
+    super(KIND.queue, queue, options, integer('maxLength', maxLength, 1, QUEUE_LENGTH_MAX));
   }
 }
 
 export class NfLog extends Handle {
   constructor(options) {
     requireObject(options);
-    super(true, integer('group', options.group, 0, NUMBER_MAX), options, 0);
+    super(KIND.log, integer('group', options.group, 0, NUMBER_MAX), options, 0);
   }
+}
+
+export class Netlink extends Handle {
+  constructor(options) {
+    requireObject(options);
+    super(KIND.netlink, 0, { ...options, copyRange: COPY_RANGE_DEFAULT }, 0);
+  }
+
+  send(bytes) {
+    if (!(bytes instanceof Uint8Array)) throw new TypeError(`bytes must be a Uint8Array, not ${show(bytes)}`);
+    return native.send(nativeOf(this), bytes);
+  }
+
+  join(group) {
+    return native.join(nativeOf(this), integer('group', group, 1, NUMBER_MAX));
+  }
+
+  leave(group) {
+    return native.leave(nativeOf(this), integer('group', group, 1, NUMBER_MAX));
+  }
+
+  ref() {
+    native.hold(nativeOf(this), true);
+  }
+
+  unref() {
+    native.hold(nativeOf(this), false);
+  }
+}
+
+function nameOf(kind, number) {
+  if (kind === KIND.netlink) return 'the netfilter socket';
+  return kind === KIND.log ? `NFLOG group ${number}` : `NFQUEUE ${number}`;
+}
+
+/** The kernel module that brings what was asked for. */
+function moduleOf(what) {
+  if (what.startsWith('NFLOG')) return 'nfnetlink_log';
+  return what.startsWith('NFQUEUE') ? 'nfnetlink_queue' : 'nfnetlink';
 }
 
 function requireObject(options) {
@@ -156,7 +204,7 @@ function wordRefused(what, { code, operation, errno, holder }) {
         operation,
         errno,
         `${what}: this kernel has no support for it (${operation}: ${name}). Load it: modprobe ` +
-          `${what.startsWith('NFLOG') ? 'nfnetlink_log' : 'nfnetlink_queue'}; ` +
+          `${moduleOf(what)}; ` +
           'in a sandbox, allow netlink sockets (systemd: RestrictAddressFamilies=AF_NETLINK)',
       );
     default:

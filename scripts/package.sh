@@ -53,7 +53,7 @@ done
 
 # What these packages bring for compiling them, and binaries for other machines.
 modules="$lib/node_modules"
-rm -rf "$modules"/@types "$modules"/better-sqlite3/{deps,src,binding.gyp} "$modules"/netlink/{src,binding.gyp}
+rm -rf "$modules"/@types "$modules"/better-sqlite3/{deps,src,binding.gyp}
 find "$modules" -path '*/build/*' -type f ! -path '*/build/Release/*.node' -delete
 rm -rf "$modules"/@nfknock/nfqueue/build/sanitize "$modules"/@nfknock/nfqueue/{test,src,binding.gyp,build.js}
 rm -f "$modules"/better-sqlite3/build/Release/test_extension.node

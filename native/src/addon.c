@@ -1,6 +1,6 @@
 /*
- * The Node-API surface: open(isLog, number, copyRange, receiveBuffer, maxLength, onBatch, onError), stats(handle),
- * close(handle). index.js is its only caller: it checks what people give, this only refuses what would be unsafe.
+ * The Node-API surface: open(kind, number, copyRange, receiveBuffer, maxLength, onBatch, onError), stats(handle),
+ * close(handle), hold(handle, alive); and of a netlink socket send(handle, bytes), join and leave(handle, group). index.js is its only caller: it checks what people give, this only refuses what would be unsafe.
  * The batch's memory is JavaScript's, an ArrayBuffer that we hold while open; the rest is in `struct handle`.
  */
 #include <errno.h>
@@ -89,8 +89,11 @@ static napi_value describe(napi_env env, const struct failure *failure)
 	return object;
 }
 
+/* Index.js's KIND. */
+enum kind { KIND_QUEUE, KIND_LOG, KIND_NETLINK, KINDS };
+
 struct request {
-	bool is_log;
+	uint32_t kind;
 	uint32_t number;
 	uint32_t copy_range;
 	uint32_t receive_buffer;
@@ -111,7 +114,7 @@ static bool read_request(napi_env env, napi_callback_info info, struct request *
 	napi_value arguments[ARGUMENTS];
 	size_t count = ARGUMENTS;
 	bool sound = napi_get_cb_info(env, info, &count, arguments, NULL, NULL) == napi_ok && count == ARGUMENTS &&
-		     napi_get_value_bool(env, arguments[0], &request->is_log) == napi_ok &&
+		     napi_get_value_uint32(env, arguments[0], &request->kind) == napi_ok && request->kind < KINDS &&
 		     napi_get_value_uint32(env, arguments[1], &request->number) == napi_ok &&
 		     napi_get_value_uint32(env, arguments[2], &request->copy_range) == napi_ok &&
 		     napi_get_value_uint32(env, arguments[3], &request->receive_buffer) == napi_ok &&
@@ -137,10 +140,24 @@ static bool open_socket(struct handle *self, const struct request *request, cons
 		.copy_range = request->copy_range,
 		.receive_buffer = request->receive_buffer,
 	};
-	self->capture = request->is_log ? &self->source.log.capture : &self->source.queue.capture;
-	if (request->is_log)
+	if (request->kind == KIND_NETLINK) {
+		self->capture = &self->source.netlink.capture;
+		return netlink_open(&self->source.netlink, request->receive_buffer, batch, failure);
+	}
+	if (request->kind == KIND_LOG) {
+		self->capture = &self->source.log.capture;
 		return nflog_open(&self->source.log, &log, batch, failure);
+	}
+	self->capture = &self->source.queue.capture;
 	return nfqueue_open(&self->source.queue, &queue, batch, failure);
+}
+
+static struct batch_size size_of(const struct request *request)
+{
+	struct nfqueue_options options = { .copy_range = request->copy_range };
+	if (request->kind == KIND_NETLINK)
+		return netlink_batch_size();
+	return request->kind == KIND_LOG ? nflog_batch_size() : nfqueue_batch_size(&options);
 }
 
 /* Everything that JavaScript must give before the socket is opened. */
@@ -149,9 +166,7 @@ static napi_status prepare(struct handle *self, const struct request *request, s
 	napi_env env = self->env;
 	napi_value name;
 	napi_value shown;
-	struct nfqueue_options options = { .copy_range = request->copy_range };
-	struct batch_size size = request->is_log ? nflog_batch_size() : nfqueue_batch_size(&options);
-	napi_status status = create_batch(self, size, batch, &shown);
+	napi_status status = create_batch(self, size_of(request), batch, &shown);
 	if (status == napi_ok)
 		status = napi_create_reference(env, request->on_batch, 1, &self->on_batch);
 	if (status == napi_ok)
@@ -204,21 +219,101 @@ static napi_value open_handle(napi_env env, napi_callback_info info)
 	return failure.error == 0 ? object : describe(env, &failure);
 }
 
-static struct handle *this_handle(napi_env env, napi_callback_info info)
+static struct handle *refuse(napi_env env, const char *message)
 {
-	napi_value argument;
-	size_t count = 1;
+	bool thrown = false;
+	if (napi_is_exception_pending(env, &thrown) == napi_ok && !thrown)
+		(void)napi_throw_type_error(env, NULL, message);
+	return NULL;
+}
+
+/* The handle, and what was given besides. */
+static struct handle *handle_and(napi_env env, napi_callback_info info, napi_value *second)
+{
+	napi_value arguments[2];
+	size_t count = 2;
 	bool ours = false;
 	void *data = NULL;
-	if (napi_get_cb_info(env, info, &count, &argument, NULL, NULL) != napi_ok ||
-	    napi_check_object_type_tag(env, argument, &handle_tag, &ours) != napi_ok || !ours ||
-	    napi_unwrap(env, argument, &data) != napi_ok) {
-		bool thrown = false;
-		if (napi_is_exception_pending(env, &thrown) == napi_ok && !thrown)
-			(void)napi_throw_type_error(env, NULL, "not a handle of this addon");
+	if (napi_get_cb_info(env, info, &count, arguments, NULL, NULL) != napi_ok ||
+	    napi_check_object_type_tag(env, arguments[0], &handle_tag, &ours) != napi_ok || !ours ||
+	    napi_unwrap(env, arguments[0], &data) != napi_ok)
+		return refuse(env, "not a handle of this addon");
+	*second = arguments[1];
+	return data;
+}
+
+static struct handle *this_handle(napi_env env, napi_callback_info info)
+{
+	napi_value second;
+	return handle_and(env, info, &second);
+}
+
+static napi_value number(napi_env env, int value)
+{
+	napi_value result;
+	return napi_create_int32(env, value, &result) == napi_ok ? result : NULL;
+}
+
+static napi_value hold(napi_env env, napi_callback_info info)
+{
+	napi_value second;
+	bool alive;
+	struct handle *self = handle_and(env, info, &second);
+	if (self == NULL)
+		return NULL;
+	if (napi_get_value_bool(env, second, &alive) == napi_ok)
+		reader_hold(&self->reader, alive);
+	else
+		(void)refuse(env, "native hold: wrong arguments");
+	return NULL;
+}
+
+/* A handle of a netlink socket; its descriptor is -1 once it is closed, and every call answers EBADF then. */
+static struct handle *netlink_and(napi_env env, napi_callback_info info, napi_value *second)
+{
+	struct handle *self = handle_and(env, info, second);
+	if (self != NULL && self->capture != &self->source.netlink.capture)
+		return refuse(env, "not a netlink socket");
+	return self;
+}
+
+static napi_value send_messages(napi_env env, napi_callback_info info)
+{
+	napi_value second;
+	void *bytes;
+	size_t length;
+	struct handle *self = netlink_and(env, info, &second);
+	if (self == NULL)
+		return NULL;
+	if (napi_get_buffer_info(env, second, &bytes, &length) != napi_ok) {
+		(void)refuse(env, "native send: wrong arguments");
 		return NULL;
 	}
-	return data;
+	return number(env, netlink_send(self->capture, bytes, length));
+}
+
+static napi_value change_membership(napi_env env, napi_callback_info info, int (*change)(struct capture *, uint32_t))
+{
+	napi_value second;
+	uint32_t group;
+	struct handle *self = netlink_and(env, info, &second);
+	if (self == NULL)
+		return NULL;
+	if (napi_get_value_uint32(env, second, &group) != napi_ok) {
+		(void)refuse(env, "native join: wrong arguments");
+		return NULL;
+	}
+	return number(env, change(self->capture, group));
+}
+
+static napi_value join(napi_env env, napi_callback_info info)
+{
+	return change_membership(env, info, netlink_join);
+}
+
+static napi_value leave(napi_env env, napi_callback_info info)
+{
+	return change_membership(env, info, netlink_leave);
 }
 
 static napi_value close_from_javascript(napi_env env, napi_callback_info info)
@@ -259,6 +354,10 @@ NAPI_MODULE_INIT()
 		{ .utf8name = "open", .method = open_handle, .attributes = napi_enumerable },
 		{ .utf8name = "close", .method = close_from_javascript, .attributes = napi_enumerable },
 		{ .utf8name = "stats", .method = stats, .attributes = napi_enumerable },
+		{ .utf8name = "hold", .method = hold, .attributes = napi_enumerable },
+		{ .utf8name = "send", .method = send_messages, .attributes = napi_enumerable },
+		{ .utf8name = "join", .method = join, .attributes = napi_enumerable },
+		{ .utf8name = "leave", .method = leave, .attributes = napi_enumerable },
 		{ .utf8name = "sendDatagram", .method = notify_send_datagram, .attributes = napi_enumerable },
 	};
 	(void)napi_define_properties(env, exports, sizeof functions / sizeof functions[0], functions);

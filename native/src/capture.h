@@ -63,6 +63,10 @@ struct capture {
 	/* Packets in the index. */
 	uint32_t count;
 	bool more;
+	/* Each wake is read at once: somebody waits for what comes. Else wakes that come close gather. */
+	bool eager;
+	/* Messages that the kernel threw away, or that could not be taken, and JavaScript has not been told of. */
+	uint64_t lost;
 };
 
 /* How large a batch must be. */

@@ -108,13 +108,17 @@ static void on_deliver(struct reader *reader, uint32_t count)
 	struct handle *self = of(reader);
 	napi_handle_scope scope;
 	napi_value function;
-	napi_value arguments[2];
+	napi_value arguments[3];
+	uint64_t lost = self->capture->lost;
 	if (napi_open_handle_scope(self->env, &scope) != napi_ok)
 		return;
 	if (napi_get_reference_value(self->env, self->on_batch, &function) == napi_ok &&
 	    napi_get_reference_value(self->env, self->batch, &arguments[0]) == napi_ok &&
-	    napi_create_uint32(self->env, count, &arguments[1]) == napi_ok)
-		call(self, function, 2, arguments);
+	    napi_create_uint32(self->env, count, &arguments[1]) == napi_ok &&
+	    napi_create_double(self->env, (double)lost, &arguments[2]) == napi_ok) {
+		self->capture->lost = 0;
+		call(self, function, 3, arguments);
+	}
 	(void)napi_close_handle_scope(self->env, scope);
 }
 

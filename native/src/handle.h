@@ -8,6 +8,7 @@
 
 #include <node_api.h>
 
+#include "netlink.h"
 #include "nflog.h"
 #include "nfqueue.h"
 #include "reader.h"
@@ -17,6 +18,7 @@ struct handle {
 	union {
 		struct nfqueue queue;
 		struct nflog log;
+		struct netlink netlink;
 	} source;
 	struct capture *capture;
 	napi_env env;

@@ -237,6 +237,7 @@ bool nflog_open(struct nflog *self, const struct nflog_options *options, const s
 	nflog_prepare(self, options, batch);
 	if (!socket_open(&self->capture.socket, options->receive_buffer, failure))
 		return false;
+	socket_stamp(&self->capture.socket);
 	int error = bind_group(self, options);
 	if (error == 0)
 		return true;

@@ -258,6 +258,7 @@ bool nfqueue_open(struct nfqueue *self, const struct nfqueue_options *options, c
 	nfqueue_prepare(self, options, batch);
 	if (!socket_open(&self->capture.socket, options->receive_buffer, failure))
 		return false;
+	socket_stamp(&self->capture.socket);
 	int error = bind_queue(self, options);
 	if (error != 0) {
 		socket_refused(&self->capture.socket, PROC_QUEUES, NFNL_SUBSYS_QUEUE, options->queue, error,

@@ -35,7 +35,7 @@ static void read_all(struct reader *self)
 			self->calls->dead(self, -count);
 			return;
 		}
-		if (count > 0) {
+		if (count > 0 || capture->lost > 0) {
 			packets += (uint32_t)count;
 			capture->counts.batches++;
 			self->calls->deliver(self, (uint32_t)count);
@@ -67,7 +67,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 		self->close_wakes = 0;
 	else if (self->close_wakes < COALESCE_AFTER_WAKES)
 		self->close_wakes++;
-	if (status == 0 && !self->busy && self->close_wakes == COALESCE_AFTER_WAKES) {
+	if (status == 0 && !self->capture->eager && !self->busy && self->close_wakes == COALESCE_AFTER_WAKES) {
 		self->coalescing = true;
 		(void)uv_poll_stop(&self->poll);
 		(void)uv_timer_start(&self->timer, on_timer, COALESCE_WAIT_MS, 0);
@@ -120,6 +120,17 @@ static void on_closed(uv_handle_t *handle)
 	struct reader *self = handle->data;
 	if (--self->handles == 0)
 		self->calls->released(self);
+}
+
+void reader_hold(struct reader *self, bool alive)
+{
+	uv_handle_t *handles[] = { (uv_handle_t *)&self->poll, (uv_handle_t *)&self->timer };
+	for (int i = 0; i < 2 && !self->closed; i++) {
+		if (alive)
+			uv_ref(handles[i]);
+		else
+			uv_unref(handles[i]);
+	}
 }
 
 void reader_close(struct reader *self)

@@ -13,7 +13,7 @@ struct reader;
 struct reader_calls {
 	/* Before each read: may the batch's memory be written? False: the reader has been closed. */
 	bool (*ready)(struct reader *reader);
-	/* A batch is in the index. May close the reader. */
+	/* A batch is in the index, or something was lost. May close the reader. */
 	void (*deliver)(struct reader *reader, uint32_t count);
 	/* The socket is dead; the reader has been closed. */
 	void (*dead)(struct reader *reader, int error);
@@ -41,6 +41,8 @@ struct reader {
 
 /* 0, or a libuv error; then nothing is left behind in the loop but what `released` reports. */
 int reader_open(struct reader *reader, uv_loop_t *loop, struct capture *capture, const struct reader_calls *calls);
+/* Whether the loop goes on for this reader alone. */
+void reader_hold(struct reader *reader, bool alive);
 /* Idempotent, allowed in every callback. The socket is closed when it returns; no `deliver` comes after it. */
 void reader_close(struct reader *reader);
 

@@ -44,8 +44,12 @@ static void set_options(int fd, uint32_t receive_buffer)
 		(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
 	/* A full buffer loses the same packets with or without the report; the report only costs a wake. */
 	(void)setsockopt(fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, &on, sizeof on);
-	/* The kernel stamps packets while any socket in the system asks for stamps. */
-	(void)setsockopt(fd, SOL_SOCKET, SO_TIMESTAMP, &on, sizeof on);
+}
+
+void socket_stamp(const struct netfilter_socket *self)
+{
+	int on = 1;
+	(void)setsockopt(self->fd, SOL_SOCKET, SO_TIMESTAMP, &on, sizeof on);
 }
 
 bool socket_open(struct netfilter_socket *self, uint32_t receive_buffer, struct failure *failure)

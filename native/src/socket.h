@@ -29,9 +29,11 @@ struct netfilter_socket {
 
 /*
  * Opens a close-on-exec, non-blocking socket with `receive_buffer` bytes of room (as far as the system lets us),
- * without ENOBUFS reports, and with the kernel's stamping of packets switched on. False: `failure` says why.
+ * and without ENOBUFS reports. False: `failure` says why.
  */
 bool socket_open(struct netfilter_socket *socket, uint32_t receive_buffer, struct failure *failure);
+/* Switches the kernel's stamping of packets on: it stamps them while any socket in the system asks for it. */
+void socket_stamp(const struct netfilter_socket *socket);
 /* Idempotent. */
 void socket_close(struct netfilter_socket *socket);
 

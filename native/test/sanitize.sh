@@ -11,7 +11,7 @@ mkdir -p "$out/build/Release"
 
 strict="-std=gnu17 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Wshadow -Wconversion -Werror"
 sanitizers="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
-plain="src/nfnl.c src/proc.c src/socket.c src/capture.c src/nfqueue.c src/nflog.c"
+plain="src/nfnl.c src/proc.c src/socket.c src/capture.c src/nfqueue.c src/nflog.c src/netlink.c"
 
 echo "sanitize: the parsers' tests"
 $CC $strict $sanitizers -o "$out/unit" test/unit.c $plain

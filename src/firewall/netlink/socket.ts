@@ -1,15 +1,16 @@
-import { RawNetlinkSocket } from 'netlink/dist/raw.js';
+import { getSystemErrorName } from 'node:util';
+import { Netlink, QueueError } from '@nfknock/nfqueue';
 import { FirewallError } from '../firewall.ts';
 import { type Message, NLM_F, NLMSG, NLMSG_HEADER_BYTES, readMessages } from './attributes.ts';
 
-/** NETLINK_NETFILTER of linux/netlink.h. */
-const NETLINK_NETFILTER = 12;
-/** Bytes that the kernel may keep for us: a list of 262,144 bans comes in pieces, events may come in bursts. */
-const RECEIVE_BUFFER_BYTES: number = 4 * 1024 * 1024;
-/** One message with a thousand entries is under 64 kB. */
-const SEND_BUFFER_BYTES: number = 1024 * 1024;
+/** Bytes that the kernel may keep of answers: a list of 262,144 bans comes in pieces, refusals bring their request back. */
+const ANSWERS_BYTES: number = 4 * 1024 * 1024;
+/** And of events, which come in bursts: an event takes about 800 bytes of it. */
+const EVENTS_BYTES: number = 32 * 1024 * 1024;
 /** Longer than any answer takes; the kernel answers before `send` returns unless it lists. */
 const ANSWER_MS_MAX = 10_000;
+/** Between two attempts to open a socket anew that the kernel has ended. */
+const REOPEN_MS = 1000;
 
 /** Lists that are asked for anew before one with holes is taken. */
 const LIST_ATTEMPTS_MAX = 3;
@@ -25,19 +26,25 @@ export type Answer =
   | { readonly ok: true; readonly messages: readonly Message[] }
   | { readonly ok: false; readonly refusal: Refusal };
 
-/** A netfilter socket: requests with their answers, and events. Owns a descriptor until `close`. */
+/** A netfilter socket: requests with their answers, or events. Owns a descriptor until `close`. */
 export interface NetfilterSocket {
   /** Sends a message, or a transaction of several, with NLM_F_ACK or NLM_F_DUMP; resolves with the kernel's answer. */
   request(message: Buffer): Promise<Answer>;
-  /** Joins a multicast group of linux/netfilter/nfnetlink.h; its messages go to `onEvent`. */
+  /**
+   * Joins a multicast group of linux/netfilter/nfnetlink.h; its messages go to `onEvent`. Who listens asks on another
+   * socket: events that fill the buffer would cost the answers.
+   */
   join(group: number): void;
   close(): void;
 }
 
 export interface NetfilterOptions {
+  /** The message is borrowed: it is overwritten once this returns. */
   readonly onEvent?: (message: Message) => void;
-  /** Events were lost: more came than the buffer holds. */
-  readonly onOverrun?: () => void;
+  /** So many messages were lost, at least: more came than the buffer holds, or the socket had to be opened anew. */
+  readonly onOverrun?: (count: number) => void;
+  /** For tests. */
+  readonly receiveBuffer?: number;
 }
 
 interface Waiting {
@@ -49,31 +56,103 @@ interface Waiting {
 
 /** Throws a FirewallError where the kernel gives no such socket. */
 export function openNetfilter(options: NetfilterOptions = {}): NetfilterSocket {
-  const socket = open();
   const waiting = new Map<number, Waiting>();
+  const groups = new Set<number>();
   let sequence = 0;
   let listing: Promise<unknown> = Promise.resolve();
   let closed = false;
-  let listens = false;
-  socket.unref();
+  let reopening: NodeJS.Timeout | undefined;
+  let socket = open();
 
-  socket.on('message', (datagram) => {
-    for (const message of readMessages(datagram)) {
+  function open(): Netlink {
+    const receiveBuffer =
+      options.receiveBuffer ?? (options.onEvent === undefined ? ANSWERS_BYTES : EVENTS_BYTES);
+    try {
+      const opened = new Netlink({
+        receiveBuffer,
+        onBatch: (batch, count, lost) => {
+          for (let index = 0; index < count && !closed; index += 1) {
+            const offset = batch.offsets[index] ?? 0;
+            receive(
+              Buffer.from(batch.bytes.buffer, batch.bytes.byteOffset + offset, batch.lengths[index] ?? 0),
+            );
+          }
+          if (lost > 0) overrun(lost, 'ENOBUFS');
+        },
+        onError: (error) => dead(error),
+      });
+      if (waiting.size === 0 && groups.size === 0) opened.unref();
+      return opened;
+    } catch (error) {
+      if (!(error instanceof QueueError)) throw error;
+      const mend = 'load the module nfnetlink, or run a kernel with CONFIG_NETFILTER_NETLINK';
+      throw new FirewallError('open a netfilter socket', nameOf(error.errno), mend, { cause: error });
+    }
+  }
+
+  /** An exception of a listener costs that event and no other. */
+  function tell(listener: () => void): void {
+    try {
+      listener();
+    } catch (error) {
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
+  }
+
+  /** The datagram is borrowed: what is kept of it is copied. */
+  function receive(datagram: Buffer): void {
+    // A datagram answers one request, or none.
+    const answers = datagram.length >= NLMSG_HEADER_BYTES && waiting.has(datagram.readUInt32LE(8));
+    for (const message of readMessages(answers ? Buffer.from(datagram) : datagram)) {
+      if (closed) return;
       const asked = message.sequence === 0 ? undefined : waiting.get(message.sequence);
       if (asked !== undefined) take(message, asked);
-      else if (message.type !== NLMSG.error && message.type !== NLMSG.done) options.onEvent?.(message);
+      else if (message.type !== NLMSG.error && message.type !== NLMSG.done)
+        tell(() => options.onEvent?.(message));
     }
-  });
-  socket.on('error', (error) => {
-    // ENOBUFS: the kernel threw events or answers away. Whoever waits for an answer would wait for good.
-    for (const asked of [...waiting.values()]) settle(asked, (each) => each.reject(lost(error.code)));
-    options.onOverrun?.();
-  });
+  }
+
+  /** The kernel threw events or answers away. Whoever waits for an answer might wait for good. */
+  function overrun(count: number, code: string): void {
+    for (const asked of [...waiting.values()]) settle(asked, (each) => each.reject(lost(code)));
+    if (!closed) tell(() => options.onOverrun?.(count));
+  }
+
+  /** Nothing that we know of does this to a socket; events would stay away for good without a word. */
+  function dead(error: QueueError): void {
+    if (closed) return;
+    overrun(1, nameOf(error.errno));
+    reopen();
+  }
+
+  function reopen(): void {
+    clearTimeout(reopening);
+    if (closed) return;
+    try {
+      socket = open();
+      for (const group of groups) joinNow(group);
+    } catch {
+      socket.close();
+      reopening = setTimeout(reopen, REOPEN_MS);
+      return;
+    }
+    // What came while there was no socket.
+    if (groups.size > 0) overrun(1, 'ENOBUFS');
+  }
+
+  function joinNow(group: number): void {
+    const errno = socket.join(group);
+    if (errno === 0) return;
+    const mend = 'run as root or with CAP_NET_ADMIN';
+    throw new FirewallError(`join the netfilter group ${group}`, nameOf(errno), mend);
+  }
 
   function settle(asked: Waiting, how: (asked: Waiting) => void): void {
     for (const [key, each] of waiting) if (each === asked) waiting.delete(key);
     clearTimeout(asked.timer);
-    if (waiting.size === 0 && !listens && !closed) socket.unref();
+    if (waiting.size === 0 && groups.size === 0 && !socket.closed) socket.unref();
     how(asked);
   }
 
@@ -82,7 +161,7 @@ export function openNetfilter(options: NetfilterOptions = {}): NetfilterSocket {
       const errno = message.payload.length >= 4 ? -message.payload.readInt32LE(0) : 0;
       if (errno === 0) settle(asked, (each) => each.resolve({ ok: true, messages: each.messages }));
       else {
-        const echo = Buffer.from(message.payload.subarray(4));
+        const echo = message.payload.subarray(4);
         settle(asked, (each) => each.resolve({ ok: false, refusal: { errno, echo } }));
       }
     } else if (message.type === NLMSG.done) {
@@ -102,10 +181,9 @@ export function openNetfilter(options: NetfilterOptions = {}): NetfilterSocket {
       const timer = setTimeout(() => settle(asked, (each) => each.reject(lost('ETIMEDOUT'))), ANSWER_MS_MAX);
       const asked: Waiting = { messages: [], resolve, reject, timer };
       waiting.set(mine, asked);
-      socket.ref();
-      socket.send(message, undefined, (error) => {
-        if (error !== undefined) settle(asked, (each) => each.reject(lost(error.code)));
-      });
+      if (!socket.closed) socket.ref();
+      const errno = socket.send(message);
+      if (errno !== 0) settle(asked, (each) => each.reject(lost(nameOf(errno))));
     });
   };
 
@@ -127,12 +205,13 @@ export function openNetfilter(options: NetfilterOptions = {}): NetfilterSocket {
       return mine;
     },
     join(group) {
-      socket.addMembership(group);
-      listens = true;
+      joinNow(group);
+      groups.add(group);
     },
     close() {
       if (closed) return;
       closed = true;
+      clearTimeout(reopening);
       socket.close();
       for (const asked of [...waiting.values()]) settle(asked, (each) => each.reject(lost('CLOSED')));
     },
@@ -147,17 +226,8 @@ function number(messages: Buffer, sequence: number): void {
   }
 }
 
-function open(): RawNetlinkSocket {
-  try {
-    return new RawNetlinkSocket(NETLINK_NETFILTER, {
-      recvBufferSize: RECEIVE_BUFFER_BYTES,
-      sendBufferSize: SEND_BUFFER_BYTES,
-    });
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'UNKNOWN';
-    const mend = 'load the module nfnetlink, or run a kernel with CONFIG_NETFILTER_NETLINK';
-    throw new FirewallError('open a netfilter socket', code, mend, { cause: error });
-  }
+function nameOf(errno: number): string {
+  return errno > 0 ? getSystemErrorName(-errno) : 'UNKNOWN';
 }
 
 function lost(code: string): FirewallError {
