@@ -1,51 +1,20 @@
-import { isPort, type Port, type PortRange, type Protocol } from '../packet/port.ts';
-
-/** An iptables command that does nothing but accept the knocker's packets to some ports, or take that back. */
-export interface AcceptRule {
-  readonly action: 'add' | 'delete';
-  readonly family: 4 | 6;
-  readonly opens: readonly PortRange[];
-  /** The interface of `-i`. */
-  readonly interface: string | null;
-  /** `--dport` without `-p`, which iptables itself refuses; taken as tcp. */
-  readonly guessedProtocol: boolean;
-}
-
-/** Names in /etc/services that guides use for ports. */
-const SERVICES: Readonly<Record<string, number>> = {
-  'ftp-data': 20,
-  ftp: 21,
-  ssh: 22,
-  telnet: 23,
-  smtp: 25,
-  domain: 53,
-  http: 80,
-  www: 80,
-  pop3: 110,
-  ntp: 123,
-  imap2: 143,
-  imap: 143,
-  ldap: 389,
-  https: 443,
-  submission: 587,
-  ldaps: 636,
-  imaps: 993,
-  pop3s: 995,
-  openvpn: 1194,
-  mysql: 3306,
-  postgresql: 5432,
-  'http-alt': 8080,
-};
+import { parseAddress } from '../packet/address.ts';
+import type { Protocol } from '../packet/port.ts';
+import { granteeOf, type Opening, portRanges, type Range, rangesOf } from './opening.ts';
 
 /** Matches that neither widen nor narrow what a grant lets in. */
 const PLAIN_MATCHES = ['tcp', 'udp', 'comment', 'conntrack', 'state', 'multiport'];
 
 interface Draft {
   action: 'add' | 'delete' | undefined;
+  chain: string;
+  table: string;
   protocols: readonly Protocol[] | undefined;
-  ports: readonly (readonly [Port, Port])[];
-  source: boolean;
-  accepts: boolean;
+  ports: readonly Range[];
+  grantee: string;
+  destination: string | null;
+  target: string;
+  translated: string | null;
   inInterface: string | null;
 }
 
@@ -54,15 +23,21 @@ type Option = (draft: Draft, value: string) => boolean;
 
 const add: Option = (draft, chain) => {
   draft.action = 'add';
-  return chain === 'INPUT';
+  draft.chain = chain;
+  return /^[\w-]+$/.test(chain);
 };
 const remove: Option = (draft, chain) => {
   draft.action = 'delete';
-  return chain === 'INPUT';
+  draft.chain = chain;
+  return /^[\w-]+$/.test(chain);
 };
 const source: Option = (draft, value) => {
-  draft.source = /^%IP%(\/(32|128))?$/.test(value);
-  return draft.source;
+  draft.grantee = granteeOf(value) ?? '';
+  return draft.grantee !== '';
+};
+const destination: Option = (draft, value) => {
+  draft.destination = value.replace(/\/(32|128)$/, '');
+  return parseAddress(draft.destination) !== undefined;
 };
 const protocol: Option = (draft, value) => {
   const name = value.toLowerCase();
@@ -70,21 +45,28 @@ const protocol: Option = (draft, value) => {
   return ['tcp', 'udp', '6', '17', 'all'].includes(name);
 };
 const ports: Option = (draft, value) => {
-  const ranges = value.split(',').map(portsOf);
-  draft.ports = ranges.flatMap((range) => (range === undefined ? [] : [range]));
-  return ranges.length === draft.ports.length;
+  const ranges = rangesOf(value);
+  draft.ports = ranges ?? [];
+  return ranges !== undefined;
 };
 const target: Option = (draft, value) => {
-  draft.accepts = value === 'ACCEPT';
-  return draft.accepts;
+  draft.target = value;
+  return value === 'ACCEPT' || value === 'DNAT';
 };
 const inInterface: Option = (draft, value) => {
   draft.inInterface = value;
   return true;
 };
+const translated: Option = (draft, value) => {
+  draft.translated = value;
+  return true;
+};
 const state: Option = (_, value) => value.split(',').includes('NEW');
 const match: Option = (_, value) => PLAIN_MATCHES.includes(value);
-const filterTable: Option = (_, value) => value === 'filter';
+const table: Option = (draft, value) => {
+  draft.table = value;
+  return value === 'filter' || value === 'nat';
+};
 const comment: Option = () => true;
 
 const OPTIONS: Readonly<Record<string, Option>> = {
@@ -97,6 +79,9 @@ const OPTIONS: Readonly<Record<string, Option>> = {
   '-s': source,
   '--source': source,
   '--src': source,
+  '-d': destination,
+  '--destination': destination,
+  '--dst': destination,
   '-p': protocol,
   '--protocol': protocol,
   '--proto': protocol,
@@ -106,31 +91,37 @@ const OPTIONS: Readonly<Record<string, Option>> = {
   '--destination-ports': ports,
   '-j': target,
   '--jump': target,
+  '--to-destination': translated,
+  '--to': translated,
   '-i': inInterface,
   '--in-interface': inInterface,
   '--ctstate': state,
   '--state': state,
   '-m': match,
   '--match': match,
-  '-t': filterTable,
-  '--table': filterTable,
+  '-t': table,
+  '--table': table,
   '--comment': comment,
 };
 
 /** Options without a value. `--syn`, since a grant is for new connections anyway. */
 const BARE = ['--syn', '-w', '--wait', '-v', '--verbose', '-n', '--numeric'];
 
-/** The rule, if that is all the command is: for the knocker, in INPUT, to named ports, ACCEPT. */
-export function acceptRule(words: readonly string[]): AcceptRule | undefined {
+/** The rule, if that is all the command is: ACCEPT, or DNAT to a host behind, for the knocker, everybody or a network. */
+export function acceptRule(words: readonly string[]): Opening | undefined {
   const [program = '', ...rest] = words;
   const name = /^(?:\/(?:usr\/)?(?:local\/)?s?bin\/)?(ip6?tables)(?:-nft|-legacy)?$/.exec(program)?.[1];
   if (name === undefined) return undefined;
   const draft: Draft = {
     action: undefined,
+    chain: '',
+    table: 'filter',
     protocols: undefined,
     ports: [],
-    source: false,
-    accepts: false,
+    grantee: 'any',
+    destination: null,
+    target: '',
+    translated: null,
     inInterface: null,
   };
   for (let at = 0; at < rest.length; at += 1) {
@@ -146,25 +137,42 @@ export function acceptRule(words: readonly string[]): AcceptRule | undefined {
     // A rule's number, as in `-I INPUT 1`, says only where it stands.
     if (take === add && /^\d+$/.test(rest[at + 1] ?? '')) at += 1;
   }
-  const { action } = draft;
-  if (action === undefined || !draft.source || !draft.accepts || draft.ports.length === 0) return undefined;
-  const protocols = draft.protocols ?? ['tcp'];
-  return {
-    action,
-    family: name === 'iptables' ? 4 : 6,
-    opens: protocols.flatMap((each) => draft.ports.map(([first, last]) => ({ protocol: each, first, last }))),
-    interface: draft.inInterface,
-    guessedProtocol: draft.protocols === undefined,
-  };
+  return openingOf(draft, name === 'iptables' ? 4 : 6);
 }
 
-/** `22`, `ssh`, `6000:6100`. */
-function portsOf(text: string): readonly [Port, Port] | undefined {
-  const [first = '', last = first, ...more] = text.split(':');
-  const [from, to] = [first, last].map((word) =>
-    /^\d{1,5}$/.test(word) ? Number(word) : (SERVICES[word] ?? 0),
-  );
-  if (from === undefined || to === undefined || !isPort(from) || !isPort(to) || from > to || more.length > 0)
-    return undefined;
-  return [from, to];
+function openingOf(draft: Draft, family: 4 | 6): Opening | undefined {
+  const { action, chain, grantee, destination: address, protocols } = draft;
+  if (action === undefined) return undefined;
+  const to = placeOf(draft);
+  if (to === undefined) return undefined;
+  // Without a port it is a rule for every port, whatever the protocol.
+  const opens = portRanges(protocols ?? ['tcp'], draft.ports);
+  const differs: string[] = [];
+  if (protocols === undefined && draft.ports.length > 0)
+    differs.push('--dport without -p, which iptables refuses; taken as tcp');
+  if (address !== null && to === null)
+    differs.push(
+      `no equal: the rule is for packets to ${address} alone; a door opens at every address of this machine`,
+    );
+  if (to === null && chain !== 'INPUT')
+    differs.push(
+      `the rule stands in the chain ${chain}, which nfknock neither makes nor needs; taken as a rule of INPUT: if that chain is for packets that are passed on, name the host behind with "forward"`,
+    );
+  return { action, family, opens, grantee, to, interface: draft.inInterface, differs, seconds: null };
+}
+
+/** Null: this machine; undefined: nowhere that a door could lead to. */
+function placeOf(draft: Draft): Opening['to'] | undefined {
+  const { chain, table: name, target: to, destination: address } = draft;
+  if (name === 'nat') {
+    const [, host = '', port] = /^\[?([0-9a-fA-F.:]+?)\]?(?::(\d+))?$/.exec(draft.translated ?? '') ?? [];
+    const same =
+      port === undefined ||
+      (draft.ports.length === 1 && draft.ports[0]?.every((each) => each === Number(port)));
+    const fits = chain === 'PREROUTING' && to === 'DNAT' && same && parseAddress(host) !== undefined;
+    return fits && draft.ports.length > 0 ? { host, dnat: true } : undefined;
+  }
+  if (to !== 'ACCEPT' || chain === 'OUTPUT') return undefined;
+  if (chain !== 'FORWARD') return null;
+  return address === null ? undefined : { host: address, dnat: false };
 }

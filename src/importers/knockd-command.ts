@@ -1,18 +1,36 @@
 import { quoted } from '../config/fault.ts';
 import type { PortRange } from '../packet/port.ts';
-import { type AcceptRule, acceptRule } from './iptables-accept.ts';
 import type { Directive, Section } from './knockd-file.ts';
+import { type Step, stepOf, tellUser } from './knockd-step.ts';
+import type { Opening } from './opening.ts';
 import { splitCommand } from './shell-words.ts';
 
-/** What a command does, as far as it can be told, and its words, the first an absolute path. */
-export type Action =
+type Argv = readonly string[];
+
+/** What the rules of one command let in, together. */
+export interface Rules {
+  readonly opens: readonly PortRange[];
+  readonly grantee: string;
+  readonly to: Opening['to'];
+}
+
+/** What a command does, as far as it can be told; the first word of each argument vector is an absolute path. */
+export type Action = { readonly line: number; readonly argv: Argv } & (
   | {
       readonly does: 'add' | 'delete';
-      readonly opens: readonly PortRange[];
-      readonly argv: readonly string[];
-      readonly line: number;
+      readonly rules: Rules;
+      /** What it runs besides. */
+      readonly hook: Argv | null;
+      /** Seconds until the command itself takes the rules back. */
+      readonly seconds: number | null;
     }
-  | { readonly does: 'run'; readonly argv: readonly string[]; readonly line: number };
+  | {
+      readonly does: 'run';
+      /** What it runs after so many seconds. */
+      readonly undo: Argv | null;
+      readonly seconds: number | null;
+    }
+);
 
 /** Where what is found out about a file goes. */
 export interface Findings {
@@ -34,7 +52,7 @@ export function startOf(
   watched: string | null,
   findings: Findings,
 ): Action | null {
-  return actionOf(section, by.get('start_command'), by.get('start_command_6'), watched, findings);
+  return actionOf(section, [by.get('start_command'), by.get('start_command_6')], watched, findings);
 }
 
 export function stopOf(
@@ -43,17 +61,17 @@ export function stopOf(
   watched: string | null,
   findings: Findings,
 ): Action | null {
-  return actionOf(section, by.get('stop_command'), by.get('stop_command_6'), watched, findings);
+  return actionOf(section, [by.get('stop_command'), by.get('stop_command_6')], watched, findings);
 }
 
 function actionOf(
   section: Section,
-  four: Directive | undefined,
-  six: Directive | undefined,
+  [four, six]: readonly [Directive | undefined, Directive | undefined],
   watched: string | null,
   findings: Findings,
 ): Action | null {
-  const one = four === undefined ? null : commandOf(section, four, watched, findings);
+  const about = { section, watched, findings };
+  const one = four === undefined ? null : commandOf(about, four, six === undefined);
   if (six === undefined) return one;
   const { warn } = findings;
   const key = keyOf(section, six);
@@ -65,7 +83,7 @@ function actionOf(
     );
     return one;
   }
-  const other = commandOf(section, six, watched, findings);
+  const other = commandOf(about, six, false);
   if (one === null) {
     warn(six.line, key, 'stands without a command for IPv4; nfknock does the same for both');
     return other;
@@ -82,97 +100,136 @@ function actionOf(
 
 function effectOf(action: Action | null): string {
   if (action === null) return '';
-  return JSON.stringify(action.does === 'run' ? action.argv : [action.does, action.opens]);
+  return JSON.stringify(action.does === 'run' ? action.argv : [action.does, action.rules]);
 }
 
-/** Commands that are nothing but ACCEPT rules become `opens`; others become an argument vector. */
+interface About {
+  readonly section: Section;
+  readonly watched: string | null;
+  readonly findings: Findings;
+}
+
+/** Commands that do nothing but let in become `opens`; others become an argument vector. */
 function commandOf(
-  section: Section,
+  { section, watched, findings }: About,
   directive: Directive,
-  watched: string | null,
-  { warn }: Findings,
+  alone: boolean,
 ): Action | null {
   const { line, value } = directive;
   const key = keyOf(section, directive);
-  const { commands, words, shell } = splitCommand(value);
-  if (words.length === 0) return null;
-  const rules = commands.map(acceptRule).filter((rule): rule is AcceptRule => rule !== undefined);
-  const [first] = rules;
-  if (
-    first !== undefined &&
-    shell.length === 0 &&
-    rules.length === commands.length &&
-    rules.every(({ action }) => action === first.action)
-  ) {
-    if (rules.some(({ guessedProtocol }) => guessedProtocol))
-      warn(line, key, '--dport without -p, which iptables refuses; taken as tcp');
-    const elsewhere = rules.find((rule) => rule.interface !== null && rule.interface !== watched)?.interface;
-    if (elsewhere != null)
-      warn(
-        line,
-        key,
-        `no equal: the rule is for ${quoted(elsewhere)} alone; a door opens on every interface that is watched ("listen.interfaces")`,
-      );
-    return {
-      does: first.action,
-      opens: distinct(rules.flatMap(({ opens }) => opens)),
-      argv: [placeOf(words[0] ?? ''), ...words.slice(1)],
-      line,
-    };
+  const warn = (text: string): void => findings.warn(line, key, text);
+  const { commands, shell } = splitCommand(value);
+  if (commands.length === 0) return null;
+  if (shell.length > 0) {
+    warn(
+      `no shell is run, and ${shell.join(' ')} needs one: the command is left out; put it in a script and name the script`,
+    );
+    return null;
   }
-  return runOf(key, line, words, commands.length > 1 ? [...shell, '; or &&'] : shell, warn);
+  const steps = commands.map((words) => stepOf(words, warn));
+  if (steps.some((step) => step === null)) return null;
+  const known = steps.filter((step) => step !== null);
+  const rules = known.flatMap((step) => (step.step === 'rule' ? [step.rule] : []));
+  if (rules.length === 0) return runOf(known, line, warn);
+  const together = togetherOf(rules, warn);
+  if (together === null) return null;
+  tellDifferences(rules, { watched, alone, warn });
+  const { action, seconds } = orderOf(known);
+  const hooks = known.flatMap((step) => (step.step === 'run' ? [step.argv] : []));
+  const [argv = []] = known.flatMap((step) => (step.step === 'rule' ? [step.argv] : []));
+  return { does: action, rules: together, argv, hook: oneOf(hooks, warn), seconds, line };
+}
+
+/** Whether the rules let in or take back in the end, and after how long the command itself takes them back. */
+function orderOf(steps: readonly Step[]): {
+  readonly action: 'add' | 'delete';
+  readonly seconds: number | null;
+} {
+  let added = false;
+  let slept = 0;
+  let seconds: number | null = null;
+  for (const step of steps) {
+    if (step.step === 'sleep') slept += added ? step.seconds : 0;
+    else if (step.step === 'rule' && step.rule.action === 'add') {
+      added = true;
+      seconds ??= step.rule.seconds;
+    } else if (step.step === 'rule' && added) seconds = Math.max(slept, 1);
+  }
+  return { action: added ? 'add' : 'delete', seconds };
+}
+
+/** The rules as one door's, or null where one door cannot do what they do. */
+function togetherOf(rules: readonly Opening[], warn: (text: string) => void): Rules | null {
+  const [first] = rules;
+  if (first === undefined) return null;
+  const hosts = new Set(rules.map(({ to }) => to?.host ?? ''));
+  const grantees = new Set(rules.map(({ grantee }) => grantee));
+  if (hosts.size > 1 || grantees.size > 1) {
+    warn(
+      'lets several in, or leads to several machines: one door has one of each; the command is left out: make a door of each rule',
+    );
+    return null;
+  }
+  const dnat = rules.some(({ to }) => to?.dnat === true);
+  return {
+    opens: distinct(rules.flatMap(({ opens }) => opens)),
+    grantee: first.grantee,
+    to: first.to === null ? null : { host: first.to.host, dnat },
+  };
+}
+
+function tellDifferences(
+  rules: readonly Opening[],
+  about: { readonly watched: string | null; readonly alone: boolean; readonly warn: (text: string) => void },
+): void {
+  const { watched, alone, warn } = about;
+  for (const text of new Set(rules.flatMap(({ differs }) => differs))) warn(text);
+  const elsewhere = rules.find((rule) => rule.interface !== null && rule.interface !== watched)?.interface;
+  if (elsewhere != null)
+    warn(
+      `no equal: the rule is for ${quoted(elsewhere)} alone; a door opens on every interface that is watched ("listen.interfaces")`,
+    );
+  if (alone && rules.every(({ family }) => family === 6))
+    warn('no equal: the rule is for IPv6 alone; a door lets an IPv4 knocker in as it does one of IPv6');
+}
+
+/** A door runs one command as it opens. */
+function oneOf(hooks: readonly Argv[], warn: (text: string) => void): Argv | null {
+  const [hook, ...more] = hooks;
+  if (hook === undefined) return null;
+  if (more.length > 0)
+    warn(
+      'runs several commands beside its rules, and a door runs one: the first is taken, the others are left out; put them in a script and name the script',
+    );
+  tellUser(hook, warn);
+  return hook;
+}
+
+function runOf(steps: readonly Step[], line: number, warn: (text: string) => void): Action | null {
+  const hooks = steps.flatMap((step) => (step.step === 'run' ? [step.argv] : []));
+  const slept = steps.findIndex(({ step }) => step === 'sleep');
+  const [argv = [], undo = null] = hooks;
+  if (hooks.length === 0) {
+    warn('only waits, which a door has no need of; left out');
+    return null;
+  }
+  if (slept === 1 && hooks.length === 2 && steps.length === 3) {
+    const [, wait] = steps;
+    tellUser(argv, warn);
+    return { does: 'run', argv, undo, seconds: wait?.step === 'sleep' ? wait.seconds : 1, line };
+  }
+  if (steps.length > 1) {
+    warn(
+      'several commands, and a door runs one, without a shell: they are left out; put them in a script and name the script',
+    );
+    return null;
+  }
+  tellUser(argv, warn);
+  return { does: 'run', argv, undo: null, seconds: null, line };
 }
 
 function distinct(ranges: readonly PortRange[]): PortRange[] {
   return [
     ...new Map(ranges.map((range) => [`${range.protocol} ${range.first} ${range.last}`, range])).values(),
   ].sort((a, b) => a.protocol.localeCompare(b.protocol) || a.first - b.first);
-}
-
-/** Where the programs of guides are, since no PATH is searched. */
-const USUAL_PLACES: Readonly<Record<string, string>> = {
-  iptables: '/usr/sbin',
-  ip6tables: '/usr/sbin',
-  nft: '/usr/sbin',
-  ufw: '/usr/sbin',
-  ipset: '/usr/sbin',
-  ip: '/usr/sbin',
-  service: '/usr/sbin',
-};
-
-function runOf(
-  key: string,
-  line: number,
-  words: readonly string[],
-  shell: readonly string[],
-  warn: Findings['warn'],
-): Action | null {
-  const [program = '', ...rest] = words;
-  if (shell.length > 0) {
-    warn(
-      line,
-      key,
-      `no shell is run, so ${shell.join(' ')} would reach the program as text: put the command in a script and name the script`,
-    );
-  }
-  const unknown = words
-    .flatMap((word) => word.match(/%[A-Za-z][A-Za-z0-9_]+%/g) ?? [])
-    .find((word) => word !== '%IP%');
-  if (unknown !== undefined || /[%=]/.test(program)) {
-    warn(
-      line,
-      key,
-      `${quoted(unknown ?? program)} cannot be taken over; the command is left out: put it in a script and name the script`,
-    );
-    return null;
-  }
-  if (program.startsWith('/')) return { does: 'run', argv: words, line };
-  const place = placeOf(program);
-  warn(line, key, `${quoted(program)} is no absolute path, and no PATH is searched; taken as ${place}`);
-  return { does: 'run', argv: [place, ...rest], line };
-}
-
-function placeOf(program: string): string {
-  if (program.startsWith('/')) return program;
-  return `${USUAL_PLACES[program] ?? '/usr/bin'}/${program.split('/').pop() ?? program}`;
 }

@@ -9,7 +9,7 @@ import type { Directive, Section } from './knockd-file.ts';
 /** knockd's defaults, in seconds (knockd.c). */
 const SEQ_TIMEOUT = 25;
 const CMD_TIMEOUT = 10;
-const SECONDS_MAX = DURATION_MAX / 1000;
+export const SECONDS_MAX: number = DURATION_MAX / 1000;
 /** The longest `within`, in seconds. */
 const WITHIN_SECONDS_MAX = 86_400;
 

@@ -26,15 +26,37 @@ export const FOREIGN_BYTES_MAX = 524_288;
 /** Control characters but the tab: nothing that a path, a name or a word of a command is meant to hold. */
 const UNPRINTABLE = /(?!\t)[\p{Cc}\p{Zl}\p{Zp}]/u;
 
-/** Reads the lines as knockd does: `#` only begins a comment in column one after blanks; names end at the first `=`. */
-export function readKnockd(text: string, file: string): KnockdFile {
+/** Directives of [options], so that they are known where their header was lost in copying. */
+const OPTIONS = ['usesyslog', 'logfile', 'pidfile', 'interface'];
+/** Directives that a comment behind their value is cut from: knockd reads these up to the first stranger. */
+const PLAIN = ['sequence', 'seq_timeout', 'timeout', 'cmd_timeout', 'tcpflags', 'interface', 'target'];
+
+/**
+ * Reads the lines as knockd does: `#` only begins a comment in column one after blanks, names end at the first `=`.
+ * What is lost or added in copying is put right and told: a bracket, a header, a line that goes on in the next.
+ */
+export function readKnockd(
+  text: string,
+  file: string,
+  warn: (line: number, key: string, what: string) => void,
+): KnockdFile {
   const sections: Section[] = [];
   const faults: Fault[] = [];
   let directives: Directive[] | undefined;
-  for (const [index, raw] of text.split(/\r?\n/).entries()) {
+  const begin = (name: string, line: number): Directive[] => {
+    directives = [];
+    sections.push({ name: /^options$/i.test(name) ? 'options' : name, line, directives });
+    return directives;
+  };
+  for (const { raw, line, joined } of joinedLines(text)) {
     const content = raw.trim();
-    const line = index + 1;
     if (content === '' || content.startsWith('#')) continue;
+    if (joined)
+      warn(
+        line,
+        sections.at(-1)?.name ?? '(file)',
+        'goes on in the next line, which knockd would not read; joined',
+      );
     const fault = (found: string, allowed: string, mend: string): void => {
       faults.push({
         file,
@@ -50,27 +72,76 @@ export function readKnockd(text: string, file: string): KnockdFile {
       fault(quoted(content), 'printable text', 'remove the control character');
       continue;
     }
-    if (content.startsWith('[') && content.endsWith(']')) {
-      const name = content
-        .slice(1, -1)
-        .replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]/gu, ' ')
-        .trim();
+    const header = headerOf(content);
+    if (header !== undefined) {
+      const name = header.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]/gu, ' ').trim();
       if (name === '') fault('a section without a name', '[name]', 'name the door');
-      directives = [];
-      sections.push({ name: /^options$/i.test(name) ? 'options' : name, line, directives });
+      else if (content !== `[${header}]`) warn(line, name, `${quoted(content)} is taken as [${name}]`);
+      begin(name, line);
       continue;
     }
     const equals = content.indexOf('=');
     const name = nameOf(equals < 0 ? content : content.slice(0, equals));
-    if (directives === undefined) {
+    const known = OPTIONS.includes(name) ? 'options' : Object.hasOwn(DOOR_DIRECTIVES, name) ? 'door' : null;
+    if (directives === undefined && (equals < 0 ? name !== 'usesyslog' : known === null)) {
       fault(quoted(content), 'directives in a section', 'begin with [options] or a door');
     } else if (equals < 0 && name !== 'usesyslog') {
       fault(quoted(content), 'NAME = VALUE', 'add the value');
     } else {
-      directives.push({ name, value: equals < 0 ? '' : content.slice(equals + 1).trim(), line });
+      if (directives === undefined || (sections.at(-1)?.name === 'options' && known === 'door')) {
+        warn(
+          line,
+          known ?? 'options',
+          `stands under no header of its own; taken as one of [${known ?? 'options'}]`,
+        );
+        begin(known ?? 'options', line);
+      }
+      const value = equals < 0 ? '' : content.slice(equals + 1).trim();
+      (directives ?? []).push({ name, value: PLAIN.includes(name) ? uncommented(value) : value, line });
     }
   }
   return { sections, faults };
+}
+
+const DOOR_DIRECTIVES: Readonly<Record<string, true>> = {
+  sequence: true,
+  one_time_sequences: true,
+  seq_timeout: true,
+  tcpflags: true,
+  command: true,
+  start_command: true,
+  stop_command: true,
+  cmd_timeout: true,
+};
+
+/** Lines, those that end in a backslash together with the next. */
+function joinedLines(
+  text: string,
+): readonly { readonly raw: string; readonly line: number; readonly joined: boolean }[] {
+  const lines: { raw: string; line: number; joined: boolean }[] = [];
+  let open: { raw: string; line: number; joined: boolean } | undefined;
+  for (const [index, raw] of text.split(/\r?\n/).entries()) {
+    const goesOn = /(^|[^\\])\\\s*$/.test(raw) && !raw.trim().startsWith('#');
+    const part = goesOn ? raw.replace(/\\\s*$/, ' ') : raw;
+    if (open === undefined) {
+      open = { raw: part, line: index + 1, joined: goesOn };
+      lines.push(open);
+    } else open.raw += part.trim();
+    if (!goesOn) open = undefined;
+  }
+  return lines;
+}
+
+/** The name in a header, also where one of its brackets is missing or a comment follows. */
+function headerOf(content: string): string | undefined {
+  if (content.startsWith('[') && content.endsWith(']')) return content.slice(1, -1);
+  if (content.includes('=')) return undefined;
+  const [, name] = /^\[([^\]]*)(?:\]\s*(?:#.*)?)?$/.exec(content) ?? /^([^[\]]+)\]$/.exec(content) ?? [];
+  return name;
+}
+
+function uncommented(value: string): string {
+  return value.replace(/\s*#.*$/, '').trim();
 }
 
 /** The directive's name in small letters; what is no name at all is shown in quotes, as it is found nowhere. */

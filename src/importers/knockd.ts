@@ -1,18 +1,21 @@
 import { DOOR_NAME_MAX } from '../config/door.ts';
 import type { Fault } from '../config/fault.ts';
 import type { Imported, Notice } from '../config/import-notice.ts';
-import { formatPort, formatPortRange, type PortRange, type PortSpec } from '../packet/port.ts';
+import { formatPort, type PortSpec } from '../packet/port.ts';
 import { isCommonService } from '../policy/service-ports.ts';
-import type { Action, Findings } from './knockd-command.ts';
-import { type KnockdDoor, knockdDoor } from './knockd-door.ts';
+import type { Action, Findings, Rules } from './knockd-command.ts';
+import { type KnockdDoor, knockdDoor, SECONDS_MAX } from './knockd-door.ts';
 import { readKnockd, type Section } from './knockd-file.ts';
+import { type Pair, paired, portsText, sameOpening, stem, timeoutOf } from './knockd-pairs.ts';
 import { checked, foreignYaml, type YamlDoor, yamlText } from './write-yaml.ts';
 
 /** Translates a knockd.conf (knockd 0.8). `file` only names it in warnings and faults. */
 export function importKnockd(text: string, file: string): Imported {
-  const { sections, faults: broken } = readKnockd(text, file);
-  const faults: Fault[] = [...broken];
   const warnings: Notice[] = [];
+  const { sections, faults: broken } = readKnockd(text, file, (line, key, what) =>
+    warnings.push({ file, line, key, text: what }),
+  );
+  const faults: Fault[] = [...broken];
   const findings: Findings = {
     warn: (line, key, what) => warnings.push({ file, line, key, text: what }),
     fault: (line, key, found, allowed, mend) =>
@@ -65,8 +68,8 @@ function optionsOf(
     .filter((each) => each.name === 'options')
     .flatMap((each) => each.directives)) {
     const key = `options.${name}`;
-    if (name === 'logfile' && /^\/[^\t]*[^/\t]$/.test(value)) log = value;
-    else if (name === 'logfile') warn(line, key, 'is no absolute path; the log goes to standard output');
+    if (name === 'logfile') log = logOf(value, (what) => warn(line, key, what));
+    else if (name === 'interface' && /^any$/i.test(value)) interfaces = [];
     else if (name === 'interface' && /^[A-Za-z0-9][A-Za-z0-9_.@-]{0,14}$/.test(value)) interfaces = [value];
     else if (name === 'interface')
       warn(line, key, 'is no name of an interface; every interface but lo is watched');
@@ -79,71 +82,25 @@ function optionsOf(
   return { log, interfaces };
 }
 
-/** A door and, where another takes back what it opens, that other's sequence as its `close`. */
-interface Pair {
-  readonly door: KnockdDoor;
-  readonly close: KnockdDoor | null;
-}
+/** Where the unit's user may write (LogsDirectory of deploy/systemd/nfknock.service). */
+const UNIT_LOGS = '/var/log/nfknock';
 
-/** Puts open and close doors together by the ports that they add and delete, then by their names. */
-function paired(doors: readonly KnockdDoor[], { warn }: Findings): readonly Pair[] {
-  const closing = doors.filter(
-    (door) => door.start?.does === 'delete' && door.stop === null && typeof door.knock !== 'string',
-  );
-  const taken = new Map<KnockdDoor, KnockdDoor>();
-  for (const close of closing) {
-    const rest = doors.filter(
-      (door) =>
-        !taken.has(door) &&
-        door.start?.does === 'add' &&
-        door.stop === null &&
-        samePorts(door.start, close.start),
-    );
-    const open = rest.find((door) => stem(door.name) === stem(close.name)) ?? rest[0];
-    if (open === undefined) {
-      warn(
-        close.line,
-        close.name,
-        'deletes a rule that no other door adds; kept as a command, which finds nothing to delete',
-      );
-      continue;
-    }
-    taken.set(open, close);
-    if (open.within !== close.within) {
-      warn(
-        close.line,
-        close.name,
-        `opening and closing have one time limit here: the longer, ${Math.max(open.within, close.within)}s`,
-      );
-    }
-    if ((open.flags ?? 'syn') !== (close.flags ?? 'syn')) {
-      warn(
-        close.line,
-        close.name,
-        `opening and closing have one rule for flags here: "${open.flags ?? 'syn'}"`,
-      );
-    }
+function logOf(value: string, warn: (what: string) => void): string | null {
+  if (value === '/dev/null') {
+    warn('the log goes to standard output, which the journal keeps under systemd');
+    return null;
   }
-  const merged = new Set(taken.values());
-  return doors.filter((door) => !merged.has(door)).map((door) => ({ door, close: taken.get(door) ?? null }));
-}
-
-function samePorts(a: Action, b: Action | null): boolean {
-  return a.does !== 'run' && b !== null && b.does !== 'run' && portsText(a.opens) === portsText(b.opens);
-}
-
-function portsText(ranges: readonly PortRange[]): string {
-  return ranges.map(formatPortRange).join(', ');
-}
-
-/** `openSSH`, `closeSSH` and `opencloseSSH` are all about `ssh`. */
-function stem(name: string): string {
-  const plain = name
-    .toLowerCase()
-    .replaceAll(/[^a-z0-9_-]+/g, '-')
-    .replaceAll(/^-+|-+$/g, '');
-  const short = plain.replace(/^(open-?close|open|close)[-_]?/, '').replace(/[-_]?(open|close)$/, '');
-  return (short === '' ? plain || 'door' : short).slice(0, DOOR_NAME_MAX);
+  if (!/^\/[^\t]*[^/\t]$/.test(value)) {
+    warn('is no absolute path; the log goes to standard output');
+    return null;
+  }
+  if (!/^\/var\/log\/[^/]+$/.test(value)) return value;
+  const name = (value.split('/').pop() ?? '').replace('knockd', 'nfknock');
+  const place = `${UNIT_LOGS}/${name}`;
+  warn(
+    `the unit's user can create no file in /var/log: the log is ${place}; as another user, make that folder first`,
+  );
+  return place;
 }
 
 function doorsOf(pairs: readonly Pair[], findings: Findings): YamlDoor[] {
@@ -176,13 +133,14 @@ function doorsOf(pairs: readonly Pair[], findings: Findings): YamlDoor[] {
       );
       closing = '';
     }
+    warnOfPrefix(door, opening, findings);
     names.add(name);
     sequences.set(knock, door.name);
     warnOfServices(door, findings);
     doors.push({
       name,
       comment: commentOf(door, close),
-      lines: linesOf(door, close, knock, closing, findings),
+      lines: linesOf({ door, close }, knock, closing, findings),
     });
   }
   return doors;
@@ -196,67 +154,94 @@ function commentOf(door: KnockdDoor, close: KnockdDoor | null): string {
   return close === null ? `[${door.name}]` : `[${door.name}] and [${close.name}]`;
 }
 
-/** `24d`: the longest that a grant lasts. */
+/** The longest that a grant lasts. */
 const UNTIL_CLOSED = '24d';
 
-function linesOf(
-  door: KnockdDoor,
-  close: KnockdDoor | null,
-  knock: string,
-  closing: string,
-  { warn }: Findings,
-): string[] {
+function linesOf({ door, close }: Pair, knock: string, closing: string, { warn }: Findings): string[] {
   const within = Math.max(door.within, close?.within ?? 0);
   const { start, stop } = door;
   const lines = [typeof door.knock === 'string' ? `one_time: ${yamlText(knock)}` : `knock: ${knock}`];
   lines.push(`within: ${within}s`, `gap: { max: ${within}s }`);
   if (door.flags !== null) lines.push(`flags: "${door.flags}"`);
-  if (start?.does === 'add') {
-    lines.push(`opens: [${portsText(start.opens)}]`);
-    if (stop === null) {
-      lines.push(`for: ${UNTIL_CLOSED}`);
-      const until = close === null ? 'for ever' : 'until it is closed';
-      warn(
-        start.line,
-        door.name,
-        `knockd leaves this open ${until}; here a grant lasts at most ${UNTIL_CLOSED}. Established connections outlive it, so 30s will mostly do`,
-      );
-    } else lines.push(`for: ${door.seconds}s`);
-  } else if (stop !== null) lines.push(`for: ${door.seconds}s`);
-  else lines.push('for: 1s');
+  if (start?.does === 'add') lines.push(...openingLines(start.rules));
+  lines.push(`for: ${lifeOf({ door, close }, warn)}`);
   if (closing !== '') lines.push(`close: ${closing}`);
-  const opening = start?.does === 'add' ? null : argvOf(start, door, warn);
-  if (opening !== null) lines.push(`on_open: ${opening}`);
+  const opening = start?.does === 'add' ? start.hook : (start?.argv ?? null);
+  if (opening !== null) lines.push(`on_open: ${argvText(opening)}`);
   const undone = start?.does === 'add' && stop?.does === 'delete';
-  if (undone && !samePorts(start, stop))
+  if (undone && !sameOpening(start, { ...stop, does: 'delete' }))
     warn(
       stop.line,
       door.name,
-      `the stop command deletes ${portsText(stop.opens)}, the start command adds ${portsText(start.opens)}; what was opened is closed`,
+      `the stop command deletes ${portsText(stop.rules.opens)}, the start command adds ${portsText(start.rules.opens)}; what was opened is closed`,
     );
-  const ending = undone ? null : argvOf(stop, door, warn);
-  if (ending !== null) lines.push(`on_close: ${ending}`);
+  const ending = undone ? stop.hook : (stop?.argv ?? undoOf(start) ?? endingOf(start, close));
+  if (ending !== null) lines.push(`on_close: ${argvText(ending)}`);
   return lines;
 }
 
-/** A command as a YAML list; rules that are no door's own are written as the commands that they were. */
-function argvOf(action: Action | null, door: KnockdDoor, warn: Findings['warn']): string | null {
-  if (action === null) return null;
-  if (action.does !== 'run' && action.argv.some((word) => word === ';' || word === '&&')) {
+function openingLines({ opens, grantee, to }: Rules): string[] {
+  const lines = [`opens: [${portsText(opens)}]`];
+  if (grantee !== 'source') lines.push(`grant: ${yamlText(grantee)}`);
+  if (to !== null) lines.push(`forward: ${yamlText(to.host)}`);
+  if (to?.dnat === true) lines.push('dnat: true');
+  return lines;
+}
+
+function undoOf(start: Action | null): readonly string[] | null {
+  return start?.does === 'run' ? start.undo : null;
+}
+
+/** What a door that closes ran, where both are commands: the grant's end runs it. */
+function endingOf(start: Action | null, close: KnockdDoor | null): readonly string[] | null {
+  return start?.does === 'run' && close?.start?.does === 'run' ? close.start.argv : null;
+}
+
+/** How long the door stays open, as the original left it. */
+function lifeOf({ door, close }: Pair, warn: Findings['warn']): string {
+  const { start, stop } = door;
+  if (stop !== null) return `${door.seconds}s`;
+  if (start === null) return '1s';
+  const own = start.seconds ?? (start.does === 'run' ? timeoutOf(start) : null);
+  if (own !== null) return `${Math.min(own, SECONDS_MAX)}s`;
+  if (start.does !== 'add' && close === null) return '1s';
+  const until = close === null ? 'for ever' : 'until it is closed';
+  warn(
+    start.line,
+    door.name,
+    `knockd leaves this open ${until}; here a grant lasts at most ${UNTIL_CLOSED}. Established connections outlive it, so 30s will mostly do`,
+  );
+  return UNTIL_CLOSED;
+}
+
+function argvText(argv: readonly string[]): string {
+  return `[${argv.map(yamlText).join(', ')}]`;
+}
+
+/** Who knocks a longer sequence has opened the door whose sequence it begins with. */
+function warnOfPrefix(door: KnockdDoor, opening: readonly string[], { warn }: Findings): void {
+  if (typeof door.knock === 'string') return;
+  const mine = sequenceText(door.knock);
+  const shorter = opening.find((other) => mine.startsWith(`${other.slice(0, -1)},`));
+  if (shorter !== undefined)
     warn(
-      action.line,
+      door.line,
       door.name,
-      'no shell is run, so ; and && would reach the program as text: put the commands in a script and name the script',
+      `begins with the whole sequence ${shorter} of another door, which opens on the way, as in knockd`,
     );
-  }
-  return `[${action.argv.map(yamlText).join(', ')}]`;
 }
 
 /** A knock port is dropped here, while knockd only listened. */
 function warnOfServices(door: KnockdDoor, { warn }: Findings): void {
   if (typeof door.knock === 'string') return;
+  if (door.knock.length === 1)
+    warn(
+      door.line,
+      door.name,
+      `one knock, on ${door.knock.map(formatPort).join(', ')}: any packet there opens it, and knocks are dropped here, so if a service listens there add the port to "allow", and it is only watched`,
+    );
   const shared = door.knock.filter(isCommonService).map(formatPort);
-  if (shared.length === 0) return;
+  if (shared.length === 0 || door.knock.length === 1) return;
   warn(
     door.line,
     door.name,

@@ -3,6 +3,7 @@ import type { Imported, Notice } from '../config/import-notice.ts';
 import { formatCidr, parseCidr, unmappedCidr } from '../packet/cidr.ts';
 import { formatPortRange, type PortRange, type Protocol, parsePortRange } from '../packet/port.ts';
 import { commonServicesIn } from '../policy/service-ports.ts';
+import { readPortsentry } from './portsentry-file.ts';
 import { checked, foreignYaml, yamlText } from './write-yaml.ts';
 
 /** Whether a text is a portsentry.conf: settings in capitals, and no sections. */
@@ -58,29 +59,13 @@ export function importPortsentry(
   const settings = new Map<string, Setting>();
   const warn = (key: string, line: number, what: string): void =>
     void warnings.push({ file, line, key, text: what });
-  text.split(/\r?\n/).forEach((raw, index) => {
-    const content = raw.trim();
-    const line = index + 1;
-    if (content === '' || content.startsWith('#')) return;
-    const match = /^([A-Z_0-9]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"']*))\s*$/.exec(content);
-    if (match === null) {
-      faults.push({
-        file,
-        line,
-        column: 1,
-        key: '(file)',
-        found: quoted(content),
-        allowed: 'NAME="VALUE"',
-        mend: 'correct the line',
-      });
-      return;
-    }
-    const key = match[1] ?? '';
+  for (const { key, value, line, rest } of readPortsentry(text, file, faults)) {
     const instead = NO_EQUAL[key];
     if (instead !== undefined) warn(key, line, instead);
     else if (!KNOWN.includes(key)) warn(key, line, 'portsentry knows no such setting; left out');
-    settings.set(key, { value: match[2] ?? match[3] ?? match[4] ?? '', line });
-  });
+    else if (rest !== '') warn(key, line, `${quoted(rest)} behind the value is left out, as portsentry does`);
+    settings.set(key, { value, line });
+  }
   const decoys = (['tcp', 'udp'] as const).flatMap((protocol) =>
     decoysOf(protocol, settings, warn, faults, file),
   );

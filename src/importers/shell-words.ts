@@ -9,7 +9,10 @@ export interface CommandLine {
 }
 
 /** Characters that mean something to a shell outside quotes, besides `;` and `&&`. */
-const SPECIAL = new Set(['|', '&', '$', '`', '>', '<', '(', ')', '*', '?', '[', '~', '{']);
+const SPECIAL = new Set(['|', '&', '$', '`', '>', '<', '(', ')', '*', '?', '[', '~']);
+/** Output that goes nowhere, a failure that is forgiven, a command that is not waited for: here a hook's output is bounded, and none is waited for. */
+const IDLE =
+  /^(\d?>{1,2}\s*\/dev\/null|\d?>&\d|&>\s*\/dev\/null|<\s*\/dev\/null|\|\|\s*(?:true|:)|&(?=\s*$))(?=[\s;]|$)/;
 
 /** Splits like a POSIX shell: blanks part words, quotes and backslashes keep them together. */
 export function splitCommand(text: string): CommandLine {
@@ -25,7 +28,14 @@ export function splitCommand(text: string): CommandLine {
   };
   for (let at = 0; at < text.length; at += 1) {
     const character = text[at] ?? '';
-    if (character === '\\') {
+    const idle = word === undefined ? (IDLE.exec(text.slice(at))?.[0] ?? '') : '';
+    if (idle !== '') {
+      at += idle.length - 1;
+    } else if (character === '#' && word === undefined) {
+      // The rest of the line is a comment.
+      const next = text.indexOf('\n', at);
+      at = next < 0 ? text.length : next - 1;
+    } else if (character === '\\') {
       at += 1;
       word = (word ?? '') + (text[at] ?? '');
     } else if (character === "'" || character === '"') {

@@ -1,8 +1,9 @@
 import { formatFault } from '../../config/fault.ts';
-import { formatNotice } from '../../config/import-notice.ts';
+import { formatNotice, type Imported } from '../../config/import-notice.ts';
 import { readText } from '../../config/load.ts';
 import { importKnockd } from '../../importers/knockd.ts';
 import { FOREIGN_BYTES_MAX } from '../../importers/knockd-file.ts';
+import { otherProgram } from '../../importers/other-programs.ts';
 import { importPortsentry, isPortsentry } from '../../importers/portsentry.ts';
 import { type Command, type CommonOptions, EXIT } from '../exit.ts';
 
@@ -14,7 +15,7 @@ export const command: Command<CommonOptions> = async ([file = ''], { json = fals
       ? text
       : isPortsentry(text)
         ? importPortsentry(text, file, ignored)
-        : importKnockd(text, file);
+        : knockd(text, file);
   if (json) process.stdout.write(`${JSON.stringify(imported, null, 2)}\n`);
   if (!imported.ok) {
     for (const fault of imported.faults) process.stderr.write(`${formatFault(fault)}\n`);
@@ -24,6 +25,11 @@ export const command: Command<CommonOptions> = async ([file = ''], { json = fals
   for (const warning of imported.warnings) process.stderr.write(`${formatNotice(warning)}\n`);
   return EXIT.done;
 };
+
+function knockd(text: string, file: string): Imported {
+  const other = otherProgram(text, file);
+  return other === undefined ? importKnockd(text, file) : { ok: false, faults: [other] };
+}
 
 /** The file of hosts that portsentry ignores, if it is there and of a sane size. */
 function ignored(path: string): string | null {

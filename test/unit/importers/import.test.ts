@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { formatFault } from '../../../src/config/fault.ts';
@@ -5,9 +7,11 @@ import { formatNotice, type Imported } from '../../../src/config/import-notice.t
 import { parseConfig } from '../../../src/config/parse.ts';
 import { acceptRule } from '../../../src/importers/iptables-accept.ts';
 import { importKnockd } from '../../../src/importers/knockd.ts';
+import { otherProgram } from '../../../src/importers/other-programs.ts';
 import { importPortsentry, isPortsentry } from '../../../src/importers/portsentry.ts';
 import { splitCommand } from '../../../src/importers/shell-words.ts';
-import { formatPortRange } from '../../../src/packet/port.ts';
+import { formatCidr } from '../../../src/packet/cidr.ts';
+import { formatPort, formatPortRange } from '../../../src/packet/port.ts';
 
 function said(imported: Imported): string {
   return imported.ok
@@ -27,6 +31,10 @@ describe('A command line', () => {
     [`a "x\\"y" 'x\\y' ""`, ['a', 'x"y', 'x\\y', '']],
     ['a;b && c', ['a', ';', 'b', '&&', 'c']],
     ['', []],
+    ['a b # c', ['a', 'b']],
+    ['a#b', ['a#b']],
+    ['a >/dev/null 2>&1 &', ['a']],
+    ['a || true; b { c }', ['a', ';', 'b', '{', 'c', '}']],
   ])('%s is split as a shell would, and nothing evaluated', (text, words) => {
     expect(splitCommand(text)).toMatchObject({ words, shell: [] });
   });
@@ -34,7 +42,7 @@ describe('A command line', () => {
   it.each([
     ['a | b', ['|']],
     ['a > b < c', ['>', '<']],
-    ['a &', ['&']],
+    ['a & b', ['&']],
     ['a $(id) `id`', ['$', '(', ')', '`']],
     ['a "$HOME" "`id`"', ['$', '`']],
     ["a '$HOME'", []],
@@ -68,16 +76,11 @@ describe('An iptables command', () => {
   });
 
   it.each([
-    'iptables -A INPUT -p tcp --dport 22 -j ACCEPT',
-    'iptables -A INPUT -s 192.0.2.7 -p tcp --dport 22 -j ACCEPT',
     'iptables -A INPUT ! -s %IP% -p tcp --dport 22 -j ACCEPT',
     'iptables -A INPUT -s %IP% -p tcp ! --dport 22 -j ACCEPT',
     'iptables -A INPUT -s %IP% -p tcp --dport 22 -j DROP',
     'iptables -A INPUT -s %IP% -p tcp --dport 22',
-    'iptables -A INPUT -s %IP% -j ACCEPT',
-    'iptables -A INPUT -s %IP% -p tcp --syn -j ACCEPT',
     'iptables -A FORWARD -s %IP% -p tcp --dport 22 -j ACCEPT',
-    'iptables -A INPUT -s %IP% -d 192.0.2.1 -p tcp --dport 22 -j ACCEPT',
     'iptables -A INPUT -s %IP% -p tcp --dport 22 -m limit --limit 1/s -j ACCEPT',
     'iptables -A INPUT -s %IP% -p tcp --dport 22 -m state --state ESTABLISHED -j ACCEPT',
     'iptables -A INPUT -s %IP% -p icmp --dport 22 -j ACCEPT',
@@ -87,9 +90,206 @@ describe('An iptables command', () => {
     'iptables -A INPUT -s %IP% -p tcp --dport nowhere -j ACCEPT',
     'iptables -A INPUT -s',
     '/tmp/iptables -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT',
+    'iptables -A OUTPUT -s %IP% -p tcp --dport 22 -j ACCEPT',
+    'iptables -t nat -A PREROUTING -s %IP% -p tcp --dport 2222 -j DNAT --to-destination 10.0.0.5:22',
     'ufw allow from %IP%',
   ])('that does anything else is none: %s', (text) => {
     expect(acceptRule(splitCommand(text).words)).toBeUndefined();
+  });
+});
+
+/** Doors of a translation, as our own parser reads them. */
+function doors(text: string): readonly object[] {
+  const parsed = parseConfig(yaml(text), 'f');
+  if (!parsed.ok) throw new Error(parsed.faults.map(formatFault).join('\n'));
+  return parsed.config.doors.map(({ opens, grant, forward, for: lasts, close, onOpen, onClose }) => ({
+    opens: opens.map(formatPortRange),
+    grant: typeof grant === 'string' ? grant : formatCidr(grant),
+    forward: forward === null ? null : `${formatCidr(forward.to)}${forward.dnat ? ' dnat' : ''}`,
+    seconds: lasts / 1000,
+    close: close.map(formatPort),
+    onOpen,
+    onClose,
+  }));
+}
+
+describe('A command of a knockd.conf', () => {
+  const plain = { grant: 'source', forward: null, seconds: 60, close: [], onOpen: null, onClose: null };
+  const both = (start: string, stop: string): string =>
+    `[a]\nsequence = 1,2,3\nstart_command = ${start}\ncmd_timeout = 60\nstop_command = ${stop}\n`;
+  it.each([
+    [
+      'ufw allow from %IP% to any port 22',
+      'ufw delete allow from %IP% to any port 22',
+      { opens: ['22/tcp', '22/udp'] },
+    ],
+    [
+      'sudo ufw insert 1 allow from %IP% to any port 443 proto tcp',
+      'sudo ufw delete allow from %IP% to any port 443 proto tcp',
+      { opens: ['443/tcp'] },
+    ],
+    [
+      'ufw allow proto udp from %IP% to any port 6000:6010,53',
+      'ufw --force delete allow proto udp from %IP% to any port 6000:6010,53',
+      { opens: ['53/udp', '6000-6010/udp'] },
+    ],
+    ['ufw allow 22/tcp', 'ufw delete allow 22/tcp', { opens: ['22/tcp'], grant: 'any' }],
+    [
+      'ufw allow from %IP% to any app OpenSSH',
+      'ufw delete allow from %IP% to any app OpenSSH',
+      { opens: ['22/tcp'] },
+    ],
+    [
+      'firewall-cmd --zone=public --add-rich-rule=\'rule family="ipv4" source address="%IP%" service name="ssh" accept\'',
+      'firewall-cmd --zone=public --remove-rich-rule=\'rule family="ipv4" source address="%IP%" service name="ssh" accept\'',
+      { opens: ['22/tcp'] },
+    ],
+    [
+      "firewall-cmd --add-rich-rule 'rule family=ipv4 source address=%IP%/32 port port=8443 protocol=tcp accept'",
+      "firewall-cmd --remove-rich-rule 'rule family=ipv4 source address=%IP%/32 port port=8443 protocol=tcp accept'",
+      { opens: ['8443/tcp'] },
+    ],
+    [
+      'firewall-cmd --add-service=ssh',
+      'firewall-cmd --remove-service=ssh',
+      { opens: ['22/tcp'], grant: 'any' },
+    ],
+    [
+      '/usr/bin/sudo -n /sbin/iptables -I INPUT 1 -s %IP% -p tcp --dport 22 -j ACCEPT',
+      'sudo iptables -D INPUT -s %IP% -p tcp --dport 22 -j ACCEPT',
+      { opens: ['22/tcp'] },
+    ],
+    [
+      'iptables -I INPUT -p tcp --dport 22 -j ACCEPT',
+      'iptables -D INPUT -p tcp --dport 22 -j ACCEPT',
+      { opens: ['22/tcp'], grant: 'any' },
+    ],
+    [
+      'iptables -I INPUT -s 192.0.2.0/24 -p tcp --dport 22 -j ACCEPT',
+      'iptables -D INPUT -s 192.0.2.0/24 -p tcp --dport 22 -j ACCEPT',
+      { opens: ['22/tcp'], grant: '192.0.2.0/24' },
+    ],
+    [
+      'iptables -I FORWARD -s %IP% -d 10.0.0.5 -p tcp --dport 443 -j ACCEPT',
+      'iptables -D FORWARD -s %IP% -d 10.0.0.5 -p tcp --dport 443 -j ACCEPT',
+      { opens: ['443/tcp'], forward: '10.0.0.5' },
+    ],
+    [
+      'iptables -t nat -I PREROUTING -s %IP% -p tcp --dport 443 -j DNAT --to-destination 10.0.0.5:443; iptables -I FORWARD -s %IP% -d 10.0.0.5 -p tcp --dport 443 -j ACCEPT',
+      'iptables -t nat -D PREROUTING -s %IP% -p tcp --dport 443 -j DNAT --to-destination 10.0.0.5:443; iptables -D FORWARD -s %IP% -d 10.0.0.5 -p tcp --dport 443 -j ACCEPT',
+      { opens: ['443/tcp'], forward: '10.0.0.5 dnat' },
+    ],
+    [
+      'iptables -D INPUT -s %IP% -p tcp --dport 22 -j ACCEPT; iptables -I INPUT -s %IP% -p tcp --dport 22 -j ACCEPT && logger in',
+      'iptables -D INPUT -s %IP% -p tcp --dport 22 -j ACCEPT >/dev/null 2>&1 || true',
+      { opens: ['22/tcp'], onOpen: ['/usr/bin/logger', 'in'] },
+    ],
+  ])('%s opens as it did', (start, stop, expected) => {
+    expect(doors(both(start, stop))).toEqual([{ ...plain, ...expected }]);
+  });
+
+  it.each([
+    [
+      'iptables -I INPUT -s %IP% -p tcp --dport 22 -j ACCEPT; sleep 45; iptables -D INPUT -s %IP% -p tcp --dport 22 -j ACCEPT',
+      45,
+    ],
+    [
+      '/sbin/iptables -I INPUT -s %IP% -p tcp --dport 22 -j ACCEPT && /bin/sleep 2m && /sbin/iptables -D INPUT -s %IP% -p tcp --dport 22 -j ACCEPT',
+      120,
+    ],
+    [
+      'firewall-cmd --add-rich-rule=\'rule source address="%IP%" service name="ssh" accept\' --timeout=90',
+      90,
+    ],
+  ])('%s closes after its time', (start, seconds) => {
+    expect(doors(`[a]\nsequence = 1,2,3\ncommand = ${start}\n`)).toEqual([
+      { ...plain, opens: ['22/tcp'], seconds },
+    ]);
+  });
+
+  it.each([
+    ['iptables -I INPUT -s %IP% -d 192.0.2.1 -p tcp --dport 22 -j ACCEPT', 'packets to 192.0.2.1 alone'],
+    ['iptables -I SSHKNOCK -s %IP% -p tcp --dport 22 -j ACCEPT', 'stands in the chain SSHKNOCK'],
+    ['ip6tables -I INPUT -s %IP% -p tcp --dport 22 -j ACCEPT', 'the rule is for IPv6 alone'],
+    ['iptables -I INPUT -s %IP% -j ACCEPT', 'lets the knocker in to every port'],
+    [
+      'iptables -t nat -I PREROUTING -p tcp --dport 2222 -j DNAT --to 10.0.0.5:22; iptables -I FORWARD -s %IP% -d 10.0.0.6 -p tcp --dport 22 -j ACCEPT',
+      'nothing',
+    ],
+    [
+      'iptables -I INPUT -s %IP% -p tcp --dport 22 -j ACCEPT; iptables -I FORWARD -s %IP% -d 10.0.0.6 -p tcp --dport 22 -j ACCEPT',
+      'leads to several machines',
+    ],
+    ['/bin/a; /bin/b', 'several commands, and a door runs one'],
+    ['echo %IP% >> /var/log/in', 'no shell is run, and > needs one'],
+    ['/sbin/reboot', 'reboot needs root'],
+    ['/usr/local/bin/notify %IP%', "runs as the unit's user"],
+  ])('%s is told where the door will not do as before', (start, text) => {
+    const imported = importKnockd(`[a]\nsequence = 1,2,3\ncommand = ${start}\ncmd_timeout = 9\n`, 'k.conf');
+    if (text !== 'nothing') expect(said(imported)).toContain(text);
+    expect(said(imported).split('\n').length).toBeGreaterThan(1);
+  });
+
+  it('of a door that closes by itself leaves its closing door to close it sooner', () => {
+    const rule = (does: string): string =>
+      `/sbin/iptables -${does} INPUT -s %IP% -p tcp --dport 22 -j ACCEPT`;
+    const text = `${both(rule('I'), rule('D'))}[closeA]\nsequence = 3,2,1\ncommand = ${rule('D')}\n[closeB]\nsequence = 9,8\ncommand = ${rule('D')}\n`;
+    expect(doors(text)).toEqual([{ ...plain, opens: ['22/tcp'], close: ['3/tcp', '2/tcp', '1/tcp'] }]);
+    expect(said(importKnockd(text, 'k.conf'))).toMatch(
+      /closeB: a door has one close sequence, and a has one: left out/,
+    );
+  });
+
+  it('that takes the ports of several doors back closes each of them, or says that it does not', () => {
+    const rule = (does: string, port: number): string =>
+      `/sbin/iptables -${does} INPUT -s %IP% -p tcp --dport ${port} -j ACCEPT`;
+    const text = `[a]\nsequence = 1,2\ncommand = ${rule('I', 22)}\n[b]\nsequence = 3,4\ncommand = ${rule('I', 80)}\n[c]\nsequence = 5,6\ncommand = ${rule('D', 22)}; ${rule('D', 80)}\n`;
+    expect(doors(text)).toMatchObject([{ close: ['5/tcp', '6/tcp'] }, { close: ['5/tcp', '6/tcp'] }]);
+  });
+});
+
+describe('What copying loses', () => {
+  it.each([
+    [
+      'sequence = 1,2,3\ncommand = /bin/true\n',
+      /2: door|1: door: stands under no header of its own; taken as one of \[door\]/,
+    ],
+    ['UseSyslog\n[a]\nsequence = 1,2,3\n', /1: options: stands under no header/],
+    ['[options]\nlogfile = /a/b\nsequence = 1,2,3\ncommand = /bin/true\n', /3: door: stands under no header/],
+    ['[openSSH\nsequence = 1,2,3\n', /1: openSSH: "\[openSSH" is taken as \[openSSH\]/],
+    ['openSSH]\nsequence = 1,2,3\n', /1: openSSH: "openSSH\]" is taken as \[openSSH\]/],
+    ['[openSSH] # mine\nsequence = 1,2,3\n', /1: openSSH: /],
+  ])('%j is put right and told', (text, warning) => {
+    expect(doors(text)).toHaveLength(1);
+    expect(said(importKnockd(text, 'k.conf'))).toMatch(warning);
+  });
+
+  it.each([
+    ['sequence = 1,2,3 # my ports', 'knock: [1/tcp, 2/tcp, 3/tcp]'],
+    ['sequence = 1,2,3\nseq_timeout = 7 # s', 'within: 7s'],
+    ['sequence = 1,2,3\nstop_command = /bin/true\ncmd_timeout = 77\t# s', 'for: 77s'],
+    ['sequence = 1,2,3\ntcpflags = syn # only', 'flags: "syn"'],
+  ])('%j has a comment behind its value', (lines, expected) => {
+    expect(yaml(`[a]\n${lines}\n`)).toContain(expected);
+  });
+});
+
+describe("Another program's file", () => {
+  it.each([
+    ['access.conf', "fwknop's access.conf"],
+    ['jail.local', 'a jail of fail2ban'],
+    ['routeros.rsc', 'a script of RouterOS'],
+  ])('%s is named', (name, program) => {
+    const text = readFileSync(join(import.meta.dirname, '../../fixtures/other-programs', name), 'utf8');
+    expect(otherProgram(text, name)?.found).toContain(program);
+  });
+
+  it('is none of those that can be imported', () => {
+    for (const kind of ['knockd', 'portsentry'])
+      for (const name of readdirSync(join(import.meta.dirname, '../../fixtures', kind)))
+        expect(
+          otherProgram(readFileSync(join(import.meta.dirname, '../../fixtures', kind, name), 'utf8'), name),
+        ).toBeUndefined();
   });
 });
 
@@ -101,7 +301,7 @@ describe('Importing a knockd.conf', () => {
   });
 
   it.each([
-    ['sequence = 1,2', /^k.conf:1:1: \(file\): found "sequence = 1,2", allowed directives in a section/],
+    ['nonsense = 1,2', /^k.conf:1:1: \(file\): found "nonsense = 1,2", allowed directives in a section/],
     ['[a]\nsequence = 1,x', /k.conf:2:1: a.sequence: found "x"/],
     ['[a]\nsequence = 1:icmp,2', /found "1:icmp"/],
     ['[a]\nsequence = 0,2', /found "0"/],

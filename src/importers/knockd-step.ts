@@ -1,0 +1,112 @@
+import { quoted } from '../config/fault.ts';
+import { firewalldRule } from './firewalld-rule.ts';
+import { acceptRule } from './iptables-accept.ts';
+import type { Opening } from './opening.ts';
+import { ufwRule } from './ufw-rule.ts';
+
+type Argv = readonly string[];
+
+/** One of the commands between `;` and `&&`. */
+export type Step =
+  | { readonly step: 'rule'; readonly rule: Opening; readonly argv: Argv }
+  | { readonly step: 'sleep'; readonly seconds: number }
+  | { readonly step: 'run'; readonly argv: Argv };
+
+/** Programs that the unit's user can run: CAP_NET_ADMIN suffices to those that change netfilter. */
+const FOR_ANYBODY = ['true', 'echo', 'logger', 'nft', 'iptables', 'ip6tables', 'ipset', 'conntrack', 'touch'];
+/** Programs that are root's alone, or ask systemd or D-Bus to do what only root may. */
+const FOR_ROOT = [
+  'su',
+  'sudo',
+  'doas',
+  'runuser',
+  'reboot',
+  'shutdown',
+  'poweroff',
+  'halt',
+  'systemctl',
+  'service',
+  'ufw',
+  'firewall-cmd',
+  'mount',
+  'umount',
+  'docker',
+  'etherwake',
+  'wg-quick',
+  'rc-service',
+  'sv',
+  'at',
+  'shorewall',
+];
+
+/** Says whether the command can run where nfknock's unit runs it: knockd's commands were root's. */
+export function tellUser(argv: Argv, warn: (text: string) => void): void {
+  const name = (argv[0] ?? '').split('/').pop() ?? '';
+  if (FOR_ANYBODY.includes(name.replace(/-(nft|legacy)$/, ''))) return;
+  warn(
+    FOR_ROOT.includes(name)
+      ? `${name} needs root, and the unit's user "nfknock" is not: it will fail there; have a service of root's do it that follows \`nfknock tail -f --json\``
+      : `${argv[0] ?? ''} runs as the unit's user "nfknock" within its walls (docs/operations.md, "Privileges"), where knockd's commands were root's: try it`,
+  );
+}
+
+/** Where the programs of guides are, since no PATH is searched. */
+const USUAL_PLACES: Readonly<Record<string, string>> = {
+  iptables: '/usr/sbin',
+  ip6tables: '/usr/sbin',
+  nft: '/usr/sbin',
+  ufw: '/usr/sbin',
+  ipset: '/usr/sbin',
+  ip: '/usr/sbin',
+  service: '/usr/sbin',
+  reboot: '/usr/sbin',
+};
+
+/** Null: the command cannot be taken over, which has been told. */
+export function stepOf(given: Argv, warn: (text: string) => void): Step | null {
+  const words = withoutSudo(given);
+  const [program = '', ...rest] = words;
+  const naps = rest.map((word) => /^(\d{1,7})([smhd]?)$/.exec(word));
+  if (/^(\/(usr\/)?bin\/)?sleep$/.test(program) && rest.length > 0 && naps.every((nap) => nap !== null)) {
+    const units: Readonly<Record<string, number>> = { m: 60, h: 3600, d: 86_400 };
+    return {
+      step: 'sleep',
+      seconds: naps.reduce((sum, nap) => sum + Number(nap?.[1]) * (units[nap?.[2] ?? ''] ?? 1), 0),
+    };
+  }
+  const unknown = words
+    .flatMap((word) => word.match(/%[A-Za-z][A-Za-z0-9_]+%/g) ?? [])
+    .find((word) => word !== '%IP%');
+  if (unknown !== undefined || /[%=]/.test(program)) {
+    warn(
+      `${quoted(unknown ?? program)} cannot be taken over; the command is left out: put it in a script and name the script`,
+    );
+    return null;
+  }
+  const place = placeOf(program);
+  const argv = [place, ...rest];
+  const rule = acceptRule(words) ?? ufwRule(words) ?? firewalldRule(words);
+  if (rule !== undefined && rule.opens.length > 0) return { step: 'rule', rule, argv };
+  if (rule !== undefined)
+    warn(
+      'lets the knocker in to every port: kept as a command, since a door closes what it opens to everybody else; write the ports that are meant into "opens"',
+    );
+  if (program !== place)
+    warn(`${quoted(program)} is no absolute path, and no PATH is searched; taken as ${place}`);
+  return { step: 'run', argv };
+}
+
+/** knockd's commands run as root already. */
+function withoutSudo(words: Argv): Argv {
+  if (!/^(\/(usr\/)?bin\/)?sudo$/.test(words[0] ?? '')) return words;
+  const options = words.slice(1).findIndex((word) => !/^-[nEH]+$|^--(non-interactive|)$/.test(word));
+  const rest = options < 0 ? [] : words.slice(1 + options);
+  // `sudo -u root`; another user's command stays as it is.
+  if (rest[0] === '-u') return rest[1] === 'root' ? rest.slice(2) : words;
+  return rest;
+}
+
+function placeOf(program: string): string {
+  if (program.startsWith('/')) return program;
+  return `${USUAL_PLACES[program] ?? '/usr/bin'}/${program.split('/').pop() ?? program}`;
+}

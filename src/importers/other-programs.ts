@@ -1,0 +1,64 @@
+import type { Fault } from '../config/fault.ts';
+import { quoted } from '../config/fault.ts';
+
+interface Program {
+  readonly name: string;
+  readonly is: RegExp;
+  readonly instead: string;
+}
+
+/** Files that people try instead, known by lines that no knockd.conf or portsentry.conf has. */
+const PROGRAMS: readonly Program[] = [
+  {
+    name: "fwknop's access.conf",
+    is: /^\s*(SOURCE|OPEN_PORTS|(HMAC_)?KEY(_BASE64)?|FW_ACCESS_TIMEOUT)\s+\S/m,
+    instead: 'write a door for its OPEN_PORTS by hand: keys are not imported',
+  },
+  {
+    name: "fwknop's fwknopd.conf",
+    is: /^\s*(PCAP_INTF|PCAP_FILTER|ENABLE_SPA_\w+|FLUSH_IPT_AT_INIT)\s+\S/m,
+    instead: 'nothing of it has an equal here; write the doors by hand',
+  },
+  {
+    name: 'a script of RouterOS (MikroTik)',
+    is: /^\s*(\/ip firewall|\/ipv6 firewall|add (action|chain)=)/m,
+    instead: 'write a door with the dst-port of each of its steps, in their order',
+  },
+  {
+    name: 'a jail of fail2ban',
+    is: /^\s*(bantime|findtime|maxretry|banaction|ignoreip)\s*=/m,
+    instead: 'fail2ban can go on beside nfknock; "ignoreip" is "bans.never" here, "bantime" is "bans.for"',
+  },
+  {
+    name: 'a list of iptables-save',
+    is: /^\*(filter|nat|mangle|raw)\s*$/m,
+    instead: 'write the ports that it accepts from everybody into "allow", and a door for the rest',
+  },
+  {
+    name: 'our own configuration',
+    is: /^(doors|decoys|bans|listen):/m,
+    instead: 'nothing is to be imported: nfknock check -c FILE',
+  },
+];
+
+/** The fault of a file that is another program's; undefined: it may be one that can be imported. */
+export function otherProgram(text: string, file: string): Fault | undefined {
+  const lines = text.split(/\r?\n/);
+  if (lines.some((line) => /^\s*(sequence|one_time_sequences)\s*=/i.test(line))) return undefined;
+  for (const { name, is, instead } of PROGRAMS) {
+    const found = is.exec(text);
+    if (found === null) continue;
+    const line = text.slice(0, found.index + found[0].length).split(/\r?\n/).length;
+    const allowed = 'a knockd.conf or a portsentry.conf';
+    return {
+      file,
+      line,
+      column: 1,
+      key: '(file)',
+      found: `${name} (${quoted((lines[line - 1] ?? '').trim())})`,
+      allowed,
+      mend: instead,
+    };
+  }
+  return undefined;
+}
