@@ -173,11 +173,16 @@ describe('the level of the log', () => {
 test('a suppressed event costs well under a microsecond', () => {
   const suppressor = createSuppressor('info');
   const flood = times(1024, (index) => decoy(ipv4(index)));
-  const rounds = 200;
-  const started = performance.now();
-  for (let round = 0; round < rounds; round++)
-    for (const event of flood) suppressor.admit(event, milliseconds(0));
-  const microseconds = ((performance.now() - started) * 1000) / (rounds * flood.length);
-  // Measured at about 0.03; the bound is wide since the machine may be busy.
+  const rounds = 10;
+  // Of processor time, the best of many short rounds: others on the machine take the processor and its caches away.
+  const costs = times(40, () => {
+    const started = process.cpuUsage();
+    for (let round = 0; round < rounds; round++)
+      for (const event of flood) suppressor.admit(event, milliseconds(0));
+    const { user, system } = process.cpuUsage(started);
+    return (user + system) / (rounds * flood.length);
+  });
+  const microseconds = Math.min(...costs);
+  // Measured at about 0.03.
   expect(microseconds).toBeLessThan(1);
 });
