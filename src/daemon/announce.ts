@@ -4,7 +4,7 @@ import { lineOf } from '../log/line.ts';
 import type { Logger } from '../log/logger.ts';
 import { createSuppressor } from '../log/suppress.ts';
 import type { Address } from '../packet/address.ts';
-import { contains, hostCidr, offenderOf } from '../packet/cidr.ts';
+import { contains, hostCidr } from '../packet/cidr.ts';
 import { SECOND } from '../packet/time.ts';
 import type { Config } from '../policy/config.ts';
 
@@ -104,7 +104,6 @@ export function createAnnouncer(
     counts: () => counts,
     opened: () => opened,
     recent(host) {
-      const offender = offenderOf(host);
       const first = Math.max(0, written - RECENT_MAX);
       const found: NfknockEvent[] = [];
       for (let index = first; index < written; index += 1) {
@@ -112,7 +111,7 @@ export function createAnnouncer(
         if (event === undefined) continue;
         if ('source' in event && event.source !== undefined && contains(hostCidr(host), event.source))
           found.push(event);
-        else if ('target' in event && contains(offender, event.target.address)) found.push(event);
+        else if ('target' in event && contains(event.target, host)) found.push(event);
       }
       return found;
     },

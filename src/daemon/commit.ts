@@ -135,7 +135,8 @@ export function createSettle(options: SettleOptions): Settle {
     if (event.event === 'door.closed')
       return [{ change: 'ungrant', door: event.door, grantee: event.grantee }];
     const grant = options.grant(event);
-    return grant === undefined ? [] : [{ change: 'grant', grant: stored(grant, clock) }];
+    const forgiven = (event.forgiven ?? []).map((target): StateChange => ({ change: 'forgive', target }));
+    return grant === undefined ? forgiven : [...forgiven, { change: 'grant', grant: stored(grant, clock) }];
   }
 
   function doorChanges(event: DoorEvent): readonly Change[] {

@@ -93,12 +93,13 @@ export function createHandler(parts: Parts, reloader: Reloader): (request: Reque
     });
     if (!answer.ok) return refused(answer);
     await parts.settle.drained();
-    const target = formatCidr(offenderOf(address));
-    const made = engine.bans().find((each) => formatCidr(each.target) === target);
+    const made = engine.ban(address);
     if (made !== undefined) return done(banRow(made));
     const until = clock.now() + (request.for ?? parts.config.bans.for);
-    const { target: network } = { target: offenderOf(address) };
-    return done({ ...banRow({ target: network, since: clock.now(), until, count: 1 }), shadow: true });
+    return done({
+      ...banRow({ target: offenderOf(address), since: clock.now(), until, count: 1 }),
+      shadow: true,
+    });
   }
 
   function grantRow(each: GrantView): GrantRow {
@@ -129,8 +130,7 @@ export function createHandler(parts: Parts, reloader: Reloader): (request: Reque
 
   function explain(host: Address): Explanation {
     const state = engine.source(host, clock.now());
-    const target = formatCidr(offenderOf(host));
-    const ban = engine.bans().find((each) => formatCidr(each.target) === target);
+    const ban = engine.ban(host);
     const text = formatAddress(host);
     return {
       source: text,

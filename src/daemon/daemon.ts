@@ -133,7 +133,7 @@ async function openParts(
 ): Promise<Opened> {
   const { config, configFile, version } = options;
   const clock = systemClock;
-  const { store, notice } = openStore(config.state, { now: clock.wall(), history: config.bans.max });
+  const { store, notice } = openStore(config.state, { now: clock.wall() });
   cleanUp.push(() => store.close());
   const logger = openLogger(config.log);
   cleanUp.push(() => logger.flush());

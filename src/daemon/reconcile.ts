@@ -82,7 +82,11 @@ function restoreOrder(kept: Stored, { clock }: Pick<Parts, 'clock'>): Order {
       since: clock.atWall(ban.since),
       until: clock.atWall(ban.until),
     })),
-    histories: kept.histories.map((history) => ({ ...history, until: clock.atWall(history.until) })),
+    histories: kept.histories.map((history) => ({
+      ...history,
+      since: clock.atWall(history.since),
+      until: clock.atWall(history.until),
+    })),
   };
 }
 

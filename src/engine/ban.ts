@@ -1,4 +1,6 @@
-import { type Cidr, OFFENDER_BITS } from '../packet/cidr.ts';
+import type { Address } from '../packet/address.ts';
+import { type Cidr, HOST_BITS, OFFENDER_BITS } from '../packet/cidr.ts';
+import { HOSTS_OF_A_NETWORK_MAX } from '../policy/limits.ts';
 import { createDeadlines } from './deadlines.ts';
 import type { BanSettings } from './settings.ts';
 import type { Subject } from './subject.ts';
@@ -15,10 +17,15 @@ export interface Ban {
 /** The bans in force, at most `bans.limit`. */
 export interface Bans {
   size(): number;
+  /** The ban of the subject's offender, or NONE. */
   find(subject: Subject): number;
+  /** A ban that the subject's host is under, its own or its network's, or NONE. */
+  covering(subject: Subject): number;
   /** Reads what `find` will read; see Table. */
   touch(subject: Subject): number;
-  /** Adds or changes the subject's ban. There must be room: see `full` and `first`. */
+  /** The ban that one more of a host of this /64 takes the place of, or NONE where there is room among them. */
+  crowdedOut(subject: Subject): number;
+  /** Adds or changes the subject's ban. There must be room: see `full`, `first` and `crowdedOut`. */
   put(subject: Subject, since: number, until: number, count: number): void;
   full(): boolean;
   /** The ban that ends first, or NONE. */
@@ -27,6 +34,8 @@ export interface Bans {
   deadline(): number;
   remove(slot: number): void;
   at(slot: number): Ban;
+  /** The host whose packet was the last strike, or that was named; undefined where only its network is known. */
+  host(slot: number): Address | undefined;
   /** Calls back for every ban; the callback may remove it. */
   each(visit: (slot: number) => void): void;
 }
@@ -39,27 +48,53 @@ export function banDuration(settings: BanSettings, count: number): number {
   return Math.min(settings.for * settings.escalate ** (count - 1), settings.max);
 }
 
+const NETWORK_BITS = OFFENDER_BITS[6];
+const HOST = HOST_BITS[6];
+
 export function createBans(limit: number): Bans {
   const table = createTable(limit, 1);
   const deadlines = createDeadlines(limit);
   const since = new Float64Array(limit);
   const until = new Float64Array(limit);
   const counts = new Uint16Array(limit);
+  /** The last two words of the host. */
+  const hosts = new Int32Array(limit * 2);
+  /** Bans of single hosts of IPv6: where there are none, most packets need one look. */
+  let singled = 0;
 
   function find(subject: Subject): number {
-    const { offenderHash, family, a, b, offenderC, offenderD } = subject;
-    return table.find(offenderHash, family, a, b, offenderC, offenderD, 0);
+    const { offenderHash, family, a, b, offenderC, offenderD, offenderBits } = subject;
+    return table.find(offenderHash, family, a, b, offenderC, offenderD, offenderBits);
   }
 
   return {
     size: table.size,
     find,
+    covering({ offenderHash, family, a, b, c, d }) {
+      const slot =
+        family === 4
+          ? table.find(offenderHash, 4, a, b, 0, 0, OFFENDER_BITS[4])
+          : table.find(offenderHash, 6, a, b, 0, 0, NETWORK_BITS);
+      if (slot !== NONE || singled === 0 || family === 4) return slot;
+      return table.find(offenderHash, 6, a, b, c, d, HOST);
+    },
+    crowdedOut({ offenderHash, family, a, b, offenderBits }) {
+      if (offenderBits !== HOST) return NONE;
+      return table.crowdedOut(offenderHash, family, a, b, HOST, HOSTS_OF_A_NETWORK_MAX);
+    },
     touch: (subject) => table.touch(subject.offenderHash),
     put(subject, begin, end, count) {
       let slot = find(subject);
       if (slot === NONE) {
-        const { offenderHash, family, a, b, offenderC, offenderD } = subject;
-        slot = table.insert(offenderHash, family, a, b, offenderC, offenderD, 0, 0);
+        const { offenderHash, family, a, b, offenderC, offenderD, offenderBits } = subject;
+        slot = table.insert(offenderHash, family, a, b, offenderC, offenderD, offenderBits, 0);
+        if (offenderBits === HOST) singled += 1;
+        hosts.fill(0, 2 * slot, 2 * slot + 2);
+      }
+      // Where only the network is named now, who was the last to offend stays known.
+      if (subject.c !== 0 || subject.d !== 0) {
+        hosts[2 * slot] = subject.c;
+        hosts[2 * slot + 1] = subject.d;
       }
       since[slot] = begin;
       until[slot] = end;
@@ -70,18 +105,29 @@ export function createBans(limit: number): Bans {
     first: deadlines.first,
     deadline: deadlines.time,
     remove(slot) {
+      if (table.extra(slot) === HOST) singled -= 1;
       deadlines.remove(slot);
       table.remove(slot);
     },
     at(slot) {
       const family = table.family(slot);
-      const [a, b] = [table.word(slot, 0), table.word(slot, 1)];
+      const [a, b, c, d] = [
+        table.word(slot, 0),
+        table.word(slot, 1),
+        table.word(slot, 2),
+        table.word(slot, 3),
+      ];
       return {
-        target: { address: { family, a, b, c: 0, d: 0 }, bits: OFFENDER_BITS[family] },
+        target: { address: { family, a, b, c, d }, bits: table.extra(slot) },
         since: since[slot] ?? 0,
         until: until[slot] ?? 0,
         count: counts[slot] ?? 0,
       };
+    },
+    host(slot) {
+      const [c = 0, d = 0] = [hosts[2 * slot], hosts[2 * slot + 1]];
+      if (c === 0 && d === 0 && table.family(slot) === 6) return undefined;
+      return { family: table.family(slot), a: table.word(slot, 0), b: table.word(slot, 1), c, d };
     },
     each: table.each,
   };

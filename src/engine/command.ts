@@ -18,8 +18,8 @@ export type Order =
   | { readonly order: 'ban'; readonly address: Address; readonly for?: Milliseconds }
   | { readonly order: 'unban'; readonly address: Address }
   | { readonly order: 'unban_all' }
-  /** Networks that are never banned besides `bans.never`: own addresses, gateways, name servers. */
-  | { readonly order: 'exempt'; readonly networks: readonly Cidr[] }
+  /** Who is never banned besides `bans.never`: own addresses, and those of `everybody`, gateways and name servers. */
+  | { readonly order: 'exempt'; readonly networks: readonly Cidr[]; readonly everybody?: readonly Cidr[] }
   | { readonly order: 'reload'; readonly settings: EngineSettings }
   /** The next sequence of a one-time door; empty: none is left. */
   | { readonly order: 'sequence'; readonly door: string; readonly knock: readonly PortSpec[] }
@@ -60,6 +60,8 @@ export interface BanRecord {
 export interface HistoryRecord {
   readonly target: Cidr;
   readonly count: number;
+  /** The last ban. */
+  readonly since: Milliseconds;
   readonly until: Milliseconds;
 }
 

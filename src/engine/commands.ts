@@ -1,15 +1,19 @@
-import { type Cidr, contains, hostCidr } from '../packet/cidr.ts';
+import type { Address } from '../packet/address.ts';
+import { type Cidr, contains, HOST_BITS, hostCidr, OFFENDER_BITS } from '../packet/cidr.ts';
 import type { PortSpec } from '../packet/port.ts';
 import { milliseconds } from '../packet/time.ts';
-import { banDuration } from './ban.ts';
+import { rememberedUntil } from '../policy/limits.ts';
+import { type Ban, banDuration } from './ban.ts';
 import type { Order, OrderAnswer } from './command.ts';
 import { end, give, sameKnocks } from './door.ts';
 import type { Emit } from './event.ts';
+import { createExemptions } from './exempt.ts';
 import { ban, bansSoFar, lift } from './offence.ts';
+import { countKnocks } from './offender-scope.ts';
 import { createPorts } from './ports.ts';
 import { reload } from './reload.ts';
-import { asOffenders, isExempt, type State } from './state.ts';
-import { hostOf, type Subject } from './subject.ts';
+import type { State } from './state.ts';
+import { countByHost, type Subject } from './subject.ts';
 import { NONE } from './table.ts';
 
 const UNKNOWN_DOOR: OrderAnswer = { ok: false, reason: 'unknown door' };
@@ -25,14 +29,16 @@ export function obey(state: State, order: Order, now: number, emit: Emit): Order
     case 'ban':
       return banByHand(state, order, now, emit);
     case 'unban':
-      return unban(state, subjectOf(state, order.address), now, emit);
+      return unban(state, order.address, now, emit);
     case 'unban_all':
-      return liftWhere(state, () => true, now, 'unban', emit);
+      return liftAll(state, now, emit);
     case 'exempt':
-      state.found = asOffenders(order.networks);
+      state.found = { found: order.networks, everybody: order.everybody ?? [] };
+      learnExempt(state);
       return liftExempt(state, now, emit);
     case 'reload':
       reload(state, order.settings, now, emit);
+      learnExempt(state);
       return liftExempt(state, now, emit);
     case 'sequence':
       return nextSequence(state, order.door, order.knock);
@@ -78,7 +84,8 @@ function revoke(state: State, order: Order & { order: 'revoke' }, now: number, e
 function banByHand(state: State, order: Order & { order: 'ban' }, now: number, emit: Emit): OrderAnswer {
   const { settings, bans } = state;
   const subject = subjectOf(state, order.address);
-  if (isExempt(state, hostOf(subject))) return { ok: false, reason: 'never banned' };
+  if (state.exempt.reason(order.address) !== undefined) return { ok: false, reason: 'never banned' };
+  countKnocks(state, subject);
   const slot = bans.find(subject);
   const count = slot === NONE ? bansSoFar(state, subject, now) + 1 : bans.at(slot).count;
   const until = now + (order.for ?? banDuration(settings.bans, count));
@@ -87,7 +94,8 @@ function banByHand(state: State, order: Order & { order: 'ban' }, now: number, e
   } else {
     const there = bans.at(slot);
     bans.put(subject, there.since, until, there.count);
-    state.offenders.remember(state.offenders.put(subject), there.count, until);
+    const offender = state.offenders.put(subject);
+    state.offenders.remember(offender, there.count, rememberedUntil(there.since, until));
     emit({
       event: 'ban.extended',
       at: milliseconds(now),
@@ -100,28 +108,54 @@ function banByHand(state: State, order: Order & { order: 'ban' }, now: number, e
   return { ok: true, changed: 1 };
 }
 
-function unban(state: State, subject: Subject, now: number, emit: Emit): OrderAnswer {
-  const slot = state.bans.find(subject);
-  if (slot === NONE) return NOT_FOUND;
-  lift(state, slot, now, 'unban', emit);
-  return { ok: true, changed: 1 };
+/** The host's own ban and its network's. */
+function unban(state: State, address: Address, now: number, emit: Emit): OrderAnswer {
+  let changed = 0;
+  const subject = subjectOf(state, address);
+  for (let slot = state.bans.covering(subject); slot !== NONE; slot = state.bans.covering(subject)) {
+    lift(state, slot, now, 'unban', emit);
+    changed += 1;
+  }
+  return changed === 0 ? NOT_FOUND : { ok: true, changed };
 }
 
+/** Who is never banned is read anew, from the configuration and from what was found on this machine. */
+function learnExempt(state: State): void {
+  state.exempt = createExemptions({ never: state.settings.bans.never, ...state.found });
+}
+
+/**
+ * Bans that must not be any more. Where an exempt address has come to lie in a banned IPv6 /64, the ban is turned into
+ * one of the host whose offence it was.
+ */
 function liftExempt(state: State, now: number, emit: Emit): OrderAnswer {
-  return liftWhere(state, (target) => isExempt(state, target.address), now, 'exempt', emit);
+  const { bans, exempt } = state;
+  const narrowed: { readonly host: Address; readonly ban: Ban }[] = [];
+  let changed = 0;
+  bans.each((slot) => {
+    const there = bans.at(slot);
+    const { address, bits } = there.target;
+    const splits = bits === OFFENDER_BITS[6] && exempt.splits(address.a, address.b);
+    if (!splits && exempt.reason(address) === undefined) return;
+    const host = splits ? bans.host(slot) : undefined;
+    if (host !== undefined && exempt.reason(host) === undefined) narrowed.push({ host, ban: there });
+    lift(state, slot, now, 'exempt', emit);
+    changed += 1;
+  });
+  for (const { host, ban: before } of narrowed) {
+    const subject = subjectOf(state, host);
+    countKnocks(state, subject);
+    const { count, until } = before;
+    if (bans.find(subject) === NONE)
+      ban(state, subject, now, until, { count, strikes: 0, reason: 'strikes' }, emit);
+  }
+  return { ok: true, changed };
 }
 
-function liftWhere(
-  state: State,
-  chosen: (target: Cidr) => boolean,
-  now: number,
-  reason: 'unban' | 'exempt',
-  emit: Emit,
-): OrderAnswer {
+function liftAll(state: State, now: number, emit: Emit): OrderAnswer {
   let changed = 0;
   state.bans.each((slot) => {
-    if (!chosen(state.bans.at(slot).target)) return;
-    lift(state, slot, now, reason, emit);
+    lift(state, slot, now, 'unban', emit);
     changed += 1;
   });
   return { ok: true, changed };
@@ -162,16 +196,18 @@ function connected(
 /** Takes in what was kept. The caller has left out what is over; more than the tables hold is left out too. */
 function restore(state: State, order: Order & { order: 'restore' }): OrderAnswer {
   let changed = 0;
-  for (const history of order.histories) {
-    const offender = state.offenders.put(subjectOf(state, history.target.address));
-    state.offenders.remember(offender, history.count, history.until);
+  for (const { target, count, since, until } of order.histories) {
+    const offender = state.offenders.put(subjectFor(state, target));
+    state.offenders.remember(offender, count, rememberedUntil(since, until));
   }
-  for (const record of order.bans) {
-    const subject = subjectOf(state, record.target.address);
-    if (isExempt(state, record.target.address) || (state.bans.full() && state.bans.find(subject) === NONE))
-      continue;
-    state.bans.put(subject, record.since, record.until, record.count);
-    state.offenders.remember(state.offenders.put(subject), record.count, record.until);
+  for (const { target, since, until, count } of order.bans) {
+    const subject = subjectFor(state, target);
+    const splits = target.bits === OFFENDER_BITS[6] && state.exempt.splits(subject.a, subject.b);
+    if (splits || state.exempt.reason(target.address) !== undefined) continue;
+    const isNew = state.bans.find(subject) === NONE;
+    if (isNew && (state.bans.full() || state.bans.crowdedOut(subject) !== NONE)) continue;
+    state.bans.put(subject, since, until, count);
+    state.offenders.remember(state.offenders.put(subject), count, rememberedUntil(since, until));
     changed += 1;
   }
   for (const record of order.grants) {
@@ -188,7 +224,14 @@ function doorIndex(state: State, name: string): number {
   return state.settings.doors.findIndex((door) => door.name === name);
 }
 
-function subjectOf(state: State, address: Cidr['address']): Subject {
+function subjectOf(state: State, address: Address): Subject {
   state.subjects.ofAddress(address);
   return state.subjects.subject;
+}
+
+/** The subject whose offender is this target. */
+function subjectFor(state: State, { address, bits }: Cidr): Subject {
+  const subject = subjectOf(state, address);
+  if (bits === HOST_BITS[address.family]) countByHost(subject);
+  return subject;
 }

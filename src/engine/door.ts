@@ -1,9 +1,10 @@
-import { hostCidr } from '../packet/cidr.ts';
+import { type Cidr, hostCidr } from '../packet/cidr.ts';
 import type { PortSpec } from '../packet/port.ts';
 import { type Milliseconds, milliseconds } from '../packet/time.ts';
 import { CLOSE_GUARD } from '../policy/limits.ts';
 import type { CloseReason, Emit, Grantee } from './event.ts';
 import type { Grant } from './grant.ts';
+import { pardon } from './offence.ts';
 import { createPorts, keyOf, type Sequence } from './ports.ts';
 import type { DoorSettings } from './settings.ts';
 import type { State } from './state.ts';
@@ -15,8 +16,7 @@ export function complete(state: State, subject: Subject, sequence: Sequence, now
   const { door, settings } = sequence;
   const grantee: Grantee = settings.grant === 'source' ? hostCidr(hostOf(subject)) : settings.grant;
   finishAttempts(state, subject, sequence, now);
-  const offender = state.offenders.find(subject);
-  if (offender !== NONE) state.offenders.forgive(offender);
+  const forgiven = pardon(state, subject);
   if (settings.oneTime) {
     // At once, not when the next line has been read: the same knocks must not open it again in this batch.
     state.knocks.spent[door] = state.knocks.now[door] ?? [];
@@ -24,7 +24,8 @@ export function complete(state: State, subject: Subject, sequence: Sequence, now
     state.used[door] = state.turn;
     state.ports = createPorts(state.settings, state.knocks);
   }
-  give(state, { door, grantee, source: hostOf(subject), now, until: now + settings.for, reason: null }, emit);
+  const until = now + settings.for;
+  give(state, { door, grantee, source: hostOf(subject), now, until, reason: null, forgiven }, emit);
 }
 
 /** Rule 10: the last knock of a sequence that closes. */
@@ -60,6 +61,8 @@ interface Gift {
   readonly now: number;
   readonly until: number;
   readonly reason: string | null;
+  /** Whose count of bans this opening forgave. */
+  readonly forgiven?: readonly Cidr[];
 }
 
 /** Makes the grant or renews it; answers false where no more grants fit. */
@@ -79,7 +82,7 @@ export function give(state: State, gift: Gift, emit: Emit): boolean {
       event: 'door.renewed',
       ...words(settings, there, now),
       until: milliseconds(there.until),
-      ...because(reason),
+      ...because(gift),
     });
     return true;
   }
@@ -99,7 +102,7 @@ export function give(state: State, gift: Gift, emit: Emit): boolean {
     event: 'door.opened',
     ...words(settings, grant, now),
     until: milliseconds(until),
-    ...because(reason),
+    ...because(gift),
   });
   return true;
 }
@@ -156,8 +159,8 @@ function words(
   };
 }
 
-function because(reason: string | null): { reason?: string } {
-  return reason === null ? {} : { reason };
+function because({ reason, forgiven = [] }: Gift): { reason?: string; forgiven?: readonly Cidr[] } {
+  return { ...(reason === null ? {} : { reason }), ...(forgiven.length === 0 ? {} : { forgiven }) };
 }
 
 /** Whether two sequences are the same knocks. */

@@ -15,6 +15,7 @@ import type { Grant } from './grant.ts';
 import type { HashKey } from './hash.ts';
 import { judgeKnock } from './knock.ts';
 import { banIfDue, strike } from './offence.ts';
+import { countKnocks, countTouches } from './offender-scope.ts';
 import type { Outcome } from './outcome.ts';
 import { portKey, ROLE, specOf } from './ports.ts';
 import type { EngineSettings } from './settings.ts';
@@ -43,6 +44,8 @@ export interface Engine {
   /** The grant of that door to that grantee, while it is in force. */
   grant(door: string, grantee: Grantee): GrantView | undefined;
   bans(): readonly Ban[];
+  /** The ban that this host is under, its own or its network's. */
+  ban(host: Address): Ban | undefined;
   /** Who has strikes or is part-way through a sequence, at most `limit`. */
   sources(now: Milliseconds, limit: number): readonly SourceState[];
   source(address: Address, now: Milliseconds): SourceState;
@@ -87,12 +90,14 @@ export function createEngine(settings: EngineSettings, key: HashKey): Engine {
     if (isBanned()) return 'banned';
     if (isRetransmission()) return 'retransmission';
     const knock = isKnock();
+    countTouches(state, subject);
     if (current.tcp && !knock) {
       const outcome = judgeFlags(emit);
       if (outcome !== undefined) return outcome;
     }
     if (!current.observed && exceedsRate()) return scan('rate', false, emit);
     if (knock) {
+      countKnocks(state, subject);
       collectAttempts(state, subject);
       return judgeKnock(state, subject, current, emit);
     }
@@ -127,7 +132,7 @@ export function createEngine(settings: EngineSettings, key: HashKey): Engine {
 
   /** Rule 2. */
   function isBanned(): boolean {
-    return state.bans.size() > 0 && state.bans.find(subject) !== NONE;
+    return state.bans.size() > 0 && state.bans.covering(subject) !== NONE;
   }
 
   /** Rule 3, its first half; a repeat of a knock is known in rule 6. */
@@ -260,6 +265,11 @@ export function createEngine(settings: EngineSettings, key: HashKey): Engine {
       const bans: Ban[] = [];
       state.bans.each((slot) => bans.push(state.bans.at(slot)));
       return bans;
+    },
+    ban(host) {
+      state.subjects.ofAddress(host);
+      const slot = state.bans.covering(subject);
+      return slot === NONE ? undefined : state.bans.at(slot);
     },
     sources: (now, limit) => listSources(state, now, limit),
     source: (address, now) => describe(state, address, now),

@@ -103,6 +103,8 @@ export type EngineEvent = Moment &
         readonly grantee: Grantee;
         readonly until: Milliseconds;
         readonly reason?: string;
+        /** Whose count of bans was forgiven. */
+        readonly forgiven?: readonly Cidr[];
       }
     | {
         readonly event: 'door.renewed';
@@ -112,6 +114,8 @@ export type EngineEvent = Moment &
         readonly grantee: Grantee;
         readonly until: Milliseconds;
         readonly reason?: string;
+        /** Whose count of bans was forgiven. */
+        readonly forgiven?: readonly Cidr[];
       }
     | {
         readonly event: 'door.closed';

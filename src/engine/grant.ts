@@ -1,5 +1,5 @@
 import { type Address, type Family, sameAddress } from '../packet/address.ts';
-import { type Cidr, contains, formatCidr, HOST_BITS } from '../packet/cidr.ts';
+import { type Cidr, contains, formatCidr, HOST_BITS, OFFENDER_BITS } from '../packet/cidr.ts';
 import { GRANTS_MAX } from '../policy/limits.ts';
 import { createDeadlines } from './deadlines.ts';
 import type { Grantee } from './event.ts';
@@ -34,6 +34,8 @@ export interface Grants {
   remove(grant: Grant): void;
   /** The grants that the subject holds: it knocked for them, or they are to a host or network that has it. */
   heldBy(subject: Subject): readonly Grant[];
+  /** Whether some host of this IPv6 /64 holds a grant. */
+  isHeldIn(a: number, b: number): boolean;
   ofDoor(door: number): readonly Grant[];
   all(): readonly Grant[];
   /** The grant that ends first. */
@@ -49,6 +51,8 @@ export function createGrants(): Grants {
   const byHost = new Map<string, Grant[]>();
   /** A first word that some holder has: most packets end at this question, without a string being built. */
   const words = new Map<number, number>();
+  /** The IPv6 /64s that holders are in, by the first word and the second: how many holders. */
+  const neighbourhoods = new Map<number, Map<number, number>>();
   const slots: (Grant | undefined)[] = [];
   const slotOf = new Map<Grant, number>();
   const freed: number[] = [];
@@ -59,6 +63,16 @@ export function createGrants(): Grants {
     const key = hostKey(host.family, host.a, host.b, host.c, host.d);
     byHost.set(key, [...(byHost.get(key) ?? []), grant]);
     words.set(host.a, (words.get(host.a) ?? 0) + 1);
+    if (host.family === 6) settle(host, 1);
+  }
+
+  function settle({ a, b }: Address, more: 1 | -1): void {
+    const ofWord = neighbourhoods.get(a) ?? new Map<number, number>();
+    neighbourhoods.set(a, ofWord);
+    const holders = (ofWord.get(b) ?? 0) + more;
+    if (holders > 0) ofWord.set(b, holders);
+    else ofWord.delete(b);
+    if (ofWord.size === 0) neighbourhoods.delete(a);
   }
 
   function strikeOff(host: Address, grant: Grant): void {
@@ -69,6 +83,7 @@ export function createGrants(): Grants {
     const left = (words.get(host.a) ?? 0) - 1;
     if (left <= 0) words.delete(host.a);
     else words.set(host.a, left);
+    if (host.family === 6) settle(host, -1);
   }
 
   return {
@@ -110,6 +125,11 @@ export function createGrants(): Grants {
       const covering = networks.filter((grant) => !own.includes(grant) && covers(grant.grantee, host));
       return covering.length === 0 ? own : [...own, ...covering];
     },
+    isHeldIn(a, b) {
+      if (byKey.size === 0) return false;
+      if (neighbourhoods.get(a)?.has(b) === true) return true;
+      return networks.some(({ grantee }) => grantee !== 'any' && meets(grantee, a, b));
+    },
     ofDoor: (door) => [...byKey.values()].filter((grant) => grant.door === door),
     all: () => [...byKey.values()],
     first() {
@@ -143,6 +163,13 @@ function holdersOf({ source, grantee }: Grant): readonly Address[] {
 /** A grantee that is neither everyone nor the one host that knocks. */
 function isNetwork(grantee: Grantee): grantee is Cidr {
   return grantee !== 'any' && grantee.bits !== HOST_BITS[grantee.address.family];
+}
+
+/** Whether a network has an address in common with this IPv6 /64. */
+function meets(network: Cidr, a: number, b: number): boolean {
+  const { address, bits } = network;
+  if (bits > OFFENDER_BITS[6]) return address.family === 6 && address.a === a && address.b === b;
+  return contains(network, { family: 6, a, b, c: 0, d: 0 });
 }
 
 function covers(grantee: Grantee, host: Address): boolean {

@@ -1,8 +1,10 @@
+import type { Cidr } from '../packet/cidr.ts';
 import { milliseconds } from '../packet/time.ts';
+import { rememberedUntil } from '../policy/limits.ts';
 import { banDuration } from './ban.ts';
 import type { Emit } from './event.ts';
-import { forgetAttempts, isExempt, type State } from './state.ts';
-import { hostOf, type Subject, targetOf } from './subject.ts';
+import { forgetAttempts, type State } from './state.ts';
+import { countByHost, countByNetwork, hostOf, type Subject, targetOf } from './subject.ts';
 import { NONE } from './table.ts';
 
 /** One strike for the subject's offender; answers how many count now. */
@@ -13,7 +15,7 @@ export function strike(state: State, subject: Subject, now: number): number {
 /** Bans the offender if its strikes are enough, which the event before this has said. */
 export function banIfDue(state: State, subject: Subject, strikes: number, now: number, emit: Emit): void {
   const { bans } = state.settings;
-  if (strikes < bans.strikes || isExempt(state, hostOf(subject))) return;
+  if (strikes < bans.strikes || state.exempt.reason(hostOf(subject)) !== undefined) return;
   const count = bansSoFar(state, subject, now) + 1;
   ban(state, subject, now, now + banDuration(bans, count), { count, strikes, reason: 'strikes' }, emit);
 }
@@ -36,7 +38,7 @@ export function ban(
   const { settings, bans, offenders } = state;
   const offender = offenders.put(subject);
   offenders.forgive(offender);
-  offenders.remember(offender, sentence.count, until);
+  offenders.remember(offender, sentence.count, rememberedUntil(now, until));
   forgetAttempts(state, subject);
   // The rest of an IPv6 /64 is not at hand: its attempts are known by being older than this.
   offenders.forget(offender, state.turn);
@@ -46,9 +48,33 @@ export function ban(
     emit({ event: 'ban.added', ...moment, ...sentence, shadow: true });
     return;
   }
-  if (bans.full() && bans.find(subject) === NONE) lift(state, bans.first(), now, 'limit', emit);
+  if (bans.find(subject) === NONE) makeRoom(state, subject, now, emit);
   bans.put(subject, now, until, sentence.count);
   emit({ event: 'ban.added', ...moment, ...sentence });
+}
+
+/** At `limit` bans the one nearest to its end goes; of the hosts of one /64, where they are many, their oldest. */
+function makeRoom(state: State, subject: Subject, now: number, emit: Emit): void {
+  const { bans } = state;
+  const eldest = bans.crowdedOut(subject);
+  if (eldest !== NONE) lift(state, eldest, now, 'limit', emit);
+  else if (bans.full()) lift(state, bans.first(), now, 'limit', emit);
+}
+
+/**
+ * Forgives strikes and the count of bans, of the host and of its network; answers the targets that had been banned
+ * before.
+ */
+export function pardon(state: State, subject: Subject): readonly Cidr[] {
+  const { offenders } = state;
+  const pardoned: Cidr[] = [];
+  for (const count of [countByHost, countByNetwork]) {
+    count(subject);
+    const offender = offenders.find(subject);
+    if (offender !== NONE && offenders.pardon(offender)) pardoned.push(targetOf(subject));
+    if (subject.family === 4) break;
+  }
+  return pardoned;
 }
 
 /** Ends a ban before its time. */

@@ -1,9 +1,12 @@
+import { OFFENDER_BITS } from '../packet/cidr.ts';
+import { HOSTS_OF_A_NETWORK_MAX } from '../policy/limits.ts';
 import type { BanSettings } from './settings.ts';
 import type { Subject } from './subject.ts';
 import { createTable, NONE, type Table } from './table.ts';
 
 /**
- * What is remembered of an offender (an IPv4 host or an IPv6 /64): its strikes, its rate and its earlier bans.
+ * What is remembered of an offender (an IPv4 host, an IPv6 /64 or a host of it): its strikes, its rate and its earlier
+ * bans. Of the hosts of one /64 there are at most HOSTS_OF_A_NETWORK_MAX.
  * When the table is full, who has the fewest strikes goes first; earlier bans outweigh them all.
  */
 export interface Offenders {
@@ -17,12 +20,14 @@ export interface Offenders {
   /** How many strikes count at `now`. */
   strikes(slot: number, now: number): number;
   forgive(slot: number): void;
+  /** Forgives strikes and earlier bans; true if there were bans to forgive. */
+  pardon(slot: number): boolean;
   /** Counts a packet; true if it exceeds the rate. */
   exceeds(slot: number, now: number): boolean;
   /** The bans so far, as escalation counts them. */
   bans(slot: number, now: number): number;
-  /** Remembers that the `count`th ban lasts until `until`. */
-  remember(slot: number, count: number, until: number): void;
+  /** Remembers until `keptUntil` that there was a `count`th ban. */
+  remember(slot: number, count: number, keptUntil: number): void;
   /** Everything that is remembered of one offender, to be carried into another table. */
   read(slot: number): OffenderRecord;
   write(slot: number, record: OffenderRecord): void;
@@ -37,12 +42,14 @@ export interface OffenderRecord {
   readonly rateBegun: number;
   readonly rateCount: number;
   readonly banCount: number;
-  readonly banUntil: number;
+  /** When the count of bans is forgotten. */
+  readonly keptUntil: number;
   readonly forgotten: number;
 }
 
 /** Bans counted: escalation has reached its longest long before. */
 const BANS_MAX = 65_535;
+const NETWORK_BITS = OFFENDER_BITS[6];
 const STRIKES_LEVEL_MAX = 31;
 const BANNED_LEVEL = 32;
 
@@ -50,10 +57,10 @@ const BANNED_LEVEL = 32;
  * A record lies side by side, as the table's cells do: with three strikes it is one line of a processor's cache.
  * Moments are 64-bit floats; counts are pairs of 32-bit integers in the place of one.
  *
- *   0 rateBegun   1 rateCount, banCount   2 ringNext, ringSize   3 banUntil   4 forgotten   5 … moments
+ *   0 rateBegun   1 rateCount, banCount   2 ringNext, ringSize   3 keptUntil   4 forgotten   5 … moments
  */
 const RATE_BEGUN = 0;
-const BAN_UNTIL = 3;
+const KEPT_UNTIL = 3;
 const FORGOTTEN = 4;
 const MOMENTS = 5;
 const RATE_COUNT = 2;
@@ -82,8 +89,8 @@ export function createOffenders(capacity: number, settings: BanSettings): Offend
   }
 
   function find(subject: Subject): number {
-    const { offenderHash, family, a, b, offenderC, offenderD } = subject;
-    return table.find(offenderHash, family, a, b, offenderC, offenderD, 0);
+    const { offenderHash, family, a, b, offenderC, offenderD, offenderBits } = subject;
+    return table.find(offenderHash, family, a, b, offenderC, offenderD, offenderBits);
   }
 
   function strikes(slot: number, now: number): number {
@@ -122,8 +129,12 @@ export function createOffenders(capacity: number, settings: BanSettings): Offend
     put(subject) {
       const there = find(subject);
       if (there !== NONE) return there;
-      const { offenderHash, family, a, b, offenderC, offenderD } = subject;
-      const slot = table.insert(offenderHash, family, a, b, offenderC, offenderD, 0, 0);
+      const { offenderHash, family, a, b, offenderC, offenderD, offenderBits } = subject;
+      if (offenderBits > NETWORK_BITS) {
+        const eldest = table.crowdedOut(offenderHash, family, a, b, offenderBits, HOSTS_OF_A_NETWORK_MAX);
+        if (eldest !== NONE) table.remove(eldest);
+      }
+      const slot = table.insert(offenderHash, family, a, b, offenderC, offenderD, offenderBits, 0);
       const at = slot * size;
       floats[at + RATE_BEGUN] = Number.NEGATIVE_INFINITY;
       setCount(slot, RATE_COUNT, 0);
@@ -137,6 +148,13 @@ export function createOffenders(capacity: number, settings: BanSettings): Offend
     strikes,
     forgive(slot) {
       setCount(slot, RING_SIZE, 0);
+    },
+    pardon(slot) {
+      const banned = count(slot, BAN_COUNT) > 0;
+      setCount(slot, RING_SIZE, 0);
+      setCount(slot, BAN_COUNT, 0);
+      if (banned) table.raise(slot, 0);
+      return banned;
     },
     exceeds(slot, now) {
       const at = slot * size;
@@ -153,13 +171,13 @@ export function createOffenders(capacity: number, settings: BanSettings): Offend
       rateBegun: floats[slot * size + RATE_BEGUN] ?? 0,
       rateCount: count(slot, RATE_COUNT),
       banCount: count(slot, BAN_COUNT),
-      banUntil: floats[slot * size + BAN_UNTIL] ?? 0,
+      keptUntil: floats[slot * size + KEPT_UNTIL] ?? 0,
       forgotten: floats[slot * size + FORGOTTEN] ?? -1,
     }),
     write(slot, record) {
       const at = slot * size;
       setCount(slot, BAN_COUNT, record.banCount);
-      floats[at + BAN_UNTIL] = record.banUntil;
+      floats[at + KEPT_UNTIL] = record.keptUntil;
       for (const moment of record.moments) strike(slot, moment);
       floats[at + RATE_BEGUN] = record.rateBegun;
       setCount(slot, RATE_COUNT, record.rateCount);
@@ -167,11 +185,11 @@ export function createOffenders(capacity: number, settings: BanSettings): Offend
       table.raise(slot, level(slot, record.moments.length));
     },
     bans(slot, now) {
-      return now <= (floats[slot * size + BAN_UNTIL] ?? 0) + settings.max ? count(slot, BAN_COUNT) : 0;
+      return now <= (floats[slot * size + KEPT_UNTIL] ?? 0) ? count(slot, BAN_COUNT) : 0;
     },
-    remember(slot, bans, until) {
+    remember(slot, bans, keptUntil) {
       setCount(slot, BAN_COUNT, Math.min(bans, BANS_MAX));
-      floats[slot * size + BAN_UNTIL] = until;
+      floats[slot * size + KEPT_UNTIL] = keptUntil;
       table.raise(slot, BANNED_LEVEL);
     },
     forgotten: (slot) => floats[slot * size + FORGOTTEN] ?? -1,

@@ -1,3 +1,4 @@
+import { HOST_BITS } from '../packet/cidr.ts';
 import { createAttempts } from './attempt.ts';
 import { createBans } from './ban.ts';
 import { end } from './door.ts';
@@ -7,7 +8,8 @@ import { createOffenders } from './offenders.ts';
 import { createPorts, type Sequence } from './ports.ts';
 import { createRetransmissions } from './retransmission.ts';
 import type { DoorSettings, EngineSettings } from './settings.ts';
-import { asOffenders, knocksOf, type State } from './state.ts';
+import { knocksOf, type State } from './state.ts';
+import { countByHost } from './subject.ts';
 
 /**
  * Takes a new configuration in. Grants of doors that are still there stay; attempts stay at doors whose sequence
@@ -27,7 +29,6 @@ export function reload(state: State, settings: EngineSettings, now: number, emit
   const used = state.used;
   state.knocks = knocksOf(settings);
   state.used = settings.doors.map(() => 0);
-  state.exempt = asOffenders(settings.bans.never);
   state.ports = createPorts(settings, state.knocks);
   state.slots = new Int32Array(state.ports.sequences.length);
   moveAttempts(state, sequencesBefore, renumbered, used, now);
@@ -66,7 +67,11 @@ function moveOffenders(state: State): void {
   const old = state.offenders;
   state.offenders = createOffenders(settings.sources, settings.bans);
   const next = state.offenders;
-  old.table.each((slot) => next.write(next.put(subjectAt(state, old.table, slot)), old.read(slot)));
+  old.table.each((slot) => {
+    const subject = subjectAt(state, old.table, slot);
+    if (old.table.extra(slot) === HOST_BITS[subject.family]) countByHost(subject);
+    next.write(next.put(subject), old.read(slot));
+  });
 }
 
 /** Where the limit has shrunk, the bans that end last are kept. */
@@ -78,8 +83,10 @@ function moveBans(state: State, before: EngineSettings, now: number, emit: Emit)
   state.bans = createBans(limit);
   old.each((slot) => {
     const { target, since, until, count } = old.at(slot);
-    state.subjects.ofAddress(target.address);
-    state.bans.put(state.subjects.subject, since, until, count);
+    state.subjects.ofAddress(old.host(slot) ?? target.address);
+    const { subject } = state.subjects;
+    if (target.bits === HOST_BITS[subject.family]) countByHost(subject);
+    state.bans.put(subject, since, until, count);
   });
 }
 

@@ -1,5 +1,6 @@
 import type { Address } from '../packet/address.ts';
 import { collectAttempts, type State } from './state.ts';
+import { countByHost, countByNetwork, type Subject } from './subject.ts';
 import { NONE } from './table.ts';
 
 /** How one source stands, for people. Moments are on the engine's clock. */
@@ -14,8 +15,7 @@ export interface SourceState {
 export function describe(state: State, address: Address, now: number): SourceState {
   state.subjects.ofAddress(address);
   const { subject } = state.subjects;
-  const offender = state.offenders.find(subject);
-  const ban = state.bans.find(subject);
+  const ban = state.bans.covering(subject);
   collectAttempts(state, subject);
   const attempts = Array.from(state.slots.subarray(0, state.held)).flatMap((slot) => {
     const sequence = state.ports.sequences[state.attempts.table.extra(slot)];
@@ -25,11 +25,21 @@ export function describe(state: State, address: Address, now: number): SourceSta
   });
   return {
     source: address,
-    strikes: offender === NONE ? 0 : state.offenders.strikes(offender, now),
+    strikes: Math.max(
+      strikesOf(state, subject, countByHost, now),
+      strikesOf(state, subject, countByNetwork, now),
+    ),
     attempts,
     bannedUntil: ban === NONE ? null : state.bans.at(ban).until,
     grants: state.grants.heldBy(subject).map((grant) => state.settings.doors[grant.door]?.name ?? ''),
   };
+}
+
+/** The strikes that count against the host alone, or against its network. */
+function strikesOf(state: State, subject: Subject, count: typeof countByHost, now: number): number {
+  count(subject);
+  const offender = state.offenders.find(subject);
+  return offender === NONE ? 0 : state.offenders.strikes(offender, now);
 }
 
 /** Who is part-way through a sequence, then who has strikes; the most dangerous last, at most `limit`. */

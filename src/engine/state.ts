@@ -1,14 +1,14 @@
-import type { Address } from '../packet/address.ts';
-import { type Cidr, contains, networkOf, OFFENDER_BITS } from '../packet/cidr.ts';
 import { type Attempts, createAttempts } from './attempt.ts';
 import { type Bans, createBans } from './ban.ts';
+import { createExemptions, type Exemptions, type ExemptNetworks } from './exempt.ts';
 import { createGrants, type Grants } from './grant.ts';
 import type { HashKey } from './hash.ts';
 import { createOffenders, type Offenders } from './offenders.ts';
 import { createPorts, type Knocks, type Ports } from './ports.ts';
 import { createRetransmissions, type Retransmissions } from './retransmission.ts';
 import type { EngineSettings } from './settings.ts';
-import { createSubjects, type Subject, type Subjects } from './subject.ts';
+import { countByHost, countByNetwork, createSubjects, type Subject, type Subjects } from './subject.ts';
+import { NONE } from './table.ts';
 
 /** Everything that the engine remembers. Only the engine's own files see it. */
 export interface State {
@@ -23,15 +23,17 @@ export interface State {
   retransmissions: Retransmissions;
   readonly grants: Grants;
   readonly subjects: Subjects;
-  /** Networks that are never banned: `bans.never`, and those found on this machine. */
-  exempt: readonly Cidr[];
-  found: readonly Cidr[];
+  /** Who is never banned, and what was found on this machine for that. */
+  exempt: Exemptions;
+  found: Omit<ExemptNetworks, 'never'>;
   /** How many packets and orders there were: tells older from newer where moments are equal. */
   turn: number;
   /** The subject's attempts while a packet is judged, by ascending sequence: slots, and how many. */
   slots: Int32Array;
   held: number;
 }
+
+const NOTHING_FOUND = { found: [], everybody: [] } as const;
 
 export function createState(settings: EngineSettings, key: HashKey): State {
   const knocks = knocksOf(settings);
@@ -47,8 +49,8 @@ export function createState(settings: EngineSettings, key: HashKey): State {
     retransmissions: createRetransmissions(settings.sources),
     grants: createGrants(),
     subjects: createSubjects(key),
-    exempt: asOffenders(settings.bans.never),
-    found: [],
+    exempt: createExemptions({ never: settings.bans.never, ...NOTHING_FOUND }),
+    found: NOTHING_FOUND,
     turn: 0,
     slots: new Int32Array(ports.sequences.length),
     held: 0,
@@ -64,8 +66,7 @@ export function knocksOf(settings: EngineSettings): Knocks {
 export function collectAttempts(state: State, subject: Subject): void {
   const { attempts, slots } = state;
   const count = attempts.collect(subject, slots);
-  const offender = count === 0 ? -1 : state.offenders.find(subject);
-  const forgotten = offender < 0 ? -1 : state.offenders.forgotten(offender);
+  const forgotten = count === 0 ? -1 : forgottenSince(state, subject);
   state.held = 0;
   for (let index = 0; index < count; index += 1) {
     const slot = slots[index] ?? 0;
@@ -76,6 +77,23 @@ export function collectAttempts(state: State, subject: Subject): void {
       state.held += 1;
     }
   }
+}
+
+/** The packet's number at which the last ban of this host, or of its network, began; −1 where there was none. */
+function forgottenSince({ offenders }: State, subject: Subject): number {
+  const { offenderBits } = subject;
+  countByNetwork(subject);
+  const shared = offenders.find(subject);
+  let own = shared;
+  if (subject.family === 6) {
+    countByHost(subject);
+    own = offenders.find(subject);
+    if (offenderBits !== subject.offenderBits) countByNetwork(subject);
+  }
+  return Math.max(
+    own === NONE ? -1 : offenders.forgotten(own),
+    shared === NONE ? -1 : offenders.forgotten(shared),
+  );
 }
 
 /** Ends an attempt at a one-time sequence that someone has used since; false where nothing is left of the entry. */
@@ -97,22 +115,4 @@ export function endAttempts(state: State, subject: Subject): void {
 export function forgetAttempts(state: State, subject: Subject): void {
   collectAttempts(state, subject);
   for (let index = 0; index < state.held; index += 1) state.attempts.table.remove(state.slots[index] ?? 0);
-}
-
-/** Whether the offender that this host belongs to is never banned. */
-export function isExempt(state: State, host: Address): boolean {
-  return (
-    state.exempt.some((network) => contains(network, host)) ||
-    state.found.some((network) => contains(network, host))
-  );
-}
-
-/**
- * Networks as offenders are counted: a ban of an IPv6 /64 would reach every host in it, so one exempt host
- * exempts its whole /64.
- */
-export function asOffenders(networks: readonly Cidr[]): readonly Cidr[] {
-  return networks.map(({ address, bits }) =>
-    networkOf(address, Math.min(bits, OFFENDER_BITS[address.family])),
-  );
 }

@@ -1,11 +1,11 @@
 import type { Address, Family } from '../packet/address.ts';
-import { type Cidr, OFFENDER_BITS } from '../packet/cidr.ts';
+import { type Cidr, HOST_BITS, OFFENDER_BITS } from '../packet/cidr.ts';
 import type { Packet } from '../packet/packet.ts';
 import { createHasher, type HashKey } from './hash.ts';
 
 /**
- * Whose packet is being judged: the host it came from and the offender (the host, or its /64) that its strikes
- * are counted by, each with its hash. One object is reused for every packet.
+ * Whose packet is being judged: the host it came from and the offender that its strikes are counted by (an IPv4 host,
+ * an IPv6 /64, or one host of it; see `offender-scope.ts`), each with its hash. One object is reused for every packet.
  */
 export interface Subject {
   family: Family;
@@ -13,10 +13,13 @@ export interface Subject {
   b: number;
   c: number;
   d: number;
-  /** The offender's last two words: 0 for IPv6, where the offender is a /64. The first two are the host's. */
+  /** The offender's last two words: 0 where it is a /64. The first two are the host's. */
   offenderC: number;
   offenderD: number;
+  /** The offender's prefix length: 32, 64 or 128. */
+  offenderBits: number;
   hostHash: number;
+  /** For IPv6 that of the /64, also where the offender is one host of it: its hosts stand together in a table. */
   offenderHash: number;
 }
 
@@ -40,6 +43,7 @@ export function createSubjects(key: HashKey): Subjects {
     d: 0,
     offenderC: 0,
     offenderD: 0,
+    offenderBits: OFFENDER_BITS[4],
     hostHash: 0,
     offenderHash: 0,
   };
@@ -63,8 +67,7 @@ export function createSubjects(key: HashKey): Subjects {
     subject.b = b;
     subject.c = c;
     subject.d = d;
-    subject.offenderC = 0;
-    subject.offenderD = 0;
+    countByNetwork(subject);
     subject.hostHash = hash(family, a, b, c, d);
     subject.offenderHash = family === 4 ? subject.hostHash : hash(family, a, b, 0, 0);
   }
@@ -103,6 +106,20 @@ export function hostOf(subject: Subject): Address {
 
 /** The subject's offender as a value of its own. */
 export function targetOf(subject: Subject): Cidr {
-  const { family, a, b, offenderC, offenderD } = subject;
-  return { address: { family, a, b, c: offenderC, d: offenderD }, bits: OFFENDER_BITS[family] };
+  const { family, a, b, offenderC, offenderD, offenderBits } = subject;
+  return { address: { family, a, b, c: offenderC, d: offenderD }, bits: offenderBits };
+}
+
+/** The offender is the host of IPv4, the /64 of IPv6. */
+export function countByNetwork(subject: Subject): void {
+  subject.offenderC = 0;
+  subject.offenderD = 0;
+  subject.offenderBits = OFFENDER_BITS[subject.family];
+}
+
+/** The offender is the host, of IPv6 too. */
+export function countByHost(subject: Subject): void {
+  subject.offenderC = subject.c;
+  subject.offenderD = subject.d;
+  subject.offenderBits = HOST_BITS[subject.family];
 }

@@ -30,6 +30,11 @@ export interface Table {
     extra: number,
     level: number,
   ): number;
+  /**
+   * Of the entries with this hash, these first two words of the address and this `extra`, the one added first, where
+   * there are `most` of them or more; else NONE.
+   */
+  crowdedOut(hash: number, family: Family, a: number, b: number, extra: number, most: number): number;
   remove(slot: number): void;
   /**
    * Reads what a search for this hash will read, and an insertion into a full table, and answers anything: asked for
@@ -166,6 +171,20 @@ export function createTable(capacity: number, levels: number): Table {
     return NONE;
   }
 
+  /** A bucket's entries stand in it the newest first. */
+  const crowdedOut: Table['crowdedOut'] = (hash, family, a, b, extra, most) => {
+    let count = 0;
+    let eldest = NONE;
+    for (let slot = candidate(hash); slot !== NONE; slot = cells[slot * CELL_WORDS + CHAIN] ?? NONE) {
+      const at = slot * CELL_WORDS;
+      if (cells[at + EXTRA] !== extra || cells[at + FAMILY] !== family) continue;
+      if (cells[at + ADDRESS] !== a || cells[at + ADDRESS + 1] !== b) continue;
+      count += 1;
+      eldest = slot;
+    }
+    return count < most ? NONE : eldest;
+  };
+
   /** Makes an entry, or none, the first of a bucket. */
   function lead(bucket: number, slot: number): void {
     const at = slot * CELL_WORDS;
@@ -224,6 +243,7 @@ export function createTable(capacity: number, levels: number): Table {
     first,
     next,
     find,
+    crowdedOut,
     insert(hash, family, a, b, c, d, extra, to) {
       const slot = take();
       const at = slot * CELL_WORDS;

@@ -23,9 +23,12 @@ type Presence<Shape, Key extends keyof Shape> = Key extends 'grantee'
     ? 'sometimes'
     : 'always';
 
-/** Which fields a line of this event has. The event's own type decides: a wrong word here does not compile. */
+/** Which fields a line of this event has; `forgiven` is for the state file alone. The event's own type decides: a wrong word here does not compile. */
 type Fields<Name extends EventName> = {
-  readonly [Key in Exclude<keyof Named<Name>, 'at' | 'event'> as FieldOf<Key>]: Presence<Named<Name>, Key>;
+  readonly [Key in Exclude<keyof Named<Name>, 'at' | 'event' | 'forgiven'> as FieldOf<Key>]: Presence<
+    Named<Name>,
+    Key
+  >;
 };
 
 type ReasonOf<Shape> = Shape extends { readonly reason?: infer Reason } ? Extract<Reason, string> : never;

@@ -24,6 +24,18 @@ export function withinOf(within: Milliseconds | null, steps: number): Millisecon
   return within ?? milliseconds(Math.max(WITHIN_LEAST, WITHIN_A_STEP * (steps - 1)));
 }
 
+/** Hosts of one IPv6 /64 whose strikes or bans are kept one by one: one more, and the oldest of that /64 goes. */
+export const HOSTS_OF_A_NETWORK_MAX = 64;
+
+const DAY: Milliseconds = milliseconds(86_400_000);
+/** How many times its last ban's length an offender's count of bans is kept. */
+const HISTORY_FACTOR = 10;
+
+/** Until when the count of an offender's bans is kept: who slips once a week must not climb to a ban of a day. */
+export function rememberedUntil(since: number, until: number): number {
+  return until + Math.max(DAY, HISTORY_FACTOR * (until - since));
+}
+
 /** Linux's default range of ports for its own outgoing connections (ip_local_port_range). */
 export const EPHEMERAL_FIRST = 32_768;
 export const EPHEMERAL_LAST = 60_999;

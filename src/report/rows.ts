@@ -64,7 +64,7 @@ export function createLanes(): Lanes {
       else if (lane.host !== host) lane.host = null;
       return lane;
     },
-    ofNetwork: find,
+    ofNetwork: ({ address }, at) => find(networkOf(address, OFFENDER_BITS[address.family]), at),
     list: () => sorted(lanes).map(([, lane]) => lane),
     dropped: () => dropped,
   };

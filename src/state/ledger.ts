@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto';
 import type { Cidr } from '../packet/cidr.ts';
+import { rememberedUntil } from '../policy/limits.ts';
 import { createOffenders, NONE, type Offenders } from './offenders.ts';
 import { keyOf } from './row-key.ts';
 import {
@@ -77,6 +78,12 @@ export function createLedger(keep: Keep): Ledger {
         const offender = offenders.at(slot);
         return offenders.put({ ...offender, until: Math.min(offender.until, now), lifted: true });
       }
+      case 'forgive': {
+        const slot = offenders.find(change.target);
+        if (slot === NONE || isBanned(offenders, slot, now)) return NONE;
+        // A history that is over already; an entry must be written, since the file is a log.
+        return offenders.put({ target: change.target, since: 0, until: 0, count: 1, lifted: true });
+      }
       default:
         return change satisfies never;
     }
@@ -112,7 +119,8 @@ export function createLedger(keep: Keep): Ledger {
         const { target, since, until, count } = offenders.at(slot);
         const banned = isBanned(offenders, slot, now);
         if (banned) stored.bans.push({ target, since, until, count });
-        if (banned || until + keep.history > now) stored.histories.push({ target, count, until });
+        if (banned || rememberedUntil(since, until) > now)
+          stored.histories.push({ target, count, since, until });
       });
       return stored;
     },
@@ -140,7 +148,7 @@ function createSweep(grants: Map<string, StoredGrant>, offenders: Offenders, kee
         break;
       }
       if (isBanned(offenders, slot, now)) continue;
-      const isOver = offenders.until(slot) + keep.history <= now;
+      const isOver = rememberedUntil(offenders.since(slot), offenders.until(slot)) <= now;
       if (isOver || tooMany > 0) {
         offenders.remove(slot);
         forgotten += 1;

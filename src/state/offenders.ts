@@ -29,6 +29,7 @@ export interface Offenders {
   put(offender: Offender): number;
   remove(slot: number): void;
   at(slot: number): Offender;
+  since(slot: number): number;
   until(slot: number): number;
   isLifted(slot: number): boolean;
   /** The row of the file that holds the entry as it is now; 0: none does. */
@@ -157,6 +158,7 @@ export function createOffenders(key: HashKey): Offenders {
       table.remove(slot);
     },
     at,
+    since: (slot) => floats[slot * FLOATS + SINCE] ?? 0,
     until: (slot) => floats[slot * FLOATS + UNTIL] ?? 0,
     isLifted: (slot) => ((words[slot * WORDS + COUNT] ?? 0) & LIFTED) !== 0,
     row: (slot) => words[slot * WORDS + ROW] ?? 0,

@@ -25,7 +25,8 @@ export interface StoredBan {
 export interface StoredHistory {
   readonly target: Cidr;
   readonly count: number;
-  /** When the last ban ended or will end. */
+  /** When the last ban began, and when it ended or will end. */
+  readonly since: number;
   readonly until: number;
 }
 
@@ -33,7 +34,9 @@ export type StateChange =
   | { readonly change: 'grant'; readonly grant: StoredGrant }
   | { readonly change: 'ungrant'; readonly door: string; readonly grantee: 'any' | Cidr }
   | { readonly change: 'ban'; readonly ban: StoredBan }
-  | { readonly change: 'unban'; readonly target: Cidr };
+  | { readonly change: 'unban'; readonly target: Cidr }
+  /** The count of bans is forgiven; a ban in force stays. */
+  | { readonly change: 'forgive'; readonly target: Cidr };
 
 export interface Stored {
   readonly grants: readonly StoredGrant[];
@@ -70,8 +73,6 @@ export interface Store {
 
 /** How long and how many: what every store needs to know. */
 export interface Keep {
-  /** How long a history outlives its last ban: `bans.max`, in milliseconds. */
-  readonly history: number;
   /** Targets remembered at once, those banned now not counted; default HISTORIES_MAX. */
   readonly histories?: number;
 }

@@ -20,7 +20,7 @@ import { check, type Target } from './target.ts';
 
 /** No end of a grant or a ban can be later: 2200-01-01. */
 const LATEST = 7_258_118_400_000;
-const OPTIONS = { now: NOW, history: 86_400_000 };
+const OPTIONS = { now: NOW };
 const TARGETS = ['203.0.113.1', '198.51.100.7', '2001:db8:0:1::/64', '192.0.2.9', '203.0.113.200'];
 /** A file system in memory, where there is one: a case asks for the disk some ten times. */
 const FOLDER = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();

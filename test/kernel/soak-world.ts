@@ -160,7 +160,7 @@ export async function agree(world: World): Promise<string[]> {
     firewall: { ok: boolean };
   };
   await daemon.stop();
-  const kept = openStore(join(daemon.folder, 'state.db'), { now: Date.now(), history: 1 }).store;
+  const kept = openStore(join(daemon.folder, 'state.db'), { now: Date.now() }).store;
   const stored = kept.load(Date.now());
   kept.close();
   const file = {

@@ -9,7 +9,7 @@ export const IN_THE_ENGINE: readonly Countermeasure[] = [
   {
     name: 'strikes end in a ban',
     file: 'src/engine/offence.ts',
-    from: 'if (strikes < bans.strikes || isExempt(state, hostOf(subject))) return;',
+    from: 'if (strikes < bans.strikes || state.exempt.reason(hostOf(subject)) !== undefined) return;',
     to: 'if (bans) return;',
     test: GUESSING,
     of: 'from one source makes one try a ban',
@@ -80,9 +80,9 @@ export const IN_THE_ENGINE: readonly Countermeasure[] = [
   },
   {
     name: 'who is exempt is never banned',
-    file: 'src/engine/state.ts',
-    from: 'state.found.some((network) => contains(network, host))',
-    to: 'false',
+    file: 'src/engine/exempt.ts',
+    from: "if (within(found, host)) return 'own address';",
+    to: '',
     test: FLOOD,
     of: 'never have it banned, and it can still knock',
   },

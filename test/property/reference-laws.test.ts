@@ -6,7 +6,7 @@ import type { EngineSettings } from '../../src/engine/settings.ts';
 import { decode } from '../../src/packet/decode.ts';
 import { emptyPacket } from '../../src/packet/packet.ts';
 import { milliseconds } from '../../src/packet/time.ts';
-import { bitsOf, bitsOfAddress, bitsOfCidr, offenderOf, overlap } from '../reference/address.ts';
+import { bitsOf, bitsOfAddress, bitsOfCidr, networkOf, overlap } from '../reference/address.ts';
 import { historyOf, intent, SOURCES } from '../reference/arbitrary-history.ts';
 import { settings } from '../reference/arbitrary-settings.ts';
 import { crowdPacket, likePackets } from '../reference/crowd.ts';
@@ -47,7 +47,7 @@ describe('whatever the settings and the packets', () => {
     fc.assert(
       fc.property(histories, fc.constantFrom(...SOURCES), ({ config, moves }, source) => {
         const apart = unshared(config);
-        const offender = offenderOf(bitsOf(source));
+        const offender = networkOf(bitsOf(source));
         const own = moves.filter(({ packet }) => bitsOf(packet.source).startsWith(offender));
         const about = (event: EngineEvent): boolean => bitsOfWhom(event).startsWith(offender);
         expect(said(apart, own)).toEqual(said(apart, moves, about));

@@ -33,8 +33,8 @@ export function networkText(bits: Bits): string {
   return `${textOf(whole)}/${bits.length - 1}`;
 }
 
-/** The network that offences are counted by: all 32 bits of IPv4, the first 64 of IPv6. */
-export function offenderOf(source: Bits): Bits {
+/** The network that offences are counted by as a rule: all 32 bits of IPv4, the first 64 of IPv6. */
+export function networkOf(source: Bits): Bits {
   return source.startsWith('4') ? source : source.slice(0, 65);
 }
 

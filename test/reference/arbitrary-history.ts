@@ -244,7 +244,7 @@ function restored(state: State, one: Intent): Order {
             },
           ],
     bans: [{ target: offenderOf(addressOf(second)), since, until, count: 1 + one.step }],
-    histories: [{ target: offenderOf(addressOf(others[1] ?? '')), count: 2, until: at(20_000) }],
+    histories: [{ target: offenderOf(addressOf(others[1] ?? '')), count: 2, since, until: at(20_000) }],
   };
 }
 

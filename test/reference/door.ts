@@ -55,9 +55,11 @@ export function judgeKnock(before: State, packet: RefPacket, now: number): Resul
   const excused = some('advances', 'begins', 'repeat', 'tolerated', 'expired: gap', 'expired: within');
   const observed = isAllowed(before, packet);
   const offence = !observed && (some('too fast') || !excused);
-  const struck = offence ? strike(state, bitsOf(packet.source), now) : { state, events: [], strikes: 0 };
+  const struck = offence
+    ? strike(state, bitsOf(packet.source), 'knock', now)
+    : { state, events: [], strikes: 0 };
   const opened = events.some((event) => event.event === 'door.opened' || event.event === 'door.renewed');
-  const after = opened ? { state: forgive(state, bitsOf(packet.source)), events: [] } : struck;
+  const after = opened ? { state: forgive(state, bitsOf(packet.source)).state, events: [] } : struck;
   const strikes: Fields = offence ? { strikes: struck.strikes } : {};
   const progress = events.some((event) => event.event === 'knock.accepted');
   for (const { sequence, meaning: what, steps } of found) {

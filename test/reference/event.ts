@@ -32,6 +32,8 @@ function plainValue(name: string, value: unknown): string | number | boolean {
   if (Array.isArray(value) && value.every(isRange)) {
     return value.map(({ first, last, protocol }) => `${first}-${last}/${protocol}`).join(' ');
   }
+  if (Array.isArray(value) && value.every(isCidr))
+    return value.map((network) => networkText(bitsOfCidr(network))).join(' ');
   throw new Error(
     `the field ${name} has a form that the comparison does not know; teach it in test/reference/event.ts`,
   );

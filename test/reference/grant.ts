@@ -1,5 +1,6 @@
 import type { DoorSettings } from '../../src/engine/settings.ts';
-import { type Bits, bitsOfCidr, networkText, textOf } from './address.ts';
+import { type Bits, bitsOfCidr, networkText, overlap, textOf } from './address.ts';
+import { forgive } from './offence.ts';
 import type { Sequence } from './port.ts';
 import {
   type Attempt,
@@ -26,6 +27,13 @@ export function holdsAny(state: State, source: Bits): boolean {
   return state.grants.some((grant) => holdsIt(grant, source));
 }
 
+/** Whether some host of this network holds a grant. */
+export function holdsNear(state: State, network: Bits): boolean {
+  return state.grants.some(
+    ({ grantee, source }) => source.startsWith(network) || (grantee !== 'any' && overlap(grantee, network)),
+  );
+}
+
 export function grantsHeld(state: State, source: Bits, door: string): readonly Grant[] {
   return state.grants.filter((grant) => grant.door === door && holdsIt(grant, source));
 }
@@ -48,10 +56,11 @@ export function withoutIdleClosing(state: State): State {
 /** The opening sequence is complete: the grant is made or renewed, and what led to it is done with. */
 export function open(state: State, sequence: Sequence, source: Bits, now: number): Result {
   const { door } = sequence;
+  const { state: forgiven, pardoned } = forgive(state, source);
   const made = makeGrant(
-    state,
+    forgiven,
     door,
-    { grantee: granteeOf(door, source), source, until: now + door.for },
+    { grantee: granteeOf(door, source), source, until: now + door.for, pardoned },
     now,
   );
   const oneTime = state.oneTime.get(door.name);
@@ -95,13 +104,19 @@ interface Wanted {
   readonly until: number;
   /** By hand: the end holds whatever is knocked later. */
   readonly byHand?: string;
+  /** Whose earlier bans are forgiven with it. */
+  readonly pardoned?: readonly Bits[];
 }
 
 /** Makes a grant, or renews the one that this door and grantee have; at `holders` the oldest moves out first. */
 export function makeGrant(state: State, door: DoorSettings, wanted: Wanted, now: number): Result {
   const { grantee, source } = wanted;
   const fresh = { source, renewed: now, usesLeft: door.uses };
-  const reason = wanted.byHand === undefined || wanted.byHand === '' ? {} : { reason: wanted.byHand };
+  const { byHand = '', pardoned = [] } = wanted;
+  const reason = {
+    ...(byHand === '' ? {} : { reason: byHand }),
+    ...(pardoned.length === 0 ? {} : { forgiven: pardoned.map(networkText).join(' ') }),
+  };
   const old = state.grants.find((grant) => grant.door === door.name && grant.grantee === grantee);
   if (old !== undefined) {
     const renewed: Grant = { ...old, ...fresh, until: Math.max(wanted.until, old.until) };

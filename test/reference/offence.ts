@@ -1,4 +1,5 @@
-import { type Bits, bitsOfCidr, networkText, offenderOf, overlap } from './address.ts';
+import { type Bits, bitsOfCidr, networkOf, networkText } from './address.ts';
+import { holdsNear } from './grant.ts';
 import { age, type EventLike, having, lacking, type Result, type State } from './state.ts';
 
 /** The state after a strike, the strikes that count, and what was said of a ban. */
@@ -6,37 +7,83 @@ export interface Struck extends Result {
   readonly strikes: number;
 }
 
+/** Hosts of one IPv6 network that answer for themselves: of more the oldest is forgotten. */
+const HOSTS_MOST = 64;
+const DAY_MS = 86_400_000;
+
+/** Whom the offences of `source` are counted against: `light` ones are touches of decoys, scans, too many packets. */
+export function offenderOf(state: State, source: Bits, what: 'knock' | 'light'): Bits {
+  const network = networkOf(source);
+  if (isDivided(state, network)) return source;
+  return what === 'light' && holdsNear(state, network) ? source : network;
+}
+
+/** Whether an address that must never be banned is in this network, and not the whole of it. */
+export function isDivided(state: State, network: Bits): boolean {
+  return exemptions(state).some((one) => one.length > network.length && one.startsWith(network));
+}
+
+function exemptions(state: State): readonly Bits[] {
+  return [...state.settings.bans.never.map(bitsOfCidr), ...state.exempt];
+}
+
+/** The offender is one that something is known of from now on. */
+export function known(state: State, offender: Bits): State {
+  const network = networkOf(offender);
+  if (network === offender || state.hosts.get(network)?.includes(offender) === true) return state;
+  const all = [...(state.hosts.get(network) ?? []), offender];
+  const kept = all.slice(-HOSTS_MOST);
+  const gone = (key: Bits): boolean => all.includes(key) && !kept.includes(key);
+  return {
+    ...state,
+    hosts: having(state.hosts, network, kept),
+    windows: lacking(state.windows, gone),
+    strikes: lacking(state.strikes, gone),
+    histories: lacking(state.histories, gone),
+  };
+}
+
 /**
  * Adds one strike to the offender that `source` belongs to, and bans it when that was one too many. More than
  * the last few are never needed: an exempt offender stays at the threshold until they age.
  */
-export function strike(state: State, source: Bits, now: number): Struck {
-  const { bans } = state.settings;
-  const offender = offenderOf(source);
+export function strike(before: State, source: Bits, what: 'knock' | 'light', now: number): Struck {
+  const { bans } = before.settings;
+  const offender = offenderOf(before, source, what);
+  const state = known(before, offender);
   const made = [...(state.strikes.get(offender) ?? []), now].slice(-bans.strikes);
   const counting = made.filter((then) => age(now, then) <= bans.within);
-  if (counting.length < bans.strikes || isExempt(state, offender)) {
+  if (counting.length < bans.strikes || isExempt(state, source)) {
     return {
       state: { ...state, strikes: having(state.strikes, offender, made) },
       strikes: counting.length,
       events: [],
     };
   }
-  const banned = ban(state, offender, now, banLength(state, offender, now));
+  const banned = ban(state, offender, now, banLength(state, offender, now), source);
   const said = { ...banned.added, strikes: counting.length, reason: 'strikes' };
   return { state: banned.state, strikes: counting.length, events: [...banned.events, said] };
 }
 
-/** One who opens a door has nothing against him. */
-export function forgive(state: State, source: Bits): State {
-  return { ...state, strikes: lacking(state.strikes, (key) => key === offenderOf(source)) };
+/** One who opens a door has nothing against him. Answers who had been banned before, and is as if he had not been. */
+export function forgive(
+  state: State,
+  source: Bits,
+): { readonly state: State; readonly pardoned: readonly Bits[] } {
+  const both = new Set([source, networkOf(source)]);
+  return {
+    state: {
+      ...state,
+      strikes: lacking(state.strikes, (key) => both.has(key)),
+      histories: lacking(state.histories, (key) => both.has(key)),
+    },
+    pardoned: [...both].filter((key) => state.histories.has(key)),
+  };
 }
 
-/** Whether the offender's network has an address that must never be banned. */
+/** Whether this address, or this whole network, must never be banned. */
 export function isExempt(state: State, offender: Bits): boolean {
-  return [...state.settings.bans.never.map(bitsOfCidr), ...state.exempt].some((network) =>
-    overlap(network, offender),
-  );
+  return exemptions(state).some((network) => offender.startsWith(network));
 }
 
 /** How long the offender's next ban lasts: each one longer than the one before, up to the most. */
@@ -51,19 +98,31 @@ interface Banned extends Result {
 }
 
 /** Carries a ban out, making room for it where the limit asks for that. In shadow nothing is held. */
-export function ban(state: State, offender: Bits, now: number, length: number): Banned {
+export function ban(
+  before: State,
+  offender: Bits,
+  now: number,
+  length: number,
+  source: Bits,
+  count: number = bansBefore(before, offender, now) + 1,
+): Banned {
+  const state = known(before, offender);
   const { bans } = state.settings;
-  const count = bansBefore(state, offender, now) + 1;
   const until = now + length;
   const forgotten: State = {
     ...forget(state, offender),
-    histories: having(state.histories, offender, { count, until: until + bans.max }),
+    histories: having(state.histories, offender, { count, until: rememberedUntil(now, until) }),
   };
   const added = { event: 'ban.added', at: now, target: networkText(offender), until, count };
   if (!bans.enforce) return { state: forgotten, events: [], added: { ...added, shadow: true } };
-  const room = makeRoom(forgotten, now);
-  const held = having(room.state.bans, offender, { since: now, until, count });
+  const room = makeRoom(forgotten, offender, now);
+  const held = having(room.state.bans, offender, { since: now, until, count, source });
   return { state: { ...room.state, bans: held }, events: room.events, added };
+}
+
+/** The count of bans is kept for ten times the last one, and at least a day. */
+export function rememberedUntil(since: number, until: number): number {
+  return until + Math.max(10 * (until - since), DAY_MS);
 }
 
 function bansBefore(state: State, offender: Bits, now: number): number {
@@ -82,12 +141,15 @@ function forget(state: State, offender: Bits): State {
   };
 }
 
-function makeRoom(state: State, now: number): Result {
-  if (state.bans.size < state.settings.bans.limit) return { state, events: [] };
-  const byEnd = [...state.bans].sort(([, x], [, y]) => x.until - y.until);
-  const [nearest] = byEnd;
-  if (nearest === undefined) return { state, events: [] };
-  const [target] = nearest;
+/** Room among the hosts of one network is made by the oldest of them, elsewhere by the ban nearest to its end. */
+function makeRoom(state: State, offender: Bits, now: number): Result {
+  const network = networkOf(offender);
+  const hosts = [...state.bans.keys()].filter((key) => key !== network && networkOf(key) === network);
+  const byEnd = [...state.bans].sort(([, x], [, y]) => x.until - y.until).map(([key]) => key);
+  const full = state.bans.size >= state.settings.bans.limit;
+  const crowded = offender !== network && hosts.length >= HOSTS_MOST;
+  const target = crowded ? hosts[0] : full ? byEnd[0] : undefined;
+  if (target === undefined) return { state, events: [] };
   return {
     state: { ...state, bans: lacking(state.bans, (key) => key === target) },
     events: [{ event: 'ban.lifted', at: now, target: networkText(target), reason: 'limit' }],

@@ -1,8 +1,8 @@
 import type { Order } from '../../src/engine/command.ts';
 import type { DoorSettings, EngineSettings } from '../../src/engine/settings.ts';
-import { type Bits, bitsOfAddress, bitsOfCidr, networkText, offenderOf } from './address.ts';
+import { type Bits, bitsOfAddress, bitsOfCidr, networkOf, networkText } from './address.ts';
 import { closedEvent, holdsIt, makeGrant } from './grant.ts';
-import { ban, banLength, isExempt } from './offence.ts';
+import { ban, banLength, isDivided, isExempt, known, offenderOf, rememberedUntil } from './offence.ts';
 import { sequencesOf } from './port.ts';
 import {
   type Ban,
@@ -44,16 +44,16 @@ export function followOrder(state: State, order: Order, now: number): Result {
       );
     }
     case 'ban':
-      return banByHand(state, offenderOf(bitsOfAddress(order.address)), now, order.for);
+      return banByHand(state, bitsOfAddress(order.address), now, order.for);
     case 'unban': {
-      const offender = offenderOf(bitsOfAddress(order.address));
-      return liftBans(state, (target) => target === offender, now, 'unban');
+      const source = bitsOfAddress(order.address);
+      return liftBans(state, (target) => source.startsWith(target), now, 'unban');
     }
     case 'unban_all':
       return liftBans(state, () => true, now, 'unban');
     case 'exempt': {
-      const changed = { ...state, exempt: order.networks.map(bitsOfCidr) };
-      return liftBans(changed, (target) => isExempt(changed, target), now, 'exempt');
+      const networks = [...order.networks, ...(order.everybody ?? [])];
+      return liftExempt({ ...state, exempt: networks.map(bitsOfCidr) }, now);
     }
     case 'reload':
       return reload(state, order.settings, now);
@@ -87,9 +87,9 @@ export function refusal(state: State, order: Order): string | undefined {
     return state.grants.some(counts) ? undefined : 'not found';
   }
   if (order.order !== 'ban' && order.order !== 'unban') return undefined;
-  const offender = offenderOf(bitsOfAddress(order.address));
-  if (order.order === 'ban') return isExempt(state, offender) ? 'never banned' : undefined;
-  return state.bans.has(offender) ? undefined : 'not found';
+  const source = bitsOfAddress(order.address);
+  if (order.order === 'ban') return isExempt(state, source) ? 'never banned' : undefined;
+  return state.bans.has(source) || state.bans.has(networkOf(source)) ? undefined : 'not found';
 }
 
 function isAnyMeant(state: State, order: Extract<Order, { order: 'revoke' }>): boolean {
@@ -122,13 +122,32 @@ function liftBans(state: State, meant: (target: Bits) => boolean, now: number, r
   return { state: { ...state, bans: lacking(state.bans, (target) => targets.includes(target)) }, events };
 }
 
-function banByHand(state: State, offender: Bits, now: number, length: number | undefined): Result {
-  if (isExempt(state, offender)) return { state, events: NOTHING };
+/** A network in which an exempt address has come to lie is banned no more; whoever earned that, alone, still is. */
+function liftExempt(state: State, now: number): Result {
+  const isOver = (target: Bits): boolean => isExempt(state, target) || isDivided(state, target);
+  const over = [...state.bans].filter(([target]) => isOver(target));
+  const lifted = liftBans(state, isOver, now, 'exempt');
+  let after = lifted.state;
+  const events = [...lifted.events];
+  for (const [, { source, until }] of over) {
+    if (source === undefined || isExempt(after, source) || after.bans.has(source)) continue;
+    const count = over.find(([, one]) => one.source === source)?.[1].count ?? 1;
+    const banned = ban(after, source, now, until - now, source, count);
+    after = banned.state;
+    events.push(...banned.events, { ...banned.added, strikes: 0, reason: 'strikes' });
+  }
+  return { state: after, events };
+}
+
+function banByHand(before: State, source: Bits, now: number, length: number | undefined): Result {
+  if (isExempt(before, source)) return { state: before, events: NOTHING };
+  const offender = offenderOf(before, source, 'knock');
+  const state = known(before, offender);
   const old = state.bans.get(offender);
   if (old !== undefined) {
     const { bans } = state.settings;
     const until = now + (length ?? Math.min(bans.for * bans.escalate ** (old.count - 1), bans.max));
-    const extended: Ban = { ...old, until };
+    const extended: Ban = { ...old, until, source };
     const events = [
       {
         event: 'ban.extended',
@@ -139,10 +158,13 @@ function banByHand(state: State, offender: Bits, now: number, length: number | u
         reason: 'order',
       },
     ];
-    const histories = having(state.histories, offender, { count: old.count, until: until + bans.max });
+    const histories = having(state.histories, offender, {
+      count: old.count,
+      until: rememberedUntil(old.since, until),
+    });
     return { state: { ...state, bans: having(state.bans, offender, extended), histories }, events };
   }
-  const banned = ban(state, offender, now, length ?? banLength(state, offender, now));
+  const banned = ban(state, offender, now, length ?? banLength(state, offender, now), source);
   return {
     state: banned.state,
     events: [...banned.events, { ...banned.added, strikes: 0, reason: 'order' }],
@@ -190,7 +212,7 @@ function reload(state: State, settings: EngineSettings, now: number): Result {
     attempts: lacking(state.attempts, isGone),
     openings: lacking(state.openings, isGone),
   };
-  const lifted = liftBans(kept, (target) => isExempt(kept, target), now, 'exempt');
+  const lifted = liftExempt(kept, now);
   return { state: lifted.state, events: [...closed.events, ...lifted.events] };
 }
 
@@ -214,10 +236,15 @@ function restore(state: State, order: Extract<Order, { order: 'restore' }>): Res
     until: record.until,
     usesLeft: record.usesLeft,
   }));
-  const bans = order.bans.map(({ target, ...rest }) => [bitsOfCidr(target), rest] as const);
-  const counts = [...order.histories, ...order.bans].map(({ target, count, until }) => {
-    return [bitsOfCidr(target), { count, until: until + state.settings.bans.max }] as const;
-  });
-  const held = bans.filter(([target]) => !isExempt(state, target));
+  const bans = order.bans.map(
+    ({ target, ...rest }) => [bitsOfCidr(target), { ...rest, source: undefined }] as const,
+  );
+  const held = bans.filter(([target]) => !isExempt(state, target) && !isDivided(state, target));
+  const heldTargets = held.map(([target]) => target);
+  const counts = [...order.histories, ...order.bans]
+    .map(({ target, count, since, until }) => {
+      return [bitsOfCidr(target), { count, until: rememberedUntil(since, until) }] as const;
+    })
+    .filter(([target], index) => index < order.histories.length || heldTargets.includes(target));
   return { state: { ...state, grants, bans: new Map(held), histories: new Map(counts) }, events: NOTHING };
 }

@@ -1,7 +1,7 @@
-import { bitsOf, offenderOf, textOf } from './address.ts';
+import { bitsOf, networkOf, textOf } from './address.ts';
 import { judgeKnock, REPEATED_FOR_MS } from './door.ts';
 import { holdsAny } from './grant.ts';
-import { strike } from './offence.ts';
+import { known, offenderOf, strike } from './offence.ts';
 import type { RefPacket } from './packet.ts';
 import {
   doorsOpening,
@@ -21,7 +21,8 @@ const EPHEMERAL_LAST = 60_999;
 
 /** Rules 2 to 8, in the order of docs/decisions/judgement.md. Bans and grants that have ended are gone already. */
 export function judgePacket(state: State, packet: RefPacket, now: number): Result {
-  if (state.bans.has(offenderOf(bitsOf(packet.source)))) return { state, events: [] };
+  const source = bitsOf(packet.source);
+  if (state.bans.has(source) || state.bans.has(networkOf(source))) return { state, events: [] };
 
   const seen = state.seen.get(identity(packet));
   const remembered: State = { ...state, seen: having(state.seen, identity(packet), now) };
@@ -59,7 +60,7 @@ function judgeStealth(state: State, packet: RefPacket, kind: string, now: number
   const ended = decoy ? withoutAttempts(state, packet) : state;
   const scan = { ...eventOf('scan.detected', packet, now), reason: kind };
   if (holdsAny(state, bitsOf(packet.source))) return { state: ended, events: [scan] };
-  const struck = strike(ended, bitsOf(packet.source), now);
+  const struck = strike(ended, bitsOf(packet.source), 'light', now);
   const said = { ...scan, strikes: struck.strikes };
   return { state: struck.state, events: [said, ...struck.events] };
 }
@@ -70,9 +71,10 @@ interface Counted {
 }
 
 /** Rule 5: one more packet of this offender in its window; the one that is too many ends the window. */
-function count(state: State, packet: RefPacket, now: number): Counted {
-  const { packets, per } = state.settings.bans.rate;
-  const offender = offenderOf(bitsOf(packet.source));
+function count(before: State, packet: RefPacket, now: number): Counted {
+  const { packets, per } = before.settings.bans.rate;
+  const offender = offenderOf(before, bitsOf(packet.source), 'light');
+  const state = known(before, offender);
   const old = state.windows.get(offender);
   const window = old === undefined || age(now, old.start) >= per ? { start: now, count: 0 } : old;
   const exceeded = window.count + 1 > packets;
@@ -83,7 +85,7 @@ function count(state: State, packet: RefPacket, now: number): Counted {
 }
 
 function tooMany(state: State, packet: RefPacket, now: number): Result {
-  const struck = strike(state, bitsOf(packet.source), now);
+  const struck = strike(state, bitsOf(packet.source), 'light', now);
   const said = { ...eventOf('scan.detected', packet, now), reason: 'rate', strikes: struck.strikes };
   return { state: struck.state, events: [said, ...struck.events] };
 }
@@ -106,7 +108,7 @@ function touched(state: State, packet: RefPacket, reason: Fields, now: number): 
   const ended = withoutAttempts(state, packet);
   const hit = { ...eventOf('decoy.hit', packet, now), ...reason };
   if (holdsAny(state, source)) return { state: ended, events: [hit] };
-  const struck = strike(ended, source, now);
+  const struck = strike(ended, source, 'light', now);
   return { state: struck.state, events: [{ ...hit, strikes: struck.strikes }, ...struck.events] };
 }
 

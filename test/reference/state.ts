@@ -27,6 +27,8 @@ export interface Grant {
 }
 
 export interface Ban {
+  /** The host that earned it; undefined where that is not known. */
+  readonly source: Bits | undefined;
   readonly since: number;
   readonly until: number;
   readonly count: number;
@@ -49,8 +51,10 @@ export interface Opening {
 /** Everything the model remembers. Nothing in it is ever changed: a step makes a new one. */
 export interface State {
   readonly settings: EngineSettings;
-  /** Networks exempt by order. */
+  /** Networks exempt by order, and which of them everybody may come from. */
   readonly exempt: readonly Bits[];
+  /** By IPv6 network: those of its hosts that answer for themselves, in the order in which they became known. */
+  readonly hosts: ReadonlyMap<Bits, readonly Bits[]>;
   /** By the packet's identity: when it was last seen. */
   readonly seen: ReadonlyMap<string, number>;
   /** By offender. */
@@ -102,6 +106,7 @@ export function initialState(settings: EngineSettings): State {
   return {
     settings,
     exempt: [],
+    hosts: new Map(),
     seen: new Map(),
     windows: new Map(),
     strikes: new Map(),

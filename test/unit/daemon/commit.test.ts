@@ -30,7 +30,7 @@ function world() {
   const said: NfknockEvent[] = [];
   const settle = createSettle({
     clock,
-    store: openMemoryStore({ history: 1000 }, clock.wall()),
+    store: openMemoryStore({}, clock.wall()),
     firewall: kernel,
     cut: () => false,
     grant: () => undefined,

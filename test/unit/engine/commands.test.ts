@@ -222,7 +222,10 @@ describe('what was kept over a restart', () => {
 
   it('is remembered for the length of the next ban, also where the ban is over', () => {
     const w = world();
-    restore(w, { histories: [{ target: cidr(ME), count: 4, until: milliseconds(1) }], bans: [kept(OTHER)] });
+    restore(w, {
+      histories: [{ target: cidr(ME), count: 4, since: milliseconds(0), until: milliseconds(1) }],
+      bans: [kept(OTHER)],
+    });
     ban(w, ME);
     expect(w.events.at(-1)).toMatchObject({ count: 5, until: w.now + 16 * 600_000 });
     tell(w, { order: 'unban', address: address(OTHER) });
@@ -230,16 +233,23 @@ describe('what was kept over a restart', () => {
     expect(w.events.at(-1)).toMatchObject({ count: 4 });
   });
 
-  it('is forgotten when the longest ban has passed since the end of the last one', () => {
-    for (const [late, count] of [
-      [0, 3],
-      [1, 1],
+  it('is forgotten when ten times the last ban has passed since its end, and at least a day', () => {
+    for (const [length, kept] of [
+      [600_000, DAY],
+      [DAY / 10 + 1, DAY + 10],
+      [DAY, 10 * DAY],
     ] as const) {
-      const w = world();
-      restore(w, { histories: [{ target: cidr(ME), count: 2, until: milliseconds(w.now) }] });
-      w.now += 7 * DAY + late;
-      ban(w, ME);
-      expect(w.events.at(-1)).toMatchObject({ count });
+      for (const [late, count] of [
+        [0, 3],
+        [1, 1],
+      ] as const) {
+        const w = world();
+        const [since, end] = [milliseconds(w.now - length), milliseconds(w.now)];
+        restore(w, { histories: [{ target: cidr(ME), count: 2, since, until: end }] });
+        w.now += kept + late;
+        ban(w, ME);
+        expect(w.events.at(-1)).toMatchObject({ count });
+      }
     }
   });
 });

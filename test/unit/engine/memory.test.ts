@@ -102,7 +102,7 @@ describe('who is remembered for offences', () => {
       rateBegun: 300,
       rateCount: 1,
       banCount: 4,
-      banUntil: 5_000,
+      keptUntil: 5_000,
       forgotten: 7,
     });
     const to = createOffenders(3, BANS);

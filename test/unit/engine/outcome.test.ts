@@ -160,7 +160,7 @@ describe('a ban of a /64', () => {
       'opened',
     ]);
     expect(send('8000/udp')).toBe('repeat');
-    for (const port of ['23', '161/udp']) send(port, one);
+    for (const port of ['9000', '8000/udp']) send(port, one);
     expect(send('7000')).toBe('banned');
     w.pass(1_000);
     // Its steps are no repeats any more, also once it has begun and been broken off again.

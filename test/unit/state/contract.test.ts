@@ -2,9 +2,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { formatCidr } from '../../../src/packet/cidr.ts';
 import { openMemoryStore } from '../../../src/state/memory.ts';
 import { openStore } from '../../../src/state/sqlite.ts';
-import type { Keep, Store } from '../../../src/state/store.ts';
+import type { Keep, StateChange, Store } from '../../../src/state/store.ts';
 import { ban, cidr, grant, NOW, unban } from './example.ts';
 
 const DAY = 86_400_000;
@@ -25,13 +26,13 @@ describe.each([
   ['sqlite', openSqlite],
 ])('the %s store', { timeout: 30_000 }, (_, open) => {
   it('begins empty and well', () => {
-    using store = disposable(open({ history: DAY }));
+    using store = disposable(open({}));
     expect(store.load(NOW)).toEqual({ grants: [], bans: [], histories: [] });
     expect(store.health()).toEqual({ ok: true, reason: null });
   });
 
   it('gives back a grant with everything that it was made with', () => {
-    using store = disposable(open({ history: DAY }));
+    using store = disposable(open({}));
     store.write([grant('ssh', '198.51.100.7', { usesLeft: 3, reason: 'ticket 4711' })], NOW);
     store.write([grant('web', '2001:db8::7', { grantee: 'any', until: NOW + 0.5 })], NOW);
     expect(store.load(NOW).grants).toEqual([
@@ -57,7 +58,7 @@ describe.each([
   });
 
   it('holds one grant of a door for one grantee: the later', () => {
-    using store = disposable(open({ history: DAY }));
+    using store = disposable(open({}));
     store.write([grant('ssh', '198.51.100.7'), grant('ssh', '198.51.100.7', { until: NOW + 60_000 })], NOW);
     store.write([grant('web', '198.51.100.7')], NOW);
     expect(store.load(NOW).grants.map(({ door, until }) => [door, until - NOW])).toEqual([
@@ -67,7 +68,7 @@ describe.each([
   });
 
   it('ends a grant of one door and leaves the others', () => {
-    using store = disposable(open({ history: DAY }));
+    using store = disposable(open({}));
     store.write(
       [grant('ssh', '198.51.100.7'), grant('web', '198.51.100.7'), grant('ssh', '198.51.100.8')],
       NOW,
@@ -83,7 +84,7 @@ describe.each([
   });
 
   it('forgets a grant at the moment that it ends, for good', () => {
-    using store = disposable(open({ history: DAY }));
+    using store = disposable(open({}));
     store.write([grant('ssh', '198.51.100.7')], NOW);
     expect(store.load(NOW + 29_999).grants).toHaveLength(1);
     expect(store.load(NOW + 30_000).grants).toHaveLength(0);
@@ -91,45 +92,60 @@ describe.each([
   });
 
   it('keeps the history of a ban that has ended, and of one that has not', () => {
-    using store = disposable(open({ history: DAY }));
+    using store = disposable(open({}));
     store.write([ban('203.0.113.9', NOW + 1000, 4), ban('2001:db8:0:1::/64', NOW + 5000)], NOW);
     const later = store.load(NOW + 1000);
     expect(later.bans).toEqual([
       { target: cidr('2001:db8:0:1::/64'), since: NOW, until: NOW + 5000, count: 1 },
     ]);
     expect(later.histories).toEqual([
-      { target: cidr('203.0.113.9'), count: 4, until: NOW + 1000 },
-      { target: cidr('2001:db8:0:1::/64'), count: 1, until: NOW + 5000 },
+      { target: cidr('203.0.113.9'), count: 4, since: NOW, until: NOW + 1000 },
+      { target: cidr('2001:db8:0:1::/64'), count: 1, since: NOW, until: NOW + 5000 },
     ]);
   });
 
-  it('forgets a history once it is older than asked for', () => {
-    using store = disposable(open({ history: DAY }));
+  it('keeps a history for ten times its ban, and at least a day', () => {
+    using store = disposable(open({}));
     store.write([ban('203.0.113.9', NOW + 1000, 4)], NOW);
     expect(store.load(NOW + 1000 + DAY - 1).histories).toHaveLength(1);
     expect(store.load(NOW + 1000 + DAY).histories).toHaveLength(0);
+    store.write([ban('203.0.113.9', NOW + DAY, 4)], NOW);
+    expect(store.load(NOW + 11 * DAY - 1).histories).toHaveLength(1);
+    expect(store.load(NOW + 11 * DAY).histories).toHaveLength(0);
+  });
+
+  it('forgets a history that was forgiven, and no ban in force', () => {
+    using store = disposable(open({}));
+    store.write([ban('203.0.113.9', NOW + 1000, 4), ban('203.0.113.10', NOW + 3000, 2)], NOW);
+    const forgive = (target: string): StateChange => ({ change: 'forgive', target: cidr(target) });
+    store.write([forgive('203.0.113.9'), forgive('203.0.113.10'), forgive('203.0.113.11')], NOW + 2000);
+    const { bans, histories } = store.load(NOW + 2000);
+    expect(bans).toHaveLength(1);
+    expect(histories.map(({ target, count }) => `${formatCidr(target)} ${count}`)).toEqual([
+      '203.0.113.10 2',
+    ]);
   });
 
   it('remembers how often a target was banned whose ban was lifted, from that moment', () => {
-    using store = disposable(open({ history: DAY }));
+    using store = disposable(open({}));
     store.write([ban('203.0.113.9', NOW + 9000, 2)], NOW);
     store.write([unban('203.0.113.9'), unban('203.0.113.10')], NOW + 500);
     expect(store.load(NOW + 500)).toEqual({
       grants: [],
       bans: [],
-      histories: [{ target: cidr('203.0.113.9'), count: 2, until: NOW + 500 }],
+      histories: [{ target: cidr('203.0.113.9'), count: 2, since: NOW, until: NOW + 500 }],
     });
   });
 
   it('never brings a lifted ban back, also where the clock is set back', () => {
-    using store = disposable(open({ history: DAY }));
+    using store = disposable(open({}));
     store.write([ban('203.0.113.9', NOW + 9000)], NOW);
     store.write([unban('203.0.113.9')], NOW + 500);
     expect(store.load(NOW - 5000).bans).toEqual([]);
   });
 
   it('forgets the histories that were touched longest ago when there are too many, and no ban', () => {
-    using store = disposable(open({ history: DAY, histories: 2 }));
+    using store = disposable(open({ histories: 2 }));
     store.write(
       [ban('203.0.113.1', NOW + 900_000), ban('203.0.113.2', NOW + 1), ban('203.0.113.3', NOW + 1)],
       NOW,
@@ -148,7 +164,7 @@ describe.each([
   });
 
   it('takes no harm from being closed twice or written to afterwards', () => {
-    const store = open({ history: DAY });
+    const store = open({});
     store.close();
     store.close();
     expect(() => store.write([grant('ssh', '198.51.100.7')], NOW)).not.toThrow();

@@ -8,7 +8,6 @@ import { openStore } from '../../../src/state/sqlite.ts';
 import { built } from '../cli/built.ts';
 import { ban, cidr, grant, NOW } from './example.ts';
 
-const DAY = 86_400_000;
 /** A batch of the child: as many bans as a flood would make in one turn of the daemon. */
 const BATCH = 20;
 
@@ -28,7 +27,7 @@ import { writeSync } from 'node:fs';
 const { openStore } = await import(process.argv[1] + '/state/sqlite.js');
 const [path, first] = process.argv.slice(2);
 const now = ${NOW};
-const { store } = openStore(path, { now, history: ${DAY} });
+const { store } = openStore(path, { now });
 const host = (a) => ({ address: { family: 4, a: a | 0, b: 0, c: 0, d: 0 }, bits: 32 });
 for (let batch = Number(first); ; batch += 1) {
   const bans = Array.from({ length: ${BATCH} }, (_, i) => ({
@@ -51,7 +50,7 @@ describe('a daemon that is killed while it writes', () => {
         { stdio: ['ignore', 'pipe', 'inherit'] },
       );
       const said = await killAfter(child, 1 + ((round * 37) % 60));
-      const { store, notice } = openStore(path, { now: NOW, history: DAY });
+      const { store, notice } = openStore(path, { now: NOW });
       const { bans, grants } = store.load(NOW);
       store.close();
       expect(notice).toBeNull();
@@ -79,7 +78,7 @@ describe.skipIf(process.getuid?.() !== 0)('a disk that is full', () => {
   it('leaves the daemon working in memory, and the file whole once there is space', () => {
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', folder]);
     try {
-      const { store } = openStore(path, { now: NOW, history: DAY });
+      const { store } = openStore(path, { now: NOW });
       store.write([grant('ssh', '198.51.100.7', { until: NOW + 9e6 })], NOW);
       execFileSync('sh', ['-c', 'head -c 2000000 /dev/zero > "$0/filler" || true', folder], {
         stdio: 'ignore',
@@ -92,7 +91,7 @@ describe.skipIf(process.getuid?.() !== 0)('a disk that is full', () => {
       store.write([], NOW + 100_000);
       expect(store.health()).toEqual({ ok: true, reason: null });
       store.close();
-      const again = openStore(path, { now: NOW, history: DAY }).store;
+      const again = openStore(path, { now: NOW }).store;
       const { grants, bans } = again.load(NOW);
       expect(grants.map(({ source }) => source)).toEqual([cidr('198.51.100.7')]);
       expect(bans).toHaveLength(3000);
@@ -105,7 +104,7 @@ describe.skipIf(process.getuid?.() !== 0)('a disk that is full', () => {
   it('that has room again is written to at the end, whenever the next try would have been', () => {
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', folder]);
     try {
-      const { store } = openStore(path, { now: NOW, history: DAY });
+      const { store } = openStore(path, { now: NOW });
       store.write([ban('203.0.113.9', NOW + 9e6)], NOW);
       execFileSync('sh', ['-c', 'head -c 2000000 /dev/zero > "$0/filler" || true', folder], {
         stdio: 'ignore',
@@ -115,7 +114,7 @@ describe.skipIf(process.getuid?.() !== 0)('a disk that is full', () => {
       expect(store.health().ok).toBe(false);
       rmSync(join(folder, 'filler'));
       store.close();
-      const again = openStore(path, { now: NOW, history: DAY }).store;
+      const again = openStore(path, { now: NOW }).store;
       const { grants, bans } = again.load(NOW);
       expect([grants.length, bans.length]).toEqual([1, 3001]);
       again.close();
@@ -127,13 +126,13 @@ describe.skipIf(process.getuid?.() !== 0)('a disk that is full', () => {
   it('that is full at the start still gives back what was on it', () => {
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', folder]);
     try {
-      const first = openStore(path, { now: NOW, history: DAY }).store;
+      const first = openStore(path, { now: NOW }).store;
       first.write([ban('203.0.113.9', NOW + 9e6)], NOW);
       first.close();
       execFileSync('sh', ['-c', 'head -c 2000000 /dev/zero > "$0/filler" || true', folder], {
         stdio: 'ignore',
       });
-      const { store } = openStore(path, { now: NOW, history: DAY });
+      const { store } = openStore(path, { now: NOW });
       expect(store.load(NOW).bans).toHaveLength(1);
       store.write([ban('203.0.113.10', NOW + 9e6)], NOW);
       expect(store.health().ok).toBe(false);

@@ -18,7 +18,7 @@ import { openStore } from '../../../src/state/sqlite.ts';
 import { type StateChange, StateError, type StoredGrant } from '../../../src/state/store.ts';
 import { AS_VERSION_1, ban, cidr, grant, NOW, sorted, unban } from './example.ts';
 
-const options = { now: NOW, history: 86_400_000 };
+const options = { now: NOW };
 let folder = '';
 let path = '';
 

@@ -1,0 +1,191 @@
+import { describe, expect, it } from 'vitest';
+import type { Order, OrderAnswer } from '../../../src/engine/command.ts';
+import { formatCidr } from '../../../src/packet/cidr.ts';
+import { milliseconds } from '../../../src/packet/time.ts';
+import { HOSTS_OF_A_NETWORK_MAX } from '../../../src/policy/limits.ts';
+import { cidr, settings, type World, world } from './world.ts';
+
+const DAY = 86_400_000;
+const DECOYS = ['23', '161/udp'];
+const NEIGHBOUR = '2001:db8:0:1::bad';
+const OWN = '2001:db8:0:1::1';
+
+const tell = (w: World, order: Order): OrderAnswer =>
+  w.engine.order(order, milliseconds(w.now), (event) => w.events.push(event));
+
+/** Touches decoys, each a minute's strike of its own. */
+function touch(w: World, from: string, times = 3): void {
+  for (let index = 0; index < times; index += 1) {
+    w.send(DECOYS[index % 2] ?? '23', { from });
+    w.now += 50;
+  }
+}
+
+function knockAs(w: World, from: string): void {
+  for (const port of ['7000', '8000/udp', '9000']) {
+    w.now += 100;
+    w.send(port, { from });
+  }
+}
+
+const wrong = (w: World, from: string): void => {
+  for (const port of ['9000', '8000/udp', '9000']) {
+    w.now += 100;
+    w.send(port, { from });
+  }
+};
+
+const banned = (w: World): string[] => w.engine.bans().map(({ target }) => formatCidr(target));
+
+describe('a /64 with an exempt address in it', () => {
+  const world64 = (): World => world(settings({ bans: { never: [cidr(OWN)] } }));
+
+  it('is struck and banned host by host', () => {
+    const w = world64();
+    touch(w, NEIGHBOUR);
+    expect(banned(w)).toEqual([NEIGHBOUR]);
+    expect(w.send('7000', { from: NEIGHBOUR })).toBe('banned');
+    expect(w.send('7000', { from: '2001:db8:0:1::2' })).toBe('accepted');
+    wrong(w, '2001:db8:0:1::3');
+    expect(banned(w)).toContain('2001:db8:0:1::3');
+    touch(w, OWN, 9);
+    wrong(w, OWN);
+    expect(banned(w)).not.toContain(OWN);
+    // Other networks are what they were.
+    touch(w, '2001:db8:0:2::7');
+    expect(banned(w)).toContain('2001:db8:0:2::/64');
+  });
+
+  it('escalates host by host', () => {
+    const w = world64();
+    touch(w, NEIGHBOUR);
+    w.pass(600_000);
+    touch(w, NEIGHBOUR);
+    touch(w, '2001:db8:0:1::4');
+    expect(w.engine.bans().map(({ target, count }) => `${formatCidr(target)} ${count}`)).toEqual([
+      `${NEIGHBOUR} 2`,
+      '2001:db8:0:1::4 1',
+    ]);
+  });
+
+  it('never has more hosts than the most: the oldest of that /64 goes, and nobody else', () => {
+    const w = world64();
+    touch(w, '198.51.100.7');
+    touch(w, '2001:db8:0:2::7');
+    for (let host = 1; host <= HOSTS_OF_A_NETWORK_MAX + 2; host += 1)
+      touch(w, `2001:db8:0:1::1:${host.toString(16)}`);
+    const bans = banned(w);
+    expect(bans).toHaveLength(HOSTS_OF_A_NETWORK_MAX + 2);
+    expect(bans).toEqual(expect.arrayContaining(['198.51.100.7', '2001:db8:0:2::/64', '2001:db8:0:1::1:3']));
+    expect(bans).not.toContain('2001:db8:0:1::1:1');
+    expect(bans).not.toContain('2001:db8:0:1::1:2');
+    expect(w.events.flatMap((event) => (event.event === 'ban.lifted' ? [event.reason] : []))).toEqual([
+      'limit',
+      'limit',
+    ]);
+    expect(w.engine.sizes().offenders).toBeLessThanOrEqual(HOSTS_OF_A_NETWORK_MAX + 2);
+  });
+
+  it('that is banned when the exempt address appears is banned no more; the host that earned it is', () => {
+    const w = world();
+    touch(w, NEIGHBOUR);
+    expect(banned(w)).toEqual(['2001:db8:0:1::/64']);
+    const { until } = w.engine.bans()[0] ?? { until: 0 };
+    w.said();
+    expect(tell(w, { order: 'exempt', networks: [cidr(OWN)] })).toEqual({ ok: true, changed: 1 });
+    expect(w.said()).toEqual([
+      'ban.lifted 2001:db8:0:1::/64 (exempt)',
+      `ban.added ${NEIGHBOUR} (strikes) #0`,
+    ]);
+    expect(w.engine.bans()).toMatchObject([{ until, count: 1 }]);
+    expect(w.send('7000', { from: OWN })).toBe('accepted');
+    expect(tell(w, { order: 'unban', address: cidr(NEIGHBOUR).address })).toEqual({ ok: true, changed: 1 });
+  });
+
+  it('keeps such bans over a restart and a reload with other tables', () => {
+    const w = world64();
+    const target = cidr(NEIGHBOUR);
+    const [since, until] = [milliseconds(1), milliseconds(w.now + 1_000)];
+    tell(w, { order: 'restore', grants: [], histories: [], bans: [{ target, since, until, count: 2 }] });
+    expect(w.send('7000', { from: NEIGHBOUR })).toBe('banned');
+    const other = settings({ sources: 64, bans: { never: [cidr(OWN)], limit: 7 } });
+    tell(w, { order: 'reload', settings: other });
+    expect(banned(w)).toEqual([NEIGHBOUR]);
+    expect(w.send('7000', { from: NEIGHBOUR })).toBe('banned');
+    expect(w.send('7000', { from: '2001:db8:0:1::2' })).toBe('accepted');
+    w.pass(1_000);
+    touch(w, NEIGHBOUR);
+    expect(w.engine.bans()).toMatchObject([{ count: 3 }]);
+  });
+});
+
+describe('a /64 in which a host holds a grant', () => {
+  const HOLDER = '2001:db8:0:1::7';
+
+  it('is not shut out by what a neighbour, or who forges one, does to decoys or by rate', () => {
+    const w = world(settings({ bans: { rate: { packets: 5, per: milliseconds(1_000) } } }));
+    knockAs(w, HOLDER);
+    for (let host = 16; host < 200; host += 1) touch(w, `2001:db8:0:1::${host.toString(16)}`, 2);
+    for (let index = 0; index < 40; index += 1) w.send('7000', { from: NEIGHBOUR });
+    expect(banned(w)).toEqual([NEIGHBOUR]);
+    w.pass(2_000);
+    knockAs(w, HOLDER);
+    expect(w.names().at(-1)).toBe('door.renewed');
+    touch(w, HOLDER, 9);
+    expect(banned(w)).toEqual([NEIGHBOUR]);
+  });
+
+  it('answers as a whole for wrong knocks, and for decoys again once the grant is over', () => {
+    const w = world();
+    knockAs(w, HOLDER);
+    for (const [host, port] of ['9000', '8000/udp', '9000'].entries())
+      w.send(port, { from: `2001:db8:0:1::1${host}` });
+    expect(banned(w)).toEqual(['2001:db8:0:1::/64']);
+    w.pass(DAY);
+    for (const host of [1, 2, 3]) touch(w, `2001:db8:0:1::1${host}`, 1);
+    expect(banned(w)).toEqual(['2001:db8:0:1::/64']);
+  });
+});
+
+describe('opening a door', () => {
+  it('forgives strikes and the count of bans, and says whose count it was', () => {
+    for (const from of ['198.51.100.7', '2001:db8:0:1::7']) {
+      const w = world();
+      for (let times = 0; times < 3; times += 1) {
+        touch(w, from);
+        w.pass(DAY / 2);
+      }
+      touch(w, from, 2);
+      knockAs(w, from);
+      const forgiven = from.includes(':') ? '2001:db8:0:1::/64' : from;
+      const opened = w.events.at(-1);
+      expect(opened).toMatchObject({ event: 'door.opened', forgiven: [cidr(forgiven)] });
+      w.pass(31_000);
+      touch(w, from, 3);
+      expect(w.engine.bans()).toMatchObject([{ count: 1 }]);
+    }
+  });
+});
+
+describe('the count of bans', () => {
+  it('is kept for ten times the last ban, and at least a day', () => {
+    for (const [length, kept] of [
+      [600_000, DAY],
+      [DAY / 4, (DAY / 4) * 10],
+    ] as const) {
+      for (const [late, count] of [
+        [0, 2],
+        [1, 1],
+      ] as const) {
+        const w = world(
+          settings({ bans: { for: milliseconds(length), within: milliseconds(1), strikes: 1 } }),
+        );
+        touch(w, '198.51.100.7', 1);
+        const { until } = w.engine.bans()[0] ?? { until: 0 };
+        w.pass(until - w.now + kept + late);
+        touch(w, '198.51.100.7', 1);
+        expect(w.engine.bans()).toMatchObject([{ count }]);
+      }
+    }
+  });
+});
