@@ -92,6 +92,10 @@ const ROOT: Readonly<Record<keyof RootShape, Note>> = {
     'ports with nothing behind them: who touches one is scanning. `all`: every port that is neither open nor a knock',
   ],
   allow: ['[]', 'services that are open to everyone'],
+  answer: [
+    'drop',
+    'what a stranger meets at knock, decoy and protected ports: `drop`, nothing; `closed`, what a port says that nothing listens on. Take the one that the other ports of the machine give: in a scan the odd ones stand out. `closed` wants `source: nflog`',
+  ],
   bans: [null, 'who is banned, and how long'],
   grants: ['rule', '`rule`: a rule for each grant; `set`: sets with timeouts, for hundreds at once'],
   memory: [null, 'how much is remembered'],

@@ -17,6 +17,7 @@ export function conflicts(root: Fields<RootShape>, reading: Reading): void {
   ofDecoys(root, doors, reading);
   ofBans(root, reading);
   ofMemory(root, reading);
+  ofAnswer(root, reading);
   if (doors.length === 0 && root.doors.value !== undefined && root.decoys.value?.length === 0) {
     reading.fault(
       root.doors.spot,
@@ -243,6 +244,18 @@ function ofBans(root: Fields<RootShape>, reading: Reading): void {
     formatDuration(longest),
     `at least ${formatDuration(length)}, which is bans.for`,
     'raise bans.max or lower bans.for',
+  );
+}
+
+/** A queued packet can only be dropped: whoever is to be answered must be copied to the daemon instead. */
+function ofAnswer({ answer, listen }: Fields<RootShape>, reading: Reading): void {
+  const source = listen.value?.source;
+  if (answer.value !== 'closed' || source?.value !== 'nfqueue') return;
+  reading.fault(
+    answer.spot,
+    'closed with listen.source: nfqueue',
+    'drop, or closed with listen.source: nflog',
+    'write "listen: { source: nflog }"',
   );
 }
 

@@ -69,6 +69,7 @@ function configOf(file: Fields<RootShape>): Config {
     doors: sound(file.doors).map(doorOf),
     decoys: decoys === 'all' ? 'all' : decoys.map(sound),
     allow: items(file.allow),
+    answer: sound(file.answer),
     bans: bansOf(file),
     grants: sound(file.grants),
     memory: { sources: sound(sound(file.memory).sources) },

@@ -2,7 +2,7 @@ import type { Cidr } from '../packet/cidr.ts';
 import type { PortRange } from '../packet/port.ts';
 import type { Milliseconds } from '../packet/time.ts';
 import { milliseconds } from '../packet/time.ts';
-import type { Bans, Listen, LogSettings } from '../policy/config.ts';
+import type { Bans, Config, Listen, LogSettings } from '../policy/config.ts';
 import { DAY, type DoorEntry, doors, ports } from './door.ts';
 import {
   decimal,
@@ -53,6 +53,7 @@ export type RootShape = {
   readonly doors: Field<readonly DoorEntry[]>;
   readonly decoys: Field<'all' | readonly Found<PortRange>[]>;
   readonly allow: Items<PortRange>;
+  readonly answer: Field<Config['answer']>;
   readonly bans: Field<Fields<BansShape>>;
   readonly grants: Field<'rule' | 'set'>;
   readonly memory: Field<Fields<{ readonly sources: Field<number> }>>;
@@ -122,6 +123,7 @@ const shape: RootShape = {
   doors,
   decoys: field(decoys, []),
   allow: field(ports, []),
+  answer: field(oneOf('drop', 'closed'), 'drop'),
   bans: section(bans),
   grants: field(oneOf('rule', 'set'), 'rule'),
   memory: section({ sources: field(integer(1, TABLE_MAX), 262_144) }),

@@ -10,6 +10,8 @@ export interface Config {
   readonly doors: readonly Door[];
   readonly decoys: 'all' | readonly PortRange[];
   readonly allow: readonly PortRange[];
+  /** What a stranger meets at knock, decoy and protected ports: nothing, or what a port says that nobody serves. */
+  readonly answer: 'drop' | 'closed';
   readonly bans: Bans;
   readonly grants: 'rule' | 'set';
   /** Sources remembered at once. */

@@ -8,7 +8,15 @@ import { contains, hostCidr } from '../../src/packet/cidr.ts';
 import type { Config } from '../../src/policy/config.ts';
 import { soundConfig } from '../fuzz/any-config.ts';
 import { type Random, randomOf } from '../fuzz/random.ts';
-import { isBehind, isCopied, type Meant, meantInput, opens, type Standing } from '../reference/firewall.ts';
+import {
+  isAnswered,
+  isBehind,
+  isCopied,
+  type Meant,
+  meantInput,
+  opens,
+  type Standing,
+} from '../reference/firewall.ts';
 import { type Fate, readTables, type State, type Tables, type Wire, walk } from '../reference/netfilter.ts';
 
 /** `RULES_CASES=100000 RULES_SEED=7` tries others, and more. */
@@ -32,6 +40,8 @@ interface Written {
   bans?: object;
   allow?: unknown[];
   decoys?: unknown;
+  listen?: object;
+  answer?: string;
 }
 
 /** Oftener than any configuration would: settings that the rules turn on, and ports that are two things at once. */
@@ -42,6 +52,10 @@ function withConflicts(written: Written, random: Random): void {
     strike_on_service: random(2) === 0,
     enforce: random(4) > 0,
   };
+  if (random(3) === 0) {
+    written.listen = { ...written.listen, source: 'nflog' };
+    written.answer = 'closed';
+  }
   const doors = Object.values(written.doors);
   for (const door of doors) {
     const other = doors[random(doors.length)];
@@ -114,6 +128,8 @@ function wireOf(config: Config, random: Random, family: Family): Wire {
     comesIn: names[random(names.length)] ?? 'eth0',
     goesOut: '',
     local: random(8) > 0,
+    ack: random(3) === 0,
+    socket: random(3) === 0,
   };
 }
 
@@ -123,6 +139,7 @@ function wordOf(config: Config, { verdict, copies }: Fate): Meant {
     case 'NFQUEUE':
       return 'seen';
     case 'DROP':
+    case 'REJECT':
       return config.listen.source === 'nflog' && copies > 0 ? 'seen' : 'drop';
     case 'ACCEPT':
       return 'accept';
@@ -147,8 +164,9 @@ describe(`the rules of ${CASES} sound configurations`, { timeout: 60_000 + CASES
           const fate = walk(tables, 'filter', 'INPUT', wire);
           const meant = meantInput(config, wire, standing);
           met.set(meant, (met.get(meant) ?? 0) + 1);
-          const found = [wordOf(config, fate), fate.verdict === 'ACCEPT' && fate.copies > 0];
-          const wanted = [meant, isCopied(config, wire, standing)];
+          const { verdict, copies } = fate;
+          const found = [wordOf(config, fate), verdict === 'REJECT', verdict === 'ACCEPT' && copies > 0];
+          const wanted = [meant, isAnswered(config, wire, meant), isCopied(config, wire, standing)];
           if (String(found) !== String(wanted))
             expect(found, `${text}${JSON.stringify({ wire, standing })}`).toEqual(wanted);
         }
@@ -161,7 +179,7 @@ describe(`the rules of ${CASES} sound configurations`, { timeout: 60_000 + CASES
 
   it.each([4, 6] as const)('let nobody without a grant through to a service behind (IPv%i)', (family) => {
     const random = randomOf(SEED + 10 + family);
-    let [kept, through] = [0, 0];
+    let [stopped, through] = [0, 0];
     for (let number = 1; number <= CASES; number += 1) {
       const { text, config } = soundConfig(random, (any) =>
         changed(any, random, (written) => withForwards(written, random, family)),
@@ -185,8 +203,11 @@ describe(`the rules of ${CASES} sound configurations`, { timeout: 60_000 + CASES
         const banned = standing.banned && config.bans.enforce;
         const mayPass = !banned && wire.state === 'NEW' && doors.some(({ name }) => granted.includes(name));
         if (doors.length > 0 && !mayPass) {
-          kept += 1;
-          if (verdict !== 'DROP' && verdict !== 'NFQUEUE') expect(verdict, what).toBe('DROP');
+          stopped += 1;
+          const kept = config.answer === 'closed' ? ['DROP', 'REJECT'] : ['DROP', 'NFQUEUE'];
+          expect(kept, what).toContain(verdict);
+          // A reset could end a connection of that host.
+          if (wire.ack) expect(verdict, what).not.toBe(wire.protocol === 'tcp' ? 'REJECT' : 'ACCEPT');
         } else if (doors.length > 0 && verdict === 'ACCEPT') through += 1;
         else if (doors.length === 0 && verdict === 'ACCEPT') expect(verdict, what).toBe('untouched');
         // Other machines are none of our business, unless someone is banned everywhere.
@@ -207,7 +228,7 @@ describe(`the rules of ${CASES} sound configurations`, { timeout: 60_000 + CASES
         if (to.verdict === 'DNAT' && !translated) expect(to.verdict, what).toBe('untouched');
       }
     }
-    expect(kept).toBeGreaterThan(CASES / 4);
+    expect(stopped).toBeGreaterThan(CASES / 4);
     expect(through).toBeGreaterThan(CASES / 20);
   });
 });

@@ -56,6 +56,12 @@ export function meantInput(config: Config, wire: Wire, standing: Standing): Mean
   return wire.state === 'NEW' || wire.state === 'INVALID' ? shown : 'untouched';
 }
 
+/** Whoever is not let in is told that nothing listens there; what may be part of a connection is told nothing. */
+export function isAnswered({ answer }: Config, wire: Wire, meant: Meant): boolean {
+  if (answer === 'drop' || (meant !== 'drop' && meant !== 'seen')) return false;
+  return wire.protocol === 'udp' || (wire.protocol === 'tcp' && !(wire.ack && wire.socket));
+}
+
 /** A copy goes to the daemon, whatever becomes of the packet: a knock at a port that is open to everyone. */
 export function isCopied(config: Config, wire: Wire, standing: Standing): boolean {
   if (meantInput(config, wire, standing) !== 'accept' || wire.state !== 'NEW') return false;

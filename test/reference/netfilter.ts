@@ -18,11 +18,15 @@ export interface Wire {
   readonly goesOut: string;
   /** Whether the destination is one of this machine's own unicast addresses. */
   readonly local: boolean;
+  /** TCP's flag ACK. */
+  readonly ack: boolean;
+  /** Whether it belongs to a connection of this machine, whatever conntrack thinks of it. */
+  readonly socket: boolean;
 }
 
 /** `untouched`: no rule decided, so the policy does. */
 export interface Fate {
-  readonly verdict: 'ACCEPT' | 'DROP' | 'NFQUEUE' | 'DNAT' | 'untouched';
+  readonly verdict: 'ACCEPT' | 'DROP' | 'NFQUEUE' | 'REJECT' | 'DNAT' | 'untouched';
   /** Copies that went to the daemon by NFLOG. */
   readonly copies: number;
 }
@@ -69,6 +73,7 @@ export function walk(tables: Tables, table: string, chain: string, wire: Wire): 
       case 'ACCEPT':
       case 'DROP':
       case 'NFQUEUE':
+      case 'REJECT':
       case 'DNAT':
         return { verdict: target, copies };
       case 'RETURN':
@@ -94,7 +99,12 @@ function targetOf({ sets }: Tables, rule: Rule, wire: Wire): string | undefined 
     if (negated) at += 1;
     const [option = '', value = ''] = rule.slice(at, at + 2);
     if (option === '-j') return value;
+    if (option === '-m' && value === 'socket' && !wire.socket) return undefined;
     if (option === '-m' || option === '--comment' || option === '--datestop') continue;
+    if (option === '--tcp-flags') {
+      if (`${value} ${rule[at + 2]}` !== 'ACK ACK') throw new Error(`no flags: ${rule.join(' ')}`);
+      at += 1;
+    }
     if (option === '--match-set') {
       if (rule[at + 2] !== 'src') throw new Error(`not src: ${rule.join(' ')}`);
       at += 1;
@@ -116,6 +126,8 @@ function holds(option: string, value: string, wire: Wire, sets: Tables['sets']):
         const [first = '', last = first] = each.split(':');
         return wire.port >= Number(first) && wire.port <= Number(last);
       });
+    case '--tcp-flags':
+      return wire.ack;
     case '--ctstate':
       return value.split(',').includes(wire.state);
     case '--dst-type':

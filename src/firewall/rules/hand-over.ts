@@ -1,4 +1,5 @@
 import type { Config } from '../../policy/config.ts';
+import { refusal, type Way } from './refusal.ts';
 
 /** Bytes of a packet that NFLOG copies: the longest headers that the decoder reads, kernel.md's copy range. */
 const NFLOG_BYTES = 256;
@@ -7,9 +8,9 @@ const NFLOG_BYTES = 256;
  * The targets that hand a packet to the daemon and let it go no further. Never `--queue-bypass`: a queue that
  * nobody reads drops.
  */
-export function toDaemon(config: Config): readonly string[] {
+export function toDaemon(config: Config, way: Way): readonly string[] {
   const { source, queues } = config.listen;
-  if (source === 'nflog') return [copy(config), '-j DROP'];
+  if (source === 'nflog') return [copy(config), refusal(config, way)];
   const { first, last } = queues;
   return [first === last ? `-j NFQUEUE --queue-num ${first}` : `-j NFQUEUE --queue-balance ${first}:${last}`];
 }

@@ -61,7 +61,7 @@ function openingsOf(config: Config, door: Door, family: Family, roles: Roles): r
   return [
     ...dports(without(opens, next)).map((match) => opening(match, '-j ACCEPT')),
     // What it opens is the next door's knock: to be seen by the daemon, not by a service.
-    ...dports(next).flatMap((match) => toDaemon(config).map((target) => opening(match, target))),
+    ...dports(next).flatMap((match) => toDaemon(config, 'input').map((target) => opening(match, target))),
   ];
 }
 

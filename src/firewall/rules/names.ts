@@ -24,6 +24,12 @@ export const CHAIN = {
   forwardGrant: 'NFKNOCK-FWD-GRANT',
   /** Jumped to from nat PREROUTING: one translation a grant. */
   translate: 'NFKNOCK-DNAT',
+  /** `answer: closed`: what a stranger is told, as by a port that nothing listens on. */
+  closed: 'NFKNOCK-CLOSED',
+  /** The three for services behind this machine, where a stranger is told so too. */
+  forwardBan: 'NFKNOCK-FWD-BAN',
+  forwardQueue: 'NFKNOCK-FWD-QUEUE',
+  forwardClosed: 'NFKNOCK-FWD-CLOSED',
   /** The base policy of an appliance. */
   base: 'NFKNOCK-BASE',
   /** Nothing jumps here: rules stand in it for a moment, while they are being made. */

@@ -7,6 +7,7 @@ import { setRules } from '../grant.ts';
 import { copy, toDaemon } from './hand-over.ts';
 import { type Layout, layoutOf, targetOf } from './layout.ts';
 import { banSet, CHAIN, checkedInterface, doorSet, JUMP_COMMENT, type Table } from './names.ts';
+import { banChains, forwardName, refusal, refusalChain, toBans, type Way } from './refusal.ts';
 
 /** A chain of nfknock's and what stands in it. */
 export interface Chain {
@@ -60,13 +61,15 @@ export function rulesOf(layout: Layout, family: Family): RuleSet {
   const translated = behind.some((door) => door.forward?.dnat === true);
   const chains: Chain[] = [
     { table: 'filter', name: CHAIN.input, rules: inputRules(layout, family) },
-    ...banChains(config, family),
+    ...refusalChain(config, family, 'input'),
+    ...banChains(config, family, 'input'),
     { table: 'filter', name: CHAIN.service, rules: serviceRules(layout, family) },
-    { table: 'filter', name: CHAIN.queue, rules: queueRules(config) },
+    { table: 'filter', name: CHAIN.queue, rules: queueRules(config, 'input') },
     grantChain(layout, family, 'filter', CHAIN.grant),
   ];
   if (behind.length > 0) {
     chains.push(
+      ...(config.answer === 'closed' ? closedForward(config, family) : []),
       { table: 'filter', name: CHAIN.forward, rules: forwardRules(layout, behind) },
       { table: 'filter', name: CHAIN.forwardService, rules: forwardServiceRules(layout, behind) },
       grantChain(layout, family, 'filter', CHAIN.forwardGrant),
@@ -114,7 +117,7 @@ function inputRules(layout: Layout, family: Family): readonly string[] {
     ...(family === 6 ? ['-p ipv6-icmp -m conntrack --ctstate UNTRACKED -j RETURN'] : []),
     // ESTABLISHED alone: a helper's expectation (RELATED) must not reach a protected port.
     '-m conntrack --ctstate ESTABLISHED -j ACCEPT',
-    ...(config.bans.scope === 'all' ? toBans(config) : []),
+    ...(config.bans.scope === 'all' ? toBans(config, 'input') : []),
     ...dports(roles.observed).map((match) => `${match} -m conntrack --ctstate NEW ${copy(config)}`),
     ...dports(roles.allow).map((match) => `${match} -m conntrack --ctstate NEW -j ACCEPT`),
     ...dports(roles.services).map((match) => `${match} -j ${CHAIN.service}`),
@@ -147,22 +150,21 @@ function serviceRules(layout: Layout, family: Family): readonly string[] {
   const { scope, strikeOnService } = config.bans;
   const knocks = strikeOnService ? without(services, chained) : ownKnocks;
   return [
-    ...(scope === 'hidden' ? toBans(config) : []),
+    ...(scope === 'hidden' ? toBans(config, 'input') : []),
     `-j ${CHAIN.grant}`,
     ...dports(knocks).map((match) => `${match} -j ${CHAIN.queue}`),
-    '-j DROP',
+    refusal(config, 'input'),
   ];
 }
 
 /** UNTRACKED counts: a port that nothing serves may well be taken out of tracking to save the cost. */
-function queueRules(config: Config): readonly string[] {
+function queueRules(config: Config, way: Way): readonly string[] {
   const states = '-m conntrack --ctstate NEW,INVALID,UNTRACKED';
-  const [target = '', ...rest] = toDaemon(config);
+  const [target = ''] = toDaemon(config, way);
   return [
-    ...(config.bans.scope === 'hidden' ? toBans(config) : []),
+    ...(config.bans.scope === 'hidden' ? toBans(config, way) : []),
     `${states} ${target}`,
-    ...rest.filter((each) => each !== '-j DROP').map((each) => `${states} ${each}`),
-    '-j DROP',
+    refusal(config, way),
   ];
 }
 
@@ -170,6 +172,7 @@ function forwardRules(layout: Layout, doors: readonly Door[]): readonly string[]
   const { config } = layout;
   const hosts = distinct(doors.map((door) => formatCidr(targetOf(door))));
   const established = '-m conntrack --ctstate ESTABLISHED';
+  const queue = forwardName(config, CHAIN.queue, CHAIN.forwardQueue);
   const decoys = config.decoys === 'all' ? portsOf([]) : portsOf(config.decoys);
   return [
     ...hosts.flatMap((host) => [
@@ -177,7 +180,7 @@ function forwardRules(layout: Layout, doors: readonly Door[]): readonly string[]
       `-s ${host} ${established} -j ACCEPT`,
     ]),
     `${established} -j RETURN`,
-    ...(config.bans.scope === 'all' ? toBans(config) : []),
+    ...(config.bans.scope === 'all' ? toBans(config, 'forward') : []),
     ...hosts.flatMap((host) => {
       const mine = doors.filter((door) => formatCidr(targetOf(door)) === host);
       const services = union(...mine.map((door) => portsOf(door.opens)));
@@ -187,7 +190,7 @@ function forwardRules(layout: Layout, doors: readonly Door[]): readonly string[]
       const seen = routed.length === 0 ? portsOf([]) : without(union(knocks, decoys), services);
       return [
         ...dports(services).map((match) => `-d ${host} ${match} -j ${CHAIN.forwardService}`),
-        ...dports(seen).map((match) => `-d ${host} ${match} -j ${CHAIN.queue}`),
+        ...dports(seen).map((match) => `-d ${host} ${match} -j ${queue}`),
       ];
     }),
   ];
@@ -196,13 +199,14 @@ function forwardRules(layout: Layout, doors: readonly Door[]): readonly string[]
 function forwardServiceRules(layout: Layout, doors: readonly Door[]): readonly string[] {
   const { config } = layout;
   const { scope, strikeOnService } = config.bans;
+  const queue = forwardName(config, CHAIN.queue, CHAIN.forwardQueue);
   const services = union(...doors.map((door) => portsOf(door.opens)));
   const own = union(...doors.map((door) => common(portsOf(door.opens), knocksOf(door, layout.oneTime))));
   return [
-    ...(scope === 'hidden' ? toBans(config) : []),
+    ...(scope === 'hidden' ? toBans(config, 'forward') : []),
     `-j ${CHAIN.forwardGrant}`,
-    ...dports(strikeOnService ? services : own).map((match) => `${match} -j ${CHAIN.queue}`),
-    '-j DROP',
+    ...dports(strikeOnService ? services : own).map((match) => `${match} -j ${queue}`),
+    refusal(config, 'forward'),
   ];
 }
 
@@ -212,18 +216,12 @@ function grantChain(layout: Layout, family: Family, table: Table, name: string):
   return { table, name, rules: placed.filter((each) => each.chain === name).map((each) => each.rule) };
 }
 
-/**
- * A chain of its own: with CAP_NET_ADMIN alone iptables can't write rules beside one that names a set without
- * taking it out, and bans would pause at each reload.
- */
-function banChains(config: Config, family: Family): readonly Chain[] {
-  if (!config.bans.enforce) return [];
-  const rules = [`-m set --match-set ${banSet(family)} src -j DROP`];
-  return [{ table: 'filter', name: CHAIN.ban, rules }];
-}
-
-function toBans(config: Config): readonly string[] {
-  return config.bans.enforce ? [`-j ${CHAIN.ban}`] : [];
+function closedForward(config: Config, family: Family): readonly Chain[] {
+  return [
+    ...refusalChain(config, family, 'forward'),
+    ...banChains(config, family, 'forward'),
+    { table: 'filter', name: CHAIN.forwardQueue, rules: queueRules(config, 'forward') },
+  ];
 }
 
 function setsOf(config: Config, family: Family): readonly SetSpec[] {

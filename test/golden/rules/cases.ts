@@ -48,6 +48,21 @@ export const CASES: Readonly<Record<string, object>> = {
     decoys: [23],
   },
 
+  // Who is not let in is told that nothing listens there.
+  closed: {
+    listen: { source: 'nflog' },
+    doors: { ssh: { knock: [7000, '8000/udp'], opens: [22] } },
+    decoys: 'all',
+    answer: 'closed',
+  },
+  'closed-routed': {
+    listen: { source: 'nflog' },
+    doors: { web: { knock: [7000, 8000], opens: [443], forward: '198.51.100.5' } },
+    decoys: [23],
+    answer: 'closed',
+    bans: { scope: 'hidden', strike_on_service: true },
+  },
+
   // Two queues, two interfaces.
   interfaces: {
     listen: { queues: '4-5', interfaces: ['eth0', 'ppp0'] },

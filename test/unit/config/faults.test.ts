@@ -342,6 +342,10 @@ describe('The rest of the file', () => {
     ['listen: { interfaces: [a-name-too-long-for-linux] }', /interfaces\[0\]/],
     ['listen: { interfaces: [../x] }', /interfaces\[0\]/],
     ['listen: { interfaces: eth0 }', /write it in brackets: \[eth0\]/],
+    [
+      'answer: closed',
+      /answer: found closed with listen.source: nfqueue, allowed drop, or .*nflog; write "listen/,
+    ],
     ['decoys: some', /decoys: found "some", allowed all, or a list of ports/],
     ['log: { max_size: 10 }', /name the unit: 10MB/],
     ['log: { file: logs/a.log }', /log.file: found "logs\/a.log", allowed the absolute path/],

@@ -40,6 +40,7 @@ describe('A configuration', () => {
       ],
       decoys: [],
       allow: [],
+      answer: 'drop',
       bans: {
         strikes: 3,
         within: 60_000,

@@ -90,56 +90,60 @@ const door: fc.Arbitrary<Omit<Door, 'name'>> = fc
     gap: { min: milliseconds(least), max: milliseconds(Math.max(2, Math.floor(each.within / 2))) },
   }));
 
-const config: fc.Arbitrary<Config> = fc.record({
-  listen: fc.record({
-    source: fc.constantFrom('nfqueue' as const, 'nflog' as const),
-    queues: fc
-      .tuple(fc.integer({ min: 0, max: 65_471 }), fc.integer({ min: 0, max: 63 }))
-      .map(([first, more]) => ({ first, last: first + more })),
-    group: fc.integer({ min: 0, max: 65_535 }),
-    interfaces: fc.array(fc.constantFrom('eth0', 'wg+', 'br-lan', 'enp3s0.100'), { maxLength: 3 }),
-  }),
-  doors: fc
-    .uniqueArray(fc.tuple(fc.stringMatching(/^[a-z0-9_][a-z0-9_-]{0,23}$/), door), {
-      selector: ([name]) => name,
-      minLength: 1,
-      maxLength: 4,
-    })
-    .map((doors) => doors.map(([name, each]) => ({ name, ...each })))
-    // Two doors with one sequence are refused.
-    .filter(
-      (doors) =>
-        new Set(doors.map(({ knock }) => ('oneTime' in knock ? {} : knock.map(formatPort).join()))).size ===
-        doors.length,
-    ),
-  decoys: fc.oneof(fc.constant('all' as const), fc.array(rangeFrom(20_000, 29_999), { maxLength: 4 })),
-  allow: fc.array(rangeFrom(30_000, 39_999), { maxLength: 4 }),
-  bans: fc.record({
-    strikes: fc.integer({ min: 1, max: 16 }),
-    within: time(1000, 604_800_000),
-    for: time(1000, 1_000_000_000),
-    escalate: fc.oneof(fc.integer({ min: 1, max: 100 }), fc.constantFrom(1.5, 2.25)),
-    max: time(1_000_000_000, 2_147_483_000),
-    rate: fc.record({ packets: fc.integer({ min: 1, max: 10_000_000 }), per: time(1, 86_400_000) }),
-    never: fc.array(cidr, { maxLength: 4 }),
-    strikeOnService: fc.boolean(),
-    enforce: fc.boolean(),
-    scope: fc.constantFrom('all' as const, 'hidden' as const),
-    cut: fc.boolean(),
-    limit: fc.integer({ min: 1, max: 4_194_304 }),
-  }),
-  grants: fc.constantFrom('rule' as const, 'set' as const),
-  memory: fc.record({ sources: fc.integer({ min: 1, max: 4_194_304 }) }),
-  state: path,
-  control: path,
-  log: fc.record({
-    level: fc.constantFrom('error' as const, 'warn' as const, 'info' as const, 'debug' as const),
-    file: fc.option(path),
-    maxSize: fc.integer({ min: 1024, max: 999_999_999 }),
-    files: fc.integer({ min: 1, max: 1000 }),
-  }),
-  metrics: fc.option(fc.oneof(path, fc.constantFrom('127.0.0.1:9477', '[::1]:1', 'localhost:65535'))),
-});
+const config: fc.Arbitrary<Config> = fc
+  .record({
+    listen: fc.record({
+      source: fc.constantFrom('nfqueue' as const, 'nflog' as const),
+      queues: fc
+        .tuple(fc.integer({ min: 0, max: 65_471 }), fc.integer({ min: 0, max: 63 }))
+        .map(([first, more]) => ({ first, last: first + more })),
+      group: fc.integer({ min: 0, max: 65_535 }),
+      interfaces: fc.array(fc.constantFrom('eth0', 'wg+', 'br-lan', 'enp3s0.100'), { maxLength: 3 }),
+    }),
+    doors: fc
+      .uniqueArray(fc.tuple(fc.stringMatching(/^[a-z0-9_][a-z0-9_-]{0,23}$/), door), {
+        selector: ([name]) => name,
+        minLength: 1,
+        maxLength: 4,
+      })
+      .map((doors) => doors.map(([name, each]) => ({ name, ...each })))
+      // Two doors with one sequence are refused.
+      .filter(
+        (doors) =>
+          new Set(doors.map(({ knock }) => ('oneTime' in knock ? {} : knock.map(formatPort).join()))).size ===
+          doors.length,
+      ),
+    decoys: fc.oneof(fc.constant('all' as const), fc.array(rangeFrom(20_000, 29_999), { maxLength: 4 })),
+    allow: fc.array(rangeFrom(30_000, 39_999), { maxLength: 4 }),
+    answer: fc.constantFrom('drop' as const, 'closed' as const),
+    bans: fc.record({
+      strikes: fc.integer({ min: 1, max: 16 }),
+      within: time(1000, 604_800_000),
+      for: time(1000, 1_000_000_000),
+      escalate: fc.oneof(fc.integer({ min: 1, max: 100 }), fc.constantFrom(1.5, 2.25)),
+      max: time(1_000_000_000, 2_147_483_000),
+      rate: fc.record({ packets: fc.integer({ min: 1, max: 10_000_000 }), per: time(1, 86_400_000) }),
+      never: fc.array(cidr, { maxLength: 4 }),
+      strikeOnService: fc.boolean(),
+      enforce: fc.boolean(),
+      scope: fc.constantFrom('all' as const, 'hidden' as const),
+      cut: fc.boolean(),
+      limit: fc.integer({ min: 1, max: 4_194_304 }),
+    }),
+    grants: fc.constantFrom('rule' as const, 'set' as const),
+    memory: fc.record({ sources: fc.integer({ min: 1, max: 4_194_304 }) }),
+    state: path,
+    control: path,
+    log: fc.record({
+      level: fc.constantFrom('error' as const, 'warn' as const, 'info' as const, 'debug' as const),
+      file: fc.option(path),
+      maxSize: fc.integer({ min: 1024, max: 999_999_999 }),
+      files: fc.integer({ min: 1, max: 1000 }),
+    }),
+    metrics: fc.option(fc.oneof(path, fc.constantFrom('127.0.0.1:9477', '[::1]:1', 'localhost:65535'))),
+  })
+  // What is queued can't be answered.
+  .filter(({ answer, listen }) => answer === 'drop' || listen.source === 'nflog');
 
 function flagText({ set, clear }: FlagRule): string {
   const names = Object.entries(TCP_FLAG);
