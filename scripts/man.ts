@@ -11,9 +11,11 @@ const EXIT_CODES: readonly (readonly [string, string])[] = [
   ['3', 'the configuration is wrong'],
   ['4', 'not permitted: it needs root or CAP_NET_ADMIN'],
   ['5', 'no daemon answers'],
+  ['6', '`run`: the change was rolled back, since nobody confirmed it'],
 ];
 
 const SIGNALS: readonly (readonly [string, string])[] = [
+  ['SIGUSR2', 'sent by a roll-back: end the daemon with 6. It leaves its rules to who sent it.'],
   ['SIGTERM, SIGINT', 'end the daemon in order. The rules stay: protected ports are closed to newcomers.'],
   ['SIGHUP', 'take the configuration in again; a bad one changes nothing.'],
   ['SIGUSR1', 'does nothing. (In other programs of Node.js it opens a debugger.)'],
@@ -24,13 +26,17 @@ const FILES: readonly (readonly [string, string])[] = [
   ['/var/lib/nfknock/state.db', 'grants, bans and their history, which survive restart and crash'],
   ['/run/nfknock/control.sock', 'the socket that the commands talk to the daemon by'],
   ['/var/lib/nfknock-rules/', 'the rules that are laid at boot, before the network is there'],
+  [
+    '/var/lib/nfknock-rollback/',
+    'the way back of a change that nobody has confirmed yet, and what was confirmed last',
+  ],
 ];
 
 const ENVIRONMENT: readonly (readonly [string, string])[] = [
   ['NFKNOCK_CONTROL', "the daemon's socket, above what the configuration says"],
   [
-    'NFKNOCK_RUNTIME_DIR',
-    'where `rules install --confirm` keeps what it would put back, instead of /run/nfknock',
+    'NFKNOCK_ROLLBACK_DIR',
+    'where `--confirm` keeps what would be put back, instead of /var/lib/nfknock-rollback; it must be 0700 and belong to who runs it',
   ],
   ['NO_COLOR', 'anything but empty: no colours on a terminal'],
   ['NOTIFY_SOCKET, WATCHDOG_USEC', 'set by systemd; see `sd_notify`(3)'],

@@ -13,6 +13,7 @@ const CODE: Readonly<Record<string, readonly string[]>> = {
   process: [],
   files: [],
   firewall: ['packet', 'policy', 'process', 'files'],
+  rollback: ['packet', 'policy', 'process', 'firewall'],
   'one-time': ['packet', 'policy', 'files'],
   config: ['packet', 'policy'],
   importers: ['packet', 'policy', 'config'],

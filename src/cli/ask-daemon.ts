@@ -40,6 +40,7 @@ export async function tell<Asked extends Request>(
   options: CommonOptions,
   request: () => Asked,
   words: Words<AnswerTo<Asked>>,
+  exit: (data: AnswerTo<Asked>) => ExitCode = () => EXIT.done,
 ): Promise<ExitCode> {
   try {
     const asked = request();
@@ -47,7 +48,7 @@ export async function tell<Asked extends Request>(
     const view = { width: process.stdout.isTTY ? process.stdout.columns : null, now: systemClock.wall() };
     const text = options.json === true ? json(data) : words(data, view).join('\n');
     process.stdout.write(`${text}\n`);
-    return EXIT.done;
+    return exit(data);
   } catch (error) {
     return fail(error);
   }

@@ -6,6 +6,7 @@ export const EXIT = {
   config: 3,
   notPermitted: 4,
   noDaemon: 5,
+  rolledBack: 6,
 } as const;
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];

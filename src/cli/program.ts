@@ -26,6 +26,10 @@ export const DEFINITIONS: readonly Definition[] = [
         '--no-install',
         'the rules were laid before by `nfknock rules install`: say so where they were not',
       ),
+      option(
+        '--confirm <time>',
+        'roll everything back after this time, and end with 6, unless `nfknock confirm` is run',
+      ),
     ],
     load: () => import('./commands/run.ts'),
   },
@@ -38,7 +42,8 @@ export const DEFINITIONS: readonly Definition[] = [
   },
   {
     name: 'rules',
-    summary: 'print, install, confirm or remove the iptables and ip6tables rules of this configuration',
+    summary:
+      'print, install, confirm, roll back or remove the iptables and ip6tables rules of this configuration',
     example: 'nfknock rules install --policy appliance --confirm 30s',
     args: [['<action>', 'print, install, confirm or remove']],
     options: [
@@ -49,12 +54,23 @@ export const DEFINITIONS: readonly Definition[] = [
       ),
       option(
         '--confirm <time>',
-        'with install: put everything back after this time unless `nfknock rules confirm` is run',
+        "with install: roll back nfknock's own part after this time unless `nfknock confirm` is run",
       ),
+      option('--ipv4-only', "with install: go on where IPv6's rules can't be laid, and leave IPv6 open"),
+      option('-y, --yes', 'with confirm: keep the change though no connection came in through a grant yet'),
+      new Option('--change <id>', 'with roll-back: only this change').hideHelp(),
       option('-4', 'only iptables'),
       option('-6', 'only ip6tables'),
     ],
     load: () => import('./commands/rules.ts'),
+  },
+  {
+    name: 'confirm',
+    summary:
+      'keep a change that was made with `--confirm`; says whether anybody came in through a grant since',
+    example: 'nfknock confirm',
+    options: [option('-y, --yes', 'keep it though no connection came in through a grant yet')],
+    load: () => import('./commands/confirm.ts'),
   },
   {
     name: 'status',

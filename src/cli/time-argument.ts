@@ -11,3 +11,9 @@ export function timeArgument(text: string | undefined): number | undefined {
   if (time !== undefined && time > 0) return time;
   throw usage(`"${text}" is no time: write 90s, 10m, 2h or 7d, up to ${DAYS_MAX}d`);
 }
+
+/** What is wrong with a time for `--confirm`. */
+export function confirmFault(time: string): string | undefined {
+  if ((parseDuration(time) ?? 0) >= 1000) return undefined;
+  return `--confirm "${time}" is no time of a second or more: write 30s or 2m`;
+}

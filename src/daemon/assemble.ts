@@ -178,6 +178,7 @@ export function join(bench: Bench): Parts {
     sources: NO_SOURCES,
     lag: null,
     firewallFault: null,
+    ipv6Fault: null,
     metricsFault: null,
     meddled: () => 0,
     lost: () => 0,

@@ -2,6 +2,7 @@ import { systemClock } from '../clock.ts';
 import { settingsOf } from '../config/settings.ts';
 import { type ControlServer, openControl } from '../control/server.ts';
 import { createEngine } from '../engine/engine.ts';
+import { type Families, findFamilies, hasIpv6, openOverIpv6 } from '../firewall/iptables/families.ts';
 import { openFirewall } from '../firewall/iptables/iptables.ts';
 import { randomKey } from '../live/random-key.ts';
 import { openLogger } from '../log/logger.ts';
@@ -142,8 +143,10 @@ async function openParts(
     watched: () => (serving.control?.subscribers() ?? 0) > 0,
     observe: (event) => serving.metrics?.observe(event),
   });
+  const families = await findFamilies({ config });
   const firewall = await openFirewall({
     config,
+    families: families.usable,
     now: clock.wall,
     oneTime: oneTimePortsOf,
     onMended: () => serving.vigil?.mended(),
@@ -172,7 +175,18 @@ async function openParts(
     fail,
     metrics,
   };
-  return { parts: join(opened), notice, closeLog: () => logger.close() };
+  const parts = join(opened);
+  sayFamilies(parts, families);
+  return { parts, notice, closeLog: () => logger.close() };
+}
+
+/** A machine without IPv6 is sound; one whose IPv6 can't be guarded is not, and goes on for IPv4. */
+function sayFamilies(parts: Parts, { fault }: Families): void {
+  if (!hasIpv6()) warn(parts, 'this kernel has no IPv6: there is only IPv4 to guard');
+  if (fault === undefined) return;
+  parts.ipv6Fault = words(fault);
+  const reason = `${openOverIpv6(parts.config)}: ${parts.ipv6Fault}`;
+  parts.announcer.announce({ event: 'firewall.failed', at: parts.clock.now(), reason });
 }
 
 /** Opens what people and their programs ask through. */

@@ -29,6 +29,8 @@ export interface Parts {
   lag: number | null;
   /** Null: the kernel holds what it should; else what is wrong. */
   firewallFault: string | null;
+  /** Null: IPv6 is guarded, or not there; else why it can't be. */
+  ipv6Fault: string | null;
   /** Null: metrics are offered, or not wanted; else why they are not. */
   metricsFault: string | null;
   /** How often someone else changed our rules or sets in the last minute. */

@@ -1,4 +1,5 @@
 import type { Problem, Status } from '../control/answers.ts';
+import { openOverIpv6 } from '../firewall/iptables/families.ts';
 import { formatPortRange } from '../packet/port.ts';
 import type { Parts } from './dependencies.ts';
 import { totalHealth } from './sample.ts';
@@ -61,6 +62,12 @@ function problemsOf(parts: Parts): readonly Problem[] {
     problems.push({
       what: parts.firewallFault,
       mend: 'see who changes the rules; `nfknock rules install` puts them back',
+    });
+  }
+  if (parts.ipv6Fault !== null) {
+    problems.push({
+      what: `${openOverIpv6(parts.config)}: ${parts.ipv6Fault}`,
+      mend: 'install ip6tables or the module that is missing, or boot with ipv6.disable=1; then restart nfknock',
     });
   }
   if (parts.metricsFault !== null) {

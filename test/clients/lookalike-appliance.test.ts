@@ -1,4 +1,4 @@
-import { readdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type Daemon, NFKNOCK } from '../kernel/daemon.ts';
@@ -29,7 +29,7 @@ describe('an appliance, by examples/appliance.yaml and `rules install --policy a
   let daemon: Daemon;
   const folder = scratchFolder();
   const file = join(folder, 'nfknock.yaml');
-  const env = { NFKNOCK_RUNTIME_DIR: join(folder, 'run') };
+  const env = { NFKNOCK_ROLLBACK_DIR: join(folder, 'run') };
 
   const rules = async (...args: readonly string[]): Promise<void> => {
     const done = await net.server.exec([...NFKNOCK, 'rules', ...args, '-c', file], { env });
@@ -50,7 +50,7 @@ describe('an appliance, by examples/appliance.yaml and `rules install --policy a
     writeFileSync(file, JSON.stringify(config));
     expect(await laid()).toBe('');
     await rules('install', '--policy', 'appliance', '--confirm', '60s');
-    await rules('confirm');
+    await rules('confirm', '--yes');
     daemon = await net.server.startDaemon(config);
   });
   afterAll(async () => {
@@ -164,8 +164,7 @@ describe('an appliance, by examples/appliance.yaml and `rules install --policy a
     expect(await laid()).toBe('');
     await rules('install', '--policy', 'appliance', '--confirm', '2s');
     expect(await net.clientA.canConnect(net.clientA.server4, OTHER)).toBe(false);
-    await vi.waitFor(() => expect(readdirSync(env.NFKNOCK_RUNTIME_DIR)).toEqual([]), WAIT);
-    expect(await laid()).toBe('');
+    await vi.waitFor(async () => expect(await laid()).toBe(''), WAIT);
     expect(await net.clientA.canConnect(net.clientA.server4, OTHER)).toBe(true);
   });
 });

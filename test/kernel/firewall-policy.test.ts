@@ -1,7 +1,6 @@
-import { chmodSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { answersPing } from './firewall-proxy.ts';
 import { createNet, type Net } from './net.ts';
@@ -30,7 +29,7 @@ describe('nfknock rules', () => {
   let net: Net;
   const folder = mkdtempSync(join(tmpdir(), 'nfknock-rules-'));
   const file = join(folder, 'nfknock.yaml');
-  const env = { NFKNOCK_RUNTIME_DIR: join(folder, 'run') };
+  const env = { NFKNOCK_ROLLBACK_DIR: join(folder, 'kept') };
 
   const rules = (...args: readonly string[]): Promise<Result> =>
     net.server.exec([...NFKNOCK, 'rules', ...args, '-c', file], { env });
@@ -47,7 +46,7 @@ describe('nfknock rules', () => {
     await sh('for tool in iptables ip6tables; do $tool -P INPUT ACCEPT; done');
   });
   afterEach(async () => {
-    rmSync(env.NFKNOCK_RUNTIME_DIR, { recursive: true, force: true });
+    rmSync(env.NFKNOCK_ROLLBACK_DIR, { recursive: true, force: true });
     await sh(
       'for tool in iptables ip6tables; do for chain in INPUT FORWARD; do $tool -P $chain ACCEPT; done; done',
     );
@@ -145,48 +144,5 @@ describe('nfknock rules', () => {
       expect(await net.clientA.canConnect(net.clientA[server], PUBLIC, 1_000)).toBe(true);
       expect((await sh(`${tool} -S INPUT`)).match(/-j NFKNOCK(-BASE)?$/gm)).toHaveLength(2);
     }
-  });
-
-  it('puts everything back unless it is confirmed, though the session that asked is dead', async () => {
-    const before = await tables();
-    const install = [
-      ...NFKNOCK,
-      'rules',
-      'install',
-      '--policy',
-      'appliance',
-      '--confirm',
-      '2s',
-      '-c',
-      file,
-    ].join(' ');
-    // The whole session is killed as soon as the command is done.
-    const { stdout, signal, code } = await net.server.exec(
-      ['setsid', '-w', 'sh', '-c', `${install}; kill -9 0`],
-      { env },
-    );
-    expect(signal ?? code).not.toBe(0);
-    expect(stdout).toContain('nfknock rules confirm');
-    expect(await net.clientA.canConnect(net.clientA.server4, OTHER, QUICK)).toBe(false);
-    const deadline = performance.now() + 5_000;
-    while (readdirSync(env.NFKNOCK_RUNTIME_DIR).length > 0 && performance.now() < deadline) await sleep(50);
-    expect(await tables()).toBe(before);
-    expect(await net.clientA.canConnect(net.clientA.server4, OTHER, QUICK)).toBe(true);
-    const late = await rules('confirm');
-    expect(late.code).toBe(1);
-    expect(late.stderr).toMatch(/^nfknock: nothing waits .*\n$/);
-  });
-
-  it('keeps what is confirmed in time, and goes back to the beginning where the second of two was not', async () => {
-    await rules('install', '--confirm', '1s');
-    expect((await rules('confirm')).code).toBe(0);
-    await sleep(1_200);
-    expect(await sh('iptables -S INPUT')).toContain('-j NFKNOCK');
-    await rules('remove');
-    await rules('install', '--policy', 'appliance', '--confirm', '30s');
-    await rules('install', '--confirm', '1s');
-    await sleep(1_500);
-    expect(await sh('iptables -S')).toBe('-P INPUT ACCEPT\n-P FORWARD ACCEPT\n-P OUTPUT ACCEPT\n');
-    expect(readdirSync(env.NFKNOCK_RUNTIME_DIR)).toEqual([]);
   });
 });

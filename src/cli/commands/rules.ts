@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { systemClock } from '../../clock.ts';
 import { parseDuration } from '../../config/duration.ts';
 import { formatFault } from '../../config/fault.ts';
@@ -6,31 +5,34 @@ import { loadConfig } from '../../config/load.ts';
 import { parseConfig } from '../../config/parse.ts';
 import { oneTimePortsOf } from '../../daemon/hook-subject.ts';
 import { FirewallError } from '../../firewall/firewall.ts';
+import { findFamilies, openOverIpv6 } from '../../firewall/iptables/families.ts';
 import { openFirewall } from '../../firewall/iptables/iptables.ts';
-import { armRollback, confirmRollback } from '../../firewall/iptables/rollback.ts';
+import { familiesHere } from '../../firewall/iptables/own-part.ts';
 import { legacyBeside } from '../../firewall/iptables/watch.ts';
 import { type RuleSet, rulesFor } from '../../firewall/rules/rules.ts';
 import type { Family } from '../../packet/address.ts';
 import type { Config } from '../../policy/config.ts';
+import { forgetLaid } from '../../rollback/place.ts';
+import { armRollback, keepConfirmed, noticeOf, pendingChange, rollBack } from '../../rollback/rollback.ts';
 import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
+import { mayChange } from '../may-change.ts';
+import { confirmFault } from '../time-argument.ts';
+import { confirm } from './confirm.ts';
 
 export interface RulesOptions extends CommonOptions {
   readonly policy?: string;
   readonly confirm?: string;
   readonly '4'?: boolean;
   readonly '6'?: boolean;
+  readonly ipv4Only?: boolean;
+  readonly yes?: boolean;
+  readonly change?: string;
 }
 
-/** Where the tables of before are kept while a change waits for its confirmation. */
-const RUNTIME_DIRECTORY = '/run/nfknock';
-/** Names another directory, where /run/nfknock is not this user's to write. */
-const RUNTIME_VARIABLE = 'NFKNOCK_RUNTIME_DIR';
 /** Stands in where the configuration does not matter. */
 const ANY_CONFIG = 'doors: { any: { knock: [7000, 8000, 9000], opens: [22] } }';
-/** CAP_NET_ADMIN of linux/capability.h. */
-const CAP_NET_ADMIN = 12n;
 
-/** Prints, puts in, confirms or takes out the rules of a configuration. */
+/** Prints, puts in, confirms, rolls back or takes out the rules of a configuration. */
 export async function command([action = '']: readonly string[], options: RulesOptions): Promise<ExitCode> {
   const wrong = usageFault(action, options);
   if (wrong !== undefined) return say(wrong, EXIT.usage);
@@ -42,27 +44,28 @@ export async function command([action = '']: readonly string[], options: RulesOp
         return await withConfig(options, (config) => install(config, options));
       case 'remove':
         return await remove(options);
+      case 'roll-back':
+        return await undo(options);
       default:
-        return confirm();
+        return await confirm(options);
     }
   } catch (error) {
     return say(error instanceof Error ? error.message : String(error), exitOf(error));
   }
 }
 
+const ACTIONS: readonly string[] = ['print', 'install', 'confirm', 'roll-back', 'remove'];
+
 function usageFault(action: string, { policy, confirm: time }: RulesOptions): string | undefined {
-  if (!['print', 'install', 'confirm', 'remove'].includes(action)) {
-    return `unknown action "${action}": print, install, confirm or remove`;
+  if (!ACTIONS.includes(action)) {
+    return `unknown action "${action}": print, install, confirm, roll-back or remove`;
   }
   if (action !== 'install' && (policy !== undefined || time !== undefined)) {
     return `--policy and --confirm belong to \`rules install\`, not to \`rules ${action}\``;
   }
   if (policy !== undefined && policy !== 'appliance')
     return `unknown policy "${policy}": only "appliance" is known`;
-  if (time !== undefined && (parseDuration(time) ?? 0) < 1000) {
-    return `--confirm "${time}" is no time of a second or more: write 30s or 2m`;
-  }
-  return undefined;
+  return time === undefined ? undefined : confirmFault(time);
 }
 
 async function withConfig(
@@ -85,27 +88,61 @@ function print(config: Config, options: RulesOptions): ExitCode {
 
 async function install(config: Config, options: RulesOptions): Promise<ExitCode> {
   if (!mayChange()) return notPermitted('rules install');
-  const families = familiesOf(options);
+  const { usable: families, fault } = await findFamilies({ config, wanted: familiesOf(options) });
+  if (fault !== undefined) {
+    const open = `${openOverIpv6(config)}: its rules can't be installed (${fault.message})`;
+    if (options.ipv4Only !== true) return say(`${open}; mend that, or say --ipv4-only`, EXIT.failed);
+    process.stderr.write(`nfknock: warning: ${open}\n`);
+  }
   const firewall = await openFirewall({ config, now: systemClock.wall, oneTime: oneTimePortsOf, families });
   try {
-    const time = options.confirm === undefined ? undefined : parseDuration(options.confirm);
-    if (time !== undefined) {
-      const sets = families.map((family) => rulesFor(config, family, oneTimePortsOf));
-      await armRollback(directory(), sets, time);
-    }
-    if (options.policy === 'appliance') await firewall.installBase();
-    else await firewall.install();
+    const notice = noticeOf(systemClock.wall());
+    if (notice !== undefined) process.stderr.write(`nfknock: ${notice}\n`);
+    await lay(options, () => (options.policy === 'appliance' ? firewall.installBase() : firewall.install()));
     const legacy = await legacyBeside();
     if (legacy !== undefined) process.stderr.write(`nfknock: warning: ${legacy}\n`);
-    if (time !== undefined) {
-      process.stdout.write(
-        `everything is put back in ${options.confirm} unless you run: nfknock rules confirm\n`,
-      );
-    }
     return EXIT.done;
   } finally {
     await firewall.close();
   }
+}
+
+/** With `--confirm` the way back is kept first; without, what is laid is what later changes fall back to. */
+async function lay(options: RulesOptions, put: () => Promise<void>): Promise<void> {
+  const { confirm: time, config: path } = options;
+  if (time === undefined) {
+    await put();
+    if (pendingChange() === undefined) keepWhereRoot(path);
+    return;
+  }
+  const now = systemClock.wall();
+  const armed = await armRollback({ path, time: parseDuration(time) ?? 0, now });
+  try {
+    await put();
+  } catch (error) {
+    await armed.cancel();
+    throw error;
+  }
+  process.stdout.write(`nfknock's own part is rolled back in ${time} unless you run: nfknock confirm\n`);
+}
+
+/** Who has no such folder has no way back either, and the rules are laid all the same. */
+function keepWhereRoot(path: string): void {
+  try {
+    keepConfirmed(path);
+  } catch (error) {
+    if (!(error instanceof FirewallError)) throw error;
+  }
+}
+
+/** What the timer runs; by hand it need not wait for it. */
+async function undo({ change }: RulesOptions): Promise<ExitCode> {
+  if (!mayChange()) return notPermitted('rules roll-back');
+  const why = change === undefined ? 'as was asked' : 'nobody has confirmed it in time';
+  const { done, faults } = await rollBack(why, systemClock.wall(), change);
+  for (const fault of faults) process.stderr.write(`nfknock: ${fault}\n`);
+  if (done) return faults.length === 0 ? EXIT.done : EXIT.failed;
+  return change === undefined ? say('nothing waits for a confirmation', EXIT.failed) : EXIT.done;
 }
 
 /** Needs no configuration: what is ours is known by its names, and a broken file must keep nobody from it. */
@@ -118,23 +155,16 @@ async function remove(options: RulesOptions): Promise<ExitCode> {
     config,
     now: systemClock.wall,
     oneTime: oneTimePortsOf,
-    families: familiesOf(options),
+    // What a family's tools could not lay is not there to be taken out.
+    families: familiesOf(options).filter((family) => family === 4 || familiesHere().includes(family)),
   });
   try {
     await firewall.remove();
+    forgetLaid();
     return EXIT.done;
   } finally {
     await firewall.close();
   }
-}
-
-function confirm(): ExitCode {
-  if (!mayChange()) return notPermitted('rules confirm');
-  if (confirmRollback(directory())) return EXIT.done;
-  return say(
-    'nothing waits for a confirmation: it was confirmed before, or all was put back; see `nfknock rules install`',
-    EXIT.failed,
-  );
 }
 
 function familiesOf(options: RulesOptions): readonly Family[] {
@@ -160,16 +190,6 @@ function setCommands(sets: RuleSet['sets']): readonly string[] {
     const inet = family === 4 ? 'inet' : 'inet6';
     return `ipset create -exist ${name} ${type} family ${inet} timeout 0 maxelem ${limit}`;
   });
-}
-
-function directory(): string {
-  return process.env[RUNTIME_VARIABLE] ?? RUNTIME_DIRECTORY;
-}
-
-/** True for a process that may change the tables of its network namespace. */
-function mayChange(): boolean {
-  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0';
-  return ((BigInt(`0x${effective}`) >> CAP_NET_ADMIN) & 1n) === 1n;
 }
 
 function notPermitted(what: string): ExitCode {

@@ -1,23 +1,35 @@
 import { readFileSync } from 'node:fs';
+import { systemClock } from '../../clock.ts';
+import { parseDuration } from '../../config/duration.ts';
 import { formatFault } from '../../config/fault.ts';
 import { loadConfig } from '../../config/load.ts';
 import { type Notifier, openNotifier } from '../../daemon/notify.ts';
 import { shipped } from '../../files/shipped.ts';
+import { STAND_DOWN_SIGNAL } from '../../rollback/stand-down.ts';
 import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
+import { confirmFault } from '../time-argument.ts';
 
 interface RunOptions extends CommonOptions {
   readonly install: boolean;
+  readonly confirm?: string;
 }
 
 /** How long a stop may take before the process ends all the same: closed, since the rules stay. Milliseconds. */
 const STOP_MAX = 10_000;
 /** What `systemctl status` shows while the daemon serves. */
 const SERVING = 'serving';
+/** Why a daemon ends whose change was rolled back. */
+const ROLLED_BACK = 'rolled back: nobody has confirmed the change in time';
 
 /** Runs the daemon until SIGTERM or SIGINT. */
 export async function command(_args: readonly string[], options: RunOptions): Promise<ExitCode> {
   // Node would open its inspector, a port to run code by.
   process.on('SIGUSR1', () => undefined);
+  const fault = options.confirm === undefined ? undefined : confirmFault(options.confirm);
+  if (fault !== undefined) {
+    process.stderr.write(`nfknock: ${fault}\n`);
+    return EXIT.usage;
+  }
   const loaded = loadConfig(options.config);
   if (!loaded.ok) {
     for (const fault of loaded.faults) process.stderr.write(`${formatFault(fault)}\n`);
@@ -31,6 +43,7 @@ export async function command(_args: readonly string[], options: RunOptions): Pr
     version: string;
   };
   try {
+    if (options.confirm !== undefined) await arm(options.config, options.confirm);
     const daemon = await startDaemon({
       config: loaded.config,
       configFile: options.config,
@@ -44,6 +57,13 @@ export async function command(_args: readonly string[], options: RunOptions): Pr
     );
     return codeOf(error) === 'NOT_PERMITTED' ? EXIT.notPermitted : EXIT.failed;
   }
+}
+
+/** Before anything is changed: what is nfknock's is put back unless somebody confirms. */
+async function arm(path: string, time: string): Promise<void> {
+  const { armRollback } = await import('../../rollback/rollback.ts');
+  await armRollback({ path, time: parseDuration(time) ?? 0, now: systemClock.wall() });
+  process.stderr.write(`nfknock: it is rolled back in ${time} unless you run: nfknock confirm\n`);
 }
 
 async function watch(
@@ -66,13 +86,14 @@ async function watch(
   await daemon.stop(typeof why === 'string' ? why : why.message);
   clearTimeout(late);
   notifier.close();
+  if (why === ROLLED_BACK) return EXIT.rolledBack;
   if (typeof why === 'string') return EXIT.done;
   process.stderr.write(`nfknock: ${why.message}\n`);
   return EXIT.failed;
 }
 
 interface Signals {
-  /** Resolves with the first SIGTERM or SIGINT. */
+  /** Resolves with the first SIGTERM or SIGINT, or why the daemon is to stand down. */
   readonly stop: Promise<string>;
   /** Who is told of SIGHUP from now on, and at once where one came before. */
   onHangUp(act: () => void): void;
@@ -91,6 +112,7 @@ function hearSignals(): Signals {
   return {
     stop: new Promise((resolve) => {
       for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
+      process.on(STAND_DOWN_SIGNAL, () => resolve(ROLLED_BACK));
     }),
     onHangUp(act) {
       hangUp = act;

@@ -1,12 +1,13 @@
 import type { Status } from '../../control/answers.ts';
 import { tell, type View } from '../ask-daemon.ts';
-import type { CommonOptions, ExitCode } from '../exit.ts';
+import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
 import { lengthInWords } from '../output/durations.ts';
 import { folded, formatTable, printable } from '../output/table.ts';
 
-/** Shows doors, counters, queue health and uptime, and says what is wrong. */
+/** Shows doors, counters, queue health and uptime, and says what is wrong: then it exits with 1. */
 export async function command(_: readonly string[], options: CommonOptions): Promise<ExitCode> {
-  return tell(options, () => ({ command: 'status' }), statusLines);
+  const exit = ({ problems }: Status): ExitCode => (problems.length === 0 ? EXIT.done : EXIT.failed);
+  return tell(options, () => ({ command: 'status' }), statusLines, exit);
 }
 
 /** Of a fact: its name and a space. */

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import type { Family } from '../../packet/address.ts';
 import type { Config } from '../../policy/config.ts';
 import { NO_ONE_TIME, type OneTimePorts } from '../../policy/port-roles.ts';
@@ -12,6 +11,7 @@ import { mayNameSets } from '../privilege.ts';
 import { type Layout, layoutOf } from '../rules/layout.ts';
 import { applyQueue } from './apply-queue.ts';
 import { openWitnesses } from './canary.ts';
+import { hasIpv6 } from './families.ts';
 import { heldBans, heldGrants } from './read-back.ts';
 import { openRestore } from './restore-process.ts';
 import { type BaseWish, openTables, type Tables } from './tables.ts';
@@ -46,12 +46,6 @@ export interface IptablesOptions {
   readonly directories?: readonly string[];
 }
 
-/**
- * Where IPv6 is switched off at boot this file is not there, and ip6tables has nothing to do. By way of `self`: with
- * systemd's `ProcSubset=pid` there is no /proc/net.
- */
-const IPV6 = '/proc/self/net/if_inet6';
-
 const NO_GRANTS: Grants = new Map();
 
 /** What another attempt could mend: not a full set, not a lack of permission. */
@@ -65,7 +59,7 @@ export function openFirewall(options: IptablesOptions): Promise<IptablesFirewall
 function firewallOf(options: IptablesOptions): IptablesFirewall {
   const { directories, now } = options;
   const where = directories === undefined ? {} : { directories };
-  const families = (options.families ?? [4, 6]).filter((family) => family === 4 || existsSync(IPV6));
+  const families = (options.families ?? [4, 6]).filter((family) => family === 4 || hasIpv6());
   const restores = families.map((family) => openRestore(family, where));
   const socket = openNetfilter();
   const sets = openSets(socket);

@@ -34,6 +34,8 @@ export const CHAIN = {
   base: 'NFKNOCK-BASE',
   /** Nothing jumps here: rules stand in it for a moment, while they are being made. */
   draft: 'NFKNOCK-DRAFT',
+  /** Never seen by anybody: made and taken out in one transaction, to learn what the kernel takes. */
+  probe: 'NFKNOCK-PROBE',
 } as const;
 
 /** Chains that hold grants: written when a door opens or closes, kept when the rest is written anew. */

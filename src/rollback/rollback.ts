@@ -1,0 +1,283 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { chmodSync, chownSync, mkdirSync, renameSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { FirewallError } from '../firewall/firewall.ts';
+import { findTool, runTool } from '../firewall/iptables/command.ts';
+import {
+  familiesHere,
+  letInByGrants,
+  type OwnPart,
+  readOwnPart,
+  restoreOwnPart,
+} from '../firewall/iptables/own-part.ts';
+import { openSets, type Sets } from '../firewall/netlink/ipset.ts';
+import { openNetfilter } from '../firewall/netlink/socket.ts';
+import { isOwnSet } from '../firewall/rules/names.ts';
+import {
+  bootId,
+  claim,
+  forgetLaid,
+  isReadable,
+  makePlace,
+  type Place,
+  placeOf,
+  readIfThere,
+  remove,
+  writeDurably,
+} from './place.ts';
+import { standDown } from './stand-down.ts';
+import { restoreUnit, stopUnit, type UnitState, unitState } from './systemd.ts';
+import { startTimer } from './timer.ts';
+
+/*
+ * A way back for who changes a firewall from afar. What is nfknock's is kept as it is; unless the change is confirmed
+ * in time it is put back, and nothing else is touched: rules that others made meanwhile stay. A daemon that runs would
+ * put everything in again, so it stands down first.
+ *
+ * The folder of a change holds `record.json`, and for deploy/boot-rules, which finishes at boot what a power cut left,
+ * plain files: `boot`, `path` and `configuration` (what the file is to hold again; `absent`: it is to go), `disabled`.
+ */
+
+/** What is known of a change that waits for its confirmation. Moments are wall time, in milliseconds since 1970. */
+export interface Change {
+  readonly id: string;
+  readonly since: number;
+  readonly deadline: number;
+  readonly boot: string;
+  readonly parts: readonly OwnPart[];
+  /** The sets that were there, anybody's. */
+  readonly sets: readonly string[];
+  /** The configuration: what it is to hold again; null: it was not there; undefined: as it is now. */
+  readonly configuration: { readonly path: string; readonly text?: string | null };
+  readonly unit?: UnitState;
+}
+
+export interface Planned {
+  /** The configuration that is tried. */
+  readonly path: string;
+  /** What it held before, where the caller has written it; null: it was not there. Else what was last confirmed. */
+  readonly before?: string | null;
+  /** Milliseconds until all is put back. */
+  readonly time: number;
+  /** Wall time, ms. */
+  readonly now: number;
+}
+
+const RECORD = 'record.json';
+const BOOT_RULES = '/usr/lib/nfknock/boot-rules';
+
+/**
+ * To be called before anything is changed: keeps what is there and starts the timer. Where an earlier change still
+ * waits it is that one's beginning that is kept, since nothing was confirmed since. Answers what takes the change back
+ * at once, should it fail.
+ */
+export async function armRollback({
+  path,
+  before,
+  time,
+  now,
+}: Planned): Promise<{ cancel(): Promise<void> }> {
+  const place = makePlace();
+  if (readIfThere(join(place.undoing, 'boot')) !== undefined)
+    await rollBack('an earlier roll-back was cut off', now);
+  const earlier = pendingChange(place);
+  const change: Change = {
+    ...(earlier ?? (await beginning(place, resolve(path), before))),
+    id: randomBytes(8).toString('hex'),
+    since: earlier?.since ?? now,
+    deadline: now + time,
+    boot: bootId(),
+  };
+  if (earlier === undefined) keep(place, change);
+  else writeDurably(join(place.pending, RECORD), JSON.stringify(change));
+  remove(place.ended);
+  await startTimer(change.id, place.folder, Math.max(1, Math.ceil(time / 1000)));
+  return {
+    async cancel() {
+      if (earlier !== undefined || !claim(place.pending, place.undoing)) return;
+      await withSets((sets) => restoreParts(change, sets));
+      remove(place.undoing);
+    },
+  };
+}
+
+async function beginning(
+  place: Place,
+  path: string,
+  before: string | null | undefined,
+): Promise<Omit<Change, 'id' | 'since' | 'deadline' | 'boot'>> {
+  const parts = await Promise.all(familiesHere().map(readOwnPart));
+  const sets = await withSets((all) => all.names());
+  const text = before === undefined ? confirmedText(place, path) : before;
+  const unit = await unitState();
+  const configuration = text === undefined ? { path } : { path, text };
+  return { parts, sets, configuration, ...(unit === undefined ? {} : { unit }) };
+}
+
+/** The folder appears whole: what is half written has another name. */
+function keep(place: Place, change: Change): void {
+  const beside = `${place.pending}.new`;
+  remove(beside);
+  mkdirSync(beside, { mode: 0o700 });
+  const { path, text } = change.configuration;
+  writeDurably(join(beside, 'boot'), `${change.boot}\n`);
+  writeDurably(join(beside, 'path'), `${path}\n`);
+  if (typeof text === 'string') writeDurably(join(beside, 'configuration'), text);
+  if (text === null) writeDurably(join(beside, 'absent'), '');
+  if (change.unit?.enabled === false) writeDurably(join(beside, 'disabled'), '');
+  writeDurably(join(beside, RECORD), JSON.stringify(change));
+  if (!claim(beside, place.pending)) throw new FirewallError('keep the way back', 'LOST', 'run it again');
+}
+
+/** The change that waits for its confirmation, if any. */
+export function pendingChange(place: Place = placeOf()): Change | undefined {
+  if (!isReadable(place)) return undefined;
+  const text = readIfThere(join(place.pending, RECORD));
+  return text === undefined ? undefined : (JSON.parse(text) as Change);
+}
+
+/** True where a connection came in through a grant since the rules of the change were laid. */
+export async function wasUsed(): Promise<boolean> {
+  const counts = await Promise.all(familiesHere().map(letInByGrants));
+  return counts.some((count) => count > 0);
+}
+
+/** The change is there to stay; false where none waited any more. */
+export async function confirmChange(): Promise<boolean> {
+  const place = placeOf();
+  const change = pendingChange(place);
+  const boots = readIfThere(join(place.pending, 'keep')) !== undefined;
+  const kept = `${place.pending}.confirmed`;
+  remove(kept);
+  if (change === undefined || !claim(place.pending, kept)) return false;
+  keepConfirmed(change.configuration.path);
+  remove(kept);
+  // The unit has waited with its copy for the next boot until it is known that the change stays.
+  if (boots && findTool('boot-rules', ['/usr/lib/nfknock']) !== undefined)
+    await runTool(BOOT_RULES, ['keep']);
+  return true;
+}
+
+/** What is in force now was meant so: it is what a later change falls back to. */
+export function keepConfirmed(path: string): void {
+  const place = makePlace();
+  const text = readIfThere(path);
+  if (text === undefined) return;
+  writeDurably(place.confirmed, `${resolve(path)}\n${text}`);
+  remove(place.refused);
+}
+
+function confirmedText({ confirmed }: Place, path: string): string | undefined {
+  const text = readIfThere(confirmed);
+  const end = text?.indexOf('\n') ?? -1;
+  return text !== undefined && text.slice(0, end) === path ? text.slice(end + 1) : undefined;
+}
+
+/** How a roll-back went: nothing waited, all was put back, or what could not be. */
+export type Outcome = { readonly done: boolean; readonly faults: readonly string[] };
+
+/**
+ * Puts back what waits for its confirmation; with an id only that change, since a later one has a timer of its own.
+ * Carries on where an earlier attempt was cut off.
+ */
+export async function rollBack(why: string, now: number, id?: string): Promise<Outcome> {
+  const place = placeOf();
+  const waiting = pendingChange(place);
+  if (id !== undefined && waiting !== undefined && waiting.id !== id) return { done: false, faults: [] };
+  const claimed = waiting !== undefined && claim(place.pending, place.undoing);
+  const text = readIfThere(join(place.undoing, RECORD));
+  if (text === undefined || (!claimed && id !== undefined)) return { done: false, faults: [] };
+  const change = JSON.parse(text) as Change;
+  const faults: string[] = [];
+  const attempt = async (task: () => Promise<void>): Promise<void> => {
+    await task().catch(
+      (error: unknown) => void faults.push(error instanceof Error ? error.message : String(error)),
+    );
+  };
+  await attempt(async () => {
+    const ended = await standDown();
+    await stopUnit();
+    if (!ended && !(await standDown()))
+      throw new Error('the daemon that runs could not be ended: end it by hand');
+  });
+  await attempt(() => withSets((sets) => restoreParts(change, sets)));
+  if (change.parts.every((part) => part.chains.length === 0)) forgetLaid();
+  await attempt(async () => restoreConfiguration(place, change));
+  await attempt(() => restoreUnit(change.unit));
+  const ended = { at: now, since: change.since, why, faults };
+  writeDurably(place.ended, JSON.stringify(ended));
+  await log(sentence(ended));
+  remove(place.undoing);
+  return { done: true, faults };
+}
+
+/** Each family by itself: where one can't be put back the other is all the same. */
+async function restoreParts({ parts, sets: before }: Change, sets: Sets): Promise<void> {
+  const results = await Promise.allSettled(parts.map((part) => restoreOwnPart(part, sets)));
+  const since = (await sets.names()).filter((name) => isOwnSet(name) && !before.includes(name));
+  for (const name of since) await sets.destroy(name);
+  for (const result of results) if (result.status === 'rejected') throw result.reason;
+}
+
+/** What was tried is kept beside it, so that nobody's work is lost. */
+function restoreConfiguration(place: Place, { configuration: { path, text } }: Change): void {
+  const tried = readIfThere(path);
+  if (tried !== undefined && text === undefined) {
+    writeDurably(place.refused, `${createHash('sha256').update(tried).digest('hex')}  ${path}\n`);
+  }
+  if (text === undefined || tried === text) return;
+  if (tried !== undefined) renameSync(path, `${path}.unconfirmed`);
+  if (text !== null) writeConfiguration(path, text);
+}
+
+/** With the owner and the mode that it had: the daemon's group reads it. */
+function writeConfiguration(path: string, text: string): void {
+  writeDurably(path, text);
+  const { uid, gid, mode } =
+    statSync(`${path}.unconfirmed`, { throwIfNoEntry: false }) ?? statSync(dirname(path));
+  chownSync(path, uid, gid);
+  chmodSync(path, mode & 0o666);
+}
+
+async function withSets<Result>(use: (sets: Sets) => Promise<Result>): Promise<Result> {
+  const socket = openNetfilter();
+  try {
+    return await use(openSets(socket));
+  } finally {
+    socket.close();
+  }
+}
+
+interface Ended {
+  readonly at: number;
+  readonly since: number;
+  readonly why: string;
+  readonly faults: readonly string[];
+}
+
+/** What an owner should know of changes that wait or were rolled back, as sentences; says each end once. */
+export function noticeOf(now: number): string | undefined {
+  const place = placeOf();
+  if (!isReadable(place)) return undefined;
+  const waiting = pendingChange(place);
+  if (waiting !== undefined) {
+    const left = Math.max(0, Math.ceil((waiting.deadline - now) / 1000));
+    return `a change waits for its confirmation: it is rolled back in ${left} s unless you run: nfknock confirm`;
+  }
+  const text = readIfThere(place.ended);
+  if (text === undefined) return undefined;
+  remove(place.ended);
+  return sentence(JSON.parse(text) as Ended);
+}
+
+function sentence({ at, since, why, faults }: Ended): string {
+  const moment = (time: number): string => new Date(time).toISOString().slice(0, 19);
+  const begun = `the change of ${moment(since)}Z was rolled back at ${moment(at)}Z: ${why}`;
+  return faults.length === 0 ? begun : `${begun}; not all of it could be: ${faults.join('; ')}`;
+}
+
+/** For who looks later, and for who was shut out meanwhile. */
+async function log(text: string): Promise<void> {
+  const logger = findTool('logger', ['/usr/bin', '/bin']);
+  if (logger !== undefined) await runTool(logger, ['-t', 'nfknock', '-p', 'daemon.warning', '--', text]);
+}
