@@ -74,6 +74,9 @@ install -D -m 0755 deploy/boot-rules "$lib/boot-rules"
 mkdir -p "$root/usr/bin"
 ln -s ../lib/nfknock/dist/bin/nfknock.js "$root/usr/bin/nfknock"
 install -D -m 0644 -t "$root/usr/lib/systemd/system" deploy/systemd/*.service
+for service in nftables netfilter-persistent iptables ip6tables ufw firewalld; do
+  install -D -m 0644 deploy/systemd/beside.conf "$root/usr/lib/systemd/system/$service.service.d/nfknock.conf"
+done
 install -D -m 0644 -t "$root/usr/lib/sysusers.d" deploy/sysusers.d/nfknock.conf
 install -D -m 0640 deploy/debian/nfknock.yaml "$root/etc/nfknock/nfknock.yaml"
 
@@ -110,8 +113,8 @@ Architecture: $arch
 Section: net
 Priority: optional
 Maintainer: nfknock maintainers <nfknock@localhost>
-Depends: nodejs (>= 20.19), nodejs (>= $node_major), nodejs (<< $((node_major + 1))~), iptables${libraries:+, $libraries}
-Recommends: systemd, ipset
+Depends: nodejs (>= 20.19), nodejs (>= $node_major), nodejs (<< $((node_major + 1))~), iptables, ipset${libraries:+, $libraries}
+Recommends: systemd
 Suggests: prometheus
 Installed-Size: $(du -k -s --apparent-size "$root" | cut -f 1)
 Description: port-knocking firewall daemon

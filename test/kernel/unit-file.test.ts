@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import {
   chmodSync,
   chownSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -55,10 +56,12 @@ function writeConfig(doors: string): void {
   const own = `state: ${folder}/state.db\ncontrol: ${folder}/control.sock\n`;
   writeFileSync(config, `doors:\n  ${doors}\n${own}`);
 }
-function run(
-  argv: readonly string[],
-  env: Readonly<Record<string, string>> = {},
-): { code: number | null; out: string; err: string } {
+interface Ran {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+function run(argv: readonly string[], env: Readonly<Record<string, string>> = {}): Ran {
   const [program = '', ...args] = inside(argv);
   const { status, stdout, stderr } = spawnSync(program, args, {
     encoding: 'utf8',
@@ -66,13 +69,33 @@ function run(
   });
   return { code: status, out: stdout, err: stderr };
 }
-function bootRules(verb: string): void {
+function bootRulesTried(verb: string): Ran {
   const env = {
     NFKNOCK: join(folder, 'nfknock'),
     NFKNOCK_CONFIG: config,
     NFKNOCK_RULES: join(folder, 'rules'),
+    NFKNOCK_ROLLBACK_DIR: join(folder, 'rollback'),
+    NFKNOCK_MARKS: join(folder, 'marks'),
   };
-  expect(run([BOOT_RULES, verb], env)).toMatchObject({ code: 0, err: '' });
+  return run([BOOT_RULES, verb], env);
+}
+function nfknock(...args: readonly string[]): Ran {
+  return run([...NFKNOCK, ...args, '-c', config], { NFKNOCK_ROLLBACK_DIR: join(folder, 'rollback') });
+}
+/** The kernel forgets everything, and so does /run. */
+function reboot(): void {
+  forget();
+  run(['sh', '-c', 'sleep 0.1; ipset destroy']);
+  rmSync(join(folder, 'marks'), { recursive: true, force: true });
+  for (const each of changes()) writeFileSync(join(folder, 'rollback', each, 'boot'), 'another\n');
+}
+/** What waits for its confirmation, or is being rolled back. */
+function changes(): readonly string[] {
+  const there = join(folder, 'rollback');
+  return existsSync(there) ? readdirSync(there).filter((name) => /^(pending|undoing)-/.test(name)) : [];
+}
+function bootRules(verb: string): void {
+  expect(bootRulesTried(verb)).toMatchObject({ code: 0, err: '' });
 }
 /** The filter table of both families, less counters, comments and what names a set. */
 function tables(): string {
@@ -153,6 +176,148 @@ describe('at boot', () => {
   });
 });
 
+const OTHERS = [
+  'nftables.service',
+  'netfilter-persistent.service',
+  'iptables.service',
+  'ip6tables.service',
+  'ufw.service',
+  'firewalld.service',
+];
+const SSH = 'ssh: { knock: [7000/tcp, 8000/udp, 9000/tcp], opens: [22/tcp] }';
+const WEB = 'web: { knock: [7100/tcp, 8100/udp], opens: [8443/tcp] }';
+
+describe('beside programs that load rules of their own', () => {
+  const unit = (name: string): string => readFileSync(join(ROOT, 'deploy/systemd', name), 'utf8');
+  const named = (text: string, key: string): readonly string[] =>
+    [...text.matchAll(new RegExp(`^${key}=(.*)$`, 'gm'))].flatMap(([, words = '']) => words.split(' '));
+
+  test('rules are laid after them and again when they are reloaded, and sets are there before them', () => {
+    for (const key of ['After', 'ReloadPropagatedFrom', 'PartOf'])
+      expect(named(unit('nfknock-rules.service'), key)).toEqual(expect.arrayContaining(OTHERS));
+    expect(unit('nfknock-rules.service')).toMatch(/^ExecReload=.*boot-rules again$/m);
+    expect(named(unit('nfknock-sets.service'), 'Before')).toEqual(expect.arrayContaining(OTHERS));
+  });
+
+  test('after `flush ruleset` they are there again though the daemon is dead, and once only', () => {
+    bootRules('save');
+    forget();
+    bootRules('lay');
+    const before = tables();
+    run(['nft', 'flush', 'ruleset']);
+    expect(tables()).not.toContain('NFKNOCK');
+    const began = performance.now();
+    bootRules('again');
+    // A tenth of that on an idle machine.
+    expect(performance.now() - began).toBeLessThan(3_000);
+    for (const tool of ['iptables', 'ip6tables']) run([tool, '-P', 'INPUT', 'ACCEPT']);
+    expect(tables()).toBe(before);
+    for (let time = 0; time < 3; time += 1) bootRules('again');
+    expect(tables()).toBe(before);
+  });
+
+  test('what was taken out by hand is not laid again', () => {
+    bootRules('unlay');
+    forget();
+    bootRules('again');
+    expect(tables()).not.toContain('NFKNOCK');
+  });
+
+  test('a saved ruleset that has ours in it loads at boot, and what is older in it gives way', () => {
+    bootRules('save');
+    nfknock('grant', 'ssh', '198.51.100.7');
+    run(['iptables', '-A', 'NFKNOCK-GRANT', '-s', '198.51.100.7', '-j', 'ACCEPT']);
+    run(['iptables', '-A', 'INPUT', '-p', 'tcp', '--dport', '9997', '-j', 'DROP']);
+    const saved = ['iptables-save', 'ip6tables-save'].map((tool) => run([tool]).out);
+    expect(saved.join('')).toContain('--match-set nfknock-ban4');
+    writeConfig(WEB);
+    bootRules('keep');
+    reboot();
+    const restored = (): readonly (number | null)[] =>
+      ['iptables-restore', 'ip6tables-restore'].map(
+        (tool, at) =>
+          spawnSync(inside([tool])[0] ?? '', inside([tool]).slice(1), { input: saved[at] }).status,
+      );
+    // Without our sets the owner's whole firewall would be gone.
+    expect(restored()).not.toEqual([0, 0]);
+    bootRules('sets');
+    expect(restored()).toEqual([0, 0]);
+    bootRules('lay');
+    expect(tables()).toContain('--dport 9997 -j DROP');
+    expect(tables()).toMatch(/--dports 8443 -j NFKNOCK-SERVICE$/m);
+    expect(tables()).not.toMatch(/--dports 22 |198\.51\.100\.7/);
+    expect(tables().match(/^-A INPUT .*-j NFKNOCK$/gm)).toHaveLength(2);
+    writeConfig(SSH);
+    bootRules('unlay');
+    forget();
+  });
+});
+
+describe('a change that waits for its confirmation', () => {
+  test('is kept for the next boot only once it is confirmed', () => {
+    bootRules('save');
+    writeConfig(WEB);
+    expect(nfknock('rules', 'install', '--confirm', '60s').code).toBe(0);
+    expect(bootRulesTried('save')).toMatchObject({
+      code: 0,
+      err: expect.stringContaining('was confirmed before'),
+    });
+    expect(readFileSync(join(folder, 'rules/rules.v4'), 'utf8')).toContain('--dports 22 ');
+    expect(nfknock('confirm', '--yes').code).toBe(0);
+    bootRules('keep');
+    expect(readFileSync(join(folder, 'rules/rules.v4'), 'utf8')).toContain('--dports 8443 ');
+    writeConfig(SSH);
+    bootRules('save');
+  });
+
+  test('is taken back by the next boot after a power cut: what was confirmed is laid, its configuration is there', () => {
+    const confirmed = readFileSync(config, 'utf8');
+    writeConfig(WEB);
+    expect(nfknock('rules', 'install', '--confirm', '60s').code).toBe(0);
+    bootRulesTried('keep');
+    reboot();
+    expect(bootRulesTried('lay')).toMatchObject({ code: 0, err: expect.stringContaining('rolled back') });
+    expect(tables()).toMatch(/--dports 22 -j NFKNOCK-SERVICE$/m);
+    expect(tables()).not.toContain('8443');
+    expect(readFileSync(config, 'utf8')).toBe(confirmed);
+    expect(readFileSync(`${config}.unconfirmed`, 'utf8')).toContain('web');
+    expect(changes()).toEqual([]);
+    const next = nfknock('confirm');
+    expect(next.code).toBe(1);
+    expect(next.err).toMatch(/was rolled back at .*the machine was started anew/);
+    bootRules('may-start');
+  });
+
+  test('leaves nothing at the next boot where nothing was ever confirmed, until somebody means it', () => {
+    bootRules('unlay');
+    for (const each of ['rules', 'rollback', 'marks']) rmSync(join(folder, each), { recursive: true });
+    expect(nfknock('rules', 'install', '--confirm', '60s').code).toBe(0);
+    reboot();
+    expect(bootRulesTried('lay')).toMatchObject({ code: 0, err: expect.stringContaining('never confirmed') });
+    expect(tables()).not.toContain('NFKNOCK');
+    expect(bootRulesTried('may-start')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('never confirmed'),
+    });
+    expect(nfknock('rules', 'install').code).toBe(0);
+    bootRules('may-start');
+    bootRules('unlay');
+  });
+
+  test('is taken back without Node.js where the program is gone', () => {
+    bootRules('save');
+    const before = tables();
+    writeConfig(WEB);
+    expect(nfknock('rules', 'install', '--policy', 'appliance', '--confirm', '60s').code).toBe(0);
+    expect(bootRulesTried('roll-back')).toMatchObject({ code: 0 });
+    expect(tables()).toBe(before);
+    expect(readFileSync(config, 'utf8')).toContain('ssh');
+    expect(nfknock('confirm').err).toContain('was rolled back');
+    bootRules('unlay');
+    forget();
+  });
+});
+
 describe('the daemon of the unit file', () => {
   afterAll(() => {
     for (const child of children) child.kill('SIGKILL');
@@ -166,7 +331,7 @@ describe('the daemon of the unit file', () => {
 
   test('is started although the copy for the next boot could not be kept, and not again where its file is wrong', () => {
     expect(UNIT).toMatch(/^ExecStartPre=-\+\/usr\/lib\/nfknock\/boot-rules save$/m);
-    expect(UNIT).toMatch(/^RestartPreventExitStatus=2 3 4$/m);
+    expect(UNIT).toMatch(/^RestartPreventExitStatus=2 3 4 6$/m);
     const wrong = join(folder, 'wrong.yaml');
     writeFileSync(wrong, 'doors: 5\n');
     expect(run([...NFKNOCK, 'run', '--no-install', '-c', wrong]).code).toBe(3);
