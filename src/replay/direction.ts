@@ -1,7 +1,7 @@
 import { TCP_FLAG } from '../packet/flags.ts';
 import type { Packet } from '../packet/packet.ts';
 import { PROTOCOL_NUMBER } from '../packet/port.ts';
-import { WAY } from '../source/link.ts';
+import { WAY } from '../source/way.ts';
 import { createFlows, FLOWS_MAX, NO_FLOW } from './flows.ts';
 import type { LocalAddresses } from './local.ts';
 

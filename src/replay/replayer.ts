@@ -10,11 +10,12 @@ import { emptyPacket, turned } from '../packet/packet.ts';
 import { PROTOCOL_NUMBER } from '../packet/port.ts';
 import { milliseconds } from '../packet/time.ts';
 import { createReassembly, isFragment } from '../source/fragments.ts';
-import { WAY } from '../source/link.ts';
 import type { CaptureBatch } from '../source/pcap-batch.ts';
+import { WAY } from '../source/way.ts';
 import { createDirection, FATE } from './direction.ts';
 import { isLoopback, type LocalAddresses } from './local.ts';
 import { destinationOf, type LookAhead, sourceOf } from './look-ahead.ts';
+import { createPortCounts } from './port-counts.ts';
 import { createReplayRules } from './rules.ts';
 
 /** What a replay made of the packets so far. */
@@ -42,6 +43,8 @@ export interface Replay {
   readonly counts: Readonly<ReplayCounts>;
   /** Datagrams whose fragments never came together. */
   lostFragments(): number;
+  /** The ports that are not watched and got most packets, at most `limit`, with how many. */
+  unwatched(limit: number): readonly (readonly [port: string, count: number])[];
 }
 
 export interface ReplaySettings {
@@ -70,6 +73,7 @@ export function createReplay(settings: ReplaySettings): Replay {
   const reassembly = createReassembly();
   const packet = emptyPacket();
   const counts = emptyCounts();
+  const unwatched = createPortCounts();
   /** Orders that follow from events: carried out once the packet is judged. */
   const orders: Order[] = [];
   let now = milliseconds(0);
@@ -111,7 +115,10 @@ export function createReplay(settings: ReplaySettings): Replay {
       if (treatment.door !== null) {
         engine.order({ order: 'connected', door: treatment.door, source: sourceOf(packet) }, now, emit);
       }
-    } else if (!treatment.judged) counts.unseen++;
+    } else if (!treatment.judged) {
+      counts.unseen++;
+      unwatched.add(packet);
+    }
   };
   const learn = (): void => {
     if (packet.protocol !== TCP || (packet.flags & (SYN | ACK)) !== SYN) return;
@@ -137,6 +144,7 @@ export function createReplay(settings: ReplaySettings): Replay {
   return {
     counts,
     lostFragments: () => reassembly.lost(),
+    unwatched: unwatched.most,
     take(batch, count) {
       const { bytes, offsets, lengths, fullLengths, stamps, ways } = batch;
       for (let i = 0; i < count; i++) {

@@ -3,10 +3,12 @@ import type { Emit } from '../engine/event.ts';
 import { layoutOf } from '../firewall/rules/layout.ts';
 import type { Cidr } from '../packet/cidr.ts';
 import type { Config } from '../policy/config.ts';
+import { mayHoldIp } from '../source/frame-name.ts';
 import { type CaptureReader, createCaptureReader } from '../source/pcap.ts';
 import type { CaptureInput } from '../source/pcap-input.ts';
 import { createLocalAddresses } from './local.ts';
 import { createLookAhead, type LookAhead } from './look-ahead.ts';
+import { nothingJudged } from './nothing-judged.ts';
 import { readOneTimes } from './one-time.ts';
 import { createReplay, type ReplayCounts } from './replayer.ts';
 
@@ -66,11 +68,17 @@ export async function runReplay(run: ReplayRun): Promise<ReplayEnd> {
     finished = await run.between(replay.counts.packets);
     if (!finished) break;
   }
+  const fault = finished ? faultOf(reader, input) : null;
   return {
     counts: replay.counts,
     local: local.list(),
-    fault: finished ? faultOf(reader, input) : null,
-    warnings: [...oneTime.warnings, ...warningsOf(reader, replay.lostFragments())],
+    fault,
+    warnings: [
+      ...oneTime.warnings,
+      ...warningsOf(reader, replay.lostFragments()),
+      // Where reading stopped early, that says enough.
+      ...(finished && fault === null ? nothingJudged(replay, reader.counts, local) : []),
+    ],
     finished,
   };
 }
@@ -99,6 +107,7 @@ async function* rest(held: Uint8Array[], chunks: AsyncIterator<Uint8Array>): Asy
 function faultOf(reader: CaptureReader, input: CaptureInput): string | null {
   const fault = reader.end();
   const read = `the ${reader.counts.frames} packets before were read`;
+  if (fault?.fault === 'unknown') return fault.text;
   if (fault?.fault === 'damaged') return `it is damaged at byte ${fault.at}: ${fault.text}; ${read}`;
   // Where reading stopped early, that the last record is cut is only what follows from it.
   const reading = input.fault();
@@ -110,6 +119,12 @@ function warningsOf(reader: CaptureReader, lostFragments: number): string[] {
   const warnings = [...reader.counts.unsupported].map(
     ([link, count]) => `${count} packets have link type ${link}, which can't be read: they were left out`,
   );
+  for (const [name, count] of reader.counts.others) {
+    if (mayHoldIp(name))
+      warnings.push(
+        `${count} ${count === 1 ? 'frame is' : 'frames are'} ${name}, which can't be read: left out; capture where the packets come without it, such as on the interface of the tunnel`,
+      );
+  }
   if (lostFragments > 0) {
     warnings.push(
       `${lostFragments} datagrams are missing fragments: they were left out, as the kernel would`,

@@ -1,3 +1,7 @@
+import { nflogPayloadAt, nflogWay } from './link-nflog.ts';
+import { PPP_IP, pppPayload } from './link-ppp.ts';
+import { WAY } from './way.ts';
+
 /**
  * Link layers: where a frame's IP header begins. Numbers are the LINKTYPE values of
  * https://www.tcpdump.org/linktypes.html; captures of some systems carry the DLT value instead, which is why
@@ -6,19 +10,30 @@
 const LINK = {
   null: 0,
   ethernet: 1,
+  ppp: 9,
   rawBsd: 12,
   rawOpenBsd: 14,
+  pppSerial: 50,
+  pppoe: 51,
   raw: 101,
   loop: 108,
   linuxCooked: 113,
   ipv4: 228,
   ipv6: 229,
+  nflog: 239,
   linuxCooked2: 276,
 } as const;
 
 const SUPPORTED: ReadonlySet<number> = new Set(Object.values(LINK));
 
-const ETHERTYPE = { ipv4: 0x0800, ipv6: 0x86dd, vlan: 0x8100, qinq: 0x88a8, qinqOld: 0x9100 } as const;
+const ETHERTYPE = {
+  ipv4: 0x0800,
+  ipv6: 0x86dd,
+  vlan: 0x8100,
+  qinq: 0x88a8,
+  qinqOld: 0x9100,
+  pppoe: 0x8864,
+} as const;
 
 const ETHERNET_HEADER_BYTES = 14;
 const VLAN_TAG_BYTES = 4;
@@ -27,6 +42,7 @@ const VLAN_TAGS_MAX = 8;
 const COOKED_HEADER_BYTES = 16;
 const COOKED2_HEADER_BYTES = 20;
 const FAMILY_HEADER_BYTES = 4;
+const PPPOE_HEADER_BYTES = 6;
 
 /** AF_INET is 2 everywhere; AF_INET6 is 10 on Linux, 24 and 28 on the BSDs, 30 on macOS. */
 const FAMILY_IPV4 = 2;
@@ -34,9 +50,6 @@ const FAMILIES_IPV6: ReadonlySet<number> = new Set([10, 24, 28, 30]);
 
 /** What a frame is that holds no IP packet: ARP, spanning tree, or a family that its link layer denies. */
 export const NOT_IP = -1;
-
-/** Which way a frame went, where the capture says so. */
-export const WAY = { unknown: 0, inbound: 1, outbound: 2, other: 3 } as const;
 
 /** The packet types of both Linux cooked headers (`PACKET_*` of linux/if_packet.h). */
 const PACKET_OTHERHOST = 3;
@@ -48,7 +61,7 @@ export function isSupportedLink(link: number): boolean {
 
 /** Words for an error: what can be read. */
 export const SUPPORTED_LINKS =
-  'Ethernet (1), Linux cooked (113, 276), raw IP (101, 12, 14, 228, 229), loopback (0, 108)';
+  'Ethernet (1), Linux cooked (113, 276), raw IP (101, 12, 14, 228, 229), loopback (0, 108), NFLOG (239), PPP (9, 50), PPPoE (51)';
 
 /**
  * Bytes from the frame's first byte to its IP header, or NOT_IP. `length` bytes of the frame are there; the
@@ -73,6 +86,13 @@ export function ipHeaderAt(link: number, bytes: Uint8Array, at: number, length: 
       return ofFamily(4, bytes, at, 0, length);
     case LINK.ipv6:
       return ofFamily(6, bytes, at, 0, length);
+    case LINK.nflog:
+      return behindNflog(bytes, at, length);
+    case LINK.ppp:
+    case LINK.pppSerial:
+      return behindPpp(bytes, at, 0, length);
+    case LINK.pppoe:
+      return behindPppoe(bytes, at, 0, length);
     case LINK.null:
     case LINK.loop:
       return length < FAMILY_HEADER_BYTES ? NOT_IP : behindFamily(bytes, at, length);
@@ -81,8 +101,9 @@ export function ipHeaderAt(link: number, bytes: Uint8Array, at: number, length: 
   }
 }
 
-/** Which way the frame went, as a Linux cooked header says it; other link layers don't. */
+/** Which way the frame went, as a Linux cooked header or NFLOG's hook says it; other link layers don't. */
 export function wayOf(link: number, bytes: Uint8Array, at: number, length: number): number {
+  if (link === LINK.nflog) return nflogWay(bytes, at, length);
   let type: number;
   if (link === LINK.linuxCooked && length >= COOKED_HEADER_BYTES) type = u16(bytes, at);
   else if (link === LINK.linuxCooked2 && length >= COOKED2_HEADER_BYTES) type = bytes[at + 10] ?? 0;
@@ -109,7 +130,29 @@ function behindTags(first: number, bytes: Uint8Array, at: number, header: number
     next += VLAN_TAG_BYTES;
   }
   if (type === ETHERTYPE.ipv4) return ofFamily(4, bytes, at, next, length);
+  if (type === ETHERTYPE.pppoe) return behindPppoe(bytes, at, next, length);
   return type === ETHERTYPE.ipv6 ? ofFamily(6, bytes, at, next, length) : NOT_IP;
+}
+
+/** PPPoE (RFC 2516): version and type 1, code 1, session 2, length 2; then PPP. Discovery has other codes. */
+function behindPppoe(bytes: Uint8Array, at: number, header: number, length: number): number {
+  if (header + PPPOE_HEADER_BYTES > length || bytes[at + header + 1] !== 0) return NOT_IP;
+  return behindPpp(bytes, at, header + PPPOE_HEADER_BYTES, length);
+}
+
+function behindPpp(bytes: Uint8Array, at: number, header: number, length: number): number {
+  const { protocol, payload } = pppPayload(bytes, at + header, length - header);
+  if (protocol === PPP_IP.ipv4) return ofFamily(4, bytes, at, header + payload, length);
+  return protocol === PPP_IP.ipv6 ? ofFamily(6, bytes, at, header + payload, length) : NOT_IP;
+}
+
+/** The group's address family says which of the two it is; where it says neither the packet itself does. */
+function behindNflog(bytes: Uint8Array, at: number, length: number): number {
+  const payload = nflogPayloadAt(bytes, at, length);
+  if (payload < 0) return NOT_IP;
+  const family = bytes[at] ?? 0;
+  if (family === FAMILY_IPV4) return ofFamily(4, bytes, at, payload, length);
+  return FAMILIES_IPV6.has(family) ? ofFamily(6, bytes, at, payload, length) : NOT_IP;
 }
 
 /** The four bytes are in the order of the machine that captured, which the file does not tell. */

@@ -1,11 +1,13 @@
-import { ipHeaderAt, isSupportedLink, NOT_IP, WAY, wayOf } from './link.ts';
+import { frameName } from './frame-name.ts';
+import { ipHeaderAt, isSupportedLink, NOT_IP, wayOf } from './link.ts';
 import { FRAME_BYTES_MAX } from './pcap-framing.ts';
 import type { Batch } from './source.ts';
+import { WAY } from './way.ts';
 
 /** Packets of one batch; one working buffer of a capture holds several. */
 export const BATCH_PACKETS_MAX = 512;
-/** Unsupported link types that are counted one by one; a file with more is one nobody made on purpose. */
-const UNSUPPORTED_LINKS_MAX = 64;
+/** Kinds of frames that are counted one by one; a file with more is one nobody made on purpose. */
+const KINDS_MAX = 64;
 
 /** A batch from a capture, which may also tell which way each packet went. */
 export interface CaptureBatch extends Batch {
@@ -26,6 +28,8 @@ export interface FrameCounts {
   packets: number;
   /** Frames of each link type that can't be read. */
   readonly unsupported: Map<number, number>;
+  /** Frames that hold no IP packet, by what they are. */
+  readonly others: Map<string, number>;
 }
 
 /** Where a format's reader puts the frames it finds. */
@@ -52,7 +56,7 @@ export interface FrameBatcher extends FrameSink {
 }
 
 export function createFrameBatcher(onBatch: OnCaptureBatch): FrameBatcher {
-  const counts: FrameCounts = { frames: 0, packets: 0, unsupported: new Map() };
+  const counts: FrameCounts = { frames: 0, packets: 0, unsupported: new Map(), others: new Map() };
   const batch = {
     bytes: new Uint8Array(0) as Uint8Array,
     offsets: new Int32Array(BATCH_PACKETS_MAX),
@@ -77,7 +81,8 @@ export function createFrameBatcher(onBatch: OnCaptureBatch): FrameBatcher {
       counts.frames++;
       const header = ipHeaderAt(link, bytes, at, length);
       if (header === NOT_IP) {
-        if (!isSupportedLink(link)) countUnsupported(counts.unsupported, link);
+        if (isSupportedLink(link)) countUp(counts.others, frameName(link, bytes, at, length));
+        else countUp(counts.unsupported, link);
         return;
       }
       batch.bytes = bytes;
@@ -92,8 +97,6 @@ export function createFrameBatcher(onBatch: OnCaptureBatch): FrameBatcher {
   };
 }
 
-function countUnsupported(unsupported: Map<number, number>, link: number): void {
-  if (unsupported.size < UNSUPPORTED_LINKS_MAX || unsupported.has(link)) {
-    unsupported.set(link, (unsupported.get(link) ?? 0) + 1);
-  }
+function countUp<Key>(counts: Map<Key, number>, key: Key): void {
+  if (counts.size < KINDS_MAX || counts.has(key)) counts.set(key, (counts.get(key) ?? 0) + 1);
 }

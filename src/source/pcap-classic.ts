@@ -1,6 +1,7 @@
-import { isSupportedLink, SUPPORTED_LINKS, WAY } from './link.ts';
+import { isSupportedLink, SUPPORTED_LINKS } from './link.ts';
 import type { FrameSink } from './pcap-batch.ts';
 import { DAMAGED, FRAME_BYTES_MAX, type Framing, u32, WANT_MORE } from './pcap-framing.ts';
+import { WAY } from './way.ts';
 
 /*
  * The classic format (draft-ietf-opsawg-pcap):
@@ -48,7 +49,7 @@ export function createClassicFraming(magic: ClassicMagic, sink: FrameSink): Fram
     link = u32(bytes, at + 20, bigEndian) & LINK_MASK;
     lengthMax = Math.min(Math.max(u32(bytes, at + 16, bigEndian), SNAPSHOT_BYTES_USUAL), FRAME_BYTES_MAX);
     if (!isSupportedLink(link)) {
-      damage = `link type ${link} can't be read; these can: ${SUPPORTED_LINKS}`;
+      damage = `its link type, ${link}, can't be read; these can: ${SUPPORTED_LINKS}`;
       return DAMAGED;
     }
     return FILE_HEADER_BYTES;
@@ -79,5 +80,6 @@ export function createClassicFraming(magic: ClassicMagic, sink: FrameSink): Fram
     },
     wanted: () => wanted,
     damage: () => damage,
+    unknown: () => lengthMax > 0 && !isSupportedLink(link),
   };
 }

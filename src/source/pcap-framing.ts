@@ -13,6 +13,8 @@ export interface Framing {
   wanted(): number;
   /** What was found, and what is allowed. */
   damage(): string;
+  /** True where nothing is damaged: the capture is of a kind that can't be read. */
+  unknown(): boolean;
 }
 
 export const WANT_MORE = 0;

@@ -7,8 +7,8 @@ import { createPcapngFraming, isPcapng } from './pcapng.ts';
 export interface CaptureFault {
   /** Bytes from the (uncompressed) beginning. */
   readonly at: number;
-  /** `cut`: it ends within a record. `damaged`: what is there can't be. */
-  readonly fault: 'cut' | 'damaged';
+  /** `cut`: it ends within a record. `damaged`: what is there can't be. `unknown`: it is whole, of a kind that can't be read. */
+  readonly fault: 'cut' | 'damaged' | 'unknown';
   /** What was found, and what was expected. */
   readonly text: string;
 }
@@ -58,7 +58,12 @@ export function createCaptureReader(onBatch: OnCaptureBatch): CaptureReader {
     let at = 0;
     for (;;) {
       const taken = reading.step(buffer, at, held);
-      if (taken === DAMAGED) fault = { at: base + at, fault: 'damaged', text: reading.damage() };
+      if (taken === DAMAGED)
+        fault = {
+          at: base + at,
+          fault: reading.unknown() ? 'unknown' : 'damaged',
+          text: reading.damage(),
+        };
       if (taken === DAMAGED || taken === WANT_MORE) break;
       at += taken;
     }

@@ -1,7 +1,7 @@
-import { WAY } from './link.ts';
 import type { FrameSink } from './pcap-batch.ts';
 import { DAMAGED, FRAME_BYTES_MAX, type Framing, u16, u32, WANT_MORE } from './pcap-framing.ts';
 import { type Clock, readClock, stampOf } from './pcapng-clock.ts';
+import { WAY } from './way.ts';
 
 /*
  * pcapng (draft-ietf-opsawg-pcapng). Everything is a block:
@@ -119,6 +119,7 @@ export function createPcapngFraming(sink: FrameSink): Framing {
     },
     wanted: () => wanted,
     damage: () => damage,
+    unknown: () => false,
   };
 }
 

@@ -59,6 +59,59 @@ const syn = (port: number, from = FRIEND, to = HOST): Buffer => tcp({ from, to, 
 const eventsOf = ({ out }: Run): string[] =>
   out.split('\n').flatMap((line) => (line === '' ? [] : [(JSON.parse(line) as { event: string }).event]));
 
+describe('A replay that judges nothing', () => {
+  test('says what became of the packets, and which ports they went to most', async () => {
+    const capture = fileOf(
+      'unwatched.pcap',
+      captureOf(syn(81), syn(81), syn(82), udp(FRIEND, HOST, 5000, 5353)),
+    );
+    const { code, out, err } = await run([capture, '-c', CONFIG, '--address', HOST]);
+    expect({ code, out }).toEqual({ code: 0, out: '' });
+    expect(err).toContain(
+      'none of 4 packets was judged: 4 to ports that are not watched, most to 81/tcp (2)',
+    );
+    const elsewhere = await run([capture, '-c', CONFIG, '--address', '192.0.2.99']);
+    expect(elsewhere).toMatchObject({ code: 0, out: '' });
+    expect(elsewhere.err).toContain(
+      '4 for other machines than this one (192.0.2.99; name its addresses with --address)',
+    );
+  });
+
+  test('says what the frames were where none holds IP', async () => {
+    const frame = (type: string): Frame => ({
+      bytes: Buffer.from(`${'00'.repeat(12)}${type}${'00'.repeat(46)}`, 'hex'),
+      micros: BEGIN,
+    });
+    const { code, err } = await run([
+      fileOf('mpls.pcap', classic([frame('8847'), frame('0806'), frame('8847')])),
+      '-c',
+      CONFIG,
+    ]);
+    expect(code).toBe(0);
+    expect(err).toContain("2 frames are MPLS, which can't be read");
+    expect(err).toContain('no frame of 3 holds an IP packet that can be read (2 MPLS, 1 ARP)');
+  });
+
+  test('of a link type that can not be read says that, and not that the capture is damaged', async () => {
+    const { code, err } = await run([fileOf('wifi.pcap', classic([], { link: 105 })), '-c', CONFIG]);
+    expect(code).toBe(1);
+    expect(err).toContain("its link type, 105, can't be read; these can: Ethernet (1)");
+    expect(err).not.toContain('damaged');
+  });
+
+  test.each(['ppp-serial50', 'pppoe-in-eth'])('%s, from a dial-up line, opens', async (name) => {
+    const { code, out, err } = await run([
+      join(import.meta.dirname, '../../fixtures/links', `${name}.pcap`),
+      '-c',
+      join(import.meta.dirname, '../../fixtures/links/base.yaml'),
+      '--address',
+      '192.0.2.1',
+    ]);
+    expect({ code, err }).toEqual({ code: 0, err: '' });
+    expect(out).toContain('"event":"door.opened"');
+  });
+});
+
 describe('nfknock replay', () => {
   test('prints the events as lines of JSON', async () => {
     const golden = readFileSync(`${GOLDEN}knock.nfknock.jsonl`, 'utf8');

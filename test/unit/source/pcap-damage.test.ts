@@ -55,7 +55,7 @@ test('every capture, cut at every byte of its first 2 kB, gives the packets befo
 test('ten thousand damaged captures crash and hang nothing', () => {
   const random = randomOf(0x6e666b6e);
   const run = createRuns();
-  const faults = { cut: 0, damaged: 0, none: 0 };
+  const faults = { cut: 0, damaged: 0, unknown: 0, none: 0 };
   for (let round = 0; round < MUTATIONS; round++) {
     const original = originals[random(originals.length)];
     if (original === undefined) throw new Error('there are captures');
@@ -68,7 +68,7 @@ test('ten thousand damaged captures crash and hang nothing', () => {
 }, 30_000);
 
 /** Replays inputs as the command does: a first look, then the engine. Tells how each ended. */
-function createRuns(): (bytes: Uint8Array) => 'cut' | 'damaged' | 'none' {
+function createRuns(): (bytes: Uint8Array) => 'cut' | 'damaged' | 'unknown' | 'none' {
   let runs = 0;
   let replay: Replay | undefined;
   const last: EngineEvent[] = [];

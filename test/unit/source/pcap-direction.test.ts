@@ -5,7 +5,7 @@ import { decode } from '../../../src/packet/decode.ts';
 import { emptyPacket, type Packet } from '../../../src/packet/packet.ts';
 import { createDirection, type Direction, FATE } from '../../../src/replay/direction.ts';
 import { createLocalAddresses, LOCAL_ADDRESSES_MAX } from '../../../src/replay/local.ts';
-import { WAY } from '../../../src/source/link.ts';
+import { WAY } from '../../../src/source/way.ts';
 import { tcp, udp } from './capture-bytes.ts';
 
 const HOST = '192.0.2.1';

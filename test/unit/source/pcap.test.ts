@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { createCaptureReader } from '../../../src/source/pcap.ts';
 import { classic, ethernet, type Frame, ipv4, tcp, udp } from './capture-bytes.ts';
 import { readAll } from './captured.ts';
 
@@ -113,7 +114,9 @@ describe('what is no capture', () => {
 
   test('a link layer that can not be read is named by its number, with those that can', () => {
     const { fault, packets } = readAll(classic(FRAMES, { link: 127 }));
-    expect(fault?.text).toContain('link type 127');
+    // The capture is whole: to call it damaged would send its owner on the wrong way.
+    expect(fault?.fault).toBe('unknown');
+    expect(fault?.text).toContain('its link type, 127,');
     expect(fault?.text).toContain('Ethernet (1)');
     expect(packets).toEqual([]);
   });
@@ -205,4 +208,83 @@ describe('link layers', () => {
     const padded = Buffer.concat([ethernet(short), Buffer.alloc(18)]);
     expect(one(padded, 1)).toEqual([Buffer.concat([short, Buffer.alloc(18)]).toString('hex')]);
   });
+
+  test.each([9, 50])(
+    'PPP, link type %d, with and without framing, with the protocol in one byte or two',
+    (link) => {
+      for (const framing of ['', 'ff03']) {
+        expect(one(Buffer.concat([Buffer.from(`${framing}0021`, 'hex'), SYN]), link)).toEqual([hex]);
+        expect(one(Buffer.concat([Buffer.from(`${framing}21`, 'hex'), SYN]), link)).toEqual([hex]);
+        expect(one(Buffer.concat([Buffer.from(`${framing}0057`, 'hex'), SYN6]), link)).toEqual([hex6]);
+        expect(one(Buffer.concat([Buffer.from(`${framing}c021`, 'hex'), SYN]), link)).toEqual([]);
+      }
+      expect(one(Buffer.concat([Buffer.from('0f000800', 'hex'), SYN]), link)).toEqual([hex]);
+      for (const short of ['', 'ff', 'ff03', 'ff0300', '00'])
+        expect(one(Buffer.from(short, 'hex'), link)).toEqual([]);
+    },
+  );
+
+  test('PPPoE is read as a link type and inside Ethernet, behind a VLAN tag too; its discovery is not IP', () => {
+    const session = (code: string, packet: Buffer, protocol = '0021'): Buffer =>
+      Buffer.concat([
+        Buffer.from(`11${code}0007`, 'hex'),
+        be16(packet.length + 2),
+        Buffer.from(protocol, 'hex'),
+        packet,
+      ]);
+    expect(one(session('00', SYN), 51)).toEqual([hex]);
+    expect(one(session('00', SYN6, '0057'), 51)).toEqual([hex6]);
+    expect(one(session('09', SYN), 51)).toEqual([]);
+    const inside = (tags: string): Buffer =>
+      Buffer.concat([Buffer.alloc(12), Buffer.from(`${tags}8864`, 'hex'), session('00', SYN)]);
+    expect(one(inside(''), 1)).toEqual([hex]);
+    expect(one(inside('81000007'), 1)).toEqual([hex]);
+  });
+
+  test('NFLOG, in either byte order, whatever stands before the packet; the hook tells which way it went', () => {
+    for (const order of ['LE', 'BE'] as const) {
+      const attribute = (type: number, value: Buffer): Buffer => {
+        const head = Buffer.alloc(4);
+        head[`writeUInt16${order}`](4 + value.length, 0);
+        head[`writeUInt16${order}`](type, 2);
+        return Buffer.concat([head, value, Buffer.alloc(-value.length & 3)]);
+      };
+      const frame = (family: number, hook: number, packet: Buffer): Buffer =>
+        Buffer.concat([
+          Buffer.from([family, 0, 0, 5]),
+          attribute(1, Buffer.from([8, 0, hook, 0])),
+          attribute(10, Buffer.from('knock\0')),
+          attribute(9, packet),
+        ]);
+      const frames = [1, 3, 2].map((hook) => ({ bytes: frame(2, hook, SYN), micros: MICROS }));
+      const read = readAll(classic(frames, { link: 239 }));
+      expect(read.packets.map((packet) => packet.slice(0, hex.length))).toEqual([hex, hex, hex]);
+      expect(read.ways).toEqual([1, 2, 0]);
+      expect(one(frame(10, 1, SYN6), 239).map((packet) => packet.slice(0, hex6.length))).toEqual([hex6]);
+      expect(one(Buffer.concat([Buffer.from([2, 0, 0, 5]), attribute(1, Buffer.alloc(4))]), 239)).toEqual([]);
+    }
+  });
+
+  test('frames without IP are counted by what they are', () => {
+    const typed = (type: number): Buffer => Buffer.concat([Buffer.alloc(12), be16(type), Buffer.alloc(46)]);
+    const frames = [0x0806, 0x8847, 0x8847, 0x88cc, 38, 0x1234].map((type) => ({
+      bytes: typed(type),
+      micros: MICROS,
+    }));
+    const reader = createCaptureReader(() => undefined);
+    reader.push(classic(frames, { link: 1 }));
+    expect([...reader.counts.others]).toEqual([
+      ['ARP', 1],
+      ['MPLS', 2],
+      ['LLDP', 1],
+      ['IEEE 802.3', 1],
+      ['EtherType 0x1234', 1],
+    ]);
+  });
 });
+
+function be16(value: number): Buffer {
+  const bytes = Buffer.alloc(2);
+  bytes.writeUInt16BE(value, 0);
+  return bytes;
+}
