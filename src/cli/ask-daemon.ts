@@ -7,6 +7,7 @@ import type { AnswerTo, Request } from '../control/message.ts';
 import { RefusedError } from '../control/replies.ts';
 import { formatAddress, parseAddress, unmapped } from '../packet/address.ts';
 import { OFFENDER_BITS, parseCidr } from '../packet/cidr.ts';
+import { isDoorName } from '../policy/door-name.ts';
 import { CONFIG_FILE, type CommonOptions, EXIT, type ExitCode } from './exit.ts';
 import { printable } from './output/table.ts';
 
@@ -114,6 +115,12 @@ export function addressArgument(text: string | undefined, network: string): stri
     throw usage(`"${text}" is a network, and this takes one address: ${network}`);
   }
   throw usage(`"${text ?? ''}" is no address: write IPv4 such as 198.51.100.7, or IPv6 such as 2001:db8::7`);
+}
+
+/** A door's name as it may be. Throws CommandFailure. */
+export function doorArgument(text: string): string {
+  if (isDoorName(text)) return text;
+  throw usage(`${JSON.stringify(printable(text))} can't be the name of a door: nfknock status lists them`);
 }
 
 /** As bans are counted and listed: an address, or an IPv6 /64, which stands for any of its addresses. */

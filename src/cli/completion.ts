@@ -77,14 +77,17 @@ function place(kind: Kind, about: string, words: readonly string[] = []): Place 
 
 /** How the running daemon is asked for words: the lists' own JSON, one field a line. */
 const ASKED: Readonly<Record<'doors' | 'granted' | 'banned', string>> = {
-  doors: askFor('status', 'name'),
-  granted: askFor('grants', 'source'),
-  banned: askFor('bans', 'target'),
+  doors: askFor('status', 'name', '[a-z0-9_][a-z0-9_-]*'),
+  granted: askFor('grants', 'source', '[0-9a-fA-F.:]*'),
+  banned: askFor('bans', 'target', '[0-9a-fA-F.:]*[0-9a-fA-F.:/]*'),
 };
 
-/** `config` is an array that names the configuration where the line does. */
-function askFor(list: string, field: string): string {
-  return `nfknock "\${config[@]}" ${list} --json 2>/dev/null | sed -n 's/^ *"${field}": "\\([^"]*\\)".*/\\1/p' | sort -u`;
+/**
+ * `config` is an array that names the configuration where the line does. What answers may be anybody: a value that is
+ * not wholly of `allowed` is left out, since what is completed stands on the line and is run as it stands.
+ */
+function askFor(list: string, field: string, allowed: string): string {
+  return `nfknock "\${config[@]}" ${list} --json 2>/dev/null | LC_ALL=C sed -n 's/^ *"${field}": "\\(${allowed}\\)",\\{0,1\\}$/\\1/p' | LC_ALL=C sort -u`;
 }
 
 function bashScript(): string {
@@ -115,6 +118,14 @@ _nfknock_position() {
     elif [[ \${typed[index]} != -* ]]; then ((position++)); fi
   done
 }
+# Fills COMPREPLY with those of the words on standard input that begin with $1. compgen -W would expand them, and run
+# what is in $(…).
+_nfknock_matching() {
+  local word
+  while IFS= read -r word; do
+    if [[ $word && $word == "$1"* ]]; then COMPREPLY+=("$word"); fi
+  done
+}
 _nfknock() {
   # COMP_WORDS is cut at every colon of an IPv6 address.
   local line=\${COMP_LINE:0:COMP_POINT} last first=1 index current previous flags= valued= position=0 words=
@@ -131,13 +142,13 @@ _nfknock() {
   if ((first > last)); then words=FILES
   elif ((first == last)); then
     flags='-c --config -h --help -V --version'
-    words=${quote(commands.map(({ name }) => name).join(' '))}
+    words=${bashLines(commands.map(({ name }) => name))}
   else case \${typed[first]} in
 ${cases.join('\n')}
   esac; fi
-  if [[ $words == FILES ]]; then compopt -o filenames; COMPREPLY=($(compgen -f -- "$current"))
-  elif [[ $current == -* ]]; then COMPREPLY=($(compgen -W "$flags" -- "$current"))
-  else COMPREPLY=($(compgen -W "$words" -- "$current")); fi
+  if [[ $words == FILES ]]; then compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$current")
+  elif [[ $current == -* ]]; then _nfknock_matching "$current" <<<"\${flags// /$'\\n'}"
+  else _nfknock_matching "$current" <<<"$words"; fi
   if [[ $COMP_WORDBREAKS == *:* && $current == *:* ]]; then
     COMPREPLY=("\${COMPREPLY[@]#"\${current%"\${current##*:}"}"}")
   fi
@@ -149,8 +160,13 @@ complete -F _nfknock nfknock
 function bashWords(each: Place | null): string {
   if (each === null || each.kind === 'nothing') return 'words=';
   if (each.kind === 'files') return 'words=FILES';
-  if (each.kind === 'words') return `words=${quote(each.words.join(' '))}`;
+  if (each.kind === 'words') return `words=${bashLines(each.words)}`;
   return `words=$(${ASKED[each.kind]})`;
+}
+
+/** Words one a line, as one word of bash. */
+function bashLines(words: readonly string[]): string {
+  return `$'${words.join('\\n')}'`;
 }
 
 function zshScript(): string {

@@ -3,6 +3,7 @@ import type { Cidr } from '../packet/cidr.ts';
 import { type FlagRule, TCP_FLAG } from '../packet/flags.ts';
 import { formatPort, type PortRange, type PortSpec, parsePort } from '../packet/port.ts';
 import { type Milliseconds, milliseconds } from '../packet/time.ts';
+import { DOOR_NAME_MAX, isDoorName } from '../policy/door-name.ts';
 import type { Reading, Spot } from './document.ts';
 import { quoted } from './fault.ts';
 import {
@@ -28,8 +29,6 @@ export const STEPS_MAX = 32;
 const DOORS_MAX = 1024;
 /** Ports and ranges in one list. */
 const PORTS_MAX = 1024;
-/** The longest name of a door: it stands in chain names (28 characters) and in set names (31). */
-export const DOOR_NAME_MAX = 24;
 /** Words of a command. */
 const ARGUMENTS_MAX = 64;
 const TOLERATE_MAX = 100;
@@ -182,7 +181,7 @@ function readDoors(node: Node | null, spot: Spot, reading: Reading): readonly Do
   if (entries.size > DOORS_MAX) reading.fault(spot, `${entries.size} doors`, `at most ${DOORS_MAX}`);
   const found: DoorEntry[] = [];
   for (const [name, entry] of entries) {
-    if (!/^[a-z0-9_][a-z0-9_-]*$/.test(name) || name.length > DOOR_NAME_MAX) {
+    if (!isDoorName(name)) {
       const meant = name
         .toLowerCase()
         .replaceAll(/[^a-z0-9_-]+/g, '-')

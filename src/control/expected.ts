@@ -1,3 +1,4 @@
+import { isDoorName } from '../policy/door-name.ts';
 import type {
   Answers,
   Attempt,
@@ -29,9 +30,12 @@ import {
   text,
 } from './shape.ts';
 
+/** A name that completion puts on a command line: no other text of a daemon is taken for one. */
+const doorName: Shape<string> = (value): value is string => text(value) && isDoorName(value);
+
 const health = record<Health>({ ok: flag, reason: nullable(text) });
 const grant = record<GrantRow>({
-  door: text,
+  door: doorName,
   grantee: text,
   source: text,
   since: moment,
@@ -40,7 +44,7 @@ const grant = record<GrantRow>({
   reason: nullable(text),
 });
 const ban = record<BanRow>({ target: text, since: moment, until: moment, count: number, shadow: flag });
-const attempt = record<Attempt>({ door: text, step: number, of: number });
+const attempt = record<Attempt>({ door: doorName, step: number, of: number });
 const changed = record<Changed>({ changed: number });
 
 const queue = record<QueueStatus>({
@@ -60,7 +64,7 @@ const status = record<Status>({
   pid: number,
   uptime: number,
   config: text,
-  doors: list(record<DoorStatus>({ name: text, ports: list(text), open: number, opened: number })),
+  doors: list(record<DoorStatus>({ name: doorName, ports: list(text), open: number, opened: number })),
   packets: table(number),
   queue,
   bans: number,
@@ -76,7 +80,7 @@ const explained = record<ExplainRow>({
   time: moment,
   port: nullable(text),
   outcome: text,
-  door: nullable(text),
+  door: nullable(doorName),
   step: nullable(number),
   of: nullable(number),
   strikes: nullable(number),

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { formatAddress, parseAddress, unmapped } from '../packet/address.ts';
+import { isDoorName } from '../policy/door-name.ts';
 import type { Answers, Refusal } from './answers.ts';
 
 /** Counted up where an older client would misread an answer. */
@@ -9,7 +10,6 @@ export const PROTOCOL_VERSION = 1;
 const FOR_MAX = 2_147_483_000;
 /** Characters of a reason, which is kept for audit and shown in tables. */
 export const REASON_CHARACTERS_MAX = 200;
-const DOOR_CHARACTERS_MAX = 64;
 const SHOWN_CHARACTERS_MAX = 40;
 
 /**
@@ -57,7 +57,10 @@ const address: Field = {
   allowed: 'an IPv4 or IPv6 address',
   fits: (value) => typeof value === 'string' && isIP(value) !== 0 && !value.includes('%'),
 };
-const door: Field = { allowed: "a door's name", fits: (value) => isPlainText(value, DOOR_CHARACTERS_MAX) };
+const door: Field = {
+  allowed: "a door's name",
+  fits: (value) => typeof value === 'string' && isDoorName(value),
+};
 /** Forged packets may come from these; nobody has them. */
 const NOBODY: readonly string[] = ['0.0.0.0', '::'];
 const host: Field = {

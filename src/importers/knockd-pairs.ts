@@ -1,5 +1,5 @@
-import { DOOR_NAME_MAX } from '../config/door.ts';
 import { formatPortRange, type PortRange } from '../packet/port.ts';
+import { DOOR_NAME_MAX } from '../policy/door-name.ts';
 import type { Action, Findings, Rules } from './knockd-command.ts';
 import type { KnockdDoor } from './knockd-door.ts';
 

@@ -1,7 +1,7 @@
-import { DOOR_NAME_MAX } from '../config/door.ts';
 import type { Fault } from '../config/fault.ts';
 import type { Imported, Notice } from '../config/import-notice.ts';
 import { formatPort, type PortSpec } from '../packet/port.ts';
+import { DOOR_NAME_MAX } from '../policy/door-name.ts';
 import { isCommonService } from '../policy/service-ports.ts';
 import type { Action, Findings, Rules } from './knockd-command.ts';
 import { type KnockdDoor, knockdDoor, SECONDS_MAX } from './knockd-door.ts';

@@ -2,6 +2,7 @@ import { chmodSync, closeSync, existsSync, mkdirSync, openSync, renameSync, stat
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import type { Cidr } from '../packet/cidr.ts';
+import { isDoorName } from '../policy/door-name.ts';
 import { BAN_LOG_SCHEMA, openBanLog } from './ban-log.ts';
 import { createOffenders, type Offenders } from './offenders.ts';
 import { cidrOf, keyOf } from './row-key.ts';
@@ -259,7 +260,8 @@ function readGrants(db: Database.Database, latest: number): Pick<Rows, 'grants' 
     const { door, since, until, uses_left: usesLeft, reason } = row;
     const timely = isMoment(since) && isMoment(until) && until <= latest;
     const useful = usesLeft === null || usesLeft > 0;
-    if (grantee === undefined || source === undefined || !timely || !useful) unreadable += 1;
+    const readable = isDoorName(door) && grantee !== undefined && source !== undefined;
+    if (!readable || !timely || !useful) unreadable += 1;
     else grants.push({ door, grantee, source, since, until, usesLeft, reason });
   }
   return { grants, unreadable };

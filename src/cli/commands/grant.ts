@@ -1,7 +1,7 @@
 import { systemClock } from '../../clock.ts';
 import { ask } from '../../control/client.ts';
 import { isPlainText, REASON_CHARACTERS_MAX } from '../../control/message.ts';
-import { addressArgument, controlPath, tell, usage } from '../ask-daemon.ts';
+import { addressArgument, controlPath, doorArgument, tell, usage } from '../ask-daemon.ts';
 import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
 import { leftInWords } from '../output/durations.ts';
 import { timeArgument } from '../time-argument.ts';
@@ -19,12 +19,13 @@ export async function command([door, address]: readonly string[], options: Grant
       const time = timeArgument(options.for);
       const { reason } = options;
       if (door === undefined || door === '') throw usage('name the door first: nfknock grant DOOR ADDRESS');
+      const name = doorArgument(door);
       if (reason !== undefined && !isPlainText(reason, REASON_CHARACTERS_MAX)) {
         throw usage(`the reason must have 1 to ${REASON_CHARACTERS_MAX} printable characters`);
       }
       return {
         command: 'grant',
-        door,
+        door: name,
         address: addressArgument(address, "a door's `grant` in the configuration lets in a network"),
         ...(time === undefined ? {} : { for: time }),
         ...(reason === undefined ? {} : { reason }),

@@ -1,4 +1,4 @@
-import { addressArgument, tell } from '../ask-daemon.ts';
+import { addressArgument, doorArgument, tell } from '../ask-daemon.ts';
 import type { CommonOptions, ExitCode } from '../exit.ts';
 import { counted } from '../output/durations.ts';
 
@@ -9,7 +9,7 @@ export async function command([text, door]: readonly string[], options: CommonOp
     () => ({
       command: 'revoke',
       address: addressArgument(text, 'that which nfknock grants shows under ASKED BY, or LET IN'),
-      ...(door === undefined ? {} : { door }),
+      ...(door === undefined ? {} : { door: doorArgument(door) }),
     }),
     ({ changed }) => [
       changed === 0 ? `${text} had no grant.` : `${counted(changed, 'grant')} of ${text} ended.`,

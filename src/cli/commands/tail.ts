@@ -7,6 +7,7 @@ import { globMatches, type Wanted } from '../../log/filter.ts';
 import { followFile, followStream, type Read } from '../../log/follow.ts';
 import { createTail, type Tail } from '../../log/tail.ts';
 import { parseCidr, unmappedCidr } from '../../packet/cidr.ts';
+import { isDoorName } from '../../policy/door-name.ts';
 import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
 
 export interface TailCommandOptions extends CommonOptions {
@@ -101,6 +102,12 @@ async function isNoFile(path: string): Promise<boolean> {
 }
 
 function wantedOf({ event, source, door }: TailCommandOptions): Wanted {
+  if (door !== undefined && !isDoorName(door)) {
+    throw new Refusal(
+      EXIT.usage,
+      `--door ${JSON.stringify(door)} can't be the name of a door: nfknock status lists them`,
+    );
+  }
   const given = source === undefined ? undefined : parseCidr(source);
   const cidr = given === undefined ? undefined : unmappedCidr(given);
   if (source !== undefined && cidr === undefined) {

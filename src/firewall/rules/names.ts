@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Family } from '../../packet/address.ts';
+import { isDoorName } from '../../policy/door-name.ts';
 
 /** The tables that nfknock has chains in. */
 export type Table = 'filter' | 'nat';
@@ -53,8 +54,6 @@ const DOOR_NAME_IN_SET_CHARACTERS_MAX = SET_NAME_CHARACTERS_MAX - SET_PREFIX.len
 /** Hexadecimal digits of a hash that stand for a name too long for a set. */
 const HASH_DIGITS = 8;
 
-/** A door's name where it enters a rule: nothing that a quote, a space or a new line could end. */
-const DOOR_NAME = /^[A-Za-z0-9_.-]{1,100}$/;
 /** Linux's IFNAMSIZ less the NUL, and nothing that iptables reads otherwise. */
 const INTERFACE_NAME = /^(?=.{1,15}$)[A-Za-z0-9][A-Za-z0-9_.@:-]*\+?$/;
 
@@ -79,8 +78,7 @@ export function isOwnSet(name: string): boolean {
 
 /** The name, checked: the configuration has refused others long before. */
 export function checkedDoor(name: string): string {
-  if (!DOOR_NAME.test(name))
-    throw new RangeError(`a door's name can't be in a rule: ${JSON.stringify(name)}`);
+  if (!isDoorName(name)) throw new RangeError(`a door's name can't be in a rule: ${JSON.stringify(name)}`);
   return name;
 }
 

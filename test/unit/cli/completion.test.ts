@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { built } from './built.ts';
 import { cannedDaemon, folder, nfknock } from './canned.ts';
@@ -75,6 +75,67 @@ describe('the completion of bash', { timeout: TIMEOUT }, () => {
   });
 });
 
+/** What answers as nfknock would, and is none: it has doors, sources and bans that a shell would run. */
+function hostileFolder(mark: string): string {
+  const place = join(folder(), 'hostile');
+  mkdirSync(place);
+  const texts = [
+    `$(touch ${mark}.1)`,
+    `\`touch ${mark}.2\``,
+    `x;touch ${mark}.3`,
+    `a$(touch ${mark}.4)`,
+    '~root',
+    '*',
+    '-rf',
+  ];
+  const fields = ['name', 'source', 'target'].flatMap((field) =>
+    texts.map((text) => `      ${JSON.stringify(field)}: ${JSON.stringify(text)},`),
+  );
+  const good = ['      "name": "good",', '      "source": "192.0.2.1",', '      "target": "2001:db8::/64"'];
+  writeFileSync(join(place, 'answer'), [...fields, ...good, ''].join('\n'));
+  writeFileSync(join(place, 'nfknock'), `#!/bin/sh\nexec cat ${join(place, 'answer')}\n`);
+  chmodSync(join(place, 'nfknock'), 0o755);
+  return place;
+}
+
+/** Whether anything that a completed text says was run. */
+function ran(mark: string): readonly string[] {
+  return readdirSync(dirname(mark)).filter((name) => name.startsWith(basename(mark)));
+}
+
+describe('what completes a line', { timeout: TIMEOUT }, () => {
+  it.each([
+    ['grant ', 'good'],
+    ['grant g', 'good'],
+    ['knock --door ', 'good'],
+    ['unban ', '2001:db8::/64'],
+    ['revoke ', '192.0.2.1'],
+    ['grant $(touch MARK.5', ''],
+    ['check -c $(touch MARK.6)/', ''],
+    ['$(touch MARK.7', ''],
+  ])('runs nothing in bash and offers no more than a name: "nfknock %s"', async (line, expected) => {
+    const mark = join(folder(), 'mark');
+    const typed = `nfknock ${line.replace('MARK', mark)}`;
+    const ask = `${script}\nCOMP_WORDBREAKS=' ='; COMP_LINE="$TYPED"; COMP_POINT=\${#COMP_LINE}; compopt() { :; }; _nfknock; printf '%s\\n' "\${COMPREPLY[@]}"`;
+    const said = await run('bash', ['--norc', '-c', ask], {
+      PATH: `${hostileFolder(mark)}:${PATH}`,
+      TYPED: typed,
+    });
+    expect(said.trim()).toBe(expected);
+    expect(ran(mark)).toEqual([]);
+  });
+
+  it('completes a file whose name has a space or a star as that one file', async () => {
+    const place = folder();
+    for (const name of ['one two.yaml', 'o*.yaml', 'other.yaml']) writeFileSync(join(place, name), '');
+    const ask = `${script}\nCOMP_LINE="nfknock check -c ${place}/o"; COMP_POINT=\${#COMP_LINE}; compopt() { :; }; _nfknock; printf '%s\\n' "\${COMPREPLY[@]}"`;
+    const said = await run('bash', ['--norc', '-c', ask], {});
+    expect(said.trim().split('\n').sort()).toEqual(
+      ['o*.yaml', 'one two.yaml', 'other.yaml'].map((name) => join(place, name)),
+    );
+  });
+});
+
 describe.skipIf(!hasZsh)('the completion of zsh', { timeout: TIMEOUT }, () => {
   it('is a script that zsh takes, and names every command', async () => {
     const { out: zsh } = await nfknock(['completion', 'zsh']);
@@ -83,5 +144,19 @@ describe.skipIf(!hasZsh)('the completion of zsh', { timeout: TIMEOUT }, () => {
     for (const name of ['run', 'grant', 'watch', 'completion']) expect(zsh).toContain(`'${name}:`);
     // With a space or with =.
     expect(zsh).toContain("'--for=[how long");
+  });
+
+  it.each([
+    ['doors', 'good'],
+    ['granted', '192.0.2.1'],
+    ['banned', '2001:db8::/64'],
+  ])('runs nothing and offers no more than what can be a name: %s', async (kind, expected) => {
+    const { out: zsh } = await nfknock(['completion', 'zsh']);
+    const mark = join(folder(), 'mark');
+    // What is offered is in `found`, whoever reads it; zsh itself quotes what it puts on the line.
+    const ask = `compdef() { :; }; ${zsh}\ncompadd() { print -rl -- $found }; config=(); _nfknock_${kind}`;
+    const said = await run('zsh', ['-f', '-c', ask], { PATH: `${hostileFolder(mark)}:${PATH}` });
+    expect(said).toBe(`${expected}\n`);
+    expect(ran(mark)).toEqual([]);
   });
 });
