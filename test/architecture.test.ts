@@ -115,6 +115,17 @@ describe('the house', () => {
     expect(starters).toEqual(['process/start.ts']);
   });
 
+  it('writes files in one room, which writes all or fails', () => {
+    const writers = files.filter((file) => {
+      const { code } = textOf(file);
+      const written =
+        /\b(writeSync|writevSync|writeFileSync|writeFile|appendFileSync|appendFile|createWriteStream)\b/;
+      const single = /import \{[^}]*\bwritev?\b[^}]*\} from '(node:)?fs/;
+      return written.test(code) || single.test(code) || /\bhandle\.(write|append)/.test(code);
+    });
+    expect(writers).toEqual(['files/write.ts']);
+  });
+
   it('reads time in one file', () => {
     const readers = files.filter((file) => {
       const text = readFileSync(join(SRC, file), 'utf8');

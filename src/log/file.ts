@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { WriteError, writeAll } from '../files/write.ts';
 import type { Writer } from './sink.ts';
 
 /** The log tells who may come in and when: the group may read it, others not. */
@@ -144,14 +145,14 @@ async function isStillNamed(path: string, file: Opened): Promise<boolean> {
 
 /** Writes all of it, or nothing: what was written of a batch that failed is taken back. */
 async function append(to: Opened, bytes: Buffer): Promise<void> {
-  let written = 0;
   try {
-    while (written < bytes.length) written += (await to.handle.write(bytes, written)).bytesWritten;
+    await writeAll(to.handle.fd, bytes);
   } catch (error) {
-    if (to.regular && written > 0) await to.handle.truncate(to.size).catch(() => undefined);
+    const begun = error instanceof WriteError && error.written > 0;
+    if (to.regular && begun) await to.handle.truncate(to.size).catch(() => undefined);
     throw error;
   }
-  to.size += written;
+  to.size += bytes.length;
 }
 
 /** The first lines that together have at most so many bytes, but at least one. */

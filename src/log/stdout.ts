@@ -1,5 +1,6 @@
-import { fstatSync, write } from 'node:fs';
+import { fstatSync } from 'node:fs';
 import type { Writable } from 'node:stream';
+import { writeAll } from '../files/write.ts';
 import type { Writer } from './sink.ts';
 
 const STDOUT = 1;
@@ -36,16 +37,9 @@ export function streamWriter(stream: Writable): Writer {
 }
 
 function descriptorWriter(descriptor: number): Writer {
-  const writeSome = (bytes: Buffer): Promise<number> =>
-    new Promise((resolve, reject) => {
-      write(descriptor, bytes, (error, written) => (error === null ? resolve(written) : reject(error)));
-    });
   return {
     name: 'standard output',
-    put: (lines) =>
-      putAll(lines, async (bytes) => {
-        for (let rest = bytes; rest.length > 0; ) rest = rest.subarray(await writeSome(rest));
-      }),
+    put: (lines) => putAll(lines, (bytes) => writeAll(descriptor, bytes)),
     reopen: () => undefined,
     close: () => Promise.resolve(),
   };

@@ -1,17 +1,5 @@
-import {
-  closeSync,
-  fchmodSync,
-  fchownSync,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  unlinkSync,
-  writeSync,
-} from 'node:fs';
-import { dirname } from 'node:path';
+import { readFileSync, realpathSync, statSync } from 'node:fs';
+import { replaceFileSync } from '../files/write.ts';
 import { type PortSpec, parsePort } from '../packet/port.ts';
 import { SEQUENCE_STEPS_MAX } from '../policy/limits.ts';
 
@@ -65,39 +53,14 @@ export function readOneTime(path: string): OneTimeFile {
  * on the wire. Answers what is left. Throws what the system says where it can't; then nothing has changed.
  */
 export function markUsed(path: string, used: readonly PortSpec[]): OneTimeFile {
-  const lines = readFileSync(path, 'utf8').split('\n');
+  // Where the name is a link, the file that it leads to is replaced, not the link.
+  const file = realpathSync(path);
+  // Byte for byte: what is no sequence may be in any encoding, and stays as it is.
+  const lines = readFileSync(file, 'latin1').split('\n');
   const isUsed = (line: string): boolean => !line.startsWith('#') && isSame(parseSequence(line), used);
   if (!lines.some(isUsed)) throw new Error('it is not there any more');
   const text = lines.map((line) => (isUsed(line) ? `#${line}` : line)).join('\n');
-  const { mode, uid, gid } = statSync(path);
-  const beside = `${path}.${process.pid}.new`;
-  try {
-    // A daemon of the same process id, as in a container, may have been killed here.
-    rmSync(beside, { force: true });
-    const file = openSync(beside, 'wx', 0o600);
-    try {
-      writeSync(file, text);
-      fchmodSync(file, mode & 0o777);
-      fchownSync(file, uid, gid);
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
-    renameSync(beside, path);
-  } catch (error) {
-    try {
-      unlinkSync(beside);
-    } catch {
-      // It may never have been made.
-    }
-    throw error;
-  }
-  const folder = openSync(dirname(path), 'r');
-  try {
-    fsyncSync(folder);
-  } finally {
-    closeSync(folder);
-  }
+  replaceFileSync(file, Buffer.from(text, 'latin1'), statSync(file));
   return parseOneTime(text);
 }
 

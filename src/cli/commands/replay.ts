@@ -1,8 +1,9 @@
 import { constants } from 'node:fs';
-import { access, writeFile } from 'node:fs/promises';
+import { access } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { formatFault } from '../../config/fault.ts';
 import { loadConfig } from '../../config/load.ts';
+import { writeFileWhole } from '../../files/write.ts';
 import { type Cidr, formatCidr, parseCidr } from '../../packet/cidr.ts';
 import { formatPortRange } from '../../packet/port.ts';
 import type { Config } from '../../policy/config.ts';
@@ -93,7 +94,7 @@ async function replay(
 async function writeReport(file: string, data: ReportData): Promise<boolean> {
   const { reportHtml } = await import('../../report/html.ts');
   try {
-    await writeFile(file, reportHtml(data));
+    writeFileWhole(file, Buffer.from(reportHtml(data)));
     return true;
   } catch (error) {
     say(unwritable(error), EXIT.failed);
