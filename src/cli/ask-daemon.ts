@@ -5,6 +5,7 @@ import { ask } from '../control/client.ts';
 import { type ControlCode, ControlError } from '../control/error.ts';
 import type { AnswerTo, Request } from '../control/message.ts';
 import { RefusedError } from '../control/replies.ts';
+import { escapeTreacherous } from '../log/line.ts';
 import { formatAddress, parseAddress, unmapped } from '../packet/address.ts';
 import { OFFENDER_BITS, parseCidr } from '../packet/cidr.ts';
 import { isDoorName } from '../policy/door-name.ts';
@@ -36,20 +37,27 @@ export interface View {
   readonly now: number;
 }
 
+export interface Asking<Data> {
+  /** Milliseconds that an answer may take; left out: as long as anything may take. */
+  readonly timeout?: number;
+  /** The exit code for an answer; left out: done. */
+  readonly exit?: (data: Data) => ExitCode;
+}
+
 /** Asks the daemon and prints its answer, as JSON where that is wanted. `request` may throw CommandFailure. */
 export async function tell<Asked extends Request>(
   options: CommonOptions,
   request: () => Asked,
   words: Words<AnswerTo<Asked>>,
-  exit: (data: AnswerTo<Asked>) => ExitCode = () => EXIT.done,
+  { timeout, exit }: Asking<AnswerTo<Asked>> = {},
 ): Promise<ExitCode> {
   try {
     const asked = request();
-    const data = await ask(await controlPath(options.config), asked);
+    const data = await ask(await controlPath(options.config), asked, timeout);
     const view = { width: process.stdout.isTTY ? process.stdout.columns : null, now: systemClock.wall() };
     const text = options.json === true ? json(data) : words(data, view).join('\n');
     process.stdout.write(`${text}\n`);
-    return exit(data);
+    return exit?.(data) ?? EXIT.done;
   } catch (error) {
     return fail(error);
   }
@@ -137,8 +145,5 @@ export function usage(message: string): CommandFailure {
 
 /** JSON that stays harmless on a terminal: what JSON itself lets stand is escaped too. */
 function json(data: Answers[keyof Answers]): string {
-  return JSON.stringify(data, null, 2).replaceAll(
-    /[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+  return escapeTreacherous(JSON.stringify(data, null, 2));
 }

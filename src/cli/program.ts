@@ -74,7 +74,7 @@ export const DEFINITIONS: readonly Definition[] = [
   },
   {
     name: 'status',
-    summary: 'show doors, counters, queue health and uptime',
+    summary: 'show doors, counters, queue health and uptime; exit 1 where something is wrong',
     example: 'nfknock status',
     options: [json()],
     load: () => import('./commands/status.ts'),

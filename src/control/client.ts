@@ -142,6 +142,7 @@ function hungUp(path: string): ControlError {
 }
 
 function noAnswer(path: string, timeout: number): ControlError {
-  const message = `the daemon at ${path} did not answer within ${timeout} ms`;
-  return new ControlError('ask', 'no daemon', message, 'see its log; restart it if it stays so');
+  const message = `the daemon at ${path} did not answer within ${timeout / 1000} s: it is stopped or overloaded`;
+  const mend = 'see "systemctl status nfknock" and its log; restart it if it stays so';
+  return new ControlError('ask', 'no daemon', message, mend);
 }

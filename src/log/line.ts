@@ -2,7 +2,7 @@ import type { EventName, Grantee, NfknockEvent } from '../engine/event.ts';
 import { formatAddress } from '../packet/address.ts';
 import { formatCidr } from '../packet/cidr.ts';
 import { formatPort, formatPortRange } from '../packet/port.ts';
-import type { Milliseconds } from '../packet/time.ts';
+import { type Milliseconds, writableMoment } from '../packet/time.ts';
 import { CATALOGUE, type Level } from './catalogue.ts';
 
 /** Turns a moment of the engine's clock into wall time, milliseconds since 1970. */
@@ -35,14 +35,12 @@ export interface Line {
 /** A reason longer than this many UTF-16 units is cut, so that no command's output makes an endless line. */
 export const REASON_LENGTH_MAX = 1000;
 
-/** 9999-12-31T23:59:59.999Z: the last moment that is written with four digits of year. */
-const LAST_MOMENT = 253_402_300_799_999;
-
 /**
  * What JSON lets stand but a terminal or a line reader acts on: DEL and the C1 controls (U+009B begins an
- * escape sequence), line and paragraph separator, marks that turn the direction of text, the byte order mark.
+ * escape sequence), line and paragraph separator, and what is not seen: marks that turn the direction of text, joiners, the
+ * byte order mark, tags, half a character.
  */
-const TREACHEROUS = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
+const TREACHEROUS = /[\u007f-\u009f\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 
 /** The event as one line of JSON, without the newline. It is printable on any terminal. */
 export function formatLine(event: NfknockEvent, wallOf: WallOf): string {
@@ -56,7 +54,12 @@ function stringifyLine(line: Line): string {
 
 /** Writes characters that a terminal acts on as `\uXXXX`. Control characters below U+0020 are left to JSON. */
 export function escapeTreacherous(text: string): string {
-  return text.replace(TREACHEROUS, (each) => `\\u${each.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return text.replace(TREACHEROUS, (each) =>
+    each
+      .split('')
+      .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+      .join(''),
+  );
 }
 
 /** The event as the object that its line holds. */
@@ -106,9 +109,7 @@ function granteeOf(grantee: Grantee | undefined, source: string | undefined): { 
 }
 
 function isoOf(wall: number): string {
-  // A clock that is wrong by aeons must not end the daemon: what can't be written is written as the nearest.
-  const bounded = Number.isNaN(wall) ? 0 : Math.min(Math.max(wall, 0), LAST_MOMENT);
-  return new Date(bounded).toISOString();
+  return new Date(writableMoment(wall)).toISOString();
 }
 
 function cut(reason: string): string {

@@ -1,10 +1,11 @@
 import { readLine } from './entry.ts';
 import { matches, type Wanted, wantsAll } from './filter.ts';
+import { escapeTreacherous } from './line.ts';
 import { type Colour, renderForeign, renderLine } from './sentence.ts';
 
 export interface TailOptions {
   readonly wanted: Wanted;
-  /** `json`: our lines as they are, and nothing else. `text`: sentences for people, and foreign lines escaped. */
+  /** `json`: our lines as they are, characters that a terminal acts on escaped, and nothing else. `text`: sentences for people, and foreign lines escaped. */
   readonly output: 'json' | 'text';
   readonly colour: Colour;
   /** How many lines to begin with; undefined: all. */
@@ -30,7 +31,7 @@ export function createTail(options: TailOptions): Tail {
       return shown ? renderForeign(text, options.colour) : undefined;
     }
     if (!matches(options.wanted, line)) return undefined;
-    return options.output === 'json' ? text : renderLine(line, options.colour);
+    return options.output === 'json' ? harmless(text) : renderLine(line, options.colour);
   }
 
   return {
@@ -48,6 +49,14 @@ export function createTail(options: TailOptions): Tail {
       return lines;
     },
   };
+}
+
+/**
+ * A line of JSON as it is, but for what a terminal would act on: such characters stand within its strings, where an
+ * escape means the same, or are a carriage return between them.
+ */
+function harmless(text: string): string {
+  return escapeTreacherous(text).replace(/\r(?!$)/g, ' ');
 }
 
 function lastOf(lines: string[], count: number): string[] {

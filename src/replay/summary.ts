@@ -1,3 +1,4 @@
+import { writableMoment } from '../packet/time.ts';
 import type { BarData, LaneData, ReportData } from '../report/data.ts';
 
 /** Sources listed in the table; JSON has all that are known. */
@@ -81,5 +82,5 @@ function aligned(rows: readonly (readonly string[])[]): string[] {
 }
 
 function momentOf(at: number): string {
-  return new Date(at).toISOString();
+  return new Date(writableMoment(at)).toISOString();
 }

@@ -1,6 +1,7 @@
 import type { EngineEvent, Grantee } from '../engine/event.ts';
 import { formatCidr } from '../packet/cidr.ts';
 import { formatPort, type PortSpec } from '../packet/port.ts';
+import { writableMoment } from '../packet/time.ts';
 import { BAR_KINDS, type BarData, MARK_KINDS, type MarkData, type ReportData } from './data.ts';
 import { createLanes, type KeptMark, type Lane, nameOf } from './rows.ts';
 
@@ -100,14 +101,21 @@ export function createCollector(): Collector {
       const doors = new Map(about.doors.map((door, at) => [door.name, at]));
       return {
         ...about,
+        first: about.first === null ? null : writableMoment(about.first),
+        last: about.last === null ? null : writableMoment(about.last),
         counts: [...about.counts, ...totalsOf(shown, lanes.dropped())],
-        lanes: shown.map((lane) => ({ name: nameOf(lane), tally: { ...lane.tally } })),
+        lanes: shown.map((lane) => ({ name: nameOf(lane), tally: writableTally(lane.tally) })),
         marks: marks.list().flatMap((mark) => markData(mark, index, doors)),
         bars: bars.list().flatMap((bar) => barData(bar, index, doors)),
         thinned: { marks: marks.thinned(), bars: bars.left(), sources: lanes.dropped() },
       };
     },
   };
+}
+
+/** With moments that a date can be made of: a capture may say any. */
+function writableTally(tally: Lane['tally']): Lane['tally'] {
+  return { ...tally, first: writableMoment(tally.first), last: writableMoment(tally.last) };
 }
 
 /** Sums over the sources that are there; of those that made room only their number is known. */
@@ -242,7 +250,7 @@ function markData(
   const lane = lanes.get(mark.lane);
   if (lane === undefined) return [];
   const { at, kind, door, port, step, of, reason, n } = mark;
-  return [[at, lane, kind, doors.get(door) ?? -1, port, step, of, reason, n]];
+  return [[writableMoment(at), lane, kind, doors.get(door) ?? -1, port, step, of, reason, n]];
 }
 
 function barData(
@@ -253,7 +261,7 @@ function barData(
   const lane = lanes.get(bar.lane);
   if (lane === undefined) return [];
   const { from, to, kind, door, ended, grantee } = bar;
-  return [[from, to, lane, kind, doors.get(door) ?? -1, ended, grantee]];
+  return [[writableMoment(from), writableMoment(to), lane, kind, doors.get(door) ?? -1, ended, grantee]];
 }
 
 function textOf(grantee: Grantee): string {

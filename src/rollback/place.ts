@@ -9,9 +9,9 @@ import {
   readlinkSync,
   renameSync,
   rmSync,
-  writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { replaceFileSync } from '../files/write.ts';
 import { FirewallError } from '../firewall/firewall.ts';
 
 /**
@@ -102,12 +102,7 @@ export function readIfThere(file: string): string | undefined {
 
 /** Writes a file so that after a power cut there is either the old one or the whole new one. */
 export function writeDurably(file: string, text: string, mode = 0o600): void {
-  const beside = `${file}.new`;
-  rmSync(beside, { force: true });
-  writeFileSync(beside, text, { mode, flag: 'wx' });
-  sync(beside);
-  renameSync(beside, file);
-  sync(dirname(file));
+  replaceFileSync(file, Buffer.from(text), { mode });
 }
 
 /** Carries a file or a folder's names to the disk. */

@@ -4,11 +4,16 @@ import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
 import { lengthInWords } from '../output/durations.ts';
 import { folded, formatTable, printable } from '../output/table.ts';
 
-/** Shows doors, counters, queue health and uptime, and says what is wrong: then it exits with 1. */
+/** Shows doors, counters, queue health and uptime, and says what is wrong; then it fails. */
 export async function command(_: readonly string[], options: CommonOptions): Promise<ExitCode> {
-  const exit = ({ problems }: Status): ExitCode => (problems.length === 0 ? EXIT.done : EXIT.failed);
-  return tell(options, () => ({ command: 'status' }), statusLines, exit);
+  return tell(options, () => ({ command: 'status' }), statusLines, {
+    timeout: ANSWER_MS_MAX,
+    exit: ({ problems }) => (problems.length === 0 ? EXIT.done : EXIT.failed),
+  });
 }
+
+/** A daemon that is asked how it is and says nothing for so long is not well, and that is the answer. Milliseconds. */
+const ANSWER_MS_MAX = 2_000;
 
 /** Of a fact: its name and a space. */
 const FACT_INDENT = 10;

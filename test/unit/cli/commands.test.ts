@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -33,7 +35,11 @@ describe('for people', { timeout: TIMEOUT }, () => {
   it('status says who is in where, how the queue is, and what is wrong', async () => {
     const problems = [{ what: '12 packets were lost', mend: 'use "source: nflog"' }];
     const { path } = await cannedDaemon(() => ({ ok: true, data: { ...STATUS, problems } }));
-    const { out } = await nfknock(['status'], { NFKNOCK_CONTROL: path });
+    const json = await nfknock(['status', '--json'], { NFKNOCK_CONTROL: path });
+    expect(json.code).toBe(1);
+    expect(JSON.parse(json.out)).toMatchObject({ problems });
+    const { code, out } = await nfknock(['status'], { NFKNOCK_CONTROL: path });
+    expect(code).toBe(1);
     expect(out).toBe(
       [
         'nfknock 0.1.0, process 4711, up 1d 2h, /etc/nfknock/nfknock.yaml',
@@ -183,6 +189,26 @@ describe('where the daemon can not be asked', { timeout: TIMEOUT }, () => {
     const { code, out, err } = await nfknock(['status'], { NFKNOCK_CONTROL: join(folder(), 'control.sock') });
     expect([code, out]).toEqual([5, '']);
     expect(err).toMatch(/^nfknock: no daemon answers at .*; start it with "systemctl start nfknock".*\n$/);
+  });
+
+  it('a daemon that stands still exits with 5 too, within about two seconds, and is said to stand still', async () => {
+    const path = join(folder(), 'control.sock');
+    const listen = `require('net').createServer().listen(${JSON.stringify(path)}, () => console.log('up'))`;
+    const still = spawn(process.execPath, ['-e', listen], { stdio: ['ignore', 'pipe', 'inherit'] });
+    try {
+      await once(still.stdout, 'data');
+      still.kill('SIGSTOP');
+      const began = performance.now();
+      const { code, out, err } = await nfknock(['status'], { NFKNOCK_CONTROL: path });
+      expect([code, out]).toEqual([5, '']);
+      expect(err).toMatch(
+        /^nfknock: the daemon at .* did not answer within 2 s: it is stopped or overloaded; .*\n$/,
+      );
+      // The program's own start is in it, on a machine that may be busy.
+      expect(performance.now() - began).toBeLessThan(6_000);
+    } finally {
+      still.kill('SIGKILL');
+    }
   });
 
   it.skipIf(process.getuid?.() !== 0)('a socket that one may not use exits with 4', async () => {

@@ -292,7 +292,7 @@ describe('the client side', () => {
     const { path } = await serve({ handle: () => new Promise(() => {}) });
     await expect(ask(path, { command: 'status' }, 50)).rejects.toMatchObject({
       code: 'no daemon',
-      message: expect.stringContaining('within 50 ms'),
+      message: expect.stringContaining('within 0.05 s'),
     });
   });
 

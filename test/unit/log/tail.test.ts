@@ -136,6 +136,25 @@ describe('tail --json', () => {
   });
 });
 
+test('tail --json lets nothing of a hostile file through that a terminal acts on, and says the same', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary', maxLength: 40 }), (reason) => {
+      const value = {
+        time: 't',
+        event: 'ban.added',
+        reason: `${reason}\u009b2J\u007f\u202e\u200b\ufeff\u{e0041}`,
+      };
+      // Only what JSON must escape is escaped; a carriage return may stand between the fields.
+      const [line = ''] = printed([JSON.stringify(value).replace(',"event"', ',\r"event"')], {
+        output: 'json',
+      });
+      expect(line).not.toMatch(ACTS_ON_TERMINAL);
+      expect(line).not.toMatch(/[\u007f-\u009f\r]|\p{Cf}|\p{Zl}|\p{Zp}/u);
+      expect(JSON.parse(line)).toEqual(value);
+    }),
+  );
+});
+
 describe('tail -n', () => {
   const many = Array.from({ length: 5000 }, (_, index) => OPENED.replace('"ssh"', `"d${index}"`));
 

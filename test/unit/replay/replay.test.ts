@@ -6,7 +6,7 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CAPTURES, GOLDEN } from '../../golden/replay/captures.ts';
 import { built } from '../cli/built.ts';
-import { classic, ethernet, type Frame, tcp, udp } from '../source/capture-bytes.ts';
+import { classic, ethernet, type Frame, pcapng, tcp, udp } from '../source/capture-bytes.ts';
 
 const CONFIG = `${CAPTURES}nfknock.yaml`;
 const KNOCK = `${CAPTURES}knock.pcap`;
@@ -312,5 +312,36 @@ describe('a reader that goes away', () => {
     child.stdout.once('data', () => child.stdout.destroy());
     const code = await new Promise((resolve) => child.once('close', resolve));
     expect([code, err]).toEqual([0, '']);
+  });
+});
+
+describe('a capture that says moments that no clock shows', () => {
+  const knocks = [23, 23, 7003, 9000].map(
+    (port, at): Frame => ({ bytes: ethernet(syn(port)), micros: BEGIN + at * 1e6 }),
+  );
+  const far = (): number => Math.floor((0.5 + Math.random()) * 8_640_000_000_000);
+  test.each([
+    ['hundreds of thousands of years ahead', far],
+    ['further than a date can say', () => Math.floor(1e15 * (1 + Math.random()))],
+    ['at the end of what the file can hold', () => Number.MAX_SAFE_INTEGER],
+    ['before 1970', () => -far()],
+  ])('is summed up and drawn all the same: %s', async (_, offset) => {
+    const away = pcapng(knocks, { offset: 0 });
+    // The stamps as they were, and an offset that is added to them.
+    away.writeBigInt64LE(BigInt(offset()), away.indexOf(Buffer.from([14, 0, 8, 0])) + 4);
+    const file = fileOf('far.pcapng', away);
+    const report = join(directory, 'far.html');
+    for (const args of [['--summary'], ['--summary', '--json'], ['--report', report]]) {
+      const ran = await run([file, '-c', CONFIG, ...args]);
+      expect(ran.err).toBe('');
+      expect(ran.code).toBe(0);
+      if (args.includes('--json'))
+        expect(JSON.parse(ran.out)).toMatchObject({ sources: [{ source: FRIEND }] });
+    }
+    // The page makes dates of what it holds.
+    const page = readFileSync(report, 'utf8');
+    for (const [, at] of page.matchAll(/"(?:first|last)":(-?[\d.e+]+)/g))
+      expect(() => new Date(Number(at)).toISOString()).not.toThrow();
+    rmSync(report);
   });
 });
