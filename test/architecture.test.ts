@@ -13,7 +13,7 @@ const CODE: Readonly<Record<string, readonly string[]>> = {
   process: [],
   files: [],
   firewall: ['packet', 'policy', 'process', 'files'],
-  rollback: ['packet', 'policy', 'process', 'firewall'],
+  rollback: ['packet', 'policy', 'process', 'firewall', 'files'],
   'one-time': ['packet', 'policy', 'files'],
   config: ['packet', 'policy'],
   importers: ['packet', 'policy', 'config'],

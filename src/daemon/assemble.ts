@@ -32,6 +32,8 @@ export interface Bench {
   readonly hooks: Hooks;
   readonly fail: (error: Error) => void;
   readonly metrics: () => Metrics | undefined;
+  /** Why the log can't be written; null: it is. */
+  readonly logFault: () => string | null;
 }
 
 /** Until the queues are open. */
@@ -180,6 +182,7 @@ export function join(bench: Bench): Parts {
     firewallFault: null,
     ipv6Fault: null,
     metricsFault: null,
+    logFault: bench.logFault,
     meddled: () => 0,
     lost: () => 0,
     since: clock.now(),

@@ -137,7 +137,7 @@ async function openParts(
   const { store, notice } = openStore(config.state, { now: clock.wall() });
   cleanUp.push(() => store.close());
   const logger = openLogger(config.log);
-  cleanUp.push(() => logger.flush());
+  cleanUp.push(() => logger.close());
   const announcer = createAnnouncer(config, clock, logger, {
     publish: (line) => serving.control?.publish(line),
     watched: () => (serving.control?.subscribers() ?? 0) > 0,
@@ -174,6 +174,7 @@ async function openParts(
     hooks,
     fail,
     metrics,
+    logFault: () => logger.fault(),
   };
   const parts = join(opened);
   sayFamilies(parts, families);

@@ -33,6 +33,8 @@ export interface Parts {
   ipv6Fault: string | null;
   /** Null: metrics are offered, or not wanted; else why they are not. */
   metricsFault: string | null;
+  /** Null: the log is written; else why it is not. */
+  readonly logFault: () => string | null;
   /** How often someone else changed our rules or sets in the last minute. */
   meddled: () => number;
   /** How many packets were lost in the last minute before they were judged. */

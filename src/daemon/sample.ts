@@ -44,6 +44,7 @@ export function readingOf(parts: Parts): Reading {
     sources: Math.max(sizes.attempts, sizes.offenders),
     sourcesMax: sizes.sourcesMax,
     stateOk: parts.store.health().ok,
+    logOk: parts.logFault() === null,
     firewallOk: parts.firewallFault === null,
   };
 }

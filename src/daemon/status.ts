@@ -1,3 +1,4 @@
+import { userInfo } from 'node:os';
 import type { Problem, Status } from '../control/answers.ts';
 import { openOverIpv6 } from '../firewall/iptables/families.ts';
 import { formatPortRange } from '../packet/port.ts';
@@ -53,6 +54,15 @@ export function statusOf(parts: Parts): Status {
   };
 }
 
+/** Who the daemon runs as, for what must be given to it. */
+function userName(): string {
+  try {
+    return `the user ${userInfo().username}`;
+  } catch {
+    return `the user ${process.getuid?.() ?? ''}`;
+  }
+}
+
 function problemsOf(parts: Parts): readonly Problem[] {
   const queue = totalHealth(parts);
   const sizes = parts.engine.sizes();
@@ -74,6 +84,13 @@ function problemsOf(parts: Parts): readonly Problem[] {
     problems.push({
       what: parts.metricsFault,
       mend: 'end who has the address, or give `metrics` another, and restart',
+    });
+  }
+  const logFault = parts.logFault();
+  if (logFault !== null) {
+    problems.push({
+      what: `the log file ${parts.config.log.file} can't be written (${logFault}); events go to standard output meanwhile`,
+      mend: `let ${userName()} write it and its folder, or give \`log.file\` another; it is tried again every second`,
     });
   }
   const meddled = parts.meddled();

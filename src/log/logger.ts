@@ -15,6 +15,8 @@ export interface Logger {
   log(event: NfknockEvent, wallOf: WallOf): void;
   /** Resolves once every line so far is written. */
   flush(): Promise<void>;
+  /** Null: the log is written. Otherwise why it is not; lines then go to standard output too. */
+  fault(): string | null;
   /** The next line goes to the file that then bears the name: for `logrotate` and the like. */
   reopen(): void;
   /** Writes what waits and ends. Idempotent. */
@@ -24,8 +26,23 @@ export interface Logger {
 /** Opens the log. A file that can't be opened is complained of on standard error and tried again every second. */
 export function openLogger(settings: LogSettings): Logger {
   const { file } = settings;
-  const writer = file === null ? stdoutWriter() : fileWriter({ ...settings, path: file, complain });
-  return loggerOn((recovered) => openSink(writer, { complain, recovered }), settings);
+  if (file === null)
+    return loggerOn((recovered) => openSink(stdoutWriter(), { complain, recovered }), settings);
+  const writer = fileWriter({ ...settings, path: file, complain });
+  // systemd's journal, or the terminal: opened only where it is needed.
+  let beside: Sink | undefined;
+  const fallback = (line: string): void => {
+    beside ??= openSink(stdoutWriter(), { complain, recovered: () => undefined });
+    beside.write(line);
+  };
+  const logger = loggerOn((recovered) => openSink(writer, { complain, recovered, fallback }), settings);
+  return {
+    ...logger,
+    async close() {
+      await logger.close();
+      await beside?.close();
+    },
+  };
 }
 
 /** A logger that writes to what `open` makes. */
@@ -64,6 +81,7 @@ function loggerOn(open: (recovered: (count: number) => void) => Sink, settings: 
     log,
     flush: () => sink.flush(),
     reopen: () => sink.reopen(),
+    fault: () => sink.fault(),
     close() {
       closing ??= finish();
       return closing;

@@ -2,8 +2,8 @@
 export const WAITING_BYTES_MAX = 4_194_304;
 /** How long to wait before writing is tried again, in milliseconds. */
 const RETRY_MS = 1000;
-/** How long `close` waits for what is still to be written, in milliseconds: less than systemd's patience. */
-const CLOSE_GRACE_MS = 2000;
+/** How long `close` waits for what is still to be written, in milliseconds: a stop takes less than a second. */
+const CLOSE_GRACE_MS = 800;
 
 /** Where lines end up: a file, standard output. */
 export interface Writer {
@@ -26,6 +26,8 @@ export interface Sink {
   /** Resolves once everything taken so far is written. Where writing fails that may be a long time. */
   flush(): Promise<void>;
   reopen(): void;
+  /** Null: lines are written. Otherwise why they are not, in the system's words. */
+  fault(): string | null;
   /** Writes what waits, for CLOSE_GRACE_MS at most. Idempotent. */
   close(): Promise<void>;
 }
@@ -35,6 +37,11 @@ export interface SinkOptions {
   readonly complain: (sentence: string) => void;
   /** Called when writing goes on after `count` lines were lost. */
   readonly recovered: (count: number) => void;
+  /**
+   * Where lines also go while they can't be written: nothing else would show them. They stay in the queue, so that the
+   * log is whole once it can be written again.
+   */
+  readonly fallback?: (line: string) => void;
   readonly retryMs?: number;
   readonly graceMs?: number;
 }
@@ -45,12 +52,14 @@ export function openSink(writer: Writer, options: SinkOptions): Sink {
   const flushed: (() => void)[] = [];
   let waiting = 0;
   let lost = 0;
-  let failing = false;
+  /** Why writing fails; null: it does not. */
+  let fault: string | null = null;
   let closing: Promise<void> | undefined;
   let working: Promise<void> | undefined;
   let hurry: (() => void) | undefined;
 
   function write(line: string): boolean {
+    if (fault !== null) options.fallback?.(line);
     if (closing !== undefined || waiting >= WAITING_BYTES_MAX) {
       lost++;
       return false;
@@ -86,7 +95,7 @@ export function openSink(writer: Writer, options: SinkOptions): Sink {
   }
 
   function succeeded(): void {
-    failing = false;
+    fault = null;
     if (lost === 0) return;
     const count = lost;
     lost = 0;
@@ -95,13 +104,14 @@ export function openSink(writer: Writer, options: SinkOptions): Sink {
 
   /** False: give up, since there is no more time. */
   async function failed(error: unknown): Promise<boolean> {
-    if (!failing) {
-      const text = error instanceof Error ? error.message : String(error);
+    if (fault === null) {
+      fault = error instanceof Error ? error.message : String(error);
+      const meanwhile = options.fallback === undefined ? '' : ' and go to standard output meanwhile';
       options.complain(
-        `${writer.name} can not be written (${text}): lines are kept and writing is tried again every second`,
+        `${writer.name} can not be written (${fault}): lines are kept${meanwhile}, and writing is tried again every second`,
       );
+      for (const bytes of queue) options.fallback?.(bytes.toString().slice(0, -1));
     }
-    failing = true;
     if (closing !== undefined) return false;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, retryMs);
@@ -132,6 +142,7 @@ export function openSink(writer: Writer, options: SinkOptions): Sink {
     flush: () =>
       working === undefined ? Promise.resolve() : new Promise((resolve) => flushed.push(resolve)),
     reopen: () => writer.reopen(),
+    fault: () => fault,
     close() {
       closing ??= finish();
       return closing;

@@ -28,6 +28,7 @@ export interface Reading {
   readonly sourcesMax: number;
   readonly stateOk: boolean;
   readonly firewallOk: boolean;
+  readonly logOk: boolean;
 }
 
 /** What is measured one by one rather than read at a scrape. */
@@ -162,6 +163,7 @@ function fromReading(registry: Registry, read: () => Reading): void {
     [],
     () => [[{}, Number(read().stateOk)]],
   );
+  gauge('nfknock_log_ok', '1 while the log file can be written', [], () => [[{}, Number(read().logOk)]]);
   gauge('nfknock_firewall_ok', '1 while the rules are as they should be', [], () => [
     [{}, Number(read().firewallOk)],
   ]);

@@ -57,6 +57,7 @@ export function createPath(config: Config): Path {
     log: () => undefined,
     flush: async () => undefined,
     reopen: () => undefined,
+    fault: () => null,
     close: async () => undefined,
   };
   const announcer = createAnnouncer(config, clock, silent, {

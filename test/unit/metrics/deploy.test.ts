@@ -17,6 +17,7 @@ const READING: Reading = {
   sources: 0,
   sourcesMax: 10,
   stateOk: true,
+  logOk: true,
   firewallOk: true,
 };
 const { registry } = createRegistry(createCounters(), () => READING);

@@ -23,6 +23,7 @@ const READING: Reading = {
   sources: 11,
   sourcesMax: 262_144,
   stateOk: true,
+  logOk: true,
   firewallOk: false,
 };
 const at = milliseconds(0);
