@@ -22,6 +22,10 @@ export interface Status {
   readonly sources_max: number;
   readonly state: Health;
   readonly firewall: Health;
+  /** The kernel's messages on connections and rules that were missed since the daemon began. */
+  readonly events_lost: number;
+  /** Exceptions of the daemon's own parts since it began. */
+  readonly faults: number;
   /** What is wrong, in words; empty: nothing. */
   readonly problems: readonly Problem[];
 }

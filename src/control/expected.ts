@@ -73,6 +73,8 @@ const status = record<Status>({
   sources_max: number,
   state: health,
   firewall: health,
+  events_lost: number,
+  faults: number,
   problems: list(record<Problem>({ what: text, mend: text })),
 });
 

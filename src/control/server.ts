@@ -1,4 +1,5 @@
 import { createServer, type Socket } from 'node:net';
+import { guarded, owned } from '../guard/guard.ts';
 import type { Refusal } from './answers.ts';
 import type { Request } from './message.ts';
 import type { Answer } from './output.ts';
@@ -58,12 +59,18 @@ export async function openControl(options: ControlOptions): Promise<ControlServe
   await listen(server, path);
   const notice = admit(path, group);
   // From now on an error is one of accepting (out of descriptors); those who are connected are served on.
-  server.on('error', (error) => options.onError?.(error));
+  server.on(
+    'error',
+    guarded('control', (error) => options.onError?.(error)),
+  );
 
   const elapsed = Math.min(TICK_MAX, limits.idle / 4, limits.stalled / 4);
-  const timer = setInterval(() => {
-    for (const session of sessions) session.tick(elapsed);
-  }, elapsed);
+  const timer = setInterval(
+    guarded('control', () => {
+      for (const session of sessions) session.tick(elapsed);
+    }),
+    elapsed,
+  );
   timer.unref();
   let closing: Promise<void> | null = null;
 
@@ -96,9 +103,12 @@ function admitted(
   limits: ControlLimits,
   turns: Turns,
 ): Session | null {
-  socket.on('error', () => {
-    // Whoever went away is taken out on `close`.
-  });
+  socket.on(
+    'error',
+    guarded('control', () => {
+      // Whoever went away is taken out on `close`.
+    }),
+  );
   if (sessions.size >= limits.connections && !makeRoom(sessions)) {
     const error: Refusal = {
       code: 'full',
@@ -114,13 +124,22 @@ function admitted(
 }
 
 function attach(socket: Socket, session: Session, sessions: Set<Session>, service: Service): void {
-  socket.on('close', () => sessions.delete(session));
-  socket.on('data', (chunk) => {
-    if (session.push(chunk)) service.add(session);
-  });
-  socket.on('end', () => {
-    if (session.ended()) service.add(session);
-  });
+  socket.on(
+    'close',
+    guarded('control', () => sessions.delete(session)),
+  );
+  socket.on(
+    'data',
+    guarded('control', (chunk) => {
+      if (session.push(chunk)) service.add(session);
+    }),
+  );
+  socket.on(
+    'end',
+    guarded('control', () => {
+      if (session.ended()) service.add(session);
+    }),
+  );
 }
 
 /** Cuts off who has been silent longest, so that nobody can keep others out by just sitting there. */
@@ -154,7 +173,7 @@ function createService(
     queued.add(session);
     turns.add(() => {
       queued.delete(session);
-      if (sessions.has(session)) void serve(session);
+      if (sessions.has(session)) owned('control', serve(session));
     });
   }
 

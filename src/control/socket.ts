@@ -1,6 +1,7 @@
 import { chmodSync, chownSync, lstatSync, mkdirSync, readFileSync, unlinkSync } from 'node:fs';
 import { connect, type Server } from 'node:net';
 import { dirname } from 'node:path';
+import { guarded } from '../guard/guard.ts';
 import { ControlError, SOCKET_PATH_BYTES_MAX } from './error.ts';
 
 /** The group whose members may use the socket. */
@@ -43,7 +44,10 @@ export async function clearPath(path: string): Promise<void> {
 /** Listens without an instant at which others than the owner could connect. Throws ControlError. */
 export function listen(server: Server, path: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', (error) => reject(listenError(path, error)));
+    server.once(
+      'error',
+      guarded('control', (error) => reject(listenError(path, error))),
+    );
     server.once('listening', resolve);
     // The socket is bound within the call, so the mask is nobody else's for longer than that.
     const mask = process.umask(0o177);
@@ -95,13 +99,19 @@ function answers(path: string): Promise<boolean> {
       resolve(alive);
     };
     socket.setTimeout(PROBE_TIMEOUT, () => done(true));
-    socket.once('connect', () => done(true));
-    socket.once('error', (error) => {
-      const code = codeOf(error);
-      if (code === 'ECONNREFUSED' || code === 'ENOENT') done(false);
-      else if (code === 'EAGAIN') done(true);
-      else reject(error);
-    });
+    socket.once(
+      'connect',
+      guarded('control', () => done(true)),
+    );
+    socket.once(
+      'error',
+      guarded('control', (error) => {
+        const code = codeOf(error);
+        if (code === 'ECONNREFUSED' || code === 'ENOENT') done(false);
+        else if (code === 'EAGAIN') done(true);
+        else reject(error);
+      }),
+    );
   });
 }
 

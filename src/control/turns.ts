@@ -1,3 +1,4 @@
+import { guarded } from '../guard/guard.ts';
 /** Work for clients, done one piece in a turn of the event loop: packets come in between. */
 export interface Turns {
   /** Runs it when its turn has come. It must not throw. */
@@ -27,15 +28,19 @@ export function createTurns(): Turns {
       waiting = waiting.slice(at);
       at = 0;
     }
-    piece();
-    setImmediate(run);
+    try {
+      piece();
+    } finally {
+      // Whatever one piece came to, the others have their turn.
+      setImmediate(guarded('control', run));
+    }
   }
 
   function add(piece: () => void): void {
     waiting.push(piece);
     if (running) return;
     running = true;
-    setImmediate(run);
+    setImmediate(guarded('control', run));
   }
 
   return { add, next: () => new Promise((resolve) => add(resolve)) };

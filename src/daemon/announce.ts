@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts';
 import type { EventName, NfknockEvent } from '../engine/event.ts';
+import { guarded } from '../guard/guard.ts';
 import { lineOf } from '../log/line.ts';
 import type { Logger } from '../log/logger.ts';
 import { createSuppressor } from '../log/suppress.ts';
@@ -57,7 +58,7 @@ export function createAnnouncer(
   let unsaid: NfknockEvent[] = [];
 
   function say(event: NfknockEvent): void {
-    if (unsaid.length === 0) setImmediate(write);
+    if (unsaid.length === 0) setImmediate(guarded('log', write));
     unsaid.push(event);
   }
 

@@ -4,6 +4,7 @@ import type { Engine } from '../engine/engine.ts';
 import type { EngineEvent, NfknockEvent } from '../engine/event.ts';
 import type { EngineSettings } from '../engine/settings.ts';
 import { grantKey } from '../firewall/grant.ts';
+import { guarded } from '../guard/guard.ts';
 import type { Metrics } from '../metrics/server.ts';
 import type { PortSpec } from '../packet/port.ts';
 import type { Milliseconds } from '../packet/time.ts';
@@ -12,9 +13,11 @@ import type { Store } from '../state/store.ts';
 import type { Announcer } from './announce.ts';
 import { createSettle, type DoorEvent, words } from './commit.ts';
 import { type Parts, warn } from './dependencies.ts';
+import { createFaults } from './faults.ts';
 import type { Hooks } from './hook.ts';
 import { doorOf, hookSubject, notMarked, useUp } from './hook-subject.ts';
 import { createIntake } from './intake.ts';
+import { createLosses } from './losses.ts';
 import { createRecall } from './packet-history.ts';
 
 /** What has been opened before the parts are joined. */
@@ -35,6 +38,9 @@ export interface Bench {
   /** Why the log can't be written; null: it is. */
   readonly logFault: () => string | null;
 }
+
+/** Milliseconds until what has ended is looked at again where that failed. */
+const FAULT_PAUSE = 1000;
 
 /** Until the queues are open. */
 const NO_SOURCES: Parts['sources'] = {
@@ -111,16 +117,18 @@ export function join(bench: Bench): Parts {
     schedule();
   }
 
-  function schedule(): void {
+  function schedule(least = 0): void {
     clearTimeout(timer);
-    const wait = engine.deadline() - clock.now();
+    const wait = Math.max(least, engine.deadline() - clock.now());
     if (wait === Number.POSITIVE_INFINITY) return;
     // setTimeout takes at most 2^31 − 1 ms; it is looked at again then.
-    timer = setTimeout(expire, Math.min(Math.max(wait, 0), 2_147_483_647));
+    timer = setTimeout(guarded('engine', expire), Math.min(wait, 2_147_483_647));
     timer.unref();
   }
 
   function expire(): void {
+    // Looked at again whatever comes of it: a grant's end must not wait for a packet.
+    schedule(FAULT_PAUSE);
     engine.expire(clock.now(), emit);
     flush();
   }
@@ -184,6 +192,8 @@ export function join(bench: Bench): Parts {
     metricsFault: null,
     logFault: bench.logFault,
     meddled: () => 0,
+    losses: createLosses(clock, announcer),
+    faults: createFaults(clock, announcer),
     lost: () => 0,
     since: clock.now(),
     fail,

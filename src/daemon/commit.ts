@@ -2,6 +2,7 @@ import type { Clock } from '../clock.ts';
 import type { GrantView } from '../engine/engine.ts';
 import type { EngineEvent, NfknockEvent } from '../engine/event.ts';
 import type { Change, Firewall } from '../firewall/firewall.ts';
+import { guarded, owned } from '../guard/guard.ts';
 import { hostCidr } from '../packet/cidr.ts';
 import type { Milliseconds } from '../packet/time.ts';
 import type { StateChange, Store, StoredGrant } from '../state/store.ts';
@@ -64,7 +65,10 @@ export function createSettle(options: SettleOptions): Settle {
 
   function follow(work: Promise<void>): void {
     under.add(work);
-    void work.finally(() => under.delete(work));
+    owned(
+      'commit',
+      work.finally(() => under.delete(work)),
+    );
   }
 
   function settleDoors(): void {
@@ -196,13 +200,13 @@ export function createSettle(options: SettleOptions): Settle {
       if (bans.length === 0 || timer !== undefined) return;
       const wait = lastBans + BAN_GATHER - clock.now();
       if (wait <= 0) settleBans();
-      else timer = setTimeout(settleBans, wait);
+      else timer = setTimeout(guarded('commit', settleBans), wait);
     },
     isFull: () => bans.length + told >= WAITING_MAX,
     async drained() {
       settleDoors();
       settleBans();
-      while (under.size > 0) await Promise.all(under);
+      while (under.size > 0) await Promise.allSettled(under);
       under = new Set();
     },
   };

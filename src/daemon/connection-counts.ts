@@ -1,4 +1,4 @@
-import { type Connection, watchConnections } from '../firewall/netlink/conntrack.ts';
+import { type Connection, type ConnectionWatch, watchConnections } from '../firewall/netlink/conntrack.ts';
 import { type Address, sameAddress } from '../packet/address.ts';
 import { inRange, type Port } from '../packet/port.ts';
 import type { Door } from '../policy/config.ts';
@@ -6,20 +6,45 @@ import { stored, words } from './commit.ts';
 import { type Parts, warn } from './dependencies.ts';
 import { ownAddresses } from './exemptions.ts';
 
-/** Doors with `uses`: each connection to a door's service that conntrack reports takes one. */
-export function watchUses(parts: Parts): { close(): void } | undefined {
+export interface UsesWatch {
+  /** Another configuration is in force: doors with `uses` may have come or gone. */
+  reloaded(): void;
+  close(): void;
+}
+
+/**
+ * Doors with `uses`: each connection to a door's service that conntrack reports takes one. The kernel is asked to tell
+ * of connections only while there is such a door: everybody's new connections cost us and the kernel time.
+ */
+export function watchUses(parts: Parts): UsesWatch {
+  let watch: ConnectionWatch | undefined;
+  const follow = (): void => {
+    const counted = parts.config.doors.some((door) => door.uses !== null);
+    if (counted) watch ??= listen(parts);
+    if (counted) return;
+    watch?.close();
+    watch = undefined;
+  };
+  follow();
+  return { reloaded: follow, close: () => watch?.close() };
+}
+
+function listen(parts: Parts): ConnectionWatch | undefined {
   try {
-    return watchConnections((connection) => {
-      for (const door of parts.config.doors) {
-        if (door.uses === null || !leadsThrough(door, connection)) continue;
-        const { ok } = parts.order({ order: 'connected', door: door.name, source: connection.source });
-        if (ok) keepUses(parts, door.name);
-      }
+    return watchConnections((connection) => count(parts, connection), {
+      onLost: (lost) => parts.losses.add('connections', lost),
     });
   } catch (error) {
-    const counted = parts.config.doors.some((door) => door.uses !== null);
-    if (counted) warn(parts, `uses: connections can't be counted: ${words(error)}`);
+    warn(parts, `uses: connections can't be counted: ${words(error)}`);
     return undefined;
+  }
+}
+
+function count(parts: Parts, connection: Connection): void {
+  for (const door of parts.config.doors) {
+    if (door.uses === null || !leadsThrough(door, connection)) continue;
+    const { ok } = parts.order({ order: 'connected', door: door.name, source: connection.source });
+    if (ok) keepUses(parts, door.name);
   }
 }
 

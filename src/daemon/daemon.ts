@@ -4,6 +4,7 @@ import { type ControlServer, openControl } from '../control/server.ts';
 import { createEngine } from '../engine/engine.ts';
 import { type Families, findFamilies, hasIpv6, openOverIpv6 } from '../firewall/iptables/families.ts';
 import { openFirewall } from '../firewall/iptables/iptables.ts';
+import { tellFaults } from '../guard/guard.ts';
 import { randomKey } from '../live/random-key.ts';
 import { openLogger } from '../log/logger.ts';
 import type { Metrics } from '../metrics/server.ts';
@@ -73,6 +74,7 @@ async function start(options: DaemonOptions, cleanUp: CleanUp): Promise<Daemon> 
     fail = resolve;
   });
   const { parts, notice, closeLog } = await openParts(options, serving, fail, cleanUp);
+  tellFaults(parts.faults.report);
 
   // The queue first: who finds it taken must not have touched the rules of who has it.
   parts.sources = await openSources(config, parts.intake.onBatch, fail);
@@ -81,7 +83,7 @@ async function start(options: DaemonOptions, cleanUp: CleanUp): Promise<Daemon> 
   else await layMissing(parts);
   parts.order({ order: 'exempt', networks: findExempt() });
   await reconcile(parts, notice === null ? 'known' : 'lost');
-  const reloader = createReloader(parts);
+  const reloader = createReloader(parts, () => serving.vigil?.reloaded());
   await serve(parts, reloader, serving, cleanUp);
   for (const door of config.doors) warn(parts, nextSequence(door).warning, door.name);
   warn(parts, notice);

@@ -7,7 +7,9 @@ import type { Config } from '../policy/config.ts';
 import type { Store } from '../state/store.ts';
 import type { Announcer } from './announce.ts';
 import type { Settle } from './commit.ts';
+import type { Faults } from './faults.ts';
 import type { Intake } from './intake.ts';
+import type { Losses } from './losses.ts';
 import type { Sources } from './open-sources.ts';
 import type { Recall } from './packet-history.ts';
 
@@ -39,6 +41,10 @@ export interface Parts {
   meddled: () => number;
   /** How many packets were lost in the last minute before they were judged. */
   lost: () => number;
+  /** Messages of the kernel that were missed. */
+  readonly losses: Losses;
+  /** Exceptions that nobody had thought of. */
+  readonly faults: Faults;
   readonly since: Milliseconds;
   order(order: Order): OrderAnswer;
   fail(error: Error): void;

@@ -3,12 +3,16 @@ import { networkInterfaces } from 'node:os';
 import { type Address, ipv4, ipv6, parseAddress, unmapped } from '../packet/address.ts';
 import { type Cidr, hostCidr } from '../packet/cidr.ts';
 
+/** What the system says where it has no room to open anything. */
+const SHORTAGES: readonly string[] = ['EMFILE', 'ENFILE', 'ENOMEM'];
+
 /** Nobody's address. A neighbour can forge it in a broadcast, and a set of the kernel takes no such member. */
 const UNSPECIFIED = ipv4(0);
 
 /**
  * Who is never banned on this machine whatever the configuration says: its own addresses, its default gateways
- * and its name servers, and 0.0.0.0. What can't be read is left out: a missing file exempts nobody.
+ * and its name servers, and 0.0.0.0. What isn't there or isn't for us exempts nobody. Throws where the machine lacks
+ * descriptors or memory to look: that nothing was seen must not be taken for nobody being there.
  */
 export function findExempt(): readonly Cidr[] {
   return [
@@ -61,7 +65,8 @@ function rows(text: string): readonly (readonly string[])[] {
 function read(file: string): string {
   try {
     return readFileSync(file, 'latin1');
-  } catch {
+  } catch (error) {
+    if (SHORTAGES.includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
     return '';
   }
 }

@@ -1,4 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
+import { guarded } from '../guard/guard.ts';
 import { startProcess } from '../process/start.ts';
 
 /** A command that takes longer is ended. In milliseconds; knockd's `cmd_timeout` is 10 s too. */
@@ -86,28 +87,40 @@ export function createHooks(done: (result: HookResult) => void, timeout: number 
     if (child === undefined) return;
     running.add(child);
     let late = false;
-    const timer = setTimeout(() => {
-      late = true;
-      endGroup(child);
-    }, timeout);
-    child.stdout?.on('data', keep);
-    child.stderr?.on('data', keep);
-    child.on('exit', (code, signal) => {
-      clearTimeout(timer);
-      // From here on the number of its group may be another's.
-      running.delete(child);
-      const failure = failureOf(file, code, signal);
-      const end = (): void =>
-        finish(late ? `${file} took longer than ${timeout / 1000} s and was ended` : failure);
-      const grace = setTimeout(() => {
-        end();
-        leaveOpen(child);
-      }, OUTPUT_GRACE);
-      child.on('close', () => {
-        clearTimeout(grace);
-        end();
-      });
-    });
+    const timer = setTimeout(
+      guarded('commands', () => {
+        late = true;
+        endGroup(child);
+      }),
+      timeout,
+    );
+    child.stdout?.on('data', guarded('commands', keep));
+    child.stderr?.on('data', guarded('commands', keep));
+    child.on(
+      'exit',
+      guarded('commands', (code, signal) => {
+        clearTimeout(timer);
+        // From here on the number of its group may be another's.
+        running.delete(child);
+        const failure = failureOf(file, code, signal);
+        const end = (): void =>
+          finish(late ? `${file} took longer than ${timeout / 1000} s and was ended` : failure);
+        const grace = setTimeout(
+          guarded('commands', () => {
+            end();
+            leaveOpen(child);
+          }),
+          OUTPUT_GRACE,
+        );
+        child.on(
+          'close',
+          guarded('commands', () => {
+            clearTimeout(grace);
+            end();
+          }),
+        );
+      }),
+    );
   }
 
   /** What a command left in the background has the pipes; it takes no slot, and nobody waits for it. */
@@ -120,10 +133,13 @@ export function createHooks(done: (result: HookResult) => void, timeout: number 
       }
       pipe.unref?.();
       leftOpen.push(pipe);
-      pipe.once('close', () => {
-        const at = leftOpen.indexOf(pipe);
-        if (at !== -1) leftOpen.splice(at, 1);
-      });
+      pipe.once(
+        'close',
+        guarded('commands', () => {
+          const at = leftOpen.indexOf(pipe);
+          if (at !== -1) leftOpen.splice(at, 1);
+        }),
+      );
     }
     while (leftOpen.length > LEFT_OPEN_MAX) leftOpen.shift()?.destroy();
   }
@@ -148,13 +164,15 @@ export function createHooks(done: (result: HookResult) => void, timeout: number 
       waiting.length = 0;
       for (const pipe of leftOpen.splice(0)) pipe.destroy();
       // Once everyone whose end has been seen was taken out: a group whose first process is gone may be another's.
-      setImmediate(() => {
-        for (const child of running) {
-          endGroup(child);
-          child.stdout?.destroy();
-          child.stderr?.destroy();
-        }
-      });
+      setImmediate(
+        guarded('commands', () => {
+          for (const child of running) {
+            endGroup(child);
+            child.stdout?.destroy();
+            child.stderr?.destroy();
+          }
+        }),
+      );
     },
   };
 }

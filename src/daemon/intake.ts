@@ -2,6 +2,7 @@ import { type Clock, createStamps } from '../clock.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Emit } from '../engine/event.ts';
 import { OUTCOMES, type Outcome } from '../engine/outcome.ts';
+import { fault } from '../guard/guard.ts';
 import { decode } from '../packet/decode.ts';
 import { emptyPacket } from '../packet/packet.ts';
 import type { Batch, OnBatch } from '../source/source.ts';
@@ -34,6 +35,8 @@ export function createIntake(options: IntakeOptions): Intake {
   const counts = Object.fromEntries(OUTCOMES.map((outcome) => [outcome, 0])) as Record<Outcome, number>;
 
   let shed = 0;
+  /** Of the last packet judged. */
+  let lag = Number.NaN;
 
   function onBatch(batch: Batch, count: number): void {
     if (isFull()) {
@@ -41,22 +44,35 @@ export function createIntake(options: IntakeOptions): Intake {
       return;
     }
     stamps.begin();
-    const { bytes, offsets, lengths } = batch;
-    let lag = Number.NaN;
-    for (let index = 0; index < count; index += 1) {
-      const at = stamps.at(batch.stamps[index] ?? 0);
-      const wrong = decode(bytes, offsets[index] ?? 0, lengths[index] ?? 0, packet);
-      if (wrong !== null) {
-        counts[engine.malformed(wrong, at, emit)] += 1;
-        continue;
-      }
-      packet.stamped = stamps.stamped;
-      const outcome = engine.judge(packet, at, emit);
-      counts[outcome] += 1;
-      recall.record(packet, outcome, at);
-      if (index === count - 1 && packet.stamped) lag = clock.now() - at;
-    }
+    lag = Number.NaN;
+    for (let index = 0; index < count; ) index = judgeFrom(index, batch, count);
     after(count, lag);
+  }
+
+  /** Judges from this packet on; answers with where to go on. One that fails costs none of the others. */
+  function judgeFrom(first: number, batch: Batch, count: number): number {
+    let index = first;
+    try {
+      for (; index < count; index += 1) judgeOne(batch, index);
+    } catch (error) {
+      fault('packets', error);
+      index += 1;
+    }
+    return index;
+  }
+
+  function judgeOne({ bytes, offsets, lengths, stamps: stamped }: Batch, index: number): void {
+    const at = stamps.at(stamped[index] ?? 0);
+    const wrong = decode(bytes, offsets[index] ?? 0, lengths[index] ?? 0, packet);
+    if (wrong !== null) {
+      counts[engine.malformed(wrong, at, emit)] += 1;
+      return;
+    }
+    packet.stamped = stamps.stamped;
+    const outcome = engine.judge(packet, at, emit);
+    counts[outcome] += 1;
+    recall.record(packet, outcome, at);
+    lag = packet.stamped ? clock.now() - at : Number.NaN;
   }
 
   return { onBatch, counts: () => counts, shed: () => shed };

@@ -1,4 +1,5 @@
 import { sendDatagram } from '@nfknock/nfqueue';
+import { guarded } from '../guard/guard.ts';
 
 /**
  * What systemd is told of the daemon (sd_notify(3), Type=notify). Where the process was not started by systemd
@@ -40,7 +41,11 @@ export function openNotifier(env: NodeJS.ProcessEnv, pid: number): Notifier {
     const text = Object.entries(fields).map(([name, value]) => `${name}=${value}\n`);
     const code = sendDatagram(socket, Buffer.from(text.join('')));
     // Any other error lasts: systemd's own timeouts then tell what is wrong.
-    if (code === 'EAGAIN' && retries > 0) setTimeout(() => tell(fields, retries - 1), RETRY_MS).unref();
+    if (code === 'EAGAIN' && retries > 0)
+      setTimeout(
+        guarded('systemd', () => tell(fields, retries - 1)),
+        RETRY_MS,
+      ).unref();
   }
 
   const say = (fields: Readonly<Record<string, string>>): void => tell(fields, RETRIES_MAX);
@@ -57,7 +62,7 @@ export function openNotifier(env: NodeJS.ProcessEnv, pid: number): Notifier {
         if (isAlive()) tell({ WATCHDOG: '1' }, 0);
       };
       ping();
-      timer = setInterval(ping, watchdog / 2).unref();
+      timer = setInterval(guarded('systemd', ping), watchdog / 2).unref();
     },
     close: () => clearInterval(timer),
   };

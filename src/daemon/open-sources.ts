@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { QueueError } from '@nfknock/nfqueue';
 import { systemClock } from '../clock.ts';
 import { hasObserved, layoutOf } from '../firewall/rules/layout.ts';
+import { guarded } from '../guard/guard.ts';
 import type { Config } from '../policy/config.ts';
 import { createLanes, type Lanes } from '../source/merge.ts';
 import { openNflog } from '../source/nflog.ts';
@@ -99,13 +100,15 @@ function wantedBy(config: Config, lanes: Lanes, onError: (error: Error) => void)
   if (source === 'nfqueue') {
     for (let queue = queues.first; queue <= queues.last; queue += 1) {
       wanted.set(`queue ${queue}`, () =>
-        inLane(lanes, (onBatch) => openNfqueue({ queue, onBatch, onError })),
+        inLane(lanes, (onBatch) => openNfqueue({ queue, onBatch: guarded('packets', onBatch), onError })),
       );
     }
   }
   // Knock ports with a live service behind them are copied to the group, whatever the rest comes through.
   if (source === 'nflog' || hasObserved(layoutOf(config, oneTimePortsOf))) {
-    wanted.set(`group ${group}`, () => inLane(lanes, (onBatch) => openNflog({ group, onBatch, onError })));
+    wanted.set(`group ${group}`, () =>
+      inLane(lanes, (onBatch) => openNflog({ group, onBatch: guarded('packets', onBatch), onError })),
+    );
   }
   return wanted;
 }

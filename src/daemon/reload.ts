@@ -22,7 +22,7 @@ export interface Reloader {
  * Takes a new configuration in: all or nothing. First the queues that are new, then the rules in one change, then
  * the engine; what fails leaves the old configuration in force.
  */
-export function createReloader(parts: Parts): Reloader {
+export function createReloader(parts: Parts, reloaded: () => void): Reloader {
   let turn: Promise<unknown> = Promise.resolve();
   /** What holds until a restart, whatever was reloaded since. */
   const started = parts.config;
@@ -65,6 +65,7 @@ export function createReloader(parts: Parts): Reloader {
     }
     const warnings = fixedWarnings(config, started);
     parts.config = config;
+    reloaded();
     for (const text of warnings) warn(parts, text);
     announcer.announce({ event: 'daemon.reloaded', at: clock.now() });
     return { ok: true, data: { warnings } } as Answer;

@@ -50,6 +50,8 @@ export function statusOf(parts: Parts): Status {
     sources_max: sizes.sourcesMax,
     state: { ok: state.ok, reason: state.reason },
     firewall: { ok: parts.firewallFault === null, reason: parts.firewallFault },
+    events_lost: parts.losses.total(),
+    faults: parts.faults.total(),
     problems: problemsOf(parts),
   };
 }
@@ -122,6 +124,20 @@ function problemsOf(parts: Parts): readonly Problem[] {
     problems.push({
       what: `${lost} packets were lost in the last minute before they were judged (they were dropped, none was let in)`,
       mend: 'under a flood that is expected; else give the machine more time, or listen.source: nflog',
+    });
+  }
+  const missed = parts.losses.lately();
+  if (missed > 0) {
+    problems.push({
+      what: `${missed} of the kernel's messages on connections and rules were missed in the last minute; the rules were looked at again`,
+      mend: 'under a flood that is expected; else see what keeps the processor busy',
+    });
+  }
+  const fault = parts.faults.last();
+  if (fault !== null) {
+    problems.push({
+      what: `a part of nfknock failed in the last minute and goes on: ${fault}`,
+      mend: 'see `nfknock tail --event daemon.fault`; report it unless memory or descriptors were short',
     });
   }
   if (parts.lag !== null && parts.lag > LAG_WORRYING) {

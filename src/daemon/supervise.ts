@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { watchWallClock } from '../clock.ts';
 import type { Change } from '../firewall/firewall.ts';
 import { legacyBeside, watchRules } from '../firewall/iptables/watch.ts';
+import { guarded, owned } from '../guard/guard.ts';
 import { milliseconds } from '../packet/time.ts';
 import { stored, words } from './commit.ts';
 import { watchUses } from './connection-counts.ts';
@@ -20,6 +21,8 @@ const BANS_AT_ONCE = 2_048;
 export interface Vigil {
   /** A change found our rules taken away and laid them again: what else was lost is put back too. */
   mended(): void;
+  /** Another configuration is in force. */
+  reloaded(): void;
   close(): void;
 }
 
@@ -37,31 +40,41 @@ export function createVigil(parts: Parts): Vigil {
   let stateWasOk = true;
   const wallClock = watchWallClock(
     clock,
-    () => void realign(parts),
+    () => owned('supervisor', realign(parts)),
     // An order makes the engine look at what has ended meanwhile; and the machine may have woken in another network.
     lookAround,
   );
-  const connections = watchUses(parts);
+  const uses = watchUses(parts);
   const repairs = createRepairs(parts);
   const rules = watchRules({
     firewall: parts.firewall,
     onDrift: (what) => repairs.repair(what),
+    onLost: (count) => parts.losses.add('rules', count),
     onError(error) {
       parts.firewallFault = words(error);
     },
   });
-  void warnOfLegacy(parts);
+  owned('supervisor', warnOfLegacy(parts));
+
+  /** Each by itself: one that fails must not keep the others from their turn. */
+  const chores = [
+    wallClock.look,
+    announcer.tick,
+    () => store.write([], clock.wall()),
+    tellState,
+    tellLost,
+    parts.losses.tick,
+    () => {
+      if (seconds % EXEMPT_EVERY === 0) lookAround();
+    },
+  ].map((chore) => guarded('supervisor', chore));
 
   function tick(): void {
     seconds += 1;
-    wallClock.look();
-    announcer.tick();
-    store.write([], clock.wall());
-    tellState();
-    tellLost();
-    if (seconds % EXEMPT_EVERY === 0) lookAround();
+    for (const chore of chores) chore();
   }
 
+  /** Where the machine has no descriptor or memory left to look, what was seen last holds. */
   function lookAround(): void {
     parts.order({ order: 'exempt', networks: findExempt() });
   }
@@ -90,12 +103,13 @@ export function createVigil(parts: Parts): Vigil {
     lost = { queue: kernelDropped, socket: userDropped, shed: parts.intake.shed() };
   }
 
-  const timer = setInterval(tick, TICK);
+  const timer = setInterval(guarded('supervisor', tick), TICK);
   return {
-    mended: () => void repairs.mended(),
+    mended: () => owned('supervisor', repairs.mended()),
+    reloaded: uses.reloaded,
     close() {
       clearInterval(timer);
-      connections?.close();
+      uses.close();
       rules.close();
     },
   };

@@ -147,6 +147,8 @@ export type DaemonEvent = Moment &
         readonly door?: string;
       }
     | { readonly event: 'queue.overflow'; readonly reason: string; readonly count: number }
+    | { readonly event: 'events.lost'; readonly reason: string; readonly count: number }
+    | { readonly event: 'daemon.fault'; readonly reason: string }
     | { readonly event: 'log.suppressed'; readonly of_event: string; readonly count: number }
   );
 

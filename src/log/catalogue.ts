@@ -277,6 +277,18 @@ export const CATALOGUE: { readonly [Name in EventName]: Entry<Name> } = {
     fields: { reason: 'always', count: 'always' },
     reasons: 'which limit was met',
   },
+  'events.lost': {
+    level: 'warn',
+    when: 'the kernel told of connections or rules faster than it was read; what may have been missed is looked up at once',
+    fields: { reason: 'always', count: 'always' },
+    reasons: 'what the kernel was telling of',
+  },
+  'daemon.fault': {
+    level: 'error',
+    when: 'a part of the daemon failed in a way that nobody had thought of; it and everything else go on',
+    fields: { reason: 'always' },
+    reasons: 'which part, and what it said',
+  },
   'log.suppressed': {
     level: 'warn',
     when: 'a flood would have written `count` more lines of the event `of_event`',

@@ -74,6 +74,8 @@ const SENTENCE: { readonly [Name in EventName]: Sentence } = {
   'firewall.failed': (line) =>
     `firewall refused${line.door === undefined ? '' : ` ${door(line)}`}${because(line)}`,
   'queue.overflow': (line) => `${line.count ?? '?'} packets lost (dropped, not let in)${because(line)}`,
+  'events.lost': (line) => `${line.count ?? '?'} of the kernel's messages lost${because(line)}`,
+  'daemon.fault': (line) => `a fault of nfknock's own${because(line)}`,
   'log.suppressed': (line) =>
     `${line.count ?? '?'} more lines${line.of_event === undefined || line.of_event === '*' ? '' : ` of ${line.of_event}`} not written`,
 };

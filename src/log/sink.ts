@@ -1,3 +1,5 @@
+import { owned } from '../guard/guard.ts';
+
 /** Bytes that wait for a slow reader or a full disk; what comes beyond is counted and lost. Our choice. */
 export const WAITING_BYTES_MAX = 4_194_304;
 /** How long to wait before writing is tried again, in milliseconds. */
@@ -67,7 +69,10 @@ export function openSink(writer: Writer, options: SinkOptions): Sink {
     const bytes = Buffer.from(`${line}\n`);
     queue.push(bytes);
     waiting += bytes.length;
-    working ??= work();
+    if (working === undefined) {
+      working = work();
+      owned('log', working);
+    }
     return true;
   }
 

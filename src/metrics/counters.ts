@@ -73,6 +73,8 @@ const NONE: Readonly<Record<EventName, number>> = {
   'firewall.repaired': 0,
   'firewall.failed': 0,
   'queue.overflow': 0,
+  'events.lost': 0,
+  'daemon.fault': 0,
   'log.suppressed': 0,
 };
 

@@ -3,6 +3,7 @@ import { chmod, lstat, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createConnection, type ListenOptions } from 'node:net';
 import type { NfknockEvent } from '../engine/event.ts';
+import { guarded } from '../guard/guard.ts';
 import { createCounters } from './counters.ts';
 import { createRegistry, type Measures, type Reading } from './registry.ts';
 
@@ -64,7 +65,10 @@ export async function openMetrics(place: string, read: () => Reading): Promise<M
   server.maxRequestsPerSocket = REQUESTS_A_CONNECTION_MAX;
   // A client that neither asks nor reads is cut off.
   server.setTimeout(2 * REQUEST_MS_MAX, (socket) => socket.destroy());
-  server.on('clientError', (_error, socket) => socket.destroy());
+  server.on(
+    'clientError',
+    guarded('metrics', (_error, socket) => socket.destroy()),
+  );
   await listen(server, place);
   // What a connection does wrong is that connection's; the daemon goes on.
   server.on('error', () => undefined);
@@ -115,9 +119,11 @@ function memoised(read: () => Reading): () => Reading {
   return () => {
     if (reading === undefined) {
       reading = read();
-      setImmediate(() => {
-        reading = undefined;
-      });
+      setImmediate(
+        guarded('metrics', () => {
+          reading = undefined;
+        }),
+      );
     }
     return reading;
   };
@@ -128,9 +134,12 @@ function briefly(render: () => Promise<string>): () => Promise<string> {
   return () => {
     if (rendered === undefined) {
       rendered = render();
-      setTimeout(() => {
-        rendered = undefined;
-      }, FRESH_MS).unref();
+      setTimeout(
+        guarded('metrics', () => {
+          rendered = undefined;
+        }),
+        FRESH_MS,
+      ).unref();
     }
     return rendered;
   };

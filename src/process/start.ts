@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { guarded } from '../guard/guard.ts';
 
 export interface ProcessOptions {
   readonly stdin: 'pipe' | 'ignore';
@@ -31,12 +32,17 @@ export function startProcess(
       ...(env === undefined ? {} : { env }),
     });
   } catch (error) {
-    setImmediate(() => refused(error instanceof Error ? error : new Error(String(error))));
+    setImmediate(
+      guarded('commands', () => refused(error instanceof Error ? error : new Error(String(error)))),
+    );
     return undefined;
   }
   // A process that runs can have an error too (a signal that can't be sent): it is none of the start.
-  child.on('error', (error) => {
-    if (child.pid === undefined) refused(error);
-  });
+  child.on(
+    'error',
+    guarded('commands', (error) => {
+      if (child.pid === undefined) refused(error);
+    }),
+  );
   return child.pid === undefined ? undefined : child;
 }

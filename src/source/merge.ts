@@ -1,3 +1,4 @@
+import { guarded } from '../guard/guard.ts';
 import type { Batch, OnBatch } from './source.ts';
 
 /*
@@ -155,11 +156,11 @@ export function createLanes(onBatch: OnBatch, now: () => number, wall: () => num
     for (const lane of lanes) if (lane.count > 0) since = Math.min(since, lane.since[lane.first] ?? 0);
     if (since === Number.POSITIVE_INFINITY) return;
     timer = setTimeout(
-      () => {
+      guarded('packets', () => {
         const later = now();
         release(later, LANE_PACKETS);
         wait(later);
-      },
+      }),
       Math.max(0, since + WAIT - at),
     );
   }

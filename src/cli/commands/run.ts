@@ -3,8 +3,10 @@ import { systemClock } from '../../clock.ts';
 import { parseDuration } from '../../config/duration.ts';
 import { formatFault } from '../../config/fault.ts';
 import { loadConfig } from '../../config/load.ts';
+import { sayLastWords } from '../../daemon/last-words.ts';
 import { type Notifier, openNotifier } from '../../daemon/notify.ts';
 import { shipped } from '../../files/shipped.ts';
+import { owned } from '../../guard/guard.ts';
 import { STAND_DOWN_SIGNAL } from '../../rollback/stand-down.ts';
 import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
 import { confirmFault } from '../time-argument.ts';
@@ -35,6 +37,8 @@ export async function command(_args: readonly string[], options: RunOptions): Pr
     for (const fault of loaded.faults) process.stderr.write(`${formatFault(fault)}\n`);
     return EXIT.config;
   }
+  // At once: whatever state the process is in, nothing more of it may run.
+  sayLastWords(loaded.config.log, () => process.exit(EXIT.failed));
   const signals = hearSignals();
   // Before anything is started: commands that the daemon runs must not speak to systemd in its name.
   const notifier = openNotifier(process.env, process.pid);
@@ -73,7 +77,10 @@ async function watch(
 ): Promise<ExitCode> {
   const reload = (): void => {
     notifier.reloading();
-    void daemon.reload().finally(() => notifier.ready(SERVING));
+    owned(
+      'reload',
+      daemon.reload().finally(() => notifier.ready(SERVING)),
+    );
   };
   notifier.ready(SERVING);
   notifier.watch(() => true);

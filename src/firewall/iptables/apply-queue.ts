@@ -1,3 +1,4 @@
+import { owned } from '../../guard/guard.ts';
 import type { Change } from '../firewall.ts';
 
 /** Carries changes out in their order; those that come while a flush is under way go together in the next. */
@@ -45,10 +46,13 @@ export function applyQueue(carry: (changes: readonly Change[]) => Promise<void>)
         }
         const calls = [call];
         gathering = calls;
-        void chain(() => {
-          if (gathering === calls) gathering = undefined;
-          return flush(calls);
-        });
+        owned(
+          'firewall',
+          chain(() => {
+            if (gathering === calls) gathering = undefined;
+            return flush(calls);
+          }),
+        );
       });
     },
     exclusive(task) {

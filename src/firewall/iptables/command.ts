@@ -1,6 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
+import { guarded } from '../../guard/guard.ts';
 import type { Family } from '../../packet/address.ts';
 import { startProcess } from '../../process/start.ts';
 import { FirewallError } from '../firewall.ts';
@@ -72,23 +73,35 @@ export function runTool(path: string, args: readonly string[], input = ''): Prom
     const output: Buffer[] = [];
     const complaint: Buffer[] = [];
     let bytes = 0;
-    const timer = setTimeout(() => child.kill('SIGKILL'), COMMAND_MS_MAX);
-    child.stdout?.on('data', (chunk: Buffer) => {
-      bytes += chunk.length;
-      if (bytes > OUTPUT_BYTES_MAX) child.kill('SIGKILL');
-      else output.push(chunk);
-    });
-    child.stderr?.on('data', (chunk: Buffer) => complaint.push(chunk));
+    const timer = setTimeout(
+      guarded('firewall', () => child.kill('SIGKILL')),
+      COMMAND_MS_MAX,
+    );
+    child.stdout?.on(
+      'data',
+      guarded('firewall', (chunk: Buffer) => {
+        bytes += chunk.length;
+        if (bytes > OUTPUT_BYTES_MAX) child.kill('SIGKILL');
+        else output.push(chunk);
+      }),
+    );
+    child.stderr?.on(
+      'data',
+      guarded('firewall', (chunk: Buffer) => complaint.push(chunk)),
+    );
     // A tool that ends before it has read everything says why on its own.
     child.stdin?.on('error', () => {});
-    child.on('close', (status) => {
-      clearTimeout(timer);
-      resolve({
-        status: status ?? -1,
-        output: Buffer.concat(output).toString(),
-        complaint: Buffer.concat(complaint).toString(),
-      });
-    });
+    child.on(
+      'close',
+      guarded('firewall', (status) => {
+        clearTimeout(timer);
+        resolve({
+          status: status ?? -1,
+          output: Buffer.concat(output).toString(),
+          complaint: Buffer.concat(complaint).toString(),
+        });
+      }),
+    );
     child.stdin?.end(input);
   });
 }
@@ -121,7 +134,10 @@ export function spawnError(path: string, error: Error): FirewallError {
 export function endChild(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
   return new Promise((resolve) => {
-    child.once('exit', () => resolve());
+    child.once(
+      'exit',
+      guarded('firewall', () => resolve()),
+    );
     child.kill('SIGKILL');
   });
 }

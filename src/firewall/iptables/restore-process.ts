@@ -1,4 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
+import { guarded } from '../../guard/guard.ts';
 import type { Family } from '../../packet/address.ts';
 import { startProcess } from '../../process/start.ts';
 import { FirewallError } from '../firewall.ts';
@@ -64,12 +65,21 @@ export function openRestore(family: Family, options: RestoreOptions = {}): Resto
     mine.child = child;
     if (child === undefined) return mine;
     // Both pipes are always read: a child that waits for room in one of them would never answer.
-    child.stdout?.on('data', (chunk: Buffer) => readLines(mine, chunk.toString('latin1')));
-    child.stderr?.on('data', (chunk: Buffer) => {
-      mine.complaint = (mine.complaint + chunk.toString('latin1')).slice(-COMPLAINT_BYTES_MAX);
-    });
+    child.stdout?.on(
+      'data',
+      guarded('firewall', (chunk: Buffer) => readLines(mine, chunk.toString('latin1'))),
+    );
+    child.stderr?.on(
+      'data',
+      guarded('firewall', (chunk: Buffer) => {
+        mine.complaint = (mine.complaint + chunk.toString('latin1')).slice(-COMPLAINT_BYTES_MAX);
+      }),
+    );
     child.stdin?.on('error', () => {});
-    child.on('close', (status) => gone(refused(path, status ?? -1, mine.complaint)));
+    child.on(
+      'close',
+      guarded('firewall', (status) => gone(refused(path, status ?? -1, mine.complaint))),
+    );
     return mine;
   };
 
@@ -79,12 +89,15 @@ export function openRestore(family: Family, options: RestoreOptions = {}): Resto
     number += 1;
     to.awaited = `# ${number}`;
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        if (running === to) running = undefined;
-        to.child?.kill('SIGKILL');
-        const mend = 'another program holds the lock of the tables, or the machine is overloaded';
-        to.onAnswer?.(new FirewallError(`run ${path}`, 'TIMEOUT', mend));
-      }, answerMs);
+      const timer = setTimeout(
+        guarded('firewall', () => {
+          if (running === to) running = undefined;
+          to.child?.kill('SIGKILL');
+          const mend = 'another program holds the lock of the tables, or the machine is overloaded';
+          to.onAnswer?.(new FirewallError(`run ${path}`, 'TIMEOUT', mend));
+        }),
+        answerMs,
+      );
       to.onAnswer = (error) => {
         to.onAnswer = undefined;
         clearTimeout(timer);

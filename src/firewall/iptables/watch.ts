@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { guarded, owned } from '../../guard/guard.ts';
 import type { Family } from '../../packet/address.ts';
 import { attributeMap, type Message, NFGEN_BYTES } from '../netlink/attributes.ts';
 import { type NetfilterSocket, openNetfilter } from '../netlink/socket.ts';
@@ -21,6 +22,8 @@ export interface RuleWatchOptions {
    * taken until it resolves. What it rejects with is given to `onError`.
    */
   readonly onDrift: (what: 'rules' | 'sets') => Promise<void>;
+  /** So many of the kernel's messages were missed, at least; a look is taken at once. */
+  readonly onLost?: (count: number) => void;
   /** A look failed; the next is taken in its time. */
   readonly onError?: (error: unknown) => void;
 }
@@ -51,7 +54,7 @@ const RULES_EVERY_POLLS = 10;
  * the kernel tells of each change, and by whom; the rest is polled.
  */
 export function watchRules(options: RuleWatchOptions): RuleWatch {
-  const { firewall, onDrift, onError = () => {} } = options;
+  const { firewall, onDrift, onError = () => {}, onLost = () => {} } = options;
   let closed = false;
   let busy = false;
   let wanted = false;
@@ -61,32 +64,47 @@ export function watchRules(options: RuleWatchOptions): RuleWatch {
   let polls = 0;
   /** True once we know that the kernel tells of changes to the kind of rules that we write. */
   let told = false;
-  void isNftables().then(
-    (nftables) => {
-      told = nftables && socket !== undefined;
-    },
-    () => {},
+  owned(
+    'rules watch',
+    isNftables().then(
+      (nftables) => {
+        told = nftables && socket !== undefined;
+      },
+      () => {},
+    ),
   );
-  const socket = listen((pid) => {
-    // Rules that name a set may be written by this process itself.
-    if (pid !== process.pid && !firewall.pids().includes(pid)) soon();
-  });
+  const socket = listen(
+    (pid) => {
+      // Rules that name a set may be written by this process itself.
+      if (pid !== process.pid && !firewall.pids().includes(pid)) soon();
+    },
+    (count) => {
+      onLost(count);
+      soon();
+    },
+  );
 
   const soon = (): void => {
     wanted = true;
     if (closed || busy || resting || timer !== undefined) return;
-    timer = setTimeout(() => {
-      timer = undefined;
-      void look('rules');
-    }, SETTLE_MS);
+    timer = setTimeout(
+      guarded('rules watch', () => {
+        timer = undefined;
+        owned('rules watch', look('rules'));
+      }),
+      SETTLE_MS,
+    );
   };
   const rest = (): void => {
     resting = true;
     clearTimeout(restTimer);
-    restTimer = setTimeout(() => {
-      resting = false;
-      if (wanted) soon();
-    }, PAUSE_MS);
+    restTimer = setTimeout(
+      guarded('rules watch', () => {
+        resting = false;
+        if (wanted) soon();
+      }),
+      PAUSE_MS,
+    );
   };
 
   const look = async (at: 'rules' | 'sets'): Promise<void> => {
@@ -109,10 +127,13 @@ export function watchRules(options: RuleWatchOptions): RuleWatch {
     if (!closed) await onDrift(what);
   };
 
-  const poll = setInterval(() => {
-    polls += 1;
-    void look(!told || polls % RULES_EVERY_POLLS === 0 ? 'rules' : 'sets');
-  }, POLL_MS);
+  const poll = setInterval(
+    guarded('rules watch', () => {
+      polls += 1;
+      owned('rules watch', look(!told || polls % RULES_EVERY_POLLS === 0 ? 'rules' : 'sets'));
+    }),
+    POLL_MS,
+  );
   poll.unref();
   // What was changed before we began to listen.
   soon();
@@ -163,14 +184,17 @@ function hasLegacyTables(family: Family): boolean {
 }
 
 /** Undefined where the kernel has no nf_tables or lets us not listen: then all is polled. */
-function listen(onChange: (pid: number) => void): NetfilterSocket | undefined {
+function listen(
+  onChange: (pid: number) => void,
+  onLost: (count: number) => void,
+): NetfilterSocket | undefined {
   let socket: NetfilterSocket | undefined;
   try {
     socket = openNetfilter({
       onEvent: (message) => {
         if (message.type === NEW_GENERATION) onChange(processOf(message));
       },
-      onOverrun: () => onChange(-1),
+      onOverrun: onLost,
     });
     socket.join(GROUP_NFTABLES);
     return socket;

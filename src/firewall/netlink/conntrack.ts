@@ -50,8 +50,8 @@ export interface ConnectionWatch {
 export interface WatchOptions {
   /** A connection ended, or its entry ran out. */
   readonly onEnd?: (connection: Connection) => void;
-  /** Some were missed: more came than could be read. */
-  readonly onLost?: () => void;
+  /** So many events were missed, at least: more came than could be read. */
+  readonly onLost?: (count: number) => void;
 }
 
 /**

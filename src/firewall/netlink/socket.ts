@@ -1,5 +1,6 @@
 import { getSystemErrorName } from 'node:util';
 import { Netlink, QueueError } from '@nfknock/nfqueue';
+import { guarded } from '../../guard/guard.ts';
 import { FirewallError } from '../firewall.ts';
 import { type Message, NLM_F, NLMSG, NLMSG_HEADER_BYTES, readMessages } from './attributes.ts';
 
@@ -73,13 +74,12 @@ export function openNetfilter(options: NetfilterOptions = {}): NetfilterSocket {
         onBatch: (batch, count, lost) => {
           for (let index = 0; index < count && !closed; index += 1) {
             const offset = batch.offsets[index] ?? 0;
-            receive(
-              Buffer.from(batch.bytes.buffer, batch.bytes.byteOffset + offset, batch.lengths[index] ?? 0),
-            );
+            const start = batch.bytes.byteOffset + offset;
+            receive(Buffer.from(batch.bytes.buffer, start, batch.lengths[index] ?? 0));
           }
           if (lost > 0) overrun(lost, 'ENOBUFS');
         },
-        onError: (error) => dead(error),
+        onError: guarded('netlink', dead),
       });
       if (waiting.size === 0 && groups.size === 0) opened.unref();
       return opened;
@@ -90,19 +90,11 @@ export function openNetfilter(options: NetfilterOptions = {}): NetfilterSocket {
     }
   }
 
-  /** An exception of a listener costs that event and no other. */
-  function tell(listener: () => void): void {
-    try {
-      listener();
-    } catch (error) {
-      queueMicrotask(() => {
-        throw error;
-      });
-    }
-  }
+  /** An exception of a listener costs what it was told of, and no more. */
+  const tell = guarded('netlink', (listener: () => void) => listener());
 
   /** The datagram is borrowed: what is kept of it is copied. */
-  function receive(datagram: Buffer): void {
+  const receive = guarded('netlink', (datagram: Buffer): void => {
     // A datagram answers one request, or none.
     const answers = datagram.length >= NLMSG_HEADER_BYTES && waiting.has(datagram.readUInt32LE(8));
     for (const message of readMessages(answers ? Buffer.from(datagram) : datagram)) {
@@ -112,7 +104,7 @@ export function openNetfilter(options: NetfilterOptions = {}): NetfilterSocket {
       else if (message.type !== NLMSG.error && message.type !== NLMSG.done)
         tell(() => options.onEvent?.(message));
     }
-  }
+  });
 
   /** The kernel threw events or answers away. Whoever waits for an answer might wait for good. */
   function overrun(count: number, code: string): void {
@@ -135,7 +127,7 @@ export function openNetfilter(options: NetfilterOptions = {}): NetfilterSocket {
       for (const group of groups) joinNow(group);
     } catch {
       socket.close();
-      reopening = setTimeout(reopen, REOPEN_MS);
+      reopening = setTimeout(guarded('netlink', reopen), REOPEN_MS);
       return;
     }
     // What came while there was no socket.
@@ -178,7 +170,10 @@ export function openNetfilter(options: NetfilterOptions = {}): NetfilterSocket {
     const mine = sequence;
     number(message, mine);
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => settle(asked, (each) => each.reject(lost('ETIMEDOUT'))), ANSWER_MS_MAX);
+      const timer = setTimeout(
+        guarded('netlink', () => settle(asked, (each) => each.reject(lost('ETIMEDOUT')))),
+        ANSWER_MS_MAX,
+      );
       const asked: Waiting = { messages: [], resolve, reject, timer };
       waiting.set(mine, asked);
       if (!socket.closed) socket.ref();

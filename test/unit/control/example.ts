@@ -37,6 +37,8 @@ export const STATUS: Status = {
   sources_max: 262_144,
   state: { ok: true, reason: null },
   firewall: { ok: true, reason: null },
+  events_lost: 0,
+  faults: 0,
   problems: [],
 };
 
