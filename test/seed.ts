@@ -10,3 +10,7 @@ const CI_SEED = 20_261_121;
 const { CI, FC_SEED } = env;
 if (FC_SEED !== undefined) fc.configureGlobal({ seed: Number(FC_SEED) });
 else if (CI !== undefined) fc.configureGlobal({ seed: CI_SEED });
+
+/** The seed of this run, for tests that draw numbers themselves: to be named in what they say when they fail. */
+export const SEED: number =
+  FC_SEED !== undefined ? Number(FC_SEED) : CI !== undefined ? CI_SEED : Date.now() % 1_000_000_000;

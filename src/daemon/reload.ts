@@ -2,6 +2,7 @@ import { formatFault } from '../config/fault.ts';
 import { loadConfig } from '../config/load.ts';
 import { settingsOf } from '../config/settings.ts';
 import type { Answer } from '../control/output.ts';
+import type { FirewallError } from '../firewall/firewall.ts';
 import type { Config } from '../policy/config.ts';
 import { words } from './commit.ts';
 import { type Parts, warn } from './dependencies.ts';
@@ -54,16 +55,18 @@ export function createReloader(parts: Parts, reloaded: () => void): Reloader {
       };
     }
     const { config } = loaded;
+    let left: readonly string[];
     try {
-      await takeOver(config);
+      left = await takeOver(config);
     } catch (error) {
       announcer.announce({ event: 'config.rejected', at: clock.now(), reason: words(error) });
+      await standAsBefore();
       return {
         ok: false,
         error: { code: 'failed', message: words(error), mend: 'the old configuration stays in force' },
       };
     }
-    const warnings = fixedWarnings(config, started);
+    const warnings = [...fixedWarnings(config, started), ...left];
     parts.config = config;
     reloaded();
     for (const text of warnings) warn(parts, text);
@@ -71,22 +74,32 @@ export function createReloader(parts: Parts, reloaded: () => void): Reloader {
     return { ok: true, data: { warnings } } as Answer;
   }
 
-  async function takeOver(config: Config): Promise<void> {
+  /** All that may fail comes before the rules, or is the rules. Answers what is left over, and does no harm. */
+  async function takeOver(config: Config): Promise<readonly string[]> {
     const queues = await parts.sources.prepare(config);
+    const news = new Map(config.doors.map((door) => [door.name, nextSequence(door)]));
+    let left: readonly FirewallError[];
     try {
-      const news = new Map(config.doors.map((door) => [door.name, nextSequence(door)]));
-      await parts.firewall.replace(config, oneTimePortsOf);
-      parts.order({
-        order: 'reload',
-        settings: settingsOf(config, (door) => news.get(door.name)?.next ?? []),
-      });
-      parts.order({ order: 'exempt', networks: findExempt() });
-      for (const [name, { warning }] of news) warn(parts, warning, name);
+      const settings = settingsOf(config, (door) => news.get(door.name)?.next ?? []);
+      left = await parts.firewall.replace(config, oneTimePortsOf);
+      parts.order({ order: 'reload', settings });
     } catch (error) {
       queues.rollback();
       throw error;
     }
     queues.commit();
+    parts.order({ order: 'exempt', networks: findExempt() });
+    for (const [name, { warning }] of news) warn(parts, warning, name);
+    return left.map((error) => `left over, and harmless: ${words(error)}`);
+  }
+
+  /** The firewall has put the old rules back; where it could not, that is tried once more, and seen in the status. */
+  async function standAsBefore(): Promise<void> {
+    try {
+      if (!(await parts.firewall.intact())) await parts.firewall.install();
+    } catch (error) {
+      parts.firewallFault = `the rules of the old configuration can't be put back: ${words(error)}`;
+    }
   }
 
   return {

@@ -12,7 +12,7 @@ import { grantKey } from './grant.ts';
 
 /** A firewall that only remembers: for replays and tests. */
 export interface NullFirewall extends Firewall {
-  replace(config: Config): Promise<void>;
+  replace(config: Config): Promise<readonly FirewallError[]>;
   /** Every change given so far, in its order. */
   readonly changes: readonly Change[];
 }
@@ -106,6 +106,7 @@ export function nullFirewall({ config, now }: NullOptions): NullFirewall {
       for (const [key, grant] of grants) {
         if (!doors.some((door) => door.name === grant.door)) grants.delete(key);
       }
+      return [];
     },
     async remove() {
       await open();

@@ -214,8 +214,8 @@ export async function rollBack(why: string, now: number, id?: string): Promise<O
 /** Each family by itself: where one can't be put back the other is all the same. */
 async function restoreParts({ parts, sets: before }: Change, sets: Sets): Promise<void> {
   const results = await Promise.allSettled(parts.map((part) => restoreOwnPart(part, sets)));
-  const since = (await sets.names()).filter((name) => isOwnSet(name) && !before.includes(name));
-  for (const name of since) await sets.destroy(name);
+  const since = (await sets.all()).filter((set) => isOwnSet(set) && !before.includes(set.name));
+  for (const { name } of since) await sets.destroy(name);
   for (const result of results) if (result.status === 'rejected') throw result.reason;
 }
 

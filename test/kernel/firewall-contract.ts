@@ -6,7 +6,7 @@ import { cidr, configOf } from './firewall-proxy.ts';
 
 /** What the contract needs beyond `Firewall`. */
 export interface Replaceable extends Firewall {
-  replace(config: Config): Promise<void>;
+  replace(config: Config): Promise<readonly unknown[]>;
 }
 
 export const CONTRACT_CONFIG: Config = configOf({

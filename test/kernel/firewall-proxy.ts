@@ -15,7 +15,8 @@ export interface FirewallProxy extends Firewall {
   /** Another firewall in the same process; the one before must be closed. */
   reopen(config: Config): Promise<void>;
   installBase(): Promise<void>;
-  replace(config: Config): Promise<void>;
+  /** Resolves with what is left over. */
+  replace(config: Config): Promise<readonly unknown[]>;
   setsIntact(): Promise<boolean>;
   pids(): Promise<readonly number[]>;
   time(calls: readonly (readonly Change[])[]): Promise<readonly number[]>;

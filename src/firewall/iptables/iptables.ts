@@ -21,9 +21,10 @@ import { isNftables } from './watch.ts';
 export interface IptablesFirewall extends Firewall {
   /**
    * Takes another configuration. Rules change in one transaction a table and family; grants of doors that are
-   * still there live on, and at no moment is a protected port open. Where it fails the old rules are put back.
+   * still there live on, and at no moment is a protected port open. Where it fails the old rules are put back; where
+   * that fails too, `intact` is false. Resolves with what could not be taken away though nothing needs it any more.
    */
-  replace(config: Config, oneTime?: OneTimePorts): Promise<void>;
+  replace(config: Config, oneTime?: OneTimePorts): Promise<readonly FirewallError[]>;
   /** Also lays the base policy of an appliance beneath the rules. Idempotent. */
   installBase(): Promise<void>;
   /** False where someone has flushed a set: a few of what must be in it are looked for. */
@@ -94,9 +95,20 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
     const alive = new Map([...grants].filter(([, grant]) => grant.until > now() && to.doors.has(grant.door)));
     await witnesses.forgetLost();
     for (const each of tables) witnesses.note(await each.prepare(to, alive, sets, now()));
-    await Promise.all(tables.map((each) => each.install(to, alive, now(), base)));
+    // Each to its end, also where another fails: who puts the old rules back must not find one still at work.
+    throwFirst(await Promise.allSettled(tables.map((each) => each.install(to, alive, now(), base))));
     grants = alive;
     stale.clear();
+  };
+
+  const dropSets = async (needed: Layout | undefined): Promise<readonly FirewallError[]> => {
+    const left: FirewallError[] = [];
+    for (const each of tables) {
+      const dropped = await each.dropSets(needed, sets);
+      witnesses.forget(dropped.gone);
+      left.push(...dropped.left);
+    }
+    return left;
   };
 
   const tablesIntact = async (): Promise<boolean> => {
@@ -165,7 +177,7 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
         ...(ofDoors.length > 0 ? [doors.apply(ofDoors)] : []),
         ...(ofBans.length > 0 ? [bans.apply(ofBans)] : []),
       ]);
-      for (const each of both) if (each.status === 'rejected') throw each.reason;
+      throwFirst(both);
     },
     held: () =>
       open(async (): Promise<Held> => {
@@ -185,17 +197,19 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
         } catch (error) {
           grants = new Map(kept);
           await lay(before);
+          await dropSets(before);
           throw error;
         }
-        for (const each of tables) witnesses.forget(await each.dropSets(layout, sets));
+        return await dropSets(next);
       }),
     remove: () =>
       open(async () => {
         for (const each of tables) await each.remove();
-        for (const each of tables) await each.dropSets(undefined, sets);
         grants.clear();
         witnesses.clear();
         loaded = true;
+        const [left] = await dropSets(undefined);
+        if (left !== undefined) throw left;
       }),
     setsIntact: () => open(() => witnesses.present()),
     pids: () => restores.flatMap((restore) => restore.pid() ?? []),
@@ -222,6 +236,10 @@ async function twice(
     await mend(error);
     await attempt();
   }
+}
+
+function throwFirst(results: readonly PromiseSettledResult<unknown>[]): void {
+  for (const each of results) if (each.status === 'rejected') throw each.reason;
 }
 
 function lanes(changes: readonly Change[]): readonly [doors: readonly Change[], bans: readonly Change[]] {

@@ -4,7 +4,7 @@ import { grantKey, parseGrant } from '../grant.ts';
 import type { Sets } from '../netlink/ipset.ts';
 import { type Policies, policiesBefore, policiesNow, policyLines } from '../rules/base-policy.ts';
 import { jumpRemovals, ownChains, ownJumps, parseSaved, type Saved } from '../rules/jump.ts';
-import { banSet, CHAIN, GRANT_CHAINS, isOwnSet, type Table } from '../rules/names.ts';
+import { banSet, CHAIN, DOOR_SET_LIMIT, GRANT_CHAINS, hasOwnSetName, type Table } from '../rules/names.ts';
 import { findTool, LOCK_SECONDS, requireTool, runRequired, toolName } from './command.ts';
 
 /** What is nfknock's in the tables of one family, as it can be kept in a file and put back later. */
@@ -21,8 +21,6 @@ export interface OwnPart {
 }
 
 const TABLES: readonly Table[] = ['filter', 'nat'];
-/** Entries of a set that has to be made anew; the daemon gives it its size again. */
-const ENTRIES_MAX = 65_536;
 const SET_NAME = /--match-set (\S+) /;
 
 /** The families whose tools are here. */
@@ -49,8 +47,9 @@ export async function restoreOwnPart(was: OwnPart, sets: Sets): Promise<void> {
   const { family } = was;
   for (const name of setsNamedBy(was)) {
     if ((await sets.names()).includes(name)) continue;
+    // The daemon gives the set of bans its size again.
     const type = name === banSet(4) ? 'hash:ip' : 'hash:net';
-    await sets.create({ name, family, type, limit: ENTRIES_MAX });
+    await sets.create({ name, family, type, limit: DOOR_SET_LIMIT });
   }
   const text = await runRequired(requireTool('iptables-save', family), []);
   const blocks = restoreBlocks(was, parseSaved(text), policiesNow(text));
@@ -126,7 +125,7 @@ function keyOf({ door, grantee }: HeldGrant): string {
 /** The sets that the rules name: they must be there before the rules. */
 export function setsNamedBy({ chains }: Pick<OwnPart, 'chains'>): readonly string[] {
   const names = chains.flatMap(({ rules }) => rules.flatMap((rule) => SET_NAME.exec(`${rule} `)?.[1] ?? []));
-  return [...new Set(names.filter(isOwnSet))];
+  return [...new Set(names.filter(hasOwnSetName))];
 }
 
 /**

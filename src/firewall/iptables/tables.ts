@@ -1,6 +1,6 @@
 import type { Family } from '../../packet/address.ts';
 import { type Block, entriesByDoor, type Grants, type SetChange } from '../change.ts';
-import type { HeldGrant } from '../firewall.ts';
+import { FirewallError, type HeldGrant } from '../firewall.ts';
 import { parseGrant } from '../grant.ts';
 import type { Sets } from '../netlink/ipset.ts';
 import { openNftables } from '../netlink/nftables.ts';
@@ -30,8 +30,16 @@ export interface Tables {
   grants(): Promise<readonly HeldGrant[]>;
   intact(layout: Layout, grants: Grants, now: number): Promise<boolean>;
   remove(): Promise<void>;
-  /** Destroys nfknock's sets of this family that the layout does not need; without a layout all. Answers their names. */
-  dropSets(layout: Layout | undefined, sets: Sets): Promise<readonly string[]>;
+  /** Destroys nfknock's sets of this family that the layout does not need; without a layout all. */
+  dropSets(layout: Layout | undefined, sets: Sets): Promise<Dropped>;
+}
+
+/** What became of sets that nothing of ours needs any more. */
+export interface Dropped {
+  /** The names of those that are gone. */
+  readonly gone: readonly string[];
+  /** Why others are still there: they do no harm. */
+  readonly left: readonly FirewallError[];
 }
 
 export interface TablesOptions {
@@ -51,8 +59,8 @@ export function openTables(options: TablesOptions): Tables {
   const workshop = { restore, nft: openNftables(socket, family), sets: options.sets };
   const list = openListing(options);
   let rules: { readonly layout: Layout; readonly set: RuleSet } | undefined;
-  /** What `install` left behind; undefined until then. */
-  let expected: string | undefined;
+  /** What `install` left behind, and for which configuration; undefined until then. */
+  let expected: { readonly layout: Layout; readonly text: string } | undefined;
   /** The policies from before the base was laid; undefined where there is no base. */
   let before: Policies | undefined;
 
@@ -93,12 +101,15 @@ export function openTables(options: TablesOptions): Tables {
       return changes;
     },
     async install(layout, grants, now, base) {
+      // Should this end half-way, what is there is nobody's.
+      expected = undefined;
       const saved = await read(base);
       const want = wanted(layout, grants, now);
       // First what closes: for a moment bans may not hold, but no port is open.
       await apply(installBlocks(saved, want));
       for (const chain of want.apart) await writeApart(workshop, chain);
-      expected = fingerprint(await read(), wanted(layout, grants, now));
+      const text = fingerprint(await read(), wanted(layout, grants, now));
+      expected = text === undefined ? undefined : { layout, text };
     },
     apply,
     async grants() {
@@ -112,8 +123,8 @@ export function openTables(options: TablesOptions): Tables {
         const want = wanted(layout, grants, now);
         const there = fingerprint(saved, want);
         if (there === undefined) return false;
-        expected ??= there;
-        return there === expected && grantsInPlace(saved, want);
+        expected ??= { layout, text: there };
+        return expected.layout === layout && there === expected.text && grantsInPlace(saved, want);
       };
       // What is read in pieces while someone else writes may be torn: only what is seen twice is believed.
       return (await look()) || (await look());
@@ -126,10 +137,20 @@ export function openTables(options: TablesOptions): Tables {
     },
     async dropSets(layout, sets) {
       const needed = new Set(layout === undefined ? [] : ruleSet(layout).sets.map((spec) => spec.name));
-      const mine = (await sets.names()).filter((name) => isOwnSet(name) && name.endsWith(`${family}`));
-      const needless = mine.filter((name) => !needed.has(name));
-      for (const name of needless) await sets.destroy(name);
-      return needless;
+      const mine = (await sets.all()).filter((set) => set.family === family && isOwnSet(set));
+      const gone: string[] = [];
+      const left: FirewallError[] = [];
+      for (const name of new Set(mine.map((set) => set.name))) {
+        if (needed.has(name)) continue;
+        try {
+          await sets.destroy(name);
+          gone.push(name);
+        } catch (error) {
+          if (!(error instanceof FirewallError)) throw error;
+          left.push(error);
+        }
+      }
+      return { gone, left };
     },
   };
 }

@@ -34,7 +34,9 @@ export interface Sets {
   has(name: string, target: Cidr): Promise<boolean>;
   /** The number by which rules know the set; it stays while the set is there, whatever it is called. */
   index(name: string): Promise<number>;
-  /** The names of all sets, nfknock's and others. */
+  /** All sets, nfknock's and others', without their entries. */
+  all(): Promise<readonly ListedSet[]>;
+  /** The names of all sets. */
   names(): Promise<readonly string[]>;
   flush(name: string): Promise<void>;
   /** Idempotent. */
@@ -69,7 +71,7 @@ const MENDS: ReadonlyMap<number, readonly [code: string, mend: string]> = new Ma
 
 /** A rule that was taken out lets go of its set some 10 ms later, after the kernel's grace period. */
 const DESTROY_PAUSE_MS = 20;
-const DESTROY_ATTEMPTS_MAX = 50;
+const DESTROY_ATTEMPTS_MAX = 15;
 /** Messages on their way at once: each may be answered with a copy of itself. */
 const MESSAGES_IN_FLIGHT = 16;
 
@@ -88,6 +90,7 @@ export function openSets(socket: NetfilterSocket): Sets {
     const pieces = await listed(`list the set ${name}`, listMessage(name, 'entries'));
     return pieces?.flatMap((piece) => piece.entries);
   };
+  const all: Sets['all'] = async () => (await listed('list the sets', listAllMessage())) ?? [];
   const change: Sets['change'] = async (changes) => {
     for (const each of changes) await changeOne(socket, each);
   };
@@ -136,10 +139,8 @@ export function openSets(socket: NetfilterSocket): Sets {
       if (!answer.ok) throw errorOf(`look at the set ${name}`, answer.refusal.errno);
       return readIndex(answer.messages[0]?.payload ?? Buffer.alloc(0));
     },
-    async names() {
-      const sets = await listed('list the sets', listAllMessage());
-      return [...new Set((sets ?? []).map((set) => set.name))];
-    },
+    all,
+    names: async () => [...new Set((await all()).map((set) => set.name))],
     flush: (name) => ask(`flush the set ${name}`, nameMessage(COMMAND.flush, name)),
     destroy,
   };

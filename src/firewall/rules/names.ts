@@ -71,9 +71,28 @@ export function doorSet(door: string, family: Family): string {
   return `${SET_PREFIX}${shortName(checkedDoor(door))}${family}`;
 }
 
-/** True for the name of a set that this program makes. */
-export function isOwnSet(name: string): boolean {
+/**
+ * Sources that a door's set can let in at once. It is not ipset's own default, 65,536: a set is known as ours by it,
+ * since anyone may give a set a name that begins as ours do.
+ */
+export const DOOR_SET_LIMIT = 65_521;
+
+/** True for a set that this program made. */
+export function isOwnSet({ name, family, limit }: OwnedSet): boolean {
+  if (name === banSet(family) || name === swapSet(family)) return true;
+  return hasOwnSetName(name) && name.endsWith(`${family}`) && limit === DOOR_SET_LIMIT;
+}
+
+/** True for a name that a set of ours may have; in a rule of our own chains it is one of ours. */
+export function hasOwnSetName(name: string): boolean {
   return name.startsWith(SET_PREFIX);
+}
+
+interface OwnedSet {
+  readonly name: string;
+  readonly family: Family;
+  /** Entries at most; undefined where the kind of set has no such limit. */
+  readonly limit: number | undefined;
 }
 
 /** The name, checked: the configuration has refused others long before. */

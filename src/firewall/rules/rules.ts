@@ -6,7 +6,15 @@ import { common, dports, portsOf, union, without } from '../../policy/port-set.t
 import { setRules } from '../grant.ts';
 import { copy, toDaemon } from './hand-over.ts';
 import { type Layout, layoutOf, targetOf } from './layout.ts';
-import { banSet, CHAIN, checkedInterface, doorSet, JUMP_COMMENT, type Table } from './names.ts';
+import {
+  banSet,
+  CHAIN,
+  checkedInterface,
+  DOOR_SET_LIMIT,
+  doorSet,
+  JUMP_COMMENT,
+  type Table,
+} from './names.ts';
 import { banChains, forwardName, refusal, refusalChain, toBans, type Way } from './refusal.ts';
 
 /** A chain of nfknock's and what stands in it. */
@@ -45,8 +53,6 @@ export interface RuleSet {
   readonly text: string;
 }
 
-/** Sources that a door's set can let in at once. */
-const DOOR_SET_LIMIT = 65_536;
 /** Where a DHCP client receives: offers are not answers that conntrack knows (RFC 2131, RFC 8415). */
 const DHCP_CLIENT_PORT: Readonly<Record<Family, number>> = { 4: 68, 6: 546 };
 
