@@ -137,6 +137,13 @@ export class Netlink implements Handle {
 }
 
 /**
+ * When native code ends the process (SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE) one line is appended to the file, or to
+ * standard output where `file` is empty: `before`, the moment in UTC, `after`, the signal's name, `last`. Undefined, or
+ * the error's code.
+ */
+export function sayLastLine(file: string, before: string, after: string, last: string): string | undefined;
+
+/**
  * Sends one datagram to a Unix socket without waiting: a path, or an abstract name after `@`. Undefined when it
  * was sent, else the error's code, such as `EAGAIN` where the receiver is full.
  */

@@ -217,6 +217,15 @@ function wordRefused(what, { code, operation, errno, holder }) {
   }
 }
 
+export function sayLastLine(file, before, after, last) {
+  for (const [name, value] of Object.entries({ file, before, after, last })) {
+    if (typeof value !== 'string')
+      throw new TypeError(`sayLastLine: ${name} must be a string, not ${show(value)}`);
+  }
+  const errno = native.sayLastLine(...[file, before, after, last].map((text) => Buffer.from(text)));
+  return errno === 0 ? undefined : errnoName(errno);
+}
+
 export function sendDatagram(path, bytes) {
   if (typeof path !== 'string' || path === '') throw new TypeError('sendDatagram: path must be a string');
   const address = Buffer.from(path);

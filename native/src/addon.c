@@ -7,6 +7,7 @@
 #include <node_api.h>
 #include <stdlib.h>
 
+#include "fatal.h"
 #include "handle.h"
 #include "notify.h"
 
@@ -358,6 +359,7 @@ NAPI_MODULE_INIT()
 		{ .utf8name = "send", .method = send_messages, .attributes = napi_enumerable },
 		{ .utf8name = "join", .method = join, .attributes = napi_enumerable },
 		{ .utf8name = "leave", .method = leave, .attributes = napi_enumerable },
+		{ .utf8name = "sayLastLine", .method = fatal_say_last_line, .attributes = napi_enumerable },
 		{ .utf8name = "sendDatagram", .method = notify_send_datagram, .attributes = napi_enumerable },
 	};
 	(void)napi_define_properties(env, exports, sizeof functions / sizeof functions[0], functions);

@@ -1,5 +1,7 @@
+import { sayLastLine } from '@nfknock/nfqueue';
 import { systemClock as clock } from '../clock.ts';
 import { writeLastLine } from '../log/last-line.ts';
+import { formatLine, lineOf } from '../log/line.ts';
 import type { LogSettings } from '../policy/config.ts';
 import { words } from './commit.ts';
 import { placeOf } from './faults.ts';
@@ -10,6 +12,7 @@ import { placeOf } from './faults.ts';
  * newcomers; what was announced is in the state file; whoever supervises the process starts it anew.
  */
 export function sayLastWords({ file }: Pick<LogSettings, 'file'>, exit: () => never): void {
+  sayNative(file);
   process.on('uncaughtException', (error, origin) => {
     const what = origin === 'unhandledRejection' ? 'an unhandled rejection' : 'an uncaught exception';
     const reason = `${what}: ${words(error)}${placeOf(error)}`;
@@ -20,4 +23,17 @@ export function sayLastWords({ file }: Pick<LogSettings, 'file'>, exit: () => ne
       exit();
     }
   });
+}
+
+/** Stands for the signal until there is one; no text of ours has it. */
+const SIGNAL = 'SIGNAL';
+
+/** Native code has no exceptions: a failed check, memory that has run out, a bad address end the process by a signal. */
+function sayNative(file: string | null): void {
+  const at = clock.now();
+  const event = { event: 'daemon.stopped', at, reason: `a fault in native code: ${SIGNAL}` } as const;
+  const { time } = lineOf(event, clock.wallOf);
+  const [before = '', rest = ''] = formatLine(event, clock.wallOf).split(time);
+  const [after = '', last = ''] = rest.split(SIGNAL);
+  sayLastLine(file ?? '', before, after, `${last}\n`);
 }

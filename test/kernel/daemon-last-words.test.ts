@@ -28,6 +28,7 @@ process.on('SIGWINCH', () => {
   const harm = process.env.HARM;
   if (harm === 'throw') setImmediate(() => { throw new Error('harm\\u001b[31m of a test'); });
   if (harm === 'reject') void Promise.reject(new Error('harm of a test'));
+  if (harm === 'abort') process.abort();
   if (harm === 'reject with nothing') void Promise.reject();
 });
 `;
@@ -83,6 +84,25 @@ describe('an exception that nobody owns', () => {
     }[];
     expect(grants.map(({ grantee }) => grantee)).toContain(source);
   });
+
+  it.each([
+    ['abort', 'SIGWINCH', 'SIGABRT'],
+    ['none', 'SIGSEGV', 'SIGSEGV'],
+  ] as const)(
+    'of native code ends it with `daemon.stopped` and the signal: %s by %s',
+    async (kind, signal, said) => {
+      const before = Date.now() - 1000;
+      const daemon = await start(kind);
+      daemon.signal(signal);
+      expect(await daemon.exited).toEqual({ code: null, signal: said });
+      const last = daemon.lines.at(-1);
+      expect(last).toMatchObject({ event: 'daemon.stopped', reason: `a fault in native code: ${said}` });
+      const time = Date.parse(last?.time ?? '');
+      expect(time).toBeGreaterThan(before);
+      expect(time).toBeLessThan(Date.now() + 1000);
+      expect(new Date(time).toISOString()).toBe(last?.time);
+    },
+  );
 
   it('costs no ban, however many there are, and the next daemon is ready in a second', async () => {
     const first = await start('none');
