@@ -17,6 +17,7 @@ const CODE: Readonly<Record<string, readonly string[]>> = {
   rollback: ['packet', 'policy', 'process', 'firewall', 'files', 'guard'],
   'one-time': ['packet', 'policy', 'files'],
   config: ['packet', 'policy'],
+  machine: ['packet', 'policy', 'firewall'],
   importers: ['packet', 'policy', 'config'],
   strength: ['packet', 'policy', 'engine', 'config'],
   state: ['packet', 'policy', 'engine'],

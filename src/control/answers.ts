@@ -28,6 +28,8 @@ export interface Status {
   readonly faults: number;
   /** What is wrong, in words; empty: nothing. */
   readonly problems: readonly Problem[];
+  /** What makes doors weaker than they could be on this machine. */
+  readonly warnings: readonly Problem[];
 }
 
 export interface DoorStatus {

@@ -76,6 +76,7 @@ const status = record<Status>({
   events_lost: number,
   faults: number,
   problems: list(record<Problem>({ what: text, mend: text })),
+  warnings: list(record<Problem>({ what: text, mend: text })),
 });
 
 const explained = record<ExplainRow>({

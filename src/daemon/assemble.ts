@@ -49,6 +49,15 @@ const NO_SOURCES: Parts['sources'] = {
   close: () => undefined,
 };
 
+/** Until the daemon has looked around. */
+const NOT_LOOKED: Parts['surroundings'] = {
+  problems: () => [],
+  warnings: () => [],
+  glance: () => undefined,
+  look: () => Promise.resolve(),
+  close: () => undefined,
+};
+
 /** Joins engine, settlement and intake: where an event goes is said here and nowhere else. */
 export function join(bench: Bench): Parts {
   const { clock, store, firewall, engine, announcer, hooks, fail } = bench;
@@ -195,6 +204,7 @@ export function join(bench: Bench): Parts {
     losses: createLosses(clock, announcer),
     faults: createFaults(clock, announcer),
     lost: () => 0,
+    surroundings: NOT_LOOKED,
     since: clock.now(),
     fail,
     order(order) {

@@ -23,6 +23,7 @@ import { reconcile } from './reconcile.ts';
 import { createReloader, type Reloader } from './reload.ts';
 import { readingOf } from './sample.ts';
 import { createVigil, type Vigil } from './supervise.ts';
+import { createSurroundings } from './surroundings.ts';
 
 /*
  * Where the rooms meet. Data goes one way (src/daemon/assemble.ts is the wiring):
@@ -87,6 +88,8 @@ async function start(options: DaemonOptions, cleanUp: CleanUp): Promise<Daemon> 
   await serve(parts, reloader, serving, cleanUp);
   for (const door of config.doors) warn(parts, nextSequence(door).warning, door.name);
   warn(parts, notice);
+  parts.surroundings = createSurroundings(parts);
+  parts.surroundings.glance();
   parts.announcer.announce({ event: 'daemon.ready', at: parts.clock.now() });
   const vigil = createVigil(parts);
   serving.vigil = vigil;

@@ -12,6 +12,7 @@ import type { Intake } from './intake.ts';
 import type { Losses } from './losses.ts';
 import type { Sources } from './open-sources.ts';
 import type { Recall } from './packet-history.ts';
+import type { Surroundings } from './surroundings.ts';
 
 /** What the daemon is made of, for what serves people and the kernel: control, reload, repair. */
 export interface Parts {
@@ -45,6 +46,7 @@ export interface Parts {
   readonly losses: Losses;
   /** Exceptions that nobody had thought of. */
   readonly faults: Faults;
+  surroundings: Surroundings;
   readonly since: Milliseconds;
   order(order: Order): OrderAnswer;
   fail(error: Error): void;

@@ -3,6 +3,7 @@ import { loadConfig } from '../config/load.ts';
 import { settingsOf } from '../config/settings.ts';
 import type { Answer } from '../control/output.ts';
 import type { FirewallError } from '../firewall/firewall.ts';
+import { owned } from '../guard/guard.ts';
 import type { Config } from '../policy/config.ts';
 import { words } from './commit.ts';
 import { type Parts, warn } from './dependencies.ts';
@@ -70,6 +71,7 @@ export function createReloader(parts: Parts, reloaded: () => void): Reloader {
     parts.config = config;
     reloaded();
     for (const text of warnings) warn(parts, text);
+    owned('supervisor', parts.surroundings.look());
     announcer.announce({ event: 'daemon.reloaded', at: clock.now() });
     return { ok: true, data: { warnings } } as Answer;
   }

@@ -1,6 +1,7 @@
 import { userInfo } from 'node:os';
 import type { Problem, Status } from '../control/answers.ts';
 import { openOverIpv6 } from '../firewall/iptables/families.ts';
+import type { Concern } from '../machine/concerns.ts';
 import { formatPortRange } from '../packet/port.ts';
 import type { Parts } from './dependencies.ts';
 import { totalHealth } from './sample.ts';
@@ -52,7 +53,8 @@ export function statusOf(parts: Parts): Status {
     firewall: { ok: parts.firewallFault === null, reason: parts.firewallFault },
     events_lost: parts.losses.total(),
     faults: parts.faults.total(),
-    problems: problemsOf(parts),
+    problems: [...problemsOf(parts), ...parts.surroundings.problems().map(inWords)],
+    warnings: parts.surroundings.warnings().map(inWords),
   };
 }
 
@@ -63,6 +65,10 @@ function userName(): string {
   } catch {
     return `the user ${process.getuid?.() ?? ''}`;
   }
+}
+
+function inWords({ what, fix }: Concern): Problem {
+  return { what, mend: fix };
 }
 
 function problemsOf(parts: Parts): readonly Problem[] {

@@ -15,6 +15,7 @@ import { totalHealth } from './sample.ts';
 /** What is looked after once a second, and what only every so many seconds. */
 const TICK = 1000;
 const EXEMPT_EVERY = 30;
+const MACHINE_EVERY = 300;
 /** Bans that are written to the state file at once when the wall clock was set. */
 const BANS_AT_ONCE = 2_048;
 
@@ -55,6 +56,7 @@ export function createVigil(parts: Parts): Vigil {
     },
   });
   owned('supervisor', warnOfLegacy(parts));
+  owned('supervisor', parts.surroundings.look());
 
   /** Each by itself: one that fails must not keep the others from their turn. */
   const chores = [
@@ -67,6 +69,9 @@ export function createVigil(parts: Parts): Vigil {
     () => {
       if (seconds % EXEMPT_EVERY === 0) lookAround();
     },
+    () => {
+      if (seconds % MACHINE_EVERY === 0) owned('supervisor', parts.surroundings.look());
+    },
   ].map((chore) => guarded('supervisor', chore));
 
   function tick(): void {
@@ -77,6 +82,7 @@ export function createVigil(parts: Parts): Vigil {
   /** Where the machine has no descriptor or memory left to look, what was seen last holds. */
   function lookAround(): void {
     parts.order({ order: 'exempt', networks: findExempt() });
+    parts.surroundings.glance();
   }
 
   function tellState(): void {

@@ -10,9 +10,13 @@ export const MANY_SOURCES = 10_000;
  * The cheapest way to guess a door that its configuration leaves open.
  * `exact`: every port is watched, so each try must name every step right.
  * `prefix`: a ban shows on a public port, so the steps are guessed one after the other.
+ * `order`: the knock ports answer otherwise than the rest, so a scan lists them, and their order is left to guess.
  * `scan`: only some ports are watched, so a scan of all ports in random order tries an order of those alone.
  */
-export type Method = 'exact' | 'prefix' | 'scan';
+export type Method = 'exact' | 'prefix' | 'scan' | 'order';
+
+/** Whether a scan tells the knock ports from those that nobody named. */
+export type Exposure = 'hidden' | 'shown';
 
 /** What a guesser of one door is up against. Times are seconds; Infinity where they are longer than a number holds. */
 export interface Guessing {
@@ -32,12 +36,18 @@ export interface Guessing {
  * How hard a door is to guess. `steps` is the length of its sequence (of a one-time file: of its next line). The
  * formulae and their derivation are in docs/strength.md; they agree with a simulation in the tests.
  */
-export function guessing(door: Door, config: Config, steps: number): Guessing | undefined {
+export function guessing(
+  door: Door,
+  config: Config,
+  steps: number,
+  exposure: Exposure = 'hidden',
+): Guessing | undefined {
   if (steps < 1) return undefined;
   const ways = [
     exact(steps, config),
     ...(leaks(config) ? [prefix(steps, config)] : []),
     ...scan(door, config, steps),
+    ...(exposure === 'shown' ? [order(steps)] : []),
   ];
   // The guesser takes the way that is through first.
   const [best] = ways.sort((a, b) => a.sequences - b.sequences);
@@ -128,6 +138,19 @@ function prefix(steps: number, config: Config): Way {
     strikes: config.bans.strikes,
     packets: config.bans.strikes + steps,
     needsBan: true,
+  };
+}
+
+/** Each order of the ports is a try, and a wrong one may be one strike alone. */
+function order(steps: number): Way {
+  const sequences = Math.exp(logFactorial(steps));
+  return {
+    method: 'order',
+    sequences: Math.round(sequences),
+    evenChance: Math.max(1, sequences / 2),
+    strikes: 1,
+    packets: steps,
+    needsBan: false,
   };
 }
 

@@ -1,12 +1,14 @@
 import { formatFault } from '../../config/fault.ts';
 import { loadConfig } from '../../config/load.ts';
 import { settingsOf } from '../../config/settings.ts';
+import { concernsOf, shownIn } from '../../machine/concerns.ts';
+import { lookAtMachine, type Machine } from '../../machine/look.ts';
 import type { Config } from '../../policy/config.ts';
 import { guessing } from '../../strength/guessing.ts';
 import { runScans, SCAN_KINDS } from '../../strength/scans.ts';
 import type { OneTimeFacts, Warning } from '../../strength/warning.ts';
 import { warnings } from '../../strength/warnings.ts';
-import { type Command, type CommonOptions, EXIT } from '../exit.ts';
+import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
 import type { DoorReport, Report } from '../output/check-report.ts';
 
 interface CheckOptions extends CommonOptions {
@@ -14,14 +16,18 @@ interface CheckOptions extends CommonOptions {
 }
 
 /** `nfknock check`: every fault of the file at once, or how strong each door is and what would make it stronger. */
-export const command: Command<CheckOptions> = async (_, { config: file, json = false, strict = false }) => {
+export const command = async (
+  _: readonly string[],
+  { config: file, json = false, strict = false }: CheckOptions,
+  look: () => Promise<Machine> = lookAtMachine,
+): Promise<ExitCode> => {
   const loaded = loadConfig(file);
   if (!loaded.ok) {
     if (json) print(`${JSON.stringify({ ok: false, faults: loaded.faults }, null, 2)}\n`);
     for (const fault of loaded.faults) process.stderr.write(`${formatFault(fault)}\n`);
     return EXIT.config;
   }
-  const report = await reportOf(loaded.config, file);
+  const report = await reportOf(loaded.config, file, await look());
   const { formatReport, formatWarning, jsonReport } = await import('../output/check-report.ts');
   print(json ? `${JSON.stringify(jsonReport(report), null, 2)}\n` : formatReport(report));
   for (const warning of report.warnings) process.stderr.write(`${formatWarning(warning, file)}\n`);
@@ -32,9 +38,10 @@ function print(text: string): void {
   process.stdout.write(text);
 }
 
-async function reportOf(config: Config, file: string): Promise<Report> {
+async function reportOf(config: Config, file: string, machine: Machine): Promise<Report> {
   const oneTime = await oneTimeFacts(config);
   const next = (name: string): OneTimeFacts['next'] => oneTime.get(name)?.next ?? [];
+  const exposure = shownIn(config, machine.inputDefaults).length > 0 ? 'shown' : 'hidden';
   const scans = runScans(settingsOf(config, ({ name }) => next(name)));
   const doors: DoorReport[] = config.doors.map((door) => {
     const knock = 'oneTime' in door.knock ? next(door.name) : door.knock;
@@ -42,12 +49,23 @@ async function reportOf(config: Config, file: string): Promise<Report> {
       door,
       knock,
       left: oneTime.get(door.name)?.left ?? null,
-      guessing: guessing(door, config, knock.length) ?? null,
+      guessing: guessing(door, config, knock.length, exposure) ?? null,
       scans: scans.get(door.name) ?? null,
     };
   });
   const found = warnings(config, oneTime);
-  return { file, config, doors, warnings: [...found, ...doors.flatMap((each) => ofScans(each, found))] };
+  const here = concernsOf(config, machine, ({ name }) => next(name));
+  return {
+    file,
+    config,
+    doors,
+    inputDefaults: machine.inputDefaults,
+    warnings: [
+      ...found,
+      ...doors.flatMap((each) => ofScans(each, found)),
+      ...here.map(({ code, key, what, fix }) => ({ code, key, text: what, mend: fix })),
+    ],
+  };
 }
 
 /** A scan that opened a door although nothing else was said against its sequence. */

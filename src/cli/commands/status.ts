@@ -1,4 +1,6 @@
 import type { Status } from '../../control/answers.ts';
+import { ofQueueReaders } from '../../machine/concerns.ts';
+import { findQueueReaders } from '../../machine/queue-readers.ts';
 import { tell, type View } from '../ask-daemon.ts';
 import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
 import { lengthInWords } from '../output/durations.ts';
@@ -6,10 +8,22 @@ import { folded, formatTable, printable } from '../output/table.ts';
 
 /** Shows doors, counters, queue health and uptime, and says what is wrong; then it fails. */
 export async function command(_: readonly string[], options: CommonOptions): Promise<ExitCode> {
-  return tell(options, () => ({ command: 'status' }), statusLines, {
+  const answered = await tell(options, () => ({ command: 'status' }), statusLines, {
     timeout: ANSWER_MS_MAX,
     exit: ({ problems }) => (problems.length === 0 ? EXIT.done : EXIT.failed),
   });
+  if (answered === EXIT.noDaemon) await tellOfReaders(options.config);
+  return answered;
+}
+
+/** Where no daemon reads its queue another program may, and then let in what nfknock would have dropped. */
+async function tellOfReaders(file: string): Promise<void> {
+  const { loadConfig } = await import('../../config/load.ts');
+  const loaded = loadConfig(file);
+  if (!loaded.ok) return;
+  const { config } = loaded;
+  for (const { what, fix } of ofQueueReaders(config, findQueueReaders(config.listen.queues), []))
+    process.stderr.write(`nfknock: ${printable(`${what}; ${fix}`)}\n`);
 }
 
 /** A daemon that is asked how it is and says nothing for so long is not well, and that is the answer. Milliseconds. */
@@ -81,9 +95,9 @@ function doorLines(status: Status, width: number | null): readonly string[] {
 }
 
 function problemLines(status: Status): readonly string[] {
-  if (status.problems.length === 0) return ['All is well.'];
-  return status.problems.flatMap(({ what, mend }) => [
-    printable(`wrong:  ${what}`),
-    printable(`  mend: ${mend}`),
-  ]);
+  const lines = (word: string, list: Status['problems']): readonly string[] =>
+    list.flatMap(({ what, mend }) => [printable(`${word} ${what}`), printable(`  mend: ${mend}`)]);
+  const problems = lines('wrong: ', status.problems);
+  const warnings = lines('warning:', status.warnings);
+  return [...(problems.length === 0 ? ['All is well.'] : problems), ...warnings];
 }

@@ -1,4 +1,5 @@
 import { formatDuration } from '../../config/duration.ts';
+import type { InputDefaults } from '../../machine/input-default.ts';
 import { formatCidr } from '../../packet/cidr.ts';
 import { formatPort, formatPortRange, type PortSpec } from '../../packet/port.ts';
 import type { Config, Door } from '../../policy/config.ts';
@@ -22,6 +23,7 @@ export interface Report {
   readonly config: Config;
   readonly doors: readonly DoorReport[];
   readonly warnings: readonly Warning[];
+  readonly inputDefaults: InputDefaults;
 }
 
 /** `file: warning: key: text; mend` in one line, as compilers do. */
@@ -30,10 +32,12 @@ export function formatWarning({ key, text, mend }: Warning, file: string): strin
 }
 
 /** The report as data. Times are seconds; null: longer than a number holds. */
-export function jsonReport({ file, doors, warnings }: Report): unknown {
+export function jsonReport({ file, doors, warnings, inputDefaults }: Report): unknown {
   return {
     ok: true,
     file,
+    // What this machine does with packets to ports that nobody named; null: unknown.
+    input: { ipv4: word(inputDefaults[4]), ipv6: word(inputDefaults[6]) },
     doors: doors.map(({ door, knock, left, guessing, scans }) => ({
       name: door.name,
       steps: knock.length,
@@ -44,6 +48,10 @@ export function jsonReport({ file, doors, warnings }: Report): unknown {
     })),
     warnings,
   };
+}
+
+function word(fate: InputDefaults[4]): string | null {
+  return fate?.toLowerCase() ?? null;
 }
 
 function jsonGuessing({ method, sequences, bits, alone, many, aloneWithoutBans }: Guessing): unknown {
@@ -115,6 +123,7 @@ function knockText(knock: readonly PortSpec[], left: number | null): string {
 const METHODS: Readonly<Record<Method, string>> = {
   exact: 'sequences of ports',
   prefix: 'tries, one step after the other since a ban can be seen',
+  order: 'orders of the knock ports, which a scan lists: see the warning about "answer"',
   scan: 'scans in random order, since not every port is watched',
 };
 

@@ -5,12 +5,16 @@ import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import { command as check } from '../../../src/cli/commands/check.ts';
 import { command as importing } from '../../../src/cli/commands/import.ts';
 import { EXIT } from '../../../src/cli/exit.ts';
+import type { Machine } from '../../../src/machine/look.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nfknock-check-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 afterEach(() => vi.restoreAllMocks());
 // Each report runs ten thousand scans, which takes its time where many tests run at once.
 vi.setConfig({ testTimeout: 60_000 });
+
+/** A machine of which nothing is known: what is said is said of the file alone. */
+const NOWHERE: Machine = { interfaces: [], inputDefaults: { 4: null, 6: null }, listeners: [] };
 
 interface Ran {
   readonly code: number;
@@ -46,7 +50,7 @@ const checked = (
   text: string | null,
   options: { json?: boolean; strict?: boolean } = {},
   name?: string,
-): Promise<Ran> => run((config) => check([], { config, ...options }), text, name);
+): Promise<Ran> => run((config) => check([], { config, ...options }, async () => NOWHERE), text, name);
 
 const strong = 'doors: { ssh: { knock: [7000, 8000/udp, 9000], opens: [22] } }\ndecoys: all\n';
 const weak = 'doors: { ssh: { knock: [7000, 8000, 9000], opens: [22] } }\n';

@@ -40,6 +40,7 @@ export const STATUS: Status = {
   events_lost: 0,
   faults: 0,
   problems: [],
+  warnings: [],
 };
 
 function banRow(index: number): BanRow {

@@ -1,0 +1,62 @@
+import { type Concern, ofAnswer, ofInterfaces, ofListeners, ofQueueReaders } from '../machine/concerns.ts';
+import { findInputDefaults } from '../machine/input-default.ts';
+import { findInterfaces, unseenOf } from '../machine/interfaces.ts';
+import { findListeners } from '../machine/listeners.ts';
+import { findQueueReaders } from '../machine/queue-readers.ts';
+import { type Parts, warn } from './dependencies.ts';
+import { oneTimePortsOf } from './hook-subject.ts';
+
+/** What on this machine stands against the configuration, as it was last seen. */
+export interface Surroundings {
+  /** Under these a port is open, or no knock is heard. */
+  problems(): readonly Concern[];
+  /** Under these a door is weaker than it could be, or a service is closed that perhaps should not be. */
+  warnings(): readonly Concern[];
+  /** Looks at what costs little: interfaces, and who reads the queue. */
+  glance(): void;
+  /** Looks at everything: starts iptables-save, and asks each process for its sockets. */
+  look(): Promise<void>;
+  /** Nothing is said after it. */
+  close(): void;
+}
+
+/** Each concern is said as a warning when it comes up, and again when it comes back. */
+export function createSurroundings(parts: Parts): Surroundings {
+  let problems: readonly Concern[] = [];
+  let warnings: readonly Concern[] = [];
+  let closed = false;
+  let said: ReadonlySet<string> = new Set();
+
+  function say(): void {
+    if (closed) return;
+    const now = new Map(
+      [...problems, ...warnings].map(({ key, what, fix }) => [what, `${key}: ${what}; ${fix}`]),
+    );
+    for (const [what, text] of now) if (!said.has(what)) warn(parts, text);
+    said = new Set(now.keys());
+  }
+
+  function glance(): void {
+    const { config } = parts;
+    problems = [
+      ...ofInterfaces(unseenOf(config.listen.interfaces, findInterfaces())),
+      ...ofQueueReaders(config, findQueueReaders(config.listen.queues), [process.pid]),
+    ];
+    say();
+  }
+
+  return {
+    problems: () => problems,
+    warnings: () => warnings,
+    glance,
+    close() {
+      closed = true;
+    },
+    async look() {
+      const { config } = parts;
+      const defaults = await findInputDefaults();
+      warnings = [...ofAnswer(config, defaults), ...ofListeners(config, findListeners(), oneTimePortsOf)];
+      glance();
+    },
+  };
+}

@@ -1,0 +1,69 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+
+/** A process, as far as this user may see it. */
+export interface Process {
+  readonly pid: number;
+  readonly name: string;
+}
+
+/** A file of /proc or /sys; empty where it is not there or may not be read. */
+export function readText(file: string): string {
+  try {
+    return readFileSync(file, 'latin1');
+  } catch {
+    return '';
+  }
+}
+
+/** The rows of a table of /proc, each cut at its spaces. */
+export function rowsOf(text: string): readonly (readonly string[])[] {
+  return text
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([first]) => first !== '');
+}
+
+/**
+ * Who holds the sockets of these inodes. Only root sees everybody's: of other users' processes nothing is known.
+ * Costs a look at each descriptor of each process.
+ */
+export function holdersOf(inodes: ReadonlySet<string>): ReadonlyMap<string, Process> {
+  const holders = new Map<string, Process>();
+  if (inodes.size === 0) return holders;
+  // Ourselves first: mostly it is we who are looked for.
+  for (const pid of [`${process.pid}`, ...entries('/proc')]) {
+    if (!/^\d+$/.test(pid)) continue;
+    for (const descriptor of entries(`/proc/${pid}/fd`)) {
+      const inode = socketOf(`/proc/${pid}/fd/${descriptor}`);
+      if (inode !== undefined && inodes.has(inode) && !holders.has(inode)) {
+        holders.set(inode, { pid: Number(pid), name: nameOf(pid) });
+      }
+    }
+    if (holders.size === inodes.size) break;
+  }
+  return holders;
+}
+
+/** A process may call itself what it likes: nothing that a terminal or a log would obey is kept. */
+function nameOf(pid: string): string {
+  return readText(`/proc/${pid}/comm`)
+    .trim()
+    .replace(/[^\x21-\x7e]+/g, '?')
+    .slice(0, 16);
+}
+
+function socketOf(link: string): string | undefined {
+  try {
+    return /^socket:\[(\d+)\]$/.exec(readlinkSync(link))?.[1];
+  } catch {
+    return undefined;
+  }
+}
+
+function entries(folder: string): readonly string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}

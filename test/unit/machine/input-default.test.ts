@@ -1,0 +1,81 @@
+import { describe, expect, it } from 'vitest';
+import { nativeDefault, savedDefault } from '../../../src/machine/input-default.ts';
+
+const saved = (policy: string, ...rules: readonly string[]): string =>
+  [
+    '*nat',
+    ':PREROUTING ACCEPT [0:0]',
+    'COMMIT',
+    '*filter',
+    `:INPUT ${policy} [0:0]`,
+    ':X - [0:0]',
+    ...rules,
+    'COMMIT',
+    '',
+  ].join('\n');
+
+describe('What becomes of a port that nobody named', () => {
+  it.each([
+    ['by the policy', saved('DROP'), 'DROP'],
+    ['by the policy', saved('ACCEPT', '-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT'), 'ACCEPT'],
+    [
+      'by a last rule',
+      saved('ACCEPT', '-A INPUT -i lo -j ACCEPT', '-A INPUT -j REJECT --reject-with icmp-host-prohibited'),
+      'REJECT',
+    ],
+    [
+      'by a rule with a comment',
+      saved('ACCEPT', '-A INPUT -m comment --comment "the \\" rest" -j DROP'),
+      'DROP',
+    ],
+    [
+      'by a chain that all goes to',
+      saved('ACCEPT', '-A INPUT -j X', '-A X -i lo -j RETURN', '-A X -j DROP'),
+      'DROP',
+    ],
+    ['by what accepts all before it', saved('DROP', '-A INPUT -j ACCEPT'), 'ACCEPT'],
+    [
+      'not by a chain that gives back',
+      saved('ACCEPT', '-A INPUT -j X', '-A X -j RETURN', '-A X -j DROP'),
+      'ACCEPT',
+    ],
+    ['not by chains in a circle', saved('ACCEPT', '-A INPUT -j X', '-A X -j X'), 'ACCEPT'],
+    [
+      'not by our own jump',
+      saved('ACCEPT', '-A INPUT ! -i lo -m comment --comment nfknock -j X', '-A X -j DROP'),
+      'ACCEPT',
+    ],
+    ['by no table at all', '', 'ACCEPT'],
+  ])('is told %s', (_, text, fate) => {
+    expect(savedDefault(text)).toBe(fate);
+  });
+
+  const chain = (family: string, more: object): object => ({
+    chain: { family, table: 'own', name: 'in', type: 'filter', hook: 'input', ...more },
+  });
+  const rule = (expr: readonly object[]): object => ({
+    rule: { family: 'inet', table: 'own', chain: 'in', expr },
+  });
+
+  it.each([
+    ['a policy', [chain('inet', { policy: 'drop' })], { 4: 'DROP', 6: 'DROP' }],
+    ['the policy of one family', [chain('ip6', { policy: 'drop' })], { 4: 'ACCEPT', 6: 'DROP' }],
+    [
+      'a last rule',
+      [chain('inet', { policy: 'accept' }), rule([{ counter: {} }, { reject: {} }])],
+      { 4: 'REJECT', 6: 'REJECT' },
+    ],
+    [
+      'no rule with a match',
+      [chain('inet', { policy: 'accept' }), rule([{ match: {} }, { drop: null }])],
+      { 4: 'ACCEPT', 6: 'ACCEPT' },
+    ],
+    [
+      'no chain on another way',
+      [chain('inet', { policy: 'drop', hook: 'forward' })],
+      { 4: 'ACCEPT', 6: 'ACCEPT' },
+    ],
+  ])('is told by %s of native nftables', (_, listed, fates) => {
+    expect(nativeDefault(JSON.stringify({ nftables: [{ metainfo: {} }, ...listed] }))).toEqual(fates);
+  });
+});
