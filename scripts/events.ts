@@ -60,6 +60,11 @@ const FIELDS: Readonly<Record<Field, FieldNote>> = {
     example: '"2026-11-21T06:40:30.123Z"',
   },
   strikes: { schema: COUNT, means: 'how many strikes the source has, this offence included', example: '2' },
+  exempt: {
+    schema: { enum: ['bans.never', 'own address', 'gateway or name server', 'holds a grant'] },
+    means: 'why the source is never banned, or not struck',
+    example: '"bans.never"',
+  },
   step: { schema: COUNT, means: 'how far the sequence was', example: '1' },
   of: { schema: COUNT, means: 'how many steps the sequence has', example: '3' },
   count: {

@@ -117,6 +117,8 @@ export interface ExplainRow {
   readonly of: number | null;
   /** The source's strikes after it. */
   readonly strikes: number | null;
+  /** Why the source is not banned for them, or not struck. */
+  readonly exempt: string | null;
   readonly reason: string | null;
 }
 

@@ -87,6 +87,7 @@ const explained = record<ExplainRow>({
   step: nullable(number),
   of: nullable(number),
   strikes: nullable(number),
+  exempt: nullable(text),
   reason: nullable(text),
 });
 

@@ -26,6 +26,8 @@ export interface Listeners {
   readonly observe: (event: NfknockEvent) => void;
 }
 
+type Refused = Extract<NfknockEvent, { readonly event: 'door.refused' }>;
+
 /** Says events: to the counters always, to the log and the watchers unless a flood would drown them. */
 export interface Announcer {
   announce(event: NfknockEvent): void;
@@ -37,6 +39,8 @@ export interface Announcer {
   counts(): ReadonlyMap<EventName, number>;
   /** Times each door was opened. */
   opened(): ReadonlyMap<string, number>;
+  /** The last right knock that opened nothing since everybody may come from its address. */
+  lastRefused(): Refused | undefined;
   /** The events remembered about a host, oldest first. */
   recent(host: Address): readonly NfknockEvent[];
 }
@@ -51,6 +55,7 @@ export function createAnnouncer(
   const counts = new Map<EventName, number>();
   const opened = new Map<string, number>();
   const ring: NfknockEvent[] = [];
+  let lastRefused: Refused | undefined;
   let written = 0;
   let second = Number.NEGATIVE_INFINITY;
   let remembered = 0;
@@ -89,6 +94,7 @@ export function createAnnouncer(
     announce(event) {
       counts.set(event.event, (counts.get(event.event) ?? 0) + 1);
       if (event.event === 'door.opened') opened.set(event.door, (opened.get(event.door) ?? 0) + 1);
+      if (event.event === 'door.refused') lastRefused = event;
       listeners.observe(event);
       // By the event's own moment: to ask the clock for each packet of a flood costs more than the rest of this.
       const said = suppressor.admit(event, event.at);
@@ -104,6 +110,7 @@ export function createAnnouncer(
     },
     counts: () => counts,
     opened: () => opened,
+    lastRefused: () => lastRefused,
     recent(host) {
       const first = Math.max(0, written - RECENT_MAX);
       const found: NfknockEvent[] = [];

@@ -163,7 +163,7 @@ export function createHandler(parts: Parts, reloader: Reloader): (request: Reque
       return { at, row: row(at, name, outcome, byPacket.get(`${at} ${name}`)) };
     });
     const between = rest.map((event) => ({ at: event.at, row: row(event.at, null, event.event, event) }));
-    return [...rows, ...between].sort((x, y) => x.at - y.at).map((each) => each.row);
+    return inJudgedOrder(rows, between).map((each) => each.row);
   }
 
   function row(
@@ -181,6 +181,7 @@ export function createHandler(parts: Parts, reloader: Reloader): (request: Reque
       step: fields.step ?? null,
       of: fields.of ?? null,
       strikes: fields.strikes ?? null,
+      exempt: fields.exempt ?? null,
       reason: fields.reason ?? null,
     };
   }
@@ -198,6 +199,7 @@ export function createHandler(parts: Parts, reloader: Reloader): (request: Reque
 
 /** What an event may tell of a packet. */
 interface Told {
+  readonly exempt?: string;
   readonly door?: string;
   readonly step?: number;
   readonly of?: number;
@@ -246,4 +248,31 @@ function refused(answer: Extract<OrderAnswer, { ok: false }>): Answer {
     default:
       return answer.reason satisfies never;
   }
+}
+
+interface Timed {
+  readonly at: number;
+}
+
+/**
+ * Packets stay in the order in which they were judged, which with several queues is not quite that of their stamps.
+ * What was said without a packet follows the packet of its moment, or stands before the first later one.
+ */
+export function inJudgedOrder<Row extends Timed>(
+  judged: readonly Row[],
+  said: readonly Row[],
+): readonly Row[] {
+  const merged: Row[] = [];
+  let next = 0;
+  let before = Number.NEGATIVE_INFINITY;
+  for (const row of judged) {
+    for (let event = said[next]; event !== undefined; event = said[next]) {
+      if (event.at >= row.at && (event.at > before || row.at === before)) break;
+      merged.push(event);
+      next += 1;
+    }
+    merged.push(row);
+    before = row.at;
+  }
+  return [...merged, ...said.slice(next)];
 }

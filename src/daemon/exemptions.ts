@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
-import { type Address, ipv4, ipv6, parseAddress, unmapped } from '../packet/address.ts';
+import { type Address, ipv4, ipv6, parseAddress, sameAddress, unmapped } from '../packet/address.ts';
 import { type Cidr, hostCidr } from '../packet/cidr.ts';
 
 /** What the system says where it has no room to open anything. */
@@ -9,19 +9,27 @@ const SHORTAGES: readonly string[] = ['EMFILE', 'ENFILE', 'ENOMEM'];
 /** Nobody's address. A neighbour can forge it in a broadcast, and a set of the kernel takes no such member. */
 const UNSPECIFIED = ipv4(0);
 
+/** Who is never banned on this machine; `everybody`: packets of everybody may come from there. */
+interface Exempt {
+  readonly networks: readonly Cidr[];
+  readonly everybody: readonly Cidr[];
+}
+
 /**
  * Who is never banned on this machine whatever the configuration says: its own addresses, its default gateways
  * and its name servers, and 0.0.0.0. What isn't there or isn't for us exempts nobody. Throws where the machine lacks
  * descriptors or memory to look: that nothing was seen must not be taken for nobody being there.
  */
-export function findExempt(): readonly Cidr[] {
-  return [
-    UNSPECIFIED,
-    ...ownAddresses(),
+export function findExempt(): Exempt {
+  const own = ownAddresses();
+  const others = [
     ...gatewaysV4(read('/proc/self/net/route')),
     ...gatewaysV6(read('/proc/self/net/ipv6_route')),
     ...nameServers(read('/etc/resolv.conf')),
-  ].map(hostCidr);
+  ];
+  // A name server on this machine passes nobody's packets on.
+  const everybody = others.filter((each) => !own.some((address) => sameAddress(address, each)));
+  return { networks: [UNSPECIFIED, ...own].map(hostCidr), everybody: everybody.map(hostCidr) };
 }
 
 /** The addresses of every interface of this machine. */

@@ -90,7 +90,7 @@ export function createReloader(parts: Parts, reloaded: () => void): Reloader {
       throw error;
     }
     queues.commit();
-    parts.order({ order: 'exempt', networks: findExempt() });
+    parts.order({ order: 'exempt', ...findExempt() });
     for (const [name, { warning }] of news) warn(parts, warning, name);
     return left.map((error) => `left over, and harmless: ${words(error)}`);
   }

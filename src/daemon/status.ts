@@ -2,6 +2,7 @@ import { userInfo } from 'node:os';
 import type { Problem, Status } from '../control/answers.ts';
 import { openOverIpv6 } from '../firewall/iptables/families.ts';
 import type { Concern } from '../machine/concerns.ts';
+import { formatAddress } from '../packet/address.ts';
 import { formatPortRange } from '../packet/port.ts';
 import type { Parts } from './dependencies.ts';
 import { totalHealth } from './sample.ts';
@@ -10,6 +11,9 @@ import { totalHealth } from './sample.ts';
 const DEPTH_WORRYING = 32_768;
 /** A judgement this late makes knocks expire: half of the usual gap between two. In milliseconds. */
 const LAG_WORRYING = 1_000;
+
+/** A refused knock is told of for so long, in milliseconds. */
+const HOUR = 3_600_000;
 
 /** Docker and others change the rules when they start or stop something; more often than this is a fight. */
 const MEDDLED_WORRYING = 5;
@@ -99,6 +103,13 @@ function problemsOf(parts: Parts): readonly Problem[] {
     problems.push({
       what: `the log file ${parts.config.log.file} can't be written (${logFault}); events go to standard output meanwhile`,
       mend: `let ${userName()} write it and its folder, or give \`log.file\` another; it is tried again every second`,
+    });
+  }
+  const refused = parts.announcer.lastRefused();
+  if (refused !== undefined && parts.clock.now() - refused.at < HOUR) {
+    problems.push({
+      what: `knocks come from ${formatAddress(refused.source)}, a gateway or name server of this machine: a grant to it would let in whoever is behind it, so none is given`,
+      mend: 'have the router pass source addresses on (no source NAT in front), or write `grant: any` for a door that everybody may be let in by',
     });
   }
   const meddled = parts.meddled();

@@ -81,7 +81,7 @@ export function createVigil(parts: Parts): Vigil {
 
   /** Where the machine has no descriptor or memory left to look, what was seen last holds. */
   function lookAround(): void {
-    parts.order({ order: 'exempt', networks: findExempt() });
+    parts.order({ order: 'exempt', ...findExempt() });
     parts.surroundings.glance();
   }
 

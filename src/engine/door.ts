@@ -11,11 +11,19 @@ import type { State } from './state.ts';
 import { hostOf, type Subject } from './subject.ts';
 import { NONE } from './table.ts';
 
-/** Rule 9: the last knock of a sequence that opens. */
+/**
+ * Rule 9: the last knock of a sequence that opens. Where everybody's packets may come from one address, behind a
+ * gateway that translates them, a grant to it would let everybody in: it is given only where the door says so.
+ */
 export function complete(state: State, subject: Subject, sequence: Sequence, now: number, emit: Emit): void {
   const { door, settings } = sequence;
   const grantee: Grantee = settings.grant === 'source' ? hostCidr(hostOf(subject)) : settings.grant;
   finishAttempts(state, subject, sequence, now);
+  if (settings.grant === 'source' && state.exempt.isEverybody(hostOf(subject))) {
+    const refusal = { at: milliseconds(now), source: hostOf(subject), door: settings.name };
+    emit({ event: 'door.refused', ...refusal, reason: 'gateway or name server' });
+    return;
+  }
   const forgiven = pardon(state, subject);
   if (settings.oneTime) {
     // At once, not when the next line has been read: the same knocks must not open it again in this batch.

@@ -10,11 +10,12 @@ import type { Order, OrderAnswer } from './command.ts';
 import { obey } from './commands.ts';
 import { end } from './door.ts';
 import type { Emit, Grantee, ScanReason } from './event.ts';
+import type { ExemptReason } from './exempt.ts';
 import { shapeOf } from './flag-match.ts';
 import type { Grant } from './grant.ts';
 import type { HashKey } from './hash.ts';
 import { judgeKnock } from './knock.ts';
-import { banIfDue, strike } from './offence.ts';
+import { banIfDue, counted, strike } from './offence.ts';
 import { countKnocks, countTouches } from './offender-scope.ts';
 import type { Outcome } from './outcome.ts';
 import { portKey, ROLE, specOf } from './ports.ts';
@@ -196,9 +197,9 @@ export function createEngine(settings: EngineSettings, key: HashKey): Engine {
     endAttempts(state, subject);
     const strikes = strikeUnlessHolder();
     const { at, source, port } = moment();
-    if (service) emit({ event: 'decoy.hit', at, source, port, reason: 'service', ...counted(strikes) });
-    else if (strikes === undefined) emit({ event: 'decoy.hit', at, source, port });
-    else emit({ event: 'decoy.hit', at, source, port, strikes });
+    if (service) emit({ event: 'decoy.hit', at, source, port, reason: 'service', ...said(strikes) });
+    else if (isPlain(strikes)) emit({ event: 'decoy.hit', at, source, port, strikes });
+    else emit({ event: 'decoy.hit', at, source, port, ...said(strikes) });
     if (strikes !== undefined) banIfDue(state, subject, strikes, current.now, emit);
     return 'decoy';
   }
@@ -207,14 +208,23 @@ export function createEngine(settings: EngineSettings, key: HashKey): Engine {
     if (onDecoy) endAttempts(state, subject);
     const strikes = strikeUnlessHolder();
     const { at, source, port } = moment();
-    if (strikes === undefined) emit({ event: 'scan.detected', at, source, port, reason });
-    else emit({ event: 'scan.detected', at, source, port, reason, strikes });
+    if (isPlain(strikes)) emit({ event: 'scan.detected', at, source, port, reason, strikes });
+    else emit({ event: 'scan.detected', at, source, port, reason, ...said(strikes) });
     if (strikes !== undefined) banIfDue(state, subject, strikes, current.now, emit);
     return reason === 'rate' ? 'rate' : 'scan';
   }
 
   function strikeUnlessHolder(): number | undefined {
     return state.grants.heldBy(subject).length > 0 ? undefined : strike(state, subject, current.now);
+  }
+
+  /** An offence in a flood: no more is to be said of it than its number, and nothing is built for that. */
+  function isPlain(strikes: number | undefined): strikes is number {
+    return strikes !== undefined && strikes < state.settings.bans.strikes;
+  }
+
+  function said(strikes: number | undefined): { strikes?: number; exempt?: ExemptReason } {
+    return strikes === undefined ? { exempt: 'holds a grant' } : counted(state, subject, strikes);
   }
 
   function moment(): { at: Milliseconds; source: Address; port: { protocol: 'tcp' | 'udp'; port: Port } } {
@@ -282,8 +292,4 @@ export function createEngine(settings: EngineSettings, key: HashKey): Engine {
       bansMax: state.settings.bans.limit,
     }),
   };
-}
-
-function counted(strikes: number | undefined): { strikes?: number } {
-  return strikes === undefined ? {} : { strikes };
 }

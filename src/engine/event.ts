@@ -4,6 +4,8 @@ import type { MalformedReason } from '../packet/decode.ts';
 import type { PortRange, PortSpec } from '../packet/port.ts';
 import type { Milliseconds } from '../packet/time.ts';
 
+import type { ExemptReason } from './exempt.ts';
+
 /** Who a grant lets in: everyone, one host, or a network. */
 export type Grantee = 'any' | Cidr;
 
@@ -17,6 +19,9 @@ export type WrongReason = 'out of order' | 'tolerated' | 'another door';
 export type ExpiredReason = 'gap' | 'within';
 export type ScanReason = 'rate' | 'null' | 'fin' | 'xmas' | 'ack' | 'maimon' | 'flags';
 export type DecoyReason = 'service';
+/** Why a knock that was right opens nothing. */
+export type RefusalReason = 'gateway or name server';
+
 /** What every event has: the moment on the engine's clock. `strikes` is the count after this offence. */
 interface Moment {
   readonly at: Milliseconds;
@@ -42,6 +47,7 @@ export type EngineEvent = Moment &
         readonly step?: number;
         readonly of?: number;
         readonly strikes?: number;
+        readonly exempt?: ExemptReason;
       }
     | {
         readonly event: 'knock.too_fast';
@@ -52,6 +58,7 @@ export type EngineEvent = Moment &
         readonly of: number;
         readonly reason: 'gap';
         readonly strikes?: number;
+        readonly exempt?: ExemptReason;
       }
     | {
         readonly event: 'knock.expired';
@@ -68,6 +75,7 @@ export type EngineEvent = Moment &
         readonly port: PortSpec;
         readonly reason?: DecoyReason;
         readonly strikes?: number;
+        readonly exempt?: ExemptReason;
       }
     | {
         readonly event: 'scan.detected';
@@ -75,6 +83,7 @@ export type EngineEvent = Moment &
         readonly port: PortSpec;
         readonly reason: ScanReason;
         readonly strikes?: number;
+        readonly exempt?: ExemptReason;
       }
     | { readonly event: 'packet.malformed'; readonly reason: MalformedReason }
     | {
@@ -116,6 +125,12 @@ export type EngineEvent = Moment &
         readonly reason?: string;
         /** Whose count of bans was forgiven. */
         readonly forgiven?: readonly Cidr[];
+      }
+    | {
+        readonly event: 'door.refused';
+        readonly source: Address;
+        readonly door: string;
+        readonly reason: RefusalReason;
       }
     | {
         readonly event: 'door.closed';

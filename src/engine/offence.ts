@@ -3,6 +3,7 @@ import { milliseconds } from '../packet/time.ts';
 import { rememberedUntil } from '../policy/limits.ts';
 import { banDuration } from './ban.ts';
 import type { Emit } from './event.ts';
+import type { ExemptReason } from './exempt.ts';
 import { forgetAttempts, type State } from './state.ts';
 import { countByHost, countByNetwork, hostOf, type Subject, targetOf } from './subject.ts';
 import { NONE } from './table.ts';
@@ -10,6 +11,18 @@ import { NONE } from './table.ts';
 /** One strike for the subject's offender; answers how many count now. */
 export function strike(state: State, subject: Subject, now: number): number {
   return state.offenders.strike(state.offenders.put(subject), now);
+}
+
+/** What an event says of strikes: how many, and why nobody is banned where nobody may be. */
+export function counted(
+  state: State,
+  subject: Subject,
+  strikes: number | undefined,
+): { strikes?: number; exempt?: ExemptReason } {
+  if (strikes === undefined) return {};
+  if (strikes < state.settings.bans.strikes) return { strikes };
+  const exempt = state.exempt.reason(hostOf(subject));
+  return exempt === undefined ? { strikes } : { strikes, exempt };
 }
 
 /** Bans the offender if its strikes are enough, which the event before this has said. */

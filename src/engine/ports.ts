@@ -1,6 +1,6 @@
 import { type FlagRule, flagsMatch } from '../packet/flags.ts';
 import { PORT_MAX, type Port, type PortRange, type PortSpec, PROTOCOL_NUMBER } from '../packet/port.ts';
-import { DHCP_CLIENT_PORTS, withinOf } from '../policy/limits.ts';
+import { unaskedPorts, withinOf } from '../policy/limits.ts';
 import type { DoorSettings, EngineSettings } from './settings.ts';
 
 /** What a port is for; a port can be several. */
@@ -134,9 +134,11 @@ function markDecoys(roles: Uint8Array, decoys: EngineSettings['decoys']): void {
     for (const key of keysOf(decoys)) if (roles[key] === 0) roles[key] = ROLE.decoy;
     return;
   }
-  const answered = DHCP_CLIENT_PORTS.map((port) => portKey(PROTOCOL_NUMBER.udp, port));
+  const unasked = new Set<PortKey>();
+  for (const { first, last } of [...unaskedPorts(4), ...unaskedPorts(6)])
+    for (let port = first; port <= last; port += 1) unasked.add(portKey(PROTOCOL_NUMBER.udp, port));
   for (let key = 0; key < roles.length; key += 1) {
-    if (roles[key] === 0 && !answered.includes(key)) roles[key] = ROLE.decoy | ROLE.decoyByAll;
+    if (roles[key] === 0 && !unasked.has(key)) roles[key] = ROLE.decoy | ROLE.decoyByAll;
   }
 }
 

@@ -102,6 +102,7 @@ export const CATALOGUE: { readonly [Name in EventName]: Entry<Name> } = {
       step: 'sometimes',
       of: 'sometimes',
       strikes: 'sometimes',
+      exempt: 'sometimes',
     },
     reasons: {
       'out of order': 'it was not the next port of the sequence',
@@ -120,6 +121,7 @@ export const CATALOGUE: { readonly [Name in EventName]: Entry<Name> } = {
       of: 'always',
       reason: 'always',
       strikes: 'sometimes',
+      exempt: 'sometimes',
     },
     reasons: { gap: 'less than `gap.min` between two knocks' },
   },
@@ -142,13 +144,19 @@ export const CATALOGUE: { readonly [Name in EventName]: Entry<Name> } = {
   'decoy.hit': {
     level: 'warn',
     when: 'a source touched a port with nothing behind it',
-    fields: { source: 'always', port: 'always', reason: 'sometimes', strikes: 'sometimes' },
+    fields: {
+      source: 'always',
+      port: 'always',
+      reason: 'sometimes',
+      strikes: 'sometimes',
+      exempt: 'sometimes',
+    },
     reasons: { service: 'a protected service was touched without a grant (`bans.strike_on_service`)' },
   },
   'scan.detected': {
     level: 'warn',
     when: 'a packet that only scanners send, or too many packets',
-    fields: { source: 'always', port: 'always', reason: 'always', strikes: 'sometimes' },
+    fields: { source: 'always', port: 'always', reason: 'always', strikes: 'sometimes', exempt: 'sometimes' },
     reasons: {
       rate: RATE,
       null: 'a TCP packet with no flag',
@@ -233,6 +241,15 @@ export const CATALOGUE: { readonly [Name in EventName]: Entry<Name> } = {
       reason: 'sometimes',
     },
     reasons: 'who asked and why, where it was renewed by hand',
+  },
+  'door.refused': {
+    level: 'warn',
+    when: 'a right knock let nobody in: everybody may come from that address, and the door does not say `grant: any`',
+    fields: { source: 'always', door: 'always', reason: 'always' },
+    reasons: {
+      'gateway or name server':
+        'the source is a default gateway or name server of this machine, which may send on the packets of everybody',
+    },
   },
   'door.closed': {
     level: 'info',

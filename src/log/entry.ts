@@ -10,6 +10,7 @@ export interface ReadLine {
   readonly reason?: string;
   readonly until?: string;
   readonly strikes?: number;
+  readonly exempt?: string;
   readonly step?: number;
   readonly of?: number;
   readonly count?: number;
@@ -31,6 +32,7 @@ const KINDS: { readonly [Field in keyof Required<ReadLine>]: Kind } = {
   reason: 'string',
   until: 'string',
   strikes: 'number',
+  exempt: 'string',
   step: 'number',
   of: 'number',
   count: 'number',

@@ -22,6 +22,8 @@ export interface Line {
   readonly reason?: string;
   readonly until?: string;
   readonly strikes?: number;
+  /** Why the source is not banned for its strikes, or not struck. */
+  readonly exempt?: string;
   readonly step?: number;
   readonly of?: number;
   readonly count?: number;
@@ -79,6 +81,7 @@ export function lineOf(event: NfknockEvent, wallOf: WallOf): Line {
     ...(all.reason === undefined ? {} : { reason: cut(all.reason) }),
     ...(all.until === undefined ? {} : { until: isoOf(time + Math.round(all.until - all.at)) }),
     ...(all.strikes === undefined ? {} : { strikes: all.strikes }),
+    ...(all.exempt === undefined ? {} : { exempt: all.exempt }),
     ...(all.step === undefined ? {} : { step: all.step }),
     ...(all.of === undefined ? {} : { of: all.of }),
     ...(all.count === undefined ? {} : { count: all.count }),

@@ -20,7 +20,10 @@ const SOURCE_WIDTH = 15;
 
 type Sentence = (line: ReadLine) => string;
 
-const strikes: Sentence = ({ strikes: count }) => (count === undefined ? '' : `, strike ${count}`);
+const strikes: Sentence = ({ strikes: count, exempt }) => {
+  const counted = count === undefined ? '' : `, strike ${count}`;
+  return exempt === undefined ? counted : `${counted}, never banned (${exempt})`;
+};
 const step: Sentence = (line) => (line.step === undefined ? '' : ` (step ${line.step} of ${line.of ?? '?'})`);
 const because: Sentence = ({ reason }) => (reason === undefined ? '' : `: ${reason}`);
 const inBrackets: Sentence = ({ reason }) => (reason === undefined ? '' : ` (${reason})`);
@@ -65,6 +68,7 @@ const SENTENCE: { readonly [Name in EventName]: Sentence } = {
   'ban.expired': () => 'ban over',
   'door.opened': (line) => `opened ${letIn(line)}${until(line)}${inBrackets(line)}`,
   'door.renewed': (line) => `renewed ${letIn(line)}${until(line)}${inBrackets(line)}`,
+  'door.refused': (line) => `${door(line)} not opened${because(line)}`,
   'door.closed': (line) => `closed ${letIn(line)}${inBrackets(line)}`,
   'command.failed': (line) => `${door(line)}: command failed${because(line)}`,
   'command.output': (line) => `${door(line)}: command said${because(line)}`,

@@ -65,6 +65,7 @@ const NONE: Readonly<Record<EventName, number>> = {
   'ban.expired': 0,
   'door.opened': 0,
   'door.renewed': 0,
+  'door.refused': 0,
   'door.closed': 0,
   'command.failed': 0,
   'command.output': 0,

@@ -1,3 +1,4 @@
+import type { Family } from '../packet/address.ts';
 import { type Milliseconds, milliseconds } from '../packet/time.ts';
 
 /** A dropped SYN is repeated for about a minute (Linux: 1, 3, 7, 15, 31, 63 s); one knock all the same. */
@@ -40,5 +41,13 @@ export function rememberedUntil(since: number, until: number): number {
 export const EPHEMERAL_FIRST = 32_768;
 export const EPHEMERAL_LAST = 60_999;
 
-/** Ports on which answers arrive that conntrack can't match: DHCP and DHCPv6 clients. Never decoys by `all`. */
-export const DHCP_CLIENT_PORTS: readonly number[] = [68, 546];
+/** Where a DHCP client receives: offers are not answers that conntrack knows (RFC 2131, RFC 8415). */
+export const DHCP_CLIENT_PORT: Readonly<Record<Family, number>> = { 4: 68, 6: 546 };
+/** Where traceroute sends by UDP: three packets a hop, a port further each time, from 33434 on. */
+export const TRACEROUTE = { first: 33_434, last: 33_534 } as const;
+
+/** UDP ports that every network sends to unasked, in ascending order: no decoys by `all`. */
+export function unaskedPorts(family: Family): readonly { readonly first: number; readonly last: number }[] {
+  const dhcp = DHCP_CLIENT_PORT[family];
+  return [{ first: dhcp, last: dhcp }, TRACEROUTE];
+}

@@ -6,6 +6,7 @@ import { TCP_FLAG } from '../packet/flags.ts';
 import type { Packet } from '../packet/packet.ts';
 import { PORT_MAX, PROTOCOL_NUMBER } from '../packet/port.ts';
 import type { Door } from '../policy/config.ts';
+import { unaskedPorts } from '../policy/limits.ts';
 import { knocksOf, type Roles } from '../policy/port-roles.ts';
 import { common, type Ports, portsOf, union, without } from '../policy/port-set.ts';
 
@@ -37,8 +38,6 @@ const JUDGED: Treatment = { judged: true, accepted: false, door: null };
 const ALLOWED: Treatment = { judged: false, accepted: true, door: null };
 const OBSERVED: Treatment = { judged: true, accepted: true, door: null };
 
-/** Where DHCP clients receive: the rules leave these to others under `decoys: all`. */
-const DHCP_CLIENT_PORT: Readonly<Record<Family, number>> = { 4: 68, 6: 546 };
 /** A protocol and a port in one number, as an index: UDP stands behind TCP. */
 const UDP_FROM = PORT_MAX + 1;
 
@@ -91,7 +90,7 @@ function tableOf(layout: Layout, family: Family): RoleTable {
   const table = new Uint8Array(2 * UDP_FROM);
   if (decoys === 'all') {
     table.fill(ROLE.queue);
-    table[UDP_FROM + DHCP_CLIENT_PORT[family]] = ROLE.none;
+    mark(table, { tcp: [], udp: unaskedPorts(family) }, ROLE.none);
   }
   mark(table, roles.decoys, ROLE.queue);
   mark(table, roles.knocks, ROLE.queue);

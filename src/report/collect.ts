@@ -91,6 +91,8 @@ export function createCollector(): Collector {
         case 'ban.lifted':
           bars.end(formatCidr(event.target), event.at, event.reason);
           return;
+        case 'door.refused':
+          return;
         default:
           marks.add(markOf(event, lanes.ofHost(event.source, event.at)));
       }

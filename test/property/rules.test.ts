@@ -112,6 +112,8 @@ function portOf(config: Config, random: Random): number {
     ...steps.map(({ port }) => port),
     68,
     546,
+    33_434,
+    33_534,
   ];
   const port = random(8) === 0 ? random(65_536) : (named[random(named.length)] ?? 0) + random(3) - 1;
   return Math.min(65_535, Math.max(0, port));

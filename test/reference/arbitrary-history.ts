@@ -204,7 +204,11 @@ function orderOf(state: State, one: Intent): Order {
     { order: 'ban', address, ...length },
     { order: 'unban', address },
     { order: 'connected', door: name, source: address },
-    { order: 'exempt', networks: networks.slice(0, 1 + ((one.flags + one.when) % 3)) },
+    {
+      order: 'exempt',
+      networks: networks.slice(0, (one.flags + one.when) % 4),
+      everybody: one.step === 0 ? networks.slice(0, 1) : [],
+    },
     { order: 'unban_all' },
     ...(oneTime ? [] : [{ order: 'reload', settings: reloaded(state.settings, one) } as const]),
     ...(door?.oneTime === true ? [{ order: 'sequence', door: name, knock: nextSequence(one) } as const] : []),

@@ -31,6 +31,11 @@ export const OTHER_PORTS: readonly string[] = [
   '32767',
   '68/udp',
   '546/udp',
+  '33433/udp',
+  '33434/udp',
+  '33534/udp',
+  '33535/udp',
+  '33500',
 ];
 
 const SERVICES = [['22'], ['2222'], ['2222', '5000-5010/udp'], ['4443/udp']].map((ranges) =>

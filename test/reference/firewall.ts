@@ -53,7 +53,8 @@ export function meantInput(config: Config, wire: Wire, standing: Standing): Mean
   if (!wire.local) return 'untouched';
   if (decoys !== 'all') return decoys.some((range) => holds(range, wire)) ? shown : 'untouched';
   if (wire.protocol === 'udp' && wire.port === DHCP_CLIENT[family]) return 'untouched';
-  return wire.state === 'NEW' || wire.state === 'INVALID' ? shown : 'untouched';
+  const traced = wire.protocol === 'udp' && wire.port >= 33_434 && wire.port <= 33_534;
+  return wire.state === 'NEW' || wire.state === 'INVALID' ? (traced ? 'drop' : shown) : 'untouched';
 }
 
 /** Whoever is not let in is told that nothing listens there; what may be part of a connection is told nothing. */

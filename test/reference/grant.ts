@@ -56,6 +56,18 @@ export function withoutIdleClosing(state: State): State {
 /** The opening sequence is complete: the grant is made or renewed, and what led to it is done with. */
 export function open(state: State, sequence: Sequence, source: Bits, now: number): Result {
   const { door } = sequence;
+  if (door.grant === 'source' && state.everybody.some((network) => source.startsWith(network))) {
+    const refused = { event: 'door.refused', at: now, source: textOf(source), door: door.name };
+    const key = sequenceKey(source, door.name, 'open');
+    return {
+      state: {
+        ...state,
+        attempts: lacking(state.attempts, (other) => other.startsWith(`${source} ${door.name} `)),
+        openings: having(state.openings, key, { at: now, steps: sequence.steps }),
+      },
+      events: [{ ...refused, reason: 'gateway or name server' }],
+    };
+  }
   const { state: forgiven, pardoned } = forgive(state, source);
   const made = makeGrant(
     forgiven,

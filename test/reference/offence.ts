@@ -1,10 +1,12 @@
 import { type Bits, bitsOfCidr, networkOf, networkText } from './address.ts';
 import { holdsNear } from './grant.ts';
-import { age, type EventLike, having, lacking, type Result, type State } from './state.ts';
+import { age, type EventLike, type Fields, having, lacking, type Result, type State } from './state.ts';
 
 /** The state after a strike, the strikes that count, and what was said of a ban. */
 export interface Struck extends Result {
   readonly strikes: number;
+  /** What is said of it: how many, and why nobody is banned for so many. */
+  readonly said: Fields;
 }
 
 /** Hosts of one IPv6 network that answer for themselves: of more the oldest is forgotten. */
@@ -24,7 +26,7 @@ export function isDivided(state: State, network: Bits): boolean {
 }
 
 function exemptions(state: State): readonly Bits[] {
-  return [...state.settings.bans.never.map(bitsOfCidr), ...state.exempt];
+  return [...state.settings.bans.never.map(bitsOfCidr), ...state.exempt, ...state.everybody];
 }
 
 /** The offender is one that something is known of from now on. */
@@ -57,12 +59,24 @@ export function strike(before: State, source: Bits, what: 'knock' | 'light', now
     return {
       state: { ...state, strikes: having(state.strikes, offender, made) },
       strikes: counting.length,
+      said: { strikes: counting.length, ...(counting.length < bans.strikes ? {} : whyExempt(state, source)) },
       events: [],
     };
   }
   const banned = ban(state, offender, now, banLength(state, offender, now), source);
   const said = { ...banned.added, strikes: counting.length, reason: 'strikes' };
-  return { state: banned.state, strikes: counting.length, events: [...banned.events, said] };
+  return {
+    state: banned.state,
+    strikes: counting.length,
+    said: { strikes: counting.length },
+    events: [...banned.events, said],
+  };
+}
+
+function whyExempt({ everybody, exempt }: State, source: Bits): Fields {
+  const isIn = (networks: readonly Bits[]): boolean => networks.some((network) => source.startsWith(network));
+  if (isIn(everybody)) return { exempt: 'gateway or name server' };
+  return { exempt: isIn(exempt) ? 'own address' : 'bans.never' };
 }
 
 /** One who opens a door has nothing against him. Answers who had been banned before, and is as if he had not been. */

@@ -52,8 +52,8 @@ export function followOrder(state: State, order: Order, now: number): Result {
     case 'unban_all':
       return liftBans(state, () => true, now, 'unban');
     case 'exempt': {
-      const networks = [...order.networks, ...(order.everybody ?? [])];
-      return liftExempt({ ...state, exempt: networks.map(bitsOfCidr) }, now);
+      const everybody = (order.everybody ?? []).map(bitsOfCidr);
+      return liftExempt({ ...state, exempt: order.networks.map(bitsOfCidr), everybody }, now);
     }
     case 'reload':
       return reload(state, order.settings, now);

@@ -18,6 +18,8 @@ import { age, type EventLike, type Fields, having, lacking, type Result, type St
 /** Linux gives its own outgoing connections ports from this range. */
 const EPHEMERAL_FIRST = 32_768;
 const EPHEMERAL_LAST = 60_999;
+/** Why one who holds a grant is not struck for what can be forged. */
+const HOLDER = 'holds a grant';
 
 /** Rules 2 to 8, in the order of docs/decisions/judgement.md. Bans and grants that have ended are gone already. */
 export function judgePacket(state: State, packet: RefPacket, now: number): Result {
@@ -59,9 +61,9 @@ function judgeStealth(state: State, packet: RefPacket, kind: string, now: number
   if (everyPortIsADecoy && packet.flags.includes('A') && ephemeral) return { state, events: [] };
   const ended = decoy ? withoutAttempts(state, packet) : state;
   const scan = { ...eventOf('scan.detected', packet, now), reason: kind };
-  if (holdsAny(state, bitsOf(packet.source))) return { state: ended, events: [scan] };
+  if (holdsAny(state, bitsOf(packet.source))) return { state: ended, events: [{ ...scan, exempt: HOLDER }] };
   const struck = strike(ended, bitsOf(packet.source), 'light', now);
-  const said = { ...scan, strikes: struck.strikes };
+  const said = { ...scan, ...struck.said };
   return { state: struck.state, events: [said, ...struck.events] };
 }
 
@@ -86,7 +88,7 @@ function count(before: State, packet: RefPacket, now: number): Counted {
 
 function tooMany(state: State, packet: RefPacket, now: number): Result {
   const struck = strike(state, bitsOf(packet.source), 'light', now);
-  const said = { ...eventOf('scan.detected', packet, now), reason: 'rate', strikes: struck.strikes };
+  const said = { ...eventOf('scan.detected', packet, now), reason: 'rate', ...struck.said };
   return { state: struck.state, events: [said, ...struck.events] };
 }
 
@@ -107,9 +109,9 @@ function touched(state: State, packet: RefPacket, reason: Fields, now: number): 
   const source = bitsOf(packet.source);
   const ended = withoutAttempts(state, packet);
   const hit = { ...eventOf('decoy.hit', packet, now), ...reason };
-  if (holdsAny(state, source)) return { state: ended, events: [hit] };
+  if (holdsAny(state, source)) return { state: ended, events: [{ ...hit, exempt: HOLDER }] };
   const struck = strike(ended, source, 'light', now);
-  return { state: struck.state, events: [{ ...hit, strikes: struck.strikes }, ...struck.events] };
+  return { state: struck.state, events: [{ ...hit, ...struck.said }, ...struck.events] };
 }
 
 function withoutAttempts(state: State, packet: RefPacket): State {

@@ -87,11 +87,17 @@ export function doorsOpening(state: State, packet: RefPacket): readonly DoorSett
   return state.settings.doors.filter((door) => within(door.opens, packet));
 }
 
+/** Traceroute by UDP goes up from 33434, and sends no more than a hundred packets. */
+function isTraceroute({ protocol, port }: RefPacket): boolean {
+  return protocol === 'udp' && port >= 33_434 && port < 33_435 + 100;
+}
+
 export function isDecoy(state: State, packet: RefPacket): boolean {
   if (sequencesWith(state, packet).length > 0) return false;
   if (doorsOpening(state, packet).length > 0) return false;
   if (isAllowed(state, packet)) return false;
-  if (state.settings.decoys === 'all') return !DHCP_CLIENTS.includes(portText(packet));
+  if (state.settings.decoys === 'all')
+    return !DHCP_CLIENTS.includes(portText(packet)) && !isTraceroute(packet);
   return within(state.settings.decoys, packet);
 }
 

@@ -51,8 +51,9 @@ export interface Opening {
 /** Everything the model remembers. Nothing in it is ever changed: a step makes a new one. */
 export interface State {
   readonly settings: EngineSettings;
-  /** Networks exempt by order, and which of them everybody may come from. */
+  /** Networks exempt by order, and such as everybody may come from. */
   readonly exempt: readonly Bits[];
+  readonly everybody: readonly Bits[];
   /** By IPv6 network: those of its hosts that answer for themselves, in the order in which they became known. */
   readonly hosts: ReadonlyMap<Bits, readonly Bits[]>;
   /** By the packet's identity: when it was last seen. */
@@ -106,6 +107,7 @@ export function initialState(settings: EngineSettings): State {
   return {
     settings,
     exempt: [],
+    everybody: [],
     hosts: new Map(),
     seen: new Map(),
     windows: new Map(),

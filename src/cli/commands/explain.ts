@@ -87,6 +87,7 @@ const WHY: Readonly<Record<string, Why>> = {
       : `a wrong knock: the attempt is broken off${inDoor(row)}`,
   'door.opened': (row) => `let in at ${row.door ?? 'a door'}`,
   'door.renewed': (row) => `let in at ${row.door ?? 'a door'} for longer`,
+  'door.refused': (row) => `a right knock, and nobody is let in at ${row.door ?? 'a door'}`,
   'door.closed': (row) => `no longer let in at ${row.door ?? 'a door'}`,
   'ban.added': () => 'banned',
   'ban.extended': () => 'banned for longer',
@@ -99,5 +100,6 @@ function whyOf(row: ExplainRow): string {
   const why = WHY[row.outcome]?.(row) ?? '';
   const reason = row.reason === null || row.reason === '' ? '' : ` [${row.reason}]`;
   const strikes = row.strikes === null || row.strikes === 0 ? '' : `; strike ${row.strikes}`;
-  return `${why}${reason}${strikes}`.trimStart();
+  const exempt = row.exempt === null ? '' : `; never banned: ${row.exempt}`;
+  return `${why}${reason}${strikes}${exempt}`.trimStart();
 }

@@ -1,6 +1,7 @@
 import type { Family } from '../../packet/address.ts';
 import { formatCidr } from '../../packet/cidr.ts';
 import type { Config, Door } from '../../policy/config.ts';
+import { DHCP_CLIENT_PORT, TRACEROUTE } from '../../policy/limits.ts';
 import { knocksOf, NO_ONE_TIME, type OneTimePorts } from '../../policy/port-roles.ts';
 import { common, dports, portsOf, union, without } from '../../policy/port-set.ts';
 import { setRules } from '../grant.ts';
@@ -52,9 +53,6 @@ export interface RuleSet {
   /** For `iptables-restore --noflush`, or ip6tables-restore: chains, rules, jumps. */
   readonly text: string;
 }
-
-/** Where a DHCP client receives: offers are not answers that conntrack knows (RFC 2131, RFC 8415). */
-const DHCP_CLIENT_PORT: Readonly<Record<Family, number>> = { 4: 68, 6: 546 };
 
 /** The rules of a configuration for one family. `oneTime` tells the ports in files of one-time sequences. */
 export function rulesFor(config: Config, family: Family, oneTime: OneTimePorts = NO_ONE_TIME): RuleSet {
@@ -139,14 +137,15 @@ function inputRules(layout: Layout, family: Family): readonly string[] {
  * has turned tracking off, answers to our own packets look like that.
  */
 function everyPortRules(layout: Layout, family: Family): readonly string[] {
+  const { config } = layout;
   const { allow } = layout.roles[family];
+  const fresh = '-m addrtype --dst-type LOCAL -m conntrack --ctstate NEW,INVALID';
   return [
     ...dports(allow).map((match) => `${match} -j RETURN`),
     `-p udp -m udp --dport ${DHCP_CLIENT_PORT[family]} -j RETURN`,
-    ...['tcp', 'udp'].map(
-      (protocol) =>
-        `-p ${protocol} -m addrtype --dst-type LOCAL -m conntrack --ctstate NEW,INVALID -j ${CHAIN.queue}`,
-    ),
+    // Nothing is meant to answer there, and who traces a route is no offender: closed, and not seen.
+    ...dports({ tcp: [], udp: [TRACEROUTE] }).map((match) => `${match} ${fresh} ${refusal(config, 'input')}`),
+    ...['tcp', 'udp'].map((protocol) => `-p ${protocol} ${fresh} -j ${CHAIN.queue}`),
   ];
 }
 

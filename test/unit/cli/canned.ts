@@ -53,7 +53,7 @@ export const SOURCES: readonly SourceRow[] = [
   { source: '203.0.113.9', strikes: 3, attempts: [], banned: soon(9 * MINUTE) },
 ];
 
-const past = { door: null, step: null, of: null, strikes: null, reason: null };
+const past = { door: null, step: null, of: null, strikes: null, exempt: null, reason: null };
 export const EXPLANATION: Explanation = {
   source: '203.0.113.20',
   grants: [],

@@ -3,7 +3,7 @@ import type { Order, OrderAnswer } from '../../../src/engine/command.ts';
 import { formatCidr } from '../../../src/packet/cidr.ts';
 import { milliseconds } from '../../../src/packet/time.ts';
 import { HOSTS_OF_A_NETWORK_MAX } from '../../../src/policy/limits.ts';
-import { cidr, settings, type World, world } from './world.ts';
+import { cidr, door, ports, settings, type World, world } from './world.ts';
 
 const DAY = 86_400_000;
 const DECOYS = ['23', '161/udp'];
@@ -187,5 +187,67 @@ describe('the count of bans', () => {
         expect(w.engine.bans()).toMatchObject([{ count }]);
       }
     }
+  });
+});
+
+describe('what everybody may come from', () => {
+  const GATEWAY = '198.51.100.1';
+  const behind = (): World => {
+    const w = world(
+      settings({ doors: [door(), door({ name: 'web', knock: ports('1', '2'), grant: 'any' })] }),
+    );
+    tell(w, {
+      order: 'exempt',
+      networks: [cidr('192.0.2.1')],
+      everybody: [cidr(GATEWAY), cidr('2001:db8::53')],
+    });
+    return w;
+  };
+
+  it('is given no grant for a knock, and it is said why; by hand and to everybody it is', () => {
+    for (const from of [GATEWAY, '2001:db8::53']) {
+      const w = behind();
+      knockAs(w, from);
+      expect(w.said().at(-1)).toBe(`door.refused ${from} ssh (gateway or name server)`);
+      expect(w.engine.grants()).toEqual([]);
+      for (const port of ['1', '2']) w.send(port, { from });
+      expect(w.engine.grants().map(({ door: name }) => name)).toEqual(['web']);
+      const order = { order: 'grant', door: 'ssh', address: cidr(from).address } as const;
+      expect(tell(w, order)).toEqual({ ok: true, changed: 1 });
+      const { until } = w.engine.grant('ssh', cidr(from)) ?? { until: 0 };
+      w.pass(10_000);
+      knockAs(w, from);
+      expect(w.engine.grant('ssh', cidr(from))?.until).toBe(until);
+    }
+  });
+
+  it('is not this machine, nor whoever is never banned by the configuration', () => {
+    const w = world(settings({ bans: { never: [cidr('203.0.113.9')] } }));
+    tell(w, { order: 'exempt', networks: [cidr('192.0.2.1')], everybody: [cidr(GATEWAY)] });
+    for (const from of ['203.0.113.9', '192.0.2.1']) {
+      knockAs(w, from);
+      expect(w.said().at(-1)).toBe(`door.opened ${from} ssh`);
+    }
+  });
+});
+
+describe('an offence of whom nobody may ban', () => {
+  it('says why, once it would have been a ban', () => {
+    const never = [cidr('203.0.113.9')];
+    for (const [from, exempt] of [
+      ['203.0.113.9', 'bans.never'],
+      ['192.0.2.1', 'own address'],
+      ['198.51.100.1', 'gateway or name server'],
+    ] as const) {
+      const w = world(settings({ bans: { never } }));
+      tell(w, { order: 'exempt', networks: [cidr('192.0.2.1')], everybody: [cidr('198.51.100.1')] });
+      touch(w, from, 4);
+      const said = w.events.map((event) => ('exempt' in event ? event.exempt : undefined));
+      expect(said).toEqual([undefined, undefined, exempt, exempt]);
+    }
+    const w = world();
+    knockAs(w, '198.51.100.7');
+    touch(w, '198.51.100.7', 1);
+    expect(w.events.at(-1)).toMatchObject({ event: 'decoy.hit', exempt: 'holds a grant' });
   });
 });

@@ -94,12 +94,14 @@ describe('which packets the rules hand to the engine', () => {
     expect(fate(strict, toPort(22))).toBe('judged, dropped');
   });
 
-  test('with `decoys: all` every port but the allowed ones, the services and the DHCP client', () => {
+  test('with `decoys: all` every port but the allowed ones, the services, the DHCP client and traceroute', () => {
     const all = rulesOf('doors: { ssh: { knock: [7000, 7001], opens: [22] } }', 'decoys: all', 'allow: [80]');
     expect([9999, 7000, 1].map((port) => fate(all, toPort(port)))).toEqual(Array(3).fill('judged, dropped'));
     expect(fate(all, toPort(9999, 0))).toBe('judged, dropped');
     expect(fate(all, toPort(22))).toBe('unseen, dropped');
     expect(fate(all, toUdp(68))).toBe('unseen, dropped');
+    expect([33_434, 33_534].map((port) => fate(all, toUdp(port)))).toEqual(Array(2).fill('unseen, dropped'));
+    expect([33_433, 33_535].map((port) => fate(all, toUdp(port)))).toEqual(Array(2).fill('judged, dropped'));
     expect(fate(all, toUdp(546))).toBe('judged, dropped');
     expect(fate(all, read(udp('2001:db8:9::9', '2001:db8:1::1', 547, 546)))).toBe('unseen, dropped');
   });
