@@ -112,13 +112,13 @@ export function createAnnouncer(
     opened: () => opened,
     lastRefused: () => lastRefused,
     recent(host) {
+      const own = hostCidr(host);
       const first = Math.max(0, written - RECENT_MAX);
       const found: NfknockEvent[] = [];
       for (let index = first; index < written; index += 1) {
         const event = ring[index % RECENT_MAX];
         if (event === undefined) continue;
-        if ('source' in event && event.source !== undefined && contains(hostCidr(host), event.source))
-          found.push(event);
+        if ('source' in event && event.source !== undefined && contains(own, event.source)) found.push(event);
         else if ('target' in event && contains(event.target, host)) found.push(event);
       }
       return found;

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
-import type { GrantView } from '../engine/engine.ts';
 import type { EngineEvent, NfknockEvent } from '../engine/event.ts';
+import type { GrantView } from '../engine/views.ts';
 import type { Change, Firewall } from '../firewall/firewall.ts';
 import { guarded, owned } from '../guard/guard.ts';
 import { hostCidr } from '../packet/cidr.ts';

@@ -10,14 +10,15 @@ import type {
 import type { Request } from '../control/message.ts';
 import type { Answer } from '../control/output.ts';
 import type { OrderAnswer } from '../engine/command.ts';
-import type { GrantView } from '../engine/engine.ts';
 import type { NfknockEvent } from '../engine/event.ts';
+import type { GrantView } from '../engine/views.ts';
 import { type Address, formatAddress, parseAddress } from '../packet/address.ts';
 import { formatCidr, hostCidr, offenderOf } from '../packet/cidr.ts';
 import { formatPort } from '../packet/port.ts';
 import { type Milliseconds, milliseconds } from '../packet/time.ts';
 import type { Parts } from './dependencies.ts';
 import { granteeText } from './hook-subject.ts';
+import { inTurns } from './in-turns.ts';
 import type { Reloader } from './reload.ts';
 import { statusOf } from './status.ts';
 
@@ -34,7 +35,7 @@ export function createHandler(parts: Parts, reloader: Reloader): (request: Reque
       case 'status':
         return done(statusOf(parts));
       case 'grants':
-        return done(lazily(engine.grants(), grantRow));
+        return done(lazily(engine.eachGrant(), grantRow));
       case 'grant':
         return grant(request);
       case 'revoke': {
@@ -44,14 +45,14 @@ export function createHandler(parts: Parts, reloader: Reloader): (request: Reque
         );
       }
       case 'bans':
-        return done(lazily(engine.bans(), banRow));
+        return done(lazily(engine.eachBan(), banRow));
       case 'ban':
         return ban(request);
       case 'unban':
         if ('all' in request) return changed(parts.order({ order: 'unban_all' }));
         return changed(parts.order({ order: 'unban', address: read(request.address) }));
       case 'sources':
-        return done(sources());
+        return done(await sources(request.limit ?? SOURCES_MAX));
       case 'explain':
         return done(explain(read(request.address)));
       case 'reload':
@@ -119,8 +120,9 @@ export function createHandler(parts: Parts, reloader: Reloader): (request: Reque
     return { target: formatCidr(target), since: moment(since), until: moment(until), count, shadow: false };
   }
 
-  function sources(): readonly SourceRow[] {
-    return engine.sources(clock.now(), SOURCES_MAX).map(({ source, strikes, attempts, bannedUntil }) => ({
+  async function sources(limit: number): Promise<readonly SourceRow[]> {
+    const found = await inTurns(engine.sources(clock.now(), Math.min(limit, SOURCES_MAX)), clock);
+    return found.map(({ source, strikes, attempts, bannedUntil }) => ({
       source: formatAddress(source),
       strikes,
       attempts,
@@ -131,13 +133,9 @@ export function createHandler(parts: Parts, reloader: Reloader): (request: Reque
   function explain(host: Address): Explanation {
     const state = engine.source(host, clock.now());
     const ban = engine.ban(host);
-    const text = formatAddress(host);
     return {
-      source: text,
-      grants: engine
-        .grants()
-        .filter((each) => formatAddress(each.source) === text)
-        .map(grantRow),
+      source: formatAddress(host),
+      grants: engine.grantsOf(host).map(grantRow),
       ban: ban === undefined ? null : banRow(ban),
       strikes: state.strikes,
       attempts: state.attempts,
@@ -162,7 +160,9 @@ export function createHandler(parts: Parts, reloader: Reloader): (request: Reque
       const name = `${port}/${protocol}`;
       return { at, row: row(at, name, outcome, byPacket.get(`${at} ${name}`)) };
     });
-    const between = rest.map((event) => ({ at: event.at, row: row(event.at, null, event.event, event) }));
+    const between = rest
+      .slice(-PACKETS_MAX)
+      .map((event) => ({ at: event.at, row: row(event.at, null, event.event, event) }));
     return inJudgedOrder(rows, between).map((each) => each.row);
   }
 
@@ -208,7 +208,7 @@ interface Told {
 }
 
 /** A row at a time: a full table must not hold the daemon up. */
-function* lazily<Item, Row>(items: readonly Item[], row: (item: Item) => Row): Iterable<Row> {
+function* lazily<Item, Row>(items: Iterable<Item>, row: (item: Item) => Row): Iterable<Row> {
   for (const item of items) yield row(item);
 }
 

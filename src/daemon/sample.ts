@@ -32,8 +32,8 @@ function queueOf({ complete, depth, kernelDropped, ...known }: SourceHealth): Re
 /** How the daemon stands, for a scrape. */
 export function readingOf(parts: Parts): Reading {
   const sizes = parts.engine.sizes();
-  const grants = Object.fromEntries(parts.config.doors.map((door) => [door.name, 0]));
-  for (const grant of parts.engine.grants()) grants[grant.door] = (grants[grant.door] ?? 0) + 1;
+  const open = parts.engine.grantCounts();
+  const grants = Object.fromEntries(parts.config.doors.map(({ name }) => [name, open.get(name) ?? 0]));
   return {
     version: parts.version,
     packets: parts.intake.counts(),

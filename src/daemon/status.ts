@@ -4,6 +4,7 @@ import { openOverIpv6 } from '../firewall/iptables/families.ts';
 import type { Concern } from '../machine/concerns.ts';
 import { formatAddress } from '../packet/address.ts';
 import { formatPortRange } from '../packet/port.ts';
+import type { SourceHealth } from '../source/source.ts';
 import type { Parts } from './dependencies.ts';
 import { totalHealth } from './sample.ts';
 
@@ -23,7 +24,7 @@ export function statusOf(parts: Parts): Status {
   const { config, engine, clock, announcer } = parts;
   const sizes = engine.sizes();
   const queue = totalHealth(parts);
-  const grants = engine.grants();
+  const open = engine.grantCounts();
   const opened = announcer.opened();
   const state = parts.store.health();
   return {
@@ -34,7 +35,7 @@ export function statusOf(parts: Parts): Status {
     doors: config.doors.map((door) => ({
       name: door.name,
       ports: door.opens.map(formatPortRange),
-      open: grants.filter((grant) => grant.door === door.name).length,
+      open: open.get(door.name) ?? 0,
       opened: opened.get(door.name) ?? 0,
     })),
     packets: parts.intake.counts(),
@@ -57,7 +58,7 @@ export function statusOf(parts: Parts): Status {
     firewall: { ok: parts.firewallFault === null, reason: parts.firewallFault },
     events_lost: parts.losses.total(),
     faults: parts.faults.total(),
-    problems: [...problemsOf(parts), ...parts.surroundings.problems().map(inWords)],
+    problems: [...problemsOf(parts, queue), ...parts.surroundings.problems().map(inWords)],
     warnings: parts.surroundings.warnings().map(inWords),
   };
 }
@@ -75,8 +76,7 @@ function inWords({ what, fix }: Concern): Problem {
   return { what, mend: fix };
 }
 
-function problemsOf(parts: Parts): readonly Problem[] {
-  const queue = totalHealth(parts);
+function problemsOf(parts: Parts, queue: SourceHealth): readonly Problem[] {
   const sizes = parts.engine.sizes();
   const state = parts.store.health();
   const problems: Problem[] = [];

@@ -4,6 +4,7 @@ import type { Change } from '../firewall/firewall.ts';
 import { legacyBeside, watchRules } from '../firewall/iptables/watch.ts';
 import { guarded, owned } from '../guard/guard.ts';
 import { milliseconds } from '../packet/time.ts';
+import type { StateChange } from '../state/store.ts';
 import { stored, words } from './commit.ts';
 import { watchUses } from './connection-counts.ts';
 import { type Parts, warn } from './dependencies.ts';
@@ -153,18 +154,14 @@ async function realign(parts: Parts): Promise<void> {
 
 /** In pieces: a quarter of a million bans at once would hold up the knocks. */
 async function keepBans({ engine, clock, store }: Parts): Promise<void> {
-  const bans = engine.bans();
-  for (let first = 0; first < bans.length; first += BANS_AT_ONCE) {
-    const changes = bans.slice(first, first + BANS_AT_ONCE).map(({ target, since, until, count }) => ({
-      change: 'ban' as const,
-      ban: {
-        target,
-        since: clock.wallOf(milliseconds(since)),
-        until: clock.wallOf(milliseconds(until)),
-        count,
-      },
-    }));
+  let changes: StateChange[] = [];
+  for (const { target, since, until, count } of engine.eachBan()) {
+    const [from, to] = [clock.wallOf(milliseconds(since)), clock.wallOf(milliseconds(until))];
+    changes.push({ change: 'ban', ban: { target, since: from, until: to, count } });
+    if (changes.length < BANS_AT_ONCE) continue;
     store.write(changes, clock.wall());
+    changes = [];
     await nextTurn();
   }
+  store.write(changes, clock.wall());
 }

@@ -38,6 +38,8 @@ export interface Bans {
   host(slot: number): Address | undefined;
   /** Calls back for every ban; the callback may remove it. */
   each(visit: (slot: number) => void): void;
+  /** The bans one by one. Bans may come and go while they are walked: those are seen or not. */
+  walk(): Iterable<Ban>;
 }
 
 /**
@@ -65,6 +67,17 @@ export function createBans(limit: number): Bans {
   function find(subject: Subject): number {
     const { offenderHash, family, a, b, offenderC, offenderD, offenderBits } = subject;
     return table.find(offenderHash, family, a, b, offenderC, offenderD, offenderBits);
+  }
+
+  function at(slot: number): Ban {
+    const family = table.family(slot);
+    const [a, b, c, d] = [table.word(slot, 0), table.word(slot, 1), table.word(slot, 2), table.word(slot, 3)];
+    return {
+      target: { address: { family, a, b, c, d }, bits: table.extra(slot) },
+      since: since[slot] ?? 0,
+      until: until[slot] ?? 0,
+      count: counts[slot] ?? 0,
+    };
   }
 
   return {
@@ -109,26 +122,15 @@ export function createBans(limit: number): Bans {
       deadlines.remove(slot);
       table.remove(slot);
     },
-    at(slot) {
-      const family = table.family(slot);
-      const [a, b, c, d] = [
-        table.word(slot, 0),
-        table.word(slot, 1),
-        table.word(slot, 2),
-        table.word(slot, 3),
-      ];
-      return {
-        target: { address: { family, a, b, c, d }, bits: table.extra(slot) },
-        since: since[slot] ?? 0,
-        until: until[slot] ?? 0,
-        count: counts[slot] ?? 0,
-      };
-    },
+    at,
     host(slot) {
       const [c = 0, d = 0] = [hosts[2 * slot], hosts[2 * slot + 1]];
       if (c === 0 && d === 0 && table.family(slot) === 6) return undefined;
       return { family: table.family(slot), a: table.word(slot, 0), b: table.word(slot, 1), c, d };
     },
     each: table.each,
+    *walk() {
+      for (let slot = 0; slot < table.slots(); slot += 1) if (table.isUsed(slot)) yield at(slot);
+    },
   };
 }

@@ -5,14 +5,12 @@ import type { Packet } from '../packet/packet.ts';
 import { type Port, PROTOCOL_NUMBER } from '../packet/port.ts';
 import { type Milliseconds, milliseconds } from '../packet/time.ts';
 import { EPHEMERAL_FIRST, EPHEMERAL_LAST } from '../policy/limits.ts';
-import type { Ban } from './ban.ts';
 import type { Order, OrderAnswer } from './command.ts';
 import { obey } from './commands.ts';
 import { end } from './door.ts';
-import type { Emit, Grantee, ScanReason } from './event.ts';
+import type { Emit, ScanReason } from './event.ts';
 import type { ExemptReason } from './exempt.ts';
 import { shapeOf } from './flag-match.ts';
-import type { Grant } from './grant.ts';
 import type { HashKey } from './hash.ts';
 import { judgeKnock } from './knock.ts';
 import { banIfDue, counted, strike } from './offence.ts';
@@ -20,10 +18,10 @@ import { countKnocks, countTouches } from './offender-scope.ts';
 import type { Outcome } from './outcome.ts';
 import { portKey, ROLE, specOf } from './ports.ts';
 import type { EngineSettings } from './settings.ts';
-import { describe, listSources, type SourceState } from './sources.ts';
 import { collectAttempts, createState, endAttempts } from './state.ts';
 import { hostOf } from './subject.ts';
 import { NONE } from './table.ts';
+import { type Views, viewsOf } from './views.ts';
 
 /*
  * Theory of operation. The engine is a state machine: packets, orders and time go in, events come out. It reads
@@ -31,7 +29,7 @@ import { NONE } from './table.ts';
  * the rules do, one step a rule, in their order; docs/decisions/judgement.md settles their corners. What a packet
  * does to the sequences is in knock.ts, what opens and closes in door.ts, strikes and bans in offence.ts.
  */
-export interface Engine {
+export interface Engine extends Views {
   /** Judges one decoded packet. Ends of grants and bans that are due at `now` come first. */
   judge(packet: Packet, now: Milliseconds, emit: Emit): Outcome;
   /** Rule 1: a packet that `decode` refused. */
@@ -41,31 +39,6 @@ export interface Engine {
   expire(now: Milliseconds, emit: Emit): void;
   /** When `expire` has something to do next, or Infinity. */
   deadline(): number;
-  grants(): readonly GrantView[];
-  /** The grant of that door to that grantee, while it is in force. */
-  grant(door: string, grantee: Grantee): GrantView | undefined;
-  bans(): readonly Ban[];
-  /** The ban that this host is under, its own or its network's. */
-  ban(host: Address): Ban | undefined;
-  /** Who has strikes or is part-way through a sequence, at most `limit`. */
-  sources(now: Milliseconds, limit: number): readonly SourceState[];
-  source(address: Address, now: Milliseconds): SourceState;
-  sizes(): Sizes;
-}
-
-/** A grant with its door's name. */
-export interface GrantView extends Omit<Grant, 'door'> {
-  readonly door: string;
-}
-
-/** Entries in use, and the most there can be. */
-export interface Sizes {
-  readonly attempts: number;
-  readonly offenders: number;
-  readonly bans: number;
-  readonly grants: number;
-  readonly sourcesMax: number;
-  readonly bansMax: number;
 }
 
 export function createEngine(settings: EngineSettings, key: HashKey): Engine {
@@ -231,10 +204,6 @@ export function createEngine(settings: EngineSettings, key: HashKey): Engine {
     return { at: milliseconds(current.now), source: hostOf(subject), port: specOf(current.key) };
   }
 
-  function view(grant: Grant): GrantView {
-    return { ...grant, door: state.settings.doors[grant.door]?.name ?? '' };
-  }
-
   function expire(now: Milliseconds, emit: Emit): void {
     for (;;) {
       const grantAt = state.grants.deadline();
@@ -265,31 +234,6 @@ export function createEngine(settings: EngineSettings, key: HashKey): Engine {
     },
     expire,
     deadline: () => Math.min(state.grants.deadline(), state.bans.deadline()),
-    grants: () => state.grants.all().map(view),
-    grant(door, grantee) {
-      const index = state.settings.doors.findIndex((each) => each.name === door);
-      const grant = state.grants.find(index, grantee);
-      return grant === undefined ? undefined : view(grant);
-    },
-    bans() {
-      const bans: Ban[] = [];
-      state.bans.each((slot) => bans.push(state.bans.at(slot)));
-      return bans;
-    },
-    ban(host) {
-      state.subjects.ofAddress(host);
-      const slot = state.bans.covering(subject);
-      return slot === NONE ? undefined : state.bans.at(slot);
-    },
-    sources: (now, limit) => listSources(state, now, limit),
-    source: (address, now) => describe(state, address, now),
-    sizes: () => ({
-      attempts: state.attempts.table.size(),
-      offenders: state.offenders.table.size(),
-      bans: state.bans.size(),
-      grants: state.grants.size(),
-      sourcesMax: state.settings.sources,
-      bansMax: state.settings.bans.limit,
-    }),
+    ...viewsOf(state),
   };
 }

@@ -38,6 +38,8 @@ export interface Grants {
   isHeldIn(a: number, b: number): boolean;
   ofDoor(door: number): readonly Grant[];
   all(): readonly Grant[];
+  /** The grants one by one. They may come and go while they are walked. */
+  walk(): Iterable<Grant>;
   /** The grant that ends first. */
   first(): Grant | undefined;
   deadline(): number;
@@ -132,6 +134,7 @@ export function createGrants(): Grants {
     },
     ofDoor: (door) => [...byKey.values()].filter((grant) => grant.door === door),
     all: () => [...byKey.values()],
+    walk: () => byKey.values(),
     first() {
       const slot = deadlines.first();
       return slot === NONE ? undefined : slots[slot];

@@ -19,6 +19,8 @@ export interface Offenders {
   strike(slot: number, now: number): number;
   /** How many strikes count at `now`. */
   strikes(slot: number, now: number): number;
+  /** When the last strike was; of no matter where none counts. */
+  lastStrike(slot: number): number;
   forgive(slot: number): void;
   /** Forgives strikes and earlier bans; true if there were bans to forgive. */
   pardon(slot: number): boolean;
@@ -146,6 +148,7 @@ export function createOffenders(capacity: number, settings: BanSettings): Offend
     },
     strike,
     strikes,
+    lastStrike: (slot) => momentAt(slot, count(slot, RING_NEXT) - 1),
     forgive(slot) {
       setCount(slot, RING_SIZE, 0);
     },

@@ -50,6 +50,12 @@ export interface Table {
   extra(slot: number): number;
   /** Calls back for every slot in use, lowest level first, in each the longest there first. */
   each(visit: (slot: number) => void): void;
+  /**
+   * Slots that have ever been in use: every entry's is below. With `isUsed` the table can be walked in pieces while it
+   * changes; an entry that comes or goes meanwhile is seen or not.
+   */
+  slots(): number;
+  isUsed(slot: number): boolean;
   family(slot: number): Family;
   word(slot: number, index: 0 | 1 | 2 | 3): number;
 }
@@ -58,7 +64,9 @@ export interface Table {
  * All that is known of an entry lies side by side, in a cell of words: a packet of a flood is a new source, whose
  * entry is in no cache, and each array of its own would be one more wait for memory. The order is that of use.
  */
+/** 4 or 6; of a free cell FREE. */
 const FAMILY = 0;
+const FREE = 0;
 const ADDRESS = 1;
 const EXTRA = 5;
 /** The next entry of the bucket; of a free cell, the next free one. */
@@ -213,6 +221,7 @@ export function createTable(capacity: number, levels: number): Table {
     unlink(slot);
     // Who still has the slot's number must not take it for the entry that was here.
     cells[at + EXTRA] = NONE;
+    cells[at + FAMILY] = FREE;
     cells[at + CHAIN] = freed;
     freed = slot;
     used -= 1;
@@ -284,6 +293,8 @@ export function createTable(capacity: number, levels: number): Table {
         }
       }
     },
+    slots: () => unused,
+    isUsed: (slot) => cells[slot * CELL_WORDS + FAMILY] !== FREE,
     family: (slot) => cells[slot * CELL_WORDS + FAMILY] as Family,
     word: (slot, index) => cells[slot * CELL_WORDS + ADDRESS + index] ?? 0,
   };

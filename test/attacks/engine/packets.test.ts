@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { decode } from '../../../src/packet/decode.ts';
 import { emptyPacket } from '../../../src/packet/packet.ts';
 import { milliseconds } from '../../../src/packet/time.ts';
-import { settings, type World, world } from '../../unit/engine/world.ts';
+import { settings, sourcesOf, type World, world } from '../../unit/engine/world.ts';
 import { ipv4, ipv6, tcp, tcpSegment, udp, udpDatagram } from '../../unit/source/capture-bytes.ts';
 
 const OWNER = '198.51.100.7';
@@ -109,10 +109,10 @@ describe('a bent packet', () => {
       w.now += 100;
     }
     w.said();
-    const memory = JSON.stringify([w.engine.sizes(), w.engine.sources(milliseconds(w.now), 10)]);
+    const memory = JSON.stringify([w.engine.sizes(), sourcesOf(w, 10)]);
     expect(judge(w, bent)).toBe('malformed');
     expect(w.engine.grants()).toEqual([]);
-    expect(JSON.stringify([w.engine.sizes(), w.engine.sources(milliseconds(w.now), 10)])).toBe(memory);
+    expect(JSON.stringify([w.engine.sizes(), sourcesOf(w, 10)])).toBe(memory);
     for (const from of [OWNER, OWNER6])
       judge(w, tcp({ from, to: from === OWNER ? HERE : HERE6, port: 9000, sequence: 3 }));
     expect(w.engine.grants()).toHaveLength(2);

@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { formatAddress } from '../../../src/packet/address.ts';
 import { milliseconds } from '../../../src/packet/time.ts';
-import { address, cidr, door, ports, ranges, settings, type World, world } from './world.ts';
+import { address, cidr, door, ports, ranges, settings, sourcesOf, type World, world } from './world.ts';
 
 const ME = '198.51.100.7';
 const SIX = '2001:db8:1:2:3:4:5:6';
 
 const look = (w: World, of: string): object => w.engine.source(address(of), milliseconds(w.now));
 const listed = (w: World, limit = 10): readonly string[] =>
-  w.engine.sources(milliseconds(w.now), limit).map(({ source }) => formatAddress(source));
+  sourcesOf(w, limit).map(({ source }) => formatAddress(source));
 
 describe('what is known of a source', () => {
   it('is its strikes, its progress, its ban and its grants', () => {
@@ -30,18 +30,18 @@ describe('what is known of a source', () => {
     expect(look(w, '2001:db8:1:3::a')).toMatchObject({ strikes: 1, bannedUntil: null });
   });
 
-  it('is listed for who is on the way or has strikes, those with strikes last, and no more than asked for', () => {
+  it('is listed for who is on the way or has strikes, the most strikes first, and no more than asked for', () => {
     const w = world();
     w.send('443');
     w.send('7000', { from: SIX });
+    w.now += 1;
     w.send('7000', { from: '203.0.113.1' });
     w.send('23', { from: '203.0.113.2' });
     w.send('23', { from: '203.0.113.2' });
     w.send('23', { from: '203.0.113.3' });
-    expect(listed(w)).toEqual([SIX, '203.0.113.1', '203.0.113.3', '203.0.113.2']);
-    expect(listed(w, 2)).toEqual(['203.0.113.3', '203.0.113.2']);
-    const [first] = w.engine.sources(milliseconds(w.now), 10);
-    expect(first).toMatchObject({ source: address(SIX), attempts: [{ step: 1 }] });
+    expect(listed(w)).toEqual(['203.0.113.2', '203.0.113.3', '203.0.113.1', SIX]);
+    expect(listed(w, 2)).toEqual(['203.0.113.2', '203.0.113.3']);
+    expect(sourcesOf(w, 10)[3]).toMatchObject({ source: address(SIX), attempts: [{ step: 1 }] });
   });
 
   it('is not listed once its strikes are too old to count', () => {

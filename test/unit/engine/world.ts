@@ -2,6 +2,7 @@ import { createEngine, type Engine } from '../../../src/engine/engine.ts';
 import type { EngineEvent } from '../../../src/engine/event.ts';
 import type { Outcome } from '../../../src/engine/outcome.ts';
 import type { EngineSettings } from '../../../src/engine/settings.ts';
+import type { SourceState } from '../../../src/engine/sources.ts';
 import { type Address, formatAddress, parseAddress } from '../../../src/packet/address.ts';
 import { type Cidr, formatCidr, parseCidr } from '../../../src/packet/cidr.ts';
 import { type FlagRule, parseFlags, TCP_FLAG } from '../../../src/packet/flags.ts';
@@ -160,4 +161,13 @@ export function sentence(event: EngineEvent): string {
   if ('reason' in event && event.reason !== undefined) words.push(`(${event.reason})`);
   if ('strikes' in event && event.strikes !== undefined) words.push(`#${event.strikes}`);
   return words.join(' ');
+}
+
+/** Who has strikes or is on the way, as the whole search finds them. */
+export function sourcesOf(w: World, limit: number): readonly SourceState[] {
+  const search = w.engine.sources(milliseconds(w.now), limit);
+  for (;;) {
+    const piece = search.next();
+    if (piece.done === true) return piece.value;
+  }
 }
