@@ -148,3 +148,15 @@ export function sayLastLine(file: string, before: string, after: string, last: s
  * was sent, else the error's code, such as `EAGAIN` where the receiver is full.
  */
 export function sendDatagram(path: string, bytes: Uint8Array): string | undefined;
+
+/**
+ * Ends a TCP connection of this machine, as `ss -K` does: the peer gets a reset. Addresses are 4 or 16 bytes in network
+ * order. Undefined when it was ended, else the error's code: `ENOENT` where there is none; a service that listens is
+ * never ended. Needs CAP_NET_ADMIN.
+ */
+export function abortConnection(
+  local: Uint8Array,
+  localPort: number,
+  remote: Uint8Array,
+  remotePort: number,
+): string | undefined;

@@ -235,6 +235,11 @@ export function sendDatagram(path, bytes) {
   return errno === 0 ? undefined : errnoName(errno);
 }
 
+export function abortConnection(local, localPort, remote, remotePort) {
+  const errno = native.abortConnection(local, localPort, remote, remotePort);
+  return errno === 0 ? undefined : errnoName(errno);
+}
+
 /** A netlink port is mostly the process id of its owner, but need not be. */
 function wordHolder(holder) {
   return holder === 0 ? '' : ` (netlink port ${holder}, mostly its process id)`;

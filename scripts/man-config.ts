@@ -43,7 +43,7 @@ const DOOR: Readonly<Record<keyof DoorShape, Note>> = {
   opens: [null, 'the protected ports: `[22/tcp]`, ranges such as `6000-6100/tcp` too'],
   for: ['30s', 'how long new connections are let in; established ones stay'],
   close: ['[]', 'a sequence that ends the grant'],
-  uses: ['null', 'the grant ends after so many connections'],
+  uses: ['null', 'the grant ends after so many connections, each counted once both sides have spoken'],
   holders: ['null', 'so many may be let in at once; one more, and the first is let in no longer'],
   grant: ['source', 'who is let in: `source`, `any`, or a network'],
   forward: ['null', 'the host behind this machine that has the service'],

@@ -9,6 +9,7 @@
 
 #include "fatal.h"
 #include "handle.h"
+#include "abort.h"
 #include "notify.h"
 
 #define ARGUMENTS 7
@@ -361,6 +362,7 @@ NAPI_MODULE_INIT()
 		{ .utf8name = "leave", .method = leave, .attributes = napi_enumerable },
 		{ .utf8name = "sayLastLine", .method = fatal_say_last_line, .attributes = napi_enumerable },
 		{ .utf8name = "sendDatagram", .method = notify_send_datagram, .attributes = napi_enumerable },
+		{ .utf8name = "abortConnection", .method = abort_connection, .attributes = napi_enumerable },
 	};
 	(void)napi_define_properties(env, exports, sizeof functions / sizeof functions[0], functions);
 	return exports;

@@ -200,6 +200,7 @@ export function join(bench: Bench): Parts {
     ipv6Fault: null,
     metricsFault: null,
     logFault: bench.logFault,
+    usesFault: null,
     meddled: () => 0,
     losses: createLosses(clock, announcer),
     faults: createFaults(clock, announcer),

@@ -38,6 +38,8 @@ export interface Parts {
   metricsFault: string | null;
   /** Null: the log is written; else why it is not. */
   readonly logFault: () => string | null;
+  /** Null: connections are counted as they come, or no door has `uses`; else why not. */
+  usesFault: string | null;
   /** How often someone else changed our rules or sets in the last minute. */
   meddled: () => number;
   /** How many packets were lost in the last minute before they were judged. */

@@ -112,6 +112,12 @@ function problemsOf(parts: Parts, queue: SourceHealth): readonly Problem[] {
       mend: 'have the router pass source addresses on (no source NAT in front), or write `grant: any` for a door that everybody may be let in by',
     });
   }
+  if (parts.usesFault !== null) {
+    problems.push({
+      what: parts.usesFault,
+      mend: 'sysctl net.netfilter.nf_conntrack_events=1, where it is 0; the module nf_conntrack_netlink must be there',
+    });
+  }
   const meddled = parts.meddled();
   if (meddled > MEDDLED_WORRYING) {
     problems.push({

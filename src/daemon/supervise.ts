@@ -66,6 +66,7 @@ export function createVigil(parts: Parts): Vigil {
     () => store.write([], clock.wall()),
     tellState,
     tellLost,
+    uses.tick,
     parts.losses.tick,
     () => {
       if (seconds % EXEMPT_EVERY === 0) lookAround();
@@ -113,7 +114,7 @@ export function createVigil(parts: Parts): Vigil {
   const timer = setInterval(guarded('supervisor', tick), TICK);
   return {
     mended: () => owned('supervisor', repairs.mended()),
-    reloaded: uses.reloaded,
+    reloaded: uses.tick,
     close() {
       clearInterval(timer);
       uses.close();

@@ -67,5 +67,10 @@ export interface HistoryRecord {
 
 /** How an order went: what it changed, or why it could not be carried out, in words that say the mend. */
 export type OrderAnswer =
-  | { readonly ok: true; readonly changed: number }
+  | {
+      readonly ok: true;
+      readonly changed: number;
+      /** To whom the grants were that a connection has used up. */
+      readonly ended?: readonly Grantee[];
+    }
   | { readonly ok: false; readonly reason: 'unknown door' | 'not found' | 'never banned' | 'full' };

@@ -6,7 +6,7 @@ import { rememberedUntil } from '../policy/limits.ts';
 import { type Ban, banDuration } from './ban.ts';
 import type { Order, OrderAnswer } from './command.ts';
 import { end, give, sameKnocks } from './door.ts';
-import type { Emit } from './event.ts';
+import type { Emit, Grantee } from './event.ts';
 import { createExemptions } from './exempt.ts';
 import { ban, bansSoFar, lift } from './offence.ts';
 import { countKnocks } from './offender-scope.ts';
@@ -186,11 +186,18 @@ function connected(
     .filter(
       ({ grantee, usesLeft }) => usesLeft !== null && (grantee === 'any' || contains(grantee, order.source)),
     );
+  const ended: Grantee[] = [];
   for (const grant of counted) {
     grant.usesLeft = (grant.usesLeft ?? 0) - 1;
-    if (grant.usesLeft <= 0) end(state, grant, now, 'used', emit);
+    if (grant.usesLeft > 0) continue;
+    ended.push(grant.grantee);
+    end(state, grant, now, 'used', emit);
   }
-  return counted.length === 0 ? NOT_FOUND : { ok: true, changed: counted.length };
+  return counted.length === 0
+    ? NOT_FOUND
+    : ended.length === 0
+      ? { ok: true, changed: counted.length }
+      : { ok: true, changed: counted.length, ended };
 }
 
 /** Takes in what was kept. The caller has left out what is over; more than the tables hold is left out too. */

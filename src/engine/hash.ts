@@ -54,3 +54,10 @@ export function createHasher(key: HashKey): Hasher {
 
   return { input, output, run };
 }
+
+/** The least power of two that is no less than `value`. */
+export function powerOfTwo(value: number): number {
+  let power = 1;
+  while (power < value) power *= 2;
+  return power;
+}

@@ -1,5 +1,5 @@
 import { RETRANSMISSION_WINDOW } from '../policy/limits.ts';
-import { powerOfTwo } from './table.ts';
+import { powerOfTwo } from './hash.ts';
 
 /**
  * Which packets were seen in the last 70 s, as 64-bit keyed fingerprints in buckets of eight. A full bucket

@@ -1,4 +1,5 @@
 import type { Family } from '../packet/address.ts';
+import { powerOfTwo } from './hash.ts';
 
 /** No slot. */
 export const NONE = -1;
@@ -50,10 +51,7 @@ export interface Table {
   extra(slot: number): number;
   /** Calls back for every slot in use, lowest level first, in each the longest there first. */
   each(visit: (slot: number) => void): void;
-  /**
-   * Slots that have ever been in use: every entry's is below. With `isUsed` the table can be walked in pieces while it
-   * changes; an entry that comes or goes meanwhile is seen or not.
-   */
+  /** Every entry's slot is below. With `isUsed` the table can be walked in pieces while it changes. */
   slots(): number;
   isUsed(slot: number): boolean;
   family(slot: number): Family;
@@ -298,11 +296,4 @@ export function createTable(capacity: number, levels: number): Table {
     family: (slot) => cells[slot * CELL_WORDS + FAMILY] as Family,
     word: (slot, index) => cells[slot * CELL_WORDS + ADDRESS + index] ?? 0,
   };
-}
-
-/** The least power of two that is no less than `value`. */
-export function powerOfTwo(value: number): number {
-  let power = 1;
-  while (power < value) power *= 2;
-  return power;
 }

@@ -29,12 +29,10 @@ export interface SetEntry {
   readonly seconds: number;
 }
 
-/** What must be carried to the kernel, in this order: blocks, sets, cuts. */
+/** What must be carried to the kernel, in this order: blocks, sets. */
 export interface Plan {
   readonly blocks: readonly Block[];
   readonly sets: readonly SetChange[];
-  /** Sources whose connections end. */
-  readonly cuts: readonly Cidr[];
   /** By `grantKey`: what becomes of each grant that is touched; undefined: it ends. */
   readonly grants: ReadonlyMap<string, HeldGrant | undefined>;
 }
@@ -64,8 +62,7 @@ export function planChanges(
     ? []
     : FAMILIES.flatMap((family) => blocksOf(layout, grants, touched, family, now, stale));
   const doorSets = bySet ? doorSetChanges(grants, touched, now, stale) : [];
-  const cuts = changes.flatMap((change) => (change.change === 'cut' ? [change.target] : []));
-  return { blocks, sets: [...doorSets, ...banSetChanges(changes, now)], cuts, grants: touched };
+  return { blocks, sets: [...doorSets, ...banSetChanges(changes, now)], grants: touched };
 }
 
 /** The rules of all grants, chain by chain, of one family. */

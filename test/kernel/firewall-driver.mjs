@@ -59,8 +59,8 @@ const operations = {
   restoreClose: () => restore.close(),
 
   watchConnections: () => {
-    const options = { onEnd: (connection) => seen.push({ ended: connection }) };
-    watches.push(watchConnections((connection) => seen.push({ begun: connection }), options));
+    const tell = ({ source, protocol, host, port }) => seen.push({ begun: { source, protocol, host, port } });
+    watches.push(watchConnections(tell, () => seen.push('lost')));
   },
   watchRules: () => {
     const onDrift = async (what) => {

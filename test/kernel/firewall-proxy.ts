@@ -31,7 +31,9 @@ export interface FirewallProxy extends Firewall {
   watchConnections(): Promise<void>;
   watchRules(): Promise<void>;
   /** What the watches have seen so far. */
-  seen(): Promise<readonly (string | { readonly begun?: Connection; readonly ended?: Connection })[]>;
+  seen(): Promise<
+    readonly (string | { readonly begun: Pick<Connection, 'source' | 'protocol' | 'host' | 'port'> })[]
+  >;
   legacyBeside(): Promise<string | null>;
   /** Ends the process with SIGKILL and waits until it is gone. */
   kill(): Promise<void>;

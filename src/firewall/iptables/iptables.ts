@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Family } from '../../packet/address.ts';
 import type { Config } from '../../policy/config.ts';
 import { NO_ONE_TIME, type OneTimePorts } from '../../policy/port-roles.ts';
@@ -48,6 +49,9 @@ export interface IptablesOptions {
 }
 
 const NO_GRANTS: Grants = new Map();
+/** After a reading of conntrack's table for what is to be cut it is left alone: three times as long, at most 5 s. */
+const CUT_REST = 3;
+const CUT_REST_MS_MAX = 5000;
 
 /** What another attempt could mend: not a full set, not a lack of permission. */
 const FINAL: readonly string[] = ['FULL', 'NOT_PERMITTED', 'MISSING', 'CLOSED'];
@@ -63,6 +67,8 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
   const families = (options.families ?? [4, 6]).filter((family) => family === 4 || hasIpv6());
   const restores = families.map((family) => openRestore(family, where));
   const socket = openNetfilter();
+  // Of its own: while connections are listed, which may take long, sets change.
+  const connections = openNetfilter();
   const sets = openSets(socket);
   const witnesses = openWitnesses(sets, now);
   const privilege = mayNameSets() ? 'sets' : 'no sets';
@@ -141,7 +147,6 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
     const plan = planChanges(layout, NO_GRANTS, changes, now());
     await sets.change(plan.sets.filter((each) => families.includes(each.family)));
     witnesses.note(plan.sets);
-    if (plan.cuts.length > 0) await cutConnections(socket, plan.cuts);
   };
 
   const mend = async (error: FirewallError): Promise<void> => {
@@ -162,6 +167,20 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
       (error) => doors.exclusive(() => mend(error)),
     ),
   );
+  // Of what is cut while the table is read the rest goes together in the next reading.
+  let rested = Promise.resolve();
+  const cuts = applyQueue(async (changes) => {
+    await rested;
+    const begun = now();
+    await cutConnections(
+      connections,
+      changes.flatMap((change) => (change.change === 'cut' ? [change.target] : [])),
+    );
+    // A flood of bans must not be one long reading of the table.
+    rested = sleep(Math.min(CUT_REST_MS_MAX, CUT_REST * Math.max(0, now() - begun)), undefined, {
+      ref: false,
+    });
+  });
   const open = <T>(task: () => Promise<T>): Promise<T> => {
     if (!closed) return bans.exclusive(() => doors.exclusive(task));
     return Promise.reject(new FirewallError('use the firewall', 'CLOSED', 'it was closed before'));
@@ -172,11 +191,13 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
     installBase: () => open(() => lay(layout, 'lay')),
     async apply(changes) {
       if (closed) return open(() => Promise.resolve());
-      const [ofDoors, ofBans] = lanes(changes);
+      const [ofDoors, ofBans, ofCuts] = lanes(changes);
       const both = await Promise.allSettled([
         ...(ofDoors.length > 0 ? [doors.apply(ofDoors)] : []),
         ...(ofBans.length > 0 ? [bans.apply(ofBans)] : []),
       ]);
+      // Only once the ban is in force: else what is cut would be back at once.
+      if (ofCuts.length > 0) await cuts.apply(ofCuts);
       throwFirst(both);
     },
     held: () =>
@@ -218,8 +239,10 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
       closed = true;
       await bans.idle();
       await doors.idle();
+      await cuts.idle();
       await Promise.all(restores.map((restore) => restore.close()));
       socket.close();
+      connections.close();
     },
   };
 }
@@ -242,7 +265,12 @@ function throwFirst(results: readonly PromiseSettledResult<unknown>[]): void {
   for (const each of results) if (each.status === 'rejected') throw each.reason;
 }
 
-function lanes(changes: readonly Change[]): readonly [doors: readonly Change[], bans: readonly Change[]] {
-  const ofDoor = (change: Change): boolean => change.change === 'open' || change.change === 'close';
-  return [changes.filter(ofDoor), changes.filter((change) => !ofDoor(change))];
+function lanes(
+  changes: readonly Change[],
+): readonly [doors: readonly Change[], bans: readonly Change[], cuts: readonly Change[]] {
+  const laneOf = ({ change }: Change): 'door' | 'ban' | 'cut' =>
+    change === 'open' || change === 'close' ? 'door' : change === 'cut' ? 'cut' : 'ban';
+  const lane = (name: 'door' | 'ban' | 'cut'): readonly Change[] =>
+    changes.filter((change) => laneOf(change) === name);
+  return [lane('door'), lane('ban'), lane('cut')];
 }

@@ -6,62 +6,100 @@ import { AF, attributeMap, NFGEN_BYTES, NLM_F, writeMessage } from './attributes
 const SUBSYSTEM: number = 1 << 8;
 /** enum cntl_msg_types of linux/netfilter/nfnetlink_conntrack.h. */
 const CT_MESSAGE = { new: 0, get: 1, delete: 2 } as const;
-/** enum ctattr_type, ctattr_tuple, ctattr_ip and ctattr_l4proto of the same header. */
-const CTA = { original: 1, reply: 2, id: 12 } as const;
+/** enum ctattr_type, ctattr_tuple, ctattr_ip, ctattr_l4proto and ctattr_protoinfo(_tcp) of the same header. */
+const CTA = { original: 1, reply: 2, status: 3, protocolInfo: 4, id: 12, zone: 18, filter: 25 } as const;
 const TUPLE = { ip: 1, protocol: 2 } as const;
 const IP = { source4: 1, source6: 3 } as const;
 const PROTOCOL = { number: 1, sourcePort: 2 } as const;
-
-/** A connection: who began it, and what it reaches once every translation is done. */
-export interface Connection {
-  readonly source: Address;
-  readonly protocol: Protocol;
-  readonly host: Address;
-  /** Of that host. */
-  readonly port: number;
-}
+const INFO = { tcp: 1 } as const;
+const TCP_INFO = { state: 1 } as const;
+const FILTER = { original: 1 } as const;
+/** CTA_FILTER_F_CTA_IP_SRC of the kernel's nf_conntrack_netlink.c: the first bit. */
+const BY_SOURCE = 1;
+const NESTED = 0x8000;
+/** IPS_ASSURED of linux/netfilter/nf_conntrack_common.h. */
+const ASSURED = 1 << 2;
+/** TCP_CONNTRACK_ESTABLISHED of linux/netfilter/nf_conntrack_tcp.h. */
+const ESTABLISHED = 3;
 
 /** An entry of the table, with what is needed to take exactly it out. */
 export interface Entry {
   readonly source: Address;
-  /** The original tuple and the entry's id, as the kernel wrote them. */
+  /** The original tuple, the entry's id and its zone, as the kernel wrote them. */
   readonly tuple: Buffer;
   readonly id: Buffer | undefined;
+  readonly zone: Buffer | undefined;
 }
 
-export function listMessage(family: Family): Buffer {
-  return writeMessage({
+/** A connection: who began it, and what it reaches once every translation is done. */
+export interface Connection {
+  readonly source: Address;
+  /** Of the source. */
+  readonly sourcePort: number;
+  readonly protocol: Protocol;
+  readonly host: Address;
+  /** Of that host. */
+  readonly port: number;
+  /** Both sides have spoken: a TCP handshake was completed, a UDP exchange lasts. Forged packets alone don't get there. */
+  readonly assured: boolean;
+  /** TCP is between its handshake and its end, where the kernel says so; of UDP always. */
+  readonly established: boolean;
+  readonly entry: Entry;
+}
+
+/** Lists the table of a family. A kernel before 5.8 does not know of the filter by source and lists everything. */
+export function listMessage(family: Family, source?: Address): Buffer {
+  const message = writeMessage({
     type: SUBSYSTEM | CT_MESSAGE.get,
     flags: NLM_F.request | NLM_F.dump,
     family: AF[family],
-  }).finish();
-}
-
-/** The id makes sure that a new connection that took the tuple meanwhile is left alone. */
-export function deleteMessage(family: Family, entry: Entry): Buffer {
-  const head = { type: SUBSYSTEM | CT_MESSAGE.delete, flags: NLM_F.request | NLM_F.ack, family: AF[family] };
-  const message = writeMessage(head);
-  message.bytes(CTA.original | 0x8000, entry.tuple);
-  if (entry.id !== undefined) message.bytes(CTA.id, entry.id);
+  });
+  if (source !== undefined) {
+    message.begin(CTA.original);
+    message.begin(TUPLE.ip);
+    message.bytes(family === 4 ? IP.source4 : IP.source6, bytesOf(source));
+    message.end();
+    message.end();
+    message.begin(CTA.filter);
+    // Flags are in the machine's order, unlike most of netfilter's numbers.
+    const flags = Buffer.alloc(4);
+    flags.writeUInt32LE(BY_SOURCE, 0);
+    message.bytes(FILTER.original, flags);
+    message.end();
+  }
   return message.finish();
 }
 
-/** True for the event of a new connection; `type` is the message's. */
-export function isNew(type: number): boolean {
+/** The id makes sure that a new connection that took the tuple meanwhile is left alone. */
+export function deleteMessage({ source, tuple, id, zone }: Entry): Buffer {
+  const { family } = source;
+  const head = { type: SUBSYSTEM | CT_MESSAGE.delete, flags: NLM_F.request | NLM_F.ack, family: AF[family] };
+  const message = writeMessage(head, 256);
+  message.bytes(CTA.original | NESTED, tuple);
+  if (zone !== undefined) message.bytes(CTA.zone, zone);
+  if (id !== undefined) message.bytes(CTA.id, id);
+  return message.finish();
+}
+
+/** True for the event of a new connection or of one that changed; `type` is the message's. */
+export function isUpdate(type: number): boolean {
   return type === (SUBSYSTEM | CT_MESSAGE.new);
 }
 
-/** True for the event of a connection that ended. */
-export function isEnd(type: number): boolean {
-  return type === (SUBSYSTEM | CT_MESSAGE.delete);
-}
-
-/** Reads an entry of the table, or an event; undefined where it has no source. */
-export function readEntry(payload: Buffer): Entry | undefined {
-  const top = attributeMap(payload.subarray(NFGEN_BYTES));
-  const tuple = top.get(CTA.original);
-  const source = tuple === undefined ? undefined : sourceOf(tuple);
-  return tuple === undefined || source === undefined ? undefined : { source, tuple, id: top.get(CTA.id) };
+/**
+ * Who began an entry of the table, read without making anything but the answer: a list of a quarter of a million has
+ * to pass. Undefined where there is no source.
+ */
+export function sourceOfEntry(payload: Buffer): Address | undefined {
+  const tuple = find(payload, NFGEN_BYTES, payload.length, CTA.original);
+  if (tuple < 0) return undefined;
+  const ip = find(payload, tuple + HEADER, endOf(payload, tuple), TUPLE.ip);
+  if (ip < 0) return undefined;
+  const end = endOf(payload, ip);
+  const four = find(payload, ip + HEADER, end, IP.source4);
+  if (four >= 0) return four + HEADER + 4 <= end ? address4(payload, four + HEADER) : undefined;
+  const six = find(payload, ip + HEADER, end, IP.source6);
+  return six >= 0 && six + HEADER + 16 <= end ? address6(payload, six + HEADER) : undefined;
 }
 
 /** Reads who connects to what; undefined where it is neither TCP nor UDP. Who answers is what is reached. */
@@ -70,21 +108,88 @@ export function readConnection(payload: Buffer): Connection | undefined {
   const [original, reply] = [top.get(CTA.original), top.get(CTA.reply)];
   if (original === undefined || reply === undefined) return undefined;
   const [source, host] = [sourceOf(original), sourceOf(reply)];
-  const transport = attributeMap(attributeMap(reply).get(TUPLE.protocol) ?? Buffer.alloc(0));
+  const [begins, answers] = [portOf(original), portOf(reply)];
+  if (source === undefined || host === undefined || begins === undefined || answers === undefined)
+    return undefined;
+  const status = top.get(CTA.status);
+  const entry = {
+    source,
+    tuple: Buffer.from(original),
+    id: copied(top.get(CTA.id)),
+    zone: copied(top.get(CTA.zone)),
+  };
+  return {
+    source,
+    sourcePort: begins.port,
+    protocol: answers.protocol,
+    host,
+    port: answers.port,
+    assured: status !== undefined && status.length >= 4 && (status.readUInt32BE(0) & ASSURED) !== 0,
+    established: answers.protocol === 'udp' || tcpState(top.get(CTA.protocolInfo)) === ESTABLISHED,
+    entry,
+  };
+}
+
+function portOf(tuple: Buffer): { readonly protocol: Protocol; readonly port: number } | undefined {
+  const transport = attributeMap(attributeMap(tuple).get(TUPLE.protocol) ?? NOTHING);
   const number = transport.get(PROTOCOL.number)?.[0];
   const port = transport.get(PROTOCOL.sourcePort);
-  if (source === undefined || host === undefined || port === undefined || port.length < 2) return undefined;
-  const protocol =
-    number === PROTOCOL_NUMBER.tcp ? 'tcp' : number === PROTOCOL_NUMBER.udp ? 'udp' : undefined;
-  return protocol === undefined ? undefined : { source, protocol, host, port: port.readUInt16BE(0) };
+  if (port === undefined || port.length < 2) return undefined;
+  if (number === PROTOCOL_NUMBER.tcp) return { protocol: 'tcp', port: port.readUInt16BE(0) };
+  return number === PROTOCOL_NUMBER.udp ? { protocol: 'udp', port: port.readUInt16BE(0) } : undefined;
+}
+
+function tcpState(info: Buffer | undefined): number | undefined {
+  const tcp = attributeMap(info ?? NOTHING).get(INFO.tcp);
+  return attributeMap(tcp ?? NOTHING).get(TCP_INFO.state)?.[0];
 }
 
 function sourceOf(tuple: Buffer): Address | undefined {
-  const ip = attributeMap(attributeMap(tuple).get(TUPLE.ip) ?? Buffer.alloc(0));
+  const ip = attributeMap(attributeMap(tuple).get(TUPLE.ip) ?? NOTHING);
   const four = ip.get(IP.source4);
-  if (four !== undefined && four.length >= 4) return { family: 4, a: four.readInt32BE(0), b: 0, c: 0, d: 0 };
+  if (four !== undefined && four.length >= 4) return address4(four, 0);
   const six = ip.get(IP.source6);
-  if (six === undefined || six.length < 16) return undefined;
-  const [a, b, c, d] = [six.readInt32BE(0), six.readInt32BE(4), six.readInt32BE(8), six.readInt32BE(12)];
-  return { family: 6, a, b, c, d };
+  return six === undefined || six.length < 16 ? undefined : address6(six, 0);
+}
+
+const NOTHING: Buffer = Buffer.alloc(0);
+
+function copied(bytes: Buffer | undefined): Buffer | undefined {
+  return bytes === undefined ? undefined : Buffer.from(bytes);
+}
+
+function address4(bytes: Buffer, at: number): Address {
+  return { family: 4, a: bytes.readInt32BE(at), b: 0, c: 0, d: 0 };
+}
+
+function address6(bytes: Buffer, at: number): Address {
+  const word = (index: number): number => bytes.readInt32BE(at + 4 * index);
+  return { family: 6, a: word(0), b: word(1), c: word(2), d: word(3) };
+}
+
+/** In network order. */
+export function bytesOf({ family, a, b, c, d }: Address): Buffer {
+  const bytes = Buffer.alloc(family === 4 ? 4 : 16);
+  let at = 0;
+  for (const word of family === 4 ? [a] : [a, b, c, d]) at = bytes.writeInt32BE(word, at);
+  return bytes;
+}
+
+const HEADER = 4;
+const TYPE_MASK = 0x3fff;
+
+/** Where an attribute of this type begins between `at` and `end`, or −1. One whose length lies ends the walk. */
+function find(bytes: Buffer, at: number, end: number, type: number): number {
+  let here = at;
+  while (here + HEADER <= end) {
+    const length = bytes.readUInt16LE(here);
+    if (length < HEADER || here + length > end) return -1;
+    if ((bytes.readUInt16LE(here + 2) & TYPE_MASK) === type) return here;
+    here += (length + 3) & ~3;
+  }
+  return -1;
+}
+
+function endOf(bytes: Buffer, at: number): number {
+  return at + bytes.readUInt16LE(at);
 }

@@ -29,8 +29,11 @@ export type Answer =
 
 /** A netfilter socket: requests with their answers, or events. Owns a descriptor until `close`. */
 export interface NetfilterSocket {
-  /** Sends a message, or a transaction of several, with NLM_F_ACK or NLM_F_DUMP; resolves with the kernel's answer. */
-  request(message: Buffer): Promise<Answer>;
+  /**
+   * Sends a message, or a transaction of several, with NLM_F_ACK or NLM_F_DUMP; resolves with the kernel's answer. With
+   * `onMessage` what is listed goes there piece by piece, borrowed for the call, and the answer holds none of it.
+   */
+  request(message: Buffer, onMessage?: (message: Message) => void): Promise<Answer>;
   /**
    * Joins a multicast group of linux/netfilter/nfnetlink.h; its messages go to `onEvent`. Who listens asks on another
    * socket: events that fill the buffer would cost the answers.
@@ -50,6 +53,7 @@ export interface NetfilterOptions {
 
 interface Waiting {
   readonly messages: Message[];
+  readonly onMessage: ((message: Message) => void) | undefined;
   readonly resolve: (answer: Answer) => void;
   readonly reject: (error: Error) => void;
   readonly timer: NodeJS.Timeout;
@@ -158,12 +162,14 @@ export function openNetfilter(options: NetfilterOptions = {}): NetfilterSocket {
       }
     } else if (message.type === NLMSG.done) {
       settle(asked, (each) => each.resolve({ ok: true, messages: each.messages }));
+    } else if (asked.onMessage !== undefined) {
+      asked.onMessage(message);
     } else {
       asked.messages.push(message);
     }
   }
 
-  const send = (message: Buffer): Promise<Answer> => {
+  const send = (message: Buffer, onMessage?: (message: Message) => void): Promise<Answer> => {
     if (closed)
       return Promise.reject(new FirewallError('netfilter request', 'CLOSED', 'the firewall is closed'));
     sequence = (sequence % 0x7fff_ffff) + 1;
@@ -174,7 +180,7 @@ export function openNetfilter(options: NetfilterOptions = {}): NetfilterSocket {
         guarded('netlink', () => settle(asked, (each) => each.reject(lost('ETIMEDOUT')))),
         ANSWER_MS_MAX,
       );
-      const asked: Waiting = { messages: [], resolve, reject, timer };
+      const asked: Waiting = { messages: [], onMessage, resolve, reject, timer };
       waiting.set(mine, asked);
       if (!socket.closed) socket.ref();
       const errno = socket.send(message);
@@ -192,10 +198,10 @@ export function openNetfilter(options: NetfilterOptions = {}): NetfilterSocket {
   };
 
   return {
-    request(message) {
-      if ((message.readUInt16LE(6) & NLM_F.dump) !== NLM_F.dump) return send(message);
+    request(message, onMessage) {
+      if ((message.readUInt16LE(6) & NLM_F.dump) !== NLM_F.dump) return send(message, onMessage);
       // The kernel lists one thing at a time for each socket, and says EBUSY to a second.
-      const mine = listing.then(() => whole(message));
+      const mine = listing.then(() => (onMessage === undefined ? whole(message) : send(message, onMessage)));
       listing = mine.catch(() => {});
       return mine;
     },

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createHasher, type HashKey } from '../../../src/engine/hash.ts';
-import { powerOfTwo } from '../../../src/engine/table.ts';
+import { createHasher, type HashKey, powerOfTwo } from '../../../src/engine/hash.ts';
 import { randomKey } from '../../../src/live/random-key.ts';
 import { formatCidr } from '../../../src/packet/cidr.ts';
 import { milliseconds } from '../../../src/packet/time.ts';

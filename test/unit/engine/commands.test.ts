@@ -157,7 +157,7 @@ describe('a connection', () => {
     expect(connect(w, OTHER)).toEqual(REFUSED('not found'));
     expect(connect(w, ME)).toEqual(CHANGED(1));
     expect(w.engine.grants()).toMatchObject([{ usesLeft: 1 }]);
-    expect(connect(w, ME)).toEqual(CHANGED(1));
+    expect(connect(w, ME)).toEqual({ ...CHANGED(1), ended: [cidr(ME)] });
     expect(w.engine.grants()).toEqual([]);
     expect(connect(w, ME, 'ftp')).toEqual(REFUSED('not found'));
   });

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createTable, NONE, powerOfTwo } from '../../../src/engine/table.ts';
+import { powerOfTwo } from '../../../src/engine/hash.ts';
+import { createTable, NONE } from '../../../src/engine/table.ts';
 import type { Family } from '../../../src/packet/address.ts';
 
 interface Key {

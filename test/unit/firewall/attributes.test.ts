@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { readAttributes, readMessages, writeMessage } from '../../../src/firewall/netlink/attributes.ts';
-import { readConnection, readEntry } from '../../../src/firewall/netlink/conntrack-message.ts';
+import { readConnection, sourceOfEntry } from '../../../src/firewall/netlink/conntrack-message.ts';
 import {
   COMMAND,
   entriesMessage,
@@ -55,7 +55,7 @@ describe('netlink messages', () => {
           expect(payload.length).toBeLessThanOrEqual(datagram.length);
         readAttributes(datagram, (_type, value) => expect(value.length).toBeLessThan(datagram.length));
         readListed(datagram);
-        readEntry(datagram);
+        sourceOfEntry(datagram);
         readConnection(datagram);
         refusedEntry(datagram);
       }),

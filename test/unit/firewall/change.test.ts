@@ -174,11 +174,6 @@ describe('what the kernel is told', () => {
     expect(sets[0]?.entries[0]?.seconds).toBe(2_147_483);
   });
 
-  it('passes on whose connections end', () => {
-    const cut: Change = { change: 'cut', target: cidr('203.0.113.9') };
-    expect(planChanges(layoutOf(CONFIG), new Map(), [cut], NOW).cuts).toEqual([cidr('203.0.113.9')]);
-  });
-
   it('ends a rule no later than iptables can say', () => {
     const grant: HeldGrant = { door: 'ssh', grantee: 'any', until: Date.UTC(2100, 0) };
     expect(grantRules(layoutOf(CONFIG), grant, 4)[0]?.rule).toContain('--datestop 2038-01-19T03:14:07');
