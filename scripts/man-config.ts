@@ -102,7 +102,10 @@ const ROOT: Readonly<Record<keyof RootShape, Note>> = {
   state: ['/var/lib/nfknock/state.db', 'the file that grants and bans are kept in'],
   control: ['/run/nfknock/control.sock', 'the socket that commands talk to the daemon by'],
   log: [null, 'the event log'],
-  metrics: ['null', 'where Prometheus may ask: `127.0.0.1:9477`, or the path of a Unix socket'],
+  metrics: [
+    'null',
+    'where metrics are given out: `unix:/run/nfknock/metrics.sock`, or a loopback address such as `127.0.0.1:9477`, which every user of this machine can ask',
+  ],
 };
 
 const NESTED: Readonly<Partial<Record<keyof RootShape, Readonly<Record<string, Note>>>>> = {

@@ -128,18 +128,21 @@ export const socketPath: Read<string> = parsed(
 /** Metrics tell who knocks and when: they are given to this machine alone. */
 export const metricsPlace: Read<string> = parsed(
   (text) => {
-    if (text.startsWith('/')) return absolute(SOCKET_PATH_BYTES_MAX)(text);
+    const path = text.startsWith('unix:') ? text.slice(5) : text;
+    if (path !== text || path.startsWith('/')) return absolute(SOCKET_PATH_BYTES_MAX)(path);
     const match = /^(127(?:\.\d{1,3}){3}|\[::1\]|localhost):(\d{1,5})$/.exec(text);
     if (match === null || Number(match[2]) < 1 || Number(match[2]) > 65_535) return undefined;
     const address = match[1] ?? '';
     return !address.startsWith('127') || parseAddress(address) !== undefined ? text : undefined;
   },
-  'a loopback address and port such as 127.0.0.1:9477 or [::1]:9477, the path of a Unix socket, or null',
+  'a Unix socket such as unix:/run/nfknock/metrics.sock, a loopback address and port such as 127.0.0.1:9477, or null',
   (text) => {
+    if (text.startsWith('unix:'))
+      return `give its absolute path, at most ${SOCKET_PATH_BYTES_MAX} bytes: unix:/run/nfknock/metrics.sock`;
     const port = /:?(\d{1,5})$/.exec(text)?.[1];
     return port === undefined
       ? undefined
-      : `write 127.0.0.1:${port} and let a proxy with a password offer it to others`;
+      : `write unix:/run/nfknock/metrics.sock or 127.0.0.1:${port}, and let a proxy with a password offer it to others`;
   },
 );
 

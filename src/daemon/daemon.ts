@@ -82,7 +82,7 @@ async function start(options: DaemonOptions, cleanUp: CleanUp): Promise<Daemon> 
   cleanUp.push(() => parts.sources.close());
   if (options.install) await parts.firewall.install();
   else await layMissing(parts);
-  parts.order({ order: 'exempt', ...findExempt() });
+  parts.order({ order: 'exempt', ...(await findExempt()) });
   await reconcile(parts, notice === null ? 'known' : 'lost');
   const reloader = createReloader(parts, () => serving.vigil?.reloaded());
   await serve(parts, reloader, serving, cleanUp);

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import { type Address, ipv4, ipv6, parseAddress, sameAddress, unmapped } from '../packet/address.ts';
 import { type Cidr, hostCidr } from '../packet/cidr.ts';
@@ -15,22 +15,52 @@ interface Exempt {
   readonly everybody: readonly Cidr[];
 }
 
+/** Where the kernel and the resolver tell of gateways and name servers. */
+const PLACES: Places = {
+  routes4: '/proc/self/net/route',
+  routes6: '/proc/self/net/ipv6_route',
+  // Where systemd-resolved is asked it names itself in the first, and whom it asks in the second.
+  resolvers: ['/etc/resolv.conf', '/run/systemd/resolve/resolv.conf'],
+};
+
+interface Places {
+  readonly routes4: string;
+  readonly routes6: string;
+  readonly resolvers: readonly string[];
+}
+
+/** Read at a time: what a turn of the event loop has to look through. */
+const PIECE_BYTES = 65_536;
+/** A routing table is read so far: two million routes. */
+const TABLE_BYTES_MAX: number = 256 * 1024 * 1024;
+/** Of a resolver's file. */
+const RESOLVER_BYTES_MAX = 65_536;
+
 /**
  * Who is never banned on this machine whatever the configuration says: its own addresses, its default gateways
- * and its name servers, and 0.0.0.0. What isn't there or isn't for us exempts nobody. Throws where the machine lacks
- * descriptors or memory to look: that nothing was seen must not be taken for nobody being there.
+ * and its name servers, and 0.0.0.0. What isn't there or isn't for us exempts nobody. Rejects where the machine lacks
+ * descriptors or memory to look: that nothing was seen must not be taken for nobody being there. Routers have hundreds
+ * of thousands of routes: their table is read in pieces, in threads.
  */
-export function findExempt(): Exempt {
+export async function findExempt(places: Places = PLACES): Promise<Exempt> {
+  const isDefault4 = (line: string): boolean => line.includes('\t00000000\t');
+  const isDefault6 = (line: string): boolean => line.startsWith(DEFAULT_6);
+  const resolvers = await Promise.all(
+    places.resolvers.map((file) => linesOf(file, RESOLVER_BYTES_MAX, () => true)),
+  );
   const own = ownAddresses();
   const others = [
-    ...gatewaysV4(read('/proc/self/net/route')),
-    ...gatewaysV6(read('/proc/self/net/ipv6_route')),
-    ...nameServers(read('/etc/resolv.conf')),
+    ...gatewaysV4(await linesOf(places.routes4, TABLE_BYTES_MAX, isDefault4)),
+    ...gatewaysV6(await linesOf(places.routes6, TABLE_BYTES_MAX, isDefault6)),
+    ...resolvers.flatMap(nameServers),
   ];
   // A name server on this machine passes nobody's packets on.
   const everybody = others.filter((each) => !own.some((address) => sameAddress(address, each)));
   return { networks: [UNSPECIFIED, ...own].map(hostCidr), everybody: everybody.map(hostCidr) };
 }
+
+/** The destination ::/0 in /proc/self/net/ipv6_route. */
+const DEFAULT_6 = `${'0'.repeat(32)} 00 `;
 
 /** The addresses of every interface of this machine. */
 export function ownAddresses(): readonly Address[] {
@@ -70,11 +100,28 @@ function rows(text: string): readonly (readonly string[])[] {
   return text.split('\n').map((line) => line.trim().split(/\s+/));
 }
 
-function read(file: string): string {
+/** Those lines of a file's first `bytesMax` bytes that are wanted. */
+async function linesOf(file: string, bytesMax: number, isWanted: (line: string) => boolean): Promise<string> {
+  const handle = await open(file).catch((error: NodeJS.ErrnoException) => {
+    if (SHORTAGES.includes(error.code ?? '')) throw error;
+    return undefined;
+  });
+  if (handle === undefined) return '';
+  const wanted: string[] = [];
+  const piece = Buffer.alloc(PIECE_BYTES);
+  let rest = '';
   try {
-    return readFileSync(file, 'latin1');
-  } catch (error) {
-    if (SHORTAGES.includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
-    return '';
+    for (let total = 0; total < bytesMax; ) {
+      const { bytesRead } = await handle.read(piece, 0, piece.length, null);
+      if (bytesRead === 0) break;
+      total += bytesRead;
+      const lines = (rest + piece.toString('latin1', 0, bytesRead)).split('\n');
+      rest = (lines.pop() ?? '').slice(-PIECE_BYTES);
+      wanted.push(...lines.filter(isWanted));
+    }
+    if (isWanted(rest)) wanted.push(rest);
+  } finally {
+    await handle.close();
   }
+  return wanted.join('\n');
 }

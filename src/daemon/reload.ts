@@ -90,7 +90,9 @@ export function createReloader(parts: Parts, reloaded: () => void): Reloader {
       throw error;
     }
     queues.commit();
-    parts.order({ order: 'exempt', ...findExempt() });
+    // Where the machine has no descriptor or memory left to look, what was seen last holds.
+    const exempt = await findExempt().catch(() => undefined);
+    if (exempt !== undefined) parts.order({ order: 'exempt', ...exempt });
     for (const [name, { warning }] of news) warn(parts, warning, name);
     return left.map((error) => `left over, and harmless: ${words(error)}`);
   }

@@ -36,6 +36,8 @@ export interface Vigil {
 export function createVigil(parts: Parts): Vigil {
   const { clock, announcer, store } = parts;
   let seconds = 0;
+  let closed = false;
+  let looking = false;
   let lost = { queue: 0, socket: 0, shed: 0 };
   const lostLately = createLately(clock);
   parts.lost = lostLately.sum;
@@ -83,8 +85,18 @@ export function createVigil(parts: Parts): Vigil {
 
   /** Where the machine has no descriptor or memory left to look, what was seen last holds. */
   function lookAround(): void {
-    parts.order({ order: 'exempt', ...findExempt() });
     parts.surroundings.glance();
+    if (looking) return;
+    looking = true;
+    const looked = findExempt().then((exempt) => {
+      if (!closed) parts.order({ order: 'exempt', ...exempt });
+    });
+    owned(
+      'supervisor',
+      looked.finally(() => {
+        looking = false;
+      }),
+    );
   }
 
   function tellState(): void {
@@ -116,6 +128,7 @@ export function createVigil(parts: Parts): Vigil {
     mended: () => owned('supervisor', repairs.mended()),
     reloaded: uses.tick,
     close() {
+      closed = true;
       clearInterval(timer);
       uses.close();
       rules.close();

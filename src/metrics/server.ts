@@ -150,7 +150,13 @@ async function listen(server: Server, place: string): Promise<void> {
   try {
     if (where.path !== undefined) await removeStale(where.path);
     const listening = once(server, 'listening');
-    server.listen(where);
+    // It is made within the call: with another mode first, anyone could connect in between.
+    const before = process.umask(0o777 & ~SOCKET_MODE);
+    try {
+      server.listen(where);
+    } finally {
+      process.umask(before);
+    }
     await listening;
     if (where.path !== undefined) await chmod(where.path, SOCKET_MODE);
   } catch (error) {

@@ -20,6 +20,7 @@ export interface Config {
   readonly control: string;
   readonly log: LogSettings;
   /** `host:port` (loopback) or the path of a Unix socket. */
+  /** A loopback address and port, or the absolute path of a Unix socket. */
   readonly metrics: string | null;
 }
 

@@ -115,6 +115,13 @@ metrics: "[::1]:1"
     });
   });
 
+  it('takes the path of a Unix socket for metrics with `unix:` before it, or without', () => {
+    for (const text of ['unix:/run/m.sock', '/run/m.sock'])
+      expect(config(`doors: { a: { knock: [1, 2], opens: [3] } }\nmetrics: ${text}\n`).metrics).toBe(
+        '/run/m.sock',
+      );
+  });
+
   it('keeps its doors in the order of the file, whatever their names', () => {
     const text = 'doors:\n  "10": { knock: [1, 2] }\n  b: { knock: [3, 4] }\n  9: { knock: [5, 6] }\n';
     expect(config(text).doors.map(({ name }) => name)).toEqual(['10', 'b', '9']);
