@@ -108,12 +108,19 @@ async function fullTables(): Promise<Bench> {
       meddled: () => 0,
       lost: () => 0,
     },
+    usesFault: null,
+    ipv6Fault: null,
+    logFault: () => null,
+    losses: { total: () => ({}), lately: () => 0 },
+    faults: { total: () => 0, last: () => null },
+    surroundings: { problems: () => [], warnings: () => [] },
     store: { health: () => ({ ok: true, reason: null }) },
     intake: { counts: () => ({}) },
     sources: { health: () => [] },
   } as unknown as Parts;
   const path = join(folder, 'control.sock');
-  const server = await openControl({ path, handle: createHandler(parts, {} as never) });
+  const onError = (error: unknown): void => console.error(error);
+  const server = await openControl({ path, handle: createHandler(parts, {} as never), onError });
   return { engine, path, server, flood };
 }
 
