@@ -98,6 +98,8 @@ async function start(options: DaemonOptions, cleanUp: CleanUp): Promise<Daemon> 
     failed,
     reload: () => reloader.fromSignal(),
     async stop(reason) {
+      // What it still has to say must not come after the end is said.
+      parts.surroundings.close();
       // No packet after this; what was judged is carried to its end. The rules stay: every door is shut.
       parts.sources.close();
       await parts.settle.drained();

@@ -14,7 +14,7 @@ export interface Surroundings {
   warnings(): readonly Concern[];
   /** Looks at what costs little: interfaces, and who reads the queue. */
   glance(): void;
-  /** Looks at everything: starts iptables-save, and asks each process for its sockets. */
+  /** Looks at everything: starts iptables-save, and under a new configuration asks each process for its sockets. */
   look(): Promise<void>;
   /** Nothing is said after it. */
   close(): void;
@@ -25,6 +25,9 @@ export function createSurroundings(parts: Parts): Surroundings {
   let problems: readonly Concern[] = [];
   let warnings: readonly Concern[] = [];
   let closed = false;
+  /** Services that the rules close, and under which configuration: every process is asked for that, so not again and again. */
+  let closing: readonly Concern[] = [];
+  let asked: Parts['config'] | undefined;
   let said: ReadonlySet<string> = new Set();
 
   function say(): void {
@@ -55,7 +58,11 @@ export function createSurroundings(parts: Parts): Surroundings {
     async look() {
       const { config } = parts;
       const defaults = await findInputDefaults();
-      warnings = [...ofAnswer(config, defaults), ...ofListeners(config, findListeners(), oneTimePortsOf)];
+      if (asked !== config) {
+        asked = config;
+        closing = ofListeners(config, findListeners(), oneTimePortsOf);
+      }
+      warnings = [...ofAnswer(config, defaults), ...closing];
       glance();
     },
   };

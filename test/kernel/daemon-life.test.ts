@@ -97,7 +97,7 @@ describe('two daemons on one queue', () => {
     const { file } = writeConfig(CONFIG);
     const second = await net.server.exec([...NFKNOCK, 'run', '-c', file]);
     expect(second.code).toBe(1);
-    expect(second.stderr).toMatch(/^nfknock: NFQUEUE 0 is taken by another program[^\n]*\n$/);
+    expect(second.stderr).toMatch(/^nfknock: NFQUEUE 7219 is taken by another program[^\n]*\n$/);
     await open(first);
   });
 });

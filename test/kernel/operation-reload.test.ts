@@ -195,11 +195,12 @@ describe('a reload', () => {
 
   it('warns of what takes a restart, each time, until the file is as it was', async () => {
     const daemon = await start();
-    const warnings = (): number => daemon.seen({ event: 'config.warning' }).length;
+    const warnings = (): number =>
+      daemon.seen({ event: 'config.warning' }).filter(({ reason }) => reason?.startsWith('log: ')).length;
     const changed = { ...CONFIG, log: { level: 'debug' } };
     await reload(daemon, changed);
     const once = warnings();
-    expect(daemon.seen({ event: 'config.warning' }).at(-1)?.reason).toContain('log: ');
+    expect(once).toBe(1);
     await reload(daemon, changed);
     expect(warnings()).toBe(once + 1);
     await reload(daemon, CONFIG);
