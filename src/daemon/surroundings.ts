@@ -1,7 +1,10 @@
+import { readBaseChains } from '../firewall/netlink/base-chains.ts';
+import { owned } from '../guard/guard.ts';
 import { type Concern, ofAnswer, ofInterfaces, ofListeners, ofQueueReaders } from '../machine/concerns.ts';
 import { findInputDefaults } from '../machine/input-default.ts';
 import { findInterfaces, unseenOf } from '../machine/interfaces.ts';
 import { findListeners } from '../machine/listeners.ts';
+import { ofNativeTables } from '../machine/native-tables.ts';
 import { findQueueReaders } from '../machine/queue-readers.ts';
 import { type Parts, warn } from './dependencies.ts';
 import { oneTimePortsOf } from './hook-subject.ts';
@@ -30,13 +33,27 @@ export function createSurroundings(parts: Parts): Surroundings {
   let asked: Parts['config'] | undefined;
   let said: ReadonlySet<string> = new Set();
 
+  let natives: readonly Concern[] = [];
+
   function say(): void {
     if (closed) return;
-    const now = new Map(
-      [...problems, ...warnings].map(({ key, what, fix }) => [what, `${key}: ${what}; ${fix}`]),
-    );
-    for (const [what, text] of now) if (!said.has(what)) warn(parts, text);
+    const now = new Map([...problems, ...natives, ...warnings].map((concern) => [concern.what, concern]));
+    for (const [what, concern] of now) if (!said.has(what)) sayOne(concern);
     said = new Set(now.keys());
+  }
+
+  /** Where a table of others keeps people out our own rules are of no effect. */
+  function sayOne({ code, key, what, fix }: Concern): void {
+    if (code !== 'native-table') warn(parts, `${key}: ${what}; ${fix}`);
+    else {
+      const reason = `${what}; ${fix}`;
+      parts.announcer.announce({ event: 'firewall.failed', at: parts.clock.now(), reason });
+    }
+  }
+
+  async function lookAtTables(): Promise<void> {
+    natives = ofNativeTables(parts.config, await readBaseChains());
+    say();
   }
 
   function glance(): void {
@@ -46,10 +63,11 @@ export function createSurroundings(parts: Parts): Surroundings {
       ...ofQueueReaders(config, findQueueReaders(config.listen.queues), [process.pid]),
     ];
     say();
+    owned('surroundings', lookAtTables());
   }
 
   return {
-    problems: () => problems,
+    problems: () => [...problems, ...natives],
     warnings: () => warnings,
     glance,
     close() {

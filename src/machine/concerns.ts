@@ -12,7 +12,7 @@ import type { QueueReader } from './queue-readers.ts';
 /** What on this machine stands against a configuration, and what to do. */
 export interface Concern {
   /** A short name for programs. */
-  readonly code: 'interface' | 'answer' | 'listener-closed' | 'queue-reader';
+  readonly code: 'interface' | 'answer' | 'listener-closed' | 'queue-reader' | 'native-table';
   /** The key of the configuration that it is about. */
   readonly key: string;
   readonly what: string;

@@ -75,6 +75,23 @@ describe('what someone else changed is noticed within 5 s, put back and said', (
     ['one of our rules deleted', 'ip6tables -D NFKNOCK-SERVICE -j DROP', ''],
     ['a rule put before our jump', 'iptables -I INPUT 1 -p tcp --dport 22 -j ACCEPT', ''],
     ['our jump deleted', 'iptables -D INPUT 1', ''],
+    ['a stray rule among the grants', 'iptables -A NFKNOCK-GRANT -p tcp --dport 22 -j ACCEPT', ''],
+    [
+      'a stray rule that calls itself a grant',
+      'ip6tables -I NFKNOCK-GRANT 1 -p tcp --dport 22 -m comment --comment "nfknock door=ssh until=4102444800000" -j ACCEPT',
+      '',
+    ],
+    [
+      'a grant that is there twice, and would outlive its end',
+      'iptables-save -t filter | grep "^-A NFKNOCK-GRANT" | sed "s/^/*filter\\n/; s/$/\\nCOMMIT/" | iptables-restore --noflush',
+      '',
+    ],
+    [
+      'a grant widened to everyone',
+      'iptables-save -t filter | grep "^-A NFKNOCK-GRANT" | sed "s/ -s [^ ]*//; s/^-A NFKNOCK-GRANT/*filter\\n-R NFKNOCK-GRANT 1/; s/$/\\nCOMMIT/" | iptables-restore --noflush',
+      '',
+    ],
+    ['one of our rules replaced by another', 'iptables -R NFKNOCK-SERVICE 2 -j ACCEPT', ''],
     ['a rule put into our chain', 'iptables -I NFKNOCK 1 -p tcp --dport 22 -j ACCEPT', ''],
     ['a whole table of theirs in the place of ours', 'iptables-restore', FOREIGN_TABLE],
     ['the bans flushed', 'ipset flush nfknock-ban4', ''],

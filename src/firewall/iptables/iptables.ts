@@ -13,9 +13,9 @@ import { type Layout, layoutOf } from '../rules/layout.ts';
 import { applyQueue } from './apply-queue.ts';
 import { openWitnesses } from './canary.ts';
 import { hasIpv6 } from './families.ts';
-import { heldBans, heldGrants } from './read-back.ts';
+import { heldBans, heldGrants, strayEntries } from './read-back.ts';
 import { openRestore } from './restore-process.ts';
-import { type BaseWish, openTables, type Tables } from './tables.ts';
+import { type BaseWish, type Looked, openTables, type Tables } from './tables.ts';
 import { isNftables } from './watch.ts';
 
 /** The kernel's firewall: iptables, ip6tables and sets. */
@@ -28,7 +28,10 @@ export interface IptablesFirewall extends Firewall {
   replace(config: Config, oneTime?: OneTimePorts): Promise<readonly FirewallError[]>;
   /** Also lays the base policy of an appliance beneath the rules. Idempotent. */
   installBase(): Promise<void>;
-  /** False where someone has flushed a set: a few of what must be in it are looked for. */
+  /**
+   * False where someone has flushed a set: a few of what must be in it are looked for. Also where one has put into a
+   * door's set what nobody has opened it for.
+   */
   setsIntact(): Promise<boolean>;
   /** Process ids of the running restore children: who changes the tables in our name. */
   pids(): readonly number[];
@@ -47,6 +50,9 @@ export interface IptablesOptions {
   /** Where iptables is looked for; default /usr/sbin and /sbin. */
   readonly directories?: readonly string[];
 }
+
+/** Grants in sets, at most, that are each looked at as often as the sets are: listing a thousand takes 2 ms. */
+const QUICK_MAX = 1024;
 
 const NO_GRANTS: Grants = new Map();
 /** After a reading of conntrack's table for what is to be cut it is left alone: three times as long, at most 5 s. */
@@ -100,6 +106,7 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
     await load();
     const alive = new Map([...grants].filter(([, grant]) => grant.until > now() && to.doors.has(grant.door)));
     await witnesses.forgetLost();
+    await sets.change(await strayEntries({ layout: to, grants: alive, families }, sets, now()));
     for (const each of tables) witnesses.note(await each.prepare(to, alive, sets, now()));
     // Each to its end, also where another fails: who puts the old rules back must not find one still at work.
     throwFirst(await Promise.allSettled(tables.map((each) => each.install(to, alive, now(), base))));
@@ -117,10 +124,16 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
     return left;
   };
 
-  const tablesIntact = async (): Promise<boolean> => {
+  const tablesIntact = async (what: Looked): Promise<boolean> => {
     await load();
-    const checks = await Promise.all(tables.map((each) => each.intact(layout, grants, now())));
+    const checks = await Promise.all(tables.map((each) => each.intact(layout, grants, now(), what)));
     return checks.every(Boolean);
+  };
+
+  const setsHeld = async (): Promise<boolean> => {
+    await load();
+    const strays = await strayEntries({ layout, grants, families }, sets, now());
+    return strays.length === 0 && (await witnesses.present());
   };
 
   const carryDoors = async (changes: readonly Change[]): Promise<void> => {
@@ -151,7 +164,8 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
 
   const mend = async (error: FirewallError): Promise<void> => {
     try {
-      if (error.code !== 'NO_SET' && (await tablesIntact())) return;
+      // Of the grants some may be in force already: they are written anew.
+      if (error.code !== 'NO_SET' && (await tablesIntact('without grants'))) return;
       await lay(layout);
       options.onMended?.();
     } catch (second) {
@@ -206,7 +220,8 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
         const held = await heldGrants(layout, tables, sets, moment);
         return { grants: held, bans: await heldBans(families, sets, moment) };
       }),
-    intact: () => open(async () => (await tablesIntact()) && (await witnesses.present())),
+    intact: () =>
+      open(async () => stale.size === 0 && (await tablesIntact('with grants')) && (await setsHeld())),
     replace: (config, oneTime = NO_ONE_TIME) =>
       open(async () => {
         const before = layout;
@@ -232,7 +247,7 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
         const [left] = await dropSets(undefined);
         if (left !== undefined) throw left;
       }),
-    setsIntact: () => open(() => witnesses.present()),
+    setsIntact: () => open(() => (grants.size > QUICK_MAX ? witnesses.present() : setsHeld())),
     pids: () => restores.flatMap((restore) => restore.pid() ?? []),
     async close() {
       if (closed) return;

@@ -1,11 +1,18 @@
 import type { Family } from '../../packet/address.ts';
 import { FirewallError } from '../firewall.ts';
-import { type Nftables, openNftables } from '../netlink/nftables.ts';
-import { digestOf, matchInfo, matchName, type NftRule, targetOf } from '../netlink/nftables-message.ts';
+import { openNftables } from '../netlink/nftables.ts';
+import {
+  digestOf,
+  matchInfo,
+  matchName,
+  type NftChain,
+  type NftRule,
+  targetOf,
+} from '../netlink/nftables-message.ts';
 import type { NetfilterSocket } from '../netlink/socket.ts';
 import { type Policies, policiesNow, policiesOf } from '../rules/base-policy.ts';
 import { isOwnChain, parseSaved, type Saved } from '../rules/jump.ts';
-import { GRANT_CHAINS, type Table } from '../rules/names.ts';
+import { CHAIN, GRANT_CHAINS, type Table } from '../rules/names.ts';
 import { LOCK_SECONDS, requireTool, runRequired, runTool } from './command.ts';
 
 /** The tables of one family as they stand. */
@@ -28,6 +35,12 @@ export interface ListOptions {
 }
 
 const TABLES: readonly Table[] = ['filter', 'nat'];
+/** Chains of others that our jumps stand in. */
+const PARENTS: readonly string[] = ['INPUT', 'FORWARD', 'PREROUTING', 'DOCKER-USER'];
+/** Every chain of ours begins so. */
+const OWN_PREFIX = 'NFKNOCK';
+/** A rule of somebody else's: that it is there is all that matters. */
+const OTHER = 'nf_tables';
 /** Jumps whose words are remembered: a handful, however often the configuration changes. */
 const JUMPS_MAX = 256;
 
@@ -56,14 +69,17 @@ function listByTool({ family, directories }: ListOptions): List {
 }
 
 /**
- * Grants and our jumps come in iptables's words, since they are read and taken out by them; of every other rule a
- * digest is all that comparing takes.
+ * Grants and our jumps come in iptables's words, since they are read and taken out by them; of every other rule of our
+ * chains a digest is all that comparing takes. What others have is not read: where it is twenty thousand rules that
+ * change twice a second, reading it is all that this machine would do.
  */
 function listByKernel({ family, socket, directories }: ListOptions): List {
   const tool = requireTool('iptables', family, directories);
   const nft = openNftables(socket, family);
   /** What a rule of this digest is in words: it is asked once. */
   const jumps = new Map<string, string>();
+  /** The grants as they were when they were last printed. */
+  const printed = new Map<string, { readonly digests: string; readonly texts: readonly string[] }>();
   const print = async (table: Table, chain: string, position?: number): Promise<readonly string[]> => {
     const which = position === undefined ? [chain] : [chain, `${position}`];
     const ran = await runTool(tool, ['-w', `${LOCK_SECONDS}`, '-t', table, '-S', ...which]);
@@ -84,19 +100,49 @@ function listByKernel({ family, socket, directories }: ListOptions): List {
     return text;
   };
 
+  const read = async (table: Table, chain: string, rules: readonly NftRule[]): Promise<readonly string[]> => {
+    if (!isPrintable(chain, rules)) return rules.map(describe);
+    const key = `${table} ${chain}`;
+    const digests = rules.map((rule) => digestOf(rule.expressions)).join(' ');
+    const known = printed.get(key);
+    if (known?.digests === digests) return known.texts;
+    const texts = await print(table, chain);
+    // Where it was changed meanwhile the next look tells.
+    if (texts.length === rules.length) printed.set(key, { digests, texts });
+    return texts;
+  };
+
   const listTable = async (table: Table): Promise<{ chains: Map<string, string[]>; policies: Policies }> => {
-    const { chains, rules, policies } = await everything(nft, table);
-    const texts = new Map<string, string[]>(chains.map((name) => [name, []]));
-    const printed = chains.filter((name) => isPrintable(name, rules));
-    for (const name of printed) texts.get(name)?.push(...(await print(table, name)));
-    const seen = new Map<string, number>();
-    for (const rule of rules) {
-      const position = (seen.get(rule.chain) ?? 0) + 1;
-      seen.set(rule.chain, position);
-      if (printed.includes(rule.chain)) continue;
-      const isJump = !isOwnChain(rule.chain) && isOwnChain(targetOf(rule) ?? '');
-      const text = isJump ? await printJump(table, rule, position) : describe(rule);
+    const chains = await nft.chains(table);
+    const texts = new Map<string, string[]>(chains.map(({ name }) => [name, []]));
+    const policy = (name: string): string | undefined => chains.find((chain) => chain.name === name)?.policy;
+    const policies = policiesOf(policy('INPUT'), policy('FORWARD'));
+    const all: NftRule[] = [];
+    for (const { name } of chains.filter((chain) => isOwnChain(chain.name))) {
+      const rules = await nft.rules(table, name);
+      all.push(...rules);
+      texts.set(name, [...(await read(table, name, rules))]);
+    }
+    const addJump = async (rule: NftRule, position: number): Promise<void> => {
+      all.push(rule);
+      const text = isOwnChain(targetOf(rule) ?? '') ? await printJump(table, rule, position) : OTHER;
       texts.get(rule.chain)?.push(text);
+    };
+    for (const parent of PARENTS.filter((name) => texts.has(name))) {
+      const rules = await nft.rulesWith(OWN_PREFIX, table, parent);
+      for (const [index, rule] of rules.entries()) {
+        if (rule === undefined) texts.get(parent)?.push(OTHER);
+        else await addJump(rule, index + 1);
+      }
+    }
+    // Someone else leads to us from elsewhere: who, is looked for in the whole table.
+    if (chains.some((chain) => isOwnChain(chain.name) && isLedToFromElsewhere(chain, all))) {
+      const seen = new Map<string, number>();
+      for (const rule of await nft.rules(table)) {
+        const position = (seen.get(rule.chain) ?? 0) + 1;
+        seen.set(rule.chain, position);
+        if (!PARENTS.includes(rule.chain) && !isOwnChain(rule.chain)) await addJump(rule, position);
+      }
     }
     return { chains: texts, policies };
   };
@@ -115,26 +161,21 @@ function listByKernel({ family, socket, directories }: ListOptions): List {
 
 /** Chains that hold grants as rules: what they say is read, and none of it names a set. */
 function isPrintable(chain: string, rules: readonly NftRule[]): boolean {
-  if (!GRANT_CHAINS.includes(chain)) return false;
-  const mine = rules.filter((rule) => rule.chain === chain);
-  const named = mine.some((rule) => rule.expressions.some((each) => matchName(each) === 'set'));
-  return mine.length > 0 && !named;
+  const named = rules.some((rule) => rule.expressions.some((each) => matchName(each) === 'set'));
+  return GRANT_CHAINS.includes(chain) && rules.length > 0 && !named;
 }
 
-async function everything(
-  nft: Nftables,
-  table: Table,
-): Promise<{ chains: readonly string[]; rules: readonly NftRule[]; policies: Policies }> {
-  const rules = await nft.rules(table);
-  const chains = await nft.chains(table);
-  const policy = (name: string): string | undefined => chains.find((chain) => chain.name === name)?.policy;
-  const policies = policiesOf(policy('INPUT'), policy('FORWARD'));
-  return { chains: chains.map((chain) => chain.name), rules, policies };
+function isLedToFromElsewhere({ name, use }: NftChain, read: readonly NftRule[]): boolean {
+  if (use === undefined) return true;
+  return use > read.filter((rule) => rule.chain === name || targetOf(rule) === name).length;
 }
 
-/** The comment is kept in words: the base policy tells in one what was before it. */
-function describe({ expressions }: NftRule): string {
-  const comment = expressions.find((each) => matchName(each) === 'comment');
+/**
+ * The base policy's comment is kept in words: it tells what was before it. Nobody else's is, least of all one in a
+ * chain of grants, which would be read as a grant.
+ */
+function describe({ chain, expressions }: NftRule): string {
+  const comment = expressions.find((each) => chain === CHAIN.base && matchName(each) === 'comment');
   const text = comment === undefined ? '' : matchInfo(comment).toString('latin1').split('\0')[0];
   return `${text === '' ? '' : `-m comment --comment "${text}" `}nf_tables ${digestOf(expressions)}`;
 }

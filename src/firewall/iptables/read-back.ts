@@ -1,6 +1,6 @@
 import type { Family } from '../../packet/address.ts';
-import type { Cidr } from '../../packet/cidr.ts';
-import type { SetEntry } from '../change.ts';
+import { type Cidr, formatCidr } from '../../packet/cidr.ts';
+import { entriesByDoor, type Grants, type SetChange, type SetEntry } from '../change.ts';
 import type { Grantee, HeldBan, HeldGrant } from '../firewall.ts';
 import { grantKey } from '../grant.ts';
 import type { Sets } from '../netlink/ipset.ts';
@@ -40,6 +40,43 @@ export async function heldBans(
     for (const entry of (await sets.list(banSet(family))) ?? []) bans.push(banOf(entry, now));
   }
   return bans;
+}
+
+/** How much longer than it should an entry may last, in seconds: both are rounded. */
+const SLACK_SECONDS = 2;
+
+/**
+ * What the sets of doors hold beyond the grants, to be taken out: an address that somebody else has put there would be
+ * let in as if it had knocked.
+ */
+export async function strayEntries(
+  { layout, grants, families }: Expected,
+  sets: Sets,
+  now: number,
+): Promise<readonly SetChange[]> {
+  if (layout.config.grants !== 'set') return [];
+  const strays: SetChange[] = [];
+  for (const family of families) {
+    const due = new Map<string, ReadonlyMap<string, number>>();
+    for (const { set, entries } of entriesByDoor([...grants.values()], 'add', family, now))
+      due.set(set, new Map(entries.map(({ target, seconds }) => [formatCidr(target), seconds])));
+    for (const door of layout.doors.keys()) {
+      const set = doorSet(door, family);
+      const entries = ((await sets.list(set)) ?? []).filter(({ target, seconds }) => {
+        const until = due.get(set)?.get(formatCidr(target));
+        return until === undefined || seconds === 0 || seconds > until + SLACK_SECONDS;
+      });
+      if (entries.length > 0) strays.push({ set, family, action: 'del', entries });
+    }
+  }
+  return strays;
+}
+
+/** What the kernel should hold. */
+export interface Expected {
+  readonly layout: Layout;
+  readonly grants: Grants;
+  readonly families: readonly Family[];
 }
 
 function banOf({ target, seconds }: SetEntry, now: number): HeldBan {

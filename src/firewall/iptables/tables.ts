@@ -16,6 +16,8 @@ import type { Restore } from './restore-process.ts';
 import { chainsApart, writeApart } from './rewrite-set-rules.ts';
 
 export type BaseWish = 'lay' | 'keep';
+/** What is looked at: while grants change, some may be there already. */
+export type Looked = 'with grants' | 'without grants';
 
 /** The tables of one family. Errors are FirewallErrors. */
 export interface Tables {
@@ -28,7 +30,7 @@ export interface Tables {
   apply(blocks: readonly Block[]): Promise<void>;
   /** Grants as rules, read from the kernel, however often each is there and whether or not it has ended. */
   grants(): Promise<readonly HeldGrant[]>;
-  intact(layout: Layout, grants: Grants, now: number): Promise<boolean>;
+  intact(layout: Layout, grants: Grants, now: number, what: Looked): Promise<boolean>;
   remove(): Promise<void>;
   /** Destroys nfknock's sets of this family that the layout does not need; without a layout all. */
   dropSets(layout: Layout | undefined, sets: Sets): Promise<Dropped>;
@@ -117,14 +119,15 @@ export function openTables(options: TablesOptions): Tables {
       const rules = [CHAIN.grant, CHAIN.forwardGrant].flatMap((name) => chains?.get(name) ?? []);
       return rules.flatMap((rule) => parseGrant(` ${rule}`) ?? []);
     },
-    async intact(layout, grants, now) {
+    async intact(layout, grants, now, what) {
       const look = async (): Promise<boolean> => {
         const saved = await read();
         const want = wanted(layout, grants, now);
         const there = fingerprint(saved, want);
         if (there === undefined) return false;
         expected ??= { layout, text: there };
-        return expected.layout === layout && there === expected.text && grantsInPlace(saved, want);
+        if (expected.layout !== layout || there !== expected.text) return false;
+        return what === 'without grants' || grantsInPlace(saved, want);
       };
       // What is read in pieces while someone else writes may be torn: only what is seen twice is believed.
       return (await look()) || (await look());

@@ -22,7 +22,7 @@ const RES_ID_AT = 18;
 /** enum nf_tables_msg_types of linux/netfilter/nf_tables.h. */
 const MESSAGE = { getChain: 4, delChain: 5, newRule: 6, getRule: 7, delRule: 8 } as const;
 /** NFTA_* of the same header. */
-const CHAIN = { table: 1, name: 3, policy: 5 } as const;
+const CHAIN = { table: 1, name: 3, policy: 5, use: 6 } as const;
 const RULE = { table: 1, chain: 2, expressions: 4, compat: 5 } as const;
 const COMPAT = { protocol: 1, flags: 2 } as const;
 const LIST_ELEMENT = 1;
@@ -53,6 +53,8 @@ export interface NftChain {
   readonly name: string;
   /** Of a built-in chain; undefined for others. */
   readonly policy: 'ACCEPT' | 'DROP' | undefined;
+  /** Rules in it, and rules and maps that lead to it; undefined where the kernel does not say. */
+  readonly use: number | undefined;
 }
 
 /** `-p` of a rule: some matches want it said apart from the expressions. 0: none. */
@@ -66,13 +68,15 @@ export function listChainsMessage(family: Family): Buffer {
   }).finish();
 }
 
-export function listRulesMessage(family: Family, table: Table): Buffer {
+/** Of one chain, or of all. */
+export function listRulesMessage(family: Family, table: Table, chain?: string): Buffer {
   const message = writeMessage({
     type: SUBSYSTEM | MESSAGE.getRule,
     flags: NLM_F.request | NLM_F.dump,
     family: AF[family],
   });
   message.text(RULE.table, table);
+  if (chain !== undefined) message.text(RULE.chain, chain);
   return message.finish();
 }
 
@@ -126,7 +130,12 @@ export function readChain(payload: Buffer, table: Table): NftChain | undefined {
   const policy = top.get(CHAIN.policy);
   const drops = policy !== undefined && policy.length >= 4 && policy.readUInt32BE(0) === POLICY_DROP;
   const word = drops ? 'DROP' : 'ACCEPT';
-  return { name: textOf(top.get(CHAIN.name)), policy: policy === undefined ? undefined : word };
+  const use = top.get(CHAIN.use);
+  return {
+    name: textOf(top.get(CHAIN.name)),
+    policy: policy === undefined ? undefined : word,
+    use: use !== undefined && use.length >= 4 ? use.readUInt32BE(0) : undefined,
+  };
 }
 
 /** Reads one answer to `listRulesMessage`. */

@@ -20,8 +20,13 @@ import type { Answer, NetfilterSocket } from './socket.ts';
  */
 export interface Nftables {
   chains(table: Table): Promise<readonly NftChain[]>;
-  /** In the order of their chains; none where there is no such table. */
-  rules(table: Table): Promise<readonly NftRule[]>;
+  /** Of one chain, or of all in the order of their chains; none where there is no such table or chain. */
+  rules(table: Table, chain?: string): Promise<readonly NftRule[]>;
+  /**
+   * The same, with undefined for each rule in which these words don't occur: of twenty thousand rules of others those
+   * that lead to us are found without reading the rest.
+   */
+  rulesWith(words: string, table: Table, chain?: string): Promise<readonly (NftRule | undefined)[]>;
   /** In one transaction: the chain, which is there, holds these rules and no other, and the draft is gone. */
   replace(
     table: Table,
@@ -41,9 +46,16 @@ export function openNftables(socket: NetfilterSocket, family: Family): Nftables 
       const answer = await socket.request(listChainsMessage(family));
       return listed(answer, 'list the chains').flatMap(({ payload }) => readChain(payload, table) ?? []);
     },
-    async rules(table) {
-      const answer = await socket.request(listRulesMessage(family, table));
+    async rules(table, chain) {
+      const answer = await socket.request(listRulesMessage(family, table, chain));
       return listed(answer, 'list the rules').map(({ payload }) => readRule(payload));
+    },
+    async rulesWith(words, table, chain) {
+      const answer = await socket.request(listRulesMessage(family, table, chain));
+      const bytes = Buffer.from(words);
+      return listed(answer, 'list the rules').map(({ payload }) =>
+        payload.includes(bytes) ? readRule(payload) : undefined,
+      );
     },
     async replace(table, chain, rules, draft) {
       const answer = await socket.request(replaceMessage(family, table, chain, rules, draft));

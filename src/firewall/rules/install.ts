@@ -1,7 +1,7 @@
 import type { Family } from '../../packet/address.ts';
+import { formatCidr, parseCidr } from '../../packet/cidr.ts';
 import { type Block, type Grants, rulesOfGrants } from '../change.ts';
-import type { HeldGrant } from '../firewall.ts';
-import { grantKey, parseGrant } from '../grant.ts';
+import { grantRules, parseGrant } from '../grant.ts';
 import { jumpEdits, jumpRemovals, jumpsInPlace, ownChains, type Saved } from './jump.ts';
 import type { Layout } from './layout.ts';
 import { CHAIN, GRANT_CHAINS, JUMP_COMMENT, type Table } from './names.ts';
@@ -94,13 +94,31 @@ export function fingerprint(saved: Saved, wanted: Wanted): string | undefined {
   return JSON.stringify(chains.map(({ table, name }) => [table, name, saved.get(table)?.get(name)]));
 }
 
-/** True where every grant that should be is in the tables. */
+/**
+ * True where the chains of grants hold the rules of the grants that should be, each once and to the letter, and
+ * nothing else but rules of grants that are over, which the kernel itself passes by.
+ */
 export function grantsInPlace(saved: Saved, wanted: Wanted): boolean {
-  if (wanted.layout.config.grants === 'set') return true;
-  const there = new Set(grantsSaved(saved).map((grant) => grantKey(grant.door, grant.grantee)));
-  const rules = rulesOfGrants(wanted.layout, wanted.grants.values(), wanted.rules.family, wanted.now);
-  const due = [...rules.values()].flat().flatMap((rule) => parseGrant(` ${rule}`) ?? []);
-  return due.every((grant) => there.has(grantKey(grant.door, grant.grantee)));
+  const { layout, now } = wanted;
+  if (layout.config.grants === 'set') return true;
+  return filledChains(wanted)
+    .filter((chain) => GRANT_CHAINS.includes(chain.name))
+    .every(({ table, name, rules }) => {
+      const there = (saved.get(table)?.get(name) ?? []).filter((rule) => !isOver(rule, wanted, now));
+      return sameRules(there, rules);
+    });
+}
+
+function isOver(rule: string, { layout, rules }: Wanted, now: number): boolean {
+  const grant = parseGrant(` ${rule}`);
+  if (grant === undefined || grant.until > now) return false;
+  return grantRules(layout, grant, rules.family).some((each) => canonical(each.rule) === canonical(rule));
+}
+
+/** The same rules, each as often, in any order: for grants it does not matter. */
+function sameRules(some: readonly string[], others: readonly string[]): boolean {
+  if (some.length !== others.length) return false;
+  return some.map(canonical).sort().join('\n') === others.map(canonical).sort().join('\n');
 }
 
 function jumpsOf({ rules, base }: Wanted): readonly Jump[] {
@@ -133,27 +151,27 @@ function isRight(saved: Saved, wanted: Wanted, chain: Chain): boolean {
   if (isApart(wanted, chain)) return saved.get(chain.table)?.has(chain.name) === true;
   if (!GRANT_CHAINS.includes(chain.name) || wanted.layout.config.grants === 'set') return false;
   const there = saved.get(chain.table)?.get(chain.name);
-  if (there === undefined || there.length !== chain.rules.length) return false;
-  return there.map(identity).sort().join('\n') === chain.rules.map(identity).sort().join('\n');
+  return there !== undefined && sameRules(there, chain.rules);
 }
 
-/** What two rules of the same grant share, however a version of iptables words the rest. */
-function identity(rule: string): string {
-  const grant = parseGrant(` ${rule}`);
-  const ports = / --dports (\S+)/.exec(rule)?.[1] ?? '';
-  const protocol = /-p (\S+)/.exec(rule)?.[1] ?? '';
-  const rest = `${protocol} ${ports} ${/ -[jg] .*$/.exec(rule)?.[0] ?? ''}`;
-  return grant === undefined ? rule : `${grantKey(grant.door, grant.grantee)} ${grant.until} ${rest}`;
+/** The same for the same rule, however it is worded: options have an order of iptables's own, and hosts a length. */
+function canonical(rule: string): string {
+  const words = (rule.match(/"[^"]*"|\S+/g) ?? []).map((word) => word.replaceAll('"', ''));
+  const options: string[] = [];
+  for (const [index, word] of words.entries()) {
+    const before = words[index - 1];
+    if (word.startsWith('-') || word === '!' || before === undefined) options.push(word);
+    else if (before === '-s' || before === '-d') options.push(`${options.pop() ?? ''} ${addressOf(word)}`);
+    else options.push(`${options.pop() ?? ''} ${word}`);
+  }
+  return options.sort().join('\n');
+}
+
+function addressOf(text: string): string {
+  const network = parseCidr(text);
+  return network === undefined ? text : formatCidr(network);
 }
 
 function block(family: Family, table: Table, lines: readonly string[]): Block {
   return { family, table, text: `*${table}\n${lines.join('\n')}\nCOMMIT\n` };
-}
-
-/** The grants that a family's tables hold, however often each is there. */
-function grantsSaved(saved: Saved): readonly HeldGrant[] {
-  const chains = saved.get('filter');
-  return [CHAIN.grant, CHAIN.forwardGrant].flatMap((chain) =>
-    (chains?.get(chain) ?? []).flatMap((rule) => parseGrant(` ${rule}`) ?? []),
-  );
 }
