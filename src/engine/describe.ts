@@ -1,6 +1,6 @@
 import { flagsMatch } from '../packet/flags.ts';
 import { CLOSE_GUARD, REPEAT_WINDOW } from '../policy/limits.ts';
-import { closeIsGuarded, mayClose } from './door.ts';
+import { closeIsGuarded, guardedFrom, mayClose } from './door.ts';
 import { isUdp, type PortKey, type Sequence } from './ports.ts';
 import type { State } from './state.ts';
 import type { Subject } from './subject.ts';
@@ -92,7 +92,9 @@ function addGuarded(state: State, subject: Subject, knock: Knock, concerns: Conc
   const grantsHeld = grants.heldBy(subject);
   // Every packet of a flood of first knocks ends here: it opened nothing, and closed nothing.
   if (grantsHeld.length === 0 && held === 0) return;
-  const ids = grantsHeld.map((grant) => (now - grant.opened <= CLOSE_GUARD ? grant.door * 2 + 1 : NONE));
+  const ids = grantsHeld.map((grant) =>
+    now - guardedFrom(state, grant) <= CLOSE_GUARD ? grant.door * 2 + 1 : NONE,
+  );
   for (let index = 0; index < held; index += 1) {
     const slot = slots[index] ?? NONE;
     const sequence = ports.sequences[attempts.table.extra(slot)];

@@ -59,7 +59,14 @@ export function mayClose(state: State, subject: Subject, door: number): boolean 
 export function closeIsGuarded(state: State, subject: Subject, door: number, now: number): boolean {
   return state.grants
     .heldBy(subject)
-    .some((grant) => grant.door === door && now - grant.opened <= CLOSE_GUARD);
+    .some((grant) => grant.door === door && now - guardedFrom(state, grant) <= CLOSE_GUARD);
+}
+
+/** The moment from which a close sequence is guarded: a renewal's too where its knocks could be taken for closing. */
+export function guardedFrom({ ports }: State, grant: Grant): number {
+  const [open, close] = ports.sequences.slice(grant.door * 2, grant.door * 2 + 2);
+  const shared = close?.steps.some((step) => open?.steps.includes(step) || open?.spent.includes(step));
+  return shared === true ? grant.opened : grant.since;
 }
 
 interface Gift {

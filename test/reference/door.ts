@@ -139,7 +139,12 @@ function mayBegin(state: State, sequence: Sequence, source: Bits): boolean {
 function pausing(state: State, sequence: Sequence, source: Bits, now: number): boolean {
   const { name } = sequence.door;
   if (sequence.kind === 'close') {
-    return grantsHeld(state, source, name).some((grant) => age(now, grant.renewed) <= PAUSE_MS);
+    const opening = sequencesOf(state).find((one) => one.kind === 'open' && one.door.name === name);
+    const knocks = [...(opening?.steps ?? []), ...(opening?.former ?? [])];
+    const alike = sequence.steps.some((step) => knocks.includes(step));
+    return grantsHeld(state, source, name).some(
+      ({ since, renewed }) => age(now, alike ? renewed : since) <= PAUSE_MS,
+    );
   }
   const closed = state.openings.get(sequenceKey(source, name, 'close'));
   return closed !== undefined && age(now, closed.at) <= PAUSE_MS;

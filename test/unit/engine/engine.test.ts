@@ -129,6 +129,21 @@ describe('a sequence', () => {
 describe('a close sequence', () => {
   const doors = [door({ close: ports('9000', '8000/udp', '7000') })];
 
+  it('begins at once after a renewal, unless its ports are also knocked to open', () => {
+    for (const [close, ended] of [
+      [['1', '2'], true],
+      [['1', '9000'], false],
+    ] as const) {
+      const w = world(settings({ doors: [door({ close: ports(...close) })] }));
+      w.knock('7000', '8000/udp', '9000');
+      w.pass(5_001);
+      w.knock('7000', '8000/udp', '9000');
+      expect(w.names().at(-1)).toBe('door.renewed');
+      w.knock(...close);
+      expect(w.engine.grants()).toHaveLength(ended ? 0 : 1);
+    }
+  });
+
   it('ends the grant, but does not begin within five seconds of the opening', () => {
     const w = world(settings({ doors }));
     w.knock('7000', '8000/udp', '9000');
