@@ -2,7 +2,7 @@ import type { Config } from '../policy/config.ts';
 import type { OneTimeFacts, Warning } from './warning.ts';
 import { ofBans, ofLimits } from './weak-bans.ts';
 import { ofKnocker, ofService } from './weak-door.ts';
-import { ofOneTime, ofOthers, ofSequence } from './weak-sequence.ts';
+import { ofOneTime, ofOthers, ofSequence, ofSharing } from './weak-sequence.ts';
 
 /** Everything that could be stronger, door by door and then the rest. `oneTime` is by door. */
 export function warnings(config: Config, oneTime: ReadonlyMap<string, OneTimeFacts> = new Map()): Warning[] {
@@ -16,6 +16,7 @@ export function warnings(config: Config, oneTime: ReadonlyMap<string, OneTimeFac
       ...ofService(door, steps),
       ...ofKnocker(door, steps, config),
       ...ofOthers(door, steps, config),
+      ...ofSharing(door, steps, config),
     );
   }
   return [...found, ...ofBans(config), ...ofLimits(config)];

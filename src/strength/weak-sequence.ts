@@ -177,3 +177,34 @@ export function ofOthers(door: Door, steps: readonly PortSpec[], config: Config)
     ];
   });
 }
+
+/** Doors that share ports, whose knocks a guesser of one makes for the other; and a close that is the knock reversed. */
+export function ofSharing(door: Door, steps: readonly PortSpec[], config: Config): Warning[] {
+  const own = steps.map(formatPort);
+  const found: Warning[] = [];
+  if (own.length > 1 && own.toReversed().join() === door.close.map(formatPort).join()) {
+    found.push(
+      warning(
+        'close-reverses-knock',
+        `doors.${door.name}.close`,
+        'the close is the knock in reverse, which clients that repeat their knocks backwards send by themselves',
+        'close with ports of their own, or leave close out: the grant ends by itself',
+      ),
+    );
+  }
+  const before = config.doors.slice(0, config.doors.indexOf(door));
+  for (const other of before) {
+    if ('oneTime' in other.knock) continue;
+    const shared = other.knock.map(formatPort).filter((port) => own.includes(port));
+    if (new Set(shared).size < 2) continue;
+    found.push(
+      warning(
+        'doors-share-ports',
+        `doors.${door.name}.knock`,
+        `it shares ${[...new Set(shared)].join(', ')} with the door ${other.name}, so whoever tries orders of these ports tries both doors at once`,
+        'choose ports of its own for each door',
+      ),
+    );
+  }
+  return found;
+}

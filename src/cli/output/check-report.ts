@@ -2,9 +2,12 @@ import { formatDuration } from '../../config/duration.ts';
 import type { InputDefaults } from '../../machine/input-default.ts';
 import { formatCidr } from '../../packet/cidr.ts';
 import { formatPort, formatPortRange, type PortSpec } from '../../packet/port.ts';
+import { milliseconds } from '../../packet/time.ts';
 import type { Config, Door } from '../../policy/config.ts';
+import { withinOf } from '../../policy/limits.ts';
 import { type Guessing, MANY_SOURCES, type Method } from '../../strength/guessing.ts';
 import type { DoorScans, ScanResult } from '../../strength/scans.ts';
+import { verdictOf, weakest } from '../../strength/verdict.ts';
 import type { Warning } from '../../strength/warning.ts';
 
 /** What `check` found out about one door. */
@@ -40,6 +43,7 @@ export function jsonReport({ file, doors, warnings, inputDefaults }: Report): un
     input: { ipv4: word(inputDefaults[4]), ipv6: word(inputDefaults[6]) },
     doors: doors.map(({ door, knock, left, guessing, scans }) => ({
       name: door.name,
+      verdict: verdictOf(guessing, scans),
       steps: knock.length,
       opens: door.opens.map(formatPortRange),
       one_time_left: left,
@@ -55,11 +59,12 @@ function word(fate: InputDefaults[4]): string | null {
 }
 
 function jsonGuessing({ method, sequences, bits, alone, many, aloneWithoutBans }: Guessing): unknown {
-  const finite = (seconds: number): number | null => (Number.isFinite(seconds) ? seconds : null);
+  // What is said of a second's fraction, or of a sequence's, is the arithmetic's noise.
+  const finite = (value: number): number | null => (Number.isFinite(value) ? Math.round(value) : null);
   return {
     method,
     sequences: finite(sequences),
-    bits,
+    bits: Math.round(bits * 100) / 100,
     seconds_alone: finite(alone),
     [`seconds_from_${MANY_SOURCES}`]: finite(many),
     seconds_alone_without_bans: finite(aloneWithoutBans),
@@ -73,7 +78,8 @@ export function formatReport({ file, config, doors, warnings }: Report): string 
       : config.doors.length === 1
         ? 'one door'
         : `${config.doors.length} doors`;
-  const lines = [`${file} is sound: ${count}, ${decoysText(config)}.`];
+  const verdict = weakest(doors.map((each) => verdictOf(each.guessing, each.scans)));
+  const lines = [`${file}: ${verdict}: ${count}, ${decoysText(config)}.`];
   for (const each of doors) lines.push('', ...doorLines(each));
   const said =
     warnings.length === 1 ? 'One warning, with its mend' : `${warnings.length} warnings, each with its mend`;
@@ -88,21 +94,23 @@ function decoysText({ decoys }: Config): string {
 }
 
 function doorLines({ door, knock, left, guessing, scans }: DoorReport): string[] {
-  const lines = [`door ${door.name}`];
+  const lines = [`door ${door.name}: ${verdictOf(guessing, scans)}`];
   const line = (name: string, text: string): void => void lines.push(`  ${name.padEnd(12)} ${text}`);
   line('knock', knockText(knock, left));
   line(
     'opens',
     `${door.opens.length === 0 ? 'nothing' : door.opens.map(formatPortRange).join(', ')} for ${formatDuration(door.for)} to ${granteeText(door)}`,
   );
+  if (knock.length > 1) line('in time', paceText(door, knock.length));
   if (guessing !== null) {
+    const [one, more] = METHODS[guessing.method];
     line(
       'to guess',
-      `${numberText(guessing.sequences)} ${METHODS[guessing.method]}: ${guessing.bits.toFixed(1)} bits`,
+      `${numberText(guessing.sequences)} ${Math.round(guessing.sequences) === 1 ? one : more}: ${guessing.bits.toFixed(1)} bits`,
     );
     line(
       'even chance',
-      `${spanText(guessing.alone)} from one source, ${spanText(guessing.many)} from ${numberText(MANY_SOURCES)}; without bans ${spanText(guessing.aloneWithoutBans)} from one`,
+      `${spanText(guessing.alone)} from one source, ${spanText(guessing.many)} from ${numberText(MANY_SOURCES)} sources; without bans ${spanText(guessing.aloneWithoutBans)} from one`,
     );
   }
   if (scans !== null && knock.length > 0) {
@@ -120,12 +128,24 @@ function knockText(knock: readonly PortSpec[], left: number | null): string {
   return `${left} one-time ${left === 1 ? 'sequence' : 'sequences'} left, the next of ${knock.length} steps`;
 }
 
-const METHODS: Readonly<Record<Method, string>> = {
-  exact: 'sequences of ports',
-  prefix: 'tries, one step after the other since a ban can be seen',
-  order: 'orders of the knock ports, which a scan lists: see the warning about "answer"',
-  scan: 'scans in random order, since not every port is watched',
+/** Singular and plural. */
+const METHODS: Readonly<Record<Method, readonly [one: string, more: string]>> = {
+  exact: ['sequence of ports', 'sequences of ports'],
+  prefix: ['try', 'tries, one step after the other since a ban can be seen'],
+  order: [
+    'order of the knock ports, which a scan lists: see the warning about "answer"',
+    'orders of the knock ports, which a scan lists: see the warning about "answer"',
+  ],
+  scan: ['scan in random order', 'scans in random order, since not every port is watched'],
 };
+
+/** The quickest and the slowest client, at an even pace, that the door still opens to. */
+function paceText({ gap, within }: Door, steps: number): string {
+  const whole = withinOf(within, steps);
+  const slowest = formatDuration(milliseconds(Math.floor(Math.min(gap.max, whole / (steps - 1)))));
+  const quickest = gap.min === 0 ? 'at once' : `${formatDuration(gap.min)} apart`;
+  return `knocks sent ${quickest} or up to ${slowest} apart, ${formatDuration(whole)} for all ${steps}`;
+}
 
 function granteeText({ grant }: Door): string {
   if (grant === 'source') return 'the knocker';
@@ -156,9 +176,10 @@ const SPANS: readonly (readonly [seconds: number, unit: string])[] = [
 /** A length of time in one unit: what matters is its size. */
 function spanText(seconds: number): string {
   if (seconds === Number.POSITIVE_INFINITY) return 'for ever';
-  if (seconds < 1) return 'no time';
+  if (seconds < 1) return 'less than a second';
   const [size, unit] = SPANS.find(([each]) => seconds >= 2 * each) ?? [1, 'seconds'];
-  return `${numberText(seconds / size)} ${unit}`;
+  const number = numberText(seconds / size);
+  return number === '1' ? `1 ${unit.replace(/s$/, '')}` : `${number} ${unit}`;
 }
 
 /** A number with a word for its size: `1,440`, `2.3 million`, `2.3 × 10^15`. */

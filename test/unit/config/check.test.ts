@@ -86,7 +86,7 @@ describe('nfknock check', () => {
   it('reports what a guesser needs and what scans do, and ends with 0', async () => {
     const { code, out, err } = await checked(strong, { strict: true });
     expect({ code, err }).toEqual({ code: EXIT.done, err: '' });
-    expect(out).toContain('f.yaml is sound: one door, every other port is a decoy.');
+    expect(out).toContain('f.yaml: strong: one door, every other port is a decoy.');
     expect(out).toMatch(/to guess +2\.3 × 10\^15 sequences of ports: 51\.0 bits/);
     expect(out).toMatch(/scan up +never opened it in 6 scans, all banned at/);
     expect(out).toMatch(/random order never opened it in 10,000 scans, all banned at/);

@@ -4,7 +4,8 @@ import { parseConfig } from '../../../src/config/parse.ts';
 import { settingsOf } from '../../../src/config/settings.ts';
 import type { Config } from '../../../src/policy/config.ts';
 import { type Guessing, guessing, PORTS_OF_A_STEP, scanChance } from '../../../src/strength/guessing.ts';
-import { type DoorScans, runScans } from '../../../src/strength/scans.ts';
+import { type DoorScans, runScans, type ScanResult } from '../../../src/strength/scans.ts';
+import { verdictOf, weakest } from '../../../src/strength/verdict.ts';
 import type { OneTimeFacts } from '../../../src/strength/warning.ts';
 import { warnings } from '../../../src/strength/warnings.ts';
 
@@ -283,5 +284,60 @@ describe('A warning', () => {
 
   it('is not given for a door that is as it should be', () => {
     expect(codes(`${three}decoys: all`)).toEqual([]);
+  });
+});
+
+describe('the verdict', () => {
+  const scanned = (opened: number): ScanResult => ({ scans: 6, opened, banned: 6, soonest: 1, latest: 1 });
+  const scans = (opened: number): DoorScans => ({
+    up: scanned(opened),
+    down: scanned(0),
+    nmap: scanned(0),
+    random: scanned(0),
+  });
+  const guess = (alone: number, many: number): Guessing => ({
+    method: 'exact',
+    steps: 3,
+    sequences: 1,
+    bits: 0,
+    alone,
+    many,
+    aloneWithoutBans: 1,
+  });
+
+  it('is weak for a door that a scan opens, whatever its figures, and else goes by the time to guess it', () => {
+    expect(verdictOf(guess(1e12, 1e12), scans(1))).toBe('weak');
+    expect(verdictOf(guess(1e12, 1e12), scans(0))).toBe('strong');
+    expect(verdictOf(guess(1e9, 1e5), scans(0))).toBe('fair');
+    expect(verdictOf(guess(1e9, 59), scans(0))).toBe('weak');
+    expect(verdictOf(guess(86_400, 1e12), scans(0))).toBe('weak');
+    expect(verdictOf(null, null)).toBe('strong');
+  });
+
+  it('on a machine is that of its weakest door', () => {
+    expect(weakest(['strong', 'weak', 'fair'])).toBe('weak');
+    expect(weakest(['strong', 'fair'])).toBe('fair');
+    expect(weakest([])).toBe('strong');
+  });
+});
+
+describe('a warning of ports that two sequences share', () => {
+  const codes = (text: string): string[] => {
+    const parsed = parseConfig(text, 'f');
+    if (!parsed.ok) throw new Error('the test itself is wrong');
+    return warnings(parsed.config).map(({ code }) => code);
+  };
+
+  it.each([
+    ['close-reverses-knock', 'a: { knock: [7, 6, 9], close: [9, 6, 7], opens: [22] }', true],
+    ['close-reverses-knock', 'a: { knock: [7, 6, 9], close: [9, 7, 6], opens: [22] }', false],
+    ['doors-share-ports', 'a: { knock: [7, 6, 9], opens: [22] }, b: { knock: [9, 6, 7], opens: [23] }', true],
+    [
+      'doors-share-ports',
+      'a: { knock: [7, 6, 9], opens: [22] }, b: { knock: [7, 3, 4], opens: [23] }',
+      false,
+    ],
+  ])('%s: { %s }: %s', (code, doors, warned) => {
+    expect(codes(`doors: { ${doors} }`).includes(code)).toBe(warned);
   });
 });
