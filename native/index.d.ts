@@ -160,3 +160,6 @@ export function abortConnection(
   remote: Uint8Array,
   remotePort: number,
 ): string | undefined;
+
+/** Whether the kernel's wall clock is synchronised (adjtimex); undefined where it may not be asked. */
+export function clockIsSynchronised(): boolean | undefined;

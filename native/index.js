@@ -240,6 +240,11 @@ export function abortConnection(local, localPort, remote, remotePort) {
   return errno === 0 ? undefined : errnoName(errno);
 }
 
+export function clockIsSynchronised() {
+  const status = native.clockStatus();
+  return status < 0 ? undefined : status === 1;
+}
+
 /** A netlink port is mostly the process id of its owner, but need not be. */
 function wordHolder(holder) {
   return holder === 0 ? '' : ` (netlink port ${holder}, mostly its process id)`;

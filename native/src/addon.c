@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "fatal.h"
+#include "clock.h"
 #include "handle.h"
 #include "abort.h"
 #include "notify.h"
@@ -363,6 +364,7 @@ NAPI_MODULE_INIT()
 		{ .utf8name = "sayLastLine", .method = fatal_say_last_line, .attributes = napi_enumerable },
 		{ .utf8name = "sendDatagram", .method = notify_send_datagram, .attributes = napi_enumerable },
 		{ .utf8name = "abortConnection", .method = abort_connection, .attributes = napi_enumerable },
+		{ .utf8name = "clockStatus", .method = clock_status, .attributes = napi_enumerable },
 	};
 	(void)napi_define_properties(env, exports, sizeof functions / sizeof functions[0], functions);
 	return exports;

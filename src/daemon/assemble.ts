@@ -19,6 +19,7 @@ import { doorOf, hookSubject, notMarked, useUp } from './hook-subject.ts';
 import { createIntake } from './intake.ts';
 import { createLosses } from './losses.ts';
 import { createRecall } from './packet-history.ts';
+import { NOTHING_RESTORED } from './restored.ts';
 
 /** What has been opened before the parts are joined. */
 export interface Bench {
@@ -195,6 +196,7 @@ export function join(bench: Bench): Parts {
     intake,
     settle,
     sources: NO_SOURCES,
+    restored: NOTHING_RESTORED,
     lag: null,
     firewallFault: null,
     ipv6Fault: null,
@@ -213,8 +215,10 @@ export function join(bench: Bench): Parts {
       const answer = engine.order(order, clock.now(), emit);
       if (order.order === 'reload') learn(order.settings);
       byHand = false;
+      // What waits for a clock that can be believed is taken back too.
+      const dropped = order.order === 'revoke' ? parts.restored.drop(order.address, order.door) : 0;
       flush();
-      return answer;
+      return dropped > 0 && !answer.ok ? { ok: true, changed: dropped } : answer;
     },
   };
   return parts;

@@ -5,7 +5,7 @@ import type { Change, Firewall } from '../firewall/firewall.ts';
 import { guarded, owned } from '../guard/guard.ts';
 import { hostCidr } from '../packet/cidr.ts';
 import type { Milliseconds } from '../packet/time.ts';
-import type { StateChange, Store, StoredGrant } from '../state/store.ts';
+import type { StateChange, Store, StoredGrant, Surviving } from '../state/store.ts';
 
 /** Bans that come within so many milliseconds of each other go to the disk and the kernel as one. */
 const BAN_GATHER = 20;
@@ -75,7 +75,7 @@ export function createSettle(options: SettleOptions): Settle {
     if (doors.length === 0) return;
     const events = doors;
     doors = [];
-    store.write(events.flatMap(doorState), clock.wall());
+    store.write(events.flatMap(doorState), clock.wall(), survivingOf(events));
     follow(
       firewall.apply(events.flatMap(doorChanges)).then(
         () => {
@@ -122,7 +122,7 @@ export function createSettle(options: SettleOptions): Settle {
     bans = [];
     lastBans = clock.now();
     told += events.length;
-    store.write(banStates(events), clock.wall());
+    store.write(banStates(events), clock.wall(), survivingOf(events));
     const answered = (): void => {
       told -= events.length;
       for (const event of events) announce(event);
@@ -210,6 +210,28 @@ export function createSettle(options: SettleOptions): Settle {
       under = new Set();
     },
   };
+}
+
+/**
+ * What ended before its time, by whoever's will, and what people ordered must not be undone by a power cut: it is on the
+ * disk before it is announced. Knocks, strikes and what ends by itself do not wait for the disk.
+ */
+function survivingOf(events: readonly (DoorEvent | BanEvent)[]): Surviving {
+  return events.some(mustSurvive) ? 'machine' : 'process';
+}
+
+function mustSurvive(event: DoorEvent | BanEvent): boolean {
+  switch (event.event) {
+    case 'door.closed':
+      return event.reason !== 'expired';
+    case 'ban.lifted':
+      return true;
+    case 'ban.added':
+    case 'ban.extended':
+      return event.reason === 'order';
+    default:
+      return false;
+  }
 }
 
 export function stored(grant: GrantView, clock: Clock): StoredGrant {

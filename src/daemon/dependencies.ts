@@ -12,6 +12,7 @@ import type { Intake } from './intake.ts';
 import type { Losses } from './losses.ts';
 import type { Sources } from './open-sources.ts';
 import type { Recall } from './packet-history.ts';
+import type { Restored } from './restored.ts';
 import type { Surroundings } from './surroundings.ts';
 
 /** What the daemon is made of, for what serves people and the kernel: control, reload, repair. */
@@ -28,6 +29,8 @@ export interface Parts {
   readonly intake: Intake;
   readonly settle: Settle;
   sources: Sources;
+  /** What an earlier boot left. */
+  restored: Restored;
   /** Milliseconds from arrival to judgement, smoothed over the last batches; null: no stamps. */
   lag: number | null;
   /** Null: the kernel holds what it should; else what is wrong. */

@@ -3,10 +3,16 @@ import type { Change, Held } from '../firewall/firewall.ts';
 import { grantKey } from '../firewall/grant.ts';
 import { type Address, ipv4 } from '../packet/address.ts';
 import { formatCidr, hostCidr } from '../packet/cidr.ts';
-import type { StateChange, Stored, StoredGrant } from '../state/store.ts';
+import { milliseconds } from '../packet/time.ts';
+import type { Spared, StateChange, Stored, StoredBan, StoredGrant } from '../state/store.ts';
+import { type ClockTrust, systemTrust } from './clock-trust.ts';
 import type { Parts } from './dependencies.ts';
 import { doorOf } from './hook-subject.ts';
+import { type Lasting, planRestore, type RestorePlan } from './restore-plan.ts';
+import { createRestored, restoreGrants } from './restored.ts';
 
+/** Sets tell what is left in whole seconds. Milliseconds. */
+const KERNEL_ROUNDING = 2_000;
 /** Nobody: the source of a grant to everyone whose knocker is not known any more. */
 const UNKNOWN: Address = ipv4(0);
 
@@ -15,16 +21,51 @@ const UNKNOWN: Address = ipv4(0);
  * known; what the kernel holds beyond that is taken out, but for bans, which are taken in. Where the state file
  * was lost the kernel's grants are taken in too: their rules say whose they are and until when.
  */
-export async function reconcile(parts: Parts, state: 'known' | 'lost'): Promise<void> {
+export async function reconcile(
+  parts: Parts,
+  state: 'known' | 'lost',
+  trust: ClockTrust = systemTrust,
+): Promise<void> {
   const { store, firewall, clock } = parts;
-  const ended = store.ended(clock.wall());
-  const kept = store.load(clock.wall());
+  const wall = clock.wall();
+  const seen = store.seen();
+  const sameBoot = store.isOf(trust.boot);
+  const trusted = sameBoot || trust.synchronised() || (trust.hasRtc() && wall >= seen);
   const held = await firewall.held();
+  const ofThisBoot = inKernel(held);
+  const goesOn: Spared = (grant) => !trusted && grant.until > wall && ofThisBoot(grant);
+  const ended = store.ended(wall, goesOn);
+  const kept = store.load(wall, goesOn);
   const adopted = adopt(kept, held, state, clock.wall());
-  parts.order(restoreOrder(adopted, parts));
+  const plan = planRestore(adopted, { wall: clock.wall(), seen, trusted }, ofThisBoot);
+  const timed = sameBoot ? { ...plan, bans: asInKernel(plan.bans, held, clock.wall()) } : plan;
+  parts.order(restoreOrder(timed, adopted, parts));
+  if (!sameBoot) parts.restored = createRestored(parts, timed, trust);
   store.write(adopted.changes, clock.wall());
+  if (trusted || plan.waiting.length === 0) store.belongsTo(trust.boot);
   await firewall.apply(changesFor(parts, held));
   sayEnded(parts, ended);
+}
+
+/** The kernel forgets at a reboot: a grant that it holds as it was kept was made in this boot. */
+function inKernel({ grants }: Held): (grant: StoredGrant) => boolean {
+  const there = new Map(grants.map(({ door, grantee, until }) => [grantKey(door, grantee), until]));
+  return ({ door, grantee, until }) =>
+    Math.abs((there.get(grantKey(door, grantee)) ?? Number.NEGATIVE_INFINITY) - until) <= KERNEL_ROUNDING;
+}
+
+/** Where the clock was set back while nobody was there, the kernel's own timers know how much of a ban is left. */
+function asInKernel(
+  bans: readonly Lasting<StoredBan>[],
+  held: Held,
+  wall: number,
+): readonly Lasting<StoredBan>[] {
+  if (bans.every(({ kept }) => kept.since <= wall)) return bans;
+  const there = new Map(held.bans.map(({ target, until }) => [formatCidr(target), until - wall]));
+  return bans.map(({ kept, left }) => {
+    const timer = kept.since > wall ? there.get(formatCidr(kept.target)) : undefined;
+    return { kept, left: Math.min(left, timer ?? left) };
+  });
 }
 
 /** What ended while nobody was there is said now, and its command run: each opening has its closing. */
@@ -67,26 +108,23 @@ function adopt(kept: Stored, held: Held, state: 'known' | 'lost', now: number): 
   };
 }
 
-/** Wall time becomes the engine's. */
-function restoreOrder(kept: Stored, { clock }: Pick<Parts, 'clock'>): Order {
+/** What is left becomes moments of the engine's clock: nothing begins in the future. */
+function restoreOrder(plan: RestorePlan, kept: Stored, { clock }: Pick<Parts, 'clock'>): Order {
+  const now = clock.now();
+  const bans = plan.bans.map(({ kept: ban, left }) => ({
+    ...ban,
+    since: milliseconds(now + left - (ban.until - ban.since)),
+    until: milliseconds(now + left),
+  }));
   return {
-    order: 'restore',
-    grants: kept.grants.map((grant) => ({
-      ...grant,
-      source: grant.source.address,
-      since: clock.atWall(grant.since),
-      until: clock.atWall(grant.until),
-    })),
-    bans: kept.bans.map((ban) => ({
-      ...ban,
-      since: clock.atWall(ban.since),
-      until: clock.atWall(ban.until),
-    })),
-    histories: kept.histories.map((history) => ({
-      ...history,
-      since: clock.atWall(history.since),
-      until: clock.atWall(history.until),
-    })),
+    ...restoreGrants(plan.grants, now),
+    bans,
+    histories: kept.histories.map((history) => {
+      // A ban that is over, or was lifted, is over now at the latest.
+      const until = Math.min(clock.atWall(history.until), now);
+      const since = until - (history.until - history.since);
+      return { ...history, since: milliseconds(since), until: milliseconds(until) };
+    }),
   };
 }
 

@@ -86,6 +86,13 @@ function problemsOf(parts: Parts, queue: SourceHealth): readonly Problem[] {
       mend: 'see who changes the rules; `nfknock rules install` puts them back',
     });
   }
+  const waiting = parts.restored.waiting();
+  if (waiting > 0) {
+    problems.push({
+      what: `${waiting} ${waiting === 1 ? 'grant' : 'grants'} from before the reboot wait for a wall clock that is synchronised`,
+      mend: 'start systemd-timesyncd or chrony; who knocks anew is let in meanwhile',
+    });
+  }
   if (parts.ipv6Fault !== null) {
     problems.push({
       what: `${openOverIpv6(parts.config)}: ${parts.ipv6Fault}`,

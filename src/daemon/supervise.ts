@@ -44,7 +44,10 @@ export function createVigil(parts: Parts): Vigil {
   let stateWasOk = true;
   const wallClock = watchWallClock(
     clock,
-    () => owned('supervisor', realign(parts)),
+    (by) => {
+      if (by > 0) parts.restored.settle();
+      owned('supervisor', realign(parts));
+    },
     // An order makes the engine look at what has ended meanwhile; and the machine may have woken in another network.
     lookAround,
   );
@@ -65,6 +68,7 @@ export function createVigil(parts: Parts): Vigil {
   const chores = [
     wallClock.look,
     announcer.tick,
+    () => parts.restored.look(),
     () => store.write([], clock.wall()),
     tellState,
     tellLost,

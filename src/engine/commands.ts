@@ -219,7 +219,13 @@ function restore(state: State, order: Order & { order: 'restore' }): OrderAnswer
   }
   for (const record of order.grants) {
     const door = doorIndex(state, record.door);
-    if (door === NONE || state.grants.find(door, record.grantee) !== undefined) continue;
+    if (door === NONE) continue;
+    const there = state.grants.find(door, record.grantee);
+    if (there !== undefined) {
+      // What was restored before turns out to end sooner; nothing ends later for it.
+      if (record.until < there.until) state.grants.extend(there, record.until);
+      continue;
+    }
     const { grantee, source, since, until, usesLeft, reason } = record;
     if (state.grants.add({ door, grantee, source, since, opened: since, until, usesLeft, reason }))
       changed += 1;

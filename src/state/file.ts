@@ -8,6 +8,7 @@ import { createOffenders, type Offenders } from './offenders.ts';
 import { cidrOf, keyOf } from './row-key.ts';
 import { isMoment, latestEnd } from './sense.ts';
 import type { StoredGrant } from './store.ts';
+import { syncBeside } from './sync-beside.ts';
 
 /** The version of the schema below, as SQLite's `user_version`. */
 const SCHEMA_VERSION = 2;
@@ -51,6 +52,8 @@ interface Rows {
   readonly unreadable: number;
   /** The last wall time at which the file was written (ms); 0: never. */
   readonly seen: number;
+  /** What `mark` left; 0: nothing. */
+  readonly mark: number;
 }
 
 type KeyedGrants = Iterable<readonly [key: string, grant: StoredGrant | undefined]>;
@@ -69,6 +72,12 @@ export interface StateFile {
   write(mirror: Mirror, now: number): void;
   /** The same with these grants and every offender, and everything else gone. */
   replace(grants: KeyedGrants, now: number): void;
+  /** Leaves a number in the file's head, positive and of 31 bits. */
+  mark(mark: number): void;
+  /** One transaction that is on the disk itself when it returns. */
+  writeThrough(mirror: Mirror, now: number): void;
+  /** Carries what was written to the disk itself, beside the thread: it answers then or never. */
+  flush(done: (error: Error | null) => void): void;
   /** Carries what was written to the disk itself: durable against the machine's death too. */
   sync(): void;
   /** False where the path no longer leads to this file: it was moved, deleted or replaced. */
@@ -216,9 +225,21 @@ function fileOf(db: Database.Database, path: string, offenders: Offenders): Stat
         grants,
         unreadable: unreadable + log.read(latest) + (seen === undefined ? 1 : 0),
         seen: seen ?? 0,
+        mark: Number(db.pragma('application_id', { simple: true })),
       };
     },
+    mark: (mark) => void db.pragma(`application_id = ${mark}`),
     write: (mirror, now) => void write(mirror, now),
+    writeThrough(mirror, now) {
+      db.pragma('synchronous = FULL');
+      try {
+        write(mirror, now);
+      } finally {
+        db.pragma('synchronous = NORMAL');
+      }
+    },
+    // The log beside the file, which no lock is on: the file itself nobody else may open.
+    flush: (done) => syncBeside(`${path}-wal`, done),
     replace: (grants, now) => void replace(grants, now),
     sync: () => void db.pragma('wal_checkpoint(PASSIVE)'),
     inPlace() {

@@ -6,6 +6,7 @@ import { keyOf } from './row-key.ts';
 import {
   HISTORIES_MAX,
   type Keep,
+  type Spared,
   type StateChange,
   type Stored,
   type StoredBan,
@@ -38,10 +39,10 @@ export interface Ledger {
   /** Takes in grants that a file held, under what is known already: memory is newer than any file. */
   absorb(grants: Iterable<StoredGrant>): void;
   /** Forgets what has ended, looking at so many entries from where it stopped the last time. */
-  sweep(now: number, entriesMax: number): Forgotten;
-  current(now: number): Stored;
+  sweep(now: number, entriesMax: number, spared?: Spared): Forgotten;
+  current(now: number, spared?: Spared): Stored;
   /** The grants that are over and not yet swept away. */
-  ended(now: number): readonly StoredGrant[];
+  ended(now: number, spared?: Spared): readonly StoredGrant[];
 }
 
 /** One grantee has one grant of a door. Neither part can hold a line feed. */
@@ -108,13 +109,13 @@ export function createLedger(keep: Keep): Ledger {
       }
     },
     sweep: createSweep(grants, offenders, keep),
-    current(now) {
+    current(now, spared = none) {
       const stored = {
         grants: [] as StoredGrant[],
         bans: [] as StoredBan[],
         histories: [] as StoredHistory[],
       };
-      for (const grant of grants.values()) if (grant.until > now) stored.grants.push(grant);
+      for (const grant of grants.values()) if (grant.until > now || spared(grant)) stored.grants.push(grant);
       offenders.each((slot) => {
         const { target, since, until, count } = offenders.at(slot);
         const banned = isBanned(offenders, slot, now);
@@ -124,9 +125,12 @@ export function createLedger(keep: Keep): Ledger {
       });
       return stored;
     },
-    ended: (now) => [...grants.values()].filter((grant) => grant.until <= now),
+    ended: (now, spared = none) =>
+      [...grants.values()].filter((grant) => grant.until <= now && !spared(grant)),
   };
 }
+
+const none: Spared = () => false;
 
 /** Goes round and round, a step at a call, so that a full table never holds up the packets. */
 function createSweep(grants: Map<string, StoredGrant>, offenders: Offenders, keep: Keep): Ledger['sweep'] {
@@ -135,9 +139,9 @@ function createSweep(grants: Map<string, StoredGrant>, offenders: Offenders, kee
   let histories = 0;
   let tooMany = 0;
 
-  return (now, entriesMax) => {
+  return (now, entriesMax, spared = none) => {
     const over: string[] = [];
-    for (const [key, grant] of grants) if (grant.until <= now) over.push(key);
+    for (const [key, grant] of grants) if (grant.until <= now && !spared(grant)) over.push(key);
     for (const key of over) grants.delete(key);
     let forgotten = 0;
     for (let looked = 0; looked < entriesMax; looked += 1) {

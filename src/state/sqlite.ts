@@ -1,12 +1,15 @@
+import { createHash } from 'node:crypto';
 import { type FileOptions, faultOf, type Mirror, openFile, type StateFile, setAside } from './file.ts';
 import { createLedger, type Ledger, SWEEP_STEP, type Touched } from './ledger.ts';
 import type { Offender, Offenders } from './offenders.ts';
-import { type Keep, StateError, type Store } from './store.ts';
+import { type Keep, type Spared, StateError, type Store, type Surviving } from './store.ts';
 
 /** The file learns this often what time it is, in milliseconds, though nothing else changes. */
 const SEEN_EVERY = 60_000;
-/** What a power cut can cost at most, in milliseconds: what was written longer ago is on the disk itself. */
-const SYNC_EVERY = 10_000;
+/** The log is carried over into the file this often, in milliseconds, so that it does not grow. */
+const CARRY_EVERY = 10_000;
+/** What tells the boots of the machine apart is a digest of so many bits: SQLite has room for a signed 32-bit number. */
+const MARK_MAX = 0x7fff_ffff;
 /** A store that can't write tries again after so long, then after twice that …, in milliseconds. */
 const RETRY_FIRST = 1000;
 const RETRY_MAX = 60_000;
@@ -46,36 +49,39 @@ function storeOf(ledger: Ledger, link: Link): Store {
   let noted = 0;
   let closed = false;
 
-  function sweep(now: number, entriesMax: number): void {
-    const { grants, offenders } = ledger.sweep(now, entriesMax);
+  function sweep(now: number, entriesMax: number, spared?: Spared): void {
+    const { grants, offenders } = ledger.sweep(now, entriesMax, spared);
     if (grants.length + offenders === 0 && Math.abs(now - noted) < SEEN_EVERY) return;
     noted = now;
-    link.write({ grants: grants.map((key) => [key, undefined]), offenders: [] }, now);
+    link.write({ grants: grants.map((key) => [key, undefined]), offenders: [] }, now, 'process');
   }
 
   /** A clock that was set back (or a board without one) must not bring back what had expired. */
   const moment = (now: number): number => Math.max(now, link.seen());
 
   return {
-    ended: (now) => ledger.ended(moment(now)),
-    load(now) {
+    ended: (now, spared) => ledger.ended(moment(now), spared),
+    load(now, spared) {
       told = now;
       // The first ends a round that was under way, the second is a whole one.
-      sweep(moment(now), Number.POSITIVE_INFINITY);
-      sweep(moment(now), Number.POSITIVE_INFINITY);
-      return ledger.current(moment(now));
+      sweep(moment(now), Number.POSITIVE_INFINITY, spared);
+      sweep(moment(now), Number.POSITIVE_INFINITY, spared);
+      return ledger.current(moment(now), spared);
     },
-    write(changes, now = told) {
+    write(changes, now = told, surviving = 'process') {
       told = now;
       const touched = ledger.apply(changes, now);
       if (closed) return;
       if (changes.length > 0) {
-        link.write(mirrorOf(ledger, touched), now);
+        link.write(mirrorOf(ledger, touched), now, surviving);
         return;
       }
       link.tend(now);
       sweep(now, SWEEP_STEP);
     },
+    seen: link.seen,
+    isOf: (boot) => boot !== '' && link.mark() === markOf(boot),
+    belongsTo: (boot) => link.setMark(markOf(boot)),
     health: () => ({ ok: link.reason() === null, reason: link.reason() }),
     close() {
       if (closed) return;
@@ -88,9 +94,11 @@ function storeOf(ledger: Ledger, link: Link): Store {
 /** The connection to the file: up, or down for a reason and trying again. */
 interface Link {
   open(now: number): string | null;
-  write(mirror: Mirror, now: number): void;
+  write(mirror: Mirror, now: number, surviving: Surviving): void;
   tend(now: number): void;
   seen(): number;
+  mark(): number;
+  setMark(mark: number): void;
   locked(): boolean;
   reason(): string | null;
   close(): void;
@@ -102,10 +110,24 @@ function createLink(path: string, options: StoreOptions, ledger: Ledger): Link {
   let locked = false;
   let read = false;
   let seen = 0;
+  let mark = 0;
+  /** It is known that the clock is that of what the file holds. */
+  let marked = false;
   let delay = RETRY_FIRST;
   let tried = 0;
-  let synced = 0;
+  let carried = 0;
+  let uncarried = false;
+  /** Written since the log was last synced; and whether that is under way. */
   let unsynced = false;
+  let syncing = false;
+
+  /**
+   * When the file is said to be written. By a clock that is behind since the machine was started that would be before
+   * what it holds, and the next start would take that for damage: until the clock is known it is no earlier than before.
+   */
+  function stamp(now: number): number {
+    return marked ? now : Math.max(now, seen);
+  }
 
   function fileOptions(): FileOptions {
     const wait = tried === 0 ? LOCK_WAIT : 0;
@@ -128,13 +150,15 @@ function createLink(path: string, options: StoreOptions, ledger: Ledger): Link {
     let notice: string | null = null;
     try {
       [file, notice] = openOrSetAside(path, ledger.offenders, fileOptions(), now);
-      if (read) file.replace(ledger.grants, now);
+      if (read) file.replace(ledger.grants, stamp(now));
       else notice = absorb(file, now) ?? notice;
       read = true;
       reason = null;
       locked = false;
       delay = RETRY_FIRST;
       unsynced = true;
+      uncarried = true;
+      if (mark !== 0) file.mark(mark);
     } catch (error) {
       locked = faultOf(error) === 'locked';
       down(mendOf(path, error), now);
@@ -153,19 +177,34 @@ function createLink(path: string, options: StoreOptions, ledger: Ledger): Link {
     for (const offender of mine) offenders.put(offender);
     ledger.absorb(rows.grants);
     seen = rows.seen;
-    if (tried > 0) from.replace(ledger.grants, now);
+    if (mark === 0) mark = rows.mark;
+    if (tried > 0) from.replace(ledger.grants, stamp(now));
     return rows.unreadable === 0
       ? null
       : `${rows.unreadable} entries of ${path} made no sense and were passed over`;
   }
 
+  /** Beside the thread: a disk that takes its time must not hold up the knocks. */
+  function flush(of: StateFile, now: number): void {
+    unsynced = false;
+    syncing = true;
+    of.flush((error) => {
+      syncing = false;
+      if (error !== null && file === of) down(mendOf(path, error), now);
+    });
+  }
+
   return {
     open,
-    write(mirror, now) {
+    write(mirror, now, surviving) {
       if (file === null) return;
       try {
-        file.write(mirror, now);
-        unsynced = true;
+        if (surviving === 'machine') file.writeThrough(mirror, stamp(now));
+        else {
+          file.write(mirror, stamp(now));
+          unsynced = true;
+        }
+        uncarried = true;
       } catch (error) {
         const why = mendOf(path, error);
         down(why, now);
@@ -179,17 +218,28 @@ function createLink(path: string, options: StoreOptions, ledger: Ledger): Link {
         open(now);
       } else if (!file.inPlace()) {
         down(`${path} was moved or deleted while nfknock ran; what it held is written anew`, now);
-      } else if (unsynced && Math.abs(now - synced) >= SYNC_EVERY) {
-        synced = now;
+      } else if (uncarried && Math.abs(now - carried) >= CARRY_EVERY) {
+        carried = now;
+        uncarried = false;
         unsynced = false;
         try {
           file.sync();
         } catch (error) {
           down(mendOf(path, error), now);
         }
-      }
+      } else if (unsynced && !syncing) flush(file, now);
     },
     seen: () => seen,
+    mark: () => mark,
+    setMark(to) {
+      mark = to;
+      marked = true;
+      try {
+        file?.mark(to);
+      } catch (error) {
+        down(mendOf(path, error), tried);
+      }
+    },
     locked: () => locked,
     reason: () => reason,
     close() {
@@ -198,6 +248,11 @@ function createLink(path: string, options: StoreOptions, ledger: Ledger): Link {
       down('the state file is closed', tried);
     },
   };
+}
+
+/** Never 0, which stands for no boot. */
+function markOf(boot: string): number {
+  return createHash('sha256').update(boot).digest().readUInt32BE(0) & MARK_MAX || 1;
 }
 
 function openOrSetAside(

@@ -51,21 +51,40 @@ interface StoreHealth {
   readonly reason: string | null;
 }
 
+/** Grants of which it is known that they go on. */
+export type Spared = (grant: StoredGrant) => boolean;
+
+/**
+ * How much a change must survive before anybody hears of it: the death of the process, or also that of the machine,
+ * which costs a disk's wait. What was only to survive the process is on the disk within a second all the same.
+ */
+export type Surviving = 'process' | 'machine';
+
 /**
  * Where what was announced is kept. `write` is durable against the process's death when it returns. It never
  * throws: a store that can't write says so in `health` and goes on in memory.
  */
 export interface Store {
-  /** The grants that ended while nobody was there to say so. To be asked before `load`, which forgets them. */
-  ended(now: number): readonly StoredGrant[];
+  /**
+   * The grants that ended while nobody was there to say so. To be asked before `load`, which forgets them. What
+   * `spared` names goes on: after a boot with a clock that is behind, what was made since is in moments before those
+   * that an earlier process saw.
+   */
+  ended(now: number, spared?: Spared): readonly StoredGrant[];
   /** What had not expired at `now` (wall time, ms). What had is forgotten for good. */
-  load(now: number): Stored;
+  load(now: number, spared?: Spared): Stored;
   /**
    * Takes the changes in as one: all or none survive. `now` (wall time, ms; where it is left out, the last
    * moment that the store was told) ends lifted bans and paces retries: call it with no changes once a second,
    * so that a store that could not write tries again and what has ended is forgotten.
    */
-  write(changes: readonly StateChange[], now?: number): void;
+  write(changes: readonly StateChange[], now?: number, surviving?: Surviving): void;
+  /** The last moment at which an earlier process wrote (wall time, ms); 0: none did. */
+  seen(): number;
+  /** True where what was kept was in force in this boot of the machine, so that its moments are those of this clock. */
+  isOf(boot: string): boolean;
+  /** From now on it is. */
+  belongsTo(boot: string): void;
   health(): StoreHealth;
   /** Idempotent. */
   close(): void;

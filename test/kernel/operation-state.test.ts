@@ -1,5 +1,4 @@
-import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -11,7 +10,7 @@ import type { Daemon, DaemonOptions } from './daemon.ts';
 import { createNet, type Net } from './net.ts';
 import { watchPort } from './operation-lab.ts';
 import { startProcess } from './process.ts';
-import { ROOT } from './root.ts';
+import { skewed } from './skewed.ts';
 
 /** What is kept: over a restart, a reboot, a damaged file, a full disk and a wall clock that was set. */
 
@@ -289,32 +288,6 @@ describe('a machine that sleeps while the daemon runs', () => {
     expect(await grantRules(net)).toContainEqual(expect.stringContaining(`-s ${other}/32`));
   });
 });
-
-/** A folder and an environment in which the daemon's wall clock, and the clock that counts sleep, are set by the test. */
-function skewed(): {
-  readonly folder: string;
-  readonly env: Record<string, string>;
-  /** Milliseconds ahead of the truth. */
-  set(wall: number, boot: number): void;
-} {
-  const folder = mkdtempSync(join(tmpdir(), 'nfknock-skew-'));
-  atEnd(() => rmSync(folder, { recursive: true, force: true }));
-  chmodSync(folder, 0o755);
-  const library = join(folder, 'skew.so');
-  execFileSync('cc', ['-O2', '-shared', '-fPIC', '-o', library, join(ROOT, 'test/kernel/skew.c')]);
-  const file = join(folder, 'skew');
-  writeFileSync(file, Buffer.alloc(16));
-  return {
-    folder,
-    env: { SKEW: file, LD_PRELOAD: library },
-    set(wall, boot) {
-      const bytes = Buffer.alloc(16);
-      bytes.writeBigInt64LE(BigInt(wall), 0);
-      bytes.writeBigInt64LE(BigInt(boot), 8);
-      writeFileSync(file, bytes, { flag: 'r+' });
-    },
-  };
-}
 
 /** A line that is written from now on. */
 async function nextLine(daemon: Daemon): Promise<{ readonly time: string }> {

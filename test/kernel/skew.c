@@ -1,7 +1,7 @@
 /*
  * The wall clock of one process, set forward or back while it runs, and the clock that counts a machine's sleep: to be
- * preloaded. SKEW names a file of twice eight bytes, the milliseconds to add to CLOCK_REALTIME and to CLOCK_BOOTTIME,
- * which may be written at any time. Every other clock is left alone, and so is the kernel's; /proc/uptime is hidden,
+ * preloaded. SKEW names a file of three times eight bytes, which may be written at any time: the milliseconds to add to
+ * CLOCK_REALTIME and to CLOCK_BOOTTIME, and what adjtimex says of the clock (1: synchronised, 2: not, 0: the truth). Every other clock is left alone, and so is the kernel's; /proc/uptime is hidden,
  * since it would tell the truth.
  *
  *   cc -O2 -shared -fPIC -o skew.so skew.c
@@ -20,6 +20,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/timex.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,7 +32,7 @@ __attribute__((constructor)) static void open_skew(void)
 	int file = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC);
 	if (file < 0)
 		return;
-	void *there = mmap(NULL, 2 * sizeof *skew, PROT_READ, MAP_SHARED, file, 0);
+	void *there = mmap(NULL, 3 * sizeof *skew, PROT_READ, MAP_SHARED, file, 0);
 	if (there != MAP_FAILED)
 		skew = there;
 	close(file);
@@ -48,6 +49,15 @@ int clock_gettime(clockid_t clock, struct timespec *now)
 		now->tv_nsec = (ns + 1000000000) % 1000000000;
 	}
 	return (int)result;
+}
+
+int adjtimex(struct timex *state)
+{
+	int result = (int)syscall(SYS_adjtimex, state);
+	if (result < 0 || skew == NULL || skew[2] == 0)
+		return result;
+	state->status = skew[2] == 1 ? state->status & ~STA_UNSYNC : state->status | STA_UNSYNC;
+	return skew[2] == 1 ? TIME_OK : TIME_ERROR;
 }
 
 static int open_other(const char *symbol, const char *path, int flags, va_list more)

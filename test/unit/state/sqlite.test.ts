@@ -503,3 +503,30 @@ function ungrant(change: StateChange): StateChange {
   if (change.change !== 'grant') throw new Error('only grants can be ended');
   return { change: 'ungrant', door: change.grant.door, grantee: change.grant.grantee };
 }
+
+describe('a boot of the machine', () => {
+  it('is known again, told from others, and from a file of which nothing is known', () => {
+    const first = openStore(path, options).store;
+    expect(first.isOf('one')).toBe(false);
+    first.belongsTo('one');
+    first.close();
+    const second = openStore(path, options).store;
+    expect([second.isOf('one'), second.isOf('two'), second.isOf('')]).toEqual([true, false, false]);
+    second.close();
+  });
+
+  it('with a clock that is behind takes nothing for damaged at the start after it, and knows what is later', () => {
+    const first = openStore(path, options).store;
+    first.belongsTo('one');
+    first.write([grant('ssh', '198.51.100.7', { until: NOW + 3_600_000 })], NOW);
+    first.close();
+    for (let start = 0; start < 2; start += 1) {
+      const { store, notice } = openStore(path, { now: 1_000 });
+      expect(notice).toBeNull();
+      expect(store.seen()).toBe(NOW);
+      expect(store.load(1_000).grants).toHaveLength(1);
+      store.write([ban('203.0.113.9/32', 61_000)], 1_000);
+      store.close();
+    }
+  });
+});
