@@ -65,6 +65,8 @@ struct capture {
 	bool more;
 	/* Each wake is read at once: somebody waits for what comes. Else wakes that come close gather. */
 	bool eager;
+	/* What the last batch stands for, in packets, where one datagram is many messages; 0: as many as were in it. */
+	uint32_t weight;
 	/* Messages that the kernel threw away, or that could not be taken, and JavaScript has not been told of. */
 	uint64_t lost;
 };

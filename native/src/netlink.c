@@ -15,6 +15,8 @@
 #define SO_MEMINFO 55
 #endif
 
+/* An entry of a list, at least: a full buffer is as many as the loop takes of packets before other work. */
+#define MESSAGE_BYTES 64u
 /* Room for one transaction: a chain's rules in one piece. */
 #define SEND_BUFFER_BYTES (1024 * 1024)
 
@@ -113,6 +115,8 @@ static int fill(struct capture *capture)
 		return result;
 	note_drops(self, capture->counts.overruns - reports);
 	capture->more = result > 0;
+	/* A list comes with some hundred entries a datagram: of a long one the loop must not read all at once. */
+	capture->weight = self->used / MESSAGE_BYTES;
 	capture->counts.packets += capture->count;
 	return (int)capture->count;
 }

@@ -36,7 +36,7 @@ static void read_all(struct reader *self)
 			return;
 		}
 		if (count > 0 || capture->lost > 0) {
-			packets += (uint32_t)count;
+			packets += capture->weight > 0 ? capture->weight : (uint32_t)count;
 			capture->counts.batches++;
 			self->calls->deliver(self, (uint32_t)count);
 		}

@@ -1,0 +1,74 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { Change } from '../../src/firewall/firewall.ts';
+import { cidr, configOf, startFirewall } from './firewall-proxy.ts';
+import { createNet, type Net } from './net.ts';
+import { temporaryFolder } from './scratch.ts';
+
+/* `bans.cut` beside a table of conntrack that others have filled. */
+
+const PUBLIC = 80;
+const ENTRIES = 60_000 + Math.floor(Math.random() * 40_000);
+/** A flood's bans, each with its cut. */
+const BANS = 2_000 + Math.floor(Math.random() * 1_000);
+/** How long any other question may wait meanwhile, in milliseconds. */
+const ANSWER_MAX = 1_000;
+
+let net: Net;
+
+beforeAll(async () => {
+  net = await createNet();
+  await net.server.listen(PUBLIC);
+  const file = join(temporaryFolder(), 'entries');
+  const entry = (index: number): string =>
+    `-I -p udp -s 203.${index >> 16}.${(index >> 8) & 255}.${index & 255} -d 198.51.100.1 --sport 1000 --dport 53 -t 600\n`;
+  writeFileSync(file, Array.from({ length: ENTRIES }, (_, index) => entry(index)).join(''));
+  await net.server.exec(['iptables', '-A', 'INPUT', '-m', 'conntrack', '--ctstate', 'NEW', '-j', 'ACCEPT']);
+  await net.server.exec(['conntrack', '--load-file', file], { timeout: 120_000 });
+}, 180_000);
+afterAll(() => net?.close());
+
+it('thousands of bans at once end what their sources began, and keep nobody waiting, beside a full table', async () => {
+  const firewall = await startFirewall(
+    net.server.namespace,
+    configOf({ doors: { ssh: { knock: [7000, 8000], opens: [22] } }, allow: [PUBLIC] }),
+  );
+  try {
+    await firewall.install();
+    const { v4 } = await net.clientA.moveToFreshSource();
+    const connection = await net.clientA.openConnection(net.clientA.server4, PUBLIC);
+    const other = await net.clientB.openConnection(net.clientB.server4, PUBLIC);
+    const changes = (address: string): readonly Change[] => {
+      const target = cidr(address);
+      return [
+        { change: 'ban', target, until: Date.now() + 600_000 },
+        { change: 'cut', target },
+      ];
+    };
+    const calls = Array.from({ length: BANS }, (_, index) => changes(`203.0.${index >> 8}.${index & 255}`));
+    let over = false;
+    let longest = 0;
+    const flood = firewall.applyAll([...calls, changes(v4)]).finally(() => {
+      over = true;
+    });
+    // Answered once the whole flood has been read in, which takes its time by itself.
+    await firewall.pids();
+    while (!over) {
+      const begun = performance.now();
+      await firewall.pids();
+      longest = Math.max(longest, performance.now() - begun);
+      await sleep(5);
+    }
+    expect(new Set(await flood)).toEqual(new Set(['done']));
+    process.stdout.write(`${ENTRIES} entries, ${BANS} cuts: the longest wait ${Math.round(longest)} ms\n`);
+    expect(longest).toBeLessThan(ANSWER_MAX);
+    expect(await connection.echoes('gone', 500)).toBe(false);
+    expect(await other.echoes('a bystander is not cut off')).toBe(true);
+    const { stdout } = await net.server.exec(['conntrack', '-C']);
+    expect(Number(stdout)).toBeLessThanOrEqual(ENTRIES - BANS + 50);
+  } finally {
+    await firewall.close();
+  }
+}, 120_000);
