@@ -12,6 +12,7 @@ const CODE: Readonly<Record<string, readonly string[]>> = {
   guard: [],
   source: ['packet', 'guard'],
   process: ['guard'],
+  doctor: ['packet', 'policy', 'process', 'firewall', 'rollback', 'machine', 'guard'],
   files: [],
   firewall: ['packet', 'policy', 'process', 'files', 'guard'],
   rollback: ['packet', 'policy', 'process', 'firewall', 'files', 'guard'],

@@ -73,6 +73,13 @@ export const DEFINITIONS: readonly Definition[] = [
     load: () => import('./commands/confirm.ts'),
   },
   {
+    name: 'doctor',
+    summary: 'look for what stands in the way on this machine, each with its fix; exit 1 for faults',
+    example: 'sudo nfknock doctor',
+    options: [json()],
+    load: () => import('./commands/doctor.ts'),
+  },
+  {
     name: 'status',
     summary: 'show doors, counters, queue health and uptime; exit 1 where something is wrong',
     example: 'nfknock status',

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { markUsed, parseSequence, readOneTime } from '../one-time/file.ts';
+import { markUsed, parseSequence, readOneTime, whyUnmarkable } from '../one-time/file.ts';
 import { formatAddress } from '../packet/address.ts';
 import { formatCidr } from '../packet/cidr.ts';
 import { formatPortRange, type PortSpec } from '../packet/port.ts';
@@ -22,7 +22,10 @@ export function nextSequence(door: Door): OneTimeNews {
   if (!('oneTime' in door.knock)) return { next: door.knock, warning: null };
   const path = door.knock.oneTime;
   try {
-    return news(door.name, path, readOneTime(path));
+    const file = readOneTime(path);
+    const why = whyUnmarkable(path);
+    if (why === undefined) return news(door.name, path, file);
+    return { next: [], warning: `door ${door.name} stays shut: its lines can't be marked used: ${why}` };
   } catch (error) {
     return { next: [], warning: `door ${door.name} stays shut: ${path} can't be read: ${words(error)}` };
   }

@@ -52,7 +52,6 @@ interface Meter {
 const METERED = [
   'knock.accepted',
   'knock.wrong',
-  'knock.ignored',
   'knock.too_fast',
   'knock.expired',
   'decoy.hit',

@@ -1,4 +1,5 @@
-import { readFileSync, realpathSync, statSync } from 'node:fs';
+import { accessSync, constants, readFileSync, realpathSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { replaceFileSync } from '../files/write.ts';
 import { type PortSpec, parsePort } from '../packet/port.ts';
 import { SEQUENCE_STEPS_MAX } from '../policy/limits.ts';
@@ -62,6 +63,18 @@ export function markUsed(path: string, used: readonly PortSpec[]): OneTimeFile {
   const text = lines.map((line) => (isUsed(line) ? `#${line}` : line)).join('\n');
   replaceFileSync(file, Buffer.from(text, 'latin1'), statSync(file));
   return parseOneTime(text);
+}
+
+/** Why no line of the file can be marked used by this process, in words; undefined: it can. */
+export function whyUnmarkable(path: string): string | undefined {
+  const folder = dirname(realpathSync(path));
+  try {
+    accessSync(folder, constants.W_OK);
+    return undefined;
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'EIO';
+    return `nfknock may not write the folder ${folder} (${code}); move the file to /var/lib/nfknock/, or let nfknock write the folder, and reload`;
+  }
 }
 
 function isSame(one: readonly PortSpec[] | undefined, other: readonly PortSpec[]): boolean {

@@ -1,6 +1,8 @@
 import { formatFault } from '../../config/fault.ts';
 import { loadConfig } from '../../config/load.ts';
 import { settingsOf } from '../../config/settings.ts';
+import { ofFiles } from '../../doctor/files.ts';
+import { installedUnit } from '../../doctor/unit.ts';
 import { concernsOf, shownIn } from '../../machine/concerns.ts';
 import { lookAtMachine, type Machine } from '../../machine/look.ts';
 import type { Config } from '../../policy/config.ts';
@@ -63,9 +65,22 @@ async function reportOf(config: Config, file: string, machine: Machine): Promise
     warnings: [
       ...found,
       ...doors.flatMap((each) => ofScans(each, found)),
+      ...ofUnit(config),
       ...here.map(({ code, key, what, fix }) => ({ code, key, text: what, mend: fix })),
     ],
   };
+}
+
+/** Files that the daemon's user can't read, write or run, where the unit that says who that is is installed. */
+function ofUnit(config: Config): readonly Warning[] {
+  const unit = installedUnit();
+  if (unit === undefined) return [];
+  return ofFiles(config, unit).map(({ code, problem, fix }) => {
+    const [key = '', ...text] = problem.split(': ');
+    return text.length === 0
+      ? { code, key: 'state', text: problem, mend: fix }
+      : { code, key, text: text.join(': '), mend: fix };
+  });
 }
 
 /** A scan that opened a door although nothing else was said against its sequence. */

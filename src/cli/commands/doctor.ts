@@ -1,0 +1,56 @@
+import { formatFault } from '../../config/fault.ts';
+import { loadConfig } from '../../config/load.ts';
+import { ask } from '../../control/client.ts';
+import { findExempt } from '../../daemon/exemptions.ts';
+import { examine, type Running } from '../../doctor/doctor.ts';
+import type { Finding } from '../../doctor/finding.ts';
+import { escapeTreacherous } from '../../log/line.ts';
+import { formatAddress } from '../../packet/address.ts';
+import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
+import { folded, printable } from '../output/table.ts';
+
+/** A daemon that says nothing for so long is not asked any more: what it would tell is left out. Milliseconds. */
+const ANSWER_MS_MAX = 2_000;
+
+/** Says what stands in the way on this machine; fails where anything does. */
+export async function command(_: readonly string[], options: CommonOptions): Promise<ExitCode> {
+  const loaded = loadConfig(options.config);
+  if (!loaded.ok) {
+    for (const fault of loaded.faults) process.stderr.write(`${formatFault(fault)}\n`);
+    return EXIT.config;
+  }
+  if (process.geteuid?.() !== 0) {
+    process.stderr.write('nfknock: doctor reads the rules of the kernel: use sudo\n');
+    return EXIT.notPermitted;
+  }
+  const findings = await examine(loaded.config, await runningOf(loaded.config.control));
+  const faults = findings.filter(({ level }) => level === 'fault').length;
+  const text =
+    options.json === true
+      ? escapeTreacherous(JSON.stringify({ ok: faults === 0, findings }, null, 2))
+      : linesOf(findings, process.stdout.isTTY ? process.stdout.columns : null).join('\n');
+  process.stdout.write(`${text}\n`);
+  return faults > 0 ? EXIT.failed : EXIT.done;
+}
+
+async function runningOf(path: string): Promise<Running | undefined> {
+  try {
+    const { pid } = await ask(path, { command: 'status' }, ANSWER_MS_MAX);
+    const sources = await ask(path, { command: 'sources' }, ANSWER_MS_MAX);
+    const grants = await ask(path, { command: 'grants' }, ANSWER_MS_MAX);
+    const seen = [...sources.map(({ source }) => source), ...grants.map(({ source }) => source)];
+    const { everybody } = await findExempt();
+    return { pid, sources: seen, gateways: everybody.map(({ address }) => formatAddress(address)) };
+  } catch {
+    return undefined;
+  }
+}
+
+function linesOf(findings: readonly Finding[], width: number | null): readonly string[] {
+  if (findings.length === 0) return ['Nothing stands in the way.'];
+  const fold = (line: string): readonly string[] => (width === null ? [line] : folded(line, width, 9));
+  return findings.flatMap(({ level, code, problem, fix }) => [
+    ...fold(printable(`${`${level}:`.padEnd(9)}${problem} (${code})`)),
+    ...fold(printable(`    fix: ${fix}`)),
+  ]);
+}

@@ -1,0 +1,180 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, statfsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Finding } from '../../src/doctor/finding.ts';
+import { atEnd } from './cleanup.ts';
+import { type Daemon, NFKNOCK, writeConfig } from './daemon.ts';
+import { createNet, type Net } from './net.ts';
+import { temporaryFolder } from './scratch.ts';
+
+/* A machine that is well, spoilt in one way at a time: exactly that is found, and nothing once it is put right. */
+
+const SERVICE = 22;
+const LISTENED = 8_443;
+const KNOCK = [`${10_000 + Math.floor(Math.random() * 9_000)}/udp`, '7311/tcp', '29400/udp', '4711/tcp'];
+const HEALTHY = {
+  doors: { ssh: { knock: KNOCK, opens: [SERVICE] } },
+  allow: [`${LISTENED}/tcp`],
+  decoys: 'all',
+};
+
+let net: Net;
+let folder: string;
+let kept: Readonly<Record<string, string>>;
+beforeAll(async () => {
+  net = await createNet();
+  folder = temporaryFolder();
+  kept = { NFKNOCK_ROLLBACK_DIR: join(folder, 'kept') };
+  await net.server.listen(LISTENED);
+  await sh(
+    'ip link add port0 type veth peer name far0; ip link add br0 type bridge; ip link set port0 master br0',
+  );
+  await sh(`nfknock rules install -c ${configOf({})}`);
+});
+afterAll(() => net?.close());
+
+interface Examined {
+  readonly code: number | null;
+  readonly codes: readonly string[];
+  readonly findings: readonly Finding[];
+}
+
+/** A configuration as HEALTHY, but for these keys. */
+function configOf(changed: object): string {
+  return writeConfig({ ...HEALTHY, ...changed }, join(folder)).file;
+}
+
+async function examined(file: string): Promise<Examined> {
+  const { code, stdout, stderr } = await net.server.exec([...NFKNOCK, 'doctor', '--json', '-c', file], {
+    env: kept,
+  });
+  expect(stderr).toBe('');
+  const { ok, findings } = JSON.parse(stdout) as { ok: boolean; findings: readonly Finding[] };
+  expect(ok).toBe(findings.every(({ level }) => level !== 'fault'));
+  for (const { problem, fix } of findings) expect([problem, fix]).not.toContain('');
+  return { code, codes: findings.map((each) => each.code), findings };
+}
+
+/** Runs a line of shell in the server's namespace. */
+async function sh(line: string): Promise<void> {
+  const program = NFKNOCK.map((word) => `'${word}'`).join(' ');
+  const script = line.replaceAll(/\bnfknock (?=rules|confirm)/g, `${program} `);
+  const { code, stderr } = await net.server.exec(['sh', '-ec', script], { env: kept });
+  expect([line, code, stderr.trim()]).toEqual([line, 0, '']);
+}
+
+describe('doctor', { timeout: 120_000 }, () => {
+  it('finds nothing on a machine that is well, and says so', async () => {
+    const file = configOf({});
+    expect(await examined(file)).toEqual({ code: 0, codes: [], findings: [] });
+    const { code, stdout } = await net.server.exec([...NFKNOCK, 'doctor', '-c', file], { env: kept });
+    expect([code, stdout]).toEqual([0, 'Nothing stands in the way.\n']);
+  });
+
+  it.each<[code: string, exit: number, spoil: string, right: string]>([
+    [
+      'native-drop',
+      1,
+      'nft add table inet own; nft add chain inet own in "{ type filter hook input priority 10; policy drop; }"',
+      'nft delete table inet own',
+    ],
+    [
+      'notrack',
+      1,
+      `iptables -t raw -A PREROUTING -p tcp --dport ${SERVICE} -j CT --notrack`,
+      'iptables -t raw -F',
+    ],
+    ['jump-not-first', 0, `iptables -I INPUT 1 -p tcp --dport ${SERVICE} -j ACCEPT`, 'iptables -D INPUT 1'],
+    ['ipv6-open', 1, 'ip6tables -F INPUT', 'nfknock rules install -c FILE'],
+    ['rules-missing', 1, 'nfknock rules remove -c FILE', 'nfknock rules install -c FILE'],
+    ['legacy-beside', 0, 'iptables-legacy -A OUTPUT -p tcp --dport 1 -j DROP', 'iptables-legacy -F OUTPUT'],
+    [
+      'docker-published',
+      1,
+      `iptables -t nat -N DOCKER; iptables -t nat -A DOCKER ! -i docker0 -p tcp -m tcp --dport ${SERVICE} -j DNAT --to-destination 172.17.0.2:22`,
+      'iptables -t nat -F DOCKER; iptables -t nat -X DOCKER',
+    ],
+    [
+      'pending-rollback',
+      0,
+      'nfknock rules install --confirm 60s -c FILE >/dev/null 2>&1',
+      'nfknock rules confirm --yes -c FILE >/dev/null 2>&1',
+    ],
+  ])('finds %s, and nothing else', async (found, exit, spoil, right) => {
+    const file = configOf({});
+    await sh(spoil.replaceAll('FILE', file));
+    const spoilt = await examined(file);
+    await sh(right.replaceAll('FILE', file));
+    expect([spoilt.code, spoilt.codes]).toEqual([exit, [found]]);
+    expect((await examined(file)).codes).toEqual([]);
+  });
+
+  it.each<[code: string, exit: number, changed: () => object]>([
+    ['interface', 1, () => ({ listen: { interfaces: ['nowhere0'] } })],
+    ['interface', 1, () => ({ listen: { interfaces: ['port0'] } })],
+    ['answer', 0, () => ({ decoys: ['23/tcp'] })],
+    ['listener-closed', 0, () => ({ allow: [] })],
+    [
+      'published-secret',
+      0,
+      () => ({ doors: { ssh: { knock: ['7000/tcp', '8000/tcp', '9000/tcp'], opens: [SERVICE] } } }),
+    ],
+    [
+      'hook-unrunnable',
+      1,
+      () => ({ doors: { ssh: { knock: KNOCK, opens: [SERVICE], on_open: [text('hook', '#!/bin/sh\n')] } } }),
+    ],
+    [
+      'one-time-unwritable',
+      1,
+      () => ({ doors: { ssh: { one_time: join(folder, 'none'), opens: [SERVICE] } } }),
+    ],
+    ['disk-full', 1, () => ({ state: join(fullDisk(), 'state.db') })],
+  ])('finds %s of a configuration, and nothing else', async (found, exit, changed) => {
+    const spoilt = await examined(configOf(changed()));
+    expect([spoilt.code, spoilt.codes]).toEqual([exit, [found]]);
+  });
+
+  it('finds another program that reads the queue, and not the daemon itself; and a gateway that stands for everyone', async () => {
+    const daemon: Daemon = await net.server.startDaemon(HEALTHY);
+    try {
+      expect((await examined(daemon.config)).codes).toEqual([]);
+      // For a configuration whose daemon does not run, who reads the queue is another.
+      const spoilt = await examined(configOf({}));
+      expect([spoilt.code, spoilt.codes]).toEqual([1, ['queue-reader']]);
+      expect(spoilt.findings[0]?.problem).toContain(`process ${daemon.pid}`);
+      const gateway = net.clientA.source().v4;
+      await sh(`ip route add default via ${gateway}`);
+      await net.server.exec([...NFKNOCK, 'grant', 'ssh', gateway, '-c', daemon.config]);
+      const everybody = await examined(daemon.config);
+      expect([everybody.code, everybody.codes]).toEqual([0, ['one-address']]);
+    } finally {
+      await daemon.stop();
+    }
+  });
+
+  it('wants a sound configuration, and root', async () => {
+    const file = join(folder, 'wrong.yaml');
+    writeFileSync(file, 'doors: 7\n');
+    const { code, stdout } = await net.server.exec([...NFKNOCK, 'doctor', '-c', file]);
+    expect([code, stdout]).toEqual([3, '']);
+  });
+});
+
+function text(name: string, content: string): string {
+  const file = join(folder, name);
+  writeFileSync(file, content, { mode: 0o644 });
+  return file;
+}
+
+/** A disk of its own with a few KiB left. */
+function fullDisk(): string {
+  const disk = join(folder, 'disk');
+  mkdirSync(disk);
+  spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=262144', 'tmpfs', disk]);
+  atEnd(() => void spawnSync('umount', [disk]));
+  const { bfree, bsize } = statfsSync(disk);
+  writeFileSync(join(disk, 'filler'), Buffer.alloc((bfree - 8) * bsize));
+  return disk;
+}
