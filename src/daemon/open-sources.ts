@@ -7,6 +7,7 @@ import type { Config } from '../policy/config.ts';
 import { createLanes, type Lanes } from '../source/merge.ts';
 import { openNflog } from '../source/nflog.ts';
 import { holdNfqueue, openNfqueue } from '../source/nfqueue.ts';
+import { queueLength } from '../source/queue-length.ts';
 import type { OnBatch, Source, SourceHealth } from '../source/source.ts';
 import { oneTimePortsOf } from './hook-subject.ts';
 
@@ -98,9 +99,12 @@ function wantedBy(config: Config, lanes: Lanes, onError: (error: Error) => void)
   const { source, queues, group } = config.listen;
   const wanted = new Map<string, () => Source>();
   if (source === 'nfqueue') {
+    const maxLength = queueLength(queues.last - queues.first + 1);
     for (let queue = queues.first; queue <= queues.last; queue += 1) {
       wanted.set(`queue ${queue}`, () =>
-        inLane(lanes, (onBatch) => openNfqueue({ queue, onBatch: guarded('packets', onBatch), onError })),
+        inLane(lanes, (onBatch) =>
+          openNfqueue({ queue, maxLength, onBatch: guarded('packets', onBatch), onError }),
+        ),
       );
     }
   }

@@ -4,6 +4,7 @@ import { openOverIpv6 } from '../firewall/iptables/families.ts';
 import type { Concern } from '../machine/concerns.ts';
 import { formatAddress } from '../packet/address.ts';
 import { formatPortRange } from '../packet/port.ts';
+import { queueLength } from '../source/queue-length.ts';
 import type { SourceHealth } from '../source/source.ts';
 import type { Parts } from './dependencies.ts';
 import { totalHealth } from './sample.ts';
@@ -143,7 +144,8 @@ function problemsOf(parts: Parts, queue: SourceHealth): readonly Problem[] {
       what: `the state is kept in memory only: ${state.reason}`,
       mend: 'free the disk or mend the file; it is taken up again by itself',
     });
-  if (queue.depth > DEPTH_WORRYING) {
+  const { first, last } = parts.config.listen.queues;
+  if (queue.depth > Math.min(DEPTH_WORRYING, queueLength(last - first + 1) / 2)) {
     problems.push({
       what: `${queue.depth} packets wait in the queue`,
       mend: 'the machine is too busy or under a flood; consider listen.source: nflog',

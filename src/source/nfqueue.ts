@@ -5,6 +5,8 @@ import type { OnBatch, Source } from './source.ts';
 export interface NfqueueOptions {
   /** Queue number, 0–65535. */
   readonly queue: number;
+  /** Packets that may wait in it. */
+  readonly maxLength: number;
   readonly onBatch: OnBatch;
   /** The queue is dead and closed; nothing comes from it any more. */
   readonly onError: (error: QueueError) => void;

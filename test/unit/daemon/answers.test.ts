@@ -50,7 +50,12 @@ async function fullTables(): Promise<Bench> {
   const engine = createEngine(settings({ sources: SOURCES, bans: { limit: BANS } }), [1, 2]);
   const clock = systemClock;
   const recall = createRecall();
-  const config = { log: { level: 'error' }, doors: [{ name: 'ssh', opens: [] }], listen: {}, bans: {} };
+  const config = {
+    log: { level: 'error' },
+    doors: [{ name: 'ssh', opens: [] }],
+    listen: { queues: { first: 0, last: 0 } },
+    bans: {},
+  };
   const announcer = createAnnouncer(config as unknown as Parts['config'], clock, { log: () => {} } as never, {
     publish: () => {},
     watched: () => false,

@@ -1,0 +1,25 @@
+import { expect, it } from 'vitest';
+import { lengthFor } from '../../../src/source/queue-length.ts';
+
+it.each([
+  [262_144, 1, 65_535],
+  [65_536, 1, 16_384],
+  [65_536, 2, 8_192],
+  [8_192, 1, 2_048],
+  [4_096, 1, 1_024],
+  [512, 1, 1_024],
+  [0, 1, 65_535],
+])(
+  'of a conntrack table of %i entries %i queues may take a quarter together, each at least 1024: %i',
+  (table, queues, length) => {
+    expect(lengthFor(table, queues)).toBe(length);
+  },
+);
+
+it('all queues together hold no more than a quarter of the table, but for the least that each needs', () => {
+  for (let round = 0; round < 1000; round += 1) {
+    const table = 1 + Math.floor(Math.random() * 1_000_000);
+    const queues = 1 + Math.floor(Math.random() * 16);
+    expect(queues * lengthFor(table, queues)).toBeLessThanOrEqual(Math.max(table / 4, queues * 1024));
+  }
+});
