@@ -21,6 +21,7 @@ const HEALTHY = {
 
 let net: Net;
 let folder: string;
+let unmount = (): void => undefined;
 let kept: Readonly<Record<string, string>>;
 beforeAll(async () => {
   net = await createNet();
@@ -32,7 +33,10 @@ beforeAll(async () => {
   );
   await sh(`nfknock rules install -c ${configOf({})}`);
 });
-afterAll(() => net?.close());
+afterAll(() => {
+  unmount();
+  net?.close();
+});
 
 interface Examined {
   readonly code: number | null;
@@ -173,7 +177,7 @@ function fullDisk(): string {
   const disk = join(folder, 'disk');
   mkdirSync(disk);
   spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=262144', 'tmpfs', disk]);
-  atEnd(() => void spawnSync('umount', [disk]));
+  unmount = atEnd(() => void spawnSync('umount', [disk]));
   const { bfree, bsize } = statfsSync(disk);
   writeFileSync(join(disk, 'filler'), Buffer.alloc((bfree - 8) * bsize));
   return disk;
