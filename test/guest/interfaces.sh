@@ -1,0 +1,34 @@
+# Interfaces that never carry INPUT: a missing one, a bridge port, a VRF slave are told; it is never "all is well".
+modprobe vrf
+modprobe bridge
+make_net
+with_interface() {
+  write_config <<YAML
+listen: { interfaces: [$1] }
+doors: { ssh: { knock: [7000/tcp, 8000/udp, 9000/tcp], opens: [22/tcp] } }
+decoys: [23/tcp]
+log: { file: /run/nfknock/events.jsonl }
+YAML
+}
+ip link add br0 type bridge
+ip link add port0 type veth peer name port1
+ip link set port0 master br0 up
+ip link set br0 up
+ip link add red type vrf table 10
+ip link set red up
+ip link add slave0 type veth peer name slave1
+ip link set slave0 master red up
+for name in nowhere0 port0 slave0; do
+  with_interface "$name"
+  check "check warns of $name" sh -c "$NFKNOCK check 2>&1 | grep -q $name"
+  rm -f /run/nfknock/events.jsonl
+  start_daemon
+  refuse "status has a problem with $name" $NFKNOCK status
+  check "and names it" sh -c "$NFKNOCK status 2>&1 | grep -q $name"
+  stop_daemon; wait "$DAEMON" 2>/dev/null
+done
+with_interface eth0
+rm -f /run/nfknock/events.jsonl
+start_daemon
+check 'and none with one that is there' $NFKNOCK status
+stop_daemon; wait "$DAEMON" 2>/dev/null

@@ -1,0 +1,88 @@
+#!/bin/bash
+# Runs one case inside the guest: its name and the number of the boot stand in the kernel's command line.
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
+read -r line </proc/cmdline
+for word in $line; do
+  case "$word" in
+    guest=*) CASE="${word#guest=}" ;;
+    boot=*) BOOT="${word#boot=}" ;;
+  esac
+done
+cd /nfknock || exit 1
+ip link set lo up
+mkdir -p /etc/nfknock /run/nfknock /dev/pts
+mount -t devpts devpts /dev/pts 2>/dev/null
+NFKNOCK='node /nfknock/dist/bin/nfknock.js'
+
+ok() { echo "ok: $CASE: $1"; }
+not_ok() { echo "not ok: $CASE: $1"; }
+# check TEXT COMMAND…: the command must succeed.
+check() {
+  local text="$1" out
+  shift
+  if out="$("$@" 2>&1)"; then ok "$text"; else not_ok "$text ($*)"; echo "$out" | tail -n 15 | sed 's/^/    /'; fi
+}
+# refuse TEXT COMMAND…: the command must fail.
+refuse() {
+  local text="$1" out
+  shift
+  if out="$("$@" 2>&1)"; then not_ok "$text ($*)"; echo "$out" | tail -n 15 | sed 's/^/    /'; else ok "$text"; fi
+}
+# within SECONDS COMMAND…: succeeds as soon as the command does.
+within() {
+  local until=$(($(awk '{print int($1)}' /proc/uptime) + $1))
+  shift
+  while ! "$@" >/dev/null 2>&1; do
+    if [ "$(awk '{print int($1)}' /proc/uptime)" -ge "$until" ]; then return 1; fi
+    sleep 0.2
+  done
+}
+
+# A server, this machine, and a client in a namespace of its own: 192.0.2.1 and 192.0.2.11, 2001:db8::1 and ::11.
+client() { ip netns exec client "$@"; }
+make_net() {
+  ip netns add client
+  ip link add eth0 type veth peer name eth0 netns client
+  ip address add 192.0.2.1/24 dev eth0
+  ip link set eth0 up
+  client ip link set lo up
+  client ip address add 192.0.2.11/24 dev eth0
+  client ip link set eth0 up
+  if [ -e /proc/net/if_inet6 ]; then
+    ip address add 2001:db8::1/64 dev eth0 nodad
+    client ip address add 2001:db8::11/64 dev eth0 nodad
+  fi
+  socat TCP6-LISTEN:22,reuseaddr,fork,ipv6only=0 PIPE 2>/dev/null &
+  [ -e /proc/net/if_inet6 ] || socat TCP4-LISTEN:22,reuseaddr,fork PIPE &
+  within 30 sh -c "ss -Hltn 'sport = :22' | grep -q ."
+}
+write_config() { cat >/etc/nfknock/nfknock.yaml; }
+plain_config() {
+  write_config <<'YAML'
+doors:
+  ssh:
+    knock: [7000/tcp, 8000/udp, 9000/tcp]
+    opens: [22/tcp]
+    for: 1h
+decoys: [23/tcp, 2323/tcp, 3389/tcp]
+log: { file: /run/nfknock/events.jsonl }
+YAML
+}
+start_daemon() {
+  $NFKNOCK run >/run/nfknock/out 2>&1 &
+  DAEMON=$!
+  # Without KVM a start takes as long as everything else here, and the machine may be busy.
+  within 240 grep -q daemon.ready /run/nfknock/events.jsonl || { echo 'guest: the daemon is not ready'; cat /run/nfknock/out /run/nfknock/events.jsonl; }
+}
+# It is this script's child, which a check's own shell can't wait for: its last word tells.
+stop_daemon() { kill -TERM "$DAEMON" && within 20 grep -q daemon.stopped /run/nfknock/events.jsonl; }
+connects() { client nc -z -w 2 "$@" 22; }
+knocks() { client knock -d 200 "$@" 7000 8000:udp 9000; }
+
+echo "guest: $CASE, boot $BOOT, $(uname -r)"
+# shellcheck disable=SC1090
+. "test/guest/$CASE.sh"
+sync
+echo 'guest: end of boot'
+echo o >/proc/sysrq-trigger
+sleep 30
