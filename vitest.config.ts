@@ -7,9 +7,7 @@ const MEASURING = [
   'test/kernel/operation-start.test.ts',
   'test/kernel/setup.test.ts',
 ];
-// A shared machine can hold one packet up for seconds; what is wrong is wrong twice. By hand nothing is tried again.
 const onKernel = {
-  retry: process.env['CI'] === undefined ? 0 : 1,
   pool: 'forks',
   testTimeout: 60_000,
   hookTimeout: 60_000,

@@ -22,10 +22,7 @@ export const DEFINITIONS: readonly Definition[] = [
     summary: 'run the daemon in the foreground; SIGTERM stops it, SIGHUP reloads the configuration',
     example: 'nfknock run -c /etc/nfknock/nfknock.yaml',
     options: [
-      option(
-        '--no-install',
-        'the rules were laid before by `nfknock rules install`: say so where they were not',
-      ),
+      option('--no-install', 'expect the rules of `nfknock rules install`, and warn where they are missing'),
       option(
         '--confirm <time>',
         'roll everything back after this time, and end with 6, unless `nfknock confirm` is run',
@@ -36,8 +33,9 @@ export const DEFINITIONS: readonly Definition[] = [
   {
     name: 'check',
     summary: 'validate the configuration and report how strong each door is',
-    example: 'nfknock check --strict',
-    options: [json(), option('--strict', 'fail on warnings too')],
+    example: 'nfknock check --strict /etc/nfknock/nfknock.yaml',
+    args: [['[file]', 'the configuration, as with -c']],
+    options: [json(), option('--strict', 'exit 1 where there is a warning')],
     load: () => import('./commands/check.ts'),
   },
   {
@@ -185,6 +183,7 @@ export const DEFINITIONS: readonly Definition[] = [
       option('--event <glob>', 'only events that match, such as "ban.*"'),
       option('--source <cidr>', 'only sources in this network'),
       option('--door <name>', 'only this door'),
+      option('--local', 'show local time; default: UTC, as in the log'),
     ],
     load: () => import('./commands/tail.ts'),
   },

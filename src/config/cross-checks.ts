@@ -1,6 +1,7 @@
 import { formatCidr } from '../packet/cidr.ts';
 import type { FlagRule } from '../packet/flags.ts';
 import { formatPort, formatPortRange, type PortRange, type PortSpec } from '../packet/port.ts';
+import { milliseconds } from '../packet/time.ts';
 import { withinOf } from '../policy/limits.ts';
 import type { Reading } from './document.ts';
 import type { DoorEntry } from './door.ts';
@@ -21,9 +22,8 @@ export function conflicts(root: Fields<RootShape>, reading: Reading): void {
   if (doors.length === 0 && root.doors.value !== undefined && root.decoys.value?.length === 0) {
     reading.fault(
       root.doors.spot,
-      'no doors and no decoys',
-      'at least one door or decoy',
-      'without them nothing is watched',
+      'there are no doors and no decoys, so nothing is watched',
+      'add a door or a decoy',
     );
   }
 }
@@ -40,35 +40,33 @@ export function gapMaxOf(gap: Found<number>, within: number | null): number {
 function ofDoor({ fields, spot }: DoorEntry, reading: Reading): void {
   const { knock, one_time: oneTime, dnat, forward, grant, close } = fields;
   if (knock.value === null && oneTime.value === null) {
-    const mend = 'add the ports to knock on, such as knock: [7000/tcp, 8000/udp, 9000/tcp]';
-    reading.fault(spot, 'neither knock nor one_time', 'one of the two', mend);
+    const fix = 'add the ports to knock on, for example knock: [7000/tcp, 8000/udp, 9000/tcp]';
+    reading.fault(spot, 'the door has neither knock nor one_time', fix);
   }
   if (knock.value && oneTime.value)
-    reading.fault(oneTime.spot, 'one_time beside knock', 'one of the two', 'remove one');
+    reading.fault(oneTime.spot, 'the door has both knock and one_time', 'remove one of the two');
   for (const steps of [knock.value, close.value]) {
     steps?.forEach((step, index) => {
       const before = steps[index - 1]?.value;
       if (step.value === undefined || before === undefined || formatPort(before) !== formatPort(step.value))
         return;
-      const mend = 'a repeated packet is one knock, so the second could never be made: change one';
-      reading.fault(step.spot, `${formatPort(step.value)} twice in a row`, 'neighbours that differ', mend);
+      const problem = `${formatPort(step.value)} stands twice in a row, and a repeated packet is one knock`;
+      reading.fault(step.spot, problem, 'change one of the two');
     });
   }
   if (dnat.value === true && forward.value === null) {
     reading.fault(
       dnat.spot,
-      'dnat without forward',
-      'dnat beside forward',
-      'add the address that has the service, such as forward: 10.0.0.5',
+      'dnat needs forward, which is missing',
+      'add the address that has the service, for example forward: 10.0.0.5',
     );
   }
   const to = forward.value?.address.family;
   if (to !== undefined && typeof grant.value === 'object' && grant.value.address.family !== to) {
     reading.fault(
       grant.spot,
-      formatCidr(grant.value),
-      `a network of IPv${to}, as forward is`,
-      'otherwise nobody is ever let in',
+      `${formatCidr(grant.value)} is not IPv${to}, as forward is, so nobody would be let in`,
+      `write a network of IPv${to}`,
     );
   }
   ofTimes(fields, reading);
@@ -86,22 +84,19 @@ function ofTimes({ gap, within: given, knock }: DoorEntry['fields'], reading: Re
   if (max.given && max.value > within) {
     reading.fault(
       max.spot,
-      formatDuration(max.value),
-      `at most ${text}, which is within`,
+      `${formatDuration(max.value)} is longer than within, which is ${text}`,
       'raise within or lower gap.max',
     );
   } else if (min >= longest) {
     reading.fault(
       gap.value.min.spot,
-      formatDuration(min),
-      `less than gap.max, which is ${longest} ms`,
+      `${formatDuration(min)} is not less than gap.max, which is ${formatDuration(milliseconds(longest))}`,
       'lower gap.min',
     );
   } else if (min * (steps - 1) > within) {
     reading.fault(
       gap.value.min.spot,
-      formatDuration(min),
-      `gaps that together last at most ${text}, which is within`,
+      `gaps of ${formatDuration(min)} together last longer than within, which is ${text}`,
       'lower gap.min or raise within',
     );
   }
@@ -129,14 +124,8 @@ function ofSequences(doors: readonly DoorEntry[], reading: Reading): void {
     const tcp = text.includes('tcp');
     const other = clash(same, fields.flags.value, tcp);
     if (other !== undefined) {
-      const mend =
-        'with the same knocks both would open: change one, or make one door of the two with both ports in opens';
-      reading.fault(
-        fields.knock.spot,
-        `the same sequence as doors.${other.door}`,
-        'a sequence of its own',
-        mend,
-      );
+      const fix = 'change one, or make one door of the two with both ports in opens';
+      reading.fault(fields.knock.spot, `the sequence is the same as that of doors.${other.door}`, fix);
     }
     same.push({ door: name, what: 'knock', flags: fields.flags.value, tcp });
     opening.set(text, same);
@@ -146,13 +135,8 @@ function ofSequences(doors: readonly DoorEntry[], reading: Reading): void {
     if (text === undefined) continue;
     const other = clash(opening.get(text), fields.flags.value, text.includes('tcp'));
     if (other === undefined) continue;
-    const mend = other.door === name ? 'turn it round: the knocks in reverse close' : 'change one';
-    reading.fault(
-      fields.close.spot,
-      `the same sequence as doors.${other.door}.knock`,
-      'a sequence of its own',
-      mend,
-    );
+    const fix = other.door === name ? 'change it, for example to the knocks in reverse' : 'change one';
+    reading.fault(fields.close.spot, `the sequence is the same as doors.${other.door}.knock`, fix);
   }
 }
 
@@ -173,13 +157,8 @@ function ofServices(root: Fields<RootShape>, doors: readonly DoorEntry[], readin
     for (const { value, spot } of fields.opens.value ?? []) {
       const open = value === undefined ? undefined : allowed.find((each) => meet(each.value, value));
       if (value === undefined || open === undefined) continue;
-      const mend = `behind doors.${name} it is closed, in allow it is open to everyone: remove it from one`;
-      reading.fault(
-        spot,
-        formatPortRange(value),
-        `a port that is not in ${open.spot.key} (${formatPortRange(open.value)})`,
-        mend,
-      );
+      const problem = `${formatPortRange(value)} is open to everyone by ${open.spot.key} (${formatPortRange(open.value)})`;
+      reading.fault(spot, problem, `remove it there, or from doors.${name}.opens`);
     }
   }
 }
@@ -205,13 +184,8 @@ function ofDecoys(root: Fields<RootShape>, doors: readonly DoorEntry[], reading:
     const key =
       singles.get(formatPortRange(value)) ?? ranges.find((each) => meet(each.value, value))?.spot.key;
     if (key === undefined) continue;
-    const mend = 'whoever touches a decoy is struck: remove it here, or there';
-    reading.fault(
-      spot,
-      `${formatPortRange(value)}, which is ${key} too`,
-      'a port with nothing behind it',
-      mend,
-    );
+    const problem = `${formatPortRange(value)} is ${key} too, and a decoy has nothing behind it`;
+    reading.fault(spot, problem, 'remove it here, or there');
   }
 }
 
@@ -224,11 +198,9 @@ function ofMemory(root: Fields<RootShape>, reading: Reading): void {
   if (strikes?.value === undefined || sources?.value === undefined) return;
   if (strikes.value * sources.value <= STRIKES_REMEMBERED_MAX) return;
   const most = Math.floor(STRIKES_REMEMBERED_MAX / sources.value);
-  const found = `${strikes.value} strikes of each of ${sources.value} sources to remember`;
   reading.fault(
     strikes.given ? strikes.spot : sources.spot,
-    found,
-    `at most ${STRIKES_REMEMBERED_MAX} in all`,
+    `${strikes.value} strikes of each of ${sources.value} sources are more than the ${STRIKES_REMEMBERED_MAX} that fit in memory`,
     `lower bans.strikes to ${most}, or memory.sources`,
   );
 }
@@ -241,8 +213,7 @@ function ofBans(root: Fields<RootShape>, reading: Reading): void {
   if (longest >= length) return;
   reading.fault(
     bans.max.spot,
-    formatDuration(longest),
-    `at least ${formatDuration(length)}, which is bans.for`,
+    `${formatDuration(longest)} is less than bans.for, which is ${formatDuration(length)}`,
     'raise bans.max or lower bans.for',
   );
 }
@@ -253,9 +224,8 @@ function ofAnswer({ answer, listen }: Fields<RootShape>, reading: Reading): void
   if (answer.value !== 'closed' || source?.value !== 'nfqueue') return;
   reading.fault(
     answer.spot,
-    'closed with listen.source: nfqueue',
-    'drop, or closed with listen.source: nflog',
-    'write "listen: { source: nflog }"',
+    'closed does not work with listen.source: nfqueue, which can only drop',
+    'write "listen: { source: nflog }", or "answer: drop"',
   );
 }
 

@@ -24,9 +24,12 @@ const BRACKETS_MAX = 256;
 const UNSHOWN = /[\p{Cc}\p{Zl}\p{Zp}\ufeff]+/gu;
 const SAID_CHARACTERS_MAX = 400;
 /** What is said instead of the library's words, by its error codes. */
-const KNOWN_ERRORS: Readonly<Record<string, readonly [found: string, allowed: string, mend: string]>> = {
-  TAB_AS_INDENT: ['a tab', 'spaces', 'indent with spaces'],
-  TAG_RESOLVE_FAILED: ['a tag', 'plain values', 'a text with "!" stands in quotes, such as "syn,!ack"'],
+const KNOWN_ERRORS: Readonly<Record<string, readonly [problem: string, fix: string]>> = {
+  TAB_AS_INDENT: ['this line is indented with a tab', 'indent with spaces'],
+  TAG_RESOLVE_FAILED: [
+    'a YAML tag is not supported',
+    'put a text with "!" in quotes, for example "syn,!ack"',
+  ],
 };
 const INDICATORS_IN_A_ROW = /^(?:[ \t]*[-?:](?=[ \t])){32}/m;
 
@@ -44,7 +47,7 @@ export interface Reading {
   readonly faults: readonly Fault[];
   /** The node itself, or what an alias stands for. */
   resolve(node: Node | null): Node | null;
-  fault(spot: Spot, found: string, allowed: string, mend?: string): void;
+  fault(spot: Spot, problem: string, fix: string): void;
 }
 
 /** Parses YAML. Where it is broken, too large or too deep, the faults say so and the root is null. */
@@ -53,18 +56,13 @@ export function readDocument(text: string, file: string): Reading {
   lines.addNewLine(0);
   for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) lines.addNewLine(at + 1);
   const faults: Fault[] = [];
-  const fault: Reading['fault'] = ({ at, key }, found, allowed, mend) => {
+  const fault: Reading['fault'] = ({ at, key }, problem, fix) => {
     if (faults.length >= FAULTS_MAX) return;
     const { line, col } = lines.linePos(Math.max(0, Math.min(at, text.length)));
-    const said = {
-      found: oneLine(found),
-      allowed: oneLine(allowed),
-      mend: mend === undefined ? null : oneLine(mend),
-    };
-    faults.push({ file, line, column: col, key, ...said });
+    faults.push({ file, line, column: col, key, problem: oneLine(problem), fix: oneLine(fix) });
   };
-  const whole = (at: number, found: string, allowed: string, mend?: string): null => {
-    fault({ at, key: WHOLE_FILE }, found, allowed, mend);
+  const whole = (at: number, problem: string, fix: string): null => {
+    fault({ at, key: WHOLE_FILE }, problem, fix);
     return null;
   };
   const anchors = new Map<Node, Node>();
@@ -80,34 +78,39 @@ function oneLine(text: string): string {
 }
 
 /** Says a fault of the file as a whole; the answer is what `compose` then returns. */
-type Whole = (at: number, found: string, allowed: string, mend?: string) => null;
+type Whole = (at: number, problem: string, fix: string) => null;
 
 function compose(text: string, whole: Whole, anchors: Map<Node, Node>): Node | null {
   const bytes = Buffer.byteLength(text);
-  if (bytes > CONFIG_BYTES_MAX) return whole(0, `${bytes} bytes`, `at most ${CONFIG_BYTES_MAX} bytes`);
+  if (bytes > CONFIG_BYTES_MAX)
+    return whole(0, `the file has ${bytes} bytes`, `write at most ${CONFIG_BYTES_MAX} bytes`);
   const control = unprintable(text);
   if (control !== undefined)
-    return whole(control, `the character ${quoted(text[control] ?? '')}`, 'text in UTF-8');
+    return whole(
+      control,
+      `the character ${quoted(text[control] ?? '')} is not text`,
+      'save the file as UTF-8',
+    );
   const deep = deepBracket(text);
   if (deep !== undefined)
-    return whole(deep, `more than ${BRACKETS_MAX} open brackets`, `at most ${NESTING_MAX} levels`);
+    return whole(deep, `more than ${BRACKETS_MAX} brackets are open`, `nest at most ${NESTING_MAX} levels`);
 
   const row = text.search(INDICATORS_IN_A_ROW);
-  if (row >= 0) return whole(row, 'lists within lists', `at most ${NESTING_MAX} levels`);
+  if (row >= 0) return whole(row, 'lists are nested too deeply', `nest at most ${NESTING_MAX} levels`);
 
   const documents = parsed(text);
-  if (documents === undefined) return whole(0, 'what the YAML parser gives up on', 'YAML 1.2');
+  if (documents === undefined) return whole(0, 'the YAML parser gives up on this file', 'write YAML 1.2');
   const [document, second] = documents;
   if (document === undefined) return null;
   for (const { pos, code, message } of [...document.errors, ...document.warnings]) {
-    const [found, allowed, mend] = KNOWN_ERRORS[code] ?? [
-      `what YAML does not allow (${message.replaceAll(UNSHOWN, ' ')})`,
-      'YAML 1.2',
+    const [problem, fix] = KNOWN_ERRORS[code] ?? [
+      `this is not valid YAML (${message.replaceAll(UNSHOWN, ' ')})`,
+      'correct it, or compare it with examples/nfknock.yaml',
     ];
-    whole(pos[0], found, allowed, mend);
+    whole(pos[0], problem, fix);
   }
   if (second !== undefined)
-    whole(second.range[0], 'a second document', 'one document', 'remove the line "---" and what follows it');
+    whole(second.range[0], 'a second YAML document begins here', 'remove the line "---" and what follows it');
   if (document.errors.length + document.warnings.length > 0 || second !== undefined) return null;
   return shapely(document.contents, whole, anchors) ? document.contents : null;
 }
@@ -137,7 +140,11 @@ function shapely(contents: Node | null, whole: Whole, anchors: Map<Node, Node>):
     if (!isAlias(value) && !isScalar(value) && !isMap(value) && !isSeq(value)) return undefined;
     const at = value.range?.[0] ?? 0;
     if (path.filter((step) => isMap(step) || isSeq(step)).length > NESTING_MAX) {
-      whole(at, `more than ${NESTING_MAX} levels`, `at most ${NESTING_MAX} levels`);
+      whole(
+        at,
+        `the values are nested more than ${NESTING_MAX} levels deep`,
+        `nest at most ${NESTING_MAX} levels`,
+      );
       sound = false;
       return visit.BREAK;
     }
@@ -151,13 +158,13 @@ function shapely(contents: Node | null, whole: Whole, anchors: Map<Node, Node>):
     if (target === undefined || inside) {
       whole(
         at,
-        `the alias ${quoted(value.source)}${inside ? ' inside its own anchor' : ''}`,
-        'an anchor that stands before it',
+        `the alias ${quoted(value.source)} ${inside ? 'stands inside its own anchor' : 'has no anchor before it'}`,
+        'define the anchor first, or write the value out',
       );
       sound = false;
     } else anchors.set(value, target);
     if (anchors.size <= ALIASES_MAX) return undefined;
-    whole(at, `more than ${ALIASES_MAX} aliases`, `at most ${ALIASES_MAX} aliases`, 'write the values out');
+    whole(at, `more than ${ALIASES_MAX} aliases are used`, 'write the values out');
     sound = false;
     return visit.BREAK;
   });

@@ -7,7 +7,6 @@ import { DOOR_NAME_MAX, isDoorName } from '../policy/door-name.ts';
 import type { Reading, Spot } from './document.ts';
 import { quoted } from './fault.ts';
 import {
-  describe,
   entriesOf,
   type Field,
   type Fields,
@@ -20,6 +19,8 @@ import {
   section,
   textOf,
   truth,
+  type Wanted,
+  wrong,
 } from './read.ts';
 import { argument, duration, flagRule, grantee, host, knockPort, path, portRange, ZERO } from './value.ts';
 
@@ -76,28 +77,29 @@ export interface DoorEntry {
 
 const steps = listOf(knockPort, 'a list of ports, one for each knock', 1, STEPS_MAX);
 
+const KNOCKS: Wanted = {
+  noun: 'a list of ports',
+  form: 'one port for each knock, for example [7000/tcp, 8000/udp, 9000/tcp]',
+};
+const COMMAND: Wanted = {
+  noun: 'a list of words',
+  form: 'a program and its arguments, for example ["/usr/local/bin/notify", "%IP%"]',
+};
+const DOORS: Wanted = {
+  noun: 'a mapping of doors',
+  form: 'doors by their names, for example "ssh: { knock: [7000/tcp, 8000/udp, 9000/tcp], opens: [22/tcp] }"',
+};
+
 /** The sequence; a text instead of a list is probably a file, or knockd's form. */
 const sequence: Read<Steps> = (node, spot, reading) => {
   const text = textOf(node);
   if (text?.startsWith('/') === true) {
-    reading.fault(
-      spot,
-      quoted(text),
-      'a list of ports, one for each knock',
-      `for a file of sequences write "one_time: ${text}"`,
-    );
-    return undefined;
+    return wrong(node, spot, reading, KNOCKS, `for a file of sequences write "one_time: ${text}"`);
   }
   const words = text?.split(/[\s,]+/).map((word) => parsePort(word.replace(':', '/').toLowerCase())) ?? [];
   const ports = words.flatMap((port) => (port === undefined ? [] : [formatPort(port)]));
   if (text !== undefined && ports.length === words.length) {
-    reading.fault(
-      spot,
-      describe(node),
-      'a list of ports, one for each knock',
-      `write [${ports.slice(0, STEPS_MAX).join(', ')}]`,
-    );
-    return undefined;
+    return wrong(node, spot, reading, KNOCKS, `write [${ports.slice(0, STEPS_MAX).join(', ')}]`);
   }
   return steps(node, spot, reading);
 };
@@ -108,9 +110,8 @@ const command: Read<readonly string[]> = (node, spot, reading) => {
   const text = isScalar(node) && typeof node.value === 'string' ? node.value : undefined;
   if (text !== undefined) {
     const words = text.split(/\s+/).filter((word) => word !== '');
-    const mend = `no shell is run: write the words as a list, [${words.slice(0, 6).map(quoted).join(', ')}]`;
-    reading.fault(spot, describe(node), 'a list of words', mend);
-    return undefined;
+    const hint = `no shell is run: write the words as a list, [${words.slice(0, 6).map(quoted).join(', ')}]`;
+    return wrong(node, spot, reading, COMMAND, hint);
   }
   const words = listOf(
     argument,
@@ -124,13 +125,15 @@ const command: Read<readonly string[]> = (node, spot, reading) => {
     if (value === undefined) return;
     if (index === 0 && (!value.startsWith('/') || value.includes('%'))) {
       sound = false;
-      reading.fault(place, quoted(value), 'the absolute path of a program, such as /usr/local/bin/notify');
+      const fix = 'expected a path that begins with /, for example /usr/local/bin/notify';
+      reading.fault(place, `${quoted(value)} is not the absolute path of a program`, fix);
     }
     for (const [word] of value.matchAll(/%[A-Za-z][A-Za-z0-9_]+%/g)) {
       if (PLACEHOLDERS.includes(word)) continue;
       sound = false;
-      const meant = PLACEHOLDERS.includes(word.toUpperCase()) ? `write ${word.toUpperCase()}` : undefined;
-      reading.fault(place, `the placeholder ${quoted(word)}`, 'only %IP%, %DOOR% and %PORTS%', meant);
+      const meant = PLACEHOLDERS.includes(word.toUpperCase()) ? `; write ${word.toUpperCase()}` : '';
+      const fix = `expected %IP%, %DOOR% or %PORTS%${meant}`;
+      reading.fault(place, `${quoted(word)} is not a known placeholder`, fix);
     }
   });
   return sound ? words.map(({ value = '' }) => value) : undefined;
@@ -162,23 +165,18 @@ export const doors: Field<readonly DoorEntry[]> = {
   absent: (spot, reading) => {
     reading.fault(
       spot,
-      'no doors',
-      'a mapping of doors by their names, such as "ssh: { knock: [7000/tcp, 8000/udp, 9000/tcp], opens: [22/tcp] }"',
-      'for decoys and bans alone write "doors: {}"',
+      'the key doors is missing',
+      `expected ${DOORS.form}; for decoys and bans alone write "doors: {}"`,
     );
     return undefined;
   },
 };
 
 function readDoors(node: Node | null, spot: Spot, reading: Reading): readonly DoorEntry[] | undefined {
-  const entries = entriesOf(
-    node,
-    spot,
-    reading,
-    'a mapping of doors by their names, such as "ssh: { knock: [7000/tcp, 8000/udp, 9000/tcp], opens: [22/tcp] }"',
-  );
+  const entries = entriesOf(node, spot, reading, DOORS);
   if (entries === undefined) return undefined;
-  if (entries.size > DOORS_MAX) reading.fault(spot, `${entries.size} doors`, `at most ${DOORS_MAX}`);
+  if (entries.size > DOORS_MAX)
+    reading.fault(spot, `there are ${entries.size} doors`, `write at most ${DOORS_MAX}`);
   const found: DoorEntry[] = [];
   for (const [name, entry] of entries) {
     if (!isDoorName(name)) {
@@ -187,12 +185,10 @@ function readDoors(node: Node | null, spot: Spot, reading: Reading): readonly Do
         .replaceAll(/[^a-z0-9_-]+/g, '-')
         .replace(/^-+/, '')
         .slice(0, DOOR_NAME_MAX);
-      const allowed = `1 to ${DOOR_NAME_MAX} of a-z, 0-9, _ and -, the first no - (it goes into rules and command lines)`;
       reading.fault(
         { at: entry.keyAt, key: entry.spot.key },
-        `the name ${quoted(name)}`,
-        allowed,
-        `write ${meant === '' ? 'door' : meant}`,
+        `${quoted(name)} is not a name for a door`,
+        `expected 1 to ${DOOR_NAME_MAX} of a-z, 0-9, _ and -, not - first, for example ${meant === '' ? 'door' : meant}`,
       );
     }
     const fields = door.read(entry.node, entry.spot, reading);

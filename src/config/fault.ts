@@ -1,4 +1,4 @@
-/** What a user can mend in a configuration file: where it stands, what was found there and what is allowed. */
+/** What a user can fix in a configuration file: where it stands, what is wrong there, and what to write instead. */
 export interface Fault {
   readonly file: string;
   /** From 1. */
@@ -7,10 +7,9 @@ export interface Fault {
   readonly column: number;
   /** The path of keys, such as `doors.ssh.knock[1]`; `(file)` where the fault is the file itself. */
   readonly key: string;
-  readonly found: string;
-  readonly allowed: string;
-  /** What to write instead, where that can be told. */
-  readonly mend: string | null;
+  /** A clause in plain English, such as `"22x" is not a port from 1 to 65535`. */
+  readonly problem: string;
+  readonly fix: string;
 }
 
 /** The key of a fault that belongs to no key. */
@@ -19,16 +18,15 @@ export const WHOLE_FILE = '(file)';
 /** Faults shown of one file: a file of another kind altogether would have one for each of its lines. */
 export const FAULTS_MAX = 500;
 
-/** Characters of a found text that are repeated in a fault. */
+/** Characters of a text of the file that are repeated in a fault. */
 const SHOWN_CHARACTERS_MAX = 60;
 /** Edits between an unknown word and the one that was probably meant. */
 const EDITS_MAX = 2;
 
-/** One line: `file:line:column: key: found …, allowed …; mend`. */
+/** One line: `file:line:column: key: problem; fix`. */
 export function formatFault(fault: Fault): string {
-  const { file, line, column, key, found, allowed, mend } = fault;
-  const text = `${file}:${line}:${column}: ${key}: found ${found}, allowed ${allowed}`;
-  return mend === null ? text : `${text}; ${mend}`;
+  const { file, line, column, key, problem, fix } = fault;
+  return `${file}:${line}:${column}: ${key}: ${problem}; ${fix}`;
 }
 
 /** A text from a file as it may be shown on a terminal: in quotes, on one line, cut where it is long. */

@@ -20,12 +20,11 @@ export function parseConfig(text: string, file: string): Parsed {
   if (reading.faults.length > 0) return { ok: false, faults: inOrder(reading.faults) };
   const top = { at: 0, key: '' };
   if (isEmpty(reading.root)) {
-    const found = text.trim() === '' ? 'an empty file' : 'nothing but comments';
+    const problem = text.trim() === '' ? 'the file is empty' : 'the file has nothing but comments';
     reading.fault(
       { at: 0, key: WHOLE_FILE },
-      found,
-      'a mapping with at least the key doors',
-      'examples/nfknock.yaml is one to begin with',
+      problem,
+      'write at least the key doors; examples/nfknock.yaml is one to begin with',
     );
     return { ok: false, faults: reading.faults };
   }

@@ -15,6 +15,12 @@ export interface Found<T> {
   readonly given: boolean;
 }
 
+/** What a value must be: `X is not NOUN; expected FORM`. */
+export interface Wanted {
+  readonly noun: string;
+  readonly form: string;
+}
+
 /** How a key is read, and what it is where the file is silent. */
 export interface Field<T> {
   readonly read: Read<T>;
@@ -47,7 +53,10 @@ export function section<S extends Shape>(shape: S): Field<Fields<S>> {
     read: (node, spot, reading) => {
       // A section whose every line is commented out is as if it were not there.
       if (isEmpty(node)) return collect(new Map(), spot, reading);
-      const entries = entriesOf(node, spot, reading, `a mapping with ${list(known)}`);
+      const entries = entriesOf(node, spot, reading, {
+        noun: 'a mapping',
+        form: `keys below it: ${list(known)}`,
+      });
       if (entries === undefined) return undefined;
       for (const [name, entry] of entries) if (!known.includes(name)) unknownKey(name, entry, known, reading);
       return collect(entries, spot, reading);
@@ -69,11 +78,10 @@ export function entriesOf(
   node: Node | null,
   spot: Spot,
   reading: Reading,
-  allowed: string,
+  wanted: Wanted,
 ): ReadonlyMap<string, Entry> | undefined {
   if (!isMap(node)) {
-    reading.fault(spot, describe(node), allowed);
-    return undefined;
+    return wrong(node, spot, reading, wanted);
   }
   const entries = new Map<string, Entry>();
   for (const pair of node.items) {
@@ -82,8 +90,8 @@ export function entriesOf(
     if (!isScalar(key) || key.value === null || key.value === '') {
       reading.fault(
         { at: keyAt, key: spot.key },
-        isScalar(key) ? 'a value without a key' : `${describe(key)} as a key`,
-        'a name as a key',
+        isScalar(key) ? 'a value has no key' : `${describe(key)} is not a key`,
+        'write a name as the key',
       );
       continue;
     }
@@ -94,14 +102,14 @@ export function entriesOf(
       key: keyOf(spot.key, name),
     };
     if (entries.has(name))
-      reading.fault({ at: keyAt, key: place.key }, 'the key a second time', 'each key once', 'remove one');
+      reading.fault({ at: keyAt, key: place.key }, 'the key stands twice', 'remove one of the two');
     else entries.set(name, { node: reading.resolve(value), spot: place, keyAt });
   }
   return entries;
 }
 
 /** A list, each of its items with its place. A faulty item is left out; the list is faulty then too. */
-export function listOf<T>(read: Read<T>, what: string, min: number, max: number): Read<readonly Found<T>[]> {
+export function listOf<T>(read: Read<T>, noun: string, min: number, max: number): Read<readonly Found<T>[]> {
   return (node, spot, reading) => {
     if (!isSeq(node)) {
       const words = textOf(node)
@@ -112,12 +120,12 @@ export function listOf<T>(read: Read<T>, what: string, min: number, max: number)
         words === undefined
           ? undefined
           : `write it in brackets: ${quoted(`[${words.join(', ')}]`).slice(1, -1)}`;
-      reading.fault(spot, describe(node), what, isEmpty(node) ? 'for none write []' : mend);
-      return undefined;
+      const form = `brackets around it, for example ${isEmpty(node) ? '[] for none' : '[A, B]'}`;
+      return wrong(node, spot, reading, { noun, form }, mend);
     }
     if (node.items.length < min || node.items.length > max) {
-      const count = node.items.length === 0 ? 'an empty list' : `${node.items.length} items`;
-      reading.fault(spot, count, `${what} (${min} to ${max})`);
+      const count = node.items.length === 0 ? 'the list is empty' : `the list has ${node.items.length} items`;
+      reading.fault(spot, count, `expected ${noun}, ${min} to ${max} of them`);
       return undefined;
     }
     return node.items.map((item, index) => {
@@ -129,11 +137,11 @@ export function listOf<T>(read: Read<T>, what: string, min: number, max: number)
 }
 
 /** A whole number, written in decimal digits. */
-export function integer(min: number, max: number, what = 'a whole number'): Read<number> {
+export function integer(min: number, max: number): Read<number> {
   return (node, spot, reading) => {
     const text = isScalar(node) && typeof node.value === 'number' ? sourceOf(node) : '';
     if (/^-?\d+$/.test(text) && Number(text) >= min && Number(text) <= max) return Number(text);
-    return wrong(node, spot, reading, `${what} from ${min} to ${max}`);
+    return wrong(node, spot, reading, numberIn(min, max, 'a whole number'));
   };
 }
 
@@ -142,14 +150,14 @@ export function decimal(min: number, max: number): Read<number> {
   return (node, spot, reading) => {
     const text = isScalar(node) && typeof node.value === 'number' ? sourceOf(node) : '';
     if (/^\d+(\.\d+)?$/.test(text) && Number(text) >= min && Number(text) <= max) return Number(text);
-    return wrong(node, spot, reading, `a number from ${min} to ${max}`);
+    return wrong(node, spot, reading, numberIn(min, max, 'a number'));
   };
 }
 
 export const truth: Read<boolean> = (node, spot, reading) =>
   isScalar(node) && typeof node.value === 'boolean'
     ? node.value
-    : wrong(node, spot, reading, 'true or false');
+    : wrong(node, spot, reading, { noun: 'a truth value', form: 'true or false' });
 
 export function oneOf<const T extends string>(...words: readonly T[]): Read<T> {
   return (node, spot, reading) => {
@@ -161,7 +169,7 @@ export function oneOf<const T extends string>(...words: readonly T[]): Read<T> {
       node,
       spot,
       reading,
-      list(words),
+      { noun: 'one of the choices', form: list(words) },
       meant === undefined ? undefined : `did you mean "${meant}"?`,
     );
   };
@@ -170,16 +178,18 @@ export function oneOf<const T extends string>(...words: readonly T[]): Read<T> {
 /** `parse` gets the text of a scalar, quoted or not, and answers undefined for what is not allowed. */
 export function parsed<T>(
   parse: (text: string) => T | undefined,
-  allowed: string,
-  mend?: (text: string) => string | undefined,
+  wanted: Wanted,
+  hint?: (text: string) => string | undefined,
 ): Read<T> {
   return (node, spot, reading) => {
     const text = textOf(node);
     const value = text === undefined ? undefined : parse(text);
     if (value !== undefined) return value;
     const word =
-      isScalar(node) && typeof node.value === 'boolean' ? `"${node.value}" in quotes is a text` : undefined;
-    return wrong(node, spot, reading, allowed, text === undefined ? word : mend?.(text));
+      isScalar(node) && typeof node.value === 'boolean'
+        ? `to mean the text, write "${node.value}" in quotes`
+        : undefined;
+    return wrong(node, spot, reading, wanted, text === undefined ? word : hint?.(text));
   };
 }
 
@@ -192,7 +202,7 @@ export function orNull<T>(read: Read<T>): Read<T | null> {
 export function describe(node: Node | null): string {
   if (isMap(node)) return 'a mapping';
   if (isSeq(node)) return 'a list';
-  if (!isScalar(node) || isEmpty(node)) return 'nothing';
+  if (!isScalar(node) || isEmpty(node)) return 'an empty value';
   if (typeof node.value === 'string') return quoted(node.value);
   const source = sourceOf(node);
   return /^[\w.+-]{1,40}$/.test(source) ? source : quoted(source);
@@ -216,18 +226,26 @@ export function textOf(node: Node | null): string | undefined {
 
 function unknownKey(name: string, entry: Entry, known: readonly string[], reading: Reading): void {
   const meant = nearest(name, known);
-  const mend = meant === undefined ? undefined : `did you mean "${meant}"?`;
-  reading.fault(
-    { at: entry.keyAt, key: entry.spot.key },
-    `the unknown key ${quoted(name)}`,
-    list(known),
-    mend,
-  );
+  const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
+  const fix = `remove it; known here: ${list(known)}${hint}`;
+  reading.fault({ at: entry.keyAt, key: entry.spot.key }, `${quoted(name)} is not a known key`, fix);
 }
 
-function wrong(node: Node | null, spot: Spot, reading: Reading, allowed: string, mend?: string): undefined {
-  reading.fault(spot, describe(node), allowed, mend);
+/** Tells that a value is not what was wanted. */
+export function wrong(
+  node: Node | null,
+  spot: Spot,
+  reading: Reading,
+  { noun, form }: Wanted,
+  hint?: string,
+): undefined {
+  const fix = `expected ${form}${hint === undefined ? '' : `; ${hint}`}`;
+  reading.fault(spot, `${describe(node)} is not ${noun}`, fix);
   return undefined;
+}
+
+function numberIn(min: number, max: number, noun: string): Wanted {
+  return { noun: `${noun} from ${min} to ${max}`, form: `a number in that range, for example ${min || max}` };
 }
 
 /** The path of a key; a name that is no plain word stands in quotes, so that a path is always one line. */

@@ -6,7 +6,6 @@ import type { Bans, Config, Listen, LogSettings } from '../policy/config.ts';
 import { DAY, type DoorEntry, doors, ports } from './door.ts';
 import {
   decimal,
-  describe,
   type Field,
   type Fields,
   type Found,
@@ -19,6 +18,7 @@ import {
   section,
   textOf,
   truth,
+  wrong,
 } from './read.ts';
 import { cidr, duration, interfaceName, metricsPlace, path, queues, size, socketPath } from './value.ts';
 
@@ -89,8 +89,8 @@ const decoys: Read<'all' | readonly Found<PortRange>[]> = (node, spot, reading) 
   const text = textOf(node);
   if (text === 'all') return 'all';
   if (text !== undefined) {
-    reading.fault(spot, describe(node), 'all, or a list of ports', text === 'none' ? 'write []' : undefined);
-    return undefined;
+    const wanted = { noun: 'a list of ports', form: 'all or a list, for example [23/tcp, 3389/tcp]' };
+    return wrong(node, spot, reading, wanted, text === 'none' ? 'for none write []' : undefined);
   }
   return ports(node, spot, reading);
 };

@@ -20,13 +20,13 @@ const QUEUES_MAX = 64;
 const QUEUE_NUMBER_MAX = 65_534;
 
 export function duration(min: Milliseconds, max: Milliseconds = DURATION_MAX): Read<Milliseconds> {
-  const allowed = `a time from ${formatDuration(min)} to ${formatDuration(max)}, such as 250ms, 10s, 5m, 2h or 7d`;
+  const from = `a time from ${formatDuration(min)} to ${formatDuration(max)}`;
   return parsed(
     (text) => {
       const value = parseDuration(text);
       return value !== undefined && value >= min && value <= max ? value : undefined;
     },
-    allowed,
+    { noun: from, form: 'a number and a unit, for example 250ms, 10s, 5m, 2h or 7d' },
     (text) => (/^\d+$/.test(text) ? `name the unit: ${text}s` : undefined),
   );
 }
@@ -37,7 +37,10 @@ export function size(min: number, max: number): Read<number> {
       const value = parseSize(text);
       return value !== undefined && value >= min && value <= max ? value : undefined;
     },
-    `a size from ${formatSize(min)} to ${formatSize(max)}, such as 10MB`,
+    {
+      noun: `a size from ${formatSize(min)} to ${formatSize(max)}`,
+      form: 'a number and a unit, for example 10MB',
+    },
     (text) => (/^\d+$/.test(text) ? `name the unit: ${text}MB` : undefined),
   );
 }
@@ -45,17 +48,20 @@ export function size(min: number, max: number): Read<number> {
 /** One step of a sequence. */
 export const knockPort: Read<PortSpec> = parsed(
   parsePort,
-  'one port and its protocol, such as 7000/tcp or 8000/udp',
+  { noun: 'one port from 1 to 65535', form: 'a port and its protocol, for example 7000/tcp or 8000/udp' },
   (text) => {
     const range = parsePortRange(text);
-    if (range !== undefined) return 'name one port: with a range as a step a scan would make the knock';
+    if (range !== undefined) return 'name one port, since any scan would match a range';
     return knockdPort(text);
   },
 );
 
 export const portRange: Read<PortRange> = parsed(
   parsePortRange,
-  'a port or range from 1 to 65535 and its protocol, such as 22/tcp or 6000-6100/udp',
+  {
+    noun: 'a port or range from 1 to 65535',
+    form: 'a port and its protocol, for example 22/tcp or 6000-6100/udp',
+  },
   knockdPort,
 );
 
@@ -67,26 +73,29 @@ function knockdPort(text: string): string | undefined {
   return parsePortRange(meant) === undefined ? undefined : `write ${meant}`;
 }
 
-export const flagRule: Read<FlagRule> = parsed(
-  parseFlags,
-  'fin, syn, rst, psh, ack and urg with commas between, "!" before those that must be clear, such as "syn,!ack"',
-);
+export const flagRule: Read<FlagRule> = parsed(parseFlags, {
+  noun: 'a list of TCP flags',
+  form: 'fin, syn, rst, psh, ack and urg with commas between, "!" before those that must be clear, for example "syn,!ack"',
+});
 
 export const cidr: Read<Cidr> = parsed(
   usableCidr,
-  'an address or network, such as 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32',
+  {
+    noun: 'an address or network',
+    form: 'one of IPv4 or IPv6, for example 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32',
+  },
   meantNetwork,
 );
 
 export const grantee: Read<'source' | 'any' | Cidr> = parsed(
   (text) => (text === 'source' || text === 'any' ? text : usableCidr(text)),
-  'source, any, or an address or network such as 192.0.2.0/24',
+  { noun: 'an address or network', form: 'source, any, or a network, for example 192.0.2.0/24' },
   meantNetwork,
 );
 
 export const host: Read<Cidr> = parsed(
   (text) => (text.includes('/') ? undefined : usableCidr(text)),
-  'the address of one host, such as 10.0.0.5',
+  { noun: 'the address of one host', form: 'IPv4 or IPv6, for example 10.0.0.5' },
   (text) => (text.includes('/') ? 'name one host, without a prefix length' : meantNetwork(text)),
 );
 
@@ -115,15 +124,15 @@ function absolute(max: number): (text: string) => string | undefined {
   };
 }
 
-export const path: Read<string> = parsed(
-  absolute(PATH_BYTES_MAX),
-  'the absolute path of a file, such as /var/lib/nfknock/state.db',
-);
+export const path: Read<string> = parsed(absolute(PATH_BYTES_MAX), {
+  noun: 'the absolute path of a file',
+  form: 'a path that begins with /, for example /var/lib/nfknock/state.db',
+});
 
-export const socketPath: Read<string> = parsed(
-  absolute(SOCKET_PATH_BYTES_MAX),
-  `an absolute path of at most ${SOCKET_PATH_BYTES_MAX} bytes, such as /run/nfknock/control.sock`,
-);
+export const socketPath: Read<string> = parsed(absolute(SOCKET_PATH_BYTES_MAX), {
+  noun: 'the path of a socket',
+  form: `an absolute path of at most ${SOCKET_PATH_BYTES_MAX} bytes, for example /run/nfknock/control.sock`,
+});
 
 /** Metrics tell who knocks and when: they are given to this machine alone. */
 export const metricsPlace: Read<string> = parsed(
@@ -135,7 +144,10 @@ export const metricsPlace: Read<string> = parsed(
     const address = match[1] ?? '';
     return !address.startsWith('127') || parseAddress(address) !== undefined ? text : undefined;
   },
-  'a Unix socket such as unix:/run/nfknock/metrics.sock, a loopback address and port such as 127.0.0.1:9477, or null',
+  {
+    noun: 'a place on this machine',
+    form: 'a Unix socket or a loopback address and port, for example unix:/run/nfknock/metrics.sock or 127.0.0.1:9477, or null',
+  },
   (text) => {
     if (text.startsWith('unix:'))
       return `give its absolute path, at most ${SOCKET_PATH_BYTES_MAX} bytes: unix:/run/nfknock/metrics.sock`;
@@ -149,21 +161,30 @@ export const metricsPlace: Read<string> = parsed(
 /** A network interface as iptables takes it: at most 15 bytes (IFNAMSIZ), a trailing `+` for every name that begins so. */
 export const interfaceName: Read<string> = parsed(
   (text) => (/^[A-Za-z0-9][A-Za-z0-9_.@-]*\+?$/.test(text) && text.length <= 15 ? text : undefined),
-  'the name of a network interface, at most 15 letters, digits and _ . @ -, such as eth0 or wg+',
+  {
+    noun: 'the name of a network interface',
+    form: 'at most 15 letters, digits and _ . @ -, for example eth0 or wg+',
+  },
   (text) => (text.startsWith('/dev/') ? `write ${quoted(text.slice(5))}` : undefined),
 );
 
-export const queues: Read<{ readonly first: number; readonly last: number }> = parsed((text) => {
-  const match = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(text);
-  const first = Number(match?.[1]);
-  const last = Number(match?.[2] ?? match?.[1]);
-  const sound = match !== null && first <= last && last <= QUEUE_NUMBER_MAX && last - first < QUEUES_MAX;
-  return sound ? { first, last } : undefined;
-}, `a queue number from 0 to ${QUEUE_NUMBER_MAX}, or a range of at most ${QUEUES_MAX} such as 0-3`);
+export const queues: Read<{ readonly first: number; readonly last: number }> = parsed(
+  (text) => {
+    const match = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(text);
+    const first = Number(match?.[1]);
+    const last = Number(match?.[2] ?? match?.[1]);
+    const sound = match !== null && first <= last && last <= QUEUE_NUMBER_MAX && last - first < QUEUES_MAX;
+    return sound ? { first, last } : undefined;
+  },
+  {
+    noun: `a queue number from 0 to ${QUEUE_NUMBER_MAX}`,
+    form: `one, or a range of at most ${QUEUES_MAX}, for example 7219-7220`,
+  },
+);
 
 export const argument: Read<string> = parsed(
   (text) => (text.length <= ARGUMENT_CHARACTERS_MAX && !text.includes('\0') ? text : undefined),
-  `a text of at most ${ARGUMENT_CHARACTERS_MAX} characters`,
+  { noun: 'a word of a command', form: `a text of at most ${ARGUMENT_CHARACTERS_MAX} characters` },
 );
 
 function hasControl(text: string): boolean {

@@ -35,7 +35,7 @@ export type Action = { readonly line: number; readonly argv: Argv } & (
 /** Where what is found out about a file goes. */
 export interface Findings {
   readonly warn: (line: number, key: string, text: string) => void;
-  readonly fault: (line: number, key: string, found: string, allowed: string, mend: string) => void;
+  readonly fault: (line: number, key: string, problem: string, fix: string) => void;
 }
 
 /** The name of a directive in a warning. */

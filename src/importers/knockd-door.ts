@@ -75,9 +75,8 @@ export function knockdDoor(
     fault(
       flags.line,
       keyOf(section, flags),
-      quoted(flags.value),
-      'fin, syn, rst, psh, ack and urg with commas between',
-      'correct the flag',
+      `${quoted(flags.value)} is not a list of TCP flags`,
+      'expected fin, syn, rst, psh, ack and urg with commas between, for example syn,!ack',
     );
   }
   if (
@@ -125,9 +124,8 @@ function knockOf(
     fault(
       oneTime.line,
       keyOf(section, oneTime),
-      quoted(oneTime.value),
-      'the absolute path of a file',
-      'write the whole path',
+      `${quoted(oneTime.value)} is not the absolute path of a file`,
+      'expected a path that begins with /',
     );
     return undefined;
   }
@@ -135,21 +133,19 @@ function knockOf(
     fault(
       section.line,
       section.name,
-      'no sequence',
-      'sequence = PORT,PORT,… or one_time_sequences = FILE',
-      'add one',
+      'the door has no sequence',
+      'add sequence = PORT,PORT,… or one_time_sequences = FILE',
     );
     return undefined;
   }
   const key = keyOf(section, sequence);
   if (sequence.value.startsWith('/')) {
-    const mend = `write one_time_sequences = ${sequence.value}`;
+    const fix = `write one_time_sequences = ${sequence.value}`;
     fault(
       sequence.line,
       key,
-      quoted(sequence.value),
-      'ports with commas between',
-      `${mend} (knockd takes a path here for port 0, and one packet opens the door)`,
+      `${quoted(sequence.value)} is not a list of ports`,
+      `${fix} (knockd takes a path here for port 0, and one packet opens the door)`,
     );
     return undefined;
   }
@@ -162,7 +158,12 @@ function knockOf(
         .toLowerCase(),
     );
     if (step === undefined)
-      fault(sequence.line, key, quoted(word.trim()), 'PORT, PORT:tcp or PORT:udp', 'correct the sequence');
+      fault(
+        sequence.line,
+        key,
+        `${quoted(word.trim())} is not a port from 1 to 65535`,
+        'expected PORT, PORT:tcp or PORT:udp',
+      );
     else if (steps.length > 0 && formatPort(step) === formatPort(steps[steps.length - 1] ?? step)) {
       warn(
         sequence.line,
@@ -172,7 +173,7 @@ function knockOf(
     } else steps.push(step);
   }
   if (steps.length > STEPS_MAX)
-    fault(sequence.line, key, `${steps.length} ports`, `at most ${STEPS_MAX}`, 'shorten the sequence');
+    fault(sequence.line, key, `the sequence has ${steps.length} ports`, `write at most ${STEPS_MAX}`);
   return steps.length === 0 || steps.length > STEPS_MAX ? undefined : steps;
 }
 

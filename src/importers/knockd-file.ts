@@ -57,25 +57,24 @@ export function readKnockd(
         sections.at(-1)?.name ?? '(file)',
         'goes on in the next line, which knockd would not read; joined',
       );
-    const fault = (found: string, allowed: string, mend: string): void => {
+    const fault = (problem: string, fix: string): void => {
       faults.push({
         file,
         line,
         column: raw.length - raw.trimStart().length + 1,
         key: sections.at(-1)?.name ?? '(file)',
-        found,
-        allowed,
-        mend,
+        problem,
+        fix,
       });
     };
     if (UNPRINTABLE.test(content)) {
-      fault(quoted(content), 'printable text', 'remove the control character');
+      fault(`${quoted(content)} has a control character`, 'remove it');
       continue;
     }
     const header = headerOf(content);
     if (header !== undefined) {
       const name = header.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]/gu, ' ').trim();
-      if (name === '') fault('a section without a name', '[name]', 'name the door');
+      if (name === '') fault('the section has no name', 'write the name of the door, for example [ssh]');
       else if (content !== `[${header}]`) warn(line, name, `${quoted(content)} is taken as [${name}]`);
       begin(name, line);
       continue;
@@ -84,9 +83,9 @@ export function readKnockd(
     const name = nameOf(equals < 0 ? content : content.slice(0, equals));
     const known = OPTIONS.includes(name) ? 'options' : Object.hasOwn(DOOR_DIRECTIVES, name) ? 'door' : null;
     if (directives === undefined && (equals < 0 ? name !== 'usesyslog' : known === null)) {
-      fault(quoted(content), 'directives in a section', 'begin with [options] or a door');
+      fault(`${quoted(content)} is not in a section`, 'begin with [options] or a door');
     } else if (equals < 0 && name !== 'usesyslog') {
-      fault(quoted(content), 'NAME = VALUE', 'add the value');
+      fault(`${quoted(content)} has no value`, 'expected NAME = VALUE');
     } else {
       if (directives === undefined || (sections.at(-1)?.name === 'options' && known === 'door')) {
         warn(

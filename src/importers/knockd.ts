@@ -18,8 +18,7 @@ export function importKnockd(text: string, file: string): Imported {
   const faults: Fault[] = [...broken];
   const findings: Findings = {
     warn: (line, key, what) => warnings.push({ file, line, key, text: what }),
-    fault: (line, key, found, allowed, mend) =>
-      faults.push({ file, line, column: 1, key, found, allowed, mend }),
+    fault: (line, key, problem, fix) => faults.push({ file, line, column: 1, key, problem, fix }),
   };
   const { log, interfaces } = optionsOf(sections, findings);
   const found = sections
@@ -27,7 +26,7 @@ export function importKnockd(text: string, file: string): Imported {
     .map((section) => knockdDoor(section, interfaces[0] ?? null, findings))
     .filter((door) => door !== undefined);
   if (found.length === 0 && faults.length === 0)
-    findings.fault(1, '(file)', 'no doors', 'at least one section with a sequence', 'name another file');
+    findings.fault(1, '(file)', 'the file has no doors', 'name a file that has a section with a sequence');
   if (faults.length > 0) return { ok: false, faults };
   const doors = doorsOf(paired(found, findings), findings);
   const yaml = foreignYaml({

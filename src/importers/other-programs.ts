@@ -1,5 +1,4 @@
 import type { Fault } from '../config/fault.ts';
-import { quoted } from '../config/fault.ts';
 
 interface Program {
   readonly name: string;
@@ -37,7 +36,7 @@ const PROGRAMS: readonly Program[] = [
   {
     name: 'our own configuration',
     is: /^(doors|decoys|bans|listen):/m,
-    instead: 'nothing is to be imported: nfknock check -c FILE',
+    instead: 'it needs no import; look at it with nfknock check FILE',
   },
 ];
 
@@ -49,15 +48,14 @@ export function otherProgram(text: string, file: string): Fault | undefined {
     const found = is.exec(text);
     if (found === null) continue;
     const line = text.slice(0, found.index + found[0].length).split(/\r?\n/).length;
-    const allowed = 'a knockd.conf or a portsentry.conf';
     return {
       file,
       line,
       column: 1,
       key: '(file)',
-      found: `${name} (${quoted((lines[line - 1] ?? '').trim())})`,
-      allowed,
-      mend: instead,
+      // The line itself is not repeated: it may hold a key.
+      problem: `this is ${name}, not a knockd.conf or portsentry.conf`,
+      fix: instead,
     };
   }
   return undefined;

@@ -22,26 +22,25 @@ export function readPortsentry(text: string, file: string, faults: Fault[]): rea
     const line = at + 1;
     if (content === '' || content.startsWith('#')) continue;
     const [, key = '', after = ''] = /^([A-Z_0-9]+)\s*=\s*(.*)$/.exec(content) ?? [];
-    const fault = (mend: string): void => {
+    const fault = (problem: string): void => {
       faults.push({
         file,
         line,
         column: 1,
         key: '(file)',
-        found: quoted(content),
-        allowed: 'NAME="VALUE"',
-        mend,
+        problem: `${quoted(content)} ${problem}`,
+        fix: 'expected NAME="VALUE"',
       });
     };
     if (key === '') {
-      fault('correct the line');
+      fault('is not a setting');
     } else if (COMMANDS.test(key)) {
       const last = endOf(lines, at, after);
       found.push({ key, value: [after, ...lines.slice(at + 1, last + 1)].join(' '), line, rest: '' });
       at = last;
     } else {
       const value = valueIn(after);
-      if (value === undefined) fault('close the quote');
+      if (value === undefined) fault('has no closing quote');
       else found.push({ key, line, ...value });
     }
   }

@@ -75,9 +75,8 @@ export function importPortsentry(
       line: 1,
       column: 1,
       key: '(file)',
-      found: 'no ports',
-      allowed: 'TCP_PORTS or UDP_PORTS with at least one port',
-      mend: 'name the ports to watch',
+      problem: 'the file has no ports',
+      fix: 'name the ports to watch in TCP_PORTS or UDP_PORTS',
     });
   }
   if (faults.length > 0) return { ok: false, faults };
@@ -123,9 +122,8 @@ function decoysOf(
             line: setting?.line ?? 1,
             column: 1,
             key,
-            found: quoted(word),
-            allowed: 'a port or range from 1 to 65535',
-            mend: 'correct the list',
+            problem: `${quoted(word)} is not a port or range from 1 to 65535`,
+            fix: 'correct the list, for example 1,11,6000-6100',
           });
         return range === undefined ? [] : [range];
       });

@@ -5,6 +5,9 @@ import { escapeTreacherous } from './line.ts';
 /** Whether escape sequences for colour are written. */
 export type Colour = 'coloured' | 'plain';
 
+/** The time that is shown: UTC, as it stands in the log, or that of this machine. */
+export type Clock = 'utc' | 'local';
+
 const COLOUR = { red: '31', yellow: '33', green: '32', dim: '2', bold: '1' } as const;
 const LEVEL_COLOUR: Readonly<Record<string, keyof typeof COLOUR>> = {
   error: 'red',
@@ -85,7 +88,8 @@ const SENTENCE: { readonly [Name in EventName]: Sentence } = {
 };
 
 /** The line as people read it: time, level, event, source, and a sentence. */
-export function renderLine(line: ReadLine, colour: Colour): string {
+export function renderLine(read: ReadLine, colour: Colour, clock: Clock = 'utc'): string {
+  const line = clock === 'utc' ? read : inLocalTime(read);
   const ink = inkOf(colour);
   const level = (line.level ?? '').padEnd(LEVEL_WIDTH);
   const event = line.event.padEnd(EVENT_WIDTH);
@@ -120,6 +124,23 @@ function sentenceOf(line: ReadLine): string {
 function timeOf(iso: string): string {
   const match = /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(\.\d{1,3})?\d*Z$/.exec(iso);
   return match === null ? iso : `${match[1]} ${match[2]}${match[3] ?? ''}`;
+}
+
+/** The moments of a line as this machine's clock shows them. */
+function inLocalTime(line: ReadLine): ReadLine {
+  const { time, until: end } = line;
+  return { ...line, time: localTime(time), ...(end === undefined ? {} : { until: localTime(end) }) };
+}
+
+function localTime(iso: string): string {
+  const moment = new Date(iso);
+  // What is no moment is shown as it stands.
+  if (!/^\d{4}-\d\d-\d\dT.*Z$/.test(iso) || Number.isNaN(moment.getTime())) return iso;
+  const two = (count: number, width = 2): string => String(count).padStart(width, '0');
+  const date = [moment.getFullYear(), moment.getMonth() + 1, moment.getDate()].map((each) => two(each));
+  const clock = [moment.getHours(), moment.getMinutes(), moment.getSeconds()].map((each) => two(each));
+  const rest = iso.includes('.') ? `.${two(moment.getMilliseconds(), 3)}` : '';
+  return `${date.join('-')} ${clock.join(':')}${rest}`;
 }
 
 function inkOf(colour: Colour): (name: keyof typeof COLOUR | undefined, text: string) => string {

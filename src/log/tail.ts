@@ -1,13 +1,15 @@
 import { readLine } from './entry.ts';
 import { matches, type Wanted, wantsAll } from './filter.ts';
 import { escapeTreacherous } from './line.ts';
-import { type Colour, renderForeign, renderLine } from './sentence.ts';
+import { type Clock, type Colour, renderForeign, renderLine } from './sentence.ts';
 
 export interface TailOptions {
   readonly wanted: Wanted;
   /** `json`: our lines as they are, characters that a terminal acts on escaped, and nothing else. `text`: sentences for people, and foreign lines escaped. */
   readonly output: 'json' | 'text';
   readonly colour: Colour;
+  /** Whose time is shown in text. */
+  readonly clock?: Clock;
   /** How many lines to begin with; undefined: all. */
   readonly last: number | undefined;
 }
@@ -31,7 +33,7 @@ export function createTail(options: TailOptions): Tail {
       return shown ? renderForeign(text, options.colour) : undefined;
     }
     if (!matches(options.wanted, line)) return undefined;
-    return options.output === 'json' ? harmless(text) : renderLine(line, options.colour);
+    return options.output === 'json' ? harmless(text) : renderLine(line, options.colour, options.clock);
   }
 
   return {

@@ -35,8 +35,7 @@ const BATCH_MS = (BATCH / 400_000) * 1000;
 
 export function configOf(fields: object): Config {
   const parsed = parseConfig(JSON.stringify(fields), 'bench.yaml');
-  if (!parsed.ok)
-    throw new Error(parsed.faults.map(({ found, allowed }) => `${found}: ${allowed}`).join('\n'));
+  if (!parsed.ok) throw new Error(parsed.faults.map(({ problem, fix }) => `${problem}; ${fix}`).join('\n'));
   return parsed.config;
 }
 

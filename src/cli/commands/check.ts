@@ -10,7 +10,7 @@ import { guessing } from '../../strength/guessing.ts';
 import { runScans, SCAN_KINDS } from '../../strength/scans.ts';
 import type { OneTimeFacts, Warning } from '../../strength/warning.ts';
 import { warnings } from '../../strength/warnings.ts';
-import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
+import { CONFIG_FILE, type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
 import type { DoorReport, Report } from '../output/check-report.ts';
 
 interface CheckOptions extends CommonOptions {
@@ -19,10 +19,15 @@ interface CheckOptions extends CommonOptions {
 
 /** `nfknock check`: every fault of the file at once, or how strong each door is and what would make it stronger. */
 export const command = async (
-  _: readonly string[],
-  { config: file, json = false, strict = false }: CheckOptions,
+  [named]: readonly string[],
+  { config, json = false, strict = false }: CheckOptions,
   look: () => Promise<Machine> = lookAtMachine,
 ): Promise<ExitCode> => {
+  const file = named ?? config;
+  if (config !== file && config !== CONFIG_FILE) {
+    process.stderr.write(`nfknock: two files are named, ${file} and ${config}; name one\n`);
+    return EXIT.usage;
+  }
   const loaded = loadConfig(file);
   if (!loaded.ok) {
     if (json) print(`${JSON.stringify({ ok: false, faults: loaded.faults }, null, 2)}\n`);
@@ -33,7 +38,7 @@ export const command = async (
   const { formatReport, formatWarning, jsonReport } = await import('../output/check-report.ts');
   print(json ? `${JSON.stringify(jsonReport(report), null, 2)}\n` : formatReport(report));
   for (const warning of report.warnings) process.stderr.write(`${formatWarning(warning, file)}\n`);
-  return strict && report.warnings.length > 0 ? EXIT.config : EXIT.done;
+  return strict && report.warnings.length > 0 ? EXIT.failed : EXIT.done;
 };
 
 function print(text: string): void {

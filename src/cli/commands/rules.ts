@@ -91,7 +91,7 @@ async function install(config: Config, options: RulesOptions): Promise<ExitCode>
   const { usable: families, fault } = await findFamilies({ config, wanted: familiesOf(options) });
   if (fault !== undefined) {
     const open = `${openOverIpv6(config)}: its rules can't be installed (${fault.message})`;
-    if (options.ipv4Only !== true) return say(`${open}; mend that, or say --ipv4-only`, EXIT.failed);
+    if (options.ipv4Only !== true) return say(`${open}; fix that, or say --ipv4-only`, EXIT.failed);
     process.stderr.write(`nfknock: warning: ${open}\n`);
   }
   const firewall = await openFirewall({ config, now: systemClock.wall, oneTime: oneTimePortsOf, families });

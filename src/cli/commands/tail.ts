@@ -16,6 +16,7 @@ export interface TailCommandOptions extends CommonOptions {
   readonly event?: string;
   readonly source?: string;
   readonly door?: string;
+  readonly local?: boolean;
 }
 
 /** Lines to begin with where `-n` does not say, and the most that it may say: they are held in memory. */
@@ -48,6 +49,7 @@ export async function command(args: readonly string[], options: TailCommandOptio
       wanted,
       output: options.json === true ? 'json' : 'text',
       colour: colourOf(),
+      clock: options.local === true ? 'local' : 'utc',
       last,
     });
     const reads = isStream ? streamOf(file, ended.signal) : fileReads(file, options, ended.signal);

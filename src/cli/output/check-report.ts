@@ -82,7 +82,7 @@ export function formatReport({ file, config, doors, warnings }: Report): string 
   const lines = [`${file}: ${verdict}: ${count}, ${decoysText(config)}.`];
   for (const each of doors) lines.push('', ...doorLines(each));
   const said =
-    warnings.length === 1 ? 'One warning, with its mend' : `${warnings.length} warnings, each with its mend`;
+    warnings.length === 1 ? 'One warning, with its fix' : `${warnings.length} warnings, each with its fix`;
   lines.push('', warnings.length === 0 ? 'No warnings.' : `${said}, on standard error.`);
   return `${lines.join('\n')}\n`;
 }

@@ -132,7 +132,7 @@ export function answerOf(request: Request): Answer {
     case 'unban':
       return { ok: true, data: { changed: 'all' in request ? 7 : 1 } };
     default: {
-      const faults = ['nfknock.yaml:3:5: doors.ssh.knok: found an unknown key, allowed …; write knock'];
+      const faults = ['nfknock.yaml:3:5: doors.ssh.knok: "knok" is not a known key; did you mean "knock"?'];
       const error = {
         code: 'config',
         message: 'the new configuration is wrong',

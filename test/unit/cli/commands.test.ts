@@ -56,7 +56,7 @@ describe('for people', { timeout: TIMEOUT }, () => {
         'firewall  in force',
         '',
         'wrong:  12 packets were lost',
-        '  mend: use "source: nflog"',
+        '  fix: use "source: nflog"',
         '',
       ].join('\n'),
     );
@@ -257,7 +257,7 @@ describe('where the daemon can not be asked', { timeout: TIMEOUT }, () => {
     const { code, out, err } = await nfknock(['reload'], { NFKNOCK_CONTROL: path });
     expect([code, out]).toEqual([3, '']);
     expect(err).toBe(
-      'nfknock.yaml:3:5: doors.ssh.knok: found an unknown key, allowed …; write knock\n' +
+      'nfknock.yaml:3:5: doors.ssh.knok: "knok" is not a known key; did you mean "knock"?\n' +
         'nfknock: the new configuration is wrong; the old one stays in force; mend it and reload\n',
     );
   });
@@ -303,8 +303,6 @@ describe('wrong usage', { timeout: TIMEOUT }, () => {
   it('a file to translate that is not there is not looked for in the configuration', async () => {
     const { code, err } = await nfknock(['import', '/nonexistent/knockd.conf']);
     expect(code).toBe(3);
-    expect(err).toBe(
-      '/nonexistent/knockd.conf:1:1: (file): found no such file, allowed a file that can be read; name one that is there\n',
-    );
+    expect(err).toBe('/nonexistent/knockd.conf:1:1: (file): there is no such file; name one that is there\n');
   });
 });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import { command as check } from '../../../src/cli/commands/check.ts';
 import { command as importing } from '../../../src/cli/commands/import.ts';
-import { EXIT } from '../../../src/cli/exit.ts';
+import { CONFIG_FILE, EXIT } from '../../../src/cli/exit.ts';
 import type { Machine } from '../../../src/machine/look.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'nfknock-check-'));
@@ -61,8 +61,8 @@ describe('nfknock check', () => {
     expect(code).toBe(EXIT.config);
     expect(out).toBe('');
     expect(err.split('\n')).toEqual([
-      'f.yaml:1:25: doors.ssh.knock[0]: found 0, allowed one port and its protocol, such as 7000/tcp or 8000/udp',
-      'f.yaml:2:8: allow: found 5, allowed a list of ports; write it in brackets: [5]',
+      'f.yaml:1:25: doors.ssh.knock[0]: 0 is not one port from 1 to 65535; expected a port and its protocol, for example 7000/tcp or 8000/udp',
+      'f.yaml:2:8: allow: 5 is not a list of ports; expected brackets around it, for example [A, B]; write it in brackets: [5]',
       '',
     ]);
   });
@@ -70,7 +70,7 @@ describe('nfknock check', () => {
   it('ends with 3 where the file is not there', async () => {
     expect(await checked(null, {}, 'none.yaml')).toMatchObject({
       code: EXIT.config,
-      err: expect.stringContaining('none.yaml:1:1: (file): found no such file'),
+      err: expect.stringContaining('none.yaml:1:1: (file): there is no such file'),
     });
   });
 
@@ -79,7 +79,7 @@ describe('nfknock check', () => {
     expect(code).toBe(EXIT.config);
     expect(JSON.parse(out)).toMatchObject({
       ok: false,
-      faults: [{ line: 1, column: 8, key: 'doors', found: '5' }],
+      faults: [{ line: 1, column: 8, key: 'doors', problem: '5 is not a mapping of doors' }],
     });
   });
 
@@ -93,14 +93,21 @@ describe('nfknock check', () => {
     expect(out).toContain('No warnings.');
   });
 
-  it('warns of a weak door, and fails for it with --strict alone', async () => {
+  it('warns of a weak door, and ends with 1 for it with --strict alone', async () => {
     const { code, out, err } = await checked(weak);
     expect(code).toBe(EXIT.done);
     expect(out).toContain('OPENED IT in 6 of 6 scans');
     expect(err).toMatch(
       /^f.yaml: warning: doors.ssh.knock: the ports are in ascending order .*; mix the order/,
     );
-    expect((await checked(weak, { strict: true })).code).toBe(EXIT.config);
+    expect((await checked(weak, { strict: true })).code).toBe(EXIT.failed);
+  });
+
+  it('takes the file as an argument, and refuses to choose between two', async () => {
+    const named = await run((config) => check([config], { config: CONFIG_FILE }, async () => NOWHERE), weak);
+    expect(named).toMatchObject({ code: EXIT.done, out: expect.stringContaining('f.yaml is sound') });
+    const two = await run((config) => check([config], { config: '/b.yaml' }, async () => NOWHERE), weak);
+    expect(two).toMatchObject({ code: EXIT.usage, out: '', err: expect.stringContaining('name one') });
   });
 
   it('reports as JSON', async () => {

@@ -76,6 +76,23 @@ describe('tail words a line for people', () => {
     );
   });
 
+  test("in this machine's own time where that is wanted", () => {
+    const zone = process.env['TZ'];
+    try {
+      process.env['TZ'] = 'Asia/Kathmandu';
+      const line = readLine(BANNED.replace('"reason"', '"until":"2026-11-21T20:00:00.000Z","reason"'));
+      const text = renderLine(line ?? expect.unreachable(), 'plain', 'local');
+      const shift = 5 * 3_600_000 + 45 * 60_000;
+      const local = (iso: string): string =>
+        new Date(Date.parse(iso) + shift).toISOString().replace('T', ' ').slice(0, -1);
+      expect(text.startsWith(`${local(line?.time ?? '')}  `)).toBe(true);
+      expect(text).toContain('until 2026-11-22 01:45:00.000');
+    } finally {
+      if (zone === undefined) delete process.env['TZ'];
+      else process.env['TZ'] = zone;
+    }
+  });
+
   test('in colour where it is wanted, and in none where it is not', () => {
     const line = readLine(BANNED) ?? expect.unreachable();
     expect(renderLine(line, 'coloured')).toContain('\u001b[33mwarn \u001b[0m');
