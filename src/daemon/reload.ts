@@ -44,7 +44,7 @@ export function createReloader(parts: Parts, reloaded: () => void): Reloader {
       const more = faults.length > FAULTS_SAID ? `; and ${faults.length - FAULTS_SAID} more` : '';
       const reason = `${faults.slice(0, FAULTS_SAID).join('; ')}${more}`;
       announcer.announce({ event: 'config.rejected', at: clock.now(), reason });
-      const mend = 'mend the file; the old configuration stays in force';
+      const mend = 'correct the file; the old configuration stays in force';
       return {
         ok: false,
         error: {

@@ -142,7 +142,7 @@ function problemsOf(parts: Parts, queue: SourceHealth): readonly Problem[] {
   if (!state.ok)
     problems.push({
       what: `the state is kept in memory only: ${state.reason}`,
-      mend: 'free the disk or mend the file; it is taken up again by itself',
+      mend: 'free the disk or repair the file; it is taken up again by itself',
     });
   const { first, last } = parts.config.listen.queues;
   if (queue.depth > Math.min(DEPTH_WORRYING, queueLength(last - first + 1) / 2)) {

@@ -78,7 +78,7 @@ export const CATALOGUE: { readonly [Name in EventName]: Entry<Name> } = {
     level: 'error',
     when: 'a new configuration was wrong and the old one stays in force',
     fields: { reason: 'always' },
-    reasons: 'file, line, column, what was found and what is allowed',
+    reasons: 'file, line, column, the problem and its fix',
   },
   'config.warning': {
     level: 'warn',

@@ -42,7 +42,7 @@ describe('explain', () => {
       '7000/tcp | accepted | a right knock: ssh step 1 of 3',
       '9000/tcp | wrong | a wrong knock: the attempt is broken off (ssh step 1 of 3) [out of order]; strike 1',
       '8000/udp | wrong | a port of a sequence, and not the first: nothing was begun [out of order]; strike 2',
-      '23/tcp | decoy | nothing is behind this port: who touches it is scanning; strike 3',
+      '23/tcp | decoy | a decoy: nothing is behind this port, so touching it is scanning; strike 3',
       'ban.added | banned [strikes]; strike 3',
     ]);
   });

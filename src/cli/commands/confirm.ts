@@ -40,7 +40,7 @@ export async function confirm({ yes }: ConfirmOptions): Promise<ExitCode> {
 }
 
 const NOTHING =
-  'nothing waits for a confirmation: it was confirmed before, or all was put back; see `nfknock rules install`';
+  'nothing is pending: no change was made with --confirm, or it was confirmed or rolled back already; `nfknock rules install --confirm 60s` makes one';
 
 async function asked(): Promise<boolean> {
   if (process.stdin.isTTY !== true) return false;

@@ -93,7 +93,7 @@ const WHY: Readonly<Record<string, Why>> = {
   'ban.extended': () => 'banned for longer',
   'ban.lifted': () => 'the ban was lifted',
   'ban.expired': () => 'the ban ended',
-  decoy: () => 'nothing is behind this port: who touches it is scanning',
+  decoy: () => 'a decoy: nothing is behind this port, so touching it is scanning',
 };
 
 function whyOf(row: ExplainRow): string {

@@ -142,7 +142,7 @@ async function undo({ change }: RulesOptions): Promise<ExitCode> {
   const { done, faults } = await rollBack(why, systemClock.wall(), change);
   for (const fault of faults) process.stderr.write(`nfknock: ${fault}\n`);
   if (done) return faults.length === 0 ? EXIT.done : EXIT.failed;
-  return change === undefined ? say('nothing waits for a confirmation', EXIT.failed) : EXIT.done;
+  return change === undefined ? say('nothing is pending that could be rolled back', EXIT.failed) : EXIT.done;
 }
 
 /** Needs no configuration: what is ours is known by its names, and a broken file must keep nobody from it. */

@@ -21,7 +21,7 @@ const STOP_MAX = 10_000;
 /** What `systemctl status` shows while the daemon serves. */
 const SERVING = 'serving';
 /** Why a daemon ends whose change was rolled back. */
-const ROLLED_BACK = 'rolled back: nobody has confirmed the change in time';
+const ROLLED_BACK = 'rolled back: the change was not confirmed in time';
 
 /** Runs the daemon until SIGTERM or SIGINT. */
 export async function command(_args: readonly string[], options: RunOptions): Promise<ExitCode> {
@@ -67,7 +67,9 @@ export async function command(_args: readonly string[], options: RunOptions): Pr
 async function arm(path: string, time: string): Promise<void> {
   const { armRollback } = await import('../../rollback/rollback.ts');
   await armRollback({ path, time: parseDuration(time) ?? 0, now: systemClock.wall() });
-  process.stderr.write(`nfknock: it is rolled back in ${time} unless you run: nfknock confirm\n`);
+  process.stderr.write(
+    `nfknock: nfknock's own rules are rolled back in ${time}, and this ends, unless you run: nfknock confirm\n`,
+  );
 }
 
 async function watch(

@@ -161,9 +161,9 @@ function scanText({ scans, opened, banned, soonest, latest }: ScanResult): strin
     );
   const at =
     soonest === latest
-      ? `port ${numberText(soonest)}`
-      : `ports ${numberText(soonest)} to ${numberText(latest)}`;
-  return `${open}${opened === 0 ? ' in' : ' of'} ${numberText(scans)} scans, ${banned === scans ? 'all' : numberText(banned)} banned at ${at}`;
+      ? `${numberText(soonest)} ${soonest === 1 ? 'port' : 'ports'}`
+      : `${numberText(soonest)} to ${numberText(latest)} ports`;
+  return `${open}${opened === 0 ? ' in' : ' of'} ${numberText(scans)} scans, ${banned === scans ? 'all' : numberText(banned)} banned after ${at}`;
 }
 
 const SPANS: readonly (readonly [seconds: number, unit: string])[] = [

@@ -59,7 +59,7 @@ export function screenLines(scene: Scene, { columns, rows }: Size, ink: Ink): re
   const newest = scene.events.slice(-Math.max(1, left - 2)).map((line) => fitted(line, columns));
   const events = section(
     `Latest events${lost}`,
-    newest.length === 0 ? ['none yet'] : newest,
+    newest.length === 0 ? ['none since this screen was opened'] : newest,
     left,
     columns,
     ink,

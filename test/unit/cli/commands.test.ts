@@ -101,7 +101,7 @@ describe('for people', { timeout: TIMEOUT }, () => {
         '',
         'Of all sources, 5 older packets are not remembered any more.',
         'TIME (UTC)           PORT      OUTCOME          WHY',
-        '2026-11-21 06:40:00  23/tcp    decoy            nothing is behind this port: who touches it is scanning; strike 1',
+        '2026-11-21 06:40:00  23/tcp    decoy            a decoy: nothing is behind this port, so touching it is scanning; strike 1',
         '2026-11-21 06:40:01  7000/tcp  accepted         a right knock: ssh step 1 of 3',
         '2026-11-21 06:40:02            something newer  [unheard of]',
         '',

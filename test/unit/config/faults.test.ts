@@ -347,9 +347,7 @@ describe('A door', () => {
       faults(
         'doors:\n  a: { knock: [1, 2], opens: [22] }\n  b: { knock: [3, 4], opens: [23], close: [1, 2] }\n',
       ),
-    ).toEqual([
-      'f.yaml:3:43: doors.b.close: the sequence is the same as doors.a.knock; change one',
-    ]);
+    ).toEqual(['f.yaml:3:43: doors.b.close: the sequence is the same as doors.a.knock; change one']);
   });
 });
 
