@@ -73,7 +73,7 @@ async function closed(owner: Client): Promise<void> {
 }
 
 async function knocked(server: Host, owner: Client, daemon: Daemon): Promise<Connection | undefined> {
-  title('A knock opens it, for the one who knocked');
+  title('A knock opens it, for the knocker alone');
   command('knock', owner.server4, ...PORTS);
   const letIn = await knockAndConnect(owner);
   const address = owner.source().v4;
@@ -117,7 +117,7 @@ async function closedAgain(owner: Client, daemon: Daemon, connection: Connection
 }
 
 async function wrongKnocks(stranger: Client, daemon: Daemon): Promise<void> {
-  title('Who guesses is banned');
+  title('A guesser is banned');
   const { v4: address } = await stranger.moveToFreshSource();
   command('knock', stranger.server4, ...WRONG_PORTS);
   await stranger.exec(['knock', '-d', '50', stranger.server4, ...WRONG_PORTS]);
@@ -132,7 +132,7 @@ async function wrongKnocks(stranger: Client, daemon: Daemon): Promise<void> {
 }
 
 async function scanned(stranger: Client, daemon: Daemon): Promise<void> {
-  title('Who scans is banned at the third decoy');
+  title('A scanner is banned at the third decoy');
   const { v4: address } = await stranger.moveToFreshSource();
   command('nmap -sS -r -p-', stranger.server4);
   const quick = ['-n', '-Pn', '--send-ip', '--min-rate', '20000', '--max-retries', '0'];

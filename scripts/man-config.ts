@@ -43,8 +43,8 @@ const DOOR: Readonly<Record<keyof DoorShape, Note>> = {
   opens: [null, 'the protected ports: `[22/tcp]`, ranges such as `6000-6100/tcp` too'],
   for: ['30s', 'how long new connections are let in; established ones stay'],
   close: ['[]', 'a sequence that ends the grant'],
-  uses: ['null', 'the grant ends after so many connections, each counted once both sides have spoken'],
-  holders: ['null', 'so many may be let in at once; one more, and the first is let in no longer'],
+  uses: ['null', 'the grant ends after this many connections, each counted once both sides have spoken'],
+  holders: ['null', 'most grants at once; one more ends the oldest'],
   grant: ['source', 'who is let in: `source`, `any`, or a network'],
   forward: ['null', 'the host behind this machine that has the service'],
   dnat: ['false', "with `forward`: this machine's port is translated to that host"],
@@ -56,10 +56,10 @@ const DOOR: Readonly<Record<keyof DoorShape, Note>> = {
 };
 
 const BANS: Readonly<Record<keyof BansShape, Note>> = {
-  strikes: ['3', 'a source is banned at so many strikes'],
+  strikes: ['3', 'a source is banned at this many strikes'],
   within: ['60s', 'in this time'],
   for: ['10m', 'how long the first ban lasts'],
-  escalate: ['2', 'each further ban lasts so many times the one before'],
+  escalate: ['2', 'each further ban lasts this many times as long as the one before'],
   max: ['7d', 'up to this'],
   rate: ['{ packets: 20, per: 1s }', 'more packets than this from one source are a scan, and a strike'],
   never: ['[]', 'networks that are never banned; they can still knock'],

@@ -28,7 +28,7 @@ export function ofService(door: Door, steps: readonly PortSpec[]): Warning[] {
       warning(
         'service-is-knock',
         key,
-        `${[...new Set(both.map(formatPort))].join(', ')} is a service and a knock of the same door, so once it is open the knock reaches the service, and whoever tries the service makes a knock`,
+        `${[...new Set(both.map(formatPort))].join(', ')} is a service and a knock of the same door, so once it is open the knock reaches the service, and a try at the service is a knock`,
         'knock on ports with nothing behind them',
       ),
     );

@@ -201,7 +201,7 @@ export function ofSharing(door: Door, steps: readonly PortSpec[], config: Config
       warning(
         'doors-share-ports',
         `doors.${door.name}.knock`,
-        `it shares ${[...new Set(shared)].join(', ')} with the door ${other.name}, so whoever tries orders of these ports tries both doors at once`,
+        `it shares ${[...new Set(shared)].join(', ')} with the door ${other.name}, so a guesser who tries orders of these ports tries both doors at once`,
         'choose ports of its own for each door',
       ),
     );
