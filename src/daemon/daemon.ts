@@ -7,6 +7,7 @@ import { openFirewall } from '../firewall/iptables/iptables.ts';
 import { tellFaults } from '../guard/guard.ts';
 import { randomKey } from '../live/random-key.ts';
 import { openLogger } from '../log/logger.ts';
+import { findAnswers } from '../machine/on-link.ts';
 import type { Metrics } from '../metrics/server.ts';
 import type { Config } from '../policy/config.ts';
 import { openStore } from '../state/sqlite.ts';
@@ -156,6 +157,7 @@ async function openParts(
     families: families.usable,
     now: clock.wall,
     oneTime: oneTimePortsOf,
+    answers: findAnswers,
     onMended: () => serving.vigil?.mended(),
   });
   cleanUp.push(() => firewall.close());

@@ -92,6 +92,7 @@ export function createVigil(parts: Parts): Vigil {
     parts.surroundings.glance();
     if (looking) return;
     looking = true;
+    owned('supervisor', refreshRules(parts));
     const looked = findExempt().then((exempt) => {
       if (!closed) parts.order({ order: 'exempt', ...exempt });
     });
@@ -138,6 +139,16 @@ export function createVigil(parts: Parts): Vigil {
       rules.close();
     },
   };
+}
+
+/** Answers to our own questions may come from other networks now. */
+async function refreshRules({ firewall, announcer, clock }: Parts): Promise<void> {
+  try {
+    await firewall.refresh();
+  } catch (error) {
+    // Rules that are not what they should be are seen by the watch, and laid anew.
+    announcer.announce({ event: 'firewall.failed', at: clock.now(), reason: words(error) });
+  }
 }
 
 async function warnOfLegacy(parts: Parts): Promise<void> {

@@ -1,6 +1,13 @@
 import { readBaseChains } from '../firewall/netlink/base-chains.ts';
 import { owned } from '../guard/guard.ts';
-import { type Concern, ofAnswer, ofInterfaces, ofListeners, ofQueueReaders } from '../machine/concerns.ts';
+import {
+  type Concern,
+  ofAnswer,
+  ofAnswersFault,
+  ofInterfaces,
+  ofListeners,
+  ofQueueReaders,
+} from '../machine/concerns.ts';
 import { findInputDefaults } from '../machine/input-default.ts';
 import { findInterfaces, unseenOf } from '../machine/interfaces.ts';
 import { findListeners } from '../machine/listeners.ts';
@@ -80,7 +87,11 @@ export function createSurroundings(parts: Parts): Surroundings {
         asked = config;
         closing = ofListeners(config, findListeners(), oneTimePortsOf);
       }
-      warnings = [...ofAnswer(config, defaults), ...closing];
+      warnings = [
+        ...ofAnswer(config, defaults),
+        ...ofAnswersFault(parts.firewall.answersFault()),
+        ...closing,
+      ];
       glance();
     },
   };

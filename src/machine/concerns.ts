@@ -1,5 +1,6 @@
 import type { Family } from '../packet/address.ts';
 import type { Config } from '../policy/config.ts';
+import { EPHEMERAL_FIRST, EPHEMERAL_LAST } from '../policy/limits.ts';
 import { type OneTimePorts, type Roles, rolesOf } from '../policy/port-roles.ts';
 import type { Ports, Span } from '../policy/port-set.ts';
 import type { Fate, InputDefaults } from './input-default.ts';
@@ -12,7 +13,7 @@ import type { QueueReader } from './queue-readers.ts';
 /** What on this machine stands against a configuration, and what to do. */
 export interface Concern {
   /** A short name for programs. */
-  readonly code: 'interface' | 'answer' | 'listener-closed' | 'queue-reader' | 'native-table';
+  readonly code: 'interface' | 'answer' | 'listener-closed' | 'queue-reader' | 'native-table' | 'no-answers';
   /** The key of the configuration that it is about. */
   readonly key: string;
   readonly what: string;
@@ -100,10 +101,11 @@ export function ofListeners(
   const concerns = named.slice(0, NAMED_MAX).map(([port, { process, knock }]): Concern => {
     const who = process === null ? 'a program' : `${process.name} (process ${process.pid})`;
     const as = knock ? 'a knock' : 'a decoy';
+    const whom = !knock && isQuestion(config, port) ? 'nobody beyond its own networks' : 'nobody';
     return {
       code: 'listener-closed',
       key: 'allow',
-      what: `${who} listens on ${port}, which is ${as}: nobody reaches it any more, and visitors are struck`,
+      what: `${who} listens on ${port}, which is ${as}: ${whom} reaches it any more, and visitors are struck`,
       fix: `add ${port} to "allow", or stop the program`,
     };
   });
@@ -119,6 +121,12 @@ export function ofListeners(
   ];
 }
 
+/** With `decoys: all`, neighbours reach what may be a socket that waits for answers. */
+function isQuestion({ decoys }: Config, text: string): boolean {
+  const port = Number.parseInt(text, 10);
+  return decoys === 'all' && text.endsWith('/udp') && port >= EPHEMERAL_FIRST && port <= EPHEMERAL_LAST;
+}
+
 function isClosed(
   { decoys }: Config,
   roles: Roles,
@@ -132,6 +140,20 @@ function isClosed(
 
 function holds(spans: readonly Span[], port: number): boolean {
   return spans.some(({ first, last }) => port >= first && port <= last);
+}
+
+/** Answers to this machine's own questions are struck, since the kernel can't tell them from touches. */
+export function ofAnswersFault(fault: string | null): readonly Concern[] {
+  if (fault === null) return [];
+  const what = `devices that answer this machine's own discovery (SSDP, mDNS, WS-Discovery) are struck, since iptables's match "socket" can't be used: ${fault}`;
+  return [
+    {
+      code: 'no-answers',
+      key: 'decoys',
+      what,
+      fix: 'see `modprobe xt_socket`, or list decoys instead of "all"',
+    },
+  ];
 }
 
 /** Another program at our queue: what it accepts would be let in. `own` are processes that may hold it. */

@@ -9,6 +9,7 @@ import { TCP_FLAG } from '../packet/flags.ts';
 import { emptyPacket, turned } from '../packet/packet.ts';
 import { PROTOCOL_NUMBER } from '../packet/port.ts';
 import { milliseconds } from '../packet/time.ts';
+import { EPHEMERAL_FIRST, EPHEMERAL_LAST } from '../policy/limits.ts';
 import { createReassembly, isFragment } from '../source/fragments.ts';
 import type { CaptureBatch } from '../source/pcap-batch.ts';
 import { WAY } from '../source/way.ts';
@@ -32,6 +33,8 @@ export interface ReplayCounts {
   /** Packets to ports that the rules don't show to the daemon, and those that reached their service. */
   unseen: number;
   accepted: number;
+  /** UDP packets that were struck as decoys though a socket of this machine may have waited for them. */
+  unasked: number;
   /** Moments of the first and last packet, ms since 1970; NaN before there is one. */
   first: number;
   last: number;
@@ -67,6 +70,7 @@ const TCP = PROTOCOL_NUMBER.tcp;
 
 export function createReplay(settings: ReplaySettings): Replay {
   const { local, lookAhead } = settings;
+  const everyPort = settings.layout.config.decoys === 'all';
   const engine = createEngine(settings.engine, REPLAY_KEY);
   const rules = createReplayRules(settings.layout);
   const direction = createDirection(local);
@@ -81,6 +85,7 @@ export function createReplay(settings: ReplaySettings): Replay {
   // The kernel's side is in force at once here, so what is emitted is announced at once.
   const emit: Emit = (event: EngineEvent) => {
     rules.note(event);
+    if (everyPort && mayBeAnAnswer(event)) counts.unasked++;
     settings.emit(event);
     const order = settings.after(event);
     if (order !== undefined) orders.push(order);
@@ -170,6 +175,13 @@ export function createReplay(settings: ReplaySettings): Replay {
   };
 }
 
+/** Live, sockets tell: a capture does not know them. */
+function mayBeAnAnswer(event: EngineEvent): boolean {
+  if (event.event !== 'decoy.hit' || event.reason === 'service' || event.strikes === undefined) return false;
+  const { protocol, port } = event.port;
+  return protocol === 'udp' && port >= EPHEMERAL_FIRST && port <= EPHEMERAL_LAST;
+}
+
 function emptyCounts(): ReplayCounts {
   return {
     packets: 0,
@@ -180,6 +192,7 @@ function emptyCounts(): ReplayCounts {
     elsewhere: 0,
     unseen: 0,
     accepted: 0,
+    unasked: 0,
     first: Number.NaN,
     last: Number.NaN,
   };

@@ -3,6 +3,7 @@ import type { Emit } from '../engine/event.ts';
 import { layoutOf } from '../firewall/rules/layout.ts';
 import type { Cidr } from '../packet/cidr.ts';
 import type { Config } from '../policy/config.ts';
+import { EPHEMERAL_FIRST, EPHEMERAL_LAST } from '../policy/limits.ts';
 import { mayHoldIp } from '../source/frame-name.ts';
 import { type CaptureReader, createCaptureReader } from '../source/pcap.ts';
 import type { CaptureInput } from '../source/pcap-input.ts';
@@ -76,6 +77,7 @@ export async function runReplay(run: ReplayRun): Promise<ReplayEnd> {
     warnings: [
       ...oneTime.warnings,
       ...warningsOf(reader, replay.lostFragments()),
+      ...unaskedWarning(replay.counts.unasked),
       // Where reading stopped early, that says enough.
       ...(finished && fault === null ? nothingJudged(replay, reader.counts, local) : []),
     ],
@@ -113,6 +115,14 @@ function faultOf(reader: CaptureReader, input: CaptureInput): string | null {
   const reading = input.fault();
   if (reading !== undefined) return `${reading}; ${read}`;
   return fault === undefined ? null : `it is cut short at byte ${fault.at}: ${fault.text}; ${read}`;
+}
+
+function unaskedWarning(count: number): readonly string[] {
+  if (count === 0) return [];
+  const packets = count === 1 ? '1 UDP packet to a port' : `${count} UDP packets to ports`;
+  return [
+    `${packets} from ${EPHEMERAL_FIRST} to ${EPHEMERAL_LAST} counted as decoys: a capture does not show where a socket waited for an answer (SSDP, mDNS, WS-Discovery), which is no offence from a directly connected network`,
+  ];
 }
 
 function warningsOf(reader: CaptureReader, lostFragments: number): string[] {

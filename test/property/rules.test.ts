@@ -4,7 +4,7 @@ import { layoutOf } from '../../src/firewall/rules/layout.ts';
 import { banSet, doorSet } from '../../src/firewall/rules/names.ts';
 import { rulesFor } from '../../src/firewall/rules/rules.ts';
 import { type Address, type Family, formatAddress, parseAddress } from '../../src/packet/address.ts';
-import { contains, hostCidr } from '../../src/packet/cidr.ts';
+import { contains, hostCidr, networkOf } from '../../src/packet/cidr.ts';
 import type { Config } from '../../src/policy/config.ts';
 import { soundConfig } from '../fuzz/any-config.ts';
 import { type Random, randomOf } from '../fuzz/random.ts';
@@ -82,7 +82,11 @@ function changed(text: string, random: Random, more: (written: Written) => void 
 }
 
 /** The tables as they are with these grants, and this source banned or not. */
-function tablesOf(config: Config, family: Family, { banned, granted }: Standing): Tables {
+function tablesOf(
+  config: Config,
+  family: Family,
+  { banned, granted, neighbours: networks, questions: ports }: Standing,
+): Tables {
   const source = SOURCE[family];
   const layout = layoutOf(config);
   const until = 2_000_000_000_000;
@@ -94,7 +98,7 @@ function tablesOf(config: Config, family: Family, { banned, granted }: Standing)
   for (const { name } of config.doors)
     sets.set(doorSet(name, family), granted.includes(name) ? [source] : []);
   const text = grants.map(({ table, chain, rule }) => `*${table}\n-A ${chain} ${rule}\nCOMMIT`).join('\n');
-  return readTables(`${rulesFor(config, family).text}\n${text}`, sets);
+  return readTables(`${rulesFor(config, family, undefined, { networks, ports }).text}\n${text}`, sets);
 }
 
 /** Ports that the configuration names, those beside them, and any. */
@@ -117,6 +121,14 @@ function portOf(config: Config, random: Random): number {
   ];
   const port = random(8) === 0 ? random(65_536) : (named[random(named.length)] ?? 0) + random(3) - 1;
   return Math.min(65_535, Math.max(0, port));
+}
+
+/** Networks with the source in one of them or not, and ports that any configuration's may be among. */
+function questionsOf(random: Random, family: Family): Pick<Standing, 'neighbours' | 'questions'> {
+  const there = [SOURCE[family], HERE[family]].filter(() => random(2) === 0);
+  const first = 1 + random(40_000);
+  const last = first + random(65_536 - first);
+  return { neighbours: there.map((address) => networkOf(address, 24)), questions: { first, last } };
 }
 
 function wireOf(config: Config, random: Random, family: Family): Wire {
@@ -159,7 +171,7 @@ describe(`the rules of ${CASES} sound configurations`, { timeout: 60_000 + CASES
       for (let number = 1; number <= CASES; number += 1) {
         const { text, config } = soundConfig(random, (any) => changed(any, random));
         const granted = config.doors.flatMap(({ name }) => (random(3) === 0 ? [name] : []));
-        const standing = { banned: random(4) === 0, granted };
+        const standing = { banned: random(4) === 0, granted, ...questionsOf(random, family) };
         const tables = tablesOf(config, family, standing);
         for (let packet = 0; packet < PACKETS; packet += 1) {
           const wire = wireOf(config, random, family);
@@ -187,7 +199,7 @@ describe(`the rules of ${CASES} sound configurations`, { timeout: 60_000 + CASES
         changed(any, random, (written) => withForwards(written, random, family)),
       );
       const granted = config.doors.flatMap(({ name }) => (random(2) === 0 ? [name] : []));
-      const standing = { banned: random(4) === 0, granted };
+      const standing = { banned: random(4) === 0, granted, ...questionsOf(random, family) };
       const tables = tablesOf(config, family, standing);
       const { interfaces } = config.listen;
       for (let packet = 0; packet < PACKETS; packet += 1) {

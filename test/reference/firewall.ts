@@ -1,5 +1,5 @@
 import type { Family } from '../../src/packet/address.ts';
-import { contains } from '../../src/packet/cidr.ts';
+import { type Cidr, contains } from '../../src/packet/cidr.ts';
 import type { PortRange, PortSpec } from '../../src/packet/port.ts';
 import type { Config, Door } from '../../src/policy/config.ts';
 import type { Wire } from './netfilter.ts';
@@ -15,6 +15,9 @@ export interface Standing {
   readonly banned: boolean;
   /** Doors whose grants name the source. */
   readonly granted: readonly string[];
+  /** Networks that this machine is in, and the ports of its own questions. */
+  readonly neighbours: readonly Cidr[];
+  readonly questions: { readonly first: number; readonly last: number };
 }
 
 /** Where a DHCP client listens: with `decoys: all` it is no decoy. */
@@ -53,8 +56,16 @@ export function meantInput(config: Config, wire: Wire, standing: Standing): Mean
   if (!wire.local) return 'untouched';
   if (decoys !== 'all') return decoys.some((range) => holds(range, wire)) ? shown : 'untouched';
   if (wire.protocol === 'udp' && wire.port === DHCP_CLIENT[family]) return 'untouched';
+  if (answersAQuestion(wire, standing)) return 'untouched';
   const traced = wire.protocol === 'udp' && wire.port >= 33_434 && wire.port <= 33_534;
   return wire.state === 'NEW' || wire.state === 'INVALID' ? (traced ? 'drop' : shown) : 'untouched';
+}
+
+/** A socket waits there that is connected to nobody, as after a question to all the network. */
+function answersAQuestion(wire: Wire, { neighbours, questions }: Standing): boolean {
+  if (wire.protocol !== 'udp' || !wire.socket) return false;
+  if (wire.port < questions.first || wire.port > questions.last) return false;
+  return neighbours.some((network) => contains(network, wire.source));
 }
 
 /** Whoever is not let in is told that nothing listens there; what may be part of a connection is told nothing. */

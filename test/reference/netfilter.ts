@@ -20,7 +20,7 @@ export interface Wire {
   readonly local: boolean;
   /** TCP's flag ACK. */
   readonly ack: boolean;
-  /** Whether it belongs to a connection of this machine, whatever conntrack thinks of it. */
+  /** Whether it belongs to a connection of this machine, whatever conntrack thinks of it; UDP: a socket is bound there. */
   readonly socket: boolean;
 }
 
@@ -100,6 +100,10 @@ function targetOf({ sets }: Tables, rule: Rule, wire: Wire): string | undefined 
     const [option = '', value = ''] = rule.slice(at, at + 2);
     if (option === '-j') return value;
     if (option === '-m' && value === 'socket' && !wire.socket) return undefined;
+    if (option === '--nowildcard') {
+      at -= 1;
+      continue;
+    }
     if (option === '-m' || option === '--comment' || option === '--datestop') continue;
     if (option === '--tcp-flags') {
       if (`${value} ${rule[at + 2]}` !== 'ACK ACK') throw new Error(`no flags: ${rule.join(' ')}`);

@@ -10,6 +10,8 @@ import { openFirewall } from '../../firewall/iptables/iptables.ts';
 import { familiesHere } from '../../firewall/iptables/own-part.ts';
 import { legacyBeside } from '../../firewall/iptables/watch.ts';
 import { type RuleSet, rulesFor } from '../../firewall/rules/rules.ts';
+import { ofAnswersFault } from '../../machine/concerns.ts';
+import { findAnswers } from '../../machine/on-link.ts';
 import type { Family } from '../../packet/address.ts';
 import type { Config } from '../../policy/config.ts';
 import { forgetLaid } from '../../rollback/place.ts';
@@ -79,7 +81,8 @@ async function withConfig(
 }
 
 function print(config: Config, options: RulesOptions): ExitCode {
-  const sets = familiesOf(options).map((family) => rulesFor(config, family, oneTimePortsOf));
+  const answers = config.decoys === 'all' ? findAnswers() : undefined;
+  const sets = familiesOf(options).map((family) => rulesFor(config, family, oneTimePortsOf, answers));
   process.stdout.write(
     options.json === true ? `${JSON.stringify(sets.map(asData), null, 2)}\n` : sets.map(asText).join('\n'),
   );
@@ -94,11 +97,19 @@ async function install(config: Config, options: RulesOptions): Promise<ExitCode>
     if (options.ipv4Only !== true) return say(`${open}; fix that, or say --ipv4-only`, EXIT.failed);
     process.stderr.write(`nfknock: warning: ${open}\n`);
   }
-  const firewall = await openFirewall({ config, now: systemClock.wall, oneTime: oneTimePortsOf, families });
+  const firewall = await openFirewall({
+    config,
+    now: systemClock.wall,
+    oneTime: oneTimePortsOf,
+    answers: findAnswers,
+    families,
+  });
   try {
     const notice = noticeOf(systemClock.wall());
     if (notice !== undefined) process.stderr.write(`nfknock: ${notice}\n`);
     await lay(options, () => (options.policy === 'appliance' ? firewall.installBase() : firewall.install()));
+    const { what, fix } = ofAnswersFault(firewall.answersFault())[0] ?? { what: undefined, fix: '' };
+    if (what !== undefined) process.stderr.write(`nfknock: warning: ${what}; ${fix}\n`);
     const legacy = await legacyBeside();
     if (legacy !== undefined) process.stderr.write(`nfknock: warning: ${legacy}\n`);
     return EXIT.done;

@@ -9,10 +9,13 @@ import { cutConnections } from '../netlink/conntrack.ts';
 import { openSets } from '../netlink/ipset.ts';
 import { openNetfilter } from '../netlink/socket.ts';
 import { mayNameSets } from '../privilege.ts';
-import { type Layout, layoutOf } from '../rules/layout.ts';
+import { type Answers, NO_ANSWERS } from '../rules/answers.ts';
+import { type Layout, layoutOf, withAnswers } from '../rules/layout.ts';
+import { openAnswers } from './answers.ts';
 import { applyQueue } from './apply-queue.ts';
 import { openWitnesses } from './canary.ts';
 import { hasIpv6 } from './families.ts';
+import { lanes, twice } from './lanes.ts';
 import { heldBans, heldGrants, strayEntries } from './read-back.ts';
 import { openRestore } from './restore-process.ts';
 import { type BaseWish, type Looked, openTables, type Tables } from './tables.ts';
@@ -26,6 +29,10 @@ export interface IptablesFirewall extends Firewall {
    * that fails too, `intact` is false. Resolves with what could not be taken away though nothing needs it any more.
    */
   replace(config: Config, oneTime?: OneTimePorts): Promise<readonly FirewallError[]>;
+  /** Lays the rules anew where answers to this machine's own questions come from elsewhere than before. */
+  refresh(): Promise<void>;
+  /** Why such answers are not let through though every port is a decoy; null: they are. */
+  answersFault(): string | null;
   /** Also lays the base policy of an appliance beneath the rules. Idempotent. */
   installBase(): Promise<void>;
   /**
@@ -43,6 +50,8 @@ export interface IptablesOptions {
   readonly now: () => number;
   /** The ports in files of one-time sequences. */
   readonly oneTime?: OneTimePorts;
+  /** Where answers to this machine's own questions come from now; default: nowhere. */
+  readonly answers?: () => Answers;
   /** Default: both, where the kernel has IPv6. */
   readonly families?: readonly Family[];
   /** A change found rules or sets taken away, and they were laid again; bans that were in a set are not in it yet. */
@@ -58,9 +67,6 @@ const NO_GRANTS: Grants = new Map();
 /** After a reading of conntrack's table for what is to be cut it is left alone: three times as long, at most 5 s. */
 const CUT_REST = 3;
 const CUT_REST_MS_MAX = 5000;
-
-/** What another attempt could mend: not a full set, not a lack of permission. */
-const FINAL: readonly string[] = ['FULL', 'NOT_PERMITTED', 'MISSING', 'CLOSED'];
 
 /** Opens the way to the kernel; changes nothing. Throws a FirewallError where a tool or permission is missing. */
 export function openFirewall(options: IptablesOptions): Promise<IptablesFirewall> {
@@ -88,7 +94,9 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
     if (restore === undefined) throw new Error('every family has its restore');
     return openTables({ family, restore, socket, sets, privilege, nftables, directories });
   });
+  const answers = openAnswers({ families, find: options.answers ?? (() => NO_ANSWERS), directories });
   let layout = layoutOf(options.config, options.oneTime ?? NO_ONE_TIME);
+  let looked = false;
   let grants = new Map<string, HeldGrant>();
   let loaded = false;
   let closed = false;
@@ -101,6 +109,8 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
     grants = new Map(held.map((grant) => [grantKey(grant.door, grant.grantee), grant]));
     loaded = true;
   };
+
+  const seen = async (from: Layout): Promise<Layout> => withAnswers(from, await answers.look(from.config));
 
   const lay = async (to: Layout, base: BaseWish = 'keep'): Promise<void> => {
     await load();
@@ -196,13 +206,28 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
     });
   });
   const open = <T>(task: () => Promise<T>): Promise<T> => {
-    if (!closed) return bans.exclusive(() => doors.exclusive(task));
+    const prepared = async (): Promise<T> => {
+      if (!looked) layout = await seen(layout);
+      looked = true;
+      return await task();
+    };
+    if (!closed) return bans.exclusive(() => doors.exclusive(prepared));
     return Promise.reject(new FirewallError('use the firewall', 'CLOSED', 'it was closed before'));
   };
 
+  const layAnew = async (next: Layout, base: BaseWish = 'keep'): Promise<void> => {
+    await lay(next, base);
+    layout = next;
+  };
+
   return {
-    install: () => open(() => lay(layout)),
-    installBase: () => open(() => lay(layout, 'lay')),
+    install: () => open(async () => layAnew(await seen(layout))),
+    installBase: () => open(async () => layAnew(await seen(layout), 'lay')),
+    async refresh() {
+      // Looked at beside the lanes, so that no knock waits for it.
+      if ((await seen(layout)) !== layout) await open(async () => layAnew(await seen(layout)));
+    },
+    answersFault: answers.fault,
     async apply(changes) {
       if (closed) return open(() => Promise.resolve());
       const [ofDoors, ofBans, ofCuts] = lanes(changes);
@@ -225,7 +250,7 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
     replace: (config, oneTime = NO_ONE_TIME) =>
       open(async () => {
         const before = layout;
-        const next = layoutOf(config, oneTime);
+        const next = await seen(layoutOf(config, oneTime));
         const kept: Grants = new Map(grants);
         try {
           await lay(next);
@@ -262,30 +287,6 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
   };
 }
 
-/** Tries once more after mending: someone may have taken our chains away, or ended our child. */
-async function twice(
-  attempt: () => Promise<void>,
-  mend: (error: FirewallError) => Promise<void>,
-): Promise<void> {
-  try {
-    await attempt();
-  } catch (error) {
-    if (!(error instanceof FirewallError) || FINAL.includes(error.code)) throw error;
-    await mend(error);
-    await attempt();
-  }
-}
-
 function throwFirst(results: readonly PromiseSettledResult<unknown>[]): void {
   for (const each of results) if (each.status === 'rejected') throw each.reason;
-}
-
-function lanes(
-  changes: readonly Change[],
-): readonly [doors: readonly Change[], bans: readonly Change[], cuts: readonly Change[]] {
-  const laneOf = ({ change }: Change): 'door' | 'ban' | 'cut' =>
-    change === 'open' || change === 'close' ? 'door' : change === 'cut' ? 'cut' : 'ban';
-  const lane = (name: 'door' | 'ban' | 'cut'): readonly Change[] =>
-    changes.filter((change) => laneOf(change) === name);
-  return [lane('door'), lane('ban'), lane('cut')];
 }

@@ -3,6 +3,7 @@ import { type Cidr, formatCidr, HOST_BITS } from '../../packet/cidr.ts';
 import type { Config, Door } from '../../policy/config.ts';
 import { NO_ONE_TIME, type OneTimePorts, type Roles, rolesOf } from '../../policy/port-roles.ts';
 import { common, dports, hasPorts, portsOf, without } from '../../policy/port-set.ts';
+import { type Answers, NO_ANSWERS, sameAnswers } from './answers.ts';
 import { toDaemon } from './hand-over.ts';
 import { CHAIN, type Table } from './names.ts';
 
@@ -14,6 +15,8 @@ export interface Layout {
   readonly doors: ReadonlyMap<string, Door>;
   /** By the door's name: what a grant of it is made of. */
   readonly openings: Readonly<Record<Family, ReadonlyMap<string, readonly Opening[]>>>;
+  /** Let through where every port is a decoy. */
+  readonly answers: Answers;
 }
 
 /** One rule of a grant, less who is let in and until when. */
@@ -34,7 +37,13 @@ export function layoutOf(config: Config, oneTime: OneTimePorts = NO_ONE_TIME): L
     roles,
     doors: new Map(config.doors.map((door) => [door.name, door])),
     openings: { 4: openings(4), 6: openings(6) },
+    answers: NO_ANSWERS,
   };
+}
+
+/** The same layout where nothing changes by it. */
+export function withAnswers(layout: Layout, answers: Answers): Layout {
+  return sameAnswers(layout.answers, answers) ? layout : { ...layout, answers };
 }
 
 /** True where a port of `allow` is a knock too: the daemon must read the NFLOG group for these. */

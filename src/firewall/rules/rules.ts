@@ -5,8 +5,9 @@ import { DHCP_CLIENT_PORT, TRACEROUTE } from '../../policy/limits.ts';
 import { knocksOf, NO_ONE_TIME, type OneTimePorts } from '../../policy/port-roles.ts';
 import { common, dports, portsOf, union, without } from '../../policy/port-set.ts';
 import { setRules } from '../grant.ts';
+import { type Answers, answerRules, NO_ANSWERS } from './answers.ts';
 import { copy, toDaemon } from './hand-over.ts';
-import { type Layout, layoutOf, targetOf } from './layout.ts';
+import { type Layout, layoutOf, targetOf, withAnswers } from './layout.ts';
 import {
   banSet,
   CHAIN,
@@ -55,8 +56,13 @@ export interface RuleSet {
 }
 
 /** The rules of a configuration for one family. `oneTime` tells the ports in files of one-time sequences. */
-export function rulesFor(config: Config, family: Family, oneTime: OneTimePorts = NO_ONE_TIME): RuleSet {
-  return rulesOf(layoutOf(config, oneTime), family);
+export function rulesFor(
+  config: Config,
+  family: Family,
+  oneTime: OneTimePorts = NO_ONE_TIME,
+  answers: Answers = NO_ANSWERS,
+): RuleSet {
+  return rulesOf(withAnswers(layoutOf(config, oneTime), answers), family);
 }
 
 export function rulesOf(layout: Layout, family: Family): RuleSet {
@@ -143,6 +149,7 @@ function everyPortRules(layout: Layout, family: Family): readonly string[] {
   return [
     ...dports(allow).map((match) => `${match} -j RETURN`),
     `-p udp -m udp --dport ${DHCP_CLIENT_PORT[family]} -j RETURN`,
+    ...answerRules(layout.answers, family),
     // Nothing is meant to answer there, and who traces a route is no offender: closed, and not seen.
     ...dports({ tcp: [], udp: [TRACEROUTE] }).map((match) => `${match} ${fresh} ${refusal(config, 'input')}`),
     ...['tcp', 'udp'].map((protocol) => `-p ${protocol} ${fresh} -j ${CHAIN.queue}`),

@@ -1,0 +1,29 @@
+import { type Change, FirewallError } from '../firewall.ts';
+
+/** What another attempt could mend: not a full set, not a lack of permission. */
+const FINAL: readonly string[] = ['FULL', 'NOT_PERMITTED', 'MISSING', 'CLOSED'];
+
+/** Tries once more after mending: someone may have taken our chains away, or ended our child. */
+export async function twice(
+  attempt: () => Promise<void>,
+  mend: (error: FirewallError) => Promise<void>,
+): Promise<void> {
+  try {
+    await attempt();
+  } catch (error) {
+    if (!(error instanceof FirewallError) || FINAL.includes(error.code)) throw error;
+    await mend(error);
+    await attempt();
+  }
+}
+
+/** Each kind of change goes its own way, and waits for no other. */
+export function lanes(
+  changes: readonly Change[],
+): readonly [doors: readonly Change[], bans: readonly Change[], cuts: readonly Change[]] {
+  const laneOf = ({ change }: Change): 'door' | 'ban' | 'cut' =>
+    change === 'open' || change === 'close' ? 'door' : change === 'cut' ? 'cut' : 'ban';
+  const lane = (name: 'door' | 'ban' | 'cut'): readonly Change[] =>
+    changes.filter((change) => laneOf(change) === name);
+  return [lane('door'), lane('ban'), lane('cut')];
+}
