@@ -55,6 +55,10 @@ export const DEFINITIONS: readonly Definition[] = [
         "with install: roll back nfknock's own part after this time unless `nfknock confirm` is run",
       ),
       option('--ipv4-only', "with install: go on where IPv6's rules can't be laid, and leave IPv6 open"),
+      option(
+        '--even-untracked',
+        'with install: go on where a rule keeps a door from opening (NOTRACK), and close its ports',
+      ),
       option('-y, --yes', 'with confirm: keep the change though no connection came in through a grant yet'),
       new Option('--change <id>', 'with roll-back: only this change').hideHelp(),
       option('-4', 'only iptables'),

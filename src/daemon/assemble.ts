@@ -5,6 +5,7 @@ import type { EngineEvent, NfknockEvent } from '../engine/event.ts';
 import type { EngineSettings } from '../engine/settings.ts';
 import { grantKey } from '../firewall/grant.ts';
 import { guarded } from '../guard/guard.ts';
+import { ofUntracked } from '../machine/notrack/untracked.ts';
 import type { Metrics } from '../metrics/server.ts';
 import type { PortSpec } from '../packet/port.ts';
 import type { Milliseconds } from '../packet/time.ts';
@@ -56,6 +57,8 @@ const NOT_LOOKED: Parts['surroundings'] = {
   warnings: () => [],
   glance: () => undefined,
   look: () => Promise.resolve(),
+  lookAtTracking: () => Promise.resolve(),
+  shut: () => [],
   close: () => undefined,
 };
 
@@ -78,7 +81,7 @@ export function join(bench: Bench): Parts {
     switch (event.event) {
       case 'door.opened':
       case 'door.renewed':
-        if (!spend(event)) return;
+        if (!spend(event) || isShut(event)) return;
         settle.take(event);
         return;
       case 'door.closed':
@@ -108,6 +111,17 @@ export function join(bench: Bench): Parts {
       later.push(refusalOf(event));
       return false;
     }
+  }
+
+  /** Nobody is told that a door is open by which nobody gets in. */
+  function isShut(event: DoorEvent): boolean {
+    const { source, door, grantee } = event;
+    const [why] = ofUntracked(parts.surroundings.shut(door, grantee));
+    if (why === undefined) return false;
+    const reason = `${why.what}; ${why.fix}`;
+    announcer.announce({ event: 'firewall.failed', at: clock.now(), source, door, reason });
+    later.push(refusalOf(event));
+    return true;
   }
 
   /** The grant must not be believed. Where it was only renewed it had been announced, and so is its end. */

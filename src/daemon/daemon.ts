@@ -91,6 +91,7 @@ async function start(options: DaemonOptions, cleanUp: CleanUp): Promise<Daemon> 
   warn(parts, notice);
   parts.surroundings = createSurroundings(parts);
   parts.surroundings.glance();
+  await parts.surroundings.lookAtTracking();
   parts.announcer.announce({ event: 'daemon.ready', at: parts.clock.now() });
   const vigil = createVigil(parts);
   serving.vigil = vigil;

@@ -1,3 +1,4 @@
+import type { Grantee } from '../firewall/firewall.ts';
 import { readBaseChains } from '../firewall/netlink/base-chains.ts';
 import { owned } from '../guard/guard.ts';
 import {
@@ -12,6 +13,8 @@ import { findInputDefaults } from '../machine/input-default.ts';
 import { findInterfaces, unseenOf } from '../machine/interfaces.ts';
 import { findListeners } from '../machine/listeners.ts';
 import { ofNativeTables } from '../machine/native-tables.ts';
+import { findUntracked } from '../machine/notrack/find.ts';
+import { ofUntracked, shutBy, type Untracked } from '../machine/notrack/untracked.ts';
 import { findQueueReaders } from '../machine/queue-readers.ts';
 import { type Parts, warn } from './dependencies.ts';
 import { oneTimePortsOf } from './hook-subject.ts';
@@ -22,10 +25,14 @@ export interface Surroundings {
   problems(): readonly Concern[];
   /** Under these a door is weaker than it could be, or a service is closed that perhaps should not be. */
   warnings(): readonly Concern[];
-  /** Looks at what costs little: interfaces, and who reads the queue. */
+  /** Looks at what costs little: interfaces, who reads the queue, and what other tables do. */
   glance(): void;
   /** Looks at everything: starts iptables-save, and under a new configuration asks each process for its sockets. */
   look(): Promise<void>;
+  /** Which doors can't let anybody in since a rule of others takes their service out of connection tracking. */
+  lookAtTracking(): Promise<void>;
+  /** Why a grant of a door would let nobody in; nothing: it would. */
+  shut(door: string, grantee: Grantee): readonly Untracked[];
   /** Nothing is said after it. */
   close(): void;
 }
@@ -41,17 +48,24 @@ export function createSurroundings(parts: Parts): Surroundings {
   let said: ReadonlySet<string> = new Set();
 
   let natives: readonly Concern[] = [];
+  let untracked: readonly Untracked[] = [];
+  let looking: Promise<void> | undefined;
 
   function say(): void {
     if (closed) return;
-    const now = new Map([...problems, ...natives, ...warnings].map((concern) => [concern.what, concern]));
+    const now = new Map(
+      [...problems, ...natives, ...ofUntracked(untracked), ...warnings].map((concern) => [
+        concern.what,
+        concern,
+      ]),
+    );
     for (const [what, concern] of now) if (!said.has(what)) sayOne(concern);
     said = new Set(now.keys());
   }
 
-  /** Where a table of others keeps people out our own rules are of no effect. */
+  /** Where a rule of others keeps people out our own rules are of no effect. */
   function sayOne({ code, key, what, fix }: Concern): void {
-    if (code !== 'native-table') warn(parts, `${key}: ${what}; ${fix}`);
+    if (code !== 'native-table' && code !== 'notrack') warn(parts, `${key}: ${what}; ${fix}`);
     else {
       const reason = `${what}; ${fix}`;
       parts.announcer.announce({ event: 'firewall.failed', at: parts.clock.now(), reason });
@@ -63,6 +77,19 @@ export function createSurroundings(parts: Parts): Surroundings {
     say();
   }
 
+  /** It starts tools: whoever asks while one looks gets what that one finds. */
+  function lookAtTracking(): Promise<void> {
+    looking ??= findUntracked(parts.config, oneTimePortsOf)
+      .then((found) => {
+        untracked = found;
+        say();
+      })
+      .finally(() => {
+        looking = undefined;
+      });
+    return looking;
+  }
+
   function glance(): void {
     const { config } = parts;
     problems = [
@@ -71,12 +98,15 @@ export function createSurroundings(parts: Parts): Surroundings {
     ];
     say();
     owned('surroundings', lookAtTables());
+    owned('surroundings', lookAtTracking());
   }
 
   return {
-    problems: () => [...problems, ...natives],
+    problems: () => [...problems, ...natives, ...ofUntracked(untracked)],
     warnings: () => warnings,
     glance,
+    lookAtTracking,
+    shut: (door, grantee) => shutBy(untracked, door, grantee === 'any' ? [4, 6] : [grantee.address.family]),
     close() {
       closed = true;
     },

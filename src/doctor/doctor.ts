@@ -1,6 +1,8 @@
 import { legacyBeside } from '../firewall/iptables/watch.ts';
-import { concernsOf, ofQueueReaders } from '../machine/concerns.ts';
+import { type Concern, concernsOf, ofQueueReaders } from '../machine/concerns.ts';
 import { lookAtMachine } from '../machine/look.ts';
+import { findUntracked } from '../machine/notrack/find.ts';
+import { ofUntracked } from '../machine/notrack/untracked.ts';
 import { findQueueReaders } from '../machine/queue-readers.ts';
 import type { Config } from '../policy/config.ts';
 import { NO_ONE_TIME } from '../policy/port-roles.ts';
@@ -43,15 +45,19 @@ export async function examine(config: Config, running: Running | undefined): Pro
   ];
 }
 
+/** Under these a port is open, no knock is heard, or nobody gets in. */
+const FAULTS: readonly Concern['code'][] = ['interface', 'queue-reader', 'notrack'];
+
 /** What `check` and the daemon say of this machine too. */
 async function ofMachine(config: Config, running: Running | undefined): Promise<readonly Finding[]> {
   const own = running === undefined ? [] : [running.pid];
   const concerns = [
     ...concernsOf(config, await lookAtMachine(), NO_ONE_TIME),
     ...ofQueueReaders(config, findQueueReaders(config.listen.queues), own),
+    ...ofUntracked(await findUntracked(config, NO_ONE_TIME)),
   ];
   return concerns.map(({ code, what, fix }) =>
-    code === 'interface' || code === 'queue-reader' ? fault(code, what, fix) : warning(code, what, fix),
+    FAULTS.includes(code) ? fault(code, what, fix) : warning(code, what, fix),
   );
 }
 

@@ -26,7 +26,6 @@ export function ofTables(config: Config, rules: Rulesets): readonly Finding[] {
     ...ofJump(config, rules),
     ...ofOthers(config, rules),
     ...ofNative(config, rules.nft),
-    ...ofNotrack(rules),
     ...ofDocker(config, rules),
   ];
 }
@@ -85,21 +84,6 @@ function ofNative(config: Config, nft: string | undefined): readonly Finding[] {
     const fix = `accept there what nfknock guards: its knock ports and services, for example nft insert rule ${name} input tcp dport { … } accept; docs/operations.md shows how`;
     return fault('native-drop', problem, fix);
   });
-}
-
-function ofNotrack({ v4, v6, nft }: Rulesets): readonly Finding[] {
-  const iptables = [v4, v6].some(
-    (text) => text !== undefined && /^-A .* -j (NOTRACK|CT --notrack)/m.test(text),
-  );
-  const native = tablesOf(nft ?? '').some(
-    ({ name, text }) => !IPTABLES.test(name) && /\bnotrack\b/.test(text),
-  );
-  if (!iptables && !native) return [];
-  const problem =
-    'packets are kept from connection tracking (NOTRACK): who is let in can be cut at the second packet';
-  return [
-    fault('notrack', problem, 'take those rules out, or except the ports of the doors: iptables-save -t raw'),
-  ];
 }
 
 /** What Docker publishes is translated before INPUT: our chain in INPUT never sees it. */

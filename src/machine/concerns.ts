@@ -13,7 +13,14 @@ import type { QueueReader } from './queue-readers.ts';
 /** What on this machine stands against a configuration, and what to do. */
 export interface Concern {
   /** A short name for programs. */
-  readonly code: 'interface' | 'answer' | 'listener-closed' | 'queue-reader' | 'native-table' | 'no-answers';
+  readonly code:
+    | 'interface'
+    | 'answer'
+    | 'listener-closed'
+    | 'queue-reader'
+    | 'native-table'
+    | 'no-answers'
+    | 'notrack';
   /** The key of the configuration that it is about. */
   readonly key: string;
   readonly what: string;

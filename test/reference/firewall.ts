@@ -44,6 +44,8 @@ export function meantInput(config: Config, wire: Wire, standing: Standing): Mean
   const mine = doors.filter((door) => opens(door, wire));
   const knock = config.doors.some((door) => knocks(door, wire));
   if (mine.length > 0) {
+    // A session of a service that somebody has taken out of tracking: what has ACK opens none.
+    if (isUntrackedSession(wire)) return 'untouched';
     if (banned) return 'drop';
     const own = mine.some((door) => knocks(door, wire));
     const chained = knock && !own;
@@ -89,6 +91,11 @@ export function isBehind(config: Config, wire: Wire): readonly Door[] {
   return config.doors.filter(
     (door) => door.forward !== null && contains(door.forward.to, wire.destination) && opens(door, wire),
   );
+}
+
+/** Part of a TCP connection that nobody tracks. */
+function isUntrackedSession({ protocol, state, ack }: Wire): boolean {
+  return protocol === 'tcp' && state === 'UNTRACKED' && ack;
 }
 
 function isWatched({ listen }: Config, name: string): boolean {

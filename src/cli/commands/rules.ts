@@ -11,6 +11,8 @@ import { familiesHere } from '../../firewall/iptables/own-part.ts';
 import { legacyBeside } from '../../firewall/iptables/watch.ts';
 import { type RuleSet, rulesFor } from '../../firewall/rules/rules.ts';
 import { ofAnswersFault } from '../../machine/concerns.ts';
+import { findUntracked } from '../../machine/notrack/find.ts';
+import { ofUntracked } from '../../machine/notrack/untracked.ts';
 import { findAnswers } from '../../machine/on-link.ts';
 import type { Family } from '../../packet/address.ts';
 import type { Config } from '../../policy/config.ts';
@@ -27,6 +29,7 @@ export interface RulesOptions extends CommonOptions {
   readonly '4'?: boolean;
   readonly '6'?: boolean;
   readonly ipv4Only?: boolean;
+  readonly evenUntracked?: boolean;
   readonly yes?: boolean;
   readonly change?: string;
 }
@@ -91,6 +94,10 @@ function print(config: Config, options: RulesOptions): ExitCode {
 
 async function install(config: Config, options: RulesOptions): Promise<ExitCode> {
   if (!mayChange()) return notPermitted('rules install');
+  const shut = ofUntracked(await findUntracked(config, oneTimePortsOf));
+  for (const { what, fix } of shut) process.stderr.write(`nfknock: ${what}; ${fix}\n`);
+  if (shut.length > 0 && options.evenUntracked !== true)
+    return say('nothing was changed; to close the ports all the same: --even-untracked', EXIT.failed);
   const { usable: families, fault } = await findFamilies({ config, wanted: familiesOf(options) });
   if (fault !== undefined) {
     const open = `${openOverIpv6(config)}: its rules can't be installed (${fault.message})`;

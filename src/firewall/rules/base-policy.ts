@@ -7,6 +7,7 @@ import { dports } from '../../policy/port-set.ts';
 import type { Base } from './install.ts';
 import type { Saved } from './jump.ts';
 import { CHAIN } from './names.ts';
+import { UNTRACKED_SESSION } from './refusal.ts';
 
 /** The texts that a firewall person reads; what is laid is what stands there. */
 const FILES: Readonly<Record<Family, URL>> = {
@@ -30,13 +31,16 @@ export interface Policies {
 export function baseOf(config: Config, family: Family, before: Policies): Base {
   const lines = readFileSync(FILES[family], 'utf8').split('\n');
   const prefix = `-A ${CHAIN.base} `;
-  const allow = dports(rolesOf(config, family, NO_ONE_TIME).allow);
+  const roles = rolesOf(config, family, NO_ONE_TIME);
+  const allow = dports(roles.allow);
+  const sessions = dports({ tcp: roles.services.tcp, udp: [] });
   const was = `nfknock base: before, INPUT was ${before.input} and FORWARD was ${before.forward}`;
   return {
     rules: [
       `-m comment --comment "${was}"`,
       ...lines.filter((line) => line.startsWith(prefix)).map((line) => line.slice(prefix.length).trim()),
       ...allow.map((match) => `${match} -m conntrack --ctstate NEW -j ACCEPT`),
+      ...sessions.map((match) => `${match} ${UNTRACKED_SESSION} -j ACCEPT`),
     ],
     policies: policyLines({ input: 'DROP', forward: 'DROP' }),
   };

@@ -1,10 +1,22 @@
 import type { Family } from '../../packet/address.ts';
 import type { Config } from '../../policy/config.ts';
+import type { Ports } from '../../policy/port-set.ts';
 import { banSet, CHAIN } from './names.ts';
 import type { Chain } from './rules.ts';
 
 /** Where a packet is refused: on its way to this machine, or through it. */
 export type Way = 'input' | 'forward';
+
+/** Of a TCP connection that is there, and that nobody tracks. */
+export const UNTRACKED_SESSION = '-m tcp --tcp-flags ACK ACK -m conntrack --ctstate UNTRACKED';
+
+/**
+ * Where somebody's rule takes a service out of connection tracking nobody can be let in, but sessions that are open are
+ * not to be cut. What has ACK opens none.
+ */
+export function openSessions({ tcp }: Ports): readonly string[] {
+  return tcp.length === 0 ? [] : [`-p tcp ${UNTRACKED_SESSION} -j RETURN`];
+}
 
 /** The target that a packet meets which is not let in. */
 export function refusal({ answer }: Config, way: Way): string {

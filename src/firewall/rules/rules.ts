@@ -17,7 +17,7 @@ import {
   JUMP_COMMENT,
   type Table,
 } from './names.ts';
-import { banChains, forwardName, refusal, refusalChain, toBans, type Way } from './refusal.ts';
+import { banChains, forwardName, openSessions, refusal, refusalChain, toBans, type Way } from './refusal.ts';
 
 /** A chain of nfknock's and what stands in it. */
 export interface Chain {
@@ -162,6 +162,7 @@ function serviceRules(layout: Layout, family: Family): readonly string[] {
   const { scope, strikeOnService } = config.bans;
   const knocks = strikeOnService ? without(services, chained) : ownKnocks;
   return [
+    ...openSessions(services),
     ...(scope === 'hidden' ? toBans(config, 'input') : []),
     `-j ${CHAIN.grant}`,
     ...dports(knocks).map((match) => `${match} -j ${CHAIN.queue}`),
@@ -215,6 +216,7 @@ function forwardServiceRules(layout: Layout, doors: readonly Door[]): readonly s
   const services = union(...doors.map((door) => portsOf(door.opens)));
   const own = union(...doors.map((door) => common(portsOf(door.opens), knocksOf(door, layout.oneTime))));
   return [
+    ...openSessions(services),
     ...(scope === 'hidden' ? toBans(config, 'forward') : []),
     `-j ${CHAIN.forwardGrant}`,
     ...dports(strikeOnService ? services : own).map((match) => `${match} -j ${queue}`),
