@@ -3,15 +3,22 @@ import type { Subject } from './subject.ts';
 import { createTable, NONE, type Table } from './table.ts';
 
 /**
- * Who is part-way through which sequence. An entry is one source's progress in one sequence:
+ * Who is part-way through which sequence. A source's attempts at one sequence are kept side by side, each at a place:
+ * the most advanced at place 0, newer ones after it. Place 0 also keeps what is known beside attempts:
  *
- *   step 0            no attempt; kept only since the sequence opened or closed a moment ago (`completed`)
+ *   step 0            no attempt; kept for what else it knows
  *   step 1 … n − 1    an attempt: so many knocks made, the first at `begun`, the last at `advanced`
+ *   completed         the sequence opened or closed a moment ago: its knocks are repeats
+ *   tail              the rest of a mistake: the steps that are no further strikes (tail.ts)
+ *   last              the source's last knock packet, if this sequence was concerned by it
  *
- * Which of them goes first when the table is full: the least advanced, then the one that has stood there longest.
+ * Which entry goes first when the table is full: the least advanced, then the one that has stood there longest.
  */
 export interface Attempts {
   readonly table: Table;
+  /** The sequence's id. */
+  sequence(slot: number): number;
+  place(slot: number): number;
   /** Knocks made. */
   step(slot: number): number;
   /** Wrong packets that were let pass. */
@@ -22,36 +29,57 @@ export interface Attempts {
   completed(slot: number): number;
   /** The packet's number (not its time) at which the entry last changed: older than a ban means forgotten. */
   changed(slot: number): number;
-  /** Fills `slots` with the subject's entries by ascending sequence and answers how many there are. */
+  /** The steps that a mistake's rest may go on with, as bits; and the moment of the knock before. */
+  tail(slot: number): number;
+  tailAt(slot: number): number;
+  /** What kind of mistake it was: bits of MISTAKE. */
+  mistake(slot: number): number;
+  setTail(slot: number, tail: number, mistake: number, now: number): void;
+  /** The port of the source's last knock packet, or 0. */
+  last(slot: number): number;
+  setLast(slot: number, key: number): void;
+  /** Fills `slots` with the subject's entries by ascending sequence and place and answers how many there are. */
   collect(subject: Subject, slots: Int32Array): number;
-  /** The subject's entry for a sequence, made if need be, put at `step` at `now`. */
-  put(subject: Subject, sequence: number, step: number, turn: number, now: number): number;
-  /** The attempt's first knock was at `now`. */
-  begin(slot: number, now: number): void;
-  /** Its last knock was at `now`. */
-  advance(slot: number, now: number): void;
-  tolerate(slot: number): void;
+  /** The subject's first entry for a sequence, or NONE. */
+  find(subject: Subject, sequence: number): number;
+  /** The subject's entry at a place of a sequence, made if need be, put at `step` at `now`. */
+  put(subject: Subject, where: number, step: number, turn: number, now: number): number;
+  /** The attempt's first and last knocks, and the wrong packets let pass. */
+  set(slot: number, begun: number, advanced: number, tolerated: number): void;
   complete(slot: number, now: number): void;
-  /** Ends the attempt; true where the entry stays for what it knows of a completion. */
+  /** Ends the attempt; true where the entry stays for what else it knows. */
   end(slot: number): boolean;
-  /** Takes over another table's times and what was tolerated there. */
+  /** Takes over another table's times and what was tolerated there; what is known of mistakes stays behind. */
   copy(slot: number, from: Attempts, theirs: number): void;
+}
+
+/** Places of one sequence: a power of two no less than the steps of a sequence. */
+export const PLACES = 32;
+
+/** Where the entries of a sequence are: `PLACES` from its first place on. */
+export function placeOf(sequence: number, place: number): number {
+  return sequence * PLACES + place;
 }
 
 /** The levels 0–31 are steps made; who has completed a sequence stands above them all. */
 const COMPLETED_LEVEL = 32;
 
 /*
- * A record lies side by side, as the table's cells do. Moments are 64-bit floats; the two counts are 32-bit
- * integers in the place of one:   0 begun   1 advanced   2 completed   3 changed   4 step, tolerated
+ * A record lies side by side, as the table's cells do, and fills one line of a processor's cache. Moments are 64-bit
+ * floats; counts are pairs of 32-bit integers in the place of one:
+ *   0 begun   1 advanced   2 completed   3 changed   4 step, tolerated   5 tailAt   6 tail, mistake   7 last
  */
 const BEGUN = 0;
 const ADVANCED = 1;
 const COMPLETED = 2;
 const CHANGED = 3;
-const FLOATS = 5;
+const TAIL_AT = 5;
+const FLOATS = 8;
 const STEP = 8;
 const TOLERATED = 9;
+const TAIL = 12;
+const MISTAKES = 13;
+const LAST = 14;
 const WORDS = 2 * FLOATS;
 const NEVER = Number.NEGATIVE_INFINITY;
 
@@ -79,12 +107,26 @@ export function createAttempts(capacity: number): Attempts {
 
   return {
     table,
+    sequence: (slot) => table.extra(slot) >> 5,
+    place: (slot) => table.extra(slot) & (PLACES - 1),
     step,
     tolerated: (slot) => counts[slot * WORDS + TOLERATED] ?? 0,
     begun: (slot) => floats[slot * FLOATS + BEGUN] ?? 0,
     advanced: (slot) => floats[slot * FLOATS + ADVANCED] ?? 0,
     completed,
     changed: (slot) => floats[slot * FLOATS + CHANGED] ?? 0,
+    tail: (slot) => counts[slot * WORDS + TAIL] ?? 0,
+    tailAt: (slot) => floats[slot * FLOATS + TAIL_AT] ?? 0,
+    mistake: (slot) => counts[slot * WORDS + MISTAKES] ?? 0,
+    setTail(slot, tail, mistake, now) {
+      counts[slot * WORDS + TAIL] = tail;
+      counts[slot * WORDS + MISTAKES] = mistake;
+      floats[slot * FLOATS + TAIL_AT] = now;
+    },
+    last: (slot) => counts[slot * WORDS + LAST] ?? 0,
+    setLast(slot, key) {
+      counts[slot * WORDS + LAST] = key;
+    },
     collect(subject, slots) {
       let count = 0;
       let slot = table.first(subject.hostHash, subject.family, subject.a, subject.b, subject.c, subject.d);
@@ -101,13 +143,19 @@ export function createAttempts(capacity: number): Attempts {
       }
       return count;
     },
-    put(subject, sequence, to, turn, now) {
-      const { hostHash, family, a, b, c, d } = subject;
-      let slot = table.find(hostHash, family, a, b, c, d, sequence);
+    find({ hostHash, family, a, b, c, d }, sequence) {
+      return table.find(hostHash, family, a, b, c, d, placeOf(sequence, 0));
+    },
+    put({ hostHash, family, a, b, c, d }, where, to, turn, now) {
+      let slot = table.find(hostHash, family, a, b, c, d, where);
       if (slot === NONE) {
         if (table.size() === table.capacity) forgetCompleted(now);
-        slot = table.insert(hostHash, family, a, b, c, d, sequence, to);
+        slot = table.insert(hostHash, family, a, b, c, d, where, to);
         floats[slot * FLOATS + COMPLETED] = NEVER;
+        const at = slot * WORDS;
+        counts[at + TAIL] = 0;
+        counts[at + MISTAKES] = 0;
+        counts[at + LAST] = 0;
       } else {
         if (now - completed(slot) > REPEAT_WINDOW) floats[slot * FLOATS + COMPLETED] = NEVER;
         table.raise(slot, completed(slot) === NEVER ? to : COMPLETED_LEVEL);
@@ -116,33 +164,31 @@ export function createAttempts(capacity: number): Attempts {
       floats[slot * FLOATS + CHANGED] = turn;
       return slot;
     },
-    begin(slot, now) {
-      floats[slot * FLOATS + BEGUN] = now;
-      floats[slot * FLOATS + ADVANCED] = now;
-      counts[slot * WORDS + TOLERATED] = 0;
-    },
-    advance(slot, now) {
-      floats[slot * FLOATS + ADVANCED] = now;
-    },
-    tolerate(slot) {
-      counts[slot * WORDS + TOLERATED] = (counts[slot * WORDS + TOLERATED] ?? 0) + 1;
+    set(slot, begun, advanced, tolerated) {
+      floats[slot * FLOATS + BEGUN] = begun;
+      floats[slot * FLOATS + ADVANCED] = advanced;
+      counts[slot * WORDS + TOLERATED] = tolerated;
     },
     complete(slot, now) {
       floats[slot * FLOATS + COMPLETED] = now;
     },
     end(slot) {
-      if (completed(slot) === NEVER) {
+      const at = slot * WORDS;
+      counts[at + STEP] = 0;
+      if (completed(slot) !== NEVER) return true;
+      if (counts[at + TAIL] === 0 && counts[at + MISTAKES] === 0 && counts[at + LAST] === 0) {
         table.remove(slot);
         return false;
       }
-      counts[slot * WORDS + STEP] = 0;
+      table.raise(slot, 0);
       return true;
     },
     copy(slot, from, theirs) {
-      floats[slot * FLOATS + BEGUN] = from.begun(theirs);
-      floats[slot * FLOATS + ADVANCED] = from.advanced(theirs);
-      floats[slot * FLOATS + COMPLETED] = from.completed(theirs);
-      counts[slot * WORDS + TOLERATED] = from.tolerated(theirs);
+      const at = slot * FLOATS;
+      floats[at + BEGUN] = from.begun(theirs);
+      floats[at + ADVANCED] = from.advanced(theirs);
+      floats[at + COMPLETED] = from.completed(theirs);
+      counts[2 * at + TOLERATED] = from.tolerated(theirs);
     },
   };
 }

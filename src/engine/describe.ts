@@ -1,5 +1,6 @@
 import { flagsMatch } from '../packet/flags.ts';
 import { CLOSE_GUARD, REPEAT_WINDOW } from '../policy/limits.ts';
+import { placeOf } from './attempt.ts';
 import { closeIsGuarded, guardedFrom, mayClose } from './door.ts';
 import { isUdp, type PortKey, type Sequence } from './ports.ts';
 import type { State } from './state.ts';
@@ -8,15 +9,14 @@ import { NONE } from './table.ts';
 
 /* Rules 6 and 7, their first half: what a packet is to each sequence. Nothing is changed here. */
 
-const NO_STEPS: readonly PortKey[] = [];
-
-/** What the packet is to one sequence. */
+/** What the packet is to one sequence. `renews`: the first step once more, where no attempt is past it. */
 export type Finding =
   | 'none'
   | 'begins'
   | 'advances'
   | 'too fast'
   | 'repeat'
+  | 'renews'
   | 'tolerated'
   | 'broken'
   | 'expired';
@@ -39,21 +39,27 @@ export const FOUND: Readonly<Record<Finding, number>> = {
   advances: 2,
   'too fast': 4,
   repeat: 8,
-  tolerated: 16,
-  broken: 32,
-  expired: 64,
+  renews: 16,
+  tolerated: 32,
+  broken: 64,
+  expired: 128,
 };
 
-/** A sequence that the packet concerns; `slot` is the subject's attempt at it, or NONE. */
+/** A sequence that the packet concerns; the subject's entries of it are `state.slots[from … to)`. */
 export interface Concern {
   readonly sequence: Sequence;
-  readonly slot: number;
+  readonly from: number;
+  readonly to: number;
   readonly finding: Finding;
 }
 
 /** Broken off by its own next step, which is its first step too: the packet begins it anew. */
 export function isAnew({ finding, sequence }: Concern, knock: Knock): boolean {
   return (finding === 'expired' || finding === 'too fast') && sequence.steps[0] === knock.key;
+}
+
+export function isFor(sequence: Sequence, knock: Knock): boolean {
+  return isUdp(knock.key) || flagsMatch(sequence.settings.flags, knock.flags);
 }
 
 /** The sequences that the subject is in, or that begin with this port, in the order of judgement. */
@@ -65,18 +71,16 @@ export function concernsOf(state: State, subject: Subject, knock: Knock): readon
   let index = 0;
   let first = 0;
   while (index < held || first < firsts.length) {
-    const slot = index < held ? (slots[index] ?? NONE) : NONE;
-    const inId = slot === NONE ? Number.POSITIVE_INFINITY : attempts.table.extra(slot);
+    const inId = index < held ? attempts.sequence(slots[index] ?? NONE) : Number.POSITIVE_INFINITY;
     const firstId = firsts[first]?.id ?? Number.POSITIVE_INFINITY;
     const sequence = state.ports.sequences[Math.min(inId, firstId)];
-    if (inId <= firstId) index += 1;
+    const from = index;
+    if (inId <= firstId) while (index < held && attempts.sequence(slots[index] ?? NONE) === inId) index += 1;
     if (firstId <= inId) first += 1;
-    if (sequence === undefined || !(isUdp(knock.key) || flagsMatch(sequence.settings.flags, knock.flags)))
-      continue;
-    const own = inId <= firstId ? slot : NONE;
-    const finding = find(state, subject, knock, sequence, own);
-    if (finding !== 'none') concerns.push({ sequence, slot: own, finding });
-    if (finding === 'repeat') repeated = true;
+    if (sequence === undefined || !isFor(sequence, knock)) continue;
+    const finding = find(state, subject, knock, sequence, from, index);
+    if (finding !== 'none') concerns.push({ sequence, from, to: index, finding });
+    if (finding === 'repeat' || finding === 'renews') repeated = true;
   }
   if (!repeated) addGuarded(state, subject, knock, concerns);
   return concerns;
@@ -88,7 +92,7 @@ export function concernsOf(state: State, subject: Subject, knock: Knock): readon
  */
 function addGuarded(state: State, subject: Subject, knock: Knock, concerns: Concern[]): void {
   const { attempts, ports, grants, slots, held } = state;
-  const { key, flags, now } = knock;
+  const { key, now } = knock;
   const grantsHeld = grants.heldBy(subject);
   // Every packet of a flood of first knocks ends here: it opened nothing, and closed nothing.
   if (grantsHeld.length === 0 && held === 0) return;
@@ -97,58 +101,92 @@ function addGuarded(state: State, subject: Subject, knock: Knock, concerns: Conc
   );
   for (let index = 0; index < held; index += 1) {
     const slot = slots[index] ?? NONE;
-    const sequence = ports.sequences[attempts.table.extra(slot)];
-    const closed = sequence?.kind === 'close' && now - attempts.completed(slot) <= CLOSE_GUARD;
-    if (closed) ids.push(sequence.id - 1);
+    const sequence = ports.sequences[attempts.sequence(slot)];
+    const isMain = attempts.place(slot) === 0;
+    if (isMain && sequence?.kind === 'close' && now - attempts.completed(slot) <= CLOSE_GUARD)
+      ids.push(sequence.id - 1);
   }
   for (const id of ids) {
     const sequence = ports.sequences[id];
     if (sequence === undefined || !(sequence.steps.includes(key) || sequence.spent.includes(key))) continue;
-    if (!isUdp(key) && !flagsMatch(sequence.settings.flags, flags)) continue;
-    concerns.push({ sequence, slot: NONE, finding: 'repeat' });
+    if (isFor(sequence, knock)) concerns.push({ sequence, from: 0, to: 0, finding: 'repeat' });
   }
 }
 
-function find(state: State, subject: Subject, knock: Knock, sequence: Sequence, slot: number): Finding {
-  const { attempts } = state;
+/** What an attempt, or several together, make of the packet, as bits. */
+const SEEN = {
+  live: 1,
+  next: 2,
+  fast: 4,
+  expired: 8,
+  made: 16,
+  stale: 32,
+  /** Past its first step. */
+  ahead: 64,
+  patient: 128,
+} as const;
+
+function find(
+  state: State,
+  subject: Subject,
+  knock: Knock,
+  sequence: Sequence,
+  from: number,
+  to: number,
+): Finding {
   const { steps, settings } = sequence;
   const { key, now } = knock;
-  const made = stepsMade(state, subject, sequence, slot);
-  const completed = slot === NONE ? Number.NEGATIVE_INFINITY : attempts.completed(slot);
+  const main = from < to ? (state.slots[from] ?? NONE) : NONE;
+  const isMain = main !== NONE && state.attempts.place(main) === 0;
+  const completed = isMain ? state.attempts.completed(main) : Number.NEGATIVE_INFINITY;
   // A one-time sequence is another one after it has opened: what opened the door is what can be repeated.
-  const done = settings.oneTime && sequence.kind === 'open' ? sequence.spent : made === 0 ? steps : NO_STEPS;
+  const done = settings.oneTime && sequence.kind === 'open' ? sequence.spent : steps;
   const repeats = now - completed <= REPEAT_WINDOW && done.includes(key);
   if (sequence.kind === 'close' && !mayClose(state, subject, sequence.door))
     return repeats ? 'repeat' : 'none';
   if (isGuarded(state, subject, sequence, now)) return repeats || steps.includes(key) ? 'repeat' : 'none';
-  if (made === 0) {
-    if (steps[0] === key) return 'begins';
-    return repeats ? 'repeat' : 'none';
+  let seen = 0;
+  for (let index = from; index < to; index += 1) {
+    const slot = state.slots[index] ?? NONE;
+    if (isAttempt(state, subject, sequence, slot)) seen |= seenBy(state, knock, sequence, slot);
   }
-  const isNext = steps[made] === key;
-  if (staleness(state, slot, sequence, now) !== undefined) {
-    if (isNext) return 'expired';
-    return steps[0] === key ? 'begins' : 'broken';
-  }
-  if (isNext) {
-    const gap = Math.max(0, now - attempts.advanced(slot));
-    return knock.stamped && gap < settings.gap.min ? 'too fast' : 'advances';
-  }
-  if (repeats || (steps.includes(key) && steps.indexOf(key) < made)) return 'repeat';
-  return attempts.tolerated(slot) < settings.tolerate ? 'tolerated' : 'broken';
+  if ((seen & SEEN.next) !== 0) return 'advances';
+  if ((seen & SEEN.fast) !== 0) return 'too fast';
+  if ((seen & SEEN.expired) !== 0) return 'expired';
+  if (steps[0] === key) return (seen & SEEN.live) !== 0 && (seen & SEEN.ahead) === 0 ? 'renews' : 'begins';
+  if (repeats || (seen & SEEN.made) !== 0) return 'repeat';
+  if ((seen & (SEEN.live | SEEN.stale)) === 0) return 'none';
+  return (seen & SEEN.patient) !== 0 ? 'tolerated' : 'broken';
 }
 
-/** Steps of the attempt; none where it was to close a grant that has ended since. */
-function stepsMade(state: State, subject: Subject, sequence: Sequence, slot: number): number {
-  if (slot === NONE) return 0;
-  const { attempts, grants } = state;
+function seenBy(state: State, knock: Knock, sequence: Sequence, slot: number): number {
+  const { attempts } = state;
+  const { steps, settings } = sequence;
   const made = attempts.step(slot);
-  if (made === 0 || sequence.kind === 'open') return made;
+  const isNext = steps[made] === knock.key;
+  if (staleness(state, slot, sequence, knock.now) !== undefined)
+    return SEEN.stale | (isNext ? SEEN.expired : 0);
+  const ahead = made > 1 ? SEEN.ahead : 0;
+  if (isNext) return SEEN.live | ahead | (isTooFast(state, knock, sequence, slot) ? SEEN.fast : SEEN.next);
+  const isMade = steps.indexOf(knock.key) < made && steps.includes(knock.key);
+  const patient = attempts.tolerated(slot) < settings.tolerate;
+  return SEEN.live | ahead | (isMade ? SEEN.made : 0) | (patient ? SEEN.patient : 0);
+}
+
+export function isTooFast(state: State, knock: Knock, sequence: Sequence, slot: number): boolean {
+  const gap = Math.max(0, knock.now - state.attempts.advanced(slot));
+  return knock.stamped && gap < sequence.settings.gap.min;
+}
+
+/** Whether the entry is an attempt that can go on; none where it was to close a grant that has ended since. */
+export function isAttempt(state: State, subject: Subject, sequence: Sequence, slot: number): boolean {
+  const { attempts, grants } = state;
+  // An earlier sequence of this packet may have ended the entry, or taken its slot when the table was full.
+  if (slot === NONE || attempts.sequence(slot) !== sequence.id || attempts.step(slot) === 0) return false;
+  if (sequence.kind === 'open') return true;
   const begun = attempts.begun(slot);
   // It began more than CLOSE_GUARD after the grant did; one that is no older is another grant.
-  return grants.heldBy(subject).some((grant) => grant.door === sequence.door && grant.since < begun)
-    ? made
-    : 0;
+  return grants.heldBy(subject).some((grant) => grant.door === sequence.door && grant.since < begun);
 }
 
 export function staleness(
@@ -168,9 +206,10 @@ export function staleness(
 export function isGuarded(state: State, subject: Subject, sequence: Sequence, now: number): boolean {
   if (sequence.kind === 'close') return closeIsGuarded(state, subject, sequence.door, now);
   const { attempts, slots, held } = state;
+  const closing = placeOf(sequence.id + 1, 0);
   for (let index = 0; index < held; index += 1) {
     const slot = slots[index] ?? NONE;
-    if (attempts.table.extra(slot) === sequence.id + 1) return now - attempts.completed(slot) <= CLOSE_GUARD;
+    if (attempts.table.extra(slot) === closing) return now - attempts.completed(slot) <= CLOSE_GUARD;
   }
   return false;
 }

@@ -1,7 +1,10 @@
+import { sameAddress } from '../packet/address.ts';
 import { type Cidr, hostCidr } from '../packet/cidr.ts';
 import type { PortSpec } from '../packet/port.ts';
 import { type Milliseconds, milliseconds } from '../packet/time.ts';
 import { CLOSE_GUARD } from '../policy/limits.ts';
+import { placeOf } from './attempt.ts';
+import { endFrom } from './attempt-list.ts';
 import type { CloseReason, Emit, Grantee } from './event.ts';
 import type { Grant } from './grant.ts';
 import { pardon } from './offence.ts';
@@ -9,7 +12,6 @@ import { createPorts, keyOf, type Sequence } from './ports.ts';
 import type { DoorSettings } from './settings.ts';
 import type { State } from './state.ts';
 import { hostOf, type Subject } from './subject.ts';
-import { NONE } from './table.ts';
 
 /**
  * Rule 9: the last knock of a sequence that opens. Where everybody's packets may come from one address, behind a
@@ -89,6 +91,8 @@ export function give(state: State, gift: Gift, emit: Emit): boolean {
   const there = grants.find(door, grantee);
   if (there !== undefined) {
     grants.extend(there, Math.max(there.until, until));
+    // Who knocked for it before holds it no more.
+    if (!sameAddress(there.source, source)) state.former.note(settings.name, there.source, grantee, now);
     grants.claim(there, source);
     there.opened = now;
     there.usesLeft = settings.uses;
@@ -125,6 +129,7 @@ export function give(state: State, gift: Gift, emit: Emit): boolean {
 export function end(state: State, grant: Grant, now: number, reason: CloseReason, emit: Emit): void {
   const settings = state.settings.doors[grant.door];
   state.grants.remove(grant);
+  if (settings !== undefined) state.former.note(settings.name, grant.source, grant.grantee, now);
   if (settings !== undefined) emit({ event: 'door.closed', ...words(settings, grant, now), reason });
 }
 
@@ -141,16 +146,15 @@ function makeRoom(state: State, door: number, settings: DoorSettings, now: numbe
 function finishAttempts(state: State, subject: Subject, sequence: Sequence, now: number): void {
   const { attempts, ports } = state;
   for (const each of ports.sequences.slice(sequence.door * 2, sequence.door * 2 + 2)) {
-    const { hostHash, family, a, b, c, d } = subject;
-    const slot = attempts.table.find(hostHash, family, a, b, c, d, each.id);
-    if (slot === NONE) continue;
+    endFrom(attempts, subject, each.id, 0);
     // By id: a one-time door that this packet opened has had the sequences laid anew.
-    if (each.id === sequence.id) {
-      attempts.complete(slot, now);
-      attempts.put(subject, each.id, 0, state.turn, now);
-    } else {
-      attempts.end(slot);
-    }
+    if (each.id !== sequence.id) continue;
+    const where = placeOf(each.id, 0);
+    const slot = attempts.put(subject, where, 0, state.turn, now);
+    attempts.complete(slot, now);
+    // Again, now that it has completed: that decides its level.
+    attempts.put(subject, where, 0, state.turn, now);
+    if (sequence.settings.oneTime && sequence.kind === 'open') attempts.setTail(slot, 0, 0, now);
   }
 }
 

@@ -5,6 +5,7 @@ import type { Packet } from '../packet/packet.ts';
 import { type Port, PROTOCOL_NUMBER } from '../packet/port.ts';
 import { type Milliseconds, milliseconds } from '../packet/time.ts';
 import { EPHEMERAL_FIRST, EPHEMERAL_LAST } from '../policy/limits.ts';
+import { isSeenAgain, isTouchedAgain, lookUp } from './already-seen.ts';
 import type { Order, OrderAnswer } from './command.ts';
 import { obey } from './commands.ts';
 import { end } from './door.ts';
@@ -53,17 +54,21 @@ export function createEngine(settings: EngineSettings, key: HashKey): Engine {
     tcp: false,
     stamped: true,
     observed: false,
+    knock: false,
+    twin: false,
     touched: 0,
+    touchLow: 0,
+    touchHigh: 0,
   };
 
   function judge(packet: Packet, now: Milliseconds, emit: Emit): Outcome {
     expire(now, emit);
     state.turn += 1;
     load(packet, now);
-    touch(packet);
+    lookUp(state, current, packet);
     if (isBanned()) return 'banned';
-    if (isRetransmission()) return 'retransmission';
-    const knock = isKnock();
+    if (isSeenAgain(state, current)) return 'retransmission';
+    const { knock } = current;
     countTouches(state, subject);
     if (current.tcp && !knock) {
       const outcome = judgeFlags(emit);
@@ -78,20 +83,6 @@ export function createEngine(settings: EngineSettings, key: HashKey): Engine {
     return judgeDecoy(emit);
   }
 
-  /**
-   * Most packets of a flood are from sources that were never seen: what is to be read about them is in no cache. Each
-   * read of its own would be waited for; these are asked for at once. What is read is of no matter.
-   */
-  function touch(packet: Packet): void {
-    const { attempts, bans, offenders, retransmissions, subjects } = state;
-    subjects.fingerprint(packet);
-    current.touched =
-      attempts.table.touch(subject.hostHash) ^
-      offenders.table.touch(subject.offenderHash) ^
-      bans.touch(subject) ^
-      retransmissions.touch(subjects.output[0] ?? 0);
-  }
-
   function load(packet: Packet, now: Milliseconds): void {
     state.subjects.ofPacket(packet);
     current.key = portKey(packet.protocol, packet.port);
@@ -102,18 +93,13 @@ export function createEngine(settings: EngineSettings, key: HashKey): Engine {
     current.role = state.ports.role(current.key);
     // A knock port with a live service behind it: its visitors are no offenders.
     current.observed = (current.role & ROLE.allow) !== 0;
+    current.knock = isKnock();
+    current.twin = current.knock && !current.tcp;
   }
 
   /** Rule 2. */
   function isBanned(): boolean {
     return state.bans.size() > 0 && state.bans.covering(subject) !== NONE;
-  }
-
-  /** Rule 3, its first half; a repeat of a knock is known in rule 6. */
-  function isRetransmission(): boolean {
-    // By index: taken apart as a pattern, a typed array would be iterated.
-    const { output } = state.subjects;
-    return state.retransmissions.seen(output[0] ?? 0, output[1] ?? 0, current.now);
   }
 
   function isKnock(): boolean {
@@ -168,11 +154,17 @@ export function createEngine(settings: EngineSettings, key: HashKey): Engine {
       return 'ignored';
     }
     endAttempts(state, subject);
-    const strikes = strikeUnlessHolder();
+    const holds = state.grants.heldBy(subject).length > 0;
+    // What is no strike is not noted as touched.
+    const again = !holds && isTouchedAgain(state, current);
+    const strikes = holds || again ? undefined : strike(state, subject, current.now);
     const { at, source, port } = moment();
-    if (service) emit({ event: 'decoy.hit', at, source, port, reason: 'service', ...said(strikes) });
-    else if (isPlain(strikes)) emit({ event: 'decoy.hit', at, source, port, strikes });
-    else emit({ event: 'decoy.hit', at, source, port, ...said(strikes) });
+    if (!service && isPlain(strikes)) emit({ event: 'decoy.hit', at, source, port, strikes });
+    else {
+      const rest = again ? {} : said(strikes);
+      if (service) emit({ event: 'decoy.hit', at, source, port, reason: 'service', ...rest });
+      else emit({ event: 'decoy.hit', at, source, port, ...rest });
+    }
     if (strikes !== undefined) banIfDue(state, subject, strikes, current.now, emit);
     return 'decoy';
   }

@@ -15,7 +15,9 @@ export type CloseReason = 'expired' | 'knock' | 'revoked' | 'moved' | 'used' | '
 export type LiftReason = 'unban' | 'limit' | 'exempt';
 
 /** What a packet did wrong, in words that never come from the packet. */
-export type WrongReason = 'out of order' | 'tolerated' | 'another door';
+export type WrongReason = 'out of order' | 'tolerated' | 'same mistake';
+/** Why a right knock had no effect. */
+export type IgnoredReason = 'used already';
 export type ExpiredReason = 'gap' | 'within';
 export type ScanReason = 'rate' | 'null' | 'fin' | 'xmas' | 'ack' | 'maimon' | 'flags';
 export type DecoyReason = 'service';
@@ -48,6 +50,13 @@ export type EngineEvent = Moment &
         readonly of?: number;
         readonly strikes?: number;
         readonly exempt?: ExemptReason;
+      }
+    | {
+        readonly event: 'knock.ignored';
+        readonly source: Address;
+        readonly door: string;
+        readonly port: PortSpec;
+        readonly reason: IgnoredReason;
       }
     | {
         readonly event: 'knock.too_fast';

@@ -1,10 +1,19 @@
 import { milliseconds } from '../packet/time.ts';
-import { type Concern, concernsOf, FOUND, isAnew, isGuarded, type Knock, staleness } from './describe.ts';
-import { complete, completeClose } from './door.ts';
+import { type Concern, concernsOf, FOUND, isAnew, type Knock, staleness } from './describe.ts';
 import type { Emit } from './event.ts';
+import {
+  isExcused,
+  isLast,
+  isRestOfMistake,
+  noteGone,
+  noteMistake,
+  noteOthers,
+  noteRest,
+} from './mistake.ts';
 import { banIfDue, strike } from './offence.ts';
 import type { Outcome } from './outcome.ts';
-import { type Sequence, specOf } from './ports.ts';
+import { specOf } from './ports.ts';
+import { advance, endAll, tolerate } from './progress.ts';
 import type { State } from './state.ts';
 import { hostOf, type Subject } from './subject.ts';
 import { NONE } from './table.ts';
@@ -21,7 +30,16 @@ import { NONE } from './table.ts';
 /** What a packet found to be one of these is to all its sequences together. */
 const FORWARD = FOUND.begins | FOUND.advances;
 const LATE = FOUND.expired | FOUND['too fast'];
-const EXCUSED = FOUND.repeat | FOUND.tolerated;
+const REPEAT = FOUND.repeat | FOUND.renews;
+
+/** What a packet is to all its sequences together. */
+interface Verdict {
+  readonly forward: boolean;
+  /** It is the rest of a mistake that has been struck. */
+  readonly rest: boolean;
+  /** The strikes after this packet; undefined where it is no offence. */
+  readonly strikes: number | undefined;
+}
 
 /** Judges a knock on every sequence it concerns, side by side; the subject's attempts have been collected. */
 export function judgeKnock(state: State, subject: Subject, knock: Knock, emit: Emit): Outcome {
@@ -31,34 +49,40 @@ export function judgeKnock(state: State, subject: Subject, knock: Knock, emit: E
   const late = (found & LATE) !== 0;
   const anew = late && concerns.some((concern) => isAnew(concern, knock));
   const forward = (found & FORWARD) !== 0 || anew;
-  if ((found & FOUND.repeat) !== 0 && !forward && !late) return 'repeat';
+  if (!forward && !late) {
+    if ((found & REPEAT) !== 0) {
+      for (const concern of concerns) {
+        if (concern.finding === 'renews') advance(state, subject, knock, concern, emit);
+      }
+      return 'repeat';
+    }
+    if (isExcused(state, subject, knock, emit) || isLast(state, knock)) return 'repeat';
+  }
 
   const tooFast = (found & FOUND['too fast']) !== 0;
-  const excused = forward || late || (found & EXCUSED) !== 0;
-  const struck = !knock.observed && (tooFast || !excused);
+  const pardoned = forward || late || (found & (REPEAT | FOUND.tolerated)) !== 0;
+  const rest = !pardoned && isRestOfMistake(state, knock);
+  const struck = !knock.observed && (tooFast || !(pardoned || rest));
   const strikes = struck ? strike(state, subject, knock.now) : undefined;
   let outcome: Outcome = forward ? 'accepted' : struck ? 'wrong' : 'tolerated';
   if ((found & FOUND.expired) !== 0 && (found & FORWARD) === 0) outcome = 'expired';
-  const verdict = { forward, strikes };
+  noteOthers(state, knock);
+  const verdict = { forward, rest, strikes };
   let forgiven = false;
   for (const concern of concerns) {
     const end = carryOut(state, subject, knock, concern, verdict, emit);
     if (end !== undefined) outcome = end;
     if (end === 'opened') forgiven = true;
   }
-  if (struck && !excused && (found & FOUND.broken) === 0) {
+  if (rest) noteRest(state, knock);
+  if (struck && !tooFast) noteMistake(state, subject, knock, strikes ?? 0);
+  if (!knock.observed && !pardoned && (found & FOUND.broken) === 0) {
     const { at, source, port } = moment(subject, knock);
-    emit({ event: 'knock.wrong', at, source, port, reason: 'out of order', strikes: strikes ?? 0 });
+    emit({ event: 'knock.wrong', at, source, port, ...reasonOf(verdict) });
   }
   if (tooFast) outcome = 'too_fast';
   if (strikes !== undefined && !forgiven) banIfDue(state, subject, strikes, knock.now, emit);
   return outcome;
-}
-
-interface Verdict {
-  readonly forward: boolean;
-  /** The strikes after this packet; undefined where it is no offence. */
-  readonly strikes: number | undefined;
 }
 
 /** Carries out one finding; answers how the packet ended if it completed the sequence. */
@@ -70,48 +94,32 @@ function carryOut(
   verdict: Verdict,
   emit: Emit,
 ): Outcome | undefined {
-  const { attempts } = state;
-  const { sequence, slot, finding } = concern;
-  const { steps } = sequence;
-  const made = slot === NONE ? 0 : attempts.step(slot);
-  // A sequence before this one may have ended this attempt, or taken its slot when the table was full.
-  const isOver = slot !== NONE && (attempts.table.extra(slot) !== sequence.id || made === 0);
-  if (isOver && finding !== 'begins') return undefined;
+  const { sequence, finding } = concern;
   switch (finding) {
     case 'begins':
-      return advance(state, subject, knock, sequence, 0, emit);
     case 'advances':
-      return advance(state, subject, knock, sequence, made, emit);
+    case 'renews':
+      return advance(state, subject, knock, concern, emit);
     case 'too fast':
-      attempts.end(slot);
-      emit({
-        event: 'knock.too_fast',
-        ...about(subject, knock, sequence),
-        step: made,
-        reason: 'gap',
-        ...counted(verdict.strikes),
-      });
-      return steps[0] === knock.key ? advance(state, subject, knock, sequence, 0, emit) : undefined;
-    case 'expired': {
-      const reason = staleness(state, slot, sequence, knock.now) ?? 'within';
-      attempts.end(slot);
-      emit({ event: 'knock.expired', ...about(subject, knock, sequence), step: made, reason });
-      return steps[0] === knock.key ? advance(state, subject, knock, sequence, 0, emit) : undefined;
+    case 'expired':
+      return breakOffLate(state, subject, knock, concern, verdict, emit);
+    case 'tolerated': {
+      if (verdict.forward && !sequence.steps.includes(knock.key)) return undefined;
+      const step = stepOf(state, concern);
+      if (step === 0) return undefined;
+      tolerate(state, subject, knock, concern);
+      emit({ event: 'knock.wrong', ...about(subject, knock, concern, step), reason: 'tolerated' });
+      return undefined;
     }
-    case 'broken':
-      attempts.end(slot);
-      emit({
-        event: 'knock.wrong',
-        ...about(subject, knock, sequence),
-        step: made,
-        reason: verdict.forward ? 'another door' : 'out of order',
-        ...counted(verdict.strikes),
-      });
+    case 'broken': {
+      // What begins or advances one door leaves alone whose sequence does not have its port, and is no mistake.
+      if (verdict.forward && !sequence.steps.includes(knock.key)) return undefined;
+      const step = stepOf(state, concern);
+      endAll(state, concern);
+      if (!verdict.forward && step > 0)
+        emit({ event: 'knock.wrong', ...about(subject, knock, concern, step), ...reasonOf(verdict) });
       return undefined;
-    case 'tolerated':
-      attempts.tolerate(slot);
-      emit({ event: 'knock.wrong', ...about(subject, knock, sequence), step: made, reason: 'tolerated' });
-      return undefined;
+    }
     case 'repeat':
     case 'none':
       return undefined;
@@ -120,44 +128,64 @@ function carryOut(
   }
 }
 
-function advance(
+/** A next step that came too late or too soon: the sequence is broken off, and begun anew where it is its first too. */
+function breakOffLate(
   state: State,
   subject: Subject,
   knock: Knock,
-  sequence: Sequence,
-  made: number,
+  concern: Concern,
+  verdict: Verdict,
   emit: Emit,
 ): Outcome | undefined {
-  const { attempts } = state;
-  const { now } = knock;
-  const { steps, settings, kind } = sequence;
-  // A door that this same packet has just renewed does not begin to close.
-  if (made === 0 && isGuarded(state, subject, sequence, now)) return undefined;
-  const slot = attempts.put(subject, sequence.id, made + 1, state.turn, now);
-  if (made === 0) attempts.begin(slot, now);
-  else attempts.advance(slot, now);
-  // Written out field by field: a flood of first knocks comes by here, and spreading costs more than judging.
-  emit({
-    event: 'knock.accepted',
-    at: milliseconds(now),
-    source: hostOf(subject),
-    port: specOf(knock.key),
-    door: settings.name,
-    step: made + 1,
-    of: steps.length,
-  });
-  if (made + 1 < steps.length) return undefined;
-  if (kind === 'open') complete(state, subject, sequence, now, emit);
-  else completeClose(state, subject, sequence, now, emit);
-  return kind === 'open' ? 'opened' : 'closed';
+  const { sequence, finding } = concern;
+  const slot = brokenBy(state, concern, knock);
+  if (slot === NONE) return undefined;
+  const step = state.attempts.step(slot);
+  if (finding === 'too fast') {
+    const strikes = counted(verdict.strikes);
+    emit({ event: 'knock.too_fast', ...about(subject, knock, concern, step), reason: 'gap', ...strikes });
+  } else {
+    const reason = staleness(state, slot, sequence, knock.now) ?? 'within';
+    emit({ event: 'knock.expired', ...about(subject, knock, concern, step), reason });
+  }
+  endAll(state, concern);
+  noteGone(state, subject, knock, concern.sequence, step);
+  return sequence.steps[0] === knock.key
+    ? advance(state, subject, knock, { ...concern, finding: 'begins' }, emit)
+    : undefined;
+}
+
+/** The most advanced attempt that the knock is the next step of, or NONE. */
+function brokenBy({ attempts, slots }: State, { sequence, from, to }: Concern, knock: Knock): number {
+  for (let index = from; index < to; index += 1) {
+    const slot = slots[index] ?? NONE;
+    const step = attempts.sequence(slot) === sequence.id ? attempts.step(slot) : 0;
+    if (step > 0 && sequence.steps[step] === knock.key) return slot;
+  }
+  return NONE;
+}
+
+/** How far the most advanced attempt was. */
+function stepOf({ attempts, slots }: State, { sequence, from, to }: Concern): number {
+  for (let index = from; index < to; index += 1) {
+    const slot = slots[index] ?? NONE;
+    const step = attempts.sequence(slot) === sequence.id ? attempts.step(slot) : 0;
+    if (step > 0) return step;
+  }
+  return 0;
+}
+
+function reasonOf({ rest, strikes }: Verdict): { reason: 'same mistake' | 'out of order'; strikes?: number } {
+  return rest ? { reason: 'same mistake' } : { reason: 'out of order', ...counted(strikes) };
 }
 
 function about(
   subject: Subject,
   knock: Knock,
-  sequence: Sequence,
-): ReturnType<typeof moment> & { door: string; of: number } {
-  return { ...moment(subject, knock), door: sequence.settings.name, of: sequence.steps.length };
+  { sequence }: Concern,
+  step: number,
+): ReturnType<typeof moment> & { door: string; step: number; of: number } {
+  return { ...moment(subject, knock), door: sequence.settings.name, step, of: sequence.steps.length };
 }
 
 function moment(

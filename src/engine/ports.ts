@@ -48,6 +48,8 @@ export interface Ports {
   role(key: PortKey): number;
   /** The sequences that begin with this port, by ascending id. */
   firsts(key: PortKey): readonly Sequence[];
+  /** The sequences that this port is a step of, now or in the one-time sequence used last, by ascending id. */
+  containing(key: PortKey): readonly Sequence[];
   /** Whether a packet with these TCP flags is a knock on this port for some door. */
   isKnock(key: PortKey, flags: number): boolean;
   /** The doors that open this port, by index. */
@@ -69,6 +71,7 @@ export function createPorts(settings: EngineSettings, knocks: Knocks): Ports {
   const roles = new Uint8Array(2 * UDP_KEY);
   const sequences: Sequence[] = [];
   const firsts = new Map<PortKey, Sequence[]>();
+  const containing = new Map<PortKey, Sequence[]>();
   const rules = new Map<PortKey, FlagRule[]>();
   const openers = new Map<PortKey, number[]>();
 
@@ -96,6 +99,7 @@ export function createPorts(settings: EngineSettings, knocks: Knocks): Ports {
     for (const key of new Set([...sequence.steps, ...sequence.spent])) {
       roles[key] = (roles[key] ?? 0) | ROLE.knock;
       append(rules, key, doorSettings.flags);
+      append(containing, key, sequence);
     }
   }
 
@@ -114,6 +118,7 @@ export function createPorts(settings: EngineSettings, knocks: Knocks): Ports {
     sequences,
     role: (key) => roles[key] ?? 0,
     firsts: (key) => firsts.get(key) ?? NO_SEQUENCES,
+    containing: (key) => containing.get(key) ?? NO_SEQUENCES,
     isKnock(key, flags) {
       const wanted = rules.get(key);
       if (wanted === undefined) return false;

@@ -1,5 +1,5 @@
 import { HOST_BITS } from '../packet/cidr.ts';
-import { createAttempts } from './attempt.ts';
+import { createAttempts, placeOf } from './attempt.ts';
 import { createBans } from './ban.ts';
 import { end } from './door.ts';
 import type { Emit } from './event.ts';
@@ -8,7 +8,7 @@ import { createOffenders } from './offenders.ts';
 import { createPorts, type Sequence } from './ports.ts';
 import { createRetransmissions } from './retransmission.ts';
 import type { DoorSettings, EngineSettings } from './settings.ts';
-import { knocksOf, type State } from './state.ts';
+import { knocksOf, type State, slotsFor } from './state.ts';
 import { countByHost } from './subject.ts';
 
 /**
@@ -30,7 +30,7 @@ export function reload(state: State, settings: EngineSettings, now: number, emit
   state.knocks = knocksOf(settings);
   state.used = settings.doors.map(() => 0);
   state.ports = createPorts(settings, state.knocks);
-  state.slots = new Int32Array(state.ports.sequences.length);
+  state.slots = slotsFor(state.ports);
   moveAttempts(state, sequencesBefore, renumbered, used, now);
   moveOffenders(state);
   if (before.sources !== settings.sources) state.retransmissions = createRetransmissions(settings.sources);
@@ -48,17 +48,18 @@ function moveAttempts(
   const next = createAttempts(state.settings.sources);
   state.attempts = next;
   old.table.each((slot) => {
-    const sequence = before[old.table.extra(slot)];
+    const sequence = before[old.sequence(slot)];
     const door = sequence === undefined ? undefined : state.settings.doors[renumbered[sequence.door] ?? -1];
     if (sequence === undefined || door === undefined || !sameTiming(sequence.settings, door)) return;
     const id = (renumbered[sequence.door] ?? 0) * 2 + (sequence.kind === 'open' ? 0 : 1);
     if (sequence.kind === 'open' && old.changed(slot) < (used[sequence.door] ?? 0)) return;
     if (String(state.ports.sequences[id]?.steps) !== String(sequence.steps)) return;
     const subject = subjectAt(state, old.table, slot);
-    const to = next.put(subject, id, old.step(slot), old.changed(slot), now);
+    const where = placeOf(id, old.place(slot));
+    const to = next.put(subject, where, old.step(slot), old.changed(slot), now);
     next.copy(to, old, slot);
     // Again, now that it is known whether it completed: that decides its level.
-    next.put(subject, id, old.step(slot), old.changed(slot), now);
+    next.put(subject, where, old.step(slot), old.changed(slot), now);
   });
 }
 

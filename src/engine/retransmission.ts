@@ -1,14 +1,16 @@
-import { RETRANSMISSION_WINDOW } from '../policy/limits.ts';
 import { powerOfTwo } from './hash.ts';
 
 /**
- * Which packets were seen in the last 70 s, as 64-bit keyed fingerprints in buckets of eight. A full bucket
- * forgets the packet that was seen longest ago, so memory is bounded whatever is sent; the fewest fingerprints
- * kept are MEMORY_MIN.
+ * When packets, and touches of decoys, were first seen, as 64-bit keyed fingerprints in buckets of eight. A full
+ * bucket forgets what was first seen longest ago, so memory is bounded whatever is sent; the fewest fingerprints kept
+ * are MEMORY_MIN.
  */
 export interface Retransmissions {
-  /** Whether this fingerprint was seen in the last 70 s; either way it has been seen now. */
-  seen(low: number, high: number, now: number): boolean;
+  /**
+   * Whether this fingerprint was first seen at most `window` ago. If not, it is first seen now: what is ignored as a
+   * repeat prolongs nothing, so a client that never stops repeating is heard again.
+   */
+  seen(low: number, high: number, now: number, window: number): boolean;
   readonly capacity: number;
   /** Reads what `seen` will read; see Table. */
   touch(low: number): number;
@@ -31,16 +33,17 @@ export function createRetransmissions(sources: number): Retransmissions {
       const begin = (low & mask) * WAYS;
       return (prints[4 * begin + 2] ?? 0) ^ (prints[4 * (begin + 4) + 2] ?? 0);
     },
-    seen(low, high, now) {
+    seen(low, high, now, window) {
       const begin = (low & mask) * WAYS;
       let victim = begin;
       let oldest = Number.POSITIVE_INFINITY;
       for (let slot = begin; slot < begin + WAYS; slot += 1) {
         const time = times[2 * slot] ?? 0;
         const known = prints[4 * slot + 2] === low && prints[4 * slot + 3] === high;
-        if (known && time !== Number.NEGATIVE_INFINITY) {
+        if (known) {
+          if (now - time <= window) return true;
           times[2 * slot] = now;
-          return now - time <= RETRANSMISSION_WINDOW;
+          return false;
         }
         if (time < oldest) {
           oldest = time;

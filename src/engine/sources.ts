@@ -18,9 +18,10 @@ export function describe(state: State, address: Address, now: number): SourceSta
   const ban = state.bans.covering(subject);
   collectAttempts(state, subject);
   const attempts = Array.from(state.slots.subarray(0, state.held)).flatMap((slot) => {
-    const sequence = state.ports.sequences[state.attempts.table.extra(slot)];
+    const sequence = state.ports.sequences[state.attempts.sequence(slot)];
     const step = state.attempts.step(slot);
-    if (sequence === undefined || step === 0) return [];
+    // The most advanced attempt stands for those beside it.
+    if (sequence === undefined || step === 0 || state.attempts.place(slot) > 0) return [];
     return [{ door: sequence.settings.name, step, of: sequence.steps.length }];
   });
   return {

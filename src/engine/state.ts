@@ -1,6 +1,8 @@
-import { type Attempts, createAttempts } from './attempt.ts';
+import { type Attempts, createAttempts, PLACES } from './attempt.ts';
+import { type AttemptList, createAttemptList } from './attempt-list.ts';
 import { type Bans, createBans } from './ban.ts';
 import { createExemptions, type Exemptions, type ExemptNetworks } from './exempt.ts';
+import { createFormerHolders, type FormerHolders } from './former.ts';
 import { createGrants, type Grants } from './grant.ts';
 import type { HashKey } from './hash.ts';
 import { createOffenders, type Offenders } from './offenders.ts';
@@ -22,15 +24,18 @@ export interface State {
   bans: Bans;
   retransmissions: Retransmissions;
   readonly grants: Grants;
+  readonly former: FormerHolders;
   readonly subjects: Subjects;
   /** Who is never banned, and what was found on this machine for that. */
   exempt: Exemptions;
   found: Omit<ExemptNetworks, 'never'>;
   /** How many packets and orders there were: tells older from newer where moments are equal. */
   turn: number;
-  /** The subject's attempts while a packet is judged, by ascending sequence: slots, and how many. */
+  /** The subject's entries of attempts while a packet is judged, by ascending sequence: slots, and how many. */
   slots: Int32Array;
   held: number;
+  /** Its attempts at one sequence, while they are advanced. */
+  readonly list: AttemptList;
 }
 
 const NOTHING_FOUND = { found: [], everybody: [] } as const;
@@ -48,13 +53,20 @@ export function createState(settings: EngineSettings, key: HashKey): State {
     bans: createBans(settings.bans.limit),
     retransmissions: createRetransmissions(settings.sources),
     grants: createGrants(),
+    former: createFormerHolders(),
     subjects: createSubjects(key),
     exempt: createExemptions({ never: settings.bans.never, ...NOTHING_FOUND }),
     found: NOTHING_FOUND,
     turn: 0,
-    slots: new Int32Array(ports.sequences.length),
+    slots: slotsFor(ports),
     held: 0,
+    list: createAttemptList(),
   };
+}
+
+/** Room for all that one source can have entries of. */
+export function slotsFor(ports: Ports): Int32Array {
+  return new Int32Array(ports.sequences.length * PLACES);
 }
 
 /** What opens each door at the start and after a reload. */
@@ -62,7 +74,7 @@ export function knocksOf(settings: EngineSettings): Knocks {
   return { now: settings.doors.map((door) => door.knock), spent: settings.doors.map(() => []) };
 }
 
-/** Fills `state.slots` with the subject's attempts, leaving out those that a ban has made forgotten. */
+/** Fills `state.slots` with the subject's entries, leaving out those that a ban has made forgotten. */
 export function collectAttempts(state: State, subject: Subject): void {
   const { attempts, slots } = state;
   const count = attempts.collect(subject, slots);
@@ -98,9 +110,11 @@ function forgottenSince({ offenders }: State, subject: Subject): number {
 
 /** Ends an attempt at a one-time sequence that someone has used since; false where nothing is left of the entry. */
 function endIfUsed({ attempts, ports, used }: State, slot: number): boolean {
-  const sequence = ports.sequences[attempts.table.extra(slot)];
+  const sequence = ports.sequences[attempts.sequence(slot)];
   if (sequence === undefined) return false;
   if (sequence.kind === 'close' || attempts.changed(slot) >= (used[sequence.door] ?? 0)) return true;
+  // The rest of a mistake was of the sequence that was.
+  attempts.setTail(slot, 0, 0, 0);
   if (attempts.step(slot) === 0) return true;
   return attempts.end(slot);
 }

@@ -29,8 +29,17 @@ export interface Subjects {
   ofAddress(address: Address): void;
   /** The 64-bit fingerprint by which retransmissions are known, in `output`. */
   fingerprint(packet: Packet): void;
+  /** The fingerprint by which one packet that is seen twice is known, in `output`: all that was captured of it. */
+  fingerprintBytes(packet: Packet): void;
+  /** The fingerprint of the subject's host at a port, in `output`. */
+  fingerprintTouch(protocol: number, port: number): void;
   readonly output: Int32Array;
 }
+
+/** Words of one block of a packet's bytes, those that it is chained by among them; one more ends the last. */
+const BLOCK_WORDS = 11;
+/** Tells the fingerprint of a touch from all others of as many words. */
+const TOUCH = 1 << 24;
 
 export function createSubjects(key: HashKey): Subjects {
   const hasher = createHasher(key);
@@ -95,6 +104,37 @@ export function createSubjects(key: HashKey): Subjects {
       input[10] = packet.destination3;
       hasher.run(11);
     },
+    fingerprintBytes({ bytes, start, end, length, family, sourcePort, port }) {
+      // The addresses and ports are among the bytes; they are said apart for a packet that comes without any.
+      input[0] = length;
+      input[1] = (sourcePort << 16) | port;
+      let at = start;
+      do {
+        let words = 2;
+        while (at < end && words < BLOCK_WORDS) {
+          input[words] = wordAt(bytes, at, end);
+          words += 1;
+          at += 4;
+        }
+        if (at >= end) {
+          input[words] = (family << 24) ^ subject.hostHash;
+          words += 1;
+        }
+        hasher.run(words);
+        // What comes of one block goes into the next.
+        input[0] = output[0] ?? 0;
+        input[1] = output[1] ?? 0;
+      } while (at < end);
+    },
+    fingerprintTouch(protocol, port) {
+      input[0] = TOUCH | (protocol << 16) | port;
+      input[1] = subject.a;
+      input[2] = subject.b;
+      input[3] = subject.c;
+      input[4] = subject.d;
+      input[5] = subject.family;
+      hasher.run(6);
+    },
   };
 }
 
@@ -122,4 +162,10 @@ export function countByHost(subject: Subject): void {
   subject.offenderC = subject.c;
   subject.offenderD = subject.d;
   subject.offenderBits = HOST_BITS[subject.family];
+}
+
+/** Four bytes in network order; what lies behind the end is 0. */
+function wordAt(bytes: Uint8Array, at: number, end: number): number {
+  const byte = (index: number): number => (index < end ? (bytes[index] ?? 0) : 0);
+  return (byte(at) << 24) | (byte(at + 1) << 16) | (byte(at + 2) << 8) | byte(at + 3);
 }

@@ -107,7 +107,16 @@ export const CATALOGUE: { readonly [Name in EventName]: Entry<Name> } = {
     reasons: {
       'out of order': 'it was not the next port of the sequence',
       tolerated: "it was let pass by the door's `tolerate`",
-      'another door': 'it advanced another door, so it is no strike',
+      'same mistake':
+        'it is the next port after a knock that was wrong, too late or too soon, so it is no further strike',
+    },
+  },
+  'knock.ignored': {
+    level: 'info',
+    when: 'a right knock had no effect; it is no strike',
+    fields: { source: 'always', door: 'always', port: 'always', reason: 'always' },
+    reasons: {
+      'used already': 'it is of the one-time sequence that has been used last',
     },
   },
   'knock.too_fast': {

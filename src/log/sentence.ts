@@ -50,6 +50,7 @@ const SENTENCE: { readonly [Name in EventName]: Sentence } = {
     const which = line.door === undefined ? '' : ` at ${door(line)}${step(line)}`;
     return `wrong knock on ${port(line)}${which}${because(line)}${strikes(line)}`;
   },
+  'knock.ignored': (line) => `${door(line)}: knocked ${port(line)} without effect${because(line)}`,
   'knock.too_fast': (line) => `${door(line)}: knocked ${port(line)} too soon${step(line)}${strikes(line)}`,
   'knock.expired': (line) => `${door(line)}: knocked ${port(line)} too late${step(line)}${because(line)}`,
   'decoy.hit': (line) =>

@@ -52,6 +52,7 @@ interface Meter {
 const METERED = [
   'knock.accepted',
   'knock.wrong',
+  'knock.ignored',
   'knock.too_fast',
   'knock.expired',
   'decoy.hit',

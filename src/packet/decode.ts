@@ -47,6 +47,8 @@ export function decode(
   packet: Packet,
 ): MalformedReason | null {
   if (length < 1) return 'empty';
+  packet.bytes = bytes;
+  packet.start = offset;
   const version = at(bytes, offset) >> 4;
   if (version === 4) return decodeIpv4(bytes, offset, length, packet);
   if (version === 6) return decodeIpv6(bytes, offset, length, packet);
@@ -74,6 +76,8 @@ function decodeIpv4(
   packet.destination1 = 0;
   packet.destination2 = 0;
   packet.destination3 = 0;
+  packet.length = total;
+  packet.end = offset + Math.min(length, total);
   const captured = Math.min(length, total) - header;
   return decodeTransport(bytes, offset + header, captured, total - header, at(bytes, offset + 9), packet);
 }
@@ -95,7 +99,9 @@ function decodeIpv6(
   packet.destination2 = i32(bytes, offset + 32);
   packet.destination3 = i32(bytes, offset + 36);
   const total = IPV6_HEADER_BYTES + u16(bytes, offset + 4);
+  packet.length = total;
   const captured = Math.min(length, total);
+  packet.end = offset + captured;
   let header = at(bytes, offset + 6);
   let here = IPV6_HEADER_BYTES;
   for (let walked = 0; isExtension(header); walked += 1) {

@@ -1,9 +1,9 @@
 import type { Family } from './address.ts';
 
 /**
- * A decoded packet. One object is reused for every packet (`decode` fills it), so nothing may keep it. All
- * fields are small integers so that filling it allocates nothing: addresses are signed 32-bit words in network
- * order (IPv4 in the first word, the rest 0).
+ * A decoded packet. One object is reused for every packet (`decode` fills it), so nothing may keep it. Filling it
+ * allocates nothing: its fields are small integers (addresses are signed 32-bit words in network order, IPv4 in the
+ * first word, the rest 0), and its bytes are those of the batch.
  */
 export interface Packet {
   family: Family;
@@ -26,7 +26,15 @@ export interface Packet {
   sequence: number;
   /** Whether the packet carries the kernel's (or the capture's) own time stamp. */
   stamped: boolean;
+  /** IP length in bytes, as the packet says. */
+  length: number;
+  /** What was captured of the IP packet, borrowed for one call: `bytes[start … end)`. */
+  bytes: Uint8Array;
+  start: number;
+  end: number;
 }
+
+const NO_BYTES = new Uint8Array(0);
 
 export function emptyPacket(): Packet {
   return {
@@ -45,6 +53,10 @@ export function emptyPacket(): Packet {
     flags: 0,
     sequence: 0,
     stamped: true,
+    length: 0,
+    bytes: NO_BYTES,
+    start: 0,
+    end: 0,
   };
 }
 

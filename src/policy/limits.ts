@@ -4,11 +4,20 @@ import { type Milliseconds, milliseconds } from '../packet/time.ts';
 /** A dropped SYN is repeated for about a minute (Linux: 1, 3, 7, 15, 31, 63 s); one knock all the same. */
 export const RETRANSMISSION_WINDOW: Milliseconds = milliseconds(70_000);
 
+/** A UDP knock that comes twice within this time, byte for byte, is one packet seen twice: no kernel repeats UDP. */
+export const TWIN_WINDOW: Milliseconds = milliseconds(1_000);
+
 /** nmap repeats its ports in reverse two seconds later; a close sequence must not begin with that. */
 export const CLOSE_GUARD: Milliseconds = milliseconds(5_000);
 
 /** How long the knocks of a sequence that has just opened or closed are known again as repeats. */
 export const REPEAT_WINDOW: Milliseconds = milliseconds(70_000);
+
+/** How long the close sequence of a grant that has ended is known as its holder's. */
+export const FORMER_WINDOW: Milliseconds = milliseconds(24 * 3_600_000);
+
+/** Holders of grants that have ended who are remembered at once; the one whose grant ended first goes first. */
+export const FORMER_MAX = 16_384;
 
 /** Steps of a sequence. */
 export const SEQUENCE_STEPS_MAX = 32;

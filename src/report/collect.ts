@@ -92,6 +92,7 @@ export function createCollector(): Collector {
           bars.end(formatCidr(event.target), event.at, event.reason);
           return;
         case 'door.refused':
+        case 'knock.ignored':
           return;
         default:
           marks.add(markOf(event, lanes.ofHost(event.source, event.at)));

@@ -71,29 +71,12 @@ function manyDuration(way: Way, config: Config): number {
 }
 
 /** The chance that one scan of all ports in random order opens the door before it is banned. */
-export function scanChance(
-  steps: number,
-  others: number,
-  decoys: number,
-  tolerate: number,
-  strikes: number,
-): number {
-  const all = steps + others + decoys;
+export function scanChance(steps: number, decoys: number, strikes: number): number {
+  const all = steps + decoys;
   if (steps === 1) return Math.min(1, strikes / all);
-  let chance = 0;
-  // `inside` other knock ports lie between the first and the last step and are tolerated there.
-  for (let inside = 0; inside <= Math.min(tolerate, others); inside += 1) {
-    const places = all - steps - inside + 1;
-    const orders =
-      logChoose(others, inside) +
-      logFactorial(steps - 2 + inside) -
-      logFactorial(steps - 2) +
-      logFactorial(places) -
-      logFactorial(all);
-    // Whoever meets `strikes` watched ports before the first step is banned before it.
-    chance += Math.exp(orders) * Math.min(1, strikes / places);
-  }
-  return Math.min(1, chance);
+  const places = decoys + 1;
+  // Whoever meets `strikes` decoys before the first step is banned before it.
+  return Math.min(1, Math.exp(logFactorial(places) - logFactorial(all)) * Math.min(1, strikes / places));
 }
 
 /** A way to guess: how many tries, what each costs. */
@@ -157,13 +140,12 @@ function order(steps: number): Way {
 /** Where only some ports are watched, all others can be touched for nothing. */
 function scan(door: Door, config: Config, steps: number): Way[] {
   if (config.decoys === 'all') return [];
-  const { own, others, decoys, free } = watchedBeside(door, config);
+  const { own, others, decoys } = watchedBeside(door, config);
+  // Ports of other doors count as if nobody watched them: what begins or advances another door leaves this one alone.
   const chance = scanChance(
     steps,
-    others,
     decoys,
-    door.tolerate,
-    config.bans.enforce ? config.bans.strikes + free : Number.POSITIVE_INFINITY,
+    config.bans.enforce ? config.bans.strikes : Number.POSITIVE_INFINITY,
   );
   const evenChance = chance >= 0.5 ? 1 : Math.log(2) / -Math.log1p(-chance);
   const packets = own + others + decoys;
@@ -180,14 +162,11 @@ function scan(door: Door, config: Config, steps: number): Way[] {
   ];
 }
 
-/**
- * How many ports are watched besides the door's own steps: other knock ports, and decoys. `free` of the others can
- * be touched without a strike: those that begin another sequence, and those with a live service behind them.
- */
+/** How many ports are watched besides the door's own steps: other knock ports, and decoys. */
 function watchedBeside(
   door: Door,
   config: Config,
-): { readonly own: number; readonly others: number; readonly decoys: number; readonly free: number } {
+): { readonly own: number; readonly others: number; readonly decoys: number } {
   const own = new Set('oneTime' in door.knock ? [] : door.knock.map(keyOf));
   const knocks = new Set(
     config.doors
@@ -196,12 +175,6 @@ function watchedBeside(
   );
   const used = [...config.allow, ...config.doors.flatMap(({ opens }) => opens)];
   const others = [...knocks].filter((key) => !own.has(key));
-  const firsts = new Set(
-    config.doors.flatMap(({ knock }) => ('oneTime' in knock ? [] : knock.slice(0, 1))).map(keyOf),
-  );
-  const free = others.filter(
-    (key) => firsts.has(key) || config.allow.some((range) => includesKey(range, key)),
-  );
   const decoys = new Set<number>();
   for (const range of config.decoys === 'all' ? [] : config.decoys) {
     for (let port: number = range.first; port <= range.last; port += 1) {
@@ -209,15 +182,11 @@ function watchedBeside(
       if (!knocks.has(key) && !used.some((each) => includes(each, range.protocol, port))) decoys.add(key);
     }
   }
-  return { own: own.size, others: others.length, decoys: decoys.size, free: free.length };
+  return { own: own.size, others: others.length, decoys: decoys.size };
 }
 
 function keyOf({ protocol, port }: PortSpec): number {
   return protocol === 'tcp' ? port : port + PORTS_OF_A_STEP;
-}
-
-function includesKey(range: PortRange, key: number): boolean {
-  return key > PORTS_OF_A_STEP ? includes(range, 'udp', key - PORTS_OF_A_STEP) : includes(range, 'tcp', key);
 }
 
 function includes(range: PortRange, protocol: string, port: number): boolean {
@@ -260,8 +229,4 @@ function logFactorial(n: number): number {
   let sum = 0;
   for (let i = 2; i <= n; i += 1) sum += Math.log(i);
   return sum;
-}
-
-function logChoose(n: number, k: number): number {
-  return logFactorial(n) - logFactorial(k) - logFactorial(n - k);
 }

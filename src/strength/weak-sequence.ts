@@ -62,23 +62,16 @@ export function ofSequence(door: Door, steps: readonly PortSpec[], config: Confi
       ),
     );
   }
-  if (door.tolerate > 0) found.push(ofTolerance(door, steps.length, config));
+  if (door.tolerate > 0) found.push(ofTolerance(door));
   return found;
 }
 
-/** The price of `tolerate`, in bits where it can be told. */
-function ofTolerance(door: Door, steps: number, config: Config): Warning {
-  const bits = guessing(door, config, steps)?.bits ?? 0;
-  const strict = guessing({ ...door, tolerate: 0 }, config, steps)?.bits ?? 0;
-  const price = strict - bits;
-  const said =
-    price > 0.05
-      ? `makes the door ${price.toFixed(1)} bits easier to guess`
-      : 'lets a guesser make mistakes that nothing counts';
+function ofTolerance(door: Door): Warning {
+  const packets = door.tolerate === 1 ? 'packet' : 'packets';
   return warning(
     'tolerate',
     `doors.${door.name}.tolerate`,
-    `letting ${door.tolerate} wrong ${door.tolerate === 1 ? 'packet' : 'packets'} pass ${said}`,
+    `letting ${door.tolerate} wrong ${packets} pass lets a guesser make mistakes that nothing counts`,
     'write 0 unless someone forges packets in the name of your knockers',
   );
 }

@@ -70,7 +70,7 @@ export const COUNTERMEASURES: readonly Countermeasure[] = [
   {
     name: 'wrong packets within `tolerate` pass',
     file: 'src/engine/describe.ts',
-    from: "attempts.tolerated(slot) < settings.tolerate ? 'tolerated' : 'broken'",
+    from: "(seen & SEEN.patient) !== 0 ? 'tolerated' : 'broken'",
     to: "'broken'",
     test: FLOOD,
     of: 'an owner while he knocks break him off at once, or only beyond what his door tolerates',
@@ -78,7 +78,7 @@ export const COUNTERMEASURES: readonly Countermeasure[] = [
   {
     name: 'repeats are no offence',
     file: 'src/engine/describe.ts',
-    from: "if (repeats || (steps.includes(key) && steps.indexOf(key) < made)) return 'repeat';",
+    from: "if (repeats || (seen & SEEN.made) !== 0) return 'repeat';",
     to: '',
     test: 'test/attacks/engine/same-address.test.ts',
     of: 'at the same door open it and earn no strike',

@@ -113,6 +113,7 @@ function packetOf(state: State, one: Intent, index: number): RefPacket {
     port: Number(number),
     flags: tcp ? (one.flags === 0 ? target.flags : flagLetters(one.flags % 64)) : '',
     sequence: tcp ? index : 0,
+    body: tcp ? 0 : index,
     stamped: one.stamped,
   };
 }
@@ -129,7 +130,8 @@ function portOf(
     return { text: OTHER_PORTS[one.which % OTHER_PORTS.length] ?? '23', flags: 'S' };
   }
   const wanted = flagLetters(sequence.door.flags.set);
-  const made = state.attempts.get(sequenceKey(bitsOf(source), sequence.door.name, sequence.kind))?.steps ?? 0;
+  const attempts = state.attempts.get(sequenceKey(bitsOf(source), sequence.door.name, sequence.kind)) ?? [];
+  const made = attempts[one.flags % Math.max(1, attempts.length)]?.steps ?? 0;
   const step = one.what === 'step' ? one.step : made;
   return { text: sequence.steps[step % sequence.steps.length] ?? '23/tcp', flags: wanted };
 }
@@ -169,14 +171,24 @@ function timeOf(state: State, now: number, when: number): number {
 function interesting(state: State): readonly number[] {
   const { bans } = state.settings;
   const doors = new Map(state.settings.doors.map((door) => [door.name, door]));
-  const ofAttempts = [...state.attempts].flatMap(([key, { first, last }]) => {
+  const ofAttempts = [...state.attempts].flatMap(([key, attempts]) => {
     const door = doors.get(key.split(' ')[1] ?? '');
-    return door === undefined
-      ? []
-      : [last + door.gap.min, last + door.gap.max, first + (door.within ?? 10_000)];
+    if (door === undefined) return [];
+    return attempts.flatMap(({ first, last }) => [
+      last + door.gap.min,
+      last + door.gap.max,
+      first + (door.within ?? 10_000),
+    ]);
+  });
+  const ofTails = [...state.tails].flatMap(([key, { at }]) => {
+    const door = doors.get(key.split(' ')[1] ?? '');
+    return door === undefined ? [] : [at + 2 * door.gap.max];
   });
   return [
     ...ofAttempts,
+    ...ofTails,
+    ...state.ended.slice(-2).map(({ at }) => at + 86_400_000),
+    ...[...state.touches.values()].slice(-2).map((moment) => moment + 70_000),
     ...state.grants.flatMap((grant) => [grant.until, grant.renewed + 5000]),
     ...[...state.bans.values()].map((ban) => ban.until),
     ...[...state.openings.values()].flatMap(({ at }) => [at + 5000, at + 70_000]),

@@ -1,11 +1,12 @@
 import { type Bits, bitsOf, textOf } from './address.ts';
-import { close, grantsHeld, open } from './grant.ts';
+import { isInTime, isMade, isNext, isTooSoon, lateness, move, patient } from './attempts.ts';
+import { close, open, wasHeld } from './grant.ts';
 import { forgive, strike } from './offence.ts';
 import type { RefPacket } from './packet.ts';
-import { flagsFit, isAllowed, portText, type Sequence, sequencesOf, withinOf } from './port.ts';
+import { flagsFit, isAllowed, portText, type Sequence, sequencesOf } from './port.ts';
+import { attemptsOf, justCompletedWith, mayBegin, pausing, usedLast } from './standing.ts';
 import {
   type Attempt,
-  age,
   type EventLike,
   type Fields,
   having,
@@ -14,194 +15,259 @@ import {
   type State,
   sequenceKey,
 } from './state.ts';
-
-/** A client whose packets are dropped repeats them for about a minute. */
-export const REPEATED_FOR_MS = 70_000;
-/** A client that knocks once more, backwards, is not to undo what it has done. */
-const PAUSE_MS = 5000;
+import { afterProgress, afterRest, afterUntimely, afterWrong, isRest } from './tail.ts';
 
 /** What a packet is to one sequence: the cells of the table in docs/decisions/judgement.md. */
 type Meaning =
   | 'advances'
   | 'too fast'
   | 'repeat'
+  | 'begins again'
   | 'tolerated'
   | 'broken off'
-  | 'expired: gap'
-  | 'expired: within'
+  | 'expired'
   | 'begins'
   | 'nothing';
 
 /** Rules 6, 7, 9 and 10: a packet that is a knock for at least one door, held against every sequence. */
 export function judgeKnock(before: State, packet: RefPacket, now: number): Result {
   const sequences = sequencesOf(before).filter((sequence) => flagsFit(sequence.door, packet));
-  const foreseen = sequences.map((sequence) => meaning(before, sequence, packet, now));
-  const moves = foreseen.some((one) => !['repeat', 'tolerated', 'broken off', 'nothing'].includes(one));
-  if (foreseen.includes('repeat') && !moves) return { state: before, events: [] };
+  const meanings = sequences.map((sequence) => meaning(before, sequence, packet, now));
+  const is = (...some: Meaning[]): boolean => meanings.some((one) => some.includes(one));
+  const late = is('too fast', 'expired');
+  const anew = sequences.some(
+    ({ steps }, index) =>
+      steps[0] === portText(packet) && ['too fast', 'expired'].includes(meanings[index] ?? ''),
+  );
+  const forward = is('begins', 'advances') || anew;
+  if (!forward && !late) {
+    if (is('repeat', 'begins again'))
+      return { state: beginAgain(before, sequences, packet, now), events: [] };
+    const excused = excuse(before, sequences, packet, now);
+    if (excused !== undefined) return { state: before, events: excused };
+    if (before.lastKnocks.get(bitsOf(packet.source)) === portText(packet))
+      return { state: before, events: [] };
+  }
+
+  const observed = isAllowed(before, packet);
+  const pardoned = forward || late || is('repeat', 'begins again', 'tolerated');
+  const rest = !pardoned && isRest(before, sequences, packet, now);
+  const offence = !observed && (is('too fast') || !(pardoned || rest));
+  const reason = rest ? 'same mistake' : 'out of order';
 
   let state = before;
   const events: EventLike[] = [];
-  const found: { sequence: Sequence; meaning: Meaning; steps: number }[] = [];
+  const said: EventLike[] = [];
+  let isLast = false;
   for (const sequence of sequences) {
     const what = meaning(state, sequence, packet, now);
-    const steps = attemptOf(state, sequence, packet)?.steps ?? 0;
-    found.push({ sequence, meaning: what, steps });
+    const inside = sequence.steps.includes(portText(packet));
+    if (forward && !inside && (what === 'broken off' || what === 'tolerated')) continue;
+    said.push(...complaints(state, sequence, what, packet, now, { forward, reason }));
     const done = carryOut(state, sequence, what, packet, now);
+    isLast ||= done.touched;
     state = done.state;
     events.push(...done.events);
   }
+  if (rest) state = afterRest(state, sequences, packet, now);
 
-  const some = (...meanings: Meaning[]): boolean => found.some((one) => meanings.includes(one.meaning));
-  const excused = some('advances', 'begins', 'repeat', 'tolerated', 'expired: gap', 'expired: within');
-  const observed = isAllowed(before, packet);
-  const offence = !observed && (some('too fast') || !excused);
-  const struck = offence
-    ? strike(state, bitsOf(packet.source), 'knock', now)
-    : { state, events: [], strikes: 0 };
+  // As it was before the packet: where it opens a door too, all is forgiven only then.
+  const count = offence ? strikesAfter(before, packet, now) : 0;
+  if (offence && !is('too fast')) state = afterWrong(state, sequences, packet, now, count);
+  isLast ||= rest || (offence && !is('too fast'));
+  state = {
+    ...state,
+    lastKnocks:
+      isLast || before.lastKnocks.get(bitsOf(packet.source)) === portText(packet)
+        ? having(state.lastKnocks, bitsOf(packet.source), portText(packet))
+        : lacking(state.lastKnocks, (key) => key === bitsOf(packet.source)),
+  };
+  const struck = offence ? strike(state, bitsOf(packet.source), 'knock', now) : { state, events: [] };
   const opened = events.some((event) => event.event === 'door.opened' || event.event === 'door.renewed');
   const after = opened ? { state: forgive(state, bitsOf(packet.source)).state, events: [] } : struck;
-  const strikes: Fields = offence ? { strikes: struck.strikes } : {};
-  const progress = events.some((event) => event.event === 'knock.accepted');
-  for (const { sequence, meaning: what, steps } of found) {
-    const about = {
-      ...knockEvent(packet, now),
-      door: sequence.door.name,
-      step: steps,
-      of: sequence.steps.length,
-    };
-    if (what === 'too fast') events.push({ ...about, event: 'knock.too_fast', reason: 'gap', ...strikes });
-    if (what === 'expired: gap') events.push({ ...about, event: 'knock.expired', reason: 'gap' });
-    if (what === 'expired: within') events.push({ ...about, event: 'knock.expired', reason: 'within' });
-    if (what === 'tolerated') events.push({ ...about, event: 'knock.wrong', reason: 'tolerated' });
-    const reason = progress ? 'another door' : 'out of order';
-    if (what === 'broken off') events.push({ ...about, event: 'knock.wrong', reason, ...strikes });
+  const strikes: Fields = offence ? { strikes: count } : {};
+  for (const event of said) {
+    const counts = event.event === 'knock.too_fast' || event.reason === 'out of order';
+    events.push(counts ? { ...event, ...strikes } : event);
   }
-  if (offence && !some('too fast', 'broken off')) {
-    events.push({ ...knockEvent(packet, now), event: 'knock.wrong', reason: 'out of order', ...strikes });
+  if (!observed && !pardoned && !is('broken off')) {
+    events.push({ ...knockEvent(packet, now), event: 'knock.wrong', reason, ...strikes });
   }
   return { state: after.state, events: [...events, ...after.events] };
+}
+
+/** How many strikes count once this one is made. */
+function strikesAfter(state: State, packet: RefPacket, now: number): number {
+  return strike({ ...state, bans: new Map() }, bitsOf(packet.source), 'knock', now).strikes;
 }
 
 /** The table, cell by cell. */
 function meaning(state: State, sequence: Sequence, packet: RefPacket, now: number): Meaning {
   const source = bitsOf(packet.source);
-  const { door, steps } = sequence;
   const port = portText(packet);
   const completed = justCompletedWith(state, sequence, packet, now);
-  if (pausing(state, sequence, source, now)) return completed || steps.includes(port) ? 'repeat' : 'nothing';
-  const attempt = attemptOf(state, sequence, packet);
-  const begins = port === steps[0] && mayBegin(state, sequence, source);
-  if (attempt === undefined) {
-    if (begins) return 'begins';
-    return completed ? 'repeat' : 'nothing';
+  if (pausing(state, sequence, source, now)) {
+    return completed || [...sequence.steps, ...sequence.former].includes(port) ? 'repeat' : 'nothing';
   }
-  const gapExceeded = age(now, attempt.last) > door.gap.max;
-  const withinExceeded = age(now, attempt.first) > withinOf(sequence);
-  const isNext = port === steps[attempt.steps];
-  if (gapExceeded || withinExceeded) {
-    if (isNext) return gapExceeded ? 'expired: gap' : 'expired: within';
-    return begins ? 'begins' : 'broken off';
+  const attempts = attemptsOf(state, sequence, packet);
+  const live = attempts.filter((attempt) => isInTime(sequence, attempt, now));
+  const next = live.filter((attempt) => isNext(sequence, attempt, packet));
+  if (next.some((attempt) => !isTooSoon(sequence, attempt, packet, now))) return 'advances';
+  if (next.length > 0) return 'too fast';
+  if (attempts.some((attempt) => isNext(sequence, attempt, packet))) return 'expired';
+  if (port === sequence.steps[0] && mayBegin(state, sequence, source)) {
+    return live.length > 0 && live.every(({ steps }) => steps === 1) ? 'begins again' : 'begins';
   }
-  if (isNext) return packet.stamped && age(now, attempt.last) < door.gap.min ? 'too fast' : 'advances';
-  if (steps.slice(0, attempt.steps).includes(port)) return 'repeat';
-  if (completed && sequence.former.includes(port)) return 'repeat';
-  return attempt.tolerated < door.tolerate ? 'tolerated' : 'broken off';
+  if (completed || live.some((attempt) => isMade(sequence, attempt, packet))) return 'repeat';
+  if (attempts.length === 0) return 'nothing';
+  return live.some(({ tolerated }) => tolerated < sequence.door.tolerate) ? 'tolerated' : 'broken off';
 }
 
-/**
- * Whether the packet's port is a step of what the source has completed a short while ago. At a one-time door that is
- * the sequence that was used last, whoever used it: the one before is forgotten.
- */
-function justCompletedWith(state: State, sequence: Sequence, packet: RefPacket, now: number): boolean {
-  const key = sequenceKey(bitsOf(packet.source), sequence.door.name, sequence.kind);
-  const opening = state.openings.get(key);
-  if (opening === undefined || age(now, opening.at) > REPEATED_FOR_MS) return false;
-  const oneTime = sequence.kind === 'open' ? state.oneTime.get(sequence.door.name) : undefined;
-  if (oneTime === undefined) return opening.steps.includes(portText(packet));
-  return (oneTime.used ? oneTime.knock : oneTime.former).includes(portText(packet));
+/** A repeat of a first knock begins a newer attempt beside what there is, and says nothing. */
+function beginAgain(before: State, sequences: readonly Sequence[], packet: RefPacket, now: number): State {
+  return sequences
+    .filter((sequence) => meaning(before, sequence, packet, now) === 'begins again')
+    .reduce((state, sequence) => carryOut(state, sequence, 'begins again', packet, now).state, before);
 }
 
-/** A closing sequence is only there for one who holds a grant of its door. */
-function attemptOf(state: State, sequence: Sequence, packet: RefPacket): Attempt | undefined {
+/** What is no offence of this source: to close what it held, and a one-time sequence that has been used (said). */
+function excuse(
+  state: State,
+  sequences: readonly Sequence[],
+  packet: RefPacket,
+  now: number,
+): readonly EventLike[] | undefined {
+  const port = portText(packet);
   const source = bitsOf(packet.source);
-  const { name } = sequence.door;
-  if (sequence.kind === 'close' && grantsHeld(state, source, name).length === 0) return undefined;
-  return state.attempts.get(sequenceKey(source, name, sequence.kind));
-}
-
-function mayBegin(state: State, sequence: Sequence, source: Bits): boolean {
-  const { name } = sequence.door;
-  if (sequence.kind === 'open') return state.oneTime.get(name)?.used !== true;
-  return grantsHeld(state, source, name).length > 0;
-}
-
-/** For a while after one sequence of a door is complete, the other one neither begins nor goes on. */
-function pausing(state: State, sequence: Sequence, source: Bits, now: number): boolean {
-  const { name } = sequence.door;
-  if (sequence.kind === 'close') {
-    const opening = sequencesOf(state).find((one) => one.kind === 'open' && one.door.name === name);
-    const knocks = [...(opening?.steps ?? []), ...(opening?.former ?? [])];
-    const alike = sequence.steps.some((step) => knocks.includes(step));
-    return grantsHeld(state, source, name).some(
-      ({ since, renewed }) => age(now, alike ? renewed : since) <= PAUSE_MS,
-    );
+  for (const sequence of sequences) {
+    const { name } = sequence.door;
+    if (sequence.kind === 'close' && sequence.steps.includes(port) && wasHeld(state, source, name, now))
+      return [];
+    if (usedLast(state, sequence).includes(port)) {
+      return [{ ...knockEvent(packet, now), event: 'knock.ignored', door: name, reason: 'used already' }];
+    }
   }
-  const closed = state.openings.get(sequenceKey(source, name, 'close'));
-  return closed !== undefined && age(now, closed.at) <= PAUSE_MS;
+  return undefined;
 }
 
-/** What the packet's meaning does to the attempt, and to the door where that was the last step. */
-function carryOut(state: State, sequence: Sequence, what: Meaning, packet: RefPacket, now: number): Result {
+interface Word {
+  readonly forward: boolean;
+  readonly reason: string;
+}
+
+/** What is said of a sequence that the packet breaks off, or wears out. */
+function complaints(
+  state: State,
+  sequence: Sequence,
+  what: Meaning,
+  packet: RefPacket,
+  now: number,
+  { forward, reason }: Word,
+): readonly EventLike[] {
+  const attempts = [...attemptsOf(state, sequence, packet)].sort((x, y) => y.steps - x.steps);
+  const [most] = attempts;
+  if (most === undefined) return [];
+  const gone = attempts.find((attempt) => isNext(sequence, attempt, packet)) ?? most;
+  const about = (step: number): EventLike => ({
+    ...knockEvent(packet, now),
+    event: 'knock.wrong',
+    door: sequence.door.name,
+    step,
+    of: sequence.steps.length,
+  });
+  switch (what) {
+    case 'too fast':
+      return [{ ...about(gone.steps), event: 'knock.too_fast', reason: 'gap' }];
+    case 'expired':
+      return [
+        { ...about(gone.steps), event: 'knock.expired', reason: lateness(sequence, gone, now) ?? 'within' },
+      ];
+    case 'tolerated':
+      return [{ ...about(most.steps), reason: 'tolerated' }];
+    case 'broken off':
+      return forward ? [] : [{ ...about(most.steps), reason }];
+    default:
+      return [];
+  }
+}
+
+/** The result, and whether the packet was a knock of this sequence that the source is known by as its last. */
+interface Done extends Result {
+  readonly touched: boolean;
+}
+
+/** What the packet's meaning does to the attempts, and to the door where that was the last step. */
+function carryOut(state: State, sequence: Sequence, what: Meaning, packet: RefPacket, now: number): Done {
   const source = bitsOf(packet.source);
-  const key = sequenceKey(source, sequence.door.name, sequence.kind);
-  const attempt = attemptOf(state, sequence, packet);
-  const without: State = { ...state, attempts: lacking(state.attempts, (other) => other === key) };
+  const attempts = attemptsOf(state, sequence, packet);
   switch (what) {
     case 'repeat':
     case 'nothing':
-      return { state, events: [] };
-    case 'tolerated': {
-      if (attempt === undefined) throw new Error('only an attempt can tolerate');
-      const patient = { ...attempt, tolerated: attempt.tolerated + 1 };
-      return { state: { ...state, attempts: having(state.attempts, key, patient) }, events: [] };
-    }
+      return { state, events: [], touched: false };
+    case 'tolerated':
+      return {
+        state: withAttempts(state, sequence, source, patient(sequence, attempts, now)),
+        events: [],
+        touched: true,
+      };
     case 'broken off':
-      return { state: without, events: [] };
+      return { state: withAttempts(state, sequence, source, []), events: [], touched: false };
     case 'too fast':
-    case 'expired: gap':
-    case 'expired: within': {
-      const isFirst = portText(packet) === sequence.steps[0] && mayBegin(state, sequence, source);
-      return isFirst
-        ? reach(without, sequence, newAttempt(now), packet, now)
-        : { state: without, events: [] };
+    case 'expired': {
+      const made = [...attempts]
+        .sort((x, y) => y.steps - x.steps)
+        .find((attempt) => isNext(sequence, attempt, packet));
+      const without = withAttempts(state, sequence, source, []);
+      const tailed = afterUntimely(without, sequence, source, made?.steps ?? 0, now);
+      return portText(packet) === sequence.steps[0] && mayBegin(state, sequence, source)
+        ? { ...progress(tailed, sequence, 'begins', packet, now), touched: true }
+        : { state: tailed, events: [], touched: true };
     }
     case 'begins':
-      return reach(without, sequence, newAttempt(now), packet, now);
-    case 'advances': {
-      if (attempt === undefined) throw new Error('only an attempt can advance');
-      return reach(state, sequence, { ...attempt, steps: attempt.steps + 1, last: now }, packet, now);
-    }
+    case 'begins again':
+    case 'advances':
+      return progress(state, sequence, what, packet, now);
     default:
       return what satisfies never;
   }
 }
 
 /** Says the step; the last one opens or closes the door at once. */
-function reach(state: State, sequence: Sequence, attempt: Attempt, packet: RefPacket, now: number): Result {
+function progress(
+  state: State,
+  sequence: Sequence,
+  what: 'begins' | 'begins again' | 'advances',
+  packet: RefPacket,
+  now: number,
+): Done {
   const source = bitsOf(packet.source);
   const { door, steps, kind } = sequence;
-  const step = { step: attempt.steps, of: steps.length };
-  const said = { ...knockEvent(packet, now), event: 'knock.accepted', door: door.name, ...step };
-  if (attempt.steps < steps.length) {
-    const attempts = having(state.attempts, sequenceKey(source, door.name, kind), attempt);
-    return { state: { ...state, attempts }, events: [said] };
+  const may = mayBegin(state, sequence, source) && !pausing(state, sequence, source, now);
+  const moved = move(sequence, attemptsOf(state, sequence, packet), packet, now, may);
+  if (moved.reached === undefined) return { state, events: [], touched: false };
+  const step = { step: moved.reached, of: steps.length };
+  const accepted = { ...knockEvent(packet, now), event: 'knock.accepted', door: door.name, ...step };
+  const said = what === 'begins again' ? [] : [accepted];
+  const touched = what !== 'begins again';
+  const how = what === 'advances' ? 'advanced' : 'begun';
+  if (moved.reached < steps.length) {
+    const with_ = withAttempts(state, sequence, source, moved.attempts);
+    return { state: afterProgress(with_, sequence, source, how), events: said, touched };
   }
   const done = kind === 'open' ? open(state, sequence, source, now) : close(state, sequence, source, now);
-  return { state: done.state, events: [said, ...done.events] };
+  const goesOn = kind === 'open' && !door.oneTime;
+  const left = goesOn ? withAttempts(done.state, sequence, source, moved.unfinished) : done.state;
+  return {
+    state: afterProgress(left, sequence, source, how),
+    events: [...said, ...done.events],
+    touched,
+  };
 }
 
-function newAttempt(now: number): Attempt {
-  return { steps: 1, first: now, last: now, tolerated: 0 };
+function withAttempts(state: State, sequence: Sequence, source: Bits, attempts: readonly Attempt[]): State {
+  const key = sequenceKey(source, sequence.door.name, sequence.kind);
+  const rest = lacking(state.attempts, (other) => other === key);
+  return { ...state, attempts: attempts.length === 0 ? rest : having(rest, key, attempts) };
 }
 
 function knockEvent(packet: RefPacket, now: number): { at: number; source: string; port: string } {

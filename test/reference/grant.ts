@@ -4,6 +4,7 @@ import { forgive } from './offence.ts';
 import type { Sequence } from './port.ts';
 import {
   type Attempt,
+  age,
   type EventLike,
   type Grant,
   having,
@@ -38,6 +39,36 @@ export function grantsHeld(state: State, source: Bits, door: string): readonly G
   return state.grants.filter((grant) => grant.door === door && holdsIt(grant, source));
 }
 
+/** A grant that has ended is remembered as its holders' for a day, by their door's name. */
+export const ENDED_FOR_MS = 86_400_000;
+
+/** Whether the source holds a grant of this door, or held one that ended in the last day. */
+export function wasHeld(state: State, source: Bits, door: string, now: number): boolean {
+  const was = state.ended.some(
+    (one) =>
+      one.door === door &&
+      age(now, one.at) <= ENDED_FOR_MS &&
+      (one.source === source || (one.grantee !== 'any' && source.startsWith(one.grantee))),
+  );
+  return was || grantsHeld(state, source, door).length > 0;
+}
+
+/** Notes which grants there were before and are no more, or are another's. */
+export function notingEnds(before: State, after: State, endOf: (grant: Grant) => number): State {
+  const gone = before.grants.filter((grant) => {
+    const there = after.grants.find((one) => one.door === grant.door && one.grantee === grant.grantee);
+    return there?.source !== grant.source;
+  });
+  if (gone.length === 0) return after;
+  const ended = gone.map((grant) => ({
+    door: grant.door,
+    grantee: grant.grantee,
+    source: grant.source,
+    at: endOf(grant),
+  }));
+  return { ...after, ended: [...after.ended, ...ended] };
+}
+
 export function granteeOf(door: DoorSettings, source: Bits): Bits | 'any' {
   if (door.grant === 'any') return 'any';
   return door.grant === 'source' ? source : bitsOfCidr(door.grant);
@@ -45,12 +76,14 @@ export function granteeOf(door: DoorSettings, source: Bits): Bits | 'any' {
 
 /** An attempt to close ends with the last of the grants that it was to close: those that were there when it began. */
 export function withoutIdleClosing(state: State): State {
-  const isIdle = ([key, attempt]: readonly [string, Attempt]): boolean => {
+  const isIdle = (key: string, attempt: Attempt): boolean => {
     const [source = '', door = '', kind] = key.split(' ');
     return kind === 'close' && !grantsHeld(state, source, door).some(({ since }) => since < attempt.first);
   };
-  const idle = [...state.attempts].filter(isIdle).map(([key]) => key);
-  return { ...state, attempts: lacking(state.attempts, (key) => idle.includes(key)) };
+  const left = [...state.attempts]
+    .map(([key, attempts]) => [key, attempts.filter((attempt) => !isIdle(key, attempt))] as const)
+    .filter(([, attempts]) => attempts.length > 0);
+  return { ...state, attempts: new Map(left) };
 }
 
 /** The opening sequence is complete: the grant is made or renewed, and what led to it is done with. */
@@ -83,6 +116,7 @@ export function open(state: State, sequence: Sequence, source: Bits, now: number
     state: {
       ...made.state,
       attempts: lacking(made.state.attempts, (key) => theirs(key) || usedUp(key)),
+      tails: lacking(made.state.tails, usedUp),
       openings: having(made.state.openings, sequenceKey(source, door.name, 'open'), {
         at: now,
         steps: sequence.steps,

@@ -1,12 +1,12 @@
 import type { Order } from '../../src/engine/command.ts';
 import type { EngineSettings } from '../../src/engine/settings.ts';
 import { networkText } from './address.ts';
-import { closedEvent, withoutIdleClosing } from './grant.ts';
+import { closedEvent, notingEnds, withoutIdleClosing } from './grant.ts';
 import type { Move } from './move.ts';
 import { followOrder, refusal } from './order.ts';
 import type { RefPacket } from './packet.ts';
 import { judgePacket } from './packet-rules.ts';
-import { type EventLike, initialState, lacking, type Result, type State } from './state.ts';
+import { type EventLike, type Grant, initialState, lacking, type Result, type State } from './state.ts';
 
 /** The reference: what the engine must say, with no bound on its memory. */
 export interface Model {
@@ -27,25 +27,25 @@ export interface Played {
 
 export function createModel(settings: EngineSettings): Model {
   let state = initialState(settings);
-  const take = (result: Result): readonly EventLike[] => {
-    state = withoutIdleClosing(result.state);
+  const take = (result: Result, endOf: (grant: Grant) => number): readonly EventLike[] => {
+    state = notingEnds(state, withoutIdleClosing(result.state), endOf);
     return result.events;
   };
   return {
-    judge: (packet, now) => take(judgePacket(state, packet, now)),
-    order: (order, now) => take(followOrder(state, order, now)),
-    expire: (now) => take(endOverdue(state, now)),
+    judge: (packet, now) => take(judgePacket(state, packet, now), () => now),
+    order: (order, now) => take(followOrder(state, order, now), () => now),
+    expire: (now) => take(endOverdue(state, now), ({ until }) => until),
     state: () => state,
   };
 }
 
 export function play(before: State, move: Move): Played {
   const ended = endOverdue(before, move.at);
-  const state = withoutIdleClosing(ended.state);
+  const state = notingEnds(before, withoutIdleClosing(ended.state), ({ until }) => until);
   const result = judgeMove(state, move);
   const refused = 'order' in move ? refusal(state, move.order) : undefined;
   return {
-    state: withoutIdleClosing(result.state),
+    state: notingEnds(state, withoutIdleClosing(result.state), () => move.at),
     ends: ended.events,
     said: result.events,
     refused: refused === undefined ? [] : [`refused: ${refused}`],

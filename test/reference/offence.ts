@@ -151,6 +151,8 @@ function forget(state: State, offender: Bits): State {
     ...state,
     strikes: lacking(state.strikes, theirs),
     attempts: lacking(state.attempts, theirs),
+    tails: lacking(state.tails, theirs),
+    lastKnocks: lacking(state.lastKnocks, theirs),
     openings: lacking(state.openings, theirs),
   };
 }

@@ -101,9 +101,11 @@ function isAnyMeant(state: State, order: Extract<Order, { order: 'revoke' }>): b
 function nextSequence(state: State, order: Extract<Order, { order: 'sequence' }>): Result {
   const old = state.oneTime.get(order.door);
   const former = old === undefined ? [] : old.used ? old.knock : old.former;
-  const attempts = lacking(state.attempts, (key) => key.endsWith(` ${order.door} open`));
+  const isOld = (key: string): boolean => key.endsWith(` ${order.door} open`);
+  const attempts = lacking(state.attempts, isOld);
+  const tails = lacking(state.tails, isOld);
   const oneTime = having(state.oneTime, order.door, { ...unusedOf(order), former });
-  return { state: { ...state, attempts, oneTime }, events: NOTHING };
+  return { state: { ...state, attempts, tails, oneTime }, events: NOTHING };
 }
 
 function endGrants(state: State, meant: (grant: Grant) => boolean, now: number, reason: string): Result {
@@ -210,6 +212,8 @@ function reload(state: State, settings: EngineSettings, now: number): Result {
   const kept = {
     ...changed,
     attempts: lacking(state.attempts, isGone),
+    tails: new Map(),
+    lastKnocks: new Map(),
     openings: lacking(state.openings, isGone),
   };
   const lifted = liftExempt(kept, now);

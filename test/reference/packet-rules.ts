@@ -1,5 +1,5 @@
 import { bitsOf, networkOf, textOf } from './address.ts';
-import { judgeKnock, REPEATED_FOR_MS } from './door.ts';
+import { judgeKnock } from './door.ts';
 import { holdsAny } from './grant.ts';
 import { known, offenderOf, strike } from './offence.ts';
 import type { RefPacket } from './packet.ts';
@@ -13,6 +13,7 @@ import {
   isSequencePort,
   portText,
 } from './port.ts';
+import { REPEATED_FOR_MS } from './standing.ts';
 import { age, type EventLike, type Fields, having, lacking, type Result, type State } from './state.ts';
 
 /** Linux gives its own outgoing connections ports from this range. */
@@ -21,16 +22,22 @@ const EPHEMERAL_LAST = 60_999;
 /** Why one who holds a grant is not struck for what can be forged. */
 const HOLDER = 'holds a grant';
 
+/** No kernel repeats UDP: what comes twice so soon is one packet that was seen twice. */
+const TWIN_FOR_MS = 1000;
+
 /** Rules 2 to 8, in the order of docs/decisions/judgement.md. Bans and grants that have ended are gone already. */
 export function judgePacket(state: State, packet: RefPacket, now: number): Result {
   const source = bitsOf(packet.source);
   if (state.bans.has(source) || state.bans.has(networkOf(source))) return { state, events: [] };
 
-  const seen = state.seen.get(identity(packet));
-  const remembered: State = { ...state, seen: having(state.seen, identity(packet), now) };
-  if (seen !== undefined && age(now, seen) <= REPEATED_FOR_MS) return { state: remembered, events: [] };
+  const knock = isKnock(state, packet);
+  const twin = knock && packet.protocol === 'udp';
+  const name = twin ? `twin ${identity(packet)} ${packet.body ?? 0}` : identity(packet);
+  const seen = state.seen.get(name);
+  if (seen !== undefined && age(now, seen) <= (twin ? TWIN_FOR_MS : REPEATED_FOR_MS))
+    return { state, events: [] };
+  const remembered: State = { ...state, seen: having(state.seen, name, now) };
 
-  const knock = isKnock(remembered, packet);
   const kind = flagKind(packet);
   const allowed = isAllowed(remembered, packet);
   if (allowed && !knock) return { state: remembered, events: [] };
@@ -110,7 +117,10 @@ function touched(state: State, packet: RefPacket, reason: Fields, now: number): 
   const ended = withoutAttempts(state, packet);
   const hit = { ...eventOf('decoy.hit', packet, now), ...reason };
   if (holdsAny(state, source)) return { state: ended, events: [{ ...hit, exempt: HOLDER }] };
-  const struck = strike(ended, source, 'light', now);
+  const place = `${source} ${portText(packet)}`;
+  const before = state.touches.get(place);
+  if (before !== undefined && age(now, before) <= REPEATED_FOR_MS) return { state: ended, events: [hit] };
+  const struck = strike({ ...ended, touches: having(ended.touches, place, now) }, source, 'light', now);
   return { state: struck.state, events: [{ ...hit, ...struck.said }, ...struck.events] };
 }
 

@@ -13,6 +13,13 @@ export interface RefPacket {
   readonly flags: string;
   readonly sequence: number;
   readonly stamped: boolean;
+  /** What a UDP packet carries, as a number; 0 where nothing is said. */
+  readonly body?: number;
+}
+
+/** What is captured of the packet: other bytes for all that tells packets apart. */
+function bytesOf({ source, destination, sourcePort, port, body }: RefPacket): Uint8Array {
+  return new TextEncoder().encode([source, destination, sourcePort, port, body ?? 0].join(' '));
 }
 
 /** The six flags by letter, from the lowest bit of RFC 9293's control octet up. */
@@ -32,8 +39,12 @@ export function flagLetters(bits: number): string {
 export function enginePacket(packet: RefPacket): Packet {
   const [source0, source1, source2, source3] = wordsOf(packet.source);
   const [destination0, destination1, destination2, destination3] = wordsOf(packet.destination);
+  const bytes = bytesOf(packet);
   return {
     ...emptyPacket(),
+    bytes,
+    end: bytes.length,
+    length: bytes.length,
     family: packet.family,
     protocol: packet.protocol === 'tcp' ? 6 : 17,
     source0,

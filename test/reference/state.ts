@@ -14,6 +14,28 @@ export interface Attempt {
   readonly tolerated: number;
 }
 
+/** What may still come of a mistake at one sequence without a further strike. */
+export interface Tail {
+  /** The steps, by their place, that are its rest. */
+  readonly places: readonly number[];
+  readonly at: number;
+  /**
+   * `second`: the second knock, struck. `swapping`: the first has come after it. `swapped`: and then the third, so two
+   * knocks had overtaken each other. `other`: any other mistake.
+   */
+  readonly kind: 'second' | 'swapping' | 'swapped' | 'other';
+  /** It was the only strike that counted, or came after mistakes that were all two knocks overtaking each other. */
+  readonly alone: boolean;
+}
+
+/** A grant that has ended, and for whom. */
+export interface Ended {
+  readonly door: string;
+  readonly grantee: Bits | 'any';
+  readonly source: Bits;
+  readonly at: number;
+}
+
 export interface Grant {
   readonly door: string;
   /** The network it lets in; `any` is everyone. */
@@ -56,17 +78,24 @@ export interface State {
   readonly everybody: readonly Bits[];
   /** By IPv6 network: those of its hosts that answer for themselves, in the order in which they became known. */
   readonly hosts: ReadonlyMap<Bits, readonly Bits[]>;
-  /** By the packet's identity: when it was last seen. */
+  /** By the packet's identity: when it was first seen. */
   readonly seen: ReadonlyMap<string, number>;
   /** By offender. */
   readonly windows: ReadonlyMap<Bits, { readonly start: number; readonly count: number }>;
   /** By offender: when each strike was made, oldest first. */
   readonly strikes: ReadonlyMap<Bits, readonly number[]>;
+  /** By source and port: when a touch of that decoy was struck. */
+  readonly touches: ReadonlyMap<string, number>;
+  /** By `sequenceKey`: the attempts side by side. */
+  readonly attempts: ReadonlyMap<string, readonly Attempt[]>;
   /** By `sequenceKey`. */
-  readonly attempts: ReadonlyMap<string, Attempt>;
+  readonly tails: ReadonlyMap<string, Tail>;
+  /** By source: the port of its last knock packet that was not ignored. */
+  readonly lastKnocks: ReadonlyMap<Bits, PortText>;
   /** By `sequenceKey`: the last time that the source completed that sequence. */
   readonly openings: ReadonlyMap<string, Opening>;
   readonly grants: readonly Grant[];
+  readonly ended: readonly Ended[];
   /** By offender. */
   readonly bans: ReadonlyMap<Bits, Ban>;
   /** By offender: how many bans there were, and until when that is remembered. */
@@ -112,9 +141,13 @@ export function initialState(settings: EngineSettings): State {
     seen: new Map(),
     windows: new Map(),
     strikes: new Map(),
+    touches: new Map(),
     attempts: new Map(),
+    tails: new Map(),
+    lastKnocks: new Map(),
     openings: new Map(),
     grants: [],
+    ended: [],
     bans: new Map(),
     histories: new Map(),
     oneTime: new Map(oneTime),

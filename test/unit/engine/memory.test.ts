@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createAttempts } from '../../../src/engine/attempt.ts';
+import { createAttempts, placeOf } from '../../../src/engine/attempt.ts';
 import { banDuration, createBans } from '../../../src/engine/ban.ts';
 import { createOffenders } from '../../../src/engine/offenders.ts';
 import { createSubjects, type Subject } from '../../../src/engine/subject.ts';
@@ -159,7 +159,6 @@ describe('the table of bans', () => {
 });
 
 describe('who is part-way through a sequence', () => {
-  const MINUTE = 60_000;
   const at = (attempts: ReturnType<typeof createAttempts>, last: number, sequence = 0): number => {
     const { hostHash, family, a, b, c, d } = host(last);
     return attempts.table.find(hostHash, family, a, b, c, d, sequence);
@@ -195,23 +194,22 @@ describe('who is part-way through a sequence', () => {
 
   it('has its places by ascending sequence, whatever the order in which they were begun', () => {
     const attempts = createAttempts(8);
-    for (const sequence of [3, 0, 5, 2]) attempts.put(host(1), sequence, 1, 1, 0);
-    attempts.put(host(2), 1, 1, 1, 0);
+    for (const sequence of [3, 0, 5, 2]) attempts.put(host(1), placeOf(sequence, 0), 1, 1, 0);
+    attempts.put(host(1), placeOf(3, 1), 1, 1, 0);
+    attempts.put(host(2), placeOf(1, 0), 1, 1, 0);
     const slots = new Int32Array(8);
     const count = attempts.collect(host(1), slots);
-    expect(Array.from(slots.subarray(0, count), attempts.table.extra)).toEqual([0, 2, 3, 5]);
+    expect(Array.from(slots.subarray(0, count), attempts.sequence)).toEqual([0, 2, 3, 3, 5]);
+    expect(Array.from(slots.subarray(0, count), attempts.place)).toEqual([0, 0, 0, 1, 0]);
     expect(attempts.collect(host(1), new Int32Array(2))).toBe(2);
   });
 
-  it('begins without what an earlier attempt was tolerated, and keeps its times', () => {
+  it('keeps its times and what was tolerated there, and what is known of mistakes when it ends', () => {
     const attempts = createAttempts(2);
     attempts.put(host(9), 0, 1, 1, 0);
     const slot = attempts.put(host(1), 0, 1, 5, 100);
-    attempts.begin(slot, 100);
-    attempts.tolerate(slot);
-    attempts.tolerate(slot);
     attempts.put(host(1), 0, 2, 6, 200);
-    attempts.advance(slot, 200);
+    attempts.set(slot, 100, 200, 2);
     expect([attempts.begun(slot), attempts.advanced(slot), attempts.tolerated(slot)]).toEqual([100, 200, 2]);
     expect([attempts.step(slot), attempts.changed(slot), attempts.completed(slot)]).toEqual([
       2,
@@ -229,12 +227,12 @@ describe('who is part-way through a sequence', () => {
       other.completed(there),
       other.tolerated(there),
     ]).toEqual([100, 200, 150, 2]);
-    attempts.begin(slot, MINUTE);
-    expect([attempts.begun(slot), attempts.advanced(slot), attempts.tolerated(slot)]).toEqual([
-      MINUTE,
-      MINUTE,
-      0,
-    ]);
+    attempts.setTail(slot, 4, 1, 300);
+    attempts.setLast(slot, 7000);
+    expect([attempts.tail(slot), attempts.mistake(slot), attempts.tailAt(slot)]).toEqual([4, 1, 300]);
+    expect(attempts.last(slot)).toBe(7000);
+    attempts.end(slot);
+    expect([attempts.step(slot), attempts.tail(slot), attempts.last(slot)]).toEqual([0, 4, 7000]);
   });
 
   it('ends: an entry stays as long as it knows of a completion', () => {

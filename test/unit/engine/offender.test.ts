@@ -6,17 +6,19 @@ import { HOSTS_OF_A_NETWORK_MAX } from '../../../src/policy/limits.ts';
 import { cidr, door, ports, settings, type World, world } from './world.ts';
 
 const DAY = 86_400_000;
-const DECOYS = ['23', '161/udp'];
 const NEIGHBOUR = '2001:db8:0:1::bad';
 const OWN = '2001:db8:0:1::1';
 
 const tell = (w: World, order: Order): OrderAnswer =>
   w.engine.order(order, milliseconds(w.now), (event) => w.events.push(event));
 
-/** Touches decoys, each a minute's strike of its own. */
+let touched = 0;
+
+/** Touches decoys, each another one and so a strike of its own. */
 function touch(w: World, from: string, times = 3): void {
   for (let index = 0; index < times; index += 1) {
-    w.send(DECOYS[index % 2] ?? '23', { from });
+    w.send(`${2300 + (touched % 100)}`, { from });
+    touched += 1;
     w.now += 50;
   }
 }
@@ -29,7 +31,8 @@ function knockAs(w: World, from: string): void {
 }
 
 const wrong = (w: World, from: string): void => {
-  for (const port of ['9000', '8000/udp', '9000']) {
+  // The third is the rest of the second's mistake.
+  for (const port of ['9000', '8000/udp', '9000', '8000/udp']) {
     w.now += 100;
     w.send(port, { from });
   }

@@ -16,6 +16,9 @@ const steps = (w: World): readonly string[] =>
     .source(address('198.51.100.7'), ms(w.now))
     .attempts.map(({ door: name, step }) => `${name} ${step}`);
 
+/** Three decoys: one touched again is no further strike. */
+const DECOYS = ['23', '161/udp', '2323'];
+
 describe('a reload', () => {
   it('moves doors about and keeps what is under way at each, in its own sequence', () => {
     const w = world(two);
@@ -95,7 +98,7 @@ describe('a reload', () => {
     const w = world(given(3));
     for (const from of ['192.0.2.1', '192.0.2.2', '2001:db8:7::1']) {
       w.now += 1;
-      for (let time = 0; time < 3; time += 1) w.send('23', { from });
+      for (const port of DECOYS) w.send(port, { from });
     }
     w.send('23');
     w.said();
@@ -106,11 +109,11 @@ describe('a reload', () => {
     expect(w.engine.bans().map(({ target }) => formatCidr(target))).toEqual(['192.0.2.2', '2001:db8:7::/64']);
     expect(w.send('7000', { from: '2001:db8:7::2' })).toBe('banned');
     expect(w.engine.sizes().bansMax).toBe(2);
-    w.send('23');
-    expect(w.said()).toEqual(['decoy.hit 198.51.100.7 23/tcp #2']);
+    w.send('2323');
+    expect(w.said()).toEqual(['decoy.hit 198.51.100.7 2323/tcp #2']);
     w.pass(600_000);
     w.said();
-    for (let time = 0; time < 3; time += 1) w.send('23', { from: '192.0.2.2' });
+    for (const port of ['2301', '2302', '2303']) w.send(port, { from: '192.0.2.2' });
     expect(w.events.at(-1)).toMatchObject({ event: 'ban.added', count: 2 });
   });
 
@@ -123,7 +126,7 @@ describe('a reload', () => {
 
   it('lifts the bans of who is never banned from then on', () => {
     const w = world();
-    for (let time = 0; time < 3; time += 1) w.send('23');
+    for (const port of DECOYS) w.send(port);
     w.said();
     reload(w, settings({ bans: { never: [cidr('198.51.100.0/24')] } }));
     expect(w.said()).toEqual(['ban.lifted 198.51.100.7 (exempt)']);

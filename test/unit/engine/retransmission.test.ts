@@ -1,18 +1,30 @@
 import { describe, expect, it } from 'vitest';
-import { createRetransmissions } from '../../../src/engine/retransmission.ts';
+import { createRetransmissions as createMemory } from '../../../src/engine/retransmission.ts';
 import { createSubjects } from '../../../src/engine/subject.ts';
 import { emptyPacket, type Packet } from '../../../src/packet/packet.ts';
 
 const MINUTE = 60_000;
 
+function createRetransmissions(sources: number): {
+  readonly seen: (low: number, high: number, now: number, window?: number) => boolean;
+  readonly capacity: number;
+} {
+  const memory = createMemory(sources);
+  return {
+    seen: (low, high, now, window = 70_000) => memory.seen(low, high, now, window),
+    capacity: memory.capacity,
+  };
+}
+
 describe('the memory of packets', () => {
-  it('knows a packet for 70 s since it was seen last', () => {
+  it('knows a packet for as long as it is asked about, since it was first seen: being known prolongs nothing', () => {
     const memory = createRetransmissions(16);
     expect(memory.seen(1, 2, 0)).toBe(false);
+    expect(memory.seen(1, 2, 60_000)).toBe(true);
     expect(memory.seen(1, 2, 70_000)).toBe(true);
-    expect(memory.seen(1, 2, 140_000)).toBe(true);
-    expect(memory.seen(1, 2, 210_001)).toBe(false);
-    expect(memory.seen(1, 2, 210_002)).toBe(true);
+    expect(memory.seen(1, 2, 70_001)).toBe(false);
+    expect(memory.seen(1, 2, 71_001, 1000)).toBe(true);
+    expect(memory.seen(1, 2, 71_002, 1000)).toBe(false);
   });
 
   it('tells packets apart by both halves of their fingerprint', () => {
@@ -24,15 +36,15 @@ describe('the memory of packets', () => {
     expect(memory.seen(1, 2, 2)).toBe(true);
   });
 
-  it('holds eight packets in each of its places, and forgets the one seen longest ago for a ninth', () => {
+  it('holds eight packets in each of its places, and forgets the one first seen longest ago for a ninth', () => {
     const memory = createRetransmissions(16);
     for (const last of [0, memory.capacity / 8 - 1]) {
       for (let packet = 1; packet <= 8; packet += 1) memory.seen(last, packet, packet);
-      // The first is seen again, so the second is the one seen longest ago.
+      // That the first is seen again does not make it younger.
       expect(memory.seen(last, 1, 9)).toBe(true);
       expect(memory.seen(last, 9, 10)).toBe(false);
-      for (const known of [1, 3, 4, 5, 6, 7, 8, 9]) expect(memory.seen(last, known, 11)).toBe(true);
-      expect(memory.seen(last, 2, 12)).toBe(false);
+      for (const known of [2, 3, 4, 5, 6, 7, 8, 9]) expect(memory.seen(last, known, 11)).toBe(true);
+      expect(memory.seen(last, 1, 12)).toBe(false);
     }
   });
 
@@ -98,6 +110,35 @@ describe('what makes a packet the same as another', () => {
       );
       expect(new Set([print(packet), ...prints]).size).toBe(prints.length + 1);
     }
+  });
+});
+
+describe('what makes a UDP knock the same packet seen twice', () => {
+  const subjects = createSubjects([1, 2]);
+  const print = (bytes: readonly number[], start = 0, end = bytes.length): string => {
+    subjects.fingerprintBytes({
+      ...emptyPacket(),
+      bytes: Uint8Array.from(bytes),
+      start,
+      end,
+      length: bytes.length,
+    });
+    return subjects.output.join(' ');
+  };
+
+  it('is every byte that was captured of it, in a place of its own, and how many there are', () => {
+    for (const length of [0, 1, 3, 4, 28, 35, 36, 37, 40, 64, 100]) {
+      const bytes = Array.from({ length }, (_, index) => (index * 37) & 255);
+      const others = bytes.map((byte, index) => print(bytes.with(index, byte ^ 1)));
+      expect(new Set([print(bytes), print([...bytes, 0]), ...others]).size).toBe(length + 2);
+    }
+  });
+
+  it('is nothing that lies beside it in the batch', () => {
+    const bytes = Array.from({ length: 41 }, (_, index) => index);
+    const here = print(bytes, 2, 39);
+    expect(print([...bytes.slice(0, 39), 7, 7], 2, 39)).toBe(here);
+    expect(print([9, 9, ...bytes.slice(2)], 2, 39)).toBe(here);
   });
 });
 

@@ -55,7 +55,7 @@ interface Overrides extends Partial<Omit<EngineSettings, 'bans'>> {
 export function settings(overrides: Overrides = {}): EngineSettings {
   return {
     doors: [door()],
-    decoys: ranges('23/tcp', '161/udp'),
+    decoys: ranges('23/tcp', '161/udp', '2300-2399/tcp'),
     allow: [],
     sources: 1024,
     ...overrides,

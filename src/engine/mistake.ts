@@ -1,0 +1,112 @@
+import { milliseconds } from '../packet/time.ts';
+import { placeOf } from './attempt.ts';
+import { isFor, type Knock } from './describe.ts';
+import type { Emit } from './event.ts';
+import { type Sequence, specOf } from './ports.ts';
+import type { State } from './state.ts';
+import { hostOf, type Subject } from './subject.ts';
+import { NONE } from './table.ts';
+import { goOn, isRest, startUntimely, startWrong } from './tail.ts';
+
+/* Rule 7: what excuses a wrong knock, and what is remembered of one. The subject's attempts have been collected. */
+
+/** The same port again as the source's last knock packet is a repeat, also when that was wrong: browsers open three. */
+export function isLast({ attempts, slots, held }: State, knock: Knock): boolean {
+  for (let index = 0; index < held; index += 1) {
+    if (attempts.last(slots[index] ?? NONE) === knock.key) return true;
+  }
+  return false;
+}
+
+/** Of what the source knew before, the last knock packet is not the last any more. */
+export function noteOthers({ attempts, slots, held }: State, knock: Knock): void {
+  for (let index = 0; index < held; index += 1) {
+    const slot = slots[index] ?? NONE;
+    if (attempts.last(slot) !== knock.key) attempts.setLast(slot, 0);
+  }
+}
+
+/**
+ * Steps that are no offence of this source: to close a grant that it held (what has ended or moved can't be closed),
+ * and the one-time sequence that has been used last, which is said.
+ */
+export function isExcused(state: State, subject: Subject, knock: Knock, emit: Emit): boolean {
+  for (const sequence of state.ports.containing(knock.key)) {
+    if (!isFor(sequence, knock)) continue;
+    if (sequence.kind === 'close') {
+      if (hasHeld(state, subject, sequence, knock.now)) return true;
+    } else if (sequence.spent.includes(knock.key)) {
+      const { settings } = sequence;
+      const at = milliseconds(knock.now);
+      const port = specOf(knock.key);
+      const reason = 'used already';
+      emit({ event: 'knock.ignored', at, source: hostOf(subject), door: settings.name, port, reason });
+      return true;
+    }
+  }
+  return false;
+}
+
+function hasHeld(state: State, subject: Subject, { door, settings }: Sequence, now: number): boolean {
+  if (state.grants.heldBy(subject).some((grant) => grant.door === door)) return true;
+  return state.former.held(settings.name, hostOf(subject), now);
+}
+
+/** Whether the packet is the rest of a mistake that has been struck, or pardoned, already. */
+export function isRestOfMistake(state: State, knock: Knock): boolean {
+  const { attempts, slots, held } = state;
+  for (let index = 0; index < held; index += 1) {
+    const slot = slots[index] ?? NONE;
+    const sequence = mainOf(state, slot, knock);
+    if (sequence !== undefined && isRest(attempts, slot, sequence, knock.key, knock.now)) return true;
+  }
+  return false;
+}
+
+export function noteRest(state: State, knock: Knock): void {
+  const { attempts, slots, held } = state;
+  for (let index = 0; index < held; index += 1) {
+    const slot = slots[index] ?? NONE;
+    const sequence = mainOf(state, slot, knock);
+    if (sequence === undefined || !isRest(attempts, slot, sequence, knock.key, knock.now)) continue;
+    goOn(attempts, slot, sequence, knock.key, knock.now);
+    attempts.setLast(slot, knock.key);
+  }
+}
+
+/** A wrong knock that is strike number `strikes`: a mistake at every sequence that it is a step of. */
+export function noteMistake(state: State, subject: Subject, knock: Knock, strikes: number): void {
+  for (const sequence of state.ports.containing(knock.key)) {
+    if (!isFor(sequence, knock) || !sequence.steps.includes(knock.key)) continue;
+    const slot = mainSlot(state, subject, sequence, knock.now);
+    startWrong(state.attempts, slot, sequence, knock, strikes);
+    state.attempts.setLast(slot, knock.key);
+  }
+}
+
+/** A next step that came too late or too soon, where `made` steps had been made. */
+export function noteGone(
+  state: State,
+  subject: Subject,
+  knock: Knock,
+  sequence: Sequence,
+  made: number,
+): void {
+  const slot = mainSlot(state, subject, sequence, knock.now);
+  startUntimely(state.attempts, slot, sequence, made, knock.now);
+  state.attempts.setLast(slot, knock.key);
+}
+
+/** The entry that knows of the sequence's mistakes, made if need be. */
+function mainSlot({ attempts, turn }: State, subject: Subject, sequence: Sequence, now: number): number {
+  const there = attempts.find(subject, sequence.id);
+  const step = there === NONE ? 0 : attempts.step(there);
+  return attempts.put(subject, placeOf(sequence.id, 0), step, turn, now);
+}
+
+/** The sequence that the entry is the first of, if the packet can be a step of it. */
+function mainOf({ attempts, ports }: State, slot: number, knock: Knock): Sequence | undefined {
+  if (slot === NONE || attempts.place(slot) !== 0) return undefined;
+  const sequence = ports.sequences[attempts.sequence(slot)];
+  return sequence !== undefined && isFor(sequence, knock) ? sequence : undefined;
+}

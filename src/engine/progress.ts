@@ -1,0 +1,114 @@
+import { milliseconds } from '../packet/time.ts';
+import { type Concern, isAttempt, isGuarded, isTooFast, type Knock, staleness } from './describe.ts';
+import { complete, completeClose } from './door.ts';
+import type { Emit } from './event.ts';
+import type { Outcome } from './outcome.ts';
+import { type Sequence, specOf } from './ports.ts';
+import type { State } from './state.ts';
+import { hostOf, type Subject } from './subject.ts';
+import { NONE } from './table.ts';
+import { endTail } from './tail.ts';
+
+/* Rule 6: how a source's attempts at one sequence go on, side by side. */
+
+/** The packet begins or advances the sequence, or renews its first step; answers how it ended if that was the last. */
+export function advance(
+  state: State,
+  subject: Subject,
+  knock: Knock,
+  concern: Concern,
+  emit: Emit,
+): Outcome | undefined {
+  const { attempts, list, turn } = state;
+  const { sequence, finding } = concern;
+  const { now } = knock;
+  const { steps, settings, kind, id } = sequence;
+  list.clear();
+  addGoingOn(state, subject, knock, concern);
+  // A door that this same packet has just renewed does not begin to close.
+  if (steps[0] === knock.key && !isGuarded(state, subject, sequence, now))
+    list.add({ step: 1, begun: now, advanced: now, tolerated: 0, fresh: true });
+  const step = list.reached();
+  if (step === 0) return undefined;
+  // A repeat of the first step is a repeat: it only begins a newer attempt.
+  if (finding !== 'renews') sayAccepted(subject, knock, sequence, step, emit);
+  const isComplete = step >= steps.length;
+  if (isComplete) {
+    list.keepUnfinished(steps.length);
+    if (kind === 'open') complete(state, subject, sequence, now, emit);
+    else completeClose(state, subject, sequence, now, emit);
+  }
+  // After an opening only knocks of a later attempt that this packet is one of too; after a closing none.
+  if (!isComplete || (kind === 'open' && !settings.oneTime && list.size() > 0))
+    list.store(attempts, subject, id, turn, now);
+  const slot = attempts.find(subject, id);
+  if (slot !== NONE) {
+    endTail(attempts, slot, finding === 'advances' ? 'later' : 'first');
+    if (finding !== 'renews') attempts.setLast(slot, knock.key);
+  }
+  if (!isComplete) return undefined;
+  return kind === 'open' ? 'opened' : 'closed';
+}
+
+/** The attempts in time that the packet is the next step of, or a step already made. */
+function addGoingOn(state: State, subject: Subject, knock: Knock, { sequence, from, to }: Concern): void {
+  const { attempts, list, slots } = state;
+  const { steps } = sequence;
+  const { key, now } = knock;
+  for (let index = from; index < to; index += 1) {
+    const slot = slots[index] ?? NONE;
+    if (!isAttempt(state, subject, sequence, slot) || staleness(state, slot, sequence, now) !== undefined)
+      continue;
+    const step = attempts.step(slot);
+    const begun = attempts.begun(slot);
+    const tolerated = attempts.tolerated(slot);
+    if (steps[step] === key) {
+      if (isTooFast(state, knock, sequence, slot)) continue;
+      list.add({ step: step + 1, begun, advanced: now, tolerated, fresh: true });
+    } else if (steps.includes(key) && steps.indexOf(key) < step) {
+      list.add({ step, begun, advanced: attempts.advanced(slot), tolerated, fresh: false });
+    }
+  }
+}
+
+/** A wrong packet is let pass by the attempts that may let one pass; the others end. */
+export function tolerate(state: State, subject: Subject, knock: Knock, concern: Concern): void {
+  const { attempts, list, slots, turn } = state;
+  const { sequence, from, to } = concern;
+  list.clear();
+  for (let index = from; index < to; index += 1) {
+    const slot = slots[index] ?? NONE;
+    const tolerated = attempts.tolerated(slot);
+    const isOver =
+      !isAttempt(state, subject, sequence, slot) ||
+      staleness(state, slot, sequence, knock.now) !== undefined ||
+      tolerated >= sequence.settings.tolerate;
+    if (isOver) continue;
+    const [step, begun, advanced] = [attempts.step(slot), attempts.begun(slot), attempts.advanced(slot)];
+    list.add({ step, begun, advanced, tolerated: tolerated + 1, fresh: false });
+  }
+  list.store(attempts, subject, sequence.id, turn, knock.now);
+  const slot = attempts.find(subject, sequence.id);
+  if (slot !== NONE) attempts.setLast(slot, knock.key);
+}
+
+/** Every attempt at the sequence is broken off; what else is known of it stays. */
+export function endAll({ attempts, slots }: State, { sequence, from, to }: Concern): void {
+  for (let index = from; index < to; index += 1) {
+    const slot = slots[index] ?? NONE;
+    if (attempts.sequence(slot) === sequence.id) attempts.end(slot);
+  }
+}
+
+// Written out field by field: a flood of first knocks comes by here, and spreading costs more than judging.
+function sayAccepted(subject: Subject, knock: Knock, sequence: Sequence, step: number, emit: Emit): void {
+  emit({
+    event: 'knock.accepted',
+    at: milliseconds(knock.now),
+    source: hostOf(subject),
+    port: specOf(knock.key),
+    door: sequence.settings.name,
+    step,
+    of: sequence.steps.length,
+  });
+}
