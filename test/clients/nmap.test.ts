@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { DEMO_CONFIG } from '../../scripts/demo-config.ts';
 import type { Daemon } from '../kernel/daemon.ts';
 import { createNet, type Net } from '../kernel/net.ts';
@@ -34,17 +34,18 @@ const SCANS = [
 
 describe('an nmap scan', () => {
   let net: Net;
+  /** One for each scan: the log counts what is over twenty lines of one event a second, and nmap is as quick as that. */
   let daemon: Daemon;
 
   beforeAll(async () => {
     net = await createNet();
     await net.server.listen(SERVICE);
+  });
+  beforeEach(async (context) => {
     daemon = await net.server.startDaemon(CONFIG);
+    context.onTestFinished(async () => void (await daemon.stop()));
   });
-  afterAll(async () => {
-    await daemon?.stop();
-    net?.close();
-  });
+  afterAll(() => net?.close());
 
   describe.each(SCANS)('$scan ($name) over decoys', ({ scan, ports, ...offence }) => {
     const wanted = { event: offence.event, ...('reason' in offence ? { reason: offence.reason } : {}) };
