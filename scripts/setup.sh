@@ -11,9 +11,9 @@ readonly NODE_WANTED='20.19.0'
 readonly HEARTBEAT_SECONDS=15
 # The packages' clients are what the demo and the tests drive the daemon with.
 PACKAGES=(
-  iptables ipset iproute2 conntrack
+  iptables nftables ipset iproute2 conntrack
   knockd nmap hping3 telnet netcat-openbsd
-  tcpreplay tcpdump socat kmod
+  tcpreplay tcpdump socat kmod procps
   python3 make g++ ca-certificates
 )
 # What only the tests need: other tools' clients, terminals and shells, a browser for the report.
