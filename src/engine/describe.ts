@@ -9,7 +9,10 @@ import { NONE } from './table.ts';
 
 /* Rules 6 and 7, their first half: what a packet is to each sequence. Nothing is changed here. */
 
-/** What the packet is to one sequence. `renews`: the first step once more, where no attempt is past it. */
+/**
+ * What the packet is to one sequence. `renews`: the first step once more, where no attempt is past it. `guarded`: the
+ * first step of a sequence that may not begin yet.
+ */
 export type Finding =
   | 'none'
   | 'begins'
@@ -17,6 +20,7 @@ export type Finding =
   | 'too fast'
   | 'repeat'
   | 'renews'
+  | 'guarded'
   | 'tolerated'
   | 'broken'
   | 'expired';
@@ -43,6 +47,7 @@ export const FOUND: Readonly<Record<Finding, number>> = {
   tolerated: 32,
   broken: 64,
   expired: 128,
+  guarded: 256,
 };
 
 /** A sequence that the packet concerns; the subject's entries of it are `state.slots[from … to)`. */
@@ -80,7 +85,7 @@ export function concernsOf(state: State, subject: Subject, knock: Knock): readon
     if (sequence === undefined || !isFor(sequence, knock)) continue;
     const finding = find(state, subject, knock, sequence, from, index);
     if (finding !== 'none') concerns.push({ sequence, from, to: index, finding });
-    if (finding === 'repeat' || finding === 'renews') repeated = true;
+    if (finding === 'repeat' || finding === 'renews' || finding === 'guarded') repeated = true;
   }
   if (!repeated) addGuarded(state, subject, knock, concerns);
   return concerns;
@@ -144,7 +149,10 @@ function find(
   const repeats = now - completed <= REPEAT_WINDOW && done.includes(key);
   if (sequence.kind === 'close' && !mayClose(state, subject, sequence.door))
     return repeats ? 'repeat' : 'none';
-  if (isGuarded(state, subject, sequence, now)) return repeats || steps.includes(key) ? 'repeat' : 'none';
+  if (isGuarded(state, subject, sequence, now)) {
+    if (steps[0] === key) return 'guarded';
+    return repeats || steps.includes(key) ? 'repeat' : 'none';
+  }
   let seen = 0;
   for (let index = from; index < to; index += 1) {
     const slot = state.slots[index] ?? NONE;

@@ -16,8 +16,8 @@ export type LiftReason = 'unban' | 'limit' | 'exempt';
 
 /** What a packet did wrong, in words that never come from the packet. */
 export type WrongReason = 'out of order' | 'tolerated' | 'same mistake';
-/** Why a right knock had no effect. */
-export type IgnoredReason = 'used already';
+/** Why a right knock had no effect. `guard`: too soon after the door's other sequence. */
+export type IgnoredReason = 'used already' | 'guard';
 export type ExpiredReason = 'gap' | 'within';
 export type ScanReason = 'rate' | 'null' | 'fin' | 'xmas' | 'ack' | 'maimon' | 'flags';
 export type DecoyReason = 'service';

@@ -10,7 +10,7 @@ import {
   noteOthers,
   noteRest,
 } from './mistake.ts';
-import { banIfDue, strike } from './offence.ts';
+import { banIfDue, counted, strike } from './offence.ts';
 import type { Outcome } from './outcome.ts';
 import { specOf } from './ports.ts';
 import { advance, endAll, tolerate } from './progress.ts';
@@ -30,15 +30,15 @@ import { NONE } from './table.ts';
 /** What a packet found to be one of these is to all its sequences together. */
 const FORWARD = FOUND.begins | FOUND.advances;
 const LATE = FOUND.expired | FOUND['too fast'];
-const REPEAT = FOUND.repeat | FOUND.renews;
+const REPEAT = FOUND.repeat | FOUND.renews | FOUND.guarded;
 
 /** What a packet is to all its sequences together. */
 interface Verdict {
   readonly forward: boolean;
   /** It is the rest of a mistake that has been struck. */
   readonly rest: boolean;
-  /** The strikes after this packet; undefined where it is no offence. */
-  readonly strikes: number | undefined;
+  /** What is said of the strikes after this packet; nothing where it is no offence. */
+  readonly count: ReturnType<typeof counted>;
 }
 
 /** Judges a knock on every sequence it concerns, side by side; the subject's attempts have been collected. */
@@ -49,6 +49,7 @@ export function judgeKnock(state: State, subject: Subject, knock: Knock, emit: E
   const late = (found & LATE) !== 0;
   const anew = late && concerns.some((concern) => isAnew(concern, knock));
   const forward = (found & FORWARD) !== 0 || anew;
+  if ((found & FOUND.guarded) !== 0) sayGuarded(subject, knock, concerns, emit);
   if (!forward && !late) {
     if ((found & REPEAT) !== 0) {
       for (const concern of concerns) {
@@ -67,7 +68,7 @@ export function judgeKnock(state: State, subject: Subject, knock: Knock, emit: E
   let outcome: Outcome = forward ? 'accepted' : struck ? 'wrong' : 'tolerated';
   if ((found & FOUND.expired) !== 0 && (found & FORWARD) === 0) outcome = 'expired';
   noteOthers(state, knock);
-  const verdict = { forward, rest, strikes };
+  const verdict = { forward, rest, count: counted(state, subject, strikes) };
   let forgiven = false;
   for (const concern of concerns) {
     const end = carryOut(state, subject, knock, concern, verdict, emit);
@@ -83,6 +84,24 @@ export function judgeKnock(state: State, subject: Subject, knock: Knock, emit: E
   if (tooFast) outcome = 'too_fast';
   if (strikes !== undefined && !forgiven) banIfDue(state, subject, strikes, knock.now, emit);
   return outcome;
+}
+
+/**
+ * Whoever closes what he has just opened, or opens again what he has just closed, is told that it begins nothing yet;
+ * not where the packet is a step of the door's other sequence, as the last knock is of one that closes in reverse.
+ */
+function sayGuarded(subject: Subject, knock: Knock, concerns: readonly Concern[], emit: Emit): void {
+  for (const { sequence, finding } of concerns) {
+    if (finding !== 'guarded') continue;
+    const { settings } = sequence;
+    const moves = concerns.some((other) => other.sequence.settings === settings && isForward(other, knock));
+    if (!moves)
+      emit({ event: 'knock.ignored', ...moment(subject, knock), door: settings.name, reason: 'guard' });
+  }
+}
+
+function isForward(concern: Concern, knock: Knock): boolean {
+  return (FOUND[concern.finding] & FORWARD) !== 0 || isAnew(concern, knock);
 }
 
 /** Carries out one finding; answers how the packet ended if it completed the sequence. */
@@ -121,6 +140,7 @@ function carryOut(
       return undefined;
     }
     case 'repeat':
+    case 'guarded':
     case 'none':
       return undefined;
     default:
@@ -142,8 +162,8 @@ function breakOffLate(
   if (slot === NONE) return undefined;
   const step = state.attempts.step(slot);
   if (finding === 'too fast') {
-    const strikes = counted(verdict.strikes);
-    emit({ event: 'knock.too_fast', ...about(subject, knock, concern, step), reason: 'gap', ...strikes });
+    const { count } = verdict;
+    emit({ event: 'knock.too_fast', ...about(subject, knock, concern, step), reason: 'gap', ...count });
   } else {
     const reason = staleness(state, slot, sequence, knock.now) ?? 'within';
     emit({ event: 'knock.expired', ...about(subject, knock, concern, step), reason });
@@ -175,8 +195,10 @@ function stepOf({ attempts, slots }: State, { sequence, from, to }: Concern): nu
   return 0;
 }
 
-function reasonOf({ rest, strikes }: Verdict): { reason: 'same mistake' | 'out of order'; strikes?: number } {
-  return rest ? { reason: 'same mistake' } : { reason: 'out of order', ...counted(strikes) };
+type Reason = { readonly reason: 'same mistake' | 'out of order' } & ReturnType<typeof counted>;
+
+function reasonOf({ rest, count }: Verdict): Reason {
+  return rest ? { reason: 'same mistake' } : { reason: 'out of order', ...count };
 }
 
 function about(
@@ -197,8 +219,4 @@ function moment(
   port: ReturnType<typeof specOf>;
 } {
   return { at: milliseconds(knock.now), source: hostOf(subject), port: specOf(knock.key) };
-}
-
-function counted(strikes: number | undefined): { strikes?: number } {
-  return strikes === undefined ? {} : { strikes };
 }

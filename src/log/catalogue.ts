@@ -117,6 +117,8 @@ export const CATALOGUE: { readonly [Name in EventName]: Entry<Name> } = {
     fields: { source: 'always', door: 'always', port: 'always', reason: 'always' },
     reasons: {
       'used already': 'it is of the one-time sequence that has been used last',
+      guard:
+        'it is the first of a close sequence within 5 s of the opening, or of the opening one within 5 s of a close',
     },
   },
   'knock.too_fast': {

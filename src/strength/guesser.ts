@@ -13,6 +13,8 @@ export interface OrdersOpened {
   readonly orders: number;
   /** Of these, how many the best stream known opens before it is banned. */
   readonly opened: number;
+  /** Whether no stream opens more; else more is possible, and this is what is known. */
+  readonly isMost: boolean;
 }
 
 /**
@@ -25,12 +27,24 @@ export const BEST_STREAMS: readonly string[] = ['a', 'aba', 'abcbacb', 'abcadcab
 const FIRST_SOURCE = 0x0a00_0000;
 const APART_MS = 10;
 
-/** The figure for one door by itself, with the bans of this configuration; undefined where no stream is known. */
+/** With what the streams were searched, and for how many ports through to the end. */
+const SEARCHED = { strikes: 3, tolerate: 0, ports: 3 } as const;
+
+/**
+ * The figure for one door by itself, with the bans of this configuration; undefined where no stream is known, or a port
+ * comes twice.
+ */
 export function ordersOpened(settings: EngineSettings, door: DoorSettings): OrdersOpened | undefined {
   const ports = portsOf(door);
   const stream = BEST_STREAMS[ports.length - 1];
-  if (stream === undefined) return undefined;
-  return { ports: ports.length, orders: factorial(ports.length), opened: openedBy(settings, door, stream) };
+  if (stream === undefined || ports.length !== door.knock.length) return undefined;
+  const { strikes, enforce } = settings.bans;
+  const orders = factorial(ports.length);
+  // Who is never banned sends one order after the other.
+  const opened = enforce ? openedBy(settings, door, stream) : orders;
+  const isSearched = strikes === SEARCHED.strikes && door.tolerate === SEARCHED.tolerate;
+  const isMost = opened === orders || (isSearched && ports.length <= SEARCHED.ports);
+  return { ports: ports.length, orders, opened, isMost };
 }
 
 /**

@@ -40,14 +40,25 @@ function best(steps: number, length: number): { readonly opened: number; readonl
 
 describe('a guesser who knows the ports of a door but not their order, with three strikes and one address', () => {
   test.each([
-    [1, 1, 1],
-    [2, 2, 2],
-    [3, 6, 5],
-    [4, 24, 7],
-    [5, 120, 8],
-  ])('opens, of the orders of %i ports, with the best stream known, %i: %i', (steps, orders, opened) => {
-    const { one, config } = doorOf(steps);
-    expect(ordersOpened(config, one)).toEqual({ ports: steps, orders, opened });
+    [1, 1, 1, true],
+    [2, 2, 2, true],
+    [3, 6, 5, true],
+    [4, 24, 7, false],
+    [5, 120, 8, false],
+  ])(
+    'opens, of the orders of %i ports, with the best stream known, %i: %i',
+    (steps, orders, opened, isMost) => {
+      const { one, config } = doorOf(steps);
+      expect(ordersOpened(config, one)).toEqual({ ports: steps, orders, opened, isMost });
+    },
+  );
+
+  test('is all of them where nobody is banned, and unknown where a port comes twice', () => {
+    const { one, config } = doorOf(4);
+    const free = { ...config, bans: { ...config.bans, enforce: false } };
+    expect(ordersOpened(free, one)).toEqual({ ports: 4, orders: 24, opened: 24, isMost: true });
+    const twice = door({ knock: ports('7000', '8000', '7000') });
+    expect(ordersOpened(settings({ doors: [twice] }), twice)).toBeUndefined();
   });
 
   test('with three ports no stream of up to nine knocks opens more', { timeout: 120_000 }, () => {

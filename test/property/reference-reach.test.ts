@@ -34,6 +34,7 @@ const EVERYTHING = [
   'knock.expired gap',
   'knock.expired within',
   'knock.too_fast gap',
+  'knock.ignored guard',
   'knock.ignored used already',
   'knock.wrong out of order',
   'knock.wrong same mistake',

@@ -22,6 +22,7 @@ type Meaning =
   | 'advances'
   | 'too fast'
   | 'repeat'
+  | 'guarded'
   | 'begins again'
   | 'tolerated'
   | 'broken off'
@@ -40,9 +41,10 @@ export function judgeKnock(before: State, packet: RefPacket, now: number): Resul
       steps[0] === portText(packet) && ['too fast', 'expired'].includes(meanings[index] ?? ''),
   );
   const forward = is('begins', 'advances') || anew;
+  const unheard = guarded(sequences, meanings, packet, now);
   if (!forward && !late) {
-    if (is('repeat', 'begins again'))
-      return { state: beginAgain(before, sequences, packet, now), events: [] };
+    if (is('repeat', 'guarded', 'begins again'))
+      return { state: beginAgain(before, sequences, packet, now), events: unheard };
     const excused = excuse(before, sequences, packet, now);
     if (excused !== undefined) return { state: before, events: excused };
     if (before.lastKnocks.get(bitsOf(packet.source)) === portText(packet))
@@ -50,13 +52,13 @@ export function judgeKnock(before: State, packet: RefPacket, now: number): Resul
   }
 
   const observed = isAllowed(before, packet);
-  const pardoned = forward || late || is('repeat', 'begins again', 'tolerated');
+  const pardoned = forward || late || is('repeat', 'guarded', 'begins again', 'tolerated');
   const rest = !pardoned && isRest(before, sequences, packet, now);
   const offence = !observed && (is('too fast') || !(pardoned || rest));
   const reason = rest ? 'same mistake' : 'out of order';
 
   let state = before;
-  const events: EventLike[] = [];
+  const events: EventLike[] = [...unheard];
   const said: EventLike[] = [];
   let isLast = false;
   for (const sequence of sequences) {
@@ -72,8 +74,8 @@ export function judgeKnock(before: State, packet: RefPacket, now: number): Resul
   if (rest) state = afterRest(state, sequences, packet, now);
 
   // As it was before the packet: where it opens a door too, all is forgiven only then.
-  const count = offence ? strikesAfter(before, packet, now) : 0;
-  if (offence && !is('too fast')) state = afterWrong(state, sequences, packet, now, count);
+  const counted = strike({ ...before, bans: new Map() }, bitsOf(packet.source), 'knock', now);
+  if (offence && !is('too fast')) state = afterWrong(state, sequences, packet, now, counted.strikes);
   isLast ||= rest || (offence && !is('too fast'));
   state = {
     ...state,
@@ -85,7 +87,7 @@ export function judgeKnock(before: State, packet: RefPacket, now: number): Resul
   const struck = offence ? strike(state, bitsOf(packet.source), 'knock', now) : { state, events: [] };
   const opened = events.some((event) => event.event === 'door.opened' || event.event === 'door.renewed');
   const after = opened ? { state: forgive(state, bitsOf(packet.source)).state, events: [] } : struck;
-  const strikes: Fields = offence ? { strikes: count } : {};
+  const strikes: Fields = offence ? counted.said : {};
   for (const event of said) {
     const counts = event.event === 'knock.too_fast' || event.reason === 'out of order';
     events.push(counts ? { ...event, ...strikes } : event);
@@ -96,9 +98,23 @@ export function judgeKnock(before: State, packet: RefPacket, now: number): Resul
   return { state: after.state, events: [...events, ...after.events] };
 }
 
-/** How many strikes count once this one is made. */
-function strikesAfter(state: State, packet: RefPacket, now: number): number {
-  return strike({ ...state, bans: new Map() }, bitsOf(packet.source), 'knock', now).strikes;
+/** What begins too soon after the door's other sequence is said, unless the packet is a step of that one. */
+function guarded(
+  sequences: readonly Sequence[],
+  meanings: readonly Meaning[],
+  packet: RefPacket,
+  now: number,
+): readonly EventLike[] {
+  const goesOn = (at: number): boolean => {
+    const what = meanings[at] ?? 'nothing';
+    const isFirst = sequences[at]?.steps[0] === portText(packet);
+    return what === 'begins' || what === 'advances' || (isFirst && ['too fast', 'expired'].includes(what));
+  };
+  return sequences.flatMap(({ door }, at) => {
+    if (meanings[at] !== 'guarded') return [];
+    if (sequences.some((other, index) => other.door === door && goesOn(index))) return [];
+    return [{ ...knockEvent(packet, now), event: 'knock.ignored', door: door.name, reason: 'guard' }];
+  });
 }
 
 /** The table, cell by cell. */
@@ -107,6 +123,7 @@ function meaning(state: State, sequence: Sequence, packet: RefPacket, now: numbe
   const port = portText(packet);
   const completed = justCompletedWith(state, sequence, packet, now);
   if (pausing(state, sequence, source, now)) {
+    if (port === sequence.steps[0]) return 'guarded';
     return completed || [...sequence.steps, ...sequence.former].includes(port) ? 'repeat' : 'nothing';
   }
   const attempts = attemptsOf(state, sequence, packet);
@@ -202,6 +219,7 @@ function carryOut(state: State, sequence: Sequence, what: Meaning, packet: RefPa
   const attempts = attemptsOf(state, sequence, packet);
   switch (what) {
     case 'repeat':
+    case 'guarded':
     case 'nothing':
       return { state, events: [], touched: false };
     case 'tolerated':

@@ -6,6 +6,7 @@ import { installedUnit } from '../../doctor/unit.ts';
 import { concernsOf, shownIn } from '../../machine/concerns.ts';
 import { lookAtMachine, type Machine } from '../../machine/look.ts';
 import type { Config } from '../../policy/config.ts';
+import { ordersOpened } from '../../strength/guesser.ts';
 import { guessing } from '../../strength/guessing.ts';
 import { runScans, SCAN_KINDS } from '../../strength/scans.ts';
 import type { OneTimeFacts, Warning } from '../../strength/warning.ts';
@@ -49,8 +50,10 @@ async function reportOf(config: Config, file: string, machine: Machine): Promise
   const oneTime = await oneTimeFacts(config);
   const next = (name: string): OneTimeFacts['next'] => oneTime.get(name)?.next ?? [];
   const exposure = shownIn(config, machine.inputDefaults).length > 0 ? 'shown' : 'hidden';
-  const scans = runScans(settingsOf(config, ({ name }) => next(name)));
-  const doors: DoorReport[] = config.doors.map((door) => {
+  const settings = settingsOf(config, ({ name }) => next(name));
+  const scans = runScans(settings);
+  const doors: DoorReport[] = config.doors.map((door, index) => {
+    const judged = settings.doors[index];
     const knock = 'oneTime' in door.knock ? next(door.name) : door.knock;
     return {
       door,
@@ -58,6 +61,7 @@ async function reportOf(config: Config, file: string, machine: Machine): Promise
       left: oneTime.get(door.name)?.left ?? null,
       guessing: guessing(door, config, knock.length, exposure) ?? null,
       scans: scans.get(door.name) ?? null,
+      orders: (judged && ordersOpened(settings, judged)) ?? null,
     };
   });
   const found = warnings(config, oneTime);

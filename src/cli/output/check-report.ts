@@ -5,6 +5,7 @@ import { formatPort, formatPortRange, type PortSpec } from '../../packet/port.ts
 import { milliseconds } from '../../packet/time.ts';
 import type { Config, Door } from '../../policy/config.ts';
 import { withinOf } from '../../policy/limits.ts';
+import type { OrdersOpened } from '../../strength/guesser.ts';
 import { type Guessing, MANY_SOURCES, type Method } from '../../strength/guessing.ts';
 import type { DoorScans, ScanResult } from '../../strength/scans.ts';
 import { verdictOf, weakest } from '../../strength/verdict.ts';
@@ -19,6 +20,8 @@ export interface DoorReport {
   readonly left: number | null;
   readonly guessing: Guessing | null;
   readonly scans: DoorScans | null;
+  /** What a guesser gains who knows the ports; null: not known. */
+  readonly orders: OrdersOpened | null;
 }
 
 export interface Report {
@@ -41,7 +44,7 @@ export function jsonReport({ file, doors, warnings, inputDefaults }: Report): un
     file,
     // What this machine does with packets to ports that nobody named; null: unknown.
     input: { ipv4: word(inputDefaults[4]), ipv6: word(inputDefaults[6]) },
-    doors: doors.map(({ door, knock, left, guessing, scans }) => ({
+    doors: doors.map(({ door, knock, left, guessing, scans, orders }) => ({
       name: door.name,
       verdict: verdictOf(guessing, scans),
       steps: knock.length,
@@ -49,6 +52,7 @@ export function jsonReport({ file, doors, warnings, inputDefaults }: Report): un
       one_time_left: left,
       guessing: guessing === null ? null : jsonGuessing(guessing),
       scans,
+      orders: orders === null ? null : jsonOrders(orders),
     })),
     warnings,
   };
@@ -56,6 +60,10 @@ export function jsonReport({ file, doors, warnings, inputDefaults }: Report): un
 
 function word(fate: InputDefaults[4]): string | null {
   return fate?.toLowerCase() ?? null;
+}
+
+function jsonOrders({ ports, orders, opened, isMost }: OrdersOpened): unknown {
+  return { ports, orders, opened, at_most: isMost };
 }
 
 function jsonGuessing({ method, sequences, bits, alone, many, aloneWithoutBans }: Guessing): unknown {
@@ -93,7 +101,7 @@ function decoysText({ decoys }: Config): string {
   return decoys.length === 1 ? 'one decoy' : `${decoys.length} decoys`;
 }
 
-function doorLines({ door, knock, left, guessing, scans }: DoorReport): string[] {
+function doorLines({ door, knock, left, guessing, scans, orders }: DoorReport): string[] {
   const lines = [`door ${door.name}: ${verdictOf(guessing, scans)}`];
   const line = (name: string, text: string): void => void lines.push(`  ${name.padEnd(12)} ${text}`);
   line('knock', knockText(knock, left));
@@ -113,6 +121,7 @@ function doorLines({ door, knock, left, guessing, scans }: DoorReport): string[]
       `${spanText(guessing.alone)} from one source, ${spanText(guessing.many)} from ${numberText(MANY_SOURCES)} sources; without bans ${spanText(guessing.aloneWithoutBans)} from one`,
     );
   }
+  if (orders !== null && orders.ports > 1) line('ports known', ordersText(orders));
   if (scans !== null && knock.length > 0) {
     line('scan up', scanText(scans.up));
     line('scan down', scanText(scans.down));
@@ -138,6 +147,12 @@ const METHODS: Readonly<Record<Method, readonly [one: string, more: string]>> = 
   ],
   scan: ['scan in random order', 'scans in random order, since not every port is watched'],
 };
+
+/** What one address gains by the best stream of knocks, where the ports are known and their order is not. */
+function ordersText({ ports, orders, opened, isMost }: OrdersOpened): string {
+  const figure = isMost ? `${opened} at best` : `at least ${opened}`;
+  return `of the ${orders} orders of its ${ports} ports, one address opens ${figure} before it is banned`;
+}
 
 /** The quickest and the slowest client, at an even pace, that the door still opens to. */
 function paceText({ gap, within }: Door, steps: number): string {

@@ -88,6 +88,9 @@ describe('nfknock check', () => {
     expect({ code, err }).toEqual({ code: EXIT.done, err: '' });
     expect(out).toContain('f.yaml: strong: one door, every other port is a decoy.');
     expect(out).toMatch(/to guess +2\.3 × 10\^15 sequences of ports: 51\.0 bits/);
+    expect(out).toMatch(
+      /ports known +of the 6 orders of its 3 ports, one address opens 5 at best before it is banned/,
+    );
     expect(out).toMatch(/scan up +never opened it in 6 scans, all banned after \d/);
     expect(out).toMatch(/random order never opened it in 10,000 scans, all banned after \d/);
     expect(out).toContain('No warnings.');

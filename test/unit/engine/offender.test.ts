@@ -253,4 +253,23 @@ describe('an offence of whom nobody may ban', () => {
     touch(w, '198.51.100.7', 1);
     expect(w.events.at(-1)).toMatchObject({ event: 'decoy.hit', exempt: 'holds a grant' });
   });
+
+  it('says why for wrong and too-fast knocks too', () => {
+    const from = '203.0.113.9';
+    const never = [cidr(from)];
+    const gap = { min: milliseconds(50), max: milliseconds(8000) };
+    for (const [event, one, knocks] of [
+      ['knock.wrong', door(), ['9000', '8000/udp', '9000', '8000/udp']],
+      ['knock.too_fast', door({ gap }), ['7000', '8000/udp', '7000', '8000/udp', '7000', '8000/udp']],
+    ] as const) {
+      const w = world(settings({ doors: [one], bans: { never } }));
+      for (const port of knocks) w.send(port, { from });
+      const struck = w.events.filter((each) => each.event === event && 'strikes' in each);
+      expect(struck.map((each) => ('exempt' in each ? each.exempt : undefined))).toEqual([
+        undefined,
+        undefined,
+        'bans.never',
+      ]);
+    }
+  });
 });

@@ -41,9 +41,24 @@ describe('no strike and no ban', () => {
       ],
     ],
     ['slow-hand-3-tries-banned', Array.from({ length: 3 }, () => 'knock.expired within')],
+    ['close-3s-after-opening-silent', ['door.opened ssh', 'knock.ignored guard']],
+    [
+      'reopen-3s-after-close-ignored',
+      ['door.opened ssh', 'door.closed knock', 'knock.ignored guard', 'door.opened ssh'],
+    ],
     ['tnc-default', ['knock.expired gap', 'knock.wrong same mistake'], 'base'],
   ])('%s', async (capture, events, config) => {
-    expect(beside(await said(capture, config)).filter((event) => !event.endsWith('guard'))).toEqual(events);
+    expect(beside(await said(capture, config))).toEqual(events);
+  });
+
+  test('office-nat-one-ban-a-week-escalates: one slip a week, and knocks each day, lead to no ban', async () => {
+    const events = await said('office-nat-one-ban-a-week-escalates');
+    expect(events.filter((event) => event.includes('#') && !event.endsWith('#1'))).toEqual([]);
+    expect(events.filter((event) => event === 'door.opened ssh').length).toBeGreaterThan(90);
+  });
+
+  test('traceroute-decoys-all: what traceroute sends is nothing at all', async () => {
+    expect(await said('traceroute-decoys-all')).toEqual([]);
   });
 
   test('keepalive-fixed-port: each complete knock after the first renews', async () => {
@@ -83,6 +98,7 @@ describe('one mistake is one strike', () => {
       'base',
     ],
     ['wireguard-peer-banned-under-new-udp-rule', ['decoy.hit #1']],
+    ['ipv6-neighbour-bans-64', ['decoy.hit #1', 'decoy.hit', 'decoy.hit', 'door.opened ssh']],
     // Its SYNs are one packet for 70 s; the UDP knock between them is wrong once, and then the same again.
     ['scapy-fixed-sport', [`${SKIPPED} #1`, `${SKIPPED} #2`], 'base'],
   ])('%s', async (capture, events, config) => {
@@ -105,4 +121,27 @@ describe('one mistake is one strike', () => {
       'ban.added strikes #3',
     ]);
   });
+});
+
+test('guesser-opens-every-order-of-three-under-held-strikes: he opens no more than five of the six', async () => {
+  const capture = 'guesser-opens-every-order-of-three-under-held-strikes';
+  const config = configOf(`${HONEST}${capture}.yaml`);
+  const [a, b, c] = config.doors.flatMap(({ knock }) => ('oneTime' in knock ? [] : knock));
+  if (a === undefined || b === undefined || c === undefined) throw new Error('three ports are wanted');
+  const orders = [
+    [a, b, c],
+    [a, c, b],
+    [b, a, c],
+    [b, c, a],
+    [c, a, b],
+    [c, b, a],
+  ];
+  const opened = orders.map(async (knock) => {
+    const doors = config.doors.map((door) => ({ ...door, knock }));
+    const { lines } = await replayed(`${HONEST}${capture}.pcap`, { ...config, doors });
+    return lines.includes('"event":"door.opened"');
+  });
+  const count = (await Promise.all(opened)).filter(Boolean).length;
+  expect(count).toBeGreaterThan(0);
+  expect(count).toBeLessThanOrEqual(5);
 });

@@ -148,7 +148,8 @@ describe('Where only some ports are watched', () => {
     const { opened } = scanned(text, 'a', runs).random;
     const expected = runs / guessed(text).sequences;
     expect(opened).toBeLessThan(expected + 5 * Math.sqrt(expected));
-    expect(opened).toBeGreaterThan(expected / 3);
+    // The strikes that a scan earns at other doors are not in the formula: they only stop it sooner.
+    expect(opened).toBeGreaterThan(expected / 4);
   });
 
   it('a door in ascending order is opened by a scan upwards, and not by one downwards', () => {
