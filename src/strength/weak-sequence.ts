@@ -8,6 +8,8 @@ const FEW_SEQUENCES = 5;
 /** Sequences below which guessing is a matter of patience: 2^20. */
 const SEQUENCES_SAFE = 1_048_576;
 const SHORT_STEPS = 3;
+/** Doors with the same first knock: each has its own attempt to keep, for every packet that anybody sends there. */
+const SAME_FIRST_MOST = 10;
 
 /** What makes a door's sequence easy to guess, or to scan. */
 export function ofSequence(door: Door, steps: readonly PortSpec[], config: Config): Warning[] {
@@ -199,5 +201,24 @@ export function ofSharing(door: Door, steps: readonly PortSpec[], config: Config
       ),
     );
   }
-  return found;
+  return [...found, ...ofFirstKnock(door, steps, config)];
+}
+
+/** Said once, at the first of the doors that begin with the same knock. */
+function ofFirstKnock(door: Door, [first]: readonly PortSpec[], { doors }: Config): Warning[] {
+  if (first === undefined) return [];
+  const port = formatPort(first);
+  const alike = doors.filter(({ knock }) => {
+    const begins = 'oneTime' in knock ? undefined : knock[0];
+    return begins !== undefined && formatPort(begins) === port;
+  });
+  if (alike.length <= SAME_FIRST_MOST || alike[0] !== door) return [];
+  return [
+    warning(
+      'same-first-knock',
+      `doors.${door.name}.knock`,
+      `${alike.length} doors begin with ${port}, so each packet to it is judged for all of them: with 50 doors that takes some 40 times as long as with one, with 200 some 500 times, and a flood there delays the knocks of others`,
+      'begin with another port at each door',
+    ),
+  ];
 }

@@ -341,4 +341,15 @@ describe('a warning of ports that two sequences share', () => {
   ])('%s: { %s }: %s', (code, doors, warned) => {
     expect(codes(`doors: { ${doors} }`).includes(code)).toBe(warned);
   });
+
+  it('is one, of more than ten doors with the same first knock', () => {
+    const doors = (count: number): string =>
+      Array.from(
+        { length: count },
+        (_, index) => `d${index}: { knock: [7000, ${8000 + index}, ${9000 + index}], opens: [22] }`,
+      ).join(', ');
+    const said = (count: number): number =>
+      codes(`doors: { ${doors(count)} }`).filter((code) => code === 'same-first-knock').length;
+    expect([said(10), said(11), said(200)]).toEqual([0, 1, 1]);
+  });
 });
