@@ -33,12 +33,7 @@ const config: ViteUserConfig = defineConfig({
       {
         test: {
           name: 'kernel',
-          include: [
-            'test/kernel/**/*.test.ts',
-            'test/clients/**/*.test.ts',
-            'test/attacks/*.test.ts',
-            'test/attacks/chaos/*.test.ts',
-          ],
+          include: ['test/kernel/**/*.test.ts', 'test/clients/**/*.test.ts', 'test/attacks/*.test.ts'],
           exclude: MEASURING,
           maxWorkers: 2,
           sequence: { groupOrder: 1 },

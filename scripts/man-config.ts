@@ -96,6 +96,10 @@ const ROOT: Readonly<Record<keyof RootShape, Note>> = {
     'drop',
     'what a stranger meets at knock, decoy and protected ports: `drop`, nothing; `closed`, what a port says that nothing listens on. Take the one that the other ports of the machine give: in a scan the odd ones stand out. `closed` wants `source: nflog`',
   ],
+  accept: [
+    'auto',
+    'who decides on packets of open connections and on `allow` in INPUT. `return`: the rules that follow, so that a ban of another program holds there; where they accept nothing, open connections break. `own`: nfknock accepts them before. `auto`: `return` where what follows accepts them, else `own`, and `nfknock status` says which rule is missing',
+  ],
   bans: [null, 'who is banned, and how long'],
   grants: ['rule', '`rule`: a rule for each grant; `set`: sets with timeouts, for hundreds at once'],
   memory: [null, 'how much is remembered'],

@@ -69,6 +69,7 @@ function configOf(file: Fields<RootShape>): Config {
     decoys: decoys === 'all' ? 'all' : decoys.map(sound),
     allow: items(file.allow),
     answer: sound(file.answer),
+    accept: sound(file.accept),
     bans: bansOf(file),
     grants: sound(file.grants),
     memory: { sources: sound(sound(file.memory).sources) },

@@ -54,6 +54,7 @@ export type RootShape = {
   readonly decoys: Field<'all' | readonly Found<PortRange>[]>;
   readonly allow: Items<PortRange>;
   readonly answer: Field<Config['answer']>;
+  readonly accept: Field<Config['accept']>;
   readonly bans: Field<Fields<BansShape>>;
   readonly grants: Field<'rule' | 'set'>;
   readonly memory: Field<Fields<{ readonly sources: Field<number> }>>;
@@ -124,6 +125,7 @@ const shape: RootShape = {
   decoys: field(decoys, []),
   allow: field(ports, []),
   answer: field(oneOf('drop', 'closed'), 'drop'),
+  accept: field(oneOf('auto', 'return', 'own'), 'auto'),
   bans: section(bans),
   grants: field(oneOf('rule', 'set'), 'rule'),
   memory: section({ sources: field(integer(1, TABLE_MAX), 262_144) }),

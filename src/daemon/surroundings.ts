@@ -1,6 +1,7 @@
 import type { Grantee } from '../firewall/firewall.ts';
 import { readBaseChains } from '../firewall/netlink/base-chains.ts';
 import { owned } from '../guard/guard.ts';
+import { ofAcceptance } from '../machine/acceptance.ts';
 import {
   type Concern,
   ofAnswer,
@@ -50,11 +51,13 @@ export function createSurroundings(parts: Parts): Surroundings {
   let natives: readonly Concern[] = [];
   let untracked: readonly Untracked[] = [];
   let looking: Promise<void> | undefined;
+  /** What our chain has to accept since nothing after it does. */
+  let accepting: readonly Concern[] = [];
 
   function say(): void {
     if (closed) return;
     const now = new Map(
-      [...problems, ...natives, ...ofUntracked(untracked), ...warnings].map((concern) => [
+      [...problems, ...natives, ...ofUntracked(untracked), ...warnings, ...accepting].map((concern) => [
         concern.what,
         concern,
       ]),
@@ -96,6 +99,7 @@ export function createSurroundings(parts: Parts): Surroundings {
       ...ofInterfaces(unseenOf(config.listen.interfaces, findInterfaces())),
       ...ofQueueReaders(config, findQueueReaders(config.listen.queues), [process.pid]),
     ];
+    accepting = ofAcceptance(config, parts.firewall.acceptances());
     say();
     owned('surroundings', lookAtTables());
     owned('surroundings', lookAtTracking());
@@ -103,7 +107,7 @@ export function createSurroundings(parts: Parts): Surroundings {
 
   return {
     problems: () => [...problems, ...natives, ...ofUntracked(untracked)],
-    warnings: () => warnings,
+    warnings: () => [...warnings, ...ofAcceptance(parts.config, parts.firewall.acceptances())],
     glance,
     lookAtTracking,
     shut: (door, grantee) => shutBy(untracked, door, grantee === 'any' ? [4, 6] : [grantee.address.family]),

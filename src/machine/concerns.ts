@@ -16,6 +16,7 @@ export interface Concern {
   readonly code:
     | 'interface'
     | 'answer'
+    | 'accept'
     | 'listener-closed'
     | 'queue-reader'
     | 'native-table'

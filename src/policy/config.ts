@@ -12,6 +12,8 @@ export interface Config {
   readonly allow: readonly PortRange[];
   /** What a stranger meets at knock, decoy and protected ports: nothing, or what a port says that nobody serves. */
   readonly answer: 'drop' | 'closed';
+  /** Who decides on ESTABLISHED and `allow` in INPUT: our chain, what follows it, or the latter where that accepts. */
+  readonly accept: 'auto' | 'return' | 'own';
   readonly bans: Bans;
   readonly grants: 'rule' | 'set';
   /** Sources remembered at once. */

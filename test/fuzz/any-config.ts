@@ -64,6 +64,7 @@ const BANS: { readonly [key: string]: Choices } = {
 const TOP: { readonly [key: string]: Choices } = {
   grants: ['rule', 'set'],
   answer: ['drop', 'closed'],
+  accept: ['auto', 'return', 'own'],
   memory: [{ sources: 1 }, { sources: 4_194_304 }],
   state: ['/var/lib/nfknock/state.db', '/x'],
   control: ['/run/nfknock/control.sock', `/${'x'.repeat(106)}`],

@@ -42,6 +42,7 @@ interface Written {
   decoys?: unknown;
   listen?: object;
   answer?: string;
+  accept?: string;
 }
 
 /** Oftener than any configuration would: settings that the rules turn on, and ports that are two things at once. */
@@ -56,6 +57,7 @@ function withConflicts(written: Written, random: Random): void {
     written.listen = { ...written.listen, source: 'nflog' };
     written.answer = 'closed';
   }
+  if (random(2) === 0) written.accept = 'return';
   const doors = Object.values(written.doors);
   for (const door of doors) {
     const other = doors[random(doors.length)];
@@ -179,7 +181,11 @@ describe(`the rules of ${CASES} sound configurations`, { timeout: 60_000 + CASES
           const meant = meantInput(config, wire, standing);
           met.set(meant, (met.get(meant) ?? 0) + 1);
           const { verdict, copies } = fate;
-          const found = [wordOf(config, fate), verdict === 'REJECT', verdict === 'ACCEPT' && copies > 0];
+          const found = [
+            wordOf(config, fate),
+            verdict === 'REJECT',
+            (verdict === 'ACCEPT' || verdict === 'untouched') && copies > 0,
+          ];
           const wanted = [meant, isAnswered(config, wire, meant), isCopied(config, wire, standing)];
           if (String(found) !== String(wanted))
             expect(found, `${text}${JSON.stringify({ wire, standing })}`).toEqual(wanted);

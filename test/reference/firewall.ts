@@ -31,7 +31,9 @@ export function meantInput(config: Config, wire: Wire, standing: Standing): Mean
   const { bans, decoys } = config;
   if (!isWatched(config, wire.comesIn)) return 'untouched';
   if (wire.protocol === 'ipv6-icmp' && wire.state === 'UNTRACKED') return 'untouched';
-  if (wire.state === 'ESTABLISHED') return 'accept';
+  // Told to leave it to others, nfknock decides on nothing that is none of its own.
+  const notOurs = config.accept === 'return' ? 'untouched' : 'accept';
+  if (wire.state === 'ESTABLISHED') return notOurs;
   const banned = standing.banned && bans.enforce;
   if (banned && bans.scope === 'all') return 'drop';
   if (wire.protocol === 'ipv6-icmp') return 'untouched';
@@ -53,7 +55,7 @@ export function meantInput(config: Config, wire: Wire, standing: Standing): Mean
     if (letIn && wire.state === 'NEW') return chained ? 'seen' : 'accept';
     return own || (bans.strikeOnService && !chained) ? shown : 'drop';
   }
-  if (config.allow.some((range) => holds(range, wire))) return wire.state === 'NEW' ? 'accept' : 'untouched';
+  if (config.allow.some((range) => holds(range, wire))) return wire.state === 'NEW' ? notOurs : 'untouched';
   if (knock) return shown;
   if (!wire.local) return 'untouched';
   if (decoys !== 'all') return decoys.some((range) => holds(range, wire)) ? shown : 'untouched';
@@ -78,7 +80,8 @@ export function isAnswered({ answer }: Config, wire: Wire, meant: Meant): boolea
 
 /** A copy goes to the daemon, whatever becomes of the packet: a knock at a port that is open to everyone. */
 export function isCopied(config: Config, wire: Wire, standing: Standing): boolean {
-  if (meantInput(config, wire, standing) !== 'accept' || wire.state !== 'NEW') return false;
+  const meant = meantInput({ ...config, accept: 'own' }, wire, standing);
+  if (meant !== 'accept' || wire.state !== 'NEW') return false;
   return (
     config.allow.some((range) => holds(range, wire)) &&
     config.doors.some((door) => knocks(door, wire)) &&

@@ -8,8 +8,10 @@ import { FirewallError } from '../../firewall/firewall.ts';
 import { findFamilies, openOverIpv6 } from '../../firewall/iptables/families.ts';
 import { openFirewall } from '../../firewall/iptables/iptables.ts';
 import { familiesHere } from '../../firewall/iptables/own-part.ts';
+import { lookForAcceptance } from '../../firewall/iptables/read-following.ts';
 import { legacyBeside } from '../../firewall/iptables/watch.ts';
-import { type RuleSet, rulesFor } from '../../firewall/rules/rules.ts';
+import { layoutOf, withAnswers } from '../../firewall/rules/layout.ts';
+import { type RuleSet, rulesOf } from '../../firewall/rules/rules.ts';
 import { ofAnswersFault } from '../../machine/concerns.ts';
 import { findUntracked } from '../../machine/notrack/find.ts';
 import { ofUntracked } from '../../machine/notrack/untracked.ts';
@@ -83,9 +85,18 @@ async function withConfig(
   return EXIT.config;
 }
 
-function print(config: Config, options: RulesOptions): ExitCode {
-  const answers = config.decoys === 'all' ? findAnswers() : undefined;
-  const sets = familiesOf(options).map((family) => rulesFor(config, family, oneTimePortsOf, answers));
+async function print(config: Config, options: RulesOptions): Promise<ExitCode> {
+  const plain = layoutOf(config, oneTimePortsOf);
+  const layout = config.decoys === 'all' ? withAnswers(plain, findAnswers()) : plain;
+  const sets: RuleSet[] = [];
+  for (const family of familiesOf(options)) {
+    const acceptance = await lookForAcceptance(layout, family);
+    if (acceptance.by === 'unread') {
+      const what = `IPv${family}: what follows in INPUT can't be read, so "accept: own" is assumed`;
+      process.stderr.write(`nfknock: ${what}; run as root to see what is laid\n`);
+    }
+    sets.push(rulesOf(layout, family, acceptance));
+  }
   process.stdout.write(
     options.json === true ? `${JSON.stringify(sets.map(asData), null, 2)}\n` : sets.map(asText).join('\n'),
   );

@@ -9,6 +9,7 @@ import { cutConnections } from '../netlink/conntrack.ts';
 import { openSets } from '../netlink/ipset.ts';
 import { openNetfilter } from '../netlink/socket.ts';
 import { mayNameSets } from '../privilege.ts';
+import type { Acceptance } from '../rules/acceptance.ts';
 import { type Answers, NO_ANSWERS } from '../rules/answers.ts';
 import { type Layout, layoutOf, withAnswers } from '../rules/layout.ts';
 import { openAnswers } from './answers.ts';
@@ -40,6 +41,8 @@ export interface IptablesFirewall extends Firewall {
    * door's set what nobody has opened it for.
    */
   setsIntact(): Promise<boolean>;
+  /** Of each family, what our chain was last found to have to accept itself in INPUT. */
+  acceptances(): ReadonlyMap<Family, Acceptance>;
   /** Process ids of the running restore children: who changes the tables in our name. */
   pids(): readonly number[];
 }
@@ -92,7 +95,7 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
   const tables: readonly Tables[] = families.map((family, index) => {
     const restore = restores[index];
     if (restore === undefined) throw new Error('every family has its restore');
-    return openTables({ family, restore, socket, sets, privilege, nftables, directories });
+    return openTables({ family, restore, socket, sets, privilege, nftables, directories, now });
   });
   const answers = openAnswers({ families, find: options.answers ?? (() => NO_ANSWERS), directories });
   let layout = layoutOf(options.config, options.oneTime ?? NO_ONE_TIME);
@@ -273,6 +276,8 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
         if (left !== undefined) throw left;
       }),
     setsIntact: () => open(() => (grants.size > QUICK_MAX ? witnesses.present() : setsHeld())),
+    acceptances: () =>
+      new Map(tables.flatMap((each) => each.acceptance().map((found) => [each.family, found]))),
     pids: () => restores.flatMap((restore) => restore.pid() ?? []),
     async close() {
       if (closed) return;

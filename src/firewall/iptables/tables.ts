@@ -5,12 +5,14 @@ import { parseGrant } from '../grant.ts';
 import type { Sets } from '../netlink/ipset.ts';
 import { openNftables } from '../netlink/nftables.ts';
 import type { NetfilterSocket } from '../netlink/socket.ts';
+import type { Acceptance } from '../rules/acceptance.ts';
 import { baseOf, type Policies, policiesBefore, policyLines } from '../rules/base-policy.ts';
 import { fingerprint, grantsInPlace, installBlocks, removeBlocks, type Wanted } from '../rules/install.ts';
 import { ownChains, type Saved } from '../rules/jump.ts';
 import type { Layout } from '../rules/layout.ts';
 import { CHAIN, isOwnSet } from '../rules/names.ts';
 import { type RuleSet, rulesOf } from '../rules/rules.ts';
+import { openDecisions } from './decisions.ts';
 import { openListing } from './listing.ts';
 import type { Restore } from './restore-process.ts';
 import { chainsApart, writeApart } from './rewrite-set-rules.ts';
@@ -32,6 +34,8 @@ export interface Tables {
   grants(): Promise<readonly HeldGrant[]>;
   intact(layout: Layout, grants: Grants, now: number, what: Looked): Promise<boolean>;
   remove(): Promise<void>;
+  /** What our chain was last found to have to accept itself; none before the first look. */
+  acceptance(): readonly Acceptance[];
   /** Destroys nfknock's sets of this family that the layout does not need; without a layout all. */
   dropSets(layout: Layout | undefined, sets: Sets): Promise<Dropped>;
 }
@@ -54,20 +58,26 @@ export interface TablesOptions {
   /** True where iptables writes nf_tables. */
   readonly nftables: () => Promise<boolean>;
   readonly directories: readonly string[] | undefined;
+  /** Wall time, ms. */
+  readonly now: () => number;
 }
 
 export function openTables(options: TablesOptions): Tables {
   const { family, restore, socket, privilege } = options;
   const workshop = { restore, nft: openNftables(socket, family), sets: options.sets };
   const list = openListing(options);
-  let rules: { readonly layout: Layout; readonly set: RuleSet } | undefined;
+  const decide = openDecisions(options);
+  let rules: { readonly layout: Layout; readonly acceptance: Acceptance; readonly set: RuleSet } | undefined;
   /** What `install` left behind, and for which configuration; undefined until then. */
   let expected: { readonly layout: Layout; readonly text: string } | undefined;
   /** The policies from before the base was laid; undefined where there is no base. */
   let before: Policies | undefined;
 
   const ruleSet = (layout: Layout): RuleSet => {
-    if (rules?.layout !== layout) rules = { layout, set: rulesOf(layout, family) };
+    const acceptance = decide.last(layout);
+    if (rules?.layout !== layout || rules.acceptance !== acceptance) {
+      rules = { layout, acceptance, set: rulesOf(layout, family, acceptance) };
+    }
     return rules.set;
   };
   const wanted = (layout: Layout, grants: Grants, now: number): Wanted => ({
@@ -106,6 +116,7 @@ export function openTables(options: TablesOptions): Tables {
       // Should this end half-way, what is there is nobody's.
       expected = undefined;
       const saved = await read(base);
+      await decide.anew(layout, before === undefined ? [] : baseOf(layout.config, family, before).rules);
       const want = wanted(layout, grants, now);
       // First what closes: for a moment bans may not hold, but no port is open.
       await apply(installBlocks(saved, want));
@@ -122,6 +133,8 @@ export function openTables(options: TablesOptions): Tables {
     async intact(layout, grants, now, what) {
       const look = async (): Promise<boolean> => {
         const saved = await read();
+        const base = before === undefined ? [] : baseOf(layout.config, family, before).rules;
+        if (!(await decide.stands(layout, base))) return false;
         const want = wanted(layout, grants, now);
         const there = fingerprint(saved, want);
         if (there === undefined) return false;
@@ -138,6 +151,7 @@ export function openTables(options: TablesOptions): Tables {
       before = undefined;
       expected = undefined;
     },
+    acceptance: decide.found,
     async dropSets(layout, sets) {
       const needed = new Set(layout === undefined ? [] : ruleSet(layout).sets.map((spec) => spec.name));
       const mine = (await sets.all()).filter((set) => set.family === family && isOwnSet(set));

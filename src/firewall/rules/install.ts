@@ -10,12 +10,13 @@ import type { Chain, Jump, RuleSet } from './rules.ts';
 /** The tables, in the order in which they are written: a translation is of use only once FORWARD judges. */
 const TABLES: readonly Table[] = ['filter', 'nat'];
 
-/** The base policy's jump: after nfknock's own, before the administrator's. */
+/** The base policy's jump: at first right after nfknock's own; what others put before it later stays before it. */
 const BASE_JUMP: Jump = {
   table: 'filter',
   from: 'INPUT',
   rule: `-m comment --comment ${JUMP_COMMENT} -j ${CHAIN.base}`,
   optional: false,
+  place: 'anywhere',
 };
 
 /** The base policy of an appliance: its chain, and what the built-in chains do with what nobody accepted. */

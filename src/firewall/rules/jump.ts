@@ -50,16 +50,19 @@ export function possibleJumps(saved: Saved, wanted: readonly Jump[]): readonly J
   return wanted.filter((jump) => !jump.optional || saved.get(jump.table)?.has(jump.from) === true);
 }
 
-/** True where the wanted jumps, and no other of ours, stand first in their chains. */
+/** True where the wanted jumps, and no other of ours, stand in their chains; first, unless anywhere will do. */
 export function jumpsInPlace(saved: Saved, table: Table, wanted: readonly Jump[]): boolean {
   const possible = possibleJumps(saved, wanted).filter((jump) => jump.table === table);
   const froms = new Set(possible.map((jump) => jump.from));
   for (const from of froms) {
-    const mine = possible.filter((jump) => jump.from === from);
+    const mine = possible.filter((jump) => jump.from === from && jump.place === undefined);
     const first = (saved.get(table)?.get(from) ?? []).slice(0, mine.length).map(plain);
     if (mine.some((jump, index) => plain(jump.rule) !== first[index])) return false;
   }
-  return ownJumps(saved, table).length === possible.length;
+  const somewhere = possible.filter(({ place }) => place === 'anywhere');
+  return (
+    ownJumps(saved, table).length === possible.length && somewhere.every((jump) => stands(saved, table, jump))
+  );
 }
 
 /**
@@ -69,11 +72,28 @@ export function jumpsInPlace(saved: Saved, table: Table, wanted: readonly Jump[]
 export function jumpEdits(saved: Saved, table: Table, wanted: readonly Jump[]): readonly string[] {
   if (jumpsInPlace(saved, table, wanted)) return [];
   const possible = possibleJumps(saved, wanted).filter((jump) => jump.table === table);
-  return [...jumpRemovals(saved, table), ...insertions(possible)];
+  const kept = possible.filter((jump) => jump.place === 'anywhere' && stands(saved, table, jump));
+  const isKept = (from: string, rule: string): boolean =>
+    kept.some((jump) => jump.from === from && plain(jump.rule) === plain(rule));
+  return [
+    ...jumpRemovals(saved, table, isKept),
+    ...insertions(possible.filter((jump) => !kept.includes(jump))),
+  ];
 }
 
-export function jumpRemovals(saved: Saved, table: Table): readonly string[] {
-  return ownJumps(saved, table).map(({ from, rule }) => `-D ${from} ${rule}`);
+/** True where a jump is in its chain, once. */
+function stands(saved: Saved, table: Table, { from, rule }: Jump): boolean {
+  return (saved.get(table)?.get(from) ?? []).filter((each) => plain(each) === plain(rule)).length === 1;
+}
+
+export function jumpRemovals(
+  saved: Saved,
+  table: Table,
+  isKept: (from: string, rule: string) => boolean = () => false,
+): readonly string[] {
+  return ownJumps(saved, table)
+    .filter(({ from, rule }) => !isKept(from, rule))
+    .map(({ from, rule }) => `-D ${from} ${rule}`);
 }
 
 function isOwnJump(rule: string): boolean {

@@ -5,6 +5,7 @@ import { DHCP_CLIENT_PORT, TRACEROUTE } from '../../policy/limits.ts';
 import { knocksOf, NO_ONE_TIME, type OneTimePorts } from '../../policy/port-roles.ts';
 import { common, dports, portsOf, union, without } from '../../policy/port-set.ts';
 import { setRules } from '../grant.ts';
+import { type Acceptance, allowRules, assumedAcceptance } from './acceptance.ts';
 import { type Answers, answerRules, NO_ANSWERS } from './answers.ts';
 import { copy, toDaemon } from './hand-over.ts';
 import { type Layout, layoutOf, targetOf, withAnswers } from './layout.ts';
@@ -34,6 +35,8 @@ export interface Jump {
   readonly rule: string;
   /** True: made only where the chain `from` is there. */
   readonly optional: boolean;
+  /** Left where it stands, so that what others have put between it and our first jump stays there. Default: first. */
+  readonly place?: 'anywhere';
 }
 
 export interface SetSpec {
@@ -62,15 +65,15 @@ export function rulesFor(
   oneTime: OneTimePorts = NO_ONE_TIME,
   answers: Answers = NO_ANSWERS,
 ): RuleSet {
-  return rulesOf(withAnswers(layoutOf(config, oneTime), answers), family);
+  return rulesOf(withAnswers(layoutOf(config, oneTime), answers), family, assumedAcceptance(config));
 }
 
-export function rulesOf(layout: Layout, family: Family): RuleSet {
+export function rulesOf(layout: Layout, family: Family, acceptance: Acceptance): RuleSet {
   const { config } = layout;
   const behind = config.doors.filter((door) => door.forward?.to.address.family === family);
   const translated = behind.some((door) => door.forward?.dnat === true);
   const chains: Chain[] = [
-    { table: 'filter', name: CHAIN.input, rules: inputRules(layout, family) },
+    { table: 'filter', name: CHAIN.input, rules: inputRules(layout, family, acceptance) },
     ...refusalChain(config, family, 'input'),
     ...banChains(config, family, 'input'),
     { table: 'filter', name: CHAIN.service, rules: serviceRules(layout, family) },
@@ -118,7 +121,7 @@ export function insertions(jumps: readonly Jump[]): readonly string[] {
   });
 }
 
-function inputRules(layout: Layout, family: Family): readonly string[] {
+function inputRules(layout: Layout, family: Family, acceptance: Acceptance): readonly string[] {
   const { config } = layout;
   const roles = layout.roles[family];
   const every = config.decoys === 'all';
@@ -126,10 +129,10 @@ function inputRules(layout: Layout, family: Family): readonly string[] {
     // Neighbour discovery is tracked by nobody. A ban of a link-local /64 must not cut the router off.
     ...(family === 6 ? ['-p ipv6-icmp -m conntrack --ctstate UNTRACKED -j RETURN'] : []),
     // ESTABLISHED alone: a helper's expectation (RELATED) must not reach a protected port.
-    '-m conntrack --ctstate ESTABLISHED -j ACCEPT',
+    `-m conntrack --ctstate ESTABLISHED -j ${acceptance.established.toUpperCase()}`,
     ...(config.bans.scope === 'all' ? toBans(config, 'input') : []),
     ...dports(roles.observed).map((match) => `${match} -m conntrack --ctstate NEW ${copy(config)}`),
-    ...dports(roles.allow).map((match) => `${match} -m conntrack --ctstate NEW -j ACCEPT`),
+    ...allowRules(roles.allow, acceptance),
     ...dports(roles.services).map((match) => `${match} -j ${CHAIN.service}`),
     ...dports(roles.knocks).map((match) => `${match} -j ${CHAIN.queue}`),
     // A neighbour's broadcast to a decoy port is no offence.

@@ -41,6 +41,7 @@ describe('A configuration', () => {
       decoys: [],
       allow: [],
       answer: 'drop',
+      accept: 'auto',
       bans: {
         strikes: 3,
         within: 60_000,

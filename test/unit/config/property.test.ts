@@ -116,6 +116,7 @@ const config: fc.Arbitrary<Config> = fc
     decoys: fc.oneof(fc.constant('all' as const), fc.array(rangeFrom(20_000, 29_999), { maxLength: 4 })),
     allow: fc.array(rangeFrom(30_000, 39_999), { maxLength: 4 }),
     answer: fc.constantFrom('drop' as const, 'closed' as const),
+    accept: fc.constantFrom('auto' as const, 'return' as const, 'own' as const),
     bans: fc.record({
       strikes: fc.integer({ min: 1, max: 16 }),
       within: time(1000, 604_800_000),
