@@ -7,6 +7,7 @@ import { formatPortRange } from '../packet/port.ts';
 import { queueLength } from '../source/queue-length.ts';
 import type { SourceHealth } from '../source/source.ts';
 import type { Parts } from './dependencies.ts';
+import { LATELY } from './recent-count.ts';
 import { totalHealth } from './sample.ts';
 
 /** A queue this deep is not being read fast enough: half of what the kernel holds for us. */
@@ -184,7 +185,8 @@ function problemsOf(parts: Parts, queue: SourceHealth): readonly Problem[] {
       mend: 'raise bans.limit; until then the ban that ends first makes room',
     });
   }
-  if (sizes.attempts >= sizes.sourcesMax) {
+  // What is left of a flood stays until its place is wanted; it is no trouble once nobody has to make room.
+  if (parts.clock.now() - parts.engine.crowded() < LATELY) {
     problems.push({
       what: `the table of sources is full (${sizes.sourcesMax})`,
       mend: 'a flood of forged first knocks does this; raise memory.sources if it lasts',

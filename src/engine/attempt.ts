@@ -49,6 +49,8 @@ export interface Attempts {
   complete(slot: number, now: number): void;
   /** Ends the attempt; true where the entry stays for what else it knows. */
   end(slot: number): boolean;
+  /** When an attempt that may have been under way last had to make room for another one; −Infinity: never. */
+  crowded(): number;
   /** Takes over another table's times and what was tolerated there; what is known of mistakes stays behind. */
   copy(slot: number, from: Attempts, theirs: number): void;
 }
@@ -83,12 +85,17 @@ const LAST = 14;
 const WORDS = 2 * FLOATS;
 const NEVER = Number.NEGATIVE_INFINITY;
 
+/** Whoever knocked last longer ago, in milliseconds, has given up as a rule: the usual gap is far shorter. */
+const UNDER_WAY = 15_000;
+
 export function createAttempts(capacity: number): Attempts {
   const table = createTable(capacity, COMPLETED_LEVEL + 1);
   const floats = new Float64Array(capacity * FLOATS);
   const counts = new Int32Array(floats.buffer);
+  let crowded = NEVER;
 
   const step = (slot: number): number => counts[slot * WORDS + STEP] ?? 0;
+  const advanced = (slot: number): number => floats[slot * FLOATS + ADVANCED] ?? 0;
   const completed = (slot: number): number => floats[slot * FLOATS + COMPLETED] ?? 0;
 
   /** Makes room of what was completed too long ago to be repeated; the rest keeps its place. */
@@ -105,14 +112,21 @@ export function createAttempts(capacity: number): Attempts {
     }
   }
 
+  /** Takes note where one who may be knocking still has to make room. */
+  function lookWhoGoes(now: number): void {
+    const out = table.nextOut();
+    if (step(out) > 0 && now - advanced(out) < UNDER_WAY) crowded = now;
+  }
+
   return {
     table,
+    crowded: () => crowded,
     sequence: (slot) => table.extra(slot) >> 5,
     place: (slot) => table.extra(slot) & (PLACES - 1),
     step,
     tolerated: (slot) => counts[slot * WORDS + TOLERATED] ?? 0,
     begun: (slot) => floats[slot * FLOATS + BEGUN] ?? 0,
-    advanced: (slot) => floats[slot * FLOATS + ADVANCED] ?? 0,
+    advanced,
     completed,
     changed: (slot) => floats[slot * FLOATS + CHANGED] ?? 0,
     tail: (slot) => counts[slot * WORDS + TAIL] ?? 0,
@@ -150,6 +164,7 @@ export function createAttempts(capacity: number): Attempts {
       let slot = table.find(hostHash, family, a, b, c, d, where);
       if (slot === NONE) {
         if (table.size() === table.capacity) forgetCompleted(now);
+        if (table.size() === table.capacity) lookWhoGoes(now);
         slot = table.insert(hostHash, family, a, b, c, d, where, to);
         floats[slot * FLOATS + COMPLETED] = NEVER;
         const at = slot * WORDS;
@@ -164,9 +179,9 @@ export function createAttempts(capacity: number): Attempts {
       floats[slot * FLOATS + CHANGED] = turn;
       return slot;
     },
-    set(slot, begun, advanced, tolerated) {
+    set(slot, begun, last, tolerated) {
       floats[slot * FLOATS + BEGUN] = begun;
-      floats[slot * FLOATS + ADVANCED] = advanced;
+      floats[slot * FLOATS + ADVANCED] = last;
       counts[slot * WORDS + TOLERATED] = tolerated;
     },
     complete(slot, now) {

@@ -37,11 +37,11 @@ export interface Table {
    */
   crowdedOut(hash: number, family: Family, a: number, b: number, extra: number, most: number): number;
   remove(slot: number): void;
-  /**
-   * Reads what a search for this hash will read, and an insertion into a full table, and answers anything: asked for
-   * together with other such places, they come from memory together.
-   */
+  /** Reads what a search for this hash and an insertion into a full table will read, and answers anything: asked for
+   * together with other such places, they come from memory together. */
   touch(hash: number): number;
+  /** The entry that goes first when there is no room: only to be asked for where there is one. */
+  nextOut(): number;
   /** The entry that has stood longest in a level, or NONE. */
   oldest(level: number): number;
   /** The entry that has stood in the same level next longest, or NONE. */
@@ -225,7 +225,6 @@ export function createTable(capacity: number, levels: number): Table {
     used -= 1;
   }
 
-  /** Who goes when there is no room. */
   function nextOut(): number {
     let lowest = 0;
     while (oldest[lowest] === NONE) lowest += 1;
@@ -251,6 +250,7 @@ export function createTable(capacity: number, levels: number): Table {
     next,
     find,
     crowdedOut,
+    nextOut,
     insert(hash, family, a, b, c, d, extra, to) {
       const slot = take();
       const at = slot * CELL_WORDS;

@@ -30,6 +30,8 @@ export interface Views {
   sources(now: Milliseconds, limit: number): Search;
   source(address: Address, now: Milliseconds): SourceState;
   sizes(): Sizes;
+  /** When an attempt that may have been under way last had to make room for another one; −Infinity: never. */
+  crowded(): number;
 }
 
 /** A grant with its door's name. */
@@ -87,6 +89,7 @@ export function viewsOf(state: State): Views {
     },
     sources: (now, limit) => searchSources(state, now, limit),
     source: (address, now) => describe(state, address, now),
+    crowded: () => state.attempts.crowded(),
     sizes: () => ({
       attempts: state.attempts.table.size(),
       offenders: state.offenders.table.size(),

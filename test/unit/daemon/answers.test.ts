@@ -121,6 +121,7 @@ async function fullTables(): Promise<Bench> {
     surroundings: { problems: () => [], warnings: () => [] },
     store: { health: () => ({ ok: true, reason: null }) },
     intake: { counts: () => ({}) },
+    restored: { waiting: () => 0 },
     sources: { health: () => [] },
   } as unknown as Parts;
   const path = join(folder, 'control.sock');

@@ -328,6 +328,19 @@ describe('memory', () => {
     w.send('9000');
     expect(w.names().at(-1)).toBe('door.opened');
   });
+
+  it('is short while someone who may still be knocking makes room for another, not for what is left of a flood', () => {
+    const w = world(settings({ sources: 100 }));
+    const knockAs = (i: number) => w.send('7000', { from: `10.0.${i >> 8}.${i & 255}` });
+    for (let i = 0; i < 100; i += 1) knockAs(i);
+    expect(w.engine.crowded()).toBe(Number.NEGATIVE_INFINITY);
+    knockAs(100);
+    const at = w.engine.crowded();
+    expect(at).toBeGreaterThan(Number.NEGATIVE_INFINITY);
+    w.pass(3_600_000);
+    for (let i = 101; i < 200; i += 1) knockAs(i);
+    expect(w.engine.crowded()).toBe(at);
+  });
 });
 
 describe('who has opened a door', () => {
