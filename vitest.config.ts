@@ -33,7 +33,12 @@ const config: ViteUserConfig = defineConfig({
       {
         test: {
           name: 'kernel',
-          include: ['test/kernel/**/*.test.ts', 'test/clients/**/*.test.ts', 'test/attacks/*.test.ts'],
+          include: [
+            'test/kernel/**/*.test.ts',
+            'test/clients/**/*.test.ts',
+            'test/attacks/*.test.ts',
+            'test/attacks/chaos/*.test.ts',
+          ],
           exclude: MEASURING,
           maxWorkers: 2,
           sequence: { groupOrder: 1 },

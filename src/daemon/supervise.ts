@@ -56,6 +56,9 @@ export function createVigil(parts: Parts): Vigil {
   const rules = watchRules({
     firewall: parts.firewall,
     onDrift: (what) => repairs.repair(what),
+    onSound() {
+      parts.firewallFault = null;
+    },
     onLost: (count) => parts.losses.add('rules', count),
     onError(error) {
       parts.firewallFault = words(error);

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ask } from '../kernel/asked.ts';
 import { nfknock } from '../kernel/bans-lab.ts';
@@ -149,7 +150,13 @@ describe('no file descriptor left', () => {
     const { reason } = await daemon.waitFor({ event: 'firewall.failed', source: refused }, LATE);
     expect(reason).toMatch(/EMFILE.*free/);
     expect(await reaches()).toBe(false);
+    // Nor can the rules be looked at when another program changes some.
+    await net.server.exec(['iptables', '-N', 'OTHER']);
+    await sleep(1_500);
     limit(1_024);
+    await expect
+      .poll(async () => (await ask(daemon, { command: 'status' })).firewall, { timeout: LATE })
+      .toEqual({ ok: true, reason: null });
     await ask(daemon, { command: 'revoke', address: v4 });
     await daemon.waitFor({ event: 'door.closed', source: v4 }, LATE);
     await net.clientA.moveToFreshSource();

@@ -22,6 +22,8 @@ export interface RuleWatchOptions {
    * taken until it resolves. What it rejects with is given to `onError`.
    */
   readonly onDrift: (what: 'rules' | 'sets') => Promise<void>;
+  /** All rules and sets were found as they must be: what an earlier look or repair failed with is over. */
+  readonly onSound?: () => void;
   /** So many of the kernel's messages were missed, at least; a look is taken at once. */
   readonly onLost?: (count: number) => void;
   /** A look failed; the next is taken in its time. */
@@ -54,7 +56,7 @@ const RULES_EVERY_POLLS = 10;
  * the kernel tells of each change, and by whom; the rest is polled.
  */
 export function watchRules(options: RuleWatchOptions): RuleWatch {
-  const { firewall, onDrift, onError = () => {}, onLost = () => {} } = options;
+  const { firewall, onDrift, onSound = () => {}, onError = () => {}, onLost = () => {} } = options;
   let closed = false;
   let busy = false;
   let wanted = false;
@@ -114,6 +116,7 @@ export function watchRules(options: RuleWatchOptions): RuleWatch {
     try {
       if (!(await firewall.setsIntact())) await drifted('sets');
       else if (at === 'rules' && !(await firewall.intact())) await drifted('rules');
+      else if (at === 'rules' && !closed) onSound();
     } catch (error) {
       wanted = true;
       if (!closed) onError(error);

@@ -1,0 +1,214 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Status } from '../../../src/control/answers.ts';
+import { buildFlood, nfknock } from '../../kernel/bans-lab.ts';
+import { atEnd } from '../../kernel/cleanup.ts';
+import type { Daemon, Line } from '../../kernel/daemon.ts';
+import { createNet, type Net } from '../../kernel/net.ts';
+import { type PortWatch, watchPort } from '../../kernel/operation-lab.ts';
+import { startProcess } from '../../kernel/process.ts';
+import { temporaryFolder } from '../../kernel/scratch.ts';
+
+/** The machine under attack: one daemon, started once, and what its attackers and its owners need around it. */
+
+export const SERVICE = 22;
+export const COUNTED = 2200;
+export const PUBLIC = 8080;
+export const PUBLIC_UDP = 5000;
+/** Strangers who try the protected port all the time come from here, and floods of forged packets from there. */
+export const STRANGERS = '203.0.113.128/25';
+export const FORGED = '198.18.0.0/15';
+/** How long to wait for what a busy machine may be late with. */
+export const PATIENCE = 20_000;
+
+const SSH = { knock: ['7000/tcp', '8000/udp', '9000/tcp'], opens: [`${SERVICE}/tcp`], for: '60s' };
+const COUNTED_DOOR = { knock: ['7300/tcp', '7400/tcp'], opens: [`${COUNTED}/tcp`], for: '1h', uses: 3 };
+/** A disk so small is soon full. */
+const DISK_BYTES = 8 * 1024 * 1024;
+/** Room for what the kernel tells, in bytes: so little that a burst overruns it, and what a quiet machine has. */
+const SHORT_OF_ROOM = 65_536;
+export const ROOM_ENOUGH: number = 8 * 1024 * 1024;
+
+export interface World {
+  readonly net: Net;
+  readonly daemon: Daemon;
+  /** Builds many small packets. */
+  readonly flood: string;
+  readonly port: PortWatch;
+  /** A disk of the log's own. */
+  readonly disk: string;
+  /** The program that the door's `on_open` starts. */
+  readonly hook: string;
+  readonly config: { readonly doors: object };
+  /** Sizes as a share of those of the long run. */
+  readonly scale: number;
+  /** SYNs that got past the rules while someone else had changed them: that is not nfknock's doing. */
+  excused: number;
+}
+
+/** Changes the room of the sockets over which the kernel tells of events. */
+const RESIZE = `
+import ctypes, os, socket, sys
+process = os.pidfd_open(int(sys.argv[1]))
+for name in os.listdir('/proc/%s/fd' % sys.argv[1]):
+    fd = ctypes.CDLL(None).syscall(438, process, int(name), 0)
+    if fd < 0:
+        continue
+    try:
+        each = socket.socket(fileno=fd)
+    except OSError:
+        continue
+    if each.family == socket.AF_NETLINK and each.proto == 12 and each.getsockname()[1] != 0:
+        each.setsockopt(socket.SOL_SOCKET, 33, int(sys.argv[2]))
+    each.close()
+`;
+const SERVER = `require('net').createServer((s) => { s.on('error', () => {}); s.pipe(s); }).listen(${PUBLIC}, '0.0.0.0', 4096)`;
+
+export function giveRoom({ pid }: Daemon, bytes: number): void {
+  execFileSync('python3', ['-c', RESIZE, `${pid}`, `${bytes}`]);
+}
+
+export async function createWorld(scale: number): Promise<World> {
+  const net = await createNet();
+  try {
+    for (const port of [SERVICE, COUNTED]) await net.server.listen(port);
+    startProcess(net.server.namespace, [process.execPath, '-e', SERVER]);
+    addAddresses(net.clientA.namespace, [...OWNERS, ...USERS]);
+    addAddresses(net.clientB.namespace, ATTACKERS);
+    const folder = temporaryFolder();
+    const disk = mountDisk(join(folder, 'disk'));
+    const hook = join(folder, 'hook');
+    // A binary: the kernel refuses to run one that is open for writing; a script it would run.
+    copyFileSync('/bin/true', hook);
+    const log = join(disk, 'events.log');
+    const config = {
+      doors: { ssh: { ...SSH, on_open: [hook] }, counted: COUNTED_DOOR },
+      allow: [`${PUBLIC}/tcp`, `${PUBLIC_UDP}/udp`],
+      decoys: ['10-20/tcp', '2323/tcp'],
+      bans: { cut: true, for: '20s', limit: 8192 },
+      memory: { sources: 16_384 },
+      log: { file: log },
+    };
+    // What is written to the log is read as if it were said; what can't be written there is said indeed.
+    const follow = 'tail -q -n +1 -F --pid=$$ "$0" 2>/dev/null & exec "$@"';
+    const daemon = await net.server.startDaemon(config, {
+      before: ['sh', '-c', follow, log],
+      timeout: PATIENCE,
+    });
+    giveRoom(daemon, SHORT_OF_ROOM);
+    // Nobody knocks from this network: whoever of the others gets past the rules was let in by mistake.
+    const port = await watchPort(net.server, SERVICE, '192.0.2.0/24');
+    return { net, daemon, flood: buildFlood(), port, disk, hook, config, scale, excused: 0 };
+  } catch (error) {
+    net.close();
+    throw error;
+  }
+}
+
+/** Knockers take turns, so that each is a fresh source: its last grant and its last knock are long gone. */
+const TURNS = 180;
+const owner4 = (turn: number): string => `192.0.2.${20 + turn}`;
+const owner6 = (turn: number): string => `2001:db8:a:${100 + turn}::10`;
+const OWNERS = Array.from({ length: TURNS }, (_, turn) => [owner4(turn), owner6(turn)]).flat();
+/** Owners of the door with `uses`. */
+const USERS = Array.from({ length: 40 }, (_, index) => `192.0.2.${index + 210}`);
+const ATTACKERS = Array.from({ length: 200 }, (_, index) => `198.51.100.${index + 20}`);
+
+let turn = 0;
+const inTurn = (addresses: readonly string[]): string => {
+  turn += 1;
+  return addresses[turn % addresses.length] ?? '';
+};
+let owners = 0;
+/** The next who knocks: IPv4 and IPv6 in turn. */
+export const nextOwner = (): string => {
+  owners += 1;
+  return OWNERS[owners % OWNERS.length] ?? '';
+};
+export const nextUser = (): string => inTurn(USERS);
+export const nextAttacker = (): string => inTurn(ATTACKERS);
+
+function addAddresses(namespace: string, addresses: readonly string[]): void {
+  const lines = addresses.map((address) =>
+    address.includes(':') ? `address add ${address}/48 dev eth0 nodad` : `address add ${address}/24 dev eth0`,
+  );
+  execFileSync('ip', ['-n', namespace, '-batch', '-'], { input: `${lines.join('\n')}\n` });
+}
+
+function mountDisk(place: string): string {
+  mkdirSync(place);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_BYTES}`, 'tmpfs', place]);
+  atEnd(() => void spawnSync('umount', ['-l', place]));
+  return place;
+}
+
+/** Strangers try the protected port all the time, 200 times a second; the answer ends that. */
+export function keepTrying({ net: { clientB }, flood }: World): () => void {
+  let child: ReturnType<typeof startProcess> | undefined;
+  let going = true;
+  const begin = (): void => {
+    const args = ['-d', clientB.server4, '-p', `${SERVICE}`, '-s', STRANGERS];
+    child = startProcess(clientB.namespace, [flood, ...args, '-r', '200', '-n', '10000', '-t', '50']);
+    child.on('exit', () => going && begin());
+  };
+  begin();
+  return () => {
+    going = false;
+    child?.kill('SIGKILL');
+  };
+}
+
+/** What `status` says and its exit code; undefined where there was no answer. */
+export async function statusOf(
+  world: World,
+): Promise<{ readonly code: number | null; readonly status: Status } | undefined> {
+  const { code, stdout } = await nfknock(world.net.server, world.daemon, 'status', '--json');
+  return stdout.startsWith('{') ? { code, status: JSON.parse(stdout) as Status } : undefined;
+}
+
+/** Waits until `status` tells of a trouble. */
+export async function toldOf(world: World, trouble: RegExp): Promise<void> {
+  const end = performance.now() + PATIENCE;
+  let last = 'no answer';
+  while (performance.now() < end) {
+    const answer = await statusOf(world);
+    const problems = answer?.status.problems.map(({ what }) => what) ?? [];
+    if (problems.some((what) => trouble.test(what))) {
+      if (answer?.code !== 1) throw new Error(`status tells of ${trouble} and exits with ${answer?.code}`);
+      return;
+    }
+    last = problems.join('; ');
+    await sleep(200);
+  }
+  throw new Error(`status does not tell of ${trouble}, but of: ${last}`);
+}
+
+/** Waits for one more event that is as wanted, counted from `since`. */
+export async function sawMore(
+  { daemon }: World,
+  wanted: Partial<Line>,
+  since: number,
+  patience: number = PATIENCE,
+): Promise<void> {
+  const end = performance.now() + patience;
+  while (daemon.seen(wanted).length <= since) {
+    if (performance.now() > end) throw new Error(`no ${JSON.stringify(wanted)} within ${patience} ms`);
+    await sleep(20);
+  }
+}
+
+/** Resident bytes and descriptors of the daemon. */
+export function footprint({ daemon }: World): { readonly rss: number; readonly files: number } {
+  const status = readFileSync(`/proc/${daemon.pid}/status`, 'utf8');
+  const rss = Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
+  return { rss, files: readdirSync(`/proc/${daemon.pid}/fd`).length };
+}
+
+/** Runs a command on the machine under attack; throws where it fails. */
+export async function onServer(world: World, argv: readonly string[], input = ''): Promise<string> {
+  const { code, stdout, stderr } = await world.net.server.exec(argv, { input });
+  if (code !== 0) throw new Error(`${argv.join(' ')}: ${stderr}`);
+  return stdout;
+}
