@@ -200,12 +200,6 @@ describe('what rules mean', () => {
       RULES(JUMP),
       'table inet own {\n\tchain fwd {\n\t\ttype filter hook forward priority 0; policy drop;\n\t}\n}\n',
     ],
-    [
-      'native notrack',
-      ['notrack'],
-      RULES(JUMP),
-      'table inet raw2 {\n\tchain pre {\n\t\ttype filter hook prerouting priority raw; policy accept;\n\t\ttcp dport 22 notrack\n\t}\n}\n',
-    ],
   ])('%s: %j', (_, expected, v4, nft) => {
     expect(look(v4, nft)).toEqual(expected);
   });
