@@ -123,7 +123,8 @@ function meaning(state: State, sequence: Sequence, packet: RefPacket, now: numbe
   const port = portText(packet);
   const completed = justCompletedWith(state, sequence, packet, now);
   if (pausing(state, sequence, source, now)) {
-    if (port === sequence.steps[0]) return 'guarded';
+    // A line that is used up begins nothing, so nothing is held back.
+    if (port === sequence.steps[0] && mayBegin(state, sequence, source)) return 'guarded';
     return completed || [...sequence.steps, ...sequence.former].includes(port) ? 'repeat' : 'nothing';
   }
   const attempts = attemptsOf(state, sequence, packet);
