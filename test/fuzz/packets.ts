@@ -1,6 +1,6 @@
 import { createEngine } from '../../src/engine/engine.ts';
 import { decode } from '../../src/packet/decode.ts';
-import { emptyPacket } from '../../src/packet/packet.ts';
+import { emptyPacket, type Packet } from '../../src/packet/packet.ts';
 import { milliseconds } from '../../src/packet/time.ts';
 import { createCaptureReader } from '../../src/source/pcap.ts';
 import { door, settings } from '../unit/engine/world.ts';
@@ -72,7 +72,7 @@ export const decoder: Target = {
           return 'malformed';
         }
         const [packet, same] = packets;
-        check(JSON.stringify(packet) === JSON.stringify(same), 'a packet is what its own bytes say');
+        check(told(packet) === told(same), 'a packet is what its own bytes say');
         check(
           packet.port >= 0 && packet.port <= 65_535 && packet.flags <= 63,
           'ports and flags are in range',
@@ -138,3 +138,8 @@ export const capture: Target = {
     close: () => undefined,
   }),
 };
+
+/** A packet but for the bytes that it borrows: they are wiped once it is decoded. */
+function told({ bytes: _, ...rest }: Packet): string {
+  return JSON.stringify(rest);
+}

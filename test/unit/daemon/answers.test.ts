@@ -113,7 +113,6 @@ async function fullTables(): Promise<Bench> {
       meddled: () => 0,
       lost: () => 0,
     },
-    restored: { waiting: () => 0 },
     losses: { total: () => ({}), lately: () => 0 },
     faults: { total: () => 0, last: () => null },
     surroundings: { problems: () => [], warnings: () => [] },
