@@ -85,7 +85,7 @@ describe('a change that waits for its confirmation', () => {
     expect(late.stderr).toMatch(
       /^nfknock: the change of .* was rolled back at .*nobody has confirmed it.*\n$/,
     );
-    expect((await nfknock('confirm')).stderr).toMatch(/^nfknock: nothing waits .*\n$/);
+    expect((await nfknock('confirm')).stderr).toMatch(/^nfknock: nothing is pending: .*\n$/);
   });
 
   it('is root’s alone to take back: a folder that others could write to is refused', async () => {
