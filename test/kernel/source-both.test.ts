@@ -147,7 +147,8 @@ describe.each(['nfqueue', 'nflog'])('with `listen.source: %s`', (source) => {
     await daemon.waitFor({ event: 'door.renewed', source: fresh[own] }, LATE);
     await knock('7000', '8000:udp', '2323');
     await daemon.waitFor({ event: 'door.closed', source: fresh[own], reason: 'expired' }, LATE);
-    await knock('23', '161:udp', '3389', '7000');
+    // Other decoys than before: the same one touched again within 70 s is the same offence.
+    await knock('5901', '161:udp', '3389', '7000');
     await daemon.waitFor({ event: 'ban.added', source: fresh[offender] }, LATE);
     return daemon.lines.filter((line) => line.source === fresh[own] || line.source === fresh[offender]);
   }
