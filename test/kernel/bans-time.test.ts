@@ -8,7 +8,8 @@ import { startTestDaemon } from './test-daemon.ts';
 const DECOY = 23;
 const base = (bans: object): object => ({
   doors: { ssh: { knock: ['7000/tcp', '8000/udp', '9000/tcp'], opens: ['22/tcp'], for: '1m' } },
-  decoys: [`${DECOY}/tcp`],
+  // Several: the same one touched again within 70 s is the same offence.
+  decoys: [`${DECOY}-${DECOY + 9}/tcp`],
   bans: { strikes: 1, ...bans },
 });
 /** Milliseconds for the kernel and the daemon to agree again. */
@@ -49,7 +50,7 @@ describe('a ban', () => {
     const daemon = await startTestDaemon(net.server, base({ for: '100s', escalate: 3, max: '500s' }));
     const { v4 } = await net.clientA.moveToFreshSource();
     for (const [index, seconds] of [100, 300, 500, 500].entries()) {
-      await net.clientA.exec(['knock', net.clientA.server4, `${DECOY}`]);
+      await net.clientA.exec(['knock', net.clientA.server4, `${DECOY + index}`]);
       await vi.waitFor(
         () => expect(daemon.seen({ event: 'ban.added', source: v4 })).toHaveLength(index + 1),
         SETTLE,
@@ -69,13 +70,13 @@ describe('a ban', () => {
     const daemon = await startTestDaemon(net.server, base({ strikes: 2, within: '1s' }));
     const { v4 } = await net.clientA.moveToFreshSource();
     for (let time = 1; time <= 2; time += 1) {
-      await net.clientA.exec(['knock', net.clientA.server4, `${DECOY}`]);
+      await net.clientA.exec(['knock', net.clientA.server4, `${DECOY + time}`]);
       await daemon.waitFor({ event: 'decoy.hit', source: v4 });
       await sleep(1_200);
     }
     expect(daemon.seen({ event: 'ban.added', source: v4 })).toEqual([]);
-    for (let time = 1; time <= 2; time += 1)
-      await net.clientA.exec(['knock', net.clientA.server4, `${DECOY}`]);
+    for (let time = 3; time <= 4; time += 1)
+      await net.clientA.exec(['knock', net.clientA.server4, `${DECOY + time}`]);
     await daemon.waitFor({ event: 'ban.added', source: v4 });
     await daemon.stop();
   });
