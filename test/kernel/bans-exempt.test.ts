@@ -87,10 +87,14 @@ describe('nobody bans', () => {
     expect((await kernelBans(net.server)).size).toBe(0);
   });
 
-  it('the /64 of a gateway, and does ban the one beside it', async () => {
+  it('a gateway for what a neighbour in its /64 does, who is banned alone; the /64 beside it is banned whole', async () => {
     await net.clientA.addAddress('2001:db8:a:50::99');
-    await offend('2001:db8:a:50::99');
-    await stands('2001:db8:a:50::99');
+    const { server6, exec } = net.clientA;
+    const nmap = ['nmap', '-6', '-sS', '-n', '-Pn', '--send-ip', '-e', 'eth0', '-S', '2001:db8:a:50::99'];
+    await exec([...nmap, '--max-retries', '0', '--host-timeout', '300ms', '-p', '23,2323,3389', server6]);
+    await daemon.waitFor({ event: 'ban.added', source: '2001:db8:a:50::99' });
+    expect([...(await kernelBans(net.server)).keys()]).toEqual(['2001:db8:a:50::99']);
+    await stands(GATEWAY6);
     await net.clientA.addAddress('2001:db8:a:51::1');
     await net.clientA.exec(['knock', net.clientA.server6, '23', '2323']);
     await daemon.waitFor({ event: 'ban.added', source: '2001:db8:a:51::/64' });
