@@ -88,7 +88,21 @@ async function startDaemon(
     pids: [child.pid ?? 0],
     taken: () =>
       (
-        JSON.parse(net.run(net.server, [process.execPath, DAEMON, 'status', '--json', '-c', config])) as {
+        JSON.parse(
+          // It exits with 1 where something is wrong, such as a queue that was full a moment ago.
+          net.run(net.server, [
+            'sh',
+            '-c',
+            '"$@" || true',
+            'status',
+            process.execPath,
+            DAEMON,
+            'status',
+            '--json',
+            '-c',
+            config,
+          ]),
+        ) as {
           queue: { packets: number };
         }
       ).queue.packets,

@@ -105,7 +105,7 @@ for number, port in enumerate(sys.argv[1:]):
 
 describe.each(['rule', 'set'])('a neighbour who forges 0.0.0.0, with `grants: %s`,', (grants) => {
   const config = {
-    doors: { ssh: { knock: ['8000/udp', '9000/udp'], opens: ['22/tcp'], for: '1m' } },
+    doors: { ssh: { knock: ['8000/udp', '8500/udp', '9000/udp'], opens: ['22/tcp'], for: '1m' } },
     bans: { strikes: 2 },
     grants,
   };
@@ -114,7 +114,7 @@ describe.each(['rule', 'set'])('a neighbour who forges 0.0.0.0, with `grants: %s
     const daemon = await start(config);
     const send = (...ports: readonly string[]): Promise<unknown> =>
       net.clientA.exec(['python3', '-c', NOBODY, ...ports]);
-    await send('9000', '9000', '9000', '8000', '9000');
+    await send('9000', '8500', '8000', '8500', '9000');
     await daemon.waitFor({ event: 'knock.wrong', source: '0.0.0.0', strikes: 2 }, 10_000);
     await daemon.waitFor({ event: 'door.opened', source: '0.0.0.0' }, 10_000);
     await daemon.stop('SIGKILL');
