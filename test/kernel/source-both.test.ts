@@ -148,7 +148,7 @@ describe.each(['nfqueue', 'nflog'])('with `listen.source: %s`', (source) => {
     await knock('7000', '8000:udp', '2323');
     await daemon.waitFor({ event: 'door.closed', source: fresh[own], reason: 'expired' }, LATE);
     // Other decoys than before: the same one touched again within 70 s is the same offence.
-    await knock('5901', '161:udp', '3389', '7000');
+    await knock('5900', '161:udp', '3389', '7000');
     await daemon.waitFor({ event: 'ban.added', source: fresh[offender] }, LATE);
     return daemon.lines.filter((line) => line.source === fresh[own] || line.source === fresh[offender]);
   }
