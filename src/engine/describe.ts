@@ -198,13 +198,13 @@ export function isAttempt(state: State, subject: Subject, sequence: Sequence, sl
 }
 
 export function staleness(
-  state: State,
+  { attempts }: Pick<State, 'attempts'>,
   slot: number,
   sequence: Sequence,
   now: number,
 ): 'gap' | 'within' | undefined {
-  if (now - state.attempts.advanced(slot) > sequence.settings.gap.max) return 'gap';
-  return now - state.attempts.begun(slot) > sequence.within ? 'within' : undefined;
+  if (now - attempts.advanced(slot) > sequence.settings.gap.max) return 'gap';
+  return now - attempts.begun(slot) > sequence.within ? 'within' : undefined;
 }
 
 /**

@@ -1,4 +1,6 @@
 import type { Address } from '../packet/address.ts';
+import { isAttempt, staleness } from './describe.ts';
+import type { Sequence } from './ports.ts';
 import { collectAttempts, type State } from './state.ts';
 import { countByHost, countByNetwork, type Subject } from './subject.ts';
 import { NONE, type Table } from './table.ts';
@@ -16,24 +18,31 @@ export function describe(state: State, address: Address, now: number): SourceSta
   state.subjects.ofAddress(address);
   const { subject } = state.subjects;
   const ban = state.bans.covering(subject);
-  collectAttempts(state, subject);
-  const attempts = Array.from(state.slots.subarray(0, state.held)).flatMap((slot) => {
-    const sequence = state.ports.sequences[state.attempts.sequence(slot)];
-    const step = state.attempts.step(slot);
-    // The most advanced attempt stands for those beside it.
-    if (sequence === undefined || step === 0 || state.attempts.place(slot) > 0) return [];
-    return [{ door: sequence.settings.name, step, of: sequence.steps.length }];
-  });
   return {
     source: address,
     strikes: Math.max(
       strikesOf(state, subject, countByHost, now),
       strikesOf(state, subject, countByNetwork, now),
     ),
-    attempts,
+    attempts: attemptsOf(state, subject, now),
     bannedUntil: ban === NONE ? null : state.bans.at(ban).until,
     grants: state.grants.heldBy(subject).map((grant) => state.settings.doors[grant.door]?.name ?? ''),
   };
+}
+
+/** The attempts that can still go on; of those at one sequence the most advanced stands for the others. */
+function attemptsOf(state: State, subject: Subject, now: number): SourceState['attempts'] {
+  const found: SourceState['attempts'][number][] = [];
+  collectAttempts(state, subject);
+  let told: Sequence | undefined;
+  for (const slot of state.slots.subarray(0, state.held)) {
+    const sequence = state.ports.sequences[state.attempts.sequence(slot)];
+    if (sequence === undefined || sequence === told || !isAttempt(state, subject, sequence, slot)) continue;
+    if (staleness(state, slot, sequence, now) !== undefined) continue;
+    told = sequence;
+    found.push({ door: sequence.settings.name, step: state.attempts.step(slot), of: sequence.steps.length });
+  }
+  return found;
 }
 
 /** The strikes that count against the host alone, or against its network. */
@@ -58,14 +67,19 @@ export type Search = Generator<undefined, readonly SourceState[]>;
  * walk, and the memory, are bounded by `limit`.
  */
 export function* searchSources(state: State, now: number, limit: number): Search {
-  const { attempts, offenders } = state;
+  const { attempts, offenders, ports } = state;
+  // As they are now: a reload may replace them between pieces.
+  const there = { attempts };
   const strikers = yield* heaviest(offenders.table, limit, (slot) => {
     const strikes = offenders.strikes(slot, now);
     return strikes === 0 ? 0 : strikes * WEIGHT + offenders.lastStrike(slot);
   });
   const knockers = yield* heaviest(attempts.table, limit, (slot) => {
     const step = attempts.step(slot);
-    return step === 0 ? 0 : step * WEIGHT + attempts.advanced(slot);
+    const sequence = ports.sequences[attempts.sequence(slot)];
+    // What has run out of time is kept until a packet or the table's bound ends it, and is nothing to show.
+    if (step === 0 || sequence === undefined || staleness(there, slot, sequence, now) !== undefined) return 0;
+    return step * WEIGHT + attempts.advanced(slot);
   });
   const found = new Map<string, SourceState>();
   let described = 0;

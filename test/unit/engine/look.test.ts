@@ -56,6 +56,49 @@ describe('what is known of a source', () => {
   });
 });
 
+describe('an attempt that has run out of time', () => {
+  const within = 1 + Math.floor(Math.random() * 4_000);
+  const gap = { min: milliseconds(0), max: milliseconds(1 + Math.floor(Math.random() * 4_000)) };
+  const limits = [
+    ['gap.max', { gap, within: milliseconds(100_000) }, gap.max],
+    ['within', { within: milliseconds(within) }, within],
+  ] as const;
+
+  it.each(limits)('is not listed: %s of %o', (_, timing, time) => {
+    const w = world(settings({ doors: [door(timing)] }));
+    w.send('7000');
+    w.now += time;
+    expect(look(w, ME)).toMatchObject({ attempts: [{ door: 'ssh', step: 1, of: 3 }] });
+    expect(listed(w)).toEqual([ME]);
+    w.now += 1;
+    expect(look(w, ME)).toMatchObject({ attempts: [] });
+    expect(listed(w)).toEqual([]);
+  });
+
+  it('takes no place from one that goes on, in the list and at its door', () => {
+    const w = world(settings({ doors: [door({ within: milliseconds(4_000) })] }));
+    w.knock('7000', '8000/udp');
+    w.send('7000', { from: SIX });
+    w.now += 3_000;
+    // A second try beside the first, which runs out before it.
+    w.send('7000');
+    w.now += 2_000;
+    expect(look(w, ME)).toMatchObject({ attempts: [{ door: 'ssh', step: 1 }] });
+    w.send('7000', { from: '203.0.113.1' });
+    expect(listed(w, 2)).toEqual(['203.0.113.1', ME]);
+  });
+
+  it('is none at a close sequence whose grant has ended', () => {
+    const w = world(settings({ doors: [door({ close: ports('6001', '6002'), for: milliseconds(8_000) })] }));
+    w.knock('7000', '8000/udp', '9000');
+    w.now += 6_000;
+    w.send('6001');
+    expect(look(w, ME)).toMatchObject({ attempts: [{ step: 1, of: 2 }] });
+    w.pass(3_000);
+    expect(look(w, ME)).toMatchObject({ attempts: [], grants: [] });
+  });
+});
+
 describe('what is in force', () => {
   it('is told door by door, to whom it was given', () => {
     const network = cidr('203.0.113.0/24');
