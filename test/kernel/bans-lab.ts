@@ -1,12 +1,6 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { atEnd } from './cleanup.ts';
 import { type Daemon, NFKNOCK } from './daemon.ts';
 import type { Host } from './net.ts';
 import type { Result } from './process.ts';
-import { ROOT } from './root.ts';
 
 /** A ban as `nfknock bans --json` shows it. */
 export interface BanRow {
@@ -38,13 +32,4 @@ export async function daemonBans(server: Host, daemon: Daemon): Promise<readonly
 /** Runs a command of the command line against a daemon. */
 export function nfknock(server: Host, daemon: Daemon, ...args: readonly string[]): Promise<Result> {
   return server.exec([...NFKNOCK, ...args, '-c', daemon.config]);
-}
-
-/** Builds test/bench/flood.c; answers with the program. It is gone at the end. */
-export function buildFlood(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'nfknock-flood-'));
-  atEnd(() => rmSync(folder, { recursive: true, force: true }));
-  const program = join(folder, 'flood');
-  execFileSync('cc', ['-O2', '-o', program, join(ROOT, 'test/bench/flood.c')]);
-  return program;
 }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { buildFlood, daemonBans, kernelBans, nfknock } from './bans-lab.ts';
+import { buildFlood } from '../support/attacker-tools.ts';
+import { daemonBans, kernelBans, nfknock } from './bans-lab.ts';
 import type { Daemon } from './daemon.ts';
 import { createNet, type Net } from './net.ts';
 import { startTestDaemon } from './test-daemon.ts';

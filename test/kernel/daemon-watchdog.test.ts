@@ -1,12 +1,12 @@
-import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { connectControl } from '../../src/control/client.ts';
-import { buildFlood, nfknock } from './bans-lab.ts';
+import { buildFlood, giveRoom, startPublicService } from '../support/attacker-tools.ts';
+import { nfknock } from './bans-lab.ts';
 import { type Daemon, startDaemon } from './daemon.ts';
 import { createNet, type Net } from './net.ts';
-import { type Child, startProcess } from './process.ts';
+import type { Child } from './process.ts';
 
 /*
  * Bursts of everything that the kernel tells the daemon of. Whoever supervises it would start it anew each time that it
@@ -27,24 +27,7 @@ const PATIENCE = 15_000;
 /** Somewhat more or less each time, so that no number is met by chance alone. */
 const about = (count: number): number => Math.round(count * (0.7 + 0.6 * Math.random()));
 
-/** Takes room away from every netfilter socket that a process holds: a burst need not be huge to overrun them. */
-const SHRINK = `
-import ctypes, os, socket, sys
-process = os.pidfd_open(int(sys.argv[1]))
-for name in os.listdir('/proc/%s/fd' % sys.argv[1]):
-    fd = ctypes.CDLL(None).syscall(438, process, int(name), 0)
-    if fd < 0:
-        continue
-    try:
-        each = socket.socket(fileno=fd)
-    except OSError:
-        continue
-    if each.family == socket.AF_NETLINK and each.proto == 12:
-        each.setsockopt(socket.SOL_SOCKET, 33, int(sys.argv[2]))
-    each.close()
-`;
-/** A public service, and many who connect to it. */
-const SERVER = `require('net').createServer((s) => { s.on('error', () => {}); s.end('x'); }).listen(${PUBLIC}, '0.0.0.0', 4096)`;
+/** Many who connect to a public service. */
 const CLIENT = `
   const net = require('net');
   let left = Number(process.argv[2]), open = 0;
@@ -62,9 +45,9 @@ beforeAll(async () => {
   net = await createNet();
   flood = buildFlood();
   await net.server.listen(SERVICE);
-  server = startProcess(net.server.namespace, [process.execPath, '-e', SERVER]);
+  server = startPublicService(net.server.namespace, PUBLIC, 'greet');
   daemon = await net.server.startDaemon(CONFIG);
-  shrink(daemon.pid);
+  giveRoom(daemon.pid, 65_536, 'all');
 });
 afterAll(async () => {
   server?.kill('SIGKILL');
@@ -72,7 +55,6 @@ afterAll(async () => {
   net?.close();
 });
 
-const shrink = (pid: number): Buffer => execFileSync('python3', ['-c', SHRINK, `${pid}`, '65536']);
 const status = async (): Promise<{ pid: number; events_lost: number; problems: { what: string }[] }> =>
   JSON.parse((await nfknock(net.server, daemon, 'status', '--json')).stdout);
 const burst = (...args: readonly string[]): Promise<unknown> =>

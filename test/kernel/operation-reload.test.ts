@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { buildFlood } from './bans-lab.ts';
+import { buildFlood } from '../support/attacker-tools.ts';
 import type { Daemon } from './daemon.ts';
 import { createNet, type Net } from './net.ts';
 import { watchPort } from './operation-lab.ts';

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Random, randomOf } from '../../fuzz/random.ts';
+import { giveRoom } from '../../support/attacker-tools.ts';
 import { type Aftermath, ATTACKS, type Attack } from './attacks.ts';
 import { createKnocker, type Knocker } from './knocker.ts';
-import { createWorld, footprint, giveRoom, keepTrying, ROOM_ENOUGH, statusOf, type World } from './world.ts';
+import { createWorld, footprint, keepTrying, ROOM_ENOUGH, statusOf, type World } from './world.ts';
 
 /*
  * Every attack, in a random order that a seed repeats and several at a time, while owners knock and strangers try. After
@@ -121,7 +122,7 @@ async function lookAround(world: World): Promise<string[]> {
 /** Waits until `status` says that all is well. */
 async function settle(world: World): Promise<string[]> {
   // Grants that end together change many rules at once.
-  giveRoom(world.daemon, ROOM_ENOUGH);
+  giveRoom(world.daemon.pid, ROOM_ENOUGH, 'events');
   const end = performance.now() + CLEAN_WITHIN;
   let last = 'nobody answers';
   while (performance.now() < end) {

@@ -3,13 +3,14 @@ import { copyFileSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Status } from '../../../src/control/answers.ts';
-import { buildFlood, nfknock } from '../../kernel/bans-lab.ts';
+import { nfknock } from '../../kernel/bans-lab.ts';
 import { atEnd } from '../../kernel/cleanup.ts';
 import type { Daemon, Line } from '../../kernel/daemon.ts';
 import { createNet, type Net } from '../../kernel/net.ts';
 import { type PortWatch, watchPort } from '../../kernel/operation-lab.ts';
 import { startProcess } from '../../kernel/process.ts';
 import { temporaryFolder } from '../../kernel/scratch.ts';
+import { buildFlood, giveRoom, startPublicService } from '../../support/attacker-tools.ts';
 
 /** The machine under attack: one daemon, started once, and what its attackers and its owners need around it. */
 
@@ -48,33 +49,11 @@ export interface World {
   excused: number;
 }
 
-/** Changes the room of the sockets over which the kernel tells of events. */
-const RESIZE = `
-import ctypes, os, socket, sys
-process = os.pidfd_open(int(sys.argv[1]))
-for name in os.listdir('/proc/%s/fd' % sys.argv[1]):
-    fd = ctypes.CDLL(None).syscall(438, process, int(name), 0)
-    if fd < 0:
-        continue
-    try:
-        each = socket.socket(fileno=fd)
-    except OSError:
-        continue
-    if each.family == socket.AF_NETLINK and each.proto == 12 and each.getsockname()[1] != 0:
-        each.setsockopt(socket.SOL_SOCKET, 33, int(sys.argv[2]))
-    each.close()
-`;
-const SERVER = `require('net').createServer((s) => { s.on('error', () => {}); s.pipe(s); }).listen(${PUBLIC}, '0.0.0.0', 4096)`;
-
-export function giveRoom({ pid }: Daemon, bytes: number): void {
-  execFileSync('python3', ['-c', RESIZE, `${pid}`, `${bytes}`]);
-}
-
 export async function createWorld(scale: number): Promise<World> {
   const net = await createNet();
   try {
     for (const port of [SERVICE, COUNTED]) await net.server.listen(port);
-    startProcess(net.server.namespace, [process.execPath, '-e', SERVER]);
+    startPublicService(net.server.namespace, PUBLIC, 'echo');
     addAddresses(net.clientA.namespace, [...OWNERS, ...USERS]);
     addAddresses(net.clientB.namespace, ATTACKERS);
     const folder = temporaryFolder();
@@ -97,7 +76,7 @@ export async function createWorld(scale: number): Promise<World> {
       before: ['sh', '-c', follow, log],
       timeout: PATIENCE,
     });
-    giveRoom(daemon, SHORT_OF_ROOM);
+    giveRoom(daemon.pid, SHORT_OF_ROOM, 'events');
     // Nobody knocks from this network: whoever of the others gets past the rules was let in by mistake.
     const port = await watchPort(net.server, SERVICE, '192.0.2.0/24');
     return { net, daemon, flood: buildFlood(), port, disk, hook, config, scale, excused: 0 };
