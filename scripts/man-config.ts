@@ -1,123 +1,13 @@
-import type { DoorShape } from '../src/config/door.ts';
-import type { BansShape, RootShape } from '../src/config/schema.ts';
-import type { Config, Listen } from '../src/policy/config.ts';
+import { door } from '../src/config/door.ts';
+import type { Default, Shape } from '../src/config/field.ts';
+import { RESTART_KEYS } from '../src/config/restart.ts';
+import { root } from '../src/config/schema.ts';
 import { example, heading, page, paragraph, term } from './roff.ts';
 
-/**
- * nfknock.yaml(5). The parser's own types force the tables to name every key, and test/unit/docs/man.test.ts
- * reads each default with the parser. Written and checked there.
- */
+/** nfknock.yaml(5), from the records of the options. Written and checked in test/unit/docs/man.test.ts. */
 
-/** What a key means, and its default as YAML; null: it has none. */
-type Note = readonly [fallback: string | null, means: string];
-
-const LISTEN: Readonly<Record<keyof Listen, Note>> = {
-  source: [
-    'nfqueue',
-    'how the kernel hands packets over: `nfqueue`, or `nflog`, which costs a fraction and is for machines under floods',
-  ],
-  queues: [
-    '7219',
-    'the number of the queue, or a range such as `7219-7220`; 0 is what intrusion prevention systems read, and one that accepts would let strangers in while the daemon is down',
-  ],
-  group: ['5', 'the number of the group, with `nflog` and for knock ports with a live service behind them'],
-  interfaces: ['[]', 'interfaces that packets are judged on; empty: all but `lo`'],
-};
-
-const DOOR: Readonly<Record<keyof DoorShape, Note>> = {
-  knock: [null, 'the sequence: ports such as `7000/tcp` or `8000/udp`; a bare number is tcp'],
-  one_time: [null, 'instead of `knock`: a file with one sequence a line, each of which opens once'],
-  within: [
-    'null',
-    'the longest time from first to last knock; null: the greater of 10 s and 3 s for each knock after the first',
-  ],
-  gap: [
-    null,
-    'between two knocks: `{ min: 0ms, max: 8s }`. Sooner than `min` is an offence, later than `max` is too late',
-  ],
-  tolerate: [
-    '0',
-    'wrong packets that are let pass within one attempt, since forged ones can disturb a knocker',
-  ],
-  flags: ['syn', 'which TCP flags a knock has, such as `syn,!ack`; a packet without them is ignored'],
-  opens: [null, 'the protected ports: `[22/tcp]`, ranges such as `6000-6100/tcp` too'],
-  for: ['30s', 'how long new connections are let in; established ones stay'],
-  close: ['[]', 'a sequence that ends the grant'],
-  uses: ['null', 'the grant ends after this many connections, each counted once both sides have spoken'],
-  holders: ['null', 'most grants at once; one more ends the oldest'],
-  grant: ['source', 'who is let in: `source`, `any`, or a network'],
-  forward: ['null', 'the host behind this machine that has the service'],
-  dnat: ['false', "with `forward`: this machine's port is translated to that host"],
-  on_open: [
-    'null',
-    'a command as a list of words, run without a shell; `%IP%`, `%DOOR%` and `%PORTS%` are filled in',
-  ],
-  on_close: ['null', 'the same when the grant ends'],
-};
-
-const BANS: Readonly<Record<keyof BansShape, Note>> = {
-  strikes: ['3', 'a source is banned at this many strikes'],
-  within: ['60s', 'in this time'],
-  for: ['10m', 'how long the first ban lasts'],
-  escalate: ['2', 'each further ban lasts this many times as long as the one before'],
-  max: ['7d', 'up to this'],
-  rate: ['{ packets: 20, per: 1s }', 'more packets than this from one source are a scan, and a strike'],
-  never: ['[]', 'networks that are never banned; they can still knock'],
-  strike_on_service: ['false', 'touching a protected service without a grant is a strike'],
-  enforce: ['true', '`false`: say what would be banned, ban nothing'],
-  scope: [
-    'all',
-    '`all`: every new packet of a banned source is dropped; `hidden`: only those to knock, decoy and protected ports',
-  ],
-  cut: ['false', "a ban also ends the source's established connections"],
-  limit: ['262144', 'bans held at once'],
-};
-
-const LOG: Readonly<Record<'level' | 'file' | 'max_size' | 'files', Note>> = {
-  level: ['info', 'the least that is written: `error`, `warn`, `info` or `debug`'],
-  file: ['null', 'where to; `null`: standard output, which systemd gives to the journal'],
-  max_size: ['10MB', 'the file is rotated before it grows beyond this'],
-  files: ['5', 'how many are kept, the one being written included'],
-};
-
-const MEMORY: Readonly<Record<keyof Config['memory'], Note>> = {
-  sources: ['262144', 'sources remembered at once; the least advanced goes first when there are more'],
-};
-
-const ROOT: Readonly<Record<keyof RootShape, Note>> = {
-  listen: [null, 'where packets come from'],
-  doors: [null, 'names, and what each door is; the only key without a default'],
-  decoys: [
-    '[]',
-    'ports with nothing behind them: who touches one is scanning. `all`: every port that is neither open nor a knock',
-  ],
-  allow: ['[]', 'services that are open to everyone'],
-  answer: [
-    'drop',
-    'what a stranger meets at knock, decoy and protected ports: `drop`, nothing; `closed`, what a port says that nothing listens on. Take the one that the other ports of the machine give: in a scan the odd ones stand out. `closed` wants `source: nflog`',
-  ],
-  accept: [
-    'auto',
-    'who decides on packets of open connections and on `allow` in INPUT. `return`: the rules that follow, so that a ban of another program holds there; where they accept nothing, open connections break. `own`: nfknock accepts them before. `auto`: `return` where what follows accepts them, else `own`, and `nfknock status` says which rule is missing',
-  ],
-  bans: [null, 'who is banned, and how long'],
-  grants: ['rule', '`rule`: a rule for each grant; `set`: sets with timeouts, for hundreds at once'],
-  memory: [null, 'how much is remembered'],
-  state: ['/var/lib/nfknock/state.db', 'the file that grants and bans are kept in'],
-  control: ['/run/nfknock/control.sock', 'the socket that commands talk to the daemon by'],
-  log: [null, 'the event log'],
-  metrics: [
-    'null',
-    'where metrics are given out: `unix:/run/nfknock/metrics.sock`, or a loopback address such as `127.0.0.1:9477`, which every user of this machine can ask',
-  ],
-};
-
-const NESTED: Readonly<Partial<Record<keyof RootShape, Readonly<Record<string, Note>>>>> = {
-  listen: LISTEN,
-  bans: BANS,
-  log: LOG,
-  memory: MEMORY,
-};
+const ROOT: Shape = root.shape ?? {};
+const DOOR: Shape = door.shape ?? {};
 
 const EXAMPLE = `doors:
   ssh:
@@ -140,11 +30,14 @@ export function configPage(version: string): string {
     heading('KEYS'),
     ...termsOf(ROOT, ''),
     heading('KEYS OF A DOOR'),
-    ...termsOf(DOOR, ''),
-    ...Object.entries(NESTED).flatMap(([name, notes]) => [
-      heading(`KEYS OF ${name.toUpperCase()}`),
-      ...termsOf(notes, `${name}.`),
-    ]),
+    ...leavesOf(DOOR, ''),
+    ...Object.entries(ROOT).flatMap(([name, { shape }]) =>
+      shape === undefined ? [] : [heading(`KEYS OF ${name.toUpperCase()}`), ...leavesOf(shape, `${name}.`)],
+    ),
+    heading('RELOAD'),
+    paragraph(
+      `A reload takes a change of every key but these, which hold until the daemon is started anew: ${RESTART_KEYS.map((key) => `\`${key}\``).join(', ')}.`,
+    ),
     heading('SEE ALSO'),
     '.BR nfknock (1)',
   ]);
@@ -152,30 +45,48 @@ export function configPage(version: string): string {
 
 /** A configuration with every key that has a default set to it: what the manual says, for the parser to judge. */
 export function everyDefault(): string {
-  const settings = (notes: Readonly<Record<string, Note>>, indent: string): string[] =>
-    Object.entries(notes).flatMap(([key, [fallback]]) =>
-      fallback === null ? [] : [`${indent}${key}: ${fallback}`],
-    );
+  const settings = (shape: Shape, indent: string): string[] =>
+    Object.entries(shape).flatMap(([key, { fallback, shape: below }]) => {
+      if (below !== undefined) return [`${indent}${key}:`, ...settings(below, `${indent}  `)];
+      return fallback === undefined ? [] : [`${indent}${key}: ${yamlOf(fallback)}`];
+    });
   return [
     ...settings(ROOT, ''),
-    ...Object.entries(NESTED).flatMap(([name, notes]) => [`${name}:`, ...settings(notes, '  ')]),
     'doors:',
     '  ssh:',
+    ...settings(DOOR, '    ').filter((line) => !line.startsWith('    knock: ')),
     '    knock: [7000/tcp, 8000/udp, 9000/tcp]',
-    '    opens: [22/tcp]',
-    ...settings(DOOR, '    ').filter((line) => !/dnat|uses|holders|forward|on_/.test(line)),
     '',
   ].join('\n');
 }
 
 /** The same with nothing said that has a default. */
-export const NOTHING_SAID = 'doors: { ssh: { knock: [7000/tcp, 8000/udp, 9000/tcp], opens: [22/tcp] } }\n';
+export const NOTHING_SAID = 'doors: { ssh: { knock: [7000/tcp, 8000/udp, 9000/tcp] } }\n';
 
-function termsOf(notes: Readonly<Record<string, Note>>, prefix: string): string[] {
-  return Object.entries(notes).map(([key, [fallback, means]]) =>
-    term(
-      `${prefix}${key}`,
-      `${means.charAt(0).toUpperCase()}${means.slice(1)}.${fallback === null ? '' : ` Default: \`${fallback}\`.`}`,
-    ),
+function termsOf(shape: Shape, prefix: string): string[] {
+  return Object.entries(shape).map(([key, { means, takes, fallback, shape: below }]) => {
+    const sentences = [
+      means,
+      ...(below === undefined ? [takes] : []),
+      ...(fallback === undefined ? [] : [`Default: \`${yamlOf(fallback)}\``]),
+    ];
+    return term(`${prefix}${key}`, sentences.map(sentence).join(' '));
+  });
+}
+
+/** A section's keys, and in place of a section among them its own. */
+function leavesOf(shape: Shape, prefix: string): string[] {
+  return Object.entries(shape).flatMap(([key, option]) =>
+    option.shape === undefined
+      ? termsOf({ [key]: option }, prefix)
+      : [...termsOf({ [key]: option }, prefix), ...leavesOf(option.shape, `${prefix}${key}.`)],
   );
+}
+
+function sentence(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+}
+
+function yamlOf(fallback: Default): string {
+  return typeof fallback === 'object' ? JSON.stringify(fallback) : String(fallback);
 }

@@ -6,7 +6,8 @@ import { withinOf } from '../policy/limits.ts';
 import type { Reading } from './document.ts';
 import type { DoorEntry } from './door.ts';
 import { formatDuration } from './duration.ts';
-import type { Fields, Found } from './read.ts';
+import type { Fields } from './field.ts';
+import type { Found } from './read.ts';
 import type { RootShape } from './schema.ts';
 
 /** Says where sound values contradict each other. Faulty values, told already, take no part. */

@@ -1,28 +1,26 @@
 import { isScalar, type Node } from 'yaml';
 import type { Cidr } from '../packet/cidr.ts';
-import { type FlagRule, TCP_FLAG } from '../packet/flags.ts';
+import type { FlagRule } from '../packet/flags.ts';
 import { formatPort, type PortRange, type PortSpec, parsePort } from '../packet/port.ts';
 import { type Milliseconds, milliseconds } from '../packet/time.ts';
 import { DOOR_NAME_MAX, isDoorName } from '../policy/door-name.ts';
 import type { Reading, Spot } from './document.ts';
 import { quoted } from './fault.ts';
+import { type Field, type Fields, field, section } from './field.ts';
+import { integer, type Kind, listOf, orNull, type Schema, truth } from './kind.ts';
+import { entriesOf, type Found, type Read, textOf, type Wanted, wrong } from './read.ts';
 import {
-  entriesOf,
-  type Field,
-  type Fields,
-  type Found,
-  field,
-  integer,
-  listOf,
-  orNull,
-  type Read,
-  section,
-  textOf,
-  truth,
-  type Wanted,
-  wrong,
-} from './read.ts';
-import { argument, duration, flagRule, grantee, host, knockPort, path, portRange, ZERO } from './value.ts';
+  ARGUMENT_CHARACTERS_MAX,
+  argument,
+  duration,
+  flagRule,
+  grantee,
+  host,
+  knockPort,
+  path,
+  portRange,
+  ZERO,
+} from './value.ts';
 
 /** Steps of a sequence: knockd's own limit. */
 export const STEPS_MAX = 32;
@@ -38,10 +36,6 @@ const HOLDERS_MAX = 65_536;
 
 const ms = milliseconds;
 export const DAY: Milliseconds = ms(86_400_000);
-const GAP_MAX: Milliseconds = ms(8000);
-const FOR: Milliseconds = ms(30_000);
-/** A client's first packet: SYN, and none of FIN, RST and ACK. */
-const SYN: FlagRule = { set: TCP_FLAG.syn, clear: TCP_FLAG.fin | TCP_FLAG.rst | TCP_FLAG.ack };
 
 /** What a command's words may hold; each stands for what the door knows. */
 const PLACEHOLDERS = ['%IP%', '%DOOR%', '%PORTS%'];
@@ -75,7 +69,7 @@ export interface DoorEntry {
   readonly fields: Fields<DoorShape>;
 }
 
-const steps = listOf(knockPort, 'a list of ports, one for each knock', 1, STEPS_MAX);
+const steps: Kind<Steps> = listOf(knockPort, 'a list of ports, one for each knock', [1, STEPS_MAX]);
 
 const KNOCKS: Wanted = {
   noun: 'a list of ports',
@@ -91,7 +85,7 @@ const DOORS: Wanted = {
 };
 
 /** The sequence; a text instead of a list is probably a file, or knockd's form. */
-const sequence: Read<Steps> = (node, spot, reading) => {
+const readSequence: Read<Steps> = (node, spot, reading) => {
   const text = textOf(node);
   if (text?.startsWith('/') === true) {
     return wrong(node, spot, reading, KNOCKS, `for a file of sequences write "one_time: ${text}"`);
@@ -101,24 +95,28 @@ const sequence: Read<Steps> = (node, spot, reading) => {
   if (text !== undefined && ports.length === words.length) {
     return wrong(node, spot, reading, KNOCKS, `write [${ports.slice(0, STEPS_MAX).join(', ')}]`);
   }
-  return steps(node, spot, reading);
+  return steps.read(node, spot, reading);
 };
+const sequence: Kind<Steps> = { ...steps, read: readSequence };
 
-export const ports: Read<readonly Found<PortRange>[]> = listOf(portRange, 'a list of ports', 0, PORTS_MAX);
+export const ports: Kind<readonly Found<PortRange>[]> = listOf(portRange, 'a list of ports', [0, PORTS_MAX]);
 
-const command: Read<readonly string[]> = (node, spot, reading) => {
+const commandWords: Kind<readonly Found<string>[]> = listOf(
+  argument,
+  'a list of words, the first an absolute path',
+  [1, ARGUMENTS_MAX],
+);
+/** Text in which every placeholder is a known one. */
+const KNOWN_PLACEHOLDERS = '([^%\\u0000]|%(IP|DOOR|PORTS)%|%(?![A-Za-z][A-Za-z0-9_]+%))*';
+
+const readCommand: Read<readonly string[]> = (node, spot, reading) => {
   const text = isScalar(node) && typeof node.value === 'string' ? node.value : undefined;
   if (text !== undefined) {
     const words = text.split(/\s+/).filter((word) => word !== '');
     const hint = `no shell is run: write the words as a list, [${words.slice(0, 6).map(quoted).join(', ')}]`;
     return wrong(node, spot, reading, COMMAND, hint);
   }
-  const words = listOf(
-    argument,
-    'a list of words, the first an absolute path',
-    1,
-    ARGUMENTS_MAX,
-  )(node, spot, reading);
+  const words = commandWords.read(node, spot, reading);
   if (words === undefined) return undefined;
   let sound = words.every(({ value }) => value !== undefined);
   words.forEach(({ value, spot: place }, index) => {
@@ -139,28 +137,114 @@ const command: Read<readonly string[]> = (node, spot, reading) => {
   return sound ? words.map(({ value = '' }) => value) : undefined;
 };
 
-const shape: DoorShape = {
-  knock: field(orNull(sequence), null),
-  one_time: field(orNull(path), null),
-  within: field(orNull(duration(ms(1), DAY)), null),
-  gap: section({ min: field(duration(ZERO, DAY), ZERO), max: field(duration(ms(1), DAY), GAP_MAX) }),
-  tolerate: field(integer(0, TOLERATE_MAX), 0),
-  flags: field(flagRule, SYN),
-  opens: field(ports, []),
-  for: field(duration(ms(1000)), FOR),
-  close: field(listOf(knockPort, 'a list of ports, one for each knock', 0, STEPS_MAX), []),
-  uses: field(orNull(integer(1, USES_MAX)), null),
-  holders: field(orNull(integer(1, HOLDERS_MAX)), null),
-  grant: field(grantee, 'source'),
-  forward: field(orNull(host), null),
-  dnat: field(truth, false),
-  on_open: field(orNull(command), null),
-  on_close: field(orNull(command), null),
+const command: Kind<readonly string[]> = {
+  read: readCommand,
+  takes: commandWords.takes,
+  schema: {
+    ...commandWords.schema,
+    items: [{ type: 'string', pattern: '^/[^%\\u0000]*$', maxLength: ARGUMENT_CHARACTERS_MAX }],
+    additionalItems: { ...argument.schema, pattern: `^${KNOWN_PLACEHOLDERS}$` },
+  },
 };
 
-const door = section(shape);
+const shape: DoorShape = {
+  knock: field(orNull(sequence), {
+    fallback: null,
+    means: 'the sequence: ports such as `7000/tcp` or `8000/udp`; a bare number is tcp',
+  }),
+  one_time: field(orNull(path), {
+    fallback: null,
+    means: 'instead of `knock`: a file with one sequence a line, each of which opens once',
+  }),
+  within: field(orNull(duration(ms(1), DAY)), {
+    fallback: null,
+    means:
+      'the longest time from first to last knock; `null`: the greater of 10 s and 3 s for each knock after the first',
+  }),
+  gap: section({
+    means: 'the time between two knocks',
+    shape: {
+      min: field(duration(ZERO, DAY), { fallback: '0ms', means: 'sooner than this is an offence' }),
+      max: field(duration(ms(1), DAY), {
+        fallback: '8s',
+        means:
+          'later than this is too late. Where it is not given and `within` is: half of `within` if that is longer than 8 s, and all of it if it is shorter',
+      }),
+    },
+  }),
+  tolerate: field(integer(0, TOLERATE_MAX), {
+    fallback: 0,
+    means: 'wrong packets that are let pass within one attempt, since forged ones can disturb a knocker',
+  }),
+  flags: field(flagRule, {
+    fallback: 'syn',
+    means: 'which TCP flags a knock has, such as `syn,!ack`; a packet without them is ignored',
+  }),
+  opens: field(ports, {
+    fallback: [],
+    means: 'the protected ports: `[22/tcp]`, ranges such as `6000-6100/tcp` too',
+  }),
+  for: field(duration(ms(1000)), {
+    fallback: '30s',
+    means: 'how long new connections are let in; established ones stay',
+  }),
+  close: field(listOf(knockPort, 'a list of ports, one for each knock', [0, STEPS_MAX]), {
+    fallback: [],
+    means: 'a sequence that ends the grant',
+  }),
+  uses: field(orNull(integer(1, USES_MAX)), {
+    fallback: null,
+    means: 'the grant ends after this many connections, each counted once both sides have spoken',
+  }),
+  holders: field(orNull(integer(1, HOLDERS_MAX)), {
+    fallback: null,
+    means: 'most grants at once; one more ends the oldest',
+  }),
+  grant: field(grantee, { fallback: 'source', means: 'which addresses are let in' }),
+  forward: field(orNull(host), {
+    fallback: null,
+    means: 'the host behind this machine that has the service',
+  }),
+  dnat: field(truth, {
+    fallback: false,
+    means: "with `forward`: this machine's port is translated to that host",
+  }),
+  on_open: field(orNull(command), {
+    fallback: null,
+    means: 'a command as a list of words, run without a shell; `%IP%`, `%DOOR%` and `%PORTS%` are filled in',
+  }),
+  on_close: field(orNull(command), { fallback: null, means: 'the same when the grant ends' }),
+};
+
+/** What `conflicts` refuses, as far as JSON Schema can say it. */
+const RULES: readonly Schema[] = [
+  {
+    oneOf: [
+      { properties: { knock: { type: 'array' } }, required: ['knock'] },
+      { properties: { one_time: { type: 'string' } }, required: ['one_time'] },
+    ],
+  },
+  {
+    if: { properties: { dnat: { const: true } }, required: ['dnat'] },
+    // biome-ignore lint/suspicious/noThenProperty: a word of JSON Schema
+    then: { properties: { forward: { type: 'string' } }, required: ['forward'] },
+  },
+];
+
+/** One door. */
+export const door: Field<Fields<DoorShape>> = section({ means: 'a door', shape, rules: RULES });
 
 export const doors: Field<readonly DoorEntry[]> = {
+  means: 'the doors by their names; the only key without a default',
+  takes: 'a mapping',
+  schema: {
+    type: 'object',
+    propertyNames: { pattern: `^[a-z0-9_][a-z0-9_\\-]{0,${DOOR_NAME_MAX - 1}}$` },
+    maxProperties: DOORS_MAX,
+    additionalProperties: door.schema,
+  },
+  fallback: undefined,
+  changes: 'reload',
   read: readDoors,
   absent: (spot, reading) => {
     reading.fault(

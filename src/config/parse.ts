@@ -4,7 +4,8 @@ import { conflicts, gapMaxOf } from './cross-checks.ts';
 import { readDocument } from './document.ts';
 import type { DoorEntry } from './door.ts';
 import { type Fault, WHOLE_FILE } from './fault.ts';
-import { type Fields, type Found, isEmpty } from './read.ts';
+import type { Fields } from './field.ts';
+import { type Found, isEmpty } from './read.ts';
 import { type RootShape, root } from './schema.ts';
 
 export type Parsed =

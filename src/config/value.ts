@@ -5,7 +5,7 @@ import { type PortRange, type PortSpec, parsePort, parsePortRange } from '../pac
 import { type Milliseconds, milliseconds } from '../packet/time.ts';
 import { DURATION_MAX, formatDuration, parseDuration } from './duration.ts';
 import { quoted } from './fault.ts';
-import { parsed, type Read } from './read.ts';
+import { type Kind, parsed, type Schema } from './kind.ts';
 import { formatSize, parseSize } from './size.ts';
 
 /** The longest path that Linux takes, in bytes. */
@@ -13,25 +13,39 @@ const PATH_BYTES_MAX = 4095;
 /** The longest path of a Unix socket: `sun_path` has 108 bytes and ends with a NUL. */
 const SOCKET_PATH_BYTES_MAX = 107;
 /** The longest argument of a command, in characters. */
-const ARGUMENT_CHARACTERS_MAX = 4096;
+export const ARGUMENT_CHARACTERS_MAX = 4096;
 /** Queues of one `--queue-balance`. */
 const QUEUES_MAX = 64;
 /** Queue numbers are 16 bits in the kernel; a running daemon holds the last as its sign (src/daemon/open-sources.ts). */
 const QUEUE_NUMBER_MAX = 65_534;
 
-export function duration(min: Milliseconds, max: Milliseconds = DURATION_MAX): Read<Milliseconds> {
+/** Parts of the patterns for editors. */
+const PORT = '0*([1-9]\\d{0,3}|[1-5]\\d{4}|6[0-4]\\d{3}|65[0-4]\\d{2}|655[0-2]\\d|6553[0-5])';
+const PROTOCOL = '(/(tcp|udp))?';
+const FLAG = '\\s*!?\\s*([Ff][Ii][Nn]|[Ss][Yy][Nn]|[Rr][Ss][Tt]|[Pp][Ss][Hh]|[Aa][Cc][Kk]|[Uu][Rr][Gg])\\s*';
+const ADDRESS = '[0-9A-Fa-f]*[:.][0-9A-Fa-f:.]*';
+const PATH = '/([^\\u0000-\\u001f\\u007f]*[^/\\u0000-\\u001f\\u007f])';
+
+export function duration(min: Milliseconds, max: Milliseconds = DURATION_MAX): Kind<Milliseconds> {
   const from = `a time from ${formatDuration(min)} to ${formatDuration(max)}`;
   return parsed(
     (text) => {
       const value = parseDuration(text);
       return value !== undefined && value >= min && value <= max ? value : undefined;
     },
-    { noun: from, form: 'a number and a unit, for example 250ms, 10s, 5m, 2h or 7d' },
-    (text) => (/^\d+$/.test(text) ? `name the unit: ${text}s` : undefined),
+    {
+      noun: from,
+      form: 'a number and a unit, for example 250ms, 10s, 5m, 2h or 7d',
+      hint: (text) => (/^\d+$/.test(text) ? `name the unit: ${text}s` : undefined),
+      schema:
+        min > 0
+          ? { type: 'string', pattern: '^0*[1-9]\\d*(ms|s|m|h|d)$' }
+          : { anyOf: [{ type: 'string', pattern: '^(0|\\d+(ms|s|m|h|d))$' }, { const: 0 }] },
+    },
   );
 }
 
-export function size(min: number, max: number): Read<number> {
+export function size(min: number, max: number): Kind<number> {
   return parsed(
     (text) => {
       const value = parseSize(text);
@@ -40,30 +54,39 @@ export function size(min: number, max: number): Read<number> {
     {
       noun: `a size from ${formatSize(min)} to ${formatSize(max)}`,
       form: 'a number and a unit, for example 10MB',
+      hint: (text) => (/^\d+$/.test(text) ? `name the unit: ${text}MB` : undefined),
+      schema: { type: 'string', pattern: '^\\d{1,9} ?(B|kB|KB|MB|GB)$' },
     },
-    (text) => (/^\d+$/.test(text) ? `name the unit: ${text}MB` : undefined),
   );
 }
 
 /** One step of a sequence. */
-export const knockPort: Read<PortSpec> = parsed(
-  parsePort,
-  { noun: 'one port from 1 to 65535', form: 'a port and its protocol, for example 7000/tcp or 8000/udp' },
-  (text) => {
-    const range = parsePortRange(text);
-    if (range !== undefined) return 'name one port, since any scan would match a range';
-    return knockdPort(text);
-  },
-);
+export const knockPort: Kind<PortSpec> = parsed(parsePort, {
+  noun: 'one port from 1 to 65535',
+  form: 'a port and its protocol, for example 7000/tcp or 8000/udp',
+  hint: (text) =>
+    parsePortRange(text) === undefined
+      ? knockdPort(text)
+      : 'name one port, since any scan would match a range',
+  schema: portsLike(`${PORT}${PROTOCOL}`),
+});
 
-export const portRange: Read<PortRange> = parsed(
-  parsePortRange,
-  {
-    noun: 'a port or range from 1 to 65535',
-    form: 'a port and its protocol, for example 22/tcp or 6000-6100/udp',
-  },
-  knockdPort,
-);
+export const portRange: Kind<PortRange> = parsed(parsePortRange, {
+  noun: 'a port or range from 1 to 65535',
+  form: 'a port and its protocol, for example 22/tcp or 6000-6100/udp',
+  hint: knockdPort,
+  schema: portsLike(`${PORT}(-${PORT})?${PROTOCOL}`),
+});
+
+/** A bare port is a number of YAML. */
+function portsLike(pattern: string): Schema {
+  return {
+    anyOf: [
+      { type: 'integer', minimum: 1, maximum: 65_535 },
+      { type: 'string', pattern: `^${pattern}$` },
+    ],
+  };
+}
 
 /** knockd writes `8000:udp`, nmap and some people `8000/UDP` or `udp/8000`. */
 function knockdPort(text: string): string | undefined {
@@ -73,31 +96,36 @@ function knockdPort(text: string): string | undefined {
   return parsePortRange(meant) === undefined ? undefined : `write ${meant}`;
 }
 
-export const flagRule: Read<FlagRule> = parsed(parseFlags, {
+export const flagRule: Kind<FlagRule> = parsed(parseFlags, {
   noun: 'a list of TCP flags',
   form: 'fin, syn, rst, psh, ack and urg with commas between, "!" before those that must be clear, for example "syn,!ack"',
+  schema: { type: 'string', pattern: `^${FLAG}(,${FLAG})*$` },
 });
 
-export const cidr: Read<Cidr> = parsed(
-  usableCidr,
+export const cidr: Kind<Cidr> = parsed(usableCidr, {
+  noun: 'an address or network',
+  form: 'one of IPv4 or IPv6, for example 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32',
+  hint: meantNetwork,
+  schema: { type: 'string', pattern: `^${ADDRESS}(/\\d{1,3})?$` },
+});
+
+export const grantee: Kind<'source' | 'any' | Cidr> = parsed(
+  (text) => (text === 'source' || text === 'any' ? text : usableCidr(text)),
   {
     noun: 'an address or network',
-    form: 'one of IPv4 or IPv6, for example 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32',
+    takes: '`source`, `any`, or an address or network',
+    form: 'source, any, or a network, for example 192.0.2.0/24',
+    hint: meantNetwork,
+    schema: { anyOf: [{ enum: ['source', 'any'] }, cidr.schema] },
   },
-  meantNetwork,
 );
 
-export const grantee: Read<'source' | 'any' | Cidr> = parsed(
-  (text) => (text === 'source' || text === 'any' ? text : usableCidr(text)),
-  { noun: 'an address or network', form: 'source, any, or a network, for example 192.0.2.0/24' },
-  meantNetwork,
-);
-
-export const host: Read<Cidr> = parsed(
-  (text) => (text.includes('/') ? undefined : usableCidr(text)),
-  { noun: 'the address of one host', form: 'IPv4 or IPv6, for example 10.0.0.5' },
-  (text) => (text.includes('/') ? 'name one host, without a prefix length' : meantNetwork(text)),
-);
+export const host: Kind<Cidr> = parsed((text) => (text.includes('/') ? undefined : usableCidr(text)), {
+  noun: 'the address of one host',
+  form: 'IPv4 or IPv6, for example 10.0.0.5',
+  hint: (text) => (text.includes('/') ? 'name one host, without a prefix length' : meantNetwork(text)),
+  schema: { type: 'string', pattern: `^${ADDRESS}$` },
+});
 
 /** The network of a text. No packet comes from IPv4 written as IPv6, so that would let nobody in, and exempt nobody. */
 function usableCidr(text: string): Cidr | undefined {
@@ -124,18 +152,24 @@ function absolute(max: number): (text: string) => string | undefined {
   };
 }
 
-export const path: Read<string> = parsed(absolute(PATH_BYTES_MAX), {
+export const path: Kind<string> = parsed(absolute(PATH_BYTES_MAX), {
   noun: 'the absolute path of a file',
   form: 'a path that begins with /, for example /var/lib/nfknock/state.db',
+  schema: pathLike(PATH_BYTES_MAX),
 });
 
-export const socketPath: Read<string> = parsed(absolute(SOCKET_PATH_BYTES_MAX), {
+export const socketPath: Kind<string> = parsed(absolute(SOCKET_PATH_BYTES_MAX), {
   noun: 'the path of a socket',
   form: `an absolute path of at most ${SOCKET_PATH_BYTES_MAX} bytes, for example /run/nfknock/control.sock`,
+  schema: pathLike(SOCKET_PATH_BYTES_MAX),
 });
 
+function pathLike(maxLength: number): Schema {
+  return { type: 'string', pattern: `^${PATH}$`, maxLength };
+}
+
 /** Metrics tell who knocks and when: they are given to this machine alone. */
-export const metricsPlace: Read<string> = parsed(
+export const metricsPlace: Kind<string> = parsed(
   (text) => {
     const path = text.startsWith('unix:') ? text.slice(5) : text;
     if (path !== text || path.startsWith('/')) return absolute(SOCKET_PATH_BYTES_MAX)(path);
@@ -147,28 +181,46 @@ export const metricsPlace: Read<string> = parsed(
   {
     noun: 'a place on this machine',
     form: 'a Unix socket or a loopback address and port, for example unix:/run/nfknock/metrics.sock or 127.0.0.1:9477, or null',
-  },
-  (text) => {
-    if (text.startsWith('unix:'))
-      return `give its absolute path, at most ${SOCKET_PATH_BYTES_MAX} bytes: unix:/run/nfknock/metrics.sock`;
-    const port = /:?(\d{1,5})$/.exec(text)?.[1];
-    return port === undefined
-      ? undefined
-      : `write unix:/run/nfknock/metrics.sock or 127.0.0.1:${port}, and let a proxy with a password offer it to others`;
+    schema: {
+      type: 'string',
+      pattern: `^((unix:)?${PATH}|(127(\\.\\d{1,3}){3}|\\[::1\\]|localhost):\\d{1,5})$`,
+    },
+    hint: metricsMeant,
   },
 );
 
-/** A network interface as iptables takes it: at most 15 bytes (IFNAMSIZ), a trailing `+` for every name that begins so. */
-export const interfaceName: Read<string> = parsed(
-  (text) => (/^[A-Za-z0-9][A-Za-z0-9_.@-]*\+?$/.test(text) && text.length <= 15 ? text : undefined),
+function metricsMeant(text: string): string | undefined {
+  if (text.startsWith('unix:'))
+    return `give its absolute path, at most ${SOCKET_PATH_BYTES_MAX} bytes: unix:/run/nfknock/metrics.sock`;
+  const port = /:?(\d{1,5})$/.exec(text)?.[1];
+  return port === undefined
+    ? undefined
+    : `write unix:/run/nfknock/metrics.sock or 127.0.0.1:${port}, and let a proxy with a password offer it to others`;
+}
+
+/** IFNAMSIZ without its NUL. */
+const INTERFACE_CHARACTERS_MAX = 15;
+
+/** A network interface as iptables takes it: a trailing `+` for every name that begins so. */
+export const interfaceName: Kind<string> = parsed(
+  (text) =>
+    /^[A-Za-z0-9][A-Za-z0-9_.@-]*\+?$/.test(text) && text.length <= INTERFACE_CHARACTERS_MAX
+      ? text
+      : undefined,
   {
     noun: 'the name of a network interface',
-    form: 'at most 15 letters, digits and _ . @ -, for example eth0 or wg+',
+    form: `at most ${INTERFACE_CHARACTERS_MAX} letters, digits and _ . @ -, for example eth0 or wg+`,
+    hint: (text) => (text.startsWith('/dev/') ? `write ${quoted(text.slice(5))}` : undefined),
+    // `1e0` is a name, and a number of YAML.
+    schema: {
+      type: ['string', 'number'],
+      pattern: '^[A-Za-z0-9][A-Za-z0-9_.@\\-]*\\+?$',
+      maxLength: INTERFACE_CHARACTERS_MAX,
+    },
   },
-  (text) => (text.startsWith('/dev/') ? `write ${quoted(text.slice(5))}` : undefined),
 );
 
-export const queues: Read<{ readonly first: number; readonly last: number }> = parsed(
+export const queues: Kind<{ readonly first: number; readonly last: number }> = parsed(
   (text) => {
     const match = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(text);
     const first = Number(match?.[1]);
@@ -179,12 +231,22 @@ export const queues: Read<{ readonly first: number; readonly last: number }> = p
   {
     noun: `a queue number from 0 to ${QUEUE_NUMBER_MAX}`,
     form: `one, or a range of at most ${QUEUES_MAX}, for example 7219-7220`,
+    schema: {
+      anyOf: [
+        { type: 'integer', minimum: 0, maximum: QUEUE_NUMBER_MAX },
+        { type: 'string', pattern: '^\\d{1,5}(-\\d{1,5})?$' },
+      ],
+    },
   },
 );
 
-export const argument: Read<string> = parsed(
+export const argument: Kind<string> = parsed(
   (text) => (text.length <= ARGUMENT_CHARACTERS_MAX && !text.includes('\0') ? text : undefined),
-  { noun: 'a word of a command', form: `a text of at most ${ARGUMENT_CHARACTERS_MAX} characters` },
+  {
+    noun: 'a word of a command',
+    form: `a text of at most ${ARGUMENT_CHARACTERS_MAX} characters`,
+    schema: { type: ['string', 'number'], maxLength: ARGUMENT_CHARACTERS_MAX },
+  },
 );
 
 function hasControl(text: string): boolean {

@@ -1,5 +1,6 @@
 import { formatFault } from '../config/fault.ts';
 import { loadConfig } from '../config/load.ts';
+import { needRestart } from '../config/restart.ts';
 import { settingsOf } from '../config/settings.ts';
 import type { Answer } from '../control/output.ts';
 import type { FirewallError } from '../firewall/firewall.ts';
@@ -10,8 +11,6 @@ import { type Parts, warn } from './dependencies.ts';
 import { findExempt } from './exemptions.ts';
 import { nextSequence, oneTimePortsOf } from './hook-subject.ts';
 
-/** Settings that a running daemon can't change: which need a restart. */
-const FIXED = ['state', 'control', 'log', 'metrics'] as const;
 /** Faults of a rejected file that one event tells of. */
 const FAULTS_SAID = 5;
 
@@ -113,7 +112,7 @@ export function createReloader(parts: Parts, reloaded: () => void): Reloader {
 }
 
 function fixedWarnings(config: Config, before: Config): readonly string[] {
-  return FIXED.filter((key) => JSON.stringify(config[key]) !== JSON.stringify(before[key])).map(
+  return needRestart(before, config).map(
     (key) => `${key}: has changed, which takes a restart; until then the old value holds`,
   );
 }

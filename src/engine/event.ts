@@ -9,7 +9,7 @@ import type { ExemptReason } from './exempt.ts';
 /** Who a grant lets in: everyone, one host, or a network. */
 export type Grantee = 'any' | Cidr;
 
-/** Why a grant ended. `used`: its last permitted connection was made. `evicted`: a table was full. */
+/** Why a grant ended. `used`: its last permitted connection was made. */
 export type CloseReason = 'expired' | 'knock' | 'revoked' | 'moved' | 'used' | 'reload' | 'refused';
 /** Why a ban ended before its time. */
 export type LiftReason = 'unban' | 'limit' | 'exempt';
@@ -100,7 +100,7 @@ export type EngineEvent = Moment &
         readonly target: Cidr;
         readonly until: Milliseconds;
         readonly strikes: number;
-        readonly reason: 'strikes' | 'order' | 'restored';
+        readonly reason: 'strikes' | 'order';
         readonly count: number;
         readonly shadow?: true;
       }

@@ -1,4 +1,4 @@
-import type { EventName, NfknockEvent } from '../engine/event.ts';
+import type { CloseReason, EventName, NfknockEvent } from '../engine/event.ts';
 import type { LogSettings } from '../policy/config.ts';
 
 /** How much a line matters; the words of `log.level`, the gravest first. */
@@ -48,13 +48,12 @@ export type Entry<Name extends EventName> = {
 } & Reasons<Name>;
 
 const RATE = 'more packets a second than `bans.rate` permits';
-const CLOSED_BY = {
+const CLOSED_BY: Readonly<Record<CloseReason, string>> = {
   expired: 'its time was over',
   knock: "the door's close sequence was knocked",
   revoked: 'someone ran `nfknock revoke`',
   moved: 'another host took its place: the door has no more holders than `holders`',
   used: 'its last permitted connection was made (`uses`)',
-  evicted: 'the table of grants was full',
   reload: 'the new configuration has no such door, or the door opens something else',
   refused: 'the kernel refused the rule, or a one-time sequence could not be marked used',
 };
@@ -207,7 +206,6 @@ export const CATALOGUE: { readonly [Name in EventName]: Entry<Name> } = {
     reasons: {
       strikes: '`bans.strikes` strikes within `bans.within`',
       order: 'someone ran `nfknock ban`',
-      restored: 'it was in force before the daemon started anew',
     },
   },
   'ban.extended': {
@@ -238,7 +236,7 @@ export const CATALOGUE: { readonly [Name in EventName]: Entry<Name> } = {
       until: 'always',
       reason: 'sometimes',
     },
-    reasons: 'who asked and why, where it was opened by hand or restored',
+    reasons: 'who asked and why, where it was opened by hand',
   },
   'door.renewed': {
     level: 'info',
