@@ -196,7 +196,8 @@ describe('a reload', () => {
   it('warns of what takes a restart, each time, until the file is as it was', async () => {
     const daemon = await start();
     const warnings = (): number =>
-      daemon.seen({ event: 'config.warning' }).filter(({ reason }) => reason?.startsWith('log.level: ')).length;
+      daemon.seen({ event: 'config.warning' }).filter(({ reason }) => reason?.startsWith('log.level: '))
+        .length;
     const changed = { ...CONFIG, log: { level: 'debug' } };
     await reload(daemon, changed);
     const once = warnings();
