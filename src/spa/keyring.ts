@@ -1,0 +1,41 @@
+import type { Port } from '../packet/port.ts';
+import { type Budget, createBudget } from './budget.ts';
+import { createRotation } from './candidates.ts';
+import { createDoormanProver } from './doorman.ts';
+import type { KeyFile } from './key.ts';
+import type { Proven, SpaPacket, Unproven } from './proof.ts';
+import { createFwknopProver } from './prove-fwknop.ts';
+import { createV1Prover } from './prove-v1.ts';
+import { V1_BYTES } from './v1.ts';
+
+/** The keys in memory, and what strangers may cost. */
+export interface Keyring {
+  /** Whose packet this is and what it asks for, or where it fell out. Never throws, whatever the payload is. */
+  prove(packet: SpaPacket): Proven | Unproven;
+  readonly budget: Budget;
+}
+
+/** `ports`: those that packets may come in at (`listen.spa`). */
+export function createKeyring(file: KeyFile, ports: readonly Port[]): Keyring {
+  const budget = createBudget(file.keys.map(({ name }) => name));
+  const rotation = createRotation();
+  const proveFwknop = createFwknopProver(file.keys, ports, rotation);
+  const proveV1 = createV1Prover(file, rotation);
+  const proveDoorman = createDoormanProver(file.keys, rotation);
+
+  return {
+    budget,
+    prove(packet) {
+      // The three can't be taken for each other: v1 has one length, at which all letters of base64 never happens by
+      // chance; fwknop's has no blanks, doorman's has three.
+      if (packet.payload.length === V1_BYTES) {
+        const proof = proveV1(packet, budget);
+        if (proof.outcome === 'proven' || proof.stage !== 'hmac') return proof;
+        const other = proveFwknop(packet, budget);
+        return other.outcome === 'unproven' && other.stage === 'precheck' ? proof : other;
+      }
+      const proof = proveDoorman(packet, budget);
+      return proof.outcome === 'unproven' && proof.stage === 'precheck' ? proveFwknop(packet, budget) : proof;
+    },
+  };
+}

@@ -1,0 +1,111 @@
+import type { Claim, ClaimTime, PacketUse, Use, UseChange, UsedOnce } from './used-once.ts';
+
+/** Packets of one key that are remembered at once: an accepted one is, for twice the permitted distance of clocks. */
+export const SEEN_OF_A_KEY_MAX = 1_024;
+/** The same where a packet does not say when it was made, so that it must be remembered for ever. */
+export const UNDATED_OF_A_KEY_MAX = 16_384;
+/** Packets of all keys. */
+export const SEEN_MAX = 65_536;
+
+/** What the state file remembers. */
+export interface RestoredUses {
+  readonly seen: readonly Omit<PacketUse, 'use'>[];
+  readonly floors: ReadonlyMap<string, number>;
+  /** The floor of every key that has none of its own: the start, where the state was lost. */
+  readonly floor: number;
+}
+
+/** This machine's own memory of what was used. */
+export interface Seen extends UsedOnce {
+  /** As `claim`, at once. */
+  decide(use: Use, time: ClaimTime): Claim;
+  /** Packets that are remembered now. */
+  count(): number;
+  /** The key is gone: nothing is remembered of it but its floor. */
+  forget(key: string): void;
+}
+
+interface OfKey {
+  readonly packets: Map<string, { readonly stamp: number | null; readonly source: string }>;
+  floor: number;
+}
+
+export const NOTHING_RESTORED: RestoredUses = {
+  seen: [],
+  floors: new Map(),
+  floor: Number.NEGATIVE_INFINITY,
+};
+
+export function createSeen(restored: RestoredUses = NOTHING_RESTORED): Seen {
+  const keys = new Map<string, OfKey>();
+  let count = 0;
+
+  for (const [key, floor] of restored.floors) ofKey(key).floor = floor;
+  for (const { key, id, stamp, source } of restored.seen) {
+    ofKey(key).packets.set(id, { stamp, source });
+    count += 1;
+  }
+
+  function ofKey(key: string): OfKey {
+    const there = keys.get(key);
+    if (there !== undefined) return there;
+    const made: OfKey = { packets: new Map(), floor: restored.floor };
+    keys.set(key, made);
+    return made;
+  }
+
+  /**
+   * Lets go what is too old to be believed, and raises the floor to it. The floor follows packets, not our clock: a
+   * clock that was wrong for a while locks nobody out, and one that is set back makes no used packet good again.
+   */
+  function letGo(own: OfKey, { wall, skew }: ClaimTime): boolean {
+    const before = own.floor;
+    for (const [id, { stamp }] of own.packets) {
+      if (stamp === null || wall <= stamp + skew) continue;
+      own.packets.delete(id);
+      count -= 1;
+      own.floor = Math.max(own.floor, stamp);
+    }
+    return own.floor > before;
+  }
+
+  function hasRoom(own: OfKey, stamp: number | null, time: ClaimTime): boolean {
+    const most = stamp === null ? UNDATED_OF_A_KEY_MAX : SEEN_OF_A_KEY_MAX;
+    if (own.packets.size >= most) return false;
+    if (count >= SEEN_MAX) for (const other of keys.values()) letGo(other, time);
+    return count < SEEN_MAX;
+  }
+
+  function decidePacket({ key, id, stamp, source }: PacketUse, time: ClaimTime): Claim {
+    const own = ofKey(key);
+    const before = own.packets.get(id);
+    if (before !== undefined) return { outcome: 'used', by: before.source };
+    if (stamp !== null && stamp <= own.floor) return { outcome: 'old' };
+    const raised = letGo(own, time);
+    if (!hasRoom(own, stamp, time)) return { outcome: 'full' };
+    own.packets.set(id, { stamp, source });
+    count += 1;
+    const changes: UseChange[] = [{ change: 'seen', key, id, stamp, source }];
+    if (raised) changes.push({ change: 'floor', key, stamp: own.floor });
+    return { outcome: 'won', changes };
+  }
+
+  function decide(use: Use, time: ClaimTime): Claim {
+    if (use.use === 'packet') return decidePacket(use, time);
+    const own = ofKey(use.key);
+    if (use.stamp <= own.floor) return { outcome: 'used', by: null };
+    own.floor = use.stamp;
+    return { outcome: 'won', changes: [{ change: 'floor', key: use.key, stamp: use.stamp }] };
+  }
+
+  return {
+    decide,
+    claim: async (use, time) => decide(use, time),
+    count: () => count,
+    forget(key) {
+      const own = keys.get(key);
+      count -= own?.packets.size ?? 0;
+      own?.packets.clear();
+    },
+  };
+}
