@@ -40,7 +40,8 @@ RUN mkdir /usr/src/node \
  && cp -r /usr/local/include /usr/src/node/ \
  && sed -i -E '/^ +(Add|Remove)CleanupHook\(\);$/d' /usr/src/node/include/node/node_object_wrap.h \
  && npm_config_nodedir=/usr/src/node npm ci --no-audit --no-fund
-COPY tsconfig.json tsconfig.build.json rolldown.config.mjs ./
+COPY tsconfig.json tsconfig.build.json rolldown.config.mjs rolldown.charting.mjs ./
+COPY scripts/licences.mjs scripts/
 COPY iptables iptables
 COPY src src
 RUN npm run build

@@ -1,3 +1,5 @@
+import { licences } from './scripts/licences.mjs';
+
 // The program as it is delivered: what `tsc` has made, with the libraries that are JavaScript alone, in few files. A
 // start reads some ten files and not four hundred, which takes half the time. What is native, and what few need, is
 // found in node_modules when it runs. The files lie as deep as those that they are made of (dist/<room>/), since some
@@ -6,6 +8,7 @@ export default {
   input: { nfknock: 'dist/cli/main.js' },
   platform: 'node',
   external: ['better-sqlite3', '@nfknock/nfqueue', 'prom-client'],
+  plugins: [licences('LICENCES.txt')],
   output: {
     dir: 'dist/bin',
     cleanDir: true,

@@ -40,12 +40,12 @@ cp -r iptables package.json LICENSE "$lib/"
 # Of the build what runs. The rest is what that was made of, and what earlier builds have left there.
 cp -r dist/bin "$lib/dist/"
 find "$lib/dist" -name '*.map' -delete
-cp dist/report/echarts.min.js "$lib/dist/report/"
+cp dist/report/charting.min.js "$lib/dist/report/"
 node scripts/production.mjs | while read -r package; do
   mkdir -p "$lib/node_modules/$package"
   # -h: the workspace package is a link in node_modules.
   tar -C "node_modules/$package" -h \
-    --exclude='*.map' --exclude='*.ts' --exclude='*.mts' --exclude='*.cts' --exclude='*.md' --exclude='*.o' --exclude='*.a' \
+    --exclude='*.map' --exclude='*.ts' --exclude='*.mts' --exclude='*.cts' --exclude='*.o' --exclude='*.a' \
     --exclude='./src/*.c' --exclude='./src/*.h' --exclude='./test' --exclude='./tests' --exclude='./benchmark*' \
     --exclude='./node_modules/.cache' --exclude='./.github' \
     -cf - . | tar -C "$lib/node_modules/$package" -xf -
@@ -58,11 +58,7 @@ find "$modules" -path '*/build/*' -type f ! -path '*/build/Release/*.node' -dele
 rm -rf "$modules"/@nfknock/nfqueue/build/sanitize "$modules"/@nfknock/nfqueue/{test,src,binding.gyp,build.js}
 rm -f "$modules"/better-sqlite3/build/Release/test_extension.node
 find "$modules" -path '*/prebuilds/*' -type f ! -path "*/linux-$(node -p process.arch)/*" -delete
-# Of the charting library one file is read.
-if [ -d "$modules/echarts" ]; then
-  find "$modules/echarts" -type f ! -path '*/dist/echarts.min.js' ! -name package.json ! -name 'LICENSE*' ! -name NOTICE -delete
-  rm -rf "$modules/zrender" "$modules/tslib"
-fi
+find "$modules" -name '*.md' ! -iname 'licen[cs]e*' -delete
 find "$modules" -type d -empty -delete
 
 for module in "$modules"/better-sqlite3/build/Release/better_sqlite3.node "$modules"/@nfknock/nfqueue/build/Release/nfqueue.node; do
@@ -81,7 +77,14 @@ install -D -m 0644 -t "$root/usr/lib/sysusers.d" deploy/sysusers.d/nfknock.conf
 install -D -m 0640 deploy/debian/nfknock.yaml "$root/etc/nfknock/nfknock.yaml"
 
 doc="$root/usr/share/doc/nfknock"
-install -D -m 0644 LICENSE "$doc/copyright"
+# The terms of nfknock, and of what is inside it. Packages in node_modules bring their own;
+# they are here too, where an owner looks.
+mkdir -p "$doc"
+{
+  cat LICENSE
+  for each in dist/bin/LICENCES.txt dist/report/charting.LICENCES.txt; do printf '\n\n' && cat "$each"; done
+  node scripts/production.mjs | sed 's|^|node_modules/|' | xargs node scripts/licences.mjs
+} >"$doc/copyright"
 for each in README.md CHANGELOG.md ARCHITECTURE.md docs/*.md docs/event.schema.json; do
   if [ -f "$each" ]; then install -m 0644 -t "$doc" "$each"; fi
 done

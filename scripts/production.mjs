@@ -1,7 +1,9 @@
-// Prints the folders of the npm packages that the program needs at run time, one a line, relative to node_modules.
-// What only installs other packages (downloads binaries, brings headers) is left out.
+// Prints the folders of the npm packages that the program finds in node_modules when it runs, one a line, relative to
+// node_modules: those that rolldown.config.mjs leaves out of its bundle, and what they need. What only installs other
+// packages (downloads binaries, brings headers) is left out.
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
+import program from '../rolldown.config.mjs';
 
 const ROOT = join(import.meta.dirname, '..');
 const MODULES = join(ROOT, 'node_modules');
@@ -18,14 +20,10 @@ function find(name, folder) {
   throw new Error(`${name} is not installed: run npm ci`);
 }
 
-const found = new Set();
-const queue = [ROOT];
-for (let folder = queue.pop(); folder !== undefined; folder = queue.pop()) {
+const found = new Set(program.external.map((name) => find(name, ROOT)));
+for (const folder of found) {
   for (const name of Object.keys(manifest(folder).dependencies ?? {})) {
-    if (INSTALL_ONLY.has(name)) continue;
-    const place = find(name, folder);
-    if (!found.has(place)) queue.push(place);
-    found.add(place);
+    if (!INSTALL_ONLY.has(name)) found.add(find(name, folder));
   }
 }
 // A package inside another's folder comes with it.

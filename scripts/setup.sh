@@ -147,7 +147,7 @@ build() {
 }
 
 newer_than_build() {
-  find src native package.json package-lock.json tsconfig.json tsconfig.build.json rolldown.config.mjs \
+  find src native package.json package-lock.json tsconfig.json tsconfig.build.json rolldown.config.mjs rolldown.charting.mjs \
     \( -path native/build -o -path native/prebuilds -o -path native/node_modules \) -prune -o \
     -type f -newer "$BUILD_STAMP" -print -quit
 }

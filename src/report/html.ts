@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { readFileSync } from 'node:fs';
 import type { ReportData } from './data.ts';
 import { startReport } from './page.ts';
 import { chartDrawer } from './page-chart.ts';
@@ -12,8 +11,7 @@ import { STYLE } from './style.ts';
  * The report as one file that fetches nothing: library, program, style and data are inside, and its own policy
  * lets a browser run these two scripts and no other. Text from the network stands only in the data, as JSON.
  */
-export function reportHtml(data: ReportData): string {
-  const library = readChartLibrary();
+export function reportHtml(data: ReportData, library: string): string {
   const program = `(${startReport})(document, window, echarts, {\ntext: ${textTools},\nchart: ${chartDrawer},\nlists: ${listDrawer},\n});`;
   const policy = [
     "default-src 'none'",
@@ -94,14 +92,12 @@ function sourceOf(text: string): string {
   return `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
 }
 
-/** From beside this file, where a package ships the one file that is used, or from the npm package. */
-function readChartLibrary(): string {
-  const shipped = new URL('../report/echarts.min.js', import.meta.url);
-  if (existsSync(shipped)) return readFileSync(shipped, 'utf8');
+/** The charting library as the build has made it, beside the rooms. */
+export function readChartLibrary(): string {
+  const file = new URL('../report/charting.min.js', import.meta.url);
   try {
-    const require = createRequire(import.meta.url);
-    return readFileSync(require.resolve('echarts/dist/echarts.min.js'), 'utf8');
+    return readFileSync(file, 'utf8');
   } catch (error) {
-    throw new Error('the charting library echarts is not there: run npm ci', { cause: error });
+    throw new Error('the charting library is not there: run npm run build', { cause: error });
   }
 }

@@ -92,9 +92,9 @@ async function replay(
 
 /** The report's code and its library are loaded only where one is asked for. */
 async function writeReport(file: string, data: ReportData): Promise<boolean> {
-  const { reportHtml } = await import('../../report/html.ts');
+  const { readChartLibrary, reportHtml } = await import('../../report/html.ts');
   try {
-    writeFileWhole(file, Buffer.from(reportHtml(data)));
+    writeFileWhole(file, Buffer.from(reportHtml(data, readChartLibrary())));
     return true;
   } catch (error) {
     say(unwritable(error), EXIT.failed);

@@ -11,8 +11,10 @@ import {
   renameSync,
   rmSync,
   statSync,
+  writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { chartLibrary } from '../../support/charting.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 const CACHE = join(ROOT, 'node_modules/.cache/nfknock-built');
@@ -52,6 +54,7 @@ function build(place: string): void {
   }
   const bundler = [join(ROOT, 'node_modules/rolldown/bin/cli.mjs'), '-c', join(ROOT, 'rolldown.config.mjs')];
   execFileSync(process.execPath, bundler, { cwd: making, stdio: 'pipe' });
+  writeFileSync(join(making, 'dist/report/charting.min.js'), chartLibrary());
   try {
     renameSync(making, place);
   } catch {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { reportHtml } from '../../../src/report/html.ts';
+import { chartLibrary } from '../../support/charting.ts';
 import { CHROMIUM, hasBrowser, look } from './browser.ts';
 import { banned, closed, decoy, knock, manyth, opened, reportOf } from './sample.ts';
 
@@ -17,7 +18,7 @@ const EVENTS = [
   banned(4000, SCANNER),
   closed(9000, FRIEND),
 ];
-const HTML = reportHtml(reportOf(EVENTS, '<img src=x onerror=alert(1)>'));
+const HTML = reportHtml(reportOf(EVENTS, '<img src=x onerror=alert(1)>'), chartLibrary());
 
 if (!hasBrowser()) console.warn(`NOT TESTED: the report in a browser, since ${CHROMIUM} is not there`);
 
@@ -89,7 +90,7 @@ describe.skipIf(!hasBrowser())('a report in a browser', () => {
       for (let number = 0; number < 100_000; number++) yield decoy(number, manyth(number % 7000));
     }
     const script = `({ notes: document.getElementById('notes').textContent, more: document.getElementById('more-lanes').textContent })`;
-    const { complaints, value } = await look(reportHtml(reportOf(flood())), {
+    const { complaints, value } = await look(reportHtml(reportOf(flood()), chartLibrary()), {
       width: 1280,
       height: 900,
       script,

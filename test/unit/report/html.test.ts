@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { jsonText, reportHtml } from '../../../src/report/html.ts';
+import { chartLibrary } from '../../support/charting.ts';
 import { decoy, reportOf } from './sample.ts';
 
 const HOSTILE = '</script><script>alert(1)</script><!-- \u2028 " \' &';
 
 describe('the file of a report', () => {
-  const html = reportHtml(reportOf([decoy(0, '203.0.113.9')], HOSTILE));
+  const html = reportHtml(reportOf([decoy(0, '203.0.113.9')], HOSTILE), chartLibrary());
 
   test('names nothing that a browser would fetch', () => {
     const page = html.replace(/<script>[\s\S]*?<\/script>/g, '');
@@ -41,7 +42,13 @@ describe('the file of a report', () => {
     expect(JSON.parse(text)).toEqual(data);
   });
 
+  test('is under 550 kB, since people mail it', () => {
+    const bytes = Buffer.byteLength(html);
+    expect(bytes).toBeGreaterThan(300_000);
+    expect(bytes).toBeLessThan(550_000);
+  });
+
   test('is the same for the same data', () => {
-    expect(reportHtml(reportOf([decoy(0, '203.0.113.9')], HOSTILE))).toBe(html);
+    expect(reportHtml(reportOf([decoy(0, '203.0.113.9')], HOSTILE), chartLibrary())).toBe(html);
   });
 });
