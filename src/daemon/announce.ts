@@ -17,13 +17,11 @@ const RECENT_MAX = 16_384;
  */
 const REMEMBERED_PER_SECOND = 1024;
 
-/** Who hears of events besides the log. */
-export interface Listeners {
-  /** Control clients that watch. */
-  readonly publish: (line: object) => void;
-  readonly watched: () => boolean;
-  /** Counters and metrics: every event, written or not. */
-  readonly observe: (event: NfknockEvent) => void;
+/** People who watch, through the control socket. */
+export interface Watchers {
+  publish(line: object): void;
+  /** How many they are. */
+  subscribers(): number;
 }
 
 type Refused = Extract<NfknockEvent, { readonly event: 'door.refused' }>;
@@ -31,6 +29,10 @@ type Refused = Extract<NfknockEvent, { readonly event: 'door.refused' }>;
 /** Says events: to the counters always, to the log and the watchers unless a flood would drown them. */
 export interface Announcer {
   announce(event: NfknockEvent): void;
+  /** From now on these hear of what is written. */
+  publishTo(watchers: Watchers): void;
+  /** From now on this hears of every event, written or not. */
+  observeWith(observe: (event: NfknockEvent) => void): void;
   /** Says what was suppressed and is due. To be called about once a second. */
   tick(): void;
   /** Says everything that was suppressed, for the end. */
@@ -46,10 +48,9 @@ export interface Announcer {
 }
 
 export function createAnnouncer(
-  config: Config,
+  config: { readonly log: Pick<Config['log'], 'level'> },
   clock: Clock,
-  logger: Logger,
-  listeners: Listeners,
+  logger: Pick<Logger, 'log'>,
 ): Announcer {
   const suppressor = createSuppressor(config.log.level);
   const counts = new Map<EventName, number>();
@@ -59,20 +60,22 @@ export function createAnnouncer(
   let written = 0;
   let second = Number.NEGATIVE_INFINITY;
   let remembered = 0;
+  let watchers: Watchers | undefined;
+  let observe: ((event: NfknockEvent) => void) | undefined;
   /** To be written once the batch at hand has reached the kernel: nobody waits before a door while a line is made. */
-  let unsaid: NfknockEvent[] = [];
+  let unwritten: NfknockEvent[] = [];
 
   function say(event: NfknockEvent): void {
-    if (unsaid.length === 0) setImmediate(guarded('log', write));
-    unsaid.push(event);
+    if (unwritten.length === 0) setImmediate(guarded('log', write));
+    unwritten.push(event);
   }
 
   function write(): void {
-    const events = unsaid;
-    unsaid = [];
+    const events = unwritten;
+    unwritten = [];
     for (const event of events) {
       logger.log(event, clock.wallOf);
-      if (listeners.watched()) listeners.publish(lineOf(event, clock.wallOf));
+      if (watchers !== undefined && watchers.subscribers() > 0) watchers.publish(lineOf(event, clock.wallOf));
     }
   }
 
@@ -95,11 +98,17 @@ export function createAnnouncer(
       counts.set(event.event, (counts.get(event.event) ?? 0) + 1);
       if (event.event === 'door.opened') opened.set(event.door, (opened.get(event.door) ?? 0) + 1);
       if (event.event === 'door.refused') lastRefused = event;
-      listeners.observe(event);
+      observe?.(event);
       // By the event's own moment: to ask the clock for each packet of a flood costs more than the rest of this.
       const said = suppressor.admit(event, event.at);
       if (isQuiet(event.at) || said) remember(event);
       if (said) say(event);
+    },
+    publishTo(given) {
+      watchers = given;
+    },
+    observeWith(given) {
+      observe = given;
     },
     tick() {
       for (const event of suppressor.flush(clock.now())) say(event);

@@ -1,70 +1,37 @@
-import type { Clock } from '../clock.ts';
+import { settingsOf } from '../config/settings.ts';
 import type { Order } from '../engine/command.ts';
-import type { Engine } from '../engine/engine.ts';
+import { createEngine } from '../engine/engine.ts';
 import type { EngineEvent, NfknockEvent } from '../engine/event.ts';
 import type { EngineSettings } from '../engine/settings.ts';
 import { grantKey } from '../firewall/grant.ts';
 import { guarded } from '../guard/guard.ts';
 import { ofUntracked } from '../machine/notrack/untracked.ts';
-import type { Metrics } from '../metrics/server.ts';
 import type { PortSpec } from '../packet/port.ts';
-import type { Milliseconds } from '../packet/time.ts';
 import type { Config } from '../policy/config.ts';
-import type { Store } from '../state/store.ts';
-import type { Announcer } from './announce.ts';
 import { createSettle, type DoorEvent, words } from './commit.ts';
-import { type Parts, warn } from './dependencies.ts';
-import { createFaults } from './faults.ts';
-import type { Hooks } from './hook.ts';
-import { doorOf, hookSubject, notMarked, useUp } from './hook-subject.ts';
+import { type Core, type Dependencies, warn } from './dependencies.ts';
+import { createHealth } from './health.ts';
+import { doorOf, hookSubject, nextSequence, notMarked, useUp } from './hook-subject.ts';
 import { createIntake } from './intake.ts';
-import { createLosses } from './losses.ts';
 import { createRecall } from './packet-history.ts';
-import { NOTHING_RESTORED } from './restored.ts';
+import { createRestored } from './restored.ts';
 
-/** What has been opened before the parts are joined. */
-export interface Bench {
+/** What is to run. */
+export interface Subject extends Pick<Core, 'configFile' | 'version' | 'fail'> {
   readonly config: Config;
-  readonly configFile: string;
-  readonly version: string;
-  readonly clock: Clock;
-  readonly store: Store;
-  readonly firewall: Parts['firewall'];
-  readonly engine: Engine;
-  /** What the engine was made with. */
-  readonly settings: EngineSettings;
-  readonly announcer: Announcer;
-  readonly hooks: Hooks;
-  readonly fail: (error: Error) => void;
-  readonly metrics: () => Metrics | undefined;
-  /** Why the log can't be written; null: it is. */
-  readonly logFault: () => string | null;
 }
 
 /** Milliseconds until what has ended is looked at again where that failed. */
 const FAULT_PAUSE = 1000;
 
-/** Until the queues are open. */
-const NO_SOURCES: Parts['sources'] = {
-  health: () => [],
-  prepare: () => Promise.resolve({ commit: () => undefined, rollback: () => undefined }),
-  close: () => undefined,
-};
-
-/** Until the daemon has looked around. */
-const NOT_LOOKED: Parts['surroundings'] = {
-  problems: () => [],
-  warnings: () => [],
-  glance: () => undefined,
-  look: () => Promise.resolve(),
-  lookAtTracking: () => Promise.resolve(),
-  shut: () => [],
-  close: () => undefined,
-};
-
 /** Joins engine, settlement and intake: where an event goes is said here and nowhere else. */
-export function join(bench: Bench): Parts {
-  const { clock, store, firewall, engine, announcer, hooks, fail } = bench;
+export function assemble(given: Dependencies, subject: Subject): Core {
+  const { clock, store, firewall, announcer, hooks } = given;
+  let { config } = subject;
+  const settings = settingsOf(config, (door) => nextSequence(door).next);
+  const engine = createEngine(settings, given.key);
+  const health = createHealth(given);
+  const surroundings = given.createSurroundings({ config: () => config, clock, announcer, firewall });
   let timer: NodeJS.Timeout | undefined;
   /** A grant by hand uses no sequence up. */
   let byHand = false;
@@ -75,7 +42,7 @@ export function join(bench: Bench): Parts {
   const learn = ({ doors }: EngineSettings): void => {
     for (const { name, oneTime, knock } of doors) if (oneTime) sequences.set(name, knock);
   };
-  learn(bench.settings);
+  learn(settings);
 
   function emit(event: EngineEvent): void {
     switch (event.event) {
@@ -98,16 +65,16 @@ export function join(bench: Bench): Parts {
 
   /** A one-time sequence is used up, durably, before its door opens; where that fails it does not open. */
   function spend(event: DoorEvent): boolean {
-    const door = doorOf(parts.config, event.door);
+    const door = doorOf(config, event.door);
     if (door === undefined || !('oneTime' in door.knock) || byHand) return true;
     try {
       const { next, warning } = useUp(door, sequences.get(door.name) ?? []);
       sequences.set(door.name, next);
-      warn(parts, warning, door.name);
+      warn(given, warning, door.name);
       later.push({ order: 'sequence', door: door.name, knock: next });
       return true;
     } catch (error) {
-      warn(parts, notMarked(door, words(error)), door.name);
+      warn(given, notMarked(door, words(error)), door.name);
       later.push(refusalOf(event));
       return false;
     }
@@ -116,7 +83,7 @@ export function join(bench: Bench): Parts {
   /** Nobody is told that a door is open by which nobody gets in. */
   function isShut(event: DoorEvent): boolean {
     const { source, door, grantee } = event;
-    const [why] = ofUntracked(parts.surroundings.shut(door, grantee));
+    const [why] = ofUntracked(surroundings.shut(door, grantee));
     if (why === undefined) return false;
     const reason = `${why.what}; ${why.fix}`;
     announcer.announce({ event: 'firewall.failed', at: clock.now(), source, door, reason });
@@ -166,19 +133,19 @@ export function join(bench: Bench): Parts {
       announcer.announce(event);
       runHook(event);
     },
-    cut: () => parts.config.bans.cut,
+    cut: () => config.bans.cut,
     grant: (event) => engine.grant(event.door, event.grantee),
     refused(event) {
       const { door, grantee } = event;
       // It may have ended by itself meanwhile, and that been said.
-      if (!parts.order(refusalOf(event)).ok) unsaid.delete(grantKey(door, grantee));
+      if (!core.execute(refusalOf(event)).ok) unsaid.delete(grantKey(door, grantee));
     },
-    opened: (took) => bench.metrics()?.observeOpening(took as Milliseconds),
+    opened: health.opened,
   });
 
   function runHook(event: NfknockEvent): void {
     if (event.event !== 'door.opened' && event.event !== 'door.closed') return;
-    const door = doorOf(parts.config, event.door);
+    const door = doorOf(config, event.door);
     const argv = event.event === 'door.opened' ? door?.onOpen : door?.onClose;
     if (argv !== null && argv !== undefined) hooks.run(argv, hookSubject(event));
   }
@@ -191,49 +158,33 @@ export function join(bench: Bench): Parts {
     emit,
     isFull: settle.isFull,
     after(count, lag) {
-      if (!Number.isNaN(lag)) parts.lag = (parts.lag ?? lag) * 0.9 + lag * 0.1;
-      bench.metrics()?.observeBatch(count);
+      health.judged(count, lag);
       flush();
     },
   });
 
-  const parts: Parts = {
-    config: bench.config,
-    configFile: bench.configFile,
-    version: bench.version,
-    clock,
-    engine,
-    store,
-    firewall,
-    announcer,
-    recall,
-    intake,
-    settle,
-    sources: NO_SOURCES,
-    restored: NOTHING_RESTORED,
-    lag: null,
-    firewallFault: null,
-    ipv6Fault: null,
-    metricsFault: null,
-    logFault: bench.logFault,
-    usesFault: null,
-    meddled: () => 0,
-    losses: createLosses(clock, announcer),
-    faults: createFaults(clock, announcer),
-    lost: () => 0,
-    surroundings: NOT_LOOKED,
+  const base = {
+    close: () => clearTimeout(timer),
+    ...given,
+    ...{ configFile: subject.configFile, version: subject.version, fail: subject.fail },
+    ...{ engine, health, intake, recall, settle, surroundings },
     since: clock.now(),
-    fail,
-    order(order) {
+    config: () => config,
+    configure(next: Config) {
+      config = next;
+    },
+    execute(order: Order) {
       byHand = order.order === 'grant';
       const answer = engine.order(order, clock.now(), emit);
       if (order.order === 'reload') learn(order.settings);
       byHand = false;
       // What waits for a clock that can be believed is taken back too.
-      const dropped = order.order === 'revoke' ? parts.restored.drop(order.address, order.door) : 0;
+      const dropped = order.order === 'revoke' ? restored.drop(order.address, order.door) : 0;
       flush();
-      return dropped > 0 && !answer.ok ? { ok: true, changed: dropped } : answer;
+      return dropped > 0 && !answer.ok ? { ok: true as const, changed: dropped } : answer;
     },
   };
-  return parts;
+  const restored = createRestored(base);
+  const core: Core = { ...base, restored };
+  return core;
 }

@@ -13,7 +13,7 @@ import { type Cidr, contains, formatCidr, networkOf } from '../packet/cidr.ts';
 import { inRange, type Port } from '../packet/port.ts';
 import type { Door } from '../policy/config.ts';
 import { stored, words } from './commit.ts';
-import { type Parts, warn } from './dependencies.ts';
+import { type Core, warn } from './dependencies.ts';
 import { ownAddresses } from './exemptions.ts';
 
 /** A connection that was half-way when its grant was used up completes within this or never: SYN_SENT's time-out. */
@@ -45,8 +45,8 @@ export interface Uses {
  * Doors with `uses`: each connection to a door's service takes one once both sides have spoken. The kernel tells of
  * them; where it does not, or lost count, its table is looked through. What comes in beyond the count is ended.
  */
-export function watchUses(parts: Parts): Uses {
-  const { clock, engine } = parts;
+export function watchUses(core: Core): Uses {
+  const { clock, engine } = core;
   let watch: ConnectionWatch | undefined;
   let socket: NetfilterSocket | undefined;
   let known = new Set<string>();
@@ -54,6 +54,7 @@ export function watchUses(parts: Parts): Uses {
     string,
     { readonly door: string; readonly grantee: Cidr | 'any'; readonly until: number }
   >();
+  let faultNow: string | null = null;
   let beyond: Connection[] = [];
   let looksUntil = Number.NEGATIVE_INFINITY;
   let looking = false;
@@ -61,7 +62,7 @@ export function watchUses(parts: Parts): Uses {
   let own: readonly Address[] = [];
   let ownAt = Number.NEGATIVE_INFINITY;
 
-  const doors = (): readonly Door[] => parts.config.doors.filter((door) => door.uses !== null);
+  const doors = (): readonly Door[] => core.config().doors.filter((door) => door.uses !== null);
 
   function tick(): void {
     try {
@@ -76,7 +77,7 @@ export function watchUses(parts: Parts): Uses {
   function start(): void {
     socket ??= openNetfilter();
     watch = watchConnections(count, (lost) => {
-      parts.losses.add('connections', lost);
+      core.health.missed('connections', lost);
       owned('uses', look());
     });
     follow();
@@ -107,8 +108,9 @@ export function watchUses(parts: Parts): Uses {
   }
 
   function fault(what: string | null): void {
-    if (what !== null && what !== parts.usesFault) warn(parts, what);
-    parts.usesFault = what;
+    if (what !== null && what !== faultNow) warn(core, what);
+    faultNow = what;
+    core.health.report('uses', what);
   }
 
   /** What is in the table and was not counted is counted now. One look at a time; one more where it was asked for. */
@@ -154,9 +156,9 @@ export function watchUses(parts: Parts): Uses {
     let isBeyond = false;
     for (const { name } of mine) {
       const { source } = connection;
-      const answer = parts.order({ order: 'connected', door: name, source });
+      const answer = core.execute({ order: 'connected', door: name, source });
       if (answer.ok) {
-        keepUses(parts, name, source);
+        keepUses(core, name, source);
         for (const grantee of answer.ended ?? []) spend(name, grantee);
       } else if (isSpent(name, source)) isBeyond = true;
     }
@@ -188,7 +190,10 @@ export function watchUses(parts: Parts): Uses {
 
   /** Another door may let the same source in to the same port, without a count. */
   function comesThroughAnother(connection: Connection): boolean {
-    const names = parts.config.doors.filter((door) => leadsThrough(door, connection)).map(({ name }) => name);
+    const names = core
+      .config()
+      .doors.filter((door) => leadsThrough(door, connection))
+      .map(({ name }) => name);
     for (const { door, grantee } of engine.eachGrant())
       if (names.includes(door) && (grantee === 'any' || contains(grantee, connection.source))) return true;
     return false;
@@ -241,7 +246,7 @@ function keyOf({ source, sourcePort, port, entry }: Connection): string {
   return `${entry.id?.toString('hex')} ${a} ${b} ${c} ${d} ${sourcePort} ${port}`;
 }
 
-function keepUses({ engine, store, clock }: Parts, door: string, source: Address): void {
+function keepUses({ engine, store, clock }: Core, door: string, source: Address): void {
   const changes = [];
   for (const grant of engine.eachGrant()) {
     if (grant.door !== door || !(grant.grantee === 'any' || contains(grant.grantee, source))) continue;

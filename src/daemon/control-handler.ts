@@ -16,7 +16,7 @@ import { type Address, formatAddress, parseAddress } from '../packet/address.ts'
 import { formatCidr, hostCidr, offenderOf } from '../packet/cidr.ts';
 import { formatPort } from '../packet/port.ts';
 import { type Milliseconds, milliseconds } from '../packet/time.ts';
-import type { Parts } from './dependencies.ts';
+import type { Running } from './dependencies.ts';
 import { granteeText } from './hook-subject.ts';
 import { inTurns } from './in-turns.ts';
 import type { Reloader } from './reload.ts';
@@ -27,13 +27,13 @@ const SOURCES_MAX = 1000;
 const PACKETS_MAX = 500;
 
 /** Carries out what people ask over the control socket. */
-export function createHandler(parts: Parts, reloader: Reloader): (request: Request) => Promise<Answer> {
-  const { engine, clock } = parts;
+export function createHandler(core: Running, reloader: Reloader): (request: Request) => Promise<Answer> {
+  const { engine, clock } = core;
 
   return async (request) => {
     switch (request.command) {
       case 'status':
-        return done(statusOf(parts));
+        return done(statusOf(core));
       case 'grants':
         return done(lazily(engine.eachGrant(), grantRow));
       case 'grant':
@@ -41,7 +41,7 @@ export function createHandler(parts: Parts, reloader: Reloader): (request: Reque
       case 'revoke': {
         const { address, door } = request;
         return changed(
-          parts.order({ order: 'revoke', address: read(address), ...(door === undefined ? {} : { door }) }),
+          core.execute({ order: 'revoke', address: read(address), ...(door === undefined ? {} : { door }) }),
         );
       }
       case 'bans':
@@ -49,8 +49,8 @@ export function createHandler(parts: Parts, reloader: Reloader): (request: Reque
       case 'ban':
         return ban(request);
       case 'unban':
-        if ('all' in request) return changed(parts.order({ order: 'unban_all' }));
-        return changed(parts.order({ order: 'unban', address: read(request.address) }));
+        if ('all' in request) return changed(core.execute({ order: 'unban_all' }));
+        return changed(core.execute({ order: 'unban', address: read(request.address) }));
       case 'sources':
         return done(await sources(request.limit ?? SOURCES_MAX));
       case 'explain':
@@ -67,7 +67,7 @@ export function createHandler(parts: Parts, reloader: Reloader): (request: Reque
   async function grant(request: Request & { command: 'grant' }): Promise<Answer> {
     const address = read(request.address);
     const { door, reason } = request;
-    const answer = parts.order({
+    const answer = core.execute({
       order: 'grant',
       door,
       address,
@@ -75,7 +75,7 @@ export function createHandler(parts: Parts, reloader: Reloader): (request: Reque
       ...(reason === undefined ? {} : { reason }),
     });
     if (!answer.ok) return refused(answer);
-    await parts.settle.drained();
+    await core.settle.drained();
     const made = engine.grant(door, hostCidr(address));
     if (made !== undefined) return done(grantRow(made));
     return refuse(
@@ -87,16 +87,16 @@ export function createHandler(parts: Parts, reloader: Reloader): (request: Reque
 
   async function ban(request: Request & { command: 'ban' }): Promise<Answer> {
     const address = read(request.address);
-    const answer = parts.order({
+    const answer = core.execute({
       order: 'ban',
       address,
       ...(request.for === undefined ? {} : { for: milliseconds(request.for) }),
     });
     if (!answer.ok) return refused(answer);
-    await parts.settle.drained();
+    await core.settle.drained();
     const made = engine.ban(address);
     if (made !== undefined) return done(banRow(made));
-    const until = clock.now() + (request.for ?? parts.config.bans.for);
+    const until = clock.now() + (request.for ?? core.config().bans.for);
     return done({
       ...banRow({ target: offenderOf(address), since: clock.now(), until, count: 1 }),
       shadow: true,
@@ -140,16 +140,16 @@ export function createHandler(parts: Parts, reloader: Reloader): (request: Reque
       strikes: state.strikes,
       attempts: state.attempts,
       packets: packets(host),
-      forgotten: parts.recall.forgotten(),
+      forgotten: core.recall.forgotten(),
     };
   }
 
   /** Each packet with what was said of it; ends and orders stand between them on rows of their own. */
   function packets(host: Address): readonly ExplainRow[] {
-    const said = parts.announcer.recent(host);
+    const said = core.announcer.recent(host);
     const byPacket = new Map<string, NfknockEvent>();
     const rest: NfknockEvent[] = [];
-    const recalled = parts.recall.of(host, PACKETS_MAX);
+    const recalled = core.recall.of(host, PACKETS_MAX);
     // The packet's own row already says that it opened the door; who was let in by hand sent none.
     const opening = new Set(recalled.filter(({ outcome }) => outcome === 'opened').map(({ at }) => at));
     for (const event of said) {
@@ -193,7 +193,7 @@ export function createHandler(parts: Parts, reloader: Reloader): (request: Reque
   function changed(answer: OrderAnswer): Promise<Answer> | Answer {
     if (!answer.ok && answer.reason !== 'not found') return refused(answer);
     const count = answer.ok ? answer.changed : 0;
-    return parts.settle.drained().then(() => done({ changed: count }));
+    return core.settle.drained().then(() => done({ changed: count }));
   }
 }
 

@@ -1,64 +1,88 @@
 import type { Clock } from '../clock.ts';
+import type { Parsed } from '../config/parse.ts';
+import type { ControlOptions, ControlServer } from '../control/server.ts';
 import type { Order, OrderAnswer } from '../engine/command.ts';
 import type { Engine } from '../engine/engine.ts';
-import type { IptablesFirewall } from '../firewall/iptables/iptables.ts';
+import type { HashKey } from '../engine/hash.ts';
+import type { Firewall } from '../firewall/firewall.ts';
+import type { openMetrics } from '../metrics/server.ts';
 import type { Milliseconds } from '../packet/time.ts';
 import type { Config } from '../policy/config.ts';
+import type { OnBatch } from '../source/source.ts';
 import type { Store } from '../state/store.ts';
 import type { Announcer } from './announce.ts';
+import type { ClockTrust } from './clock-trust.ts';
 import type { Settle } from './commit.ts';
-import type { Faults } from './faults.ts';
+import type { Exempt } from './exemptions.ts';
+import type { Health } from './health.ts';
+import type { Hooks } from './hook.ts';
 import type { Intake } from './intake.ts';
-import type { Losses } from './losses.ts';
 import type { Sources } from './open-sources.ts';
 import type { Recall } from './packet-history.ts';
 import type { Restored } from './restored.ts';
 import type { Surroundings } from './surroundings.ts';
 
-/** What the daemon is made of, for what serves people and the kernel: control, reload, repair. */
-export interface Parts {
-  config: Config;
-  readonly configFile: string;
-  readonly version: string;
+/** All that touches the kernel, a disk, people or time is given to the daemon here; a test gives its own. */
+export interface Dependencies {
   readonly clock: Clock;
-  readonly engine: Engine;
+  readonly trust: ClockTrust;
   readonly store: Store;
-  readonly firewall: IptablesFirewall;
+  readonly firewall: Firewall;
   readonly announcer: Announcer;
-  readonly recall: Recall;
-  readonly intake: Intake;
-  readonly settle: Settle;
-  sources: Sources;
-  /** What an earlier boot left. */
-  restored: Restored;
-  /** Milliseconds from arrival to judgement, smoothed over the last batches; null: no stamps. */
-  lag: number | null;
-  /** Null: the kernel holds what it should; else what is wrong. */
-  firewallFault: string | null;
-  /** Null: IPv6 is guarded, or not there; else why it can't be. */
-  ipv6Fault: string | null;
-  /** Null: metrics are offered, or not wanted; else why they are not. */
-  metricsFault: string | null;
-  /** Null: the log is written; else why it is not. */
+  readonly hooks: Hooks;
+  /** Why the log can't be written; null: it is. */
   readonly logFault: () => string | null;
-  /** Null: connections are counted as they come, or no door has `uses`; else why not. */
-  usesFault: string | null;
-  /** How often someone else changed our rules or sets in the last minute. */
-  meddled: () => number;
-  /** How many packets were lost in the last minute before they were judged. */
-  lost: () => number;
-  /** Messages of the kernel that were missed. */
-  readonly losses: Losses;
-  /** Exceptions that nobody had thought of. */
-  readonly faults: Faults;
-  surroundings: Surroundings;
-  readonly since: Milliseconds;
-  order(order: Order): OrderAnswer;
-  fail(error: Error): void;
+  /** Of the engine's tables. */
+  readonly key: HashKey;
+  readonly loadConfig: () => Parsed;
+  readonly openSources: (
+    config: Config,
+    onBatch: OnBatch,
+    onError: (error: Error) => void,
+  ) => Promise<Sources>;
+  readonly openControl: (handle: ControlOptions['handle']) => Promise<ControlServer>;
+  readonly openMetrics: typeof openMetrics;
+  readonly findExempt: () => Promise<Exempt>;
+  readonly createSurroundings: (
+    core: Pick<Core, 'config' | 'clock' | 'announcer' | 'firewall'>,
+  ) => Surroundings;
 }
 
-export function warn(parts: Pick<Parts, 'announcer' | 'clock'>, warning: string | null, door?: string): void {
+/** What runs, as its parts see each other. Nothing in it is replaced while it runs. */
+export interface Core extends Dependencies {
+  readonly configFile: string;
+  readonly version: string;
+  readonly since: Milliseconds;
+  readonly engine: Engine;
+  readonly health: Health;
+  readonly intake: Intake;
+  readonly recall: Recall;
+  /** What an earlier boot left. */
+  readonly restored: Restored;
+  readonly settle: Settle;
+  readonly surroundings: Surroundings;
+  /** What is in force. */
+  config(): Config;
+  /** From now on another is; the engine, the rules and the sources have it already. */
+  configure(next: Config): void;
+  execute(order: Order): OrderAnswer;
+  /** The daemon can't go on. */
+  fail(error: Error): void;
+  /** Ends what would come by itself. Idempotent. */
+  close(): void;
+}
+
+/** And what packets come from, once that is open. */
+export interface Running extends Core {
+  readonly sources: Sources;
+}
+
+export function warn(
+  { announcer, clock }: Pick<Core, 'announcer' | 'clock'>,
+  warning: string | null,
+  door?: string,
+): void {
   if (warning === null) return;
   const about = door === undefined ? {} : { door };
-  parts.announcer.announce({ event: 'config.warning', at: parts.clock.now(), reason: warning, ...about });
+  announcer.announce({ event: 'config.warning', at: clock.now(), reason: warning, ...about });
 }

@@ -10,7 +10,7 @@ const SHORTAGES: readonly string[] = ['EMFILE', 'ENFILE', 'ENOMEM'];
 const UNSPECIFIED = ipv4(0);
 
 /** Who is never banned on this machine; `everybody`: packets of everybody may come from there. */
-interface Exempt {
+export interface Exempt {
   readonly networks: readonly Cidr[];
   readonly everybody: readonly Cidr[];
 }

@@ -17,22 +17,22 @@ export interface Losses {
 }
 
 export function createLosses(clock: Clock, announcer: Pick<Announcer, 'announce'>): Losses {
-  const unsaid = new Map<Told, number>();
+  const untold = new Map<Told, number>();
   const lately = createLately(clock);
   let total = 0;
   return {
     add(told, count) {
-      unsaid.set(told, (unsaid.get(told) ?? 0) + count);
+      untold.set(told, (untold.get(told) ?? 0) + count);
       total += count;
     },
     total: () => total,
     lately: lately.sum,
     tick() {
-      for (const [told, count] of unsaid) {
+      for (const [told, count] of untold) {
         lately.add(count);
         announcer.announce({ event: 'events.lost', at: clock.now(), reason: told, count });
       }
-      unsaid.clear();
+      untold.clear();
     },
   };
 }

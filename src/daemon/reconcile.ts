@@ -5,11 +5,10 @@ import { type Address, ipv4 } from '../packet/address.ts';
 import { formatCidr, hostCidr } from '../packet/cidr.ts';
 import { milliseconds } from '../packet/time.ts';
 import type { Spared, StateChange, Stored, StoredBan, StoredGrant } from '../state/store.ts';
-import { type ClockTrust, systemTrust } from './clock-trust.ts';
-import type { Parts } from './dependencies.ts';
+import type { Core } from './dependencies.ts';
 import { doorOf } from './hook-subject.ts';
 import { type Lasting, planRestore, type RestorePlan } from './restore-plan.ts';
-import { createRestored, restoreGrants } from './restored.ts';
+import { restoreGrants } from './restored.ts';
 
 /** Sets tell what is left in whole seconds. Milliseconds. */
 const KERNEL_ROUNDING = 2_000;
@@ -21,12 +20,8 @@ const UNKNOWN: Address = ipv4(0);
  * known; what the kernel holds beyond that is taken out, but for bans, which are taken in. Where the state file
  * was lost the kernel's grants are taken in too: their rules say whose they are and until when.
  */
-export async function reconcile(
-  parts: Parts,
-  state: 'known' | 'lost',
-  trust: ClockTrust = systemTrust,
-): Promise<void> {
-  const { store, firewall, clock } = parts;
+export async function reconcile(core: Core, state: 'known' | 'lost'): Promise<void> {
+  const { store, firewall, clock, trust } = core;
   const wall = clock.wall();
   const seen = store.seen();
   const sameBoot = store.isOf(trust.boot);
@@ -39,12 +34,12 @@ export async function reconcile(
   const adopted = adopt(kept, held, state, clock.wall());
   const plan = planRestore(adopted, { wall: clock.wall(), seen, trusted }, ofThisBoot);
   const timed = sameBoot ? { ...plan, bans: asInKernel(plan.bans, held, clock.wall()) } : plan;
-  parts.order(restoreOrder(timed, adopted, parts));
-  if (!sameBoot) parts.restored = createRestored(parts, timed, trust);
+  core.execute(restoreOrder(timed, adopted, core));
+  if (!sameBoot) core.restored.remember(timed);
   store.write(adopted.changes, clock.wall());
   if (trusted || plan.waiting.length === 0) store.belongsTo(trust.boot);
-  await firewall.apply(changesFor(parts, held));
-  sayEnded(parts, ended);
+  await firewall.apply(changesFor(core, held));
+  sayEnded(core, ended);
 }
 
 /** The kernel forgets at a reboot: a grant that it holds as it was kept was made in this boot. */
@@ -69,9 +64,12 @@ function asInKernel(
 }
 
 /** What ended while nobody was there is said now, and its command run: each opening has its closing. */
-function sayEnded({ config, settle, clock }: Parts, ended: readonly StoredGrant[]): void {
+function sayEnded(
+  { config, settle, clock }: Pick<Core, 'config' | 'settle' | 'clock'>,
+  ended: readonly StoredGrant[],
+): void {
   for (const { door: name, grantee, source } of ended) {
-    const door = doorOf(config, name);
+    const door = doorOf(config(), name);
     if (door === undefined) continue;
     const about = { at: clock.now(), source: source.address, door: name, ports: door.opens, grantee };
     settle.take({ event: 'door.closed', ...about, reason: 'expired' });
@@ -109,7 +107,7 @@ function adopt(kept: Stored, held: Held, state: 'known' | 'lost', now: number): 
 }
 
 /** What is left becomes moments of the engine's clock: nothing begins in the future. */
-function restoreOrder(plan: RestorePlan, kept: Stored, { clock }: Pick<Parts, 'clock'>): Order {
+function restoreOrder(plan: RestorePlan, kept: Stored, { clock }: Pick<Core, 'clock'>): Order {
   const now = clock.now();
   const bans = plan.bans.map(({ kept: ban, left }) => ({
     ...ban,
@@ -129,10 +127,7 @@ function restoreOrder(plan: RestorePlan, kept: Stored, { clock }: Pick<Parts, 'c
 }
 
 /** What the kernel is to be told so that it holds what the engine does. */
-export function changesFor(
-  { engine, clock }: Pick<Parts, 'engine' | 'clock'>,
-  held: Held,
-): readonly Change[] {
+export function changesFor({ engine, clock }: Pick<Core, 'engine' | 'clock'>, held: Held): readonly Change[] {
   const grants = engine.grants();
   const wanted = new Set(grants.map((grant) => grantKey(grant.door, grant.grantee)));
   const foreign = held.grants.filter((grant) => !wanted.has(grantKey(grant.door, grant.grantee)));
@@ -147,6 +142,6 @@ export function changesFor(
   ];
 }
 
-function wallAt(until: number, clock: Parts['clock']): number {
+function wallAt(until: number, clock: Core['clock']): number {
   return clock.wallOf(until as ReturnType<typeof clock.now>);
 }

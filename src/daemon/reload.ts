@@ -1,5 +1,4 @@
 import { formatFault } from '../config/fault.ts';
-import { loadConfig } from '../config/load.ts';
 import { needRestart } from '../config/restart.ts';
 import { settingsOf } from '../config/settings.ts';
 import type { Answer } from '../control/output.ts';
@@ -7,8 +6,7 @@ import type { FirewallError } from '../firewall/firewall.ts';
 import { owned } from '../guard/guard.ts';
 import type { Config } from '../policy/config.ts';
 import { words } from './commit.ts';
-import { type Parts, warn } from './dependencies.ts';
-import { findExempt } from './exemptions.ts';
+import { type Running, warn } from './dependencies.ts';
 import { nextSequence, oneTimePortsOf } from './hook-subject.ts';
 
 /** Faults of a rejected file that one event tells of. */
@@ -17,16 +15,19 @@ const FAULTS_SAID = 5;
 export interface Reloader {
   fromSignal(): Promise<void>;
   fromControl(): Promise<Answer>;
+  /** To be called from now on whenever another configuration is in force. */
+  onReloaded(listener: () => void): void;
 }
 
 /**
  * Takes a new configuration in: all or nothing. First the queues that are new, then the rules in one change, then
  * the engine; what fails leaves the old configuration in force.
  */
-export function createReloader(parts: Parts, reloaded: () => void): Reloader {
+export function createReloader(core: Running): Reloader {
   let turn: Promise<unknown> = Promise.resolve();
+  let reloaded: (() => void) | undefined;
   /** What holds until a restart, whatever was reloaded since. */
-  const started = parts.config;
+  const started = core.config();
 
   /** One at a time: two reloads at once would mix their rules. */
   function inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
@@ -36,8 +37,8 @@ export function createReloader(parts: Parts, reloaded: () => void): Reloader {
   }
 
   async function reload(): Promise<Answer> {
-    const { announcer, clock } = parts;
-    const loaded = loadConfig(parts.configFile);
+    const { announcer, clock } = core;
+    const loaded = core.loadConfig();
     if (!loaded.ok) {
       const faults = loaded.faults.map(formatFault);
       const more = faults.length > FAULTS_SAID ? `; and ${faults.length - FAULTS_SAID} more` : '';
@@ -48,7 +49,7 @@ export function createReloader(parts: Parts, reloaded: () => void): Reloader {
         ok: false,
         error: {
           code: 'config',
-          message: `${faults.length === 1 ? 'a fault' : `${faults.length} faults`} in ${parts.configFile}`,
+          message: `${faults.length === 1 ? 'a fault' : `${faults.length} faults`} in ${core.configFile}`,
           mend,
           faults,
         },
@@ -67,47 +68,50 @@ export function createReloader(parts: Parts, reloaded: () => void): Reloader {
       };
     }
     const warnings = [...fixedWarnings(config, started), ...left];
-    parts.config = config;
-    reloaded();
-    for (const text of warnings) warn(parts, text);
-    owned('supervisor', parts.surroundings.look());
+    core.configure(config);
+    reloaded?.();
+    for (const text of warnings) warn(core, text);
+    owned('supervisor', core.surroundings.look());
     announcer.announce({ event: 'daemon.reloaded', at: clock.now() });
     return { ok: true, data: { warnings } } as Answer;
   }
 
   /** All that may fail comes before the rules, or is the rules. Answers what is left over, and does no harm. */
   async function takeOver(config: Config): Promise<readonly string[]> {
-    const queues = await parts.sources.prepare(config);
+    const queues = await core.sources.prepare(config);
     const news = new Map(config.doors.map((door) => [door.name, nextSequence(door)]));
     let left: readonly FirewallError[];
     try {
       const settings = settingsOf(config, (door) => news.get(door.name)?.next ?? []);
-      left = await parts.firewall.replace(config, oneTimePortsOf);
-      parts.order({ order: 'reload', settings });
+      left = await core.firewall.replace(config, oneTimePortsOf);
+      core.execute({ order: 'reload', settings });
     } catch (error) {
       queues.rollback();
       throw error;
     }
     queues.commit();
     // Where the machine has no descriptor or memory left to look, what was seen last holds.
-    const exempt = await findExempt().catch(() => undefined);
-    if (exempt !== undefined) parts.order({ order: 'exempt', ...exempt });
-    for (const [name, { warning }] of news) warn(parts, warning, name);
+    const exempt = await core.findExempt().catch(() => undefined);
+    if (exempt !== undefined) core.execute({ order: 'exempt', ...exempt });
+    for (const [name, { warning }] of news) warn(core, warning, name);
     return left.map((error) => `left over, and harmless: ${words(error)}`);
   }
 
   /** The firewall has put the old rules back; where it could not, that is tried once more, and seen in the status. */
   async function standAsBefore(): Promise<void> {
     try {
-      if (!(await parts.firewall.intact())) await parts.firewall.install();
+      if (!(await core.firewall.intact())) await core.firewall.install();
     } catch (error) {
-      parts.firewallFault = `the rules of the old configuration can't be put back: ${words(error)}`;
+      core.health.report('firewall', `the rules of the old configuration can't be put back: ${words(error)}`);
     }
   }
 
   return {
     fromSignal: () => inTurn(reload).then(() => undefined),
     fromControl: () => inTurn(reload),
+    onReloaded(listener) {
+      reloaded = listener;
+    },
   };
 }
 

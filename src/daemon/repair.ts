@@ -1,7 +1,7 @@
 import { FirewallError } from '../firewall/firewall.ts';
 import { words } from './commit.ts';
-import type { Parts } from './dependencies.ts';
-import { createLately, LATELY } from './recent-count.ts';
+import type { Core } from './dependencies.ts';
+import { LATELY } from './recent-count.ts';
 import { changesFor } from './reconcile.ts';
 
 /** Repairs of the last minute that are each said; more are counted, and said once a minute. */
@@ -11,22 +11,25 @@ export interface Repairs {
   /** Puts back what someone else took away: chains, jumps and sets, then grants and bans. */
   repair(what: 'rules' | 'sets'): Promise<void>;
   /** The rules were laid already, by a change that found them gone. */
-  mended(): Promise<void>;
+  restored(): Promise<void>;
 }
+
+/** What is needed of the daemon. */
+type Repaired = Pick<Core, 'firewall' | 'announcer' | 'clock' | 'health' | 'engine' | 'fail'>;
 
 /**
  * Someone who changes the rules again and again is answered again and again, since not to answer may leave a port
  * open; the watch looks once a second at most. The log does not repeat itself: it names the fight once a minute.
  */
-export function createRepairs(parts: Parts): Repairs {
-  const { firewall, announcer, clock } = parts;
-  const told = createTold(parts);
+export function createRepairs(core: Repaired): Repairs {
+  const { firewall, announcer, clock } = core;
+  const told = createTold(core);
   let lastFailure = '';
   let lastFailureAt = Number.NEGATIVE_INFINITY;
 
   function fail(error: unknown): void {
     const reason = words(error);
-    parts.firewallFault = reason;
+    core.health.report('firewall', reason);
     const now = clock.now();
     if (reason !== lastFailure || now - lastFailureAt >= LATELY) {
       lastFailure = reason;
@@ -35,13 +38,13 @@ export function createRepairs(parts: Parts): Repairs {
     }
     // What starts the daemon may have more rights, and lays the rules before it does: then a new start mends it.
     if (error instanceof FirewallError && error.code === 'NOT_PERMITTED') {
-      parts.fail(new Error(`the rules were changed and may not be put back by this user: ${reason}`));
+      core.fail(new Error(`the rules were changed and may not be put back by this user: ${reason}`));
     }
   }
 
   async function fill(what: 'rules' | 'sets'): Promise<void> {
-    await firewall.apply(changesFor(parts, { grants: [], bans: [] }));
-    parts.firewallFault = null;
+    await firewall.apply(changesFor(core, { grants: [], bans: [] }));
+    core.health.report('firewall', null);
     lastFailure = '';
     const reason = told.repaired(what);
     if (reason !== null) announcer.announce({ event: 'firewall.repaired', at: clock.now(), reason });
@@ -49,7 +52,7 @@ export function createRepairs(parts: Parts): Repairs {
 
   return {
     async repair(what) {
-      parts.firewallFault = `the ${what} in the kernel are not as nfknock made them`;
+      core.health.report('firewall', `the ${what} in the kernel are not as nfknock made them`);
       try {
         await firewall.install();
         await fill(what);
@@ -58,20 +61,19 @@ export function createRepairs(parts: Parts): Repairs {
         throw error;
       }
     },
-    mended: () => fill('rules').catch(fail),
+    restored: () => fill('rules').catch(fail),
   };
 }
 
 /** Counts repairs and finds the words for those that are to be said. */
-function createTold(parts: Parts): { repaired(what: string): string | null } {
-  const { clock } = parts;
-  const lately = createLately(clock);
+function createTold({ clock, health }: Pick<Core, 'clock' | 'health'>): {
+  repaired(what: string): string | null;
+} {
   let summed = Number.NEGATIVE_INFINITY;
-  parts.meddled = lately.sum;
   return {
     repaired(what) {
-      lately.add(1);
-      const times = lately.sum();
+      health.count('external changes', 1);
+      const times = health.snapshot().lately['external changes'];
       if (times <= SAID_MAX) return `${what} had been changed by someone else`;
       if (clock.now() - summed < LATELY) return null;
       summed = clock.now();

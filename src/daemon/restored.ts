@@ -4,9 +4,8 @@ import { type Address, sameAddress } from '../packet/address.ts';
 import { contains, formatCidr } from '../packet/cidr.ts';
 import { type Milliseconds, milliseconds } from '../packet/time.ts';
 import type { StoredGrant } from '../state/store.ts';
-import type { ClockTrust } from './clock-trust.ts';
 import { stored, words } from './commit.ts';
-import type { Parts } from './dependencies.ts';
+import type { Core } from './dependencies.ts';
 import { doorOf } from './hook-subject.ts';
 import { grantLeft, type Lasting, type RestorePlan } from './restore-plan.ts';
 
@@ -15,6 +14,8 @@ import { grantLeft, type Lasting, type RestorePlan } from './restore-plan.ts';
  * too, as soon as it is set forward; and grants wait until the clock can be believed.
  */
 export interface Restored {
+  /** What was taken in just now of an earlier boot's; of this boot's nothing is to be looked after. */
+  remember(plan: RestorePlan): void;
   /** Once a second, before the state file forgets what has ended: has the clock been synchronised? */
   look(): void;
   /** The wall clock was set forward: what has ended by it has ended, and nothing lasts longer for it. */
@@ -25,13 +26,6 @@ export interface Restored {
   drop(address: Address, door?: string): number;
 }
 
-export const NOTHING_RESTORED: Restored = {
-  look: () => undefined,
-  settle: () => undefined,
-  waiting: () => 0,
-  drop: () => 0,
-};
-
 interface Promised {
   /** When it ends by the wall clock, ms. */
   readonly until: number;
@@ -39,16 +33,17 @@ interface Promised {
   at: number;
 }
 
-/** `plan` is what was taken in, at `now` on the engine's clock; of this boot nothing is to be looked after. */
-export function createRestored(parts: Parts, plan: RestorePlan, trust: ClockTrust): Restored {
-  const { clock, engine, store } = parts;
-  const now = clock.now();
+/** What is needed of the daemon. */
+type Restoring = Pick<
+  Core,
+  'announcer' | 'clock' | 'config' | 'engine' | 'execute' | 'firewall' | 'settle' | 'store' | 'trust'
+>;
+
+export function createRestored(core: Restoring): Restored {
+  const { clock, engine, store, trust } = core;
   const grants = new Map<string, Promised>();
   const bans = new Map<string, Promised>();
-  let waiting = plan.waiting;
-  promise(plan.grants);
-  for (const { kept, left } of plan.bans)
-    bans.set(formatCidr(kept.target), { until: kept.until, at: now + left });
+  let waiting: readonly StoredGrant[] = [];
 
   function promise(taken: readonly Lasting<StoredGrant>[]): void {
     const at = clock.now();
@@ -66,7 +61,7 @@ export function createRestored(parts: Parts, plan: RestorePlan, trust: ClockTrus
     const taken = mine.map((kept) => ({ kept, left: grantLeft(kept, { wall, seen: store.seen() }) }));
     for (const { kept, left } of taken) if (left <= 0) sayClosed(kept, 'expired');
     const alive = taken.filter(({ left }) => left > 0);
-    parts.order(restoreGrants(alive, clock.now()));
+    core.execute(restoreGrants(alive, clock.now()));
     promise(alive);
     store.belongsTo(trust.boot);
     putInForce();
@@ -81,17 +76,17 @@ export function createRestored(parts: Parts, plan: RestorePlan, trust: ClockTrus
     const changes = views.map(({ door, grantee, until }) => {
       return { change: 'open' as const, door, grantee, until: clock.wallOf(milliseconds(until)) };
     });
-    parts.firewall.apply(changes).catch((error: unknown) => {
-      parts.announcer.announce({ event: 'firewall.failed', at: clock.now(), reason: words(error) });
+    core.firewall.apply(changes).catch((error: unknown) => {
+      core.announcer.announce({ event: 'firewall.failed', at: clock.now(), reason: words(error) });
     });
   }
 
   function sayClosed(grant: StoredGrant, reason: 'expired' | 'revoked'): void {
     const { door: name, grantee, source } = grant;
-    const ports = doorOf(parts.config, name)?.opens ?? [];
+    const ports = doorOf(core.config(), name)?.opens ?? [];
     const about = { at: clock.now(), source: source.address, door: name, ports, grantee };
-    parts.settle.take({ event: 'door.closed', ...about, reason });
-    parts.settle.flush();
+    core.settle.take({ event: 'door.closed', ...about, reason });
+    core.settle.flush();
   }
 
   function settleGrants(): void {
@@ -100,10 +95,10 @@ export function createRestored(parts: Parts, plan: RestorePlan, trust: ClockTrus
       if (promised === undefined || promised.at !== until) continue;
       const end = clock.atWall(promised.until);
       if (end >= until) continue;
-      if (end <= clock.now()) parts.order({ order: 'refuse', door, grantee, reason: 'expired' });
+      if (end <= clock.now()) core.execute({ order: 'refuse', door, grantee, reason: 'expired' });
       else {
         const grant = { door, grantee, source, since: milliseconds(since), until: end, usesLeft, reason };
-        parts.order({ order: 'restore', grants: [grant], bans: [], histories: [] });
+        core.execute({ order: 'restore', grants: [grant], bans: [], histories: [] });
         promised.at = end;
       }
     }
@@ -120,16 +115,23 @@ export function createRestored(parts: Parts, plan: RestorePlan, trust: ClockTrus
       return [{ target, since: milliseconds(since), until: end, count }];
     });
     if (shorter.length === 0) return;
-    parts.order({ order: 'restore', grants: [], bans: shorter, histories: [] });
+    core.execute({ order: 'restore', grants: [], bans: shorter, histories: [] });
     const changes = shorter.map(({ target, until }) => {
       return { change: 'ban' as const, target, until: clock.wallOf(until) };
     });
-    parts.firewall.apply(changes).catch((error: unknown) => {
-      parts.announcer.announce({ event: 'firewall.failed', at: clock.now(), reason: words(error) });
+    core.firewall.apply(changes).catch((error: unknown) => {
+      core.announcer.announce({ event: 'firewall.failed', at: clock.now(), reason: words(error) });
     });
   }
 
   return {
+    remember(plan) {
+      const now = clock.now();
+      waiting = plan.waiting;
+      promise(plan.grants);
+      for (const { kept, left } of plan.bans)
+        bans.set(formatCidr(kept.target), { until: kept.until, at: now + left });
+    },
     look() {
       if (waiting.length > 0 && trust.synchronised()) release();
     },

@@ -1,11 +1,11 @@
 import type { Reading } from '../metrics/registry.ts';
 import { milliseconds } from '../packet/time.ts';
 import type { SourceHealth } from '../source/source.ts';
-import type { Parts } from './dependencies.ts';
+import type { Running } from './dependencies.ts';
 
 /** Every queue together. */
-export function totalHealth(parts: Pick<Parts, 'sources'>): SourceHealth {
-  const all = parts.sources.health();
+export function totalHealth(core: Pick<Running, 'sources'>): SourceHealth {
+  const all = core.sources.health();
   const sum = (key: Exclude<keyof SourceHealth, 'complete'>): number =>
     all.reduce((total, health) => total + health[key], 0);
   return {
@@ -30,21 +30,22 @@ function queueOf({ complete, depth, kernelDropped, ...known }: SourceHealth): Re
 }
 
 /** How the daemon stands, for a scrape. */
-export function readingOf(parts: Parts): Reading {
-  const sizes = parts.engine.sizes();
-  const open = parts.engine.grantCounts();
-  const grants = Object.fromEntries(parts.config.doors.map(({ name }) => [name, open.get(name) ?? 0]));
+export function readingOf(core: Running): Reading {
+  const sizes = core.engine.sizes();
+  const { faults, lag } = core.health.snapshot();
+  const open = core.engine.grantCounts();
+  const grants = Object.fromEntries(core.config().doors.map(({ name }) => [name, open.get(name) ?? 0]));
   return {
-    version: parts.version,
-    packets: parts.intake.counts(),
-    queue: queueOf(totalHealth(parts)),
-    lag: parts.lag === null ? null : milliseconds(parts.lag),
+    version: core.version,
+    packets: core.intake.counts(),
+    queue: queueOf(totalHealth(core)),
+    lag: lag === null ? null : milliseconds(lag),
     grants,
     bans: sizes.bans,
     sources: Math.max(sizes.attempts, sizes.offenders),
     sourcesMax: sizes.sourcesMax,
-    stateOk: parts.store.health().ok,
-    logOk: parts.logFault() === null,
-    firewallOk: parts.firewallFault === null,
+    stateOk: faults.state === null,
+    logOk: faults.log === null,
+    firewallOk: faults.firewall === null,
   };
 }

@@ -1,15 +1,12 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { watchWallClock } from '../clock.ts';
 import type { Change } from '../firewall/firewall.ts';
-import { legacyBeside, watchRules } from '../firewall/iptables/watch.ts';
 import { guarded, owned } from '../guard/guard.ts';
 import { milliseconds } from '../packet/time.ts';
 import type { StateChange } from '../state/store.ts';
 import { stored, words } from './commit.ts';
 import { watchUses } from './connection-counts.ts';
-import { type Parts, warn } from './dependencies.ts';
-import { findExempt } from './exemptions.ts';
-import { createLately } from './recent-count.ts';
+import { type Core, type Running, warn } from './dependencies.ts';
 import { createRepairs } from './repair.ts';
 import { totalHealth } from './sample.ts';
 
@@ -20,9 +17,7 @@ const MACHINE_EVERY = 300;
 /** Bans that are written to the state file at once when the wall clock was set. */
 const BANS_AT_ONCE = 2_048;
 
-export interface Vigil {
-  /** A change found our rules taken away and laid them again: what else was lost is put back too. */
-  mended(): void;
+export interface Supervisor {
   /** Another configuration is in force. */
   reloaded(): void;
   close(): void;
@@ -33,55 +28,49 @@ export interface Vigil {
  * set, packets that the kernel lost, addresses that have come or gone, connections that use a grant up, and rules
  * that someone else has taken away.
  */
-export function createVigil(parts: Parts): Vigil {
-  const { clock, announcer, store } = parts;
+export function createSupervisor(core: Running): Supervisor {
+  const { clock, announcer, store } = core;
   let seconds = 0;
   let closed = false;
   let looking = false;
   let lost = { queue: 0, socket: 0, shed: 0 };
-  const lostLately = createLately(clock);
-  parts.lost = lostLately.sum;
   let stateWasOk = true;
   const wallClock = watchWallClock(
     clock,
     (by) => {
-      if (by > 0) parts.restored.settle();
-      owned('supervisor', realign(parts));
+      if (by > 0) core.restored.settle();
+      owned('supervisor', realign(core));
     },
     // An order makes the engine look at what has ended meanwhile; and the machine may have woken in another network.
     lookAround,
   );
-  const uses = watchUses(parts);
-  const repairs = createRepairs(parts);
-  const rules = watchRules({
-    firewall: parts.firewall,
-    onDrift: (what) => repairs.repair(what),
-    onSound() {
-      parts.firewallFault = null;
-    },
-    onLost: (count) => parts.losses.add('rules', count),
-    onError(error) {
-      parts.firewallFault = words(error);
-    },
+  const uses = watchUses(core);
+  const repairs = createRepairs(core);
+  const rules = core.firewall.watch({
+    onDrift: repairs.repair,
+    onRestored: () => owned('supervisor', repairs.restored()),
+    onSound: () => core.health.report('firewall', null),
+    onLost: (count) => core.health.missed('rules', count),
+    onError: (error) => core.health.report('firewall', words(error)),
   });
-  owned('supervisor', warnOfLegacy(parts));
-  owned('supervisor', parts.surroundings.look());
+  owned('supervisor', warnOfOthers(core));
+  owned('supervisor', core.surroundings.look());
 
   /** Each by itself: one that fails must not keep the others from their turn. */
   const chores = [
     wallClock.look,
     announcer.tick,
-    () => parts.restored.look(),
+    () => core.restored.look(),
     () => store.write([], clock.wall()),
     tellState,
     tellLost,
     uses.tick,
-    parts.losses.tick,
+    core.health.tick,
     () => {
       if (seconds % EXEMPT_EVERY === 0) lookAround();
     },
     () => {
-      if (seconds % MACHINE_EVERY === 0) owned('supervisor', parts.surroundings.look());
+      if (seconds % MACHINE_EVERY === 0) owned('supervisor', core.surroundings.look());
     },
   ].map((chore) => guarded('supervisor', chore));
 
@@ -92,12 +81,12 @@ export function createVigil(parts: Parts): Vigil {
 
   /** Where the machine has no descriptor or memory left to look, what was seen last holds. */
   function lookAround(): void {
-    parts.surroundings.glance();
+    core.surroundings.glance();
     if (looking) return;
     looking = true;
-    owned('supervisor', refreshRules(parts));
-    const looked = findExempt().then((exempt) => {
-      if (!closed) parts.order({ order: 'exempt', ...exempt });
+    owned('supervisor', refreshRules(core));
+    const looked = core.findExempt().then((exempt) => {
+      if (!closed) core.execute({ order: 'exempt', ...exempt });
     });
     owned(
       'supervisor',
@@ -118,22 +107,21 @@ export function createVigil(parts: Parts): Vigil {
   }
 
   function tellLost(): void {
-    const { kernelDropped, userDropped } = totalHealth(parts);
+    const { kernelDropped, userDropped } = totalHealth(core);
     const socket = userDropped - lost.socket;
-    const shed = parts.intake.shed() - lost.shed;
+    const shed = core.intake.shed() - lost.shed;
     const count = kernelDropped - lost.queue + socket + shed;
     if (count > 0) {
-      lostLately.add(count);
+      core.health.count('lost packets', count);
       const queue = socket > 0 ? 'the socket buffer was full' : 'the queue was full';
       const reason = shed > 0 ? 'bans came faster than the kernel took them' : queue;
       announcer.announce({ event: 'queue.overflow', at: clock.now(), reason, count });
     }
-    lost = { queue: kernelDropped, socket: userDropped, shed: parts.intake.shed() };
+    lost = { queue: kernelDropped, socket: userDropped, shed: core.intake.shed() };
   }
 
   const timer = setInterval(guarded('supervisor', tick), TICK);
   return {
-    mended: () => owned('supervisor', repairs.mended()),
     reloaded: uses.tick,
     close() {
       closed = true;
@@ -145,7 +133,7 @@ export function createVigil(parts: Parts): Vigil {
 }
 
 /** Answers to our own questions may come from other networks now. */
-async function refreshRules({ firewall, announcer, clock }: Parts): Promise<void> {
+async function refreshRules({ firewall, announcer, clock }: Core): Promise<void> {
   try {
     await firewall.refresh();
   } catch (error) {
@@ -154,11 +142,11 @@ async function refreshRules({ firewall, announcer, clock }: Parts): Promise<void
   }
 }
 
-async function warnOfLegacy(parts: Parts): Promise<void> {
+async function warnOfOthers(core: Core): Promise<void> {
   try {
-    warn(parts, (await legacyBeside()) ?? null);
+    warn(core, await core.firewall.beside());
   } catch (error) {
-    warn(parts, `rules of iptables-legacy can't be looked for: ${words(error)}`);
+    warn(core, `rules of iptables-legacy can't be looked for: ${words(error)}`);
   }
 }
 
@@ -166,8 +154,8 @@ async function warnOfLegacy(parts: Parts): Promise<void> {
  * The wall clock was set: what the state file and the rules say in wall time is said anew. Bans in the kernel count
  * seconds, and need nothing.
  */
-async function realign(parts: Parts): Promise<void> {
-  const { engine, clock, firewall, store, announcer } = parts;
+async function realign(core: Core): Promise<void> {
+  const { engine, clock, firewall, store, announcer } = core;
   const grants = engine.grants();
   store.write(
     grants.map((grant) => ({ change: 'grant' as const, grant: stored(grant, clock) })),
@@ -181,11 +169,11 @@ async function realign(parts: Parts): Promise<void> {
   } catch (error) {
     announcer.announce({ event: 'firewall.failed', at: clock.now(), reason: words(error) });
   }
-  await keepBans(parts);
+  await keepBans(core);
 }
 
 /** In pieces: a quarter of a million bans at once would hold up the knocks. */
-async function keepBans({ engine, clock, store }: Parts): Promise<void> {
+async function keepBans({ engine, clock, store }: Core): Promise<void> {
   let changes: StateChange[] = [];
   for (const { target, since, until, count } of engine.eachBan()) {
     const [from, to] = [clock.wallOf(milliseconds(since)), clock.wallOf(milliseconds(until))];

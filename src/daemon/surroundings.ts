@@ -17,7 +17,8 @@ import { ofNativeTables } from '../machine/native-tables.ts';
 import { findUntracked } from '../machine/notrack/find.ts';
 import { ofUntracked, shutBy, type Untracked } from '../machine/notrack/untracked.ts';
 import { findQueueReaders } from '../machine/queue-readers.ts';
-import { type Parts, warn } from './dependencies.ts';
+import type { Config } from '../policy/config.ts';
+import { type Core, warn } from './dependencies.ts';
 import { oneTimePortsOf } from './hook-subject.ts';
 
 /** What on this machine stands against the configuration, as it was last seen. */
@@ -38,14 +39,17 @@ export interface Surroundings {
   close(): void;
 }
 
+/** What is needed of the daemon. */
+type Observed = Pick<Core, 'config' | 'clock' | 'announcer' | 'firewall'>;
+
 /** Each concern is said as a warning when it comes up, and again when it comes back. */
-export function createSurroundings(parts: Parts): Surroundings {
+export function createSurroundings(core: Observed): Surroundings {
   let problems: readonly Concern[] = [];
   let warnings: readonly Concern[] = [];
   let closed = false;
   /** Services that the rules close, and under which configuration: every process is asked for that, so not again and again. */
   let closing: readonly Concern[] = [];
-  let asked: Parts['config'] | undefined;
+  let asked: Config | undefined;
   let said: ReadonlySet<string> = new Set();
 
   let natives: readonly Concern[] = [];
@@ -68,21 +72,21 @@ export function createSurroundings(parts: Parts): Surroundings {
 
   /** Where a rule of others keeps people out our own rules are of no effect. */
   function sayOne({ code, key, what, fix }: Concern): void {
-    if (code !== 'native-table' && code !== 'notrack') warn(parts, `${key}: ${what}; ${fix}`);
+    if (code !== 'native-table' && code !== 'notrack') warn(core, `${key}: ${what}; ${fix}`);
     else {
       const reason = `${what}; ${fix}`;
-      parts.announcer.announce({ event: 'firewall.failed', at: parts.clock.now(), reason });
+      core.announcer.announce({ event: 'firewall.failed', at: core.clock.now(), reason });
     }
   }
 
   async function lookAtTables(): Promise<void> {
-    natives = ofNativeTables(parts.config, await readBaseChains());
+    natives = ofNativeTables(core.config(), await readBaseChains());
     say();
   }
 
   /** It starts tools: whoever asks while one looks gets what that one finds. */
   function lookAtTracking(): Promise<void> {
-    looking ??= findUntracked(parts.config, oneTimePortsOf)
+    looking ??= findUntracked(core.config(), oneTimePortsOf)
       .then((found) => {
         untracked = found;
         say();
@@ -94,12 +98,12 @@ export function createSurroundings(parts: Parts): Surroundings {
   }
 
   function glance(): void {
-    const { config } = parts;
+    const config = core.config();
     problems = [
       ...ofInterfaces(unseenOf(config.listen.interfaces, findInterfaces())),
       ...ofQueueReaders(config, findQueueReaders(config.listen.queues), [process.pid]),
     ];
-    accepting = ofAcceptance(config, parts.firewall.acceptances());
+    accepting = ofAcceptance(config, core.firewall.acceptances());
     say();
     owned('surroundings', lookAtTables());
     owned('surroundings', lookAtTracking());
@@ -107,7 +111,7 @@ export function createSurroundings(parts: Parts): Surroundings {
 
   return {
     problems: () => [...problems, ...natives, ...ofUntracked(untracked)],
-    warnings: () => [...warnings, ...ofAcceptance(parts.config, parts.firewall.acceptances())],
+    warnings: () => [...warnings, ...ofAcceptance(core.config(), core.firewall.acceptances())],
     glance,
     lookAtTracking,
     shut: (door, grantee) => shutBy(untracked, door, grantee === 'any' ? [4, 6] : [grantee.address.family]),
@@ -115,17 +119,13 @@ export function createSurroundings(parts: Parts): Surroundings {
       closed = true;
     },
     async look() {
-      const { config } = parts;
+      const config = core.config();
       const defaults = await findInputDefaults();
       if (asked !== config) {
         asked = config;
         closing = ofListeners(config, findListeners(), oneTimePortsOf);
       }
-      warnings = [
-        ...ofAnswer(config, defaults),
-        ...ofAnswersFault(parts.firewall.answersFault()),
-        ...closing,
-      ];
+      warnings = [...ofAnswer(config, defaults), ...ofAnswersFault(core.firewall.answersFault()), ...closing];
       glance();
     },
   };

@@ -10,20 +10,19 @@ import {
 } from './firewall.ts';
 import { grantKey } from './grant.ts';
 
-/** A firewall that only remembers: for replays and tests. */
-export interface NullFirewall extends Firewall {
-  replace(config: Config): Promise<readonly FirewallError[]>;
+/** A firewall that only remembers: for tests. */
+export interface MemoryFirewall extends Firewall {
   /** Every change given so far, in its order. */
   readonly changes: readonly Change[];
 }
 
-export interface NullOptions {
+export interface MemoryOptions {
   readonly config: Config;
   /** Wall time, ms since 1970. */
   readonly now: () => number;
 }
 
-export function nullFirewall({ config, now }: NullOptions): NullFirewall {
+export function memoryFirewall({ config, now }: MemoryOptions): MemoryFirewall {
   const changes: Change[] = [];
   const grants = new Map<string, HeldGrant>();
   const bans = new Map<string, HeldBan>();
@@ -82,6 +81,10 @@ export function nullFirewall({ config, now }: NullOptions): NullFirewall {
       reap();
       installed = true;
     },
+    async installBase() {
+      await open();
+      installed = true;
+    },
     async apply(given) {
       await open();
       reap();
@@ -108,6 +111,11 @@ export function nullFirewall({ config, now }: NullOptions): NullFirewall {
       }
       return [];
     },
+    refresh: open,
+    answersFault: () => null,
+    acceptances: () => new Map(),
+    beside: async () => null,
+    watch: () => ({ close: () => undefined }),
     async remove() {
       await open();
       grants.clear();

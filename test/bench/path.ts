@@ -52,18 +52,8 @@ export function createPath(config: Config): Path {
     settingsOf(config, () => []),
     [0x1234_5678, 0x0bad_cafe],
   );
-  const silent = {
-    log: () => undefined,
-    flush: async () => undefined,
-    reopen: () => undefined,
-    fault: () => null,
-    close: async () => undefined,
-  };
-  const announcer = createAnnouncer(config, clock, silent, {
-    publish: () => undefined,
-    watched: () => false,
-    observe: () => undefined,
-  });
+  const silent = { log: () => undefined };
+  const announcer = createAnnouncer(config, clock, silent);
   const emit: Emit = (event) => announcer.announce(event);
   const intake = createIntake({
     clock,

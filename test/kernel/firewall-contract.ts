@@ -4,8 +4,8 @@ import { formatCidr } from '../../src/packet/cidr.ts';
 import type { Config } from '../../src/policy/config.ts';
 import { cidr, configOf } from './firewall-proxy.ts';
 
-/** What the contract needs beyond `Firewall`. */
-export interface Replaceable extends Firewall {
+/** What the contract tries of a `Firewall`, which may be in another process. */
+export interface Tried extends Pick<Firewall, 'install' | 'apply' | 'held' | 'intact' | 'remove' | 'close'> {
   replace(config: Config): Promise<readonly unknown[]>;
 }
 
@@ -19,9 +19,9 @@ export const CONTRACT_CONFIG: Config = configOf({
 const LATER = 60_000;
 
 /** The promises of `Firewall`, which every implementation keeps. `make` begins with nothing held. */
-export function firewallContract(name: string, make: () => Promise<Replaceable>, config: Config): void {
+export function firewallContract(name: string, make: () => Promise<Tried>, config: Config): void {
   describe(name, () => {
-    let firewall: Replaceable;
+    let firewall: Tried;
     const open = (door: string, who: string, ms: number = LATER): Change => ({
       change: 'open',
       door,

@@ -9,12 +9,17 @@ import type { Host } from './net.ts';
 import { startProcess } from './process.ts';
 import { ROOT } from './root.ts';
 
+/** What can be asked over a pipe. */
+type FirewallCore = Pick<
+  Firewall,
+  'install' | 'installBase' | 'apply' | 'held' | 'intact' | 'remove' | 'close'
+>;
+
 /** The built firewall in a process of its own, in a namespace. */
-export interface FirewallProxy extends Firewall {
+export interface FirewallProxy extends FirewallCore {
   readonly pid: number;
   /** Another firewall in the same process; the one before must be closed. */
   reopen(config: Config): Promise<void>;
-  installBase(): Promise<void>;
   /** Resolves with what is left over. */
   replace(config: Config): Promise<readonly unknown[]>;
   setsIntact(): Promise<boolean>;

@@ -114,7 +114,7 @@ export const COUNTERMEASURES: readonly Countermeasure[] = [
   },
   {
     name: 'the key of the tables is random',
-    file: 'src/live/random-key.ts',
+    file: 'src/daemon/random-key.ts',
     from: 'randomBytes(8)',
     to: 'Buffer.alloc(8)',
     test: FLOOD,

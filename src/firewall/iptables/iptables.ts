@@ -3,46 +3,38 @@ import type { Family } from '../../packet/address.ts';
 import type { Config } from '../../policy/config.ts';
 import { NO_ONE_TIME, type OneTimePorts } from '../../policy/port-roles.ts';
 import { type Grants, planChanges } from '../change.ts';
-import { type Change, type Firewall, FirewallError, type Held, type HeldGrant } from '../firewall.ts';
+import {
+  type Change,
+  type Firewall,
+  FirewallError,
+  type Held,
+  type HeldGrant,
+  type RuleListener,
+} from '../firewall.ts';
 import { grantKey } from '../grant.ts';
 import { cutConnections } from '../netlink/conntrack.ts';
 import { openSets } from '../netlink/ipset.ts';
 import { openNetfilter } from '../netlink/socket.ts';
 import { mayNameSets } from '../privilege.ts';
-import type { Acceptance } from '../rules/acceptance.ts';
 import { type Answers, NO_ANSWERS } from '../rules/answers.ts';
 import { type Layout, layoutOf, withAnswers } from '../rules/layout.ts';
 import { openAnswers } from './answers.ts';
 import { applyQueue } from './apply-queue.ts';
 import { openWitnesses } from './canary.ts';
 import { hasIpv6 } from './families.ts';
-import { lanes, twice } from './lanes.ts';
+import { lanes, throwFirst, twice } from './lanes.ts';
 import { heldBans, heldGrants, strayEntries } from './read-back.ts';
 import { openRestore } from './restore-process.ts';
 import { type BaseWish, type Looked, openTables, type Tables } from './tables.ts';
-import { isNftables } from './watch.ts';
+import { isNftables, legacyBeside, watchRules } from './watch.ts';
 
-/** The kernel's firewall: iptables, ip6tables and sets. */
+/** The kernel's firewall: iptables, ip6tables and sets. What it has beyond the interface is for its own watch. */
 export interface IptablesFirewall extends Firewall {
-  /**
-   * Takes another configuration. Rules change in one transaction a table and family; grants of doors that are
-   * still there live on, and at no moment is a protected port open. Where it fails the old rules are put back; where
-   * that fails too, `intact` is false. Resolves with what could not be taken away though nothing needs it any more.
-   */
-  replace(config: Config, oneTime?: OneTimePorts): Promise<readonly FirewallError[]>;
-  /** Lays the rules anew where answers to this machine's own questions come from elsewhere than before. */
-  refresh(): Promise<void>;
-  /** Why such answers are not let through though every port is a decoy; null: they are. */
-  answersFault(): string | null;
-  /** Also lays the base policy of an appliance beneath the rules. Idempotent. */
-  installBase(): Promise<void>;
   /**
    * False where someone has flushed a set: a few of what must be in it are looked for. Also where one has put into a
    * door's set what nobody has opened it for.
    */
   setsIntact(): Promise<boolean>;
-  /** Of each family, what our chain was last found to have to accept itself in INPUT. */
-  acceptances(): ReadonlyMap<Family, Acceptance>;
   /** Process ids of the running restore children: who changes the tables in our name. */
   pids(): readonly number[];
 }
@@ -57,8 +49,6 @@ export interface IptablesOptions {
   readonly answers?: () => Answers;
   /** Default: both, where the kernel has IPv6. */
   readonly families?: readonly Family[];
-  /** A change found rules or sets taken away, and they were laid again; bans that were in a set are not in it yet. */
-  readonly onMended?: () => void;
   /** Where iptables is looked for; default /usr/sbin and /sbin. */
   readonly directories?: readonly string[];
 }
@@ -103,6 +93,7 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
   let grants = new Map<string, HeldGrant>();
   let loaded = false;
   let closed = false;
+  let listener: RuleListener | undefined;
   const stale = new Set<Family>();
 
   /** What the kernel holds becomes what we know, once: later we know better. */
@@ -180,7 +171,7 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
       // Of the grants some may be in force already: they are written anew.
       if (error.code !== 'NO_SET' && (await tablesIntact('without grants'))) return;
       await lay(layout);
-      options.onMended?.();
+      listener?.onRestored();
     } catch (second) {
       // Who may not lay rules may still write the grants anew; where that fails too, it says why.
       if (!(second instanceof FirewallError)) throw second;
@@ -223,7 +214,7 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
     layout = next;
   };
 
-  return {
+  const self: IptablesFirewall = {
     install: () => open(async () => layAnew(await seen(layout))),
     installBase: () => open(async () => layAnew(await seen(layout), 'lay')),
     async refresh() {
@@ -278,6 +269,17 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
     setsIntact: () => open(() => (grants.size > QUICK_MAX ? witnesses.present() : setsHeld())),
     acceptances: () =>
       new Map(tables.flatMap((each) => each.acceptance().map((found) => [each.family, found]))),
+    beside: async () => (await legacyBeside()) ?? null,
+    watch(given) {
+      listener = given;
+      const watch = watchRules({ ...given, firewall: self });
+      return {
+        close() {
+          listener = undefined;
+          watch.close();
+        },
+      };
+    },
     pids: () => restores.flatMap((restore) => restore.pid() ?? []),
     async close() {
       if (closed) return;
@@ -290,8 +292,5 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
       connections.close();
     },
   };
-}
-
-function throwFirst(results: readonly PromiseSettledResult<unknown>[]): void {
-  for (const each of results) if (each.status === 'rejected') throw each.reason;
+  return self;
 }

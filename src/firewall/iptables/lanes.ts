@@ -27,3 +27,8 @@ export function lanes(
     changes.filter((change) => laneOf(change) === name);
   return [lane('door'), lane('ban'), lane('cut')];
 }
+
+/** Of several that were each carried to its end. */
+export function throwFirst(results: readonly PromiseSettledResult<unknown>[]): void {
+  for (const each of results) if (each.status === 'rejected') throw each.reason;
+}

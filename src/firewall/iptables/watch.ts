@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { guarded, owned } from '../../guard/guard.ts';
 import type { Family } from '../../packet/address.ts';
+import type { RuleListener, RuleWatch } from '../firewall.ts';
 import { attributeMap, type Message, NFGEN_BYTES } from '../netlink/attributes.ts';
 import { type NetfilterSocket, openNetfilter } from '../netlink/socket.ts';
 import { findTool, runTool, toolName } from './command.ts';
@@ -15,24 +16,10 @@ export interface Watched {
   pids(): readonly number[];
 }
 
-export interface RuleWatchOptions {
+export interface RuleWatchOptions
+  extends Pick<RuleListener, 'onDrift'>,
+    Partial<Omit<RuleListener, 'onDrift'>> {
   readonly firewall: Watched;
-  /**
-   * Someone has changed what is ours. Is to put it back (`install`, then the bans) and say so; no further look is
-   * taken until it resolves. What it rejects with is given to `onError`.
-   */
-  readonly onDrift: (what: 'rules' | 'sets') => Promise<void>;
-  /** All rules and sets were found as they must be: what an earlier look or repair failed with is over. */
-  readonly onSound?: () => void;
-  /** So many of the kernel's messages were missed, at least; a look is taken at once. */
-  readonly onLost?: (count: number) => void;
-  /** A look failed; the next is taken in its time. */
-  readonly onError?: (error: unknown) => void;
-}
-
-export interface RuleWatch {
-  /** Idempotent; no call comes after it. */
-  close(): void;
 }
 
 /** NFNLGRP_NFTABLES of linux/netfilter/nfnetlink.h. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { randomKey } from '../../../src/daemon/random-key.ts';
 import { createHasher, type HashKey, powerOfTwo } from '../../../src/engine/hash.ts';
-import { randomKey } from '../../../src/live/random-key.ts';
 import { formatCidr } from '../../../src/packet/cidr.ts';
 import { milliseconds } from '../../../src/packet/time.ts';
 import { address, cidr, door, ports, settings, type World, world } from '../../unit/engine/world.ts';

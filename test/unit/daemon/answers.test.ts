@@ -8,7 +8,8 @@ import { systemClock } from '../../../src/clock.ts';
 import { type ControlServer, openControl } from '../../../src/control/server.ts';
 import { createAnnouncer } from '../../../src/daemon/announce.ts';
 import { createHandler } from '../../../src/daemon/control-handler.ts';
-import type { Parts } from '../../../src/daemon/dependencies.ts';
+import type { Running } from '../../../src/daemon/dependencies.ts';
+import { createHealth } from '../../../src/daemon/health.ts';
 import { createRecall } from '../../../src/daemon/packet-history.ts';
 import { createEngine, type Engine } from '../../../src/engine/engine.ts';
 import type { EngineEvent } from '../../../src/engine/event.ts';
@@ -16,6 +17,8 @@ import type { Family } from '../../../src/packet/address.ts';
 import { hostCidr, OFFENDER_BITS } from '../../../src/packet/cidr.ts';
 import { milliseconds } from '../../../src/packet/time.ts';
 import { GRANTS_MAX } from '../../../src/policy/limits.ts';
+import { openMemoryStore } from '../../../src/state/memory.ts';
+import { configOf, QUIET } from '../../support/memory-machine.ts';
 import { packetOf, settings } from '../engine/world.ts';
 
 /** What any answer may keep the event loop from packets at a time, in milliseconds. */
@@ -50,17 +53,7 @@ async function fullTables(): Promise<Bench> {
   const engine = createEngine(settings({ sources: SOURCES, bans: { limit: BANS } }), [1, 2]);
   const clock = systemClock;
   const recall = createRecall();
-  const config = {
-    log: { level: 'error' },
-    doors: [{ name: 'ssh', opens: [] }],
-    listen: { queues: { first: 0, last: 0 } },
-    bans: {},
-  };
-  const announcer = createAnnouncer(config as unknown as Parts['config'], clock, { log: () => {} } as never, {
-    publish: () => {},
-    watched: () => false,
-    observe: () => {},
-  });
+  const announcer = createAnnouncer({ log: { level: 'error' } }, clock, { log: () => undefined });
   const emit = (event: EngineEvent): void => announcer.announce(event);
   const now = clock.now();
   const word = (index: number): number => (0x0a00_0000 + index) | 0;
@@ -102,28 +95,20 @@ async function fullTables(): Promise<Bench> {
     const mine = packetOf(packet % 3 === 0 ? '23' : '443', { from: HERE, sequence: packet });
     recall.record(mine, engine.judge(mine, clock.now(), emit), clock.now());
   }
-  const parts = {
-    ...{ config, engine, clock, recall, announcer, configFile: '', version: '', since: now, lag: null },
-    ...{
-      firewallFault: null,
-      metricsFault: null,
-      usesFault: null,
-      ipv6Fault: null,
-      logFault: () => null,
-      meddled: () => 0,
-      lost: () => 0,
-    },
-    losses: { total: () => ({}), lately: () => 0 },
-    faults: { total: () => 0, last: () => null },
-    surroundings: { problems: () => [], warnings: () => [] },
-    store: { health: () => ({ ok: true, reason: null }) },
+  const config = configOf('{ doors: { ssh: { knock: [7000, 8000], opens: [22] } } }');
+  const store = openMemoryStore({}, clock.wall());
+  const core = {
+    ...{ engine, clock, recall, announcer, store, configFile: '', version: '', since: now },
+    config: () => config,
+    health: createHealth({ clock, announcer, store, logFault: () => null }),
+    surroundings: QUIET,
     intake: { counts: () => ({}) },
     restored: { waiting: () => 0 },
     sources: { health: () => [] },
-  } as unknown as Parts;
+  } as unknown as Running;
   const path = join(folder, 'control.sock');
   const onError = (error: unknown): void => console.error(error);
-  const server = await openControl({ path, handle: createHandler(parts, {} as never), onError });
+  const server = await openControl({ path, handle: createHandler(core, {} as never), onError });
   return { engine, path, server, flood };
 }
 

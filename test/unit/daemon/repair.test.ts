@@ -1,60 +1,46 @@
 import { describe, expect, test } from 'vitest';
-import type { Clock } from '../../../src/clock.ts';
-import type { Parts } from '../../../src/daemon/dependencies.ts';
+import { assemble } from '../../../src/daemon/assemble.ts';
+import type { Core } from '../../../src/daemon/dependencies.ts';
 import { createRepairs, type Repairs } from '../../../src/daemon/repair.ts';
 import type { NfknockEvent } from '../../../src/engine/event.ts';
 import { FirewallError } from '../../../src/firewall/firewall.ts';
-import { milliseconds } from '../../../src/packet/time.ts';
+import { memoryMachine } from '../../support/memory-machine.ts';
 
-/** What repairs need of a daemon, with a clock that the test moves and a kernel that refuses when told to. */
+/** A daemon's repairs, with a clock that the test moves and a kernel that refuses when told to. */
 function bench(): {
-  parts: Parts;
+  core: Core;
   repairs: Repairs;
   said: NfknockEvent[];
   failed: Error[];
   pass(ms: number): void;
   refuse(error: FirewallError | undefined): void;
 } {
-  let now = 1_000;
   let refusal: FirewallError | undefined;
-  const said: NfknockEvent[] = [];
   const failed: Error[] = [];
-  const clock: Clock = {
-    now: () => milliseconds(now),
-    wall: () => now,
-    wallOf: (at) => at,
-    atWall: (at) => milliseconds(at),
-    slept: () => false,
-  };
-  const parts = {
-    clock,
-    engine: { grants: () => [], bans: () => [] },
-    announcer: { announce: (event: NfknockEvent) => said.push(event) },
-    firewall: {
-      install: () => (refusal === undefined ? Promise.resolve() : Promise.reject(refusal)),
-      apply: () => Promise.resolve(),
+  const machine = memoryMachine('{ doors: { ssh: { knock: [7000, 8000], opens: [22] } } }');
+  const { firewall } = machine.dependencies;
+  const install = (): Promise<void> => (refusal === undefined ? firewall.install() : Promise.reject(refusal));
+  const core = assemble(
+    { ...machine.dependencies, firewall: { ...firewall, install } },
+    {
+      ...{ config: machine.config, configFile: 'test', version: '0' },
+      fail: (error) => void failed.push(error),
     },
-    firewallFault: null,
-    meddled: () => 0,
-    fail: (error: Error) => failed.push(error),
-  } as unknown as Parts;
+  );
   return {
-    parts,
-    repairs: createRepairs(parts),
-    said,
-    failed,
-    pass: (ms) => {
-      now += ms;
-    },
+    ...{ core, repairs: createRepairs(core), said: machine.said, failed, pass: machine.clock.pass },
     refuse: (error) => {
       refusal = error;
     },
   };
 }
 
+const faultOf = ({ health }: Core): string | null => health.snapshot().faults.firewall;
+const changesOf = ({ health }: Core): number => health.snapshot().lately['external changes'];
+
 describe('a program that changes the rules once a second for ten minutes', () => {
   test('is answered each time, is named in the status, and fills no log', async () => {
-    const { parts, repairs, said, pass } = bench();
+    const { core, repairs, said, pass } = bench();
     for (let second = 0; second < 600; second += 1) {
       await repairs.repair('rules');
       pass(1_000);
@@ -64,9 +50,9 @@ describe('a program that changes the rules once a second for ten minutes', () =>
     expect(said.at(-1)).toMatchObject({
       reason: expect.stringMatching(/60 times in the last minute; find out who/),
     });
-    expect(parts.meddled()).toBe(59);
+    expect(changesOf(core)).toBe(59);
     pass(60_000);
-    expect(parts.meddled()).toBe(0);
+    expect(changesOf(core)).toBe(0);
     await repairs.repair('sets');
     expect(said.at(-1)).toMatchObject({ reason: 'sets had been changed by someone else' });
   });
@@ -74,18 +60,18 @@ describe('a program that changes the rules once a second for ten minutes', () =>
 
 describe('rules that can not be put back', () => {
   test('are said once a minute as long as the reason is the same, and are a fault until they are back', async () => {
-    const { parts, repairs, said, failed, pass, refuse } = bench();
+    const { core, repairs, said, failed, pass, refuse } = bench();
     refuse(new FirewallError('run iptables-restore', 'TIMEOUT', 'another program holds the lock'));
     for (let second = 0; second < 90; second += 1) {
       await expect(repairs.repair('rules')).rejects.toThrow('TIMEOUT');
       pass(1_000);
     }
     expect(said.map(({ event }) => event)).toEqual(['firewall.failed', 'firewall.failed']);
-    expect(parts.firewallFault).toContain('another program holds the lock');
+    expect(faultOf(core)).toContain('another program holds the lock');
     expect(failed).toEqual([]);
     refuse(undefined);
     await repairs.repair('rules');
-    expect(parts.firewallFault).toBeNull();
+    expect(faultOf(core)).toBeNull();
     expect(said.at(-1)?.event).toBe('firewall.repaired');
   });
 

@@ -1,19 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createClock } from '../../../src/clock.ts';
-import { parseConfig } from '../../../src/config/parse.ts';
-import { settingsOf } from '../../../src/config/settings.ts';
-import { type Bench, join } from '../../../src/daemon/assemble.ts';
-import type { ClockTrust } from '../../../src/daemon/clock-trust.ts';
-import type { Parts } from '../../../src/daemon/dependencies.ts';
+import { assemble } from '../../../src/daemon/assemble.ts';
+import type { Core } from '../../../src/daemon/dependencies.ts';
 import { reconcile } from '../../../src/daemon/reconcile.ts';
 import { banLeft, grantLeft } from '../../../src/daemon/restore-plan.ts';
-import { createEngine } from '../../../src/engine/engine.ts';
-import type { NfknockEvent } from '../../../src/engine/event.ts';
-import { nullFirewall } from '../../../src/firewall/memory.ts';
 import { formatCidr } from '../../../src/packet/cidr.ts';
 import { openMemoryStore } from '../../../src/state/memory.ts';
 import type { StateChange } from '../../../src/state/store.ts';
+import { memoryMachine } from '../../support/memory-machine.ts';
+import { testClock } from '../../support/test-clock.ts';
 import { cidr, grant, NOW } from '../state/example.ts';
 
 /*
@@ -41,13 +36,8 @@ interface Start {
 
 /** A daemon that has just started; time passes when the test says so. */
 async function start({ kept, seen, truth, wall, boot = 'another', ...clockIs }: Start) {
-  let awake = 5_000;
-  let ahead = wall - awake;
-  const clock = createClock(
-    () => awake,
-    () => awake + ahead,
-    () => awake,
-  );
+  const clock = testClock(wall);
+  const begun = clock.now();
   const trust = { boot: 'b', synchronised: () => synchronised, hasRtc: () => clockIs.rtc === true };
   let synchronised = clockIs.synchronised === true;
   let isOf = boot === 'same';
@@ -64,46 +54,32 @@ async function start({ kept, seen, truth, wall, boot = 'another', ...clockIs }: 
       isOf = true;
     },
   };
-  const parsed = parseConfig(CONFIG, 'test');
-  if (!parsed.ok) throw new Error('the configuration is sound');
-  const { config } = parsed;
-  const settings = settingsOf(config, () => []);
-  const firewall = nullFirewall({ config, now: clock.wall });
+  const { config, dependencies, said } = memoryMachine(CONFIG, { clock, store }, { trust });
+  const { firewall } = dependencies;
   await firewall.install();
-  const said: NfknockEvent[] = [];
-  const parts: Parts = join({
-    config,
-    clock,
-    store,
-    settings,
-    firewall,
-    engine: createEngine(settings, [1, 2]),
-    announcer: { announce: (event: NfknockEvent) => void said.push(event) },
-    hooks: { run: () => undefined },
-    metrics: () => undefined,
-    fail: () => undefined,
-  } as unknown as Bench);
-  await reconcile(parts, 'known', trust as ClockTrust);
+  const subject = { config, configFile: 'test', version: '0', fail: () => undefined };
+  const core: Core = assemble(dependencies, subject);
+  await reconcile(core, 'known');
   const look = async (): Promise<void> => {
-    parts.restored.look();
-    parts.order({ order: 'exempt', networks: [] });
-    await parts.settle.drained();
+    core.restored.look();
+    core.execute({ order: 'exempt', networks: [] });
+    await core.settle.drained();
   };
   return {
-    parts,
+    core,
     said,
     store,
     trusts: () => isOf,
     /** The truth, if nothing else than time has passed. */
-    now: () => truth + awake - 5_000,
+    now: () => truth + clock.now() - begun,
     async pass(ms: number) {
-      awake += ms;
+      clock.pass(ms);
       await look();
     },
     async stepTo(to: number) {
       const by = to - clock.wall();
-      ahead += by;
-      if (by > 0) parts.restored.settle();
+      clock.setWall(to);
+      if (by > 0) core.restored.settle();
       await look();
     },
     async synchronise() {
@@ -111,8 +87,8 @@ async function start({ kept, seen, truth, wall, boot = 'another', ...clockIs }: 
       await look();
     },
     /** How long the engine holds it from now; undefined: not in force. */
-    grantLeft: () => leftOf(parts.engine.grants()[0]?.until, clock.now()),
-    banLeft: () => leftOf(parts.engine.bans()[0]?.until, clock.now()),
+    grantLeft: () => leftOf(core.engine.grants()[0]?.until, clock.now()),
+    banLeft: () => leftOf(core.engine.bans()[0]?.until, clock.now()),
     inKernel: async () => (await firewall.held()).grants.length > 0,
   };
 }
@@ -145,7 +121,7 @@ describe('after a reboot with a clock that is behind', () => {
         const wasOver = length <= before;
         expect(run.grantLeft()).toBeUndefined();
         expect(await run.inKernel()).toBe(false);
-        expect(run.parts.restored.waiting()).toBe(wasOver || wall >= NOW + length ? 0 : 1);
+        expect(run.core.restored.waiting()).toBe(wasOver || wall >= NOW + length ? 0 : 1);
         await run.pass(waits);
         // Waiting opens nothing, nor does a step that nobody vouches for.
         expect(await run.inKernel()).toBe(false);
@@ -190,7 +166,7 @@ describe('after a reboot with a clock that is behind', () => {
   it('revoked while it waits, a grant does not come back; knocked for anew, it is one of this boot', async () => {
     const at = { kept: lasting(NOW, DAY), seen: NOW, truth: NOW + SECOND, wall: 0 };
     const revoked = await start(at);
-    expect(revoked.parts.order({ order: 'revoke', address: cidr(`${GUEST}/32`).address })).toEqual({
+    expect(revoked.core.execute({ order: 'revoke', address: cidr(`${GUEST}/32`).address })).toEqual({
       ok: true,
       changed: 1,
     });
@@ -200,10 +176,10 @@ describe('after a reboot with a clock that is behind', () => {
     expect(revoked.said).toContainEqual(expect.objectContaining({ event: 'door.closed', reason: 'revoked' }));
 
     const anew = await start(at);
-    anew.parts.order({ order: 'grant', door: 'ssh', address: cidr(`${GUEST}/32`).address });
+    anew.core.execute({ order: 'grant', door: 'ssh', address: cidr(`${GUEST}/32`).address });
     await anew.stepTo(anew.now());
     await anew.synchronise();
-    expect(anew.parts.engine.grants()).toHaveLength(1);
+    expect(anew.core.engine.grants()).toHaveLength(1);
     expect(anew.grantLeft()).toBeLessThan(60 * SECOND);
   });
 });
@@ -226,16 +202,16 @@ describe('what is in force at once', () => {
 
   it('is ended by a later step forward, by the wall clock; what was made since is not', async () => {
     const run = await start({ kept, seen: NOW, truth: NOW, wall: NOW + 1, rtc: true });
-    run.parts.order({ order: 'grant', door: 'ssh', address: cidr('198.51.100.8/32').address });
-    run.parts.order({ order: 'ban', address: cidr('203.0.113.10/32').address });
+    run.core.execute({ order: 'grant', door: 'ssh', address: cidr('198.51.100.8/32').address });
+    run.core.execute({ order: 'ban', address: cidr('203.0.113.10/32').address });
     await run.stepTo(NOW + DAY / 2);
     expect(run.grantLeft()).toBeLessThanOrEqual(DAY / 2 + 1);
     await run.stepTo(NOW + DAY);
-    const grants = run.parts.engine.grants();
+    const grants = run.core.engine.grants();
     expect(grants.map(({ grantee }) => (grantee === 'any' ? grantee : formatCidr(grantee)))).toEqual([
       '198.51.100.8',
     ]);
-    expect(run.parts.engine.bans().map(({ target }) => formatCidr(target))).toEqual(['203.0.113.10']);
+    expect(run.core.engine.bans().map(({ target }) => formatCidr(target))).toEqual(['203.0.113.10']);
     expect(run.said).toContainEqual(expect.objectContaining({ event: 'door.closed', reason: 'expired' }));
   });
 });

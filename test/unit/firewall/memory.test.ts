@@ -1,8 +1,8 @@
-import { nullFirewall } from '../../../src/firewall/memory.ts';
+import { memoryFirewall } from '../../../src/firewall/memory.ts';
 import { CONTRACT_CONFIG, firewallContract } from '../../kernel/firewall-contract.ts';
 
 firewallContract(
   'the firewall that only remembers',
-  async () => nullFirewall({ config: CONTRACT_CONFIG, now: Date.now }),
+  async () => memoryFirewall({ config: CONTRACT_CONFIG, now: Date.now }),
   CONTRACT_CONFIG,
 );

@@ -1,0 +1,157 @@
+import type { ControlServer } from '../control/server.ts';
+import { openOverIpv6 } from '../firewall/iptables/families.ts';
+import { tellFaults } from '../guard/guard.ts';
+import type { Config } from '../policy/config.ts';
+import { assemble } from './assemble.ts';
+import { words } from './commit.ts';
+import { createHandler } from './control-handler.ts';
+import { type Core, type Dependencies, type Running, warn } from './dependencies.ts';
+import { nextSequence } from './hook-subject.ts';
+import { reconcile } from './reconcile.ts';
+import { createReloader, type Reloader } from './reload.ts';
+import { readingOf } from './sample.ts';
+import { createSupervisor } from './supervise.ts';
+
+/*
+ * Where the rooms meet. Data goes one way (src/daemon/assemble.ts is the wiring):
+ *
+ *   queue ─▶ intake: decode, judge ─▶ events ─▶ settle: durable, in force, announced ─▶ log · metrics · control
+ *                         ▲ orders: people, conntrack, reload, what the kernel refused
+ */
+
+/** What is to run, and what was found while its dependencies were opened. */
+export interface RunOptions {
+  readonly config: Config;
+  readonly configFile: string;
+  readonly version: string;
+  /** False: the rules were installed before by someone with more privilege; where they are not there that is said. */
+  readonly install: boolean;
+  /** What an owner should know of the state file; null: what was kept is known. */
+  readonly stateNotice: string | null;
+  /** Why IPv6 can't be guarded; null: it is, or it is not there. */
+  readonly ipv6Fault: string | null;
+  readonly warnings: readonly string[];
+}
+
+export interface Daemon {
+  reload(): Promise<void>;
+  stop(reason: string): Promise<void>;
+  /** Resolves when the daemon can't go on, with why. */
+  readonly failed: Promise<Error>;
+}
+
+/** What is to be undone, last first. */
+type CleanUp = (() => Promise<void> | void)[];
+
+/**
+ * Runs the daemon over what it is given. Rejects with what the system refused; then nothing that was begun here is left
+ * running. `close` closes what was given, at the end.
+ */
+export async function runDaemon(
+  given: Dependencies,
+  options: RunOptions,
+  close: () => Promise<void>,
+): Promise<Daemon> {
+  const cleanUp: CleanUp = [];
+  try {
+    return await start(given, options, close, cleanUp);
+  } catch (error) {
+    for (const each of cleanUp.reverse()) await each();
+    throw error;
+  }
+}
+
+async function start(
+  given: Dependencies,
+  options: RunOptions,
+  close: () => Promise<void>,
+  cleanUp: CleanUp,
+): Promise<Daemon> {
+  const { config } = options;
+  let fail: (error: Error) => void = () => undefined;
+  const failed = new Promise<Error>((resolve) => {
+    fail = resolve;
+  });
+  const core = assemble(given, { ...options, fail });
+  cleanUp.push(core.close);
+  tellFaults(core.health.caught);
+  sayFindings(core, options);
+
+  // The queue first: who finds it taken must not have touched the rules of who has it.
+  const sources = await given.openSources(config, core.intake.onBatch, fail);
+  cleanUp.push(() => sources.close());
+  const running: Running = { ...core, sources };
+  if (options.install) await core.firewall.install();
+  else await installMissing(core);
+  core.execute({ order: 'exempt', ...(await core.findExempt()) });
+  await reconcile(core, options.stateNotice === null ? 'known' : 'lost');
+  const reloader = createReloader(running);
+  await serve(running, reloader, cleanUp);
+  for (const door of config.doors) warn(core, nextSequence(door).warning, door.name);
+  warn(core, options.stateNotice);
+  core.surroundings.glance();
+  await core.surroundings.lookAtTracking();
+  core.announcer.announce({ event: 'daemon.ready', at: core.clock.now() });
+  const supervisor = createSupervisor(running);
+  reloader.onReloaded(supervisor.reloaded);
+  cleanUp.push(supervisor.close);
+  return {
+    failed,
+    reload: () => reloader.fromSignal(),
+    async stop(reason) {
+      // What it still has to say must not come after the end is said.
+      core.surroundings.close();
+      // No packet after this; what was judged is carried to its end. The rules stay: every door is shut.
+      sources.close();
+      await core.settle.drained();
+      core.announcer.drain();
+      core.announcer.announce({ event: 'daemon.stopped', at: core.clock.now(), reason });
+      core.announcer.drain();
+      for (const each of cleanUp.reverse()) await each();
+      await close();
+    },
+  };
+}
+
+/** A machine without IPv6 is sound; one whose IPv6 can't be guarded is not, and goes on for IPv4. */
+function sayFindings(core: Core, { config, ipv6Fault, warnings }: RunOptions): void {
+  for (const warning of warnings) warn(core, warning);
+  if (ipv6Fault === null) return;
+  core.health.report('ipv6', ipv6Fault);
+  const reason = `${openOverIpv6(config)}: ${ipv6Fault}`;
+  core.announcer.announce({ event: 'firewall.failed', at: core.clock.now(), reason });
+}
+
+/**
+ * Rules that someone with more privilege was to install: where they are not there, ports would be open. Where there are
+ * as many as there should be they may still be those of another configuration, with another queue: they are installed
+ * anew in any case, which changes nothing where they are right.
+ */
+async function installMissing({ firewall, announcer, clock }: Core): Promise<void> {
+  const intact = await firewall.intact();
+  await firewall.install();
+  if (intact) return;
+  const reason = 'the rules were not there as this configuration wants them; they are now';
+  announcer.announce({ event: 'firewall.repaired', at: clock.now(), reason });
+}
+
+/** Opens what people and their programs ask through. */
+async function serve(core: Running, reloader: Reloader, cleanUp: CleanUp): Promise<void> {
+  const control: ControlServer = await core.openControl(createHandler(core, reloader));
+  core.announcer.publishTo(control);
+  cleanUp.push(() => control.close());
+  warn(core, control.notice);
+  const { metrics: place } = core.config();
+  if (place === null) return;
+  try {
+    const metrics = await core.openMetrics(place, () => readingOf(core));
+    core.health.measureWith(metrics);
+    core.announcer.observeWith(metrics.observe);
+    cleanUp.push(() => metrics.close());
+  } catch (error) {
+    // Doors open without metrics too. What the server says names the address and the mend.
+    const fault = `there are no metrics until a restart: ${words(error)}`;
+    core.health.report('metrics', fault);
+    warn(core, fault);
+  }
+}
