@@ -4,6 +4,7 @@
 #   npm run guest                          every case on the kernel of Debian 12, then the basics on those of 11 and 13
 #   npm run guest -- CASE…                 some: the names of test/guest/*.sh
 #   npm run guest -- --kernel trixie CASE  on another kernel: bullseye, bookworm, trixie
+#   npm run guest -- --native CASE         a case that has systemd, in namespaces of this machine and at its speed
 #
 # Needs root and Debian's packages. What it makes lies in /var/tmp/nfknock-guest and is used again; remove it at will.
 # The last line sums up: "N passed, N failed".
@@ -12,21 +13,21 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
 readonly PLACE="${NFKNOCK_GUEST:-/var/tmp/nfknock-guest}"
-readonly ROOT="$PLACE/root"
-readonly NEEDED=(qemu-system-x86 debootstrap busybox-static cpio kmod xz-utils curl e2fsprogs)
-# What the guest's own scripts call.
-readonly GUEST_PACKAGES=iptables,nftables,ipset,iproute2,conntrack,knockd,netcat-openbsd,telnet,curl,nmap,socat,kmod,procps,e2fsprogs,python3-minimal
-readonly MODULES=(crc32c_generic crc32c_intel virtio_pci virtio_blk 9pnet_virtio 9p overlay ext4)
-readonly BOOT_SECONDS=900
+readonly NEEDED=(qemu-system-x86 debootstrap busybox-static cpio kmod xz-utils curl e2fsprogs dpkg-dev)
+readonly BOOT_SECONDS="${NFKNOCK_GUEST_BOOT_SECONDS:-900}"
 
 kernels=()
+others=()
 cases=()
+native=no
+plain=no
 fail() { printf 'guest: %s\n' "$*" >&2; exit 1; }
 say() { printf 'guest: %s\n' "$*"; }
 [ "$(id -u)" -eq 0 ] || fail 'this needs root, for debootstrap: run it again with sudo.'
 while [ "$#" -gt 0 ]; do
   case "$1" in
     --kernel) kernels+=("${2:?--kernel wants bullseye, bookworm or trixie}"); shift ;;
+    --native) native=yes ;;
     -*) fail "unknown: $1; see the head of scripts/guest.sh" ;;
     *) cases+=("$1") ;;
   esac
@@ -36,6 +37,26 @@ done
 mirror="$(awk '/^URIs:/ {print $2; exit}' /etc/apt/sources.list.d/*.sources 2>/dev/null || true)"
 [ -n "$mirror" ] || mirror="$(awk '/^deb / {for (i = 2; i <= NF; i++) if ($i ~ /^https?:/) {print $i; exit}}' /etc/apt/sources.list 2>/dev/null || true)"
 [ -n "$mirror" ] || mirror=http://deb.debian.org/debian
+
+# shellcheck source=scripts/guest-roots.sh
+. scripts/guest-roots.sh
+
+# What runs for one boot, and ends with this script however that ends.
+machine='' disk='' scratch=''
+clean_up() {
+  end_machine
+  if [ -n "$disk" ]; then rm -f "$disk"; fi
+  if [ -n "$scratch" ]; then rm -rf --one-file-system "$scratch"; fi
+}
+end_machine() {
+  if [ -z "$machine" ]; then return; fi
+  kill -KILL "$machine" 2>/dev/null || true
+  while kill -0 "$machine" 2>/dev/null; do sleep 0.1; done
+  machine=''
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 install_tools() {
   local missing=() package
@@ -48,132 +69,143 @@ install_tools() {
   DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -q --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-# A root of Debian 12 with what the scripts call, Node.js and every kernel's modules.
-make_root() {
-  if [ ! -e "$ROOT/.ready" ]; then
-    say 'making a root of Debian 12 (once)'
-    rm -rf --one-file-system "$ROOT"
-    debootstrap --variant=minbase --include="$GUEST_PACKAGES" bookworm "$ROOT" "$mirror" >"$PLACE/debootstrap.log" 2>&1 ||
-      fail "debootstrap failed: see $PLACE/debootstrap.log"
-    touch "$ROOT/.ready"
-  fi
-  mkdir -p "$ROOT/usr/local/bin"
-  cp "$(readlink -f "$(command -v node)")" "$ROOT/usr/local/bin/node"
-  rm -rf "$ROOT/nfknock"
-  mkdir -p "$ROOT/nfknock"
-  cp -a dist package.json native deploy iptables examples test scripts src tsconfig.json vitest.config.ts "$ROOT/nfknock/"
-  cp -al node_modules "$ROOT/nfknock/" 2>/dev/null || cp -a node_modules "$ROOT/nfknock/"
+# What a case says of itself in its head: "# boots: 2", "# boot 2: -rtc base=1970-01-02", "# kernel: ipv6.disable=1",
+# "# systemd: nftables" (a root with systemd, beside that firewall).
+head_of() { sed -n "s/^# $2: //p" "test/guest/$1.sh"; }
+root_of() {
+  local firewall
+  firewall="$(head_of "$1" systemd)"
+  echo "$PLACE/${firewall:+systemd-}${firewall:-root}"
 }
 
-# The newest kernel of a release, unpacked, with an initramfs that mounts the root.
-make_kernel() {
-  local suite="$1" at="$PLACE/kernels/$1" name file version module
-  if [ -e "$at/initrd" ] && [ -e "$at/version" ]; then return; fi
-  say "fetching the kernel of $suite (once)"
-  mkdir -p "$at"
-  curl -fsS -m 120 -o "$at/Packages.xz" "$mirror/dists/$suite/main/binary-amd64/Packages.xz" || fail "no package list of $suite at $mirror"
-  name="$(xz -dc "$at/Packages.xz" | awk -v RS= '$2 == "linux-image-amd64"' | sed -n 's/^Depends: \([^ ,]*\).*/\1/p')"
-  file="$(xz -dc "$at/Packages.xz" | awk -v RS= -v name="$name" '$2 == name' | sed -n 's/^Filename: //p' | head -n 1)"
-  [ -n "$file" ] || fail "the package $name of $suite is not in its list"
-  curl -fsS -m 300 -o "$at/kernel.deb" "$mirror/$file" || fail "$file can't be fetched"
-  rm -rf "$at/tree" && mkdir "$at/tree" && dpkg-deb -x "$at/kernel.deb" "$at/tree"
-  version="$(basename "$at"/tree/boot/vmlinuz-*)"
-  version="${version#vmlinuz-}"
-  # Debian 13 has its modules below /usr.
-  if [ -d "$at/tree/usr/lib/modules" ]; then mkdir -p "$at/tree/lib" && mv "$at/tree/usr/lib/modules" "$at/tree/lib/"; fi
-  depmod -b "$at/tree" "$version"
-  rm -rf "$at/ram" && mkdir -p "$at/ram"/{bin,proc,sys,dev,low,up,root,modules}
-  cp /bin/busybox "$at/ram/bin/busybox"
-  : >"$at/ram/order"
-  for module in "${MODULES[@]}"; do
-    modprobe --dirname "$at/tree" --set-version "$version" --show-depends "$module" 2>/dev/null |
-      sed -n 's/^insmod \([^ ]*\).*/\1/p' || true
-  done | awk '!seen[$0]++' | while read -r module; do
-    name="$(basename "$module")"
-    case "$name" in
-      *.xz) xz -dc "$module" >"$at/ram/modules/${name%.xz}"; name="${name%.xz}" ;;
-      *.zst) zstd -qdc "$module" >"$at/ram/modules/${name%.zst}"; name="${name%.zst}" ;;
-      *) cp "$module" "$at/ram/modules/$name" ;;
-    esac
-    echo "$name" >>"$at/ram/order"
+# Waits for the machine's end, or makes one.
+await_machine() {
+  local until=$((SECONDS + BOOT_SECONDS))
+  while kill -0 "$machine" 2>/dev/null; do
+    if [ "$SECONDS" -ge "$until" ]; then echo "guest: ended after $BOOT_SECONDS s" >>"$1"; break; fi
+    sleep 0.5
   done
-  cp test/guest/init "$at/ram/init"
-  chmod +x "$at/ram/init"
-  (cd "$at/ram" && find . | cpio -o -H newc --quiet) >"$at/initrd"
-  mkdir -p "$ROOT/lib/modules"
-  rm -rf "$ROOT/lib/modules/$version"
-  cp -al "$at/tree/lib/modules/$version" "$ROOT/lib/modules/"
-  cp "$at/tree/boot/vmlinuz-$version" "$at/vmlinuz"
-  echo "$version" >"$at/version"
+  end_machine
 }
 
-# Boots once. Arguments: kernel, case, boot number, disk; the rest goes to the kernel's command line and to qemu.
+# boot KERNEL CASE NUMBER LOG
 boot() {
-  local suite="$1" name="$2" number="$3" disk="$4" log="$5" options rtc=() append=''
-  # A case may want more of its boots: "# boot 2: -rtc base=1970-01-02" and "# kernel: ipv6.disable=1" in its head.
-  options="$(sed -n "s/^# boot $number: //p" "test/guest/$name.sh")"
-  append="$(sed -n 's/^# kernel: //p' "test/guest/$name.sh")"
-  read -r -a rtc <<<"$options"
-  timeout --kill-after=10 "$BOOT_SECONDS" qemu-system-x86_64 -accel tcg -m 1536 -smp 1 -nographic -no-reboot \
+  local suite="$1" name="$2" number="$3" log="$4" options=() more
+  read -r -a options <<<"$(head_of "$name" "boot $number")"
+  more="$(head_of "$name" kernel)"
+  if [ -n "$(head_of "$name" systemd)" ]; then more="$more systemd=1 systemd.show_status=0"; fi
+  qemu-system-x86_64 -accel tcg -m 1536 -smp 2 -nographic -no-reboot \
     -nic none -kernel "$PLACE/kernels/$suite/vmlinuz" -initrd "$PLACE/kernels/$suite/initrd" \
-    -append "console=ttyS0 quiet panic=-1 mitigations=off guest=$name boot=$number $append" \
-    -virtfs "local,path=$ROOT,mount_tag=root,security_model=none,readonly=on" \
-    -drive "file=$disk,format=raw,if=virtio,cache=writeback" "${rtc[@]}" </dev/null >>"$log" 2>&1 || true
+    -append "console=ttyS0 quiet panic=-1 mitigations=off guest=$name boot=$number $more" \
+    -virtfs "local,path=$(root_of "$name"),mount_tag=root,security_model=none,readonly=on" \
+    -drive "file=$disk,format=raw,if=virtio,cache=writeback" "${options[@]}" </dev/null >>"$log" 2>&1 &
+  machine=$!
+  disown
+  await_machine "$log"
+}
+
+# The same with this machine's kernel, in namespaces. When the first program ends, so do all that are in there.
+boot_native() {
+  local name="$1" number="$2" log="$3"
+  mkdir -p "$scratch"/{upper/etc,work,root}
+  echo "guest=$name boot=$number" >"$scratch/upper/etc/guest-case"
+  rm -f "$scratch/upper/guest-output"
+  # shellcheck disable=SC2016 # in the machine
+  unshare --net --pid --mount --uts --ipc --cgroup --fork --kill-child sh -ec '
+    mount --make-rprivate /
+    mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$2/root"
+    cd "$2/root"
+    mount -t proc proc proc
+    # The kernel is this machine'"'"'s, and so is what it would be told here.
+    if [ -e proc/sysrq-trigger ]; then mount --bind /dev/null proc/sysrq-trigger; fi
+    for each in kernel vm fs; do
+      mount --bind "proc/sys/$each" "proc/sys/$each"
+      mount -o remount,bind,ro "proc/sys/$each"
+    done
+    mount -t sysfs -o ro sysfs sys
+    mount -t tmpfs tmpfs sys/fs/cgroup
+    mount -t cgroup2 cgroup2 sys/fs/cgroup
+    mount -t tmpfs -o mode=755 tmpfs dev
+    for each in null zero full random urandom tty; do
+      touch "dev/$each"
+      mount --bind "/dev/$each" "dev/$each"
+    done
+    mkdir dev/pts dev/shm
+    mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts dev/pts
+    ln -s pts/ptmx dev/ptmx
+    ln -s /proc/self/fd dev/fd
+    mount -t tmpfs -o mode=755 tmpfs run
+    mkdir -p .before
+    pivot_root . .before
+    umount -l /.before
+    exec env -i container=other PATH=/usr/sbin:/usr/bin /sbin/init --show-status=false' \
+    sh "$(root_of "$name")" "$scratch" </dev/null >>"$log.console" 2>&1 &
+  machine=$!
+  disown
+  await_machine "$log"
+  cat "$scratch/upper/guest-output" >>"$log" 2>/dev/null || true
 }
 
 passed=0
 failed=0
 run_case() {
-  local suite="$1" name="$2" boots disk log number started=$SECONDS
-  [ -e "test/guest/$name.sh" ] || fail "there is no case $name; these are: $(cd test/guest && echo *.sh)"
-  boots="$(sed -n 's/^# boots: //p' "test/guest/$name.sh")"
-  disk="$(mktemp "$PLACE/disk.XXXXXX")"
+  local suite="$1" name="$2" boots log number started=$SECONDS good bad
+  boots="$(head_of "$name" boots)"
+  boots="${boots:-1}"
   log="$PLACE/$suite-$name.log"
   : >"$log"
-  truncate -s 64M "$disk"
-  mkfs.ext4 -q -F "$disk"
-  for ((number = 1; number <= ${boots:-1}; number++)); do boot "$suite" "$name" "$number" "$disk" "$log"; done
-  rm -f "$disk"
-  local good bad
+  if [ "$suite" = native ]; then
+    scratch="$(mktemp -d "$PLACE/native.XXXXXX")"
+  else
+    give_modules "$suite" "$(root_of "$name")"
+    disk="$(mktemp "$PLACE/disk.XXXXXX")"
+    truncate -s 1G "$disk"
+    mkfs.ext4 -q -F "$disk"
+  fi
+  for ((number = 1; number <= boots; number++)); do
+    if [ "$suite" = native ]; then boot_native "$name" "$number" "$log"; else boot "$suite" "$name" "$number" "$log"; fi
+  done
+  rm -rf --one-file-system "$disk" "$scratch"
+  disk='' scratch=''
   # The serial line ends lines as a terminal does.
   sed -i 's/\r//g' "$log"
   good="$(grep -c '^ok: ' "$log" || true)"
   bad="$(grep -c '^not ok: ' "$log" || true)"
-  if [ "$(grep -c 'guest: end of boot' "$log" || true)" -ne "${boots:-1}" ]; then
+  if [ "$(grep -c 'guest: end of boot' "$log" || true)" -ne "$boots" ]; then
     bad=$((bad + 1))
     echo "not ok: $name did not come to its end; the last lines of $log:" && tail -n 25 "$log"
   fi
   passed=$((passed + good))
   failed=$((failed + bad))
-  grep -A 15 -E '^(ok|not ok): |^guest: [0-9]|^    ' "$log" | grep -E '^(ok|not ok): |^guest: [0-9]|^    ' || true
-  say "$name on $(cat "$PLACE/kernels/$suite/version"): $good passed, $bad failed, $((SECONDS - started)) s"
+  grep -E '^(ok|not ok): |^guest: |^    ' "$log" || true
+  say "$name on $(cat "$PLACE/kernels/$suite/version" 2>/dev/null || uname -r): $good passed, $bad failed, $((SECONDS - started)) s"
 }
 
 mkdir -p "$PLACE"
 install_tools
 bash scripts/setup.sh
-make_root
 if [ "${#cases[@]}" -eq 0 ]; then
   for file in test/guest/*.sh; do
     name="$(basename "$file" .sh)"
     case "$name" in lib) ;; *) cases+=("$name") ;; esac
   done
-  if [ "${#kernels[@]}" -eq 0 ]; then
-    kernels=(bookworm)
-    others=(bullseye trixie)
-  fi
+  if [ "${#kernels[@]}" -eq 0 ]; then others=(bullseye trixie); fi
 fi
+if [ "$native" = yes ]; then kernels=(native); fi
 [ "${#kernels[@]}" -gt 0 ] || kernels=(bookworm)
-for suite in "${kernels[@]}" "${others[@]:-}"; do
-  [ -n "$suite" ] || continue
-  make_kernel "$suite"
+for name in "${cases[@]}"; do
+  [ -e "test/guest/$name.sh" ] || fail "there is no case $name; these are: $(cd test/guest && echo *.sh)"
+  firewall="$(head_of "$name" systemd)"
+  if [ "$native" = yes ] && [ -z "$firewall" ]; then fail "$name wants a machine of its own: leave out --native"; fi
+  if [ -n "$firewall" ]; then make_systemd_root "$firewall"; else plain=yes; fi
+done
+if [ "${#others[@]}" -gt 0 ] || [ "$plain" = yes ]; then make_plain_root; fi
+for suite in "${kernels[@]}" "${others[@]}"; do
+  if [ "$suite" != native ]; then make_kernel "$suite"; fi
 done
 for suite in "${kernels[@]}"; do
   for name in "${cases[@]}"; do run_case "$suite" "$name"; done
 done
-for suite in "${others[@]:-}"; do
-  [ -n "$suite" ] || continue
-  run_case "$suite" basics
-done
+for suite in "${others[@]}"; do run_case "$suite" basics; done
 printf '\n%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" -eq 0 ]

@@ -17,3 +17,10 @@ kill -KILL "$DAEMON"
 wait "$DAEMON" 2>/dev/null
 client ip address add 192.0.2.13/24 dev eth0
 refuse 'with the daemon killed the door is closed to newcomers' client nc -z -w 2 -s 192.0.2.13 192.0.2.1 22
+rm -f /run/nfknock/events.jsonl
+start_daemon
+check 'started again it has no problem' $NFKNOCK status
+check 'who was let in still is' connects 192.0.2.1
+check 'the ban is kept' sh -c "$NFKNOCK bans --json | grep -q 192.0.2.12"
+refuse 'and a newcomer finds it closed' client nc -z -w 2 -s 192.0.2.13 192.0.2.1 22
+check 'it stops' stop_daemon

@@ -2,7 +2,7 @@
 modprobe vrf
 modprobe bridge
 make_net
-with_interface() {
+with_interfaces() {
   write_config <<YAML
 listen: { interfaces: [$1] }
 doors: { ssh: { knock: [7000/tcp, 8000/udp, 9000/tcp], opens: [22/tcp] } }
@@ -18,17 +18,19 @@ ip link add red type vrf table 10
 ip link set red up
 ip link add slave0 type veth peer name slave1
 ip link set slave0 master red up
+with_interfaces 'eth0, nowhere0, port0, slave0'
+$NFKNOCK check >/run/nfknock/check 2>&1
+start_daemon
+refuse 'status has a problem' sh -c "$NFKNOCK status >/run/nfknock/status 2>&1"
 for name in nowhere0 port0 slave0; do
-  with_interface "$name"
-  check "check warns of $name" sh -c "$NFKNOCK check 2>&1 | grep -q $name"
-  rm -f /run/nfknock/events.jsonl
-  start_daemon
-  refuse "status has a problem with $name" $NFKNOCK status
-  check "and names it" sh -c "$NFKNOCK status 2>&1 | grep -q $name"
-  stop_daemon; wait "$DAEMON" 2>/dev/null
+  check "check warns of $name" grep -q "$name" /run/nfknock/check
+  check "status names $name" grep -q "$name" /run/nfknock/status
 done
-with_interface eth0
+refuse 'and not the one that is there' grep -E 'eth0.*(no such|does not|missing|never|bridge|VRF)' /run/nfknock/status
+grep -E 'nowhere0|port0|slave0' /run/nfknock/status | sed 's/^/guest: /'
+stop_daemon; wait "$DAEMON" 2>/dev/null
+with_interfaces eth0
 rm -f /run/nfknock/events.jsonl
 start_daemon
-check 'and none with one that is there' $NFKNOCK status
+check 'and has none with one that is there' $NFKNOCK status
 stop_daemon; wait "$DAEMON" 2>/dev/null

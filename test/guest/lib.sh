@@ -1,7 +1,9 @@
 #!/bin/bash
-# Runs one case inside the guest: its name and the number of the boot stand in the kernel's command line.
+# Runs one case inside the guest: its name and the number of the boot stand in the kernel's command line, or where the
+# kernel is the host's in a file.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
 read -r line </proc/cmdline
+if [ -e /etc/guest-case ]; then read -r line </etc/guest-case; fi
 for word in $line; do
   case "$word" in
     guest=*) CASE="${word#guest=}" ;;
@@ -9,10 +11,17 @@ for word in $line; do
   esac
 done
 cd /nfknock || exit 1
-ip link set lo up
-mkdir -p /etc/nfknock /run/nfknock /dev/pts
-mount -t devpts devpts /dev/pts 2>/dev/null
-NFKNOCK='node /nfknock/dist/bin/nfknock.js'
+# How this boot ends: power-cut or, where there is systemd, reboot.
+ENDS=power-cut
+if [ -d /run/systemd/system ]; then
+  NFKNOCK=nfknock
+  if [ -e /etc/guest-case ]; then exec >>/guest-output 2>&1; else exec >/dev/ttyS0 2>&1; fi
+else
+  NFKNOCK='node /nfknock/dist/bin/nfknock.js'
+  ip link set lo up
+  mkdir -p /etc/nfknock /run/nfknock /dev/pts
+  mount -t devpts devpts /dev/pts 2>/dev/null
+fi
 
 ok() { echo "ok: $CASE: $1"; }
 not_ok() { echo "not ok: $CASE: $1"; }
@@ -84,5 +93,12 @@ echo "guest: $CASE, boot $BOOT, $(uname -r)"
 . "test/guest/$CASE.sh"
 sync
 echo 'guest: end of boot'
-echo o >/proc/sysrq-trigger
-sleep 30
+if [ "$ENDS" = reboot ]; then
+  systemctl reboot
+elif [ -e /etc/guest-case ]; then
+  # In namespaces this ends their first program and nothing else.
+  systemctl poweroff --force --force
+else
+  echo o >/proc/sysrq-trigger
+fi
+sleep 60
