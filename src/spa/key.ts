@@ -81,3 +81,8 @@ export interface KeyFile {
 
 /** Bytes of an Ed25519 public key. */
 export const PUBLIC_KEY_BYTES = 32;
+
+/** Whether a text can be a key's name: it stands in events, in commands and in what hooks are told. */
+export function isKeyName(text: string): boolean {
+  return /^[a-z0-9_][a-z0-9_-]{0,31}$/.test(text);
+}
