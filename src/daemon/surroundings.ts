@@ -12,7 +12,7 @@ import {
 } from '../machine/concerns.ts';
 import { findInputDefaults } from '../machine/input-default.ts';
 import { findInterfaces, unseenOf } from '../machine/interfaces.ts';
-import { findListeners } from '../machine/listeners.ts';
+import { findReached } from '../machine/look.ts';
 import { ofNativeTables } from '../machine/native-tables.ts';
 import { findUntracked } from '../machine/notrack/find.ts';
 import { ofUntracked, shutBy, type Untracked } from '../machine/notrack/untracked.ts';
@@ -123,7 +123,7 @@ export function createSurroundings(core: Observed): Surroundings {
       const defaults = await findInputDefaults();
       if (asked !== config) {
         asked = config;
-        closing = ofListeners(config, findListeners(), oneTimePortsOf);
+        closing = ofListeners(config, await findReached(), oneTimePortsOf);
       }
       warnings = [...ofAnswer(config, defaults), ...ofAnswersFault(core.firewall.answersFault()), ...closing];
       glance();

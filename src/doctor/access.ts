@@ -1,5 +1,6 @@
-import { readFileSync, type Stats, statSync } from 'node:fs';
+import { type Stats, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { readText } from '../machine/proc.ts';
 
 /** Somebody who may be another than who asks. */
 export interface User {
@@ -78,11 +79,13 @@ function stats(path: string): Stats | undefined {
 }
 
 function rows(path: string): readonly (readonly string[])[] {
-  try {
-    return readFileSync(path, 'utf8')
-      .split('\n')
-      .map((line) => line.split(':'));
-  } catch {
-    return [];
-  }
+  return readText(path)
+    .split('\n')
+    .map((line) => line.split(':'));
+}
+
+/** What a user is called here, or else the number. */
+export function ownerName(uid: number, root = '/'): string {
+  const row = rows(join(root, 'etc/passwd')).find(([, , id]) => Number(id) === uid);
+  return row?.[0] ?? `the user ${uid}`;
 }

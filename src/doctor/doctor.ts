@@ -1,41 +1,61 @@
 import { legacyBeside } from '../firewall/iptables/watch.ts';
+import { readBaseChains } from '../firewall/netlink/base-chains.ts';
+import { ofAcceptance } from '../machine/acceptance.ts';
 import { type Concern, concernsOf, ofQueueReaders } from '../machine/concerns.ts';
 import { lookAtMachine } from '../machine/look.ts';
+import { ofNativeTables } from '../machine/native-tables.ts';
 import { findUntracked } from '../machine/notrack/find.ts';
 import { ofUntracked } from '../machine/notrack/untracked.ts';
+import { findPeers } from '../machine/peers.ts';
 import { findQueueReaders } from '../machine/queue-readers.ts';
+import { formatAddress } from '../packet/address.ts';
 import type { Config } from '../policy/config.ts';
-import { NO_ONE_TIME } from '../policy/port-roles.ts';
+import type { OneTimePorts } from '../policy/port-roles.ts';
 import { pendingChange } from '../rollback/rollback.ts';
 import { ofDisk, ofFiles } from './files.ts';
 import { type Finding, fault, warning } from './finding.ts';
 import { ofConntrack, ofKernel } from './kernel.ts';
-import { lookAtBoot, lookAtClock, lookAtConntrack, lookAtRules } from './look.ts';
+import { lookAtAcceptance, lookAtBoot, lookAtClock, lookAtConntrack, lookAtRules } from './look.ts';
 import { ofBoot, ofClock, ofEverybody } from './machine.ts';
-import { ofSecrets, ofTables } from './tables.ts';
+import { ofSecrets } from './secrets.ts';
+import { ofTables } from './tables.ts';
 import { installedUnit } from './unit.ts';
+import { ofWalls } from './walls.ts';
 
 /** What a running daemon tells; undefined where none answers. */
 export interface Running {
   readonly pid: number;
   /** Addresses that are let in or have strikes. */
   readonly sources: readonly string[];
+}
+
+/** What is looked at, and what only others can tell. */
+export interface Subject {
+  readonly config: Config;
+  /** Where the configuration stands. */
+  readonly file: string;
+  readonly oneTime: OneTimePorts;
+  readonly running: Running | undefined;
+  /** Gateways and name servers: packets of everybody may come from there. */
   readonly gateways: readonly string[];
 }
 
 /** Everything that stands in the way of this configuration on this machine, faults first. */
-export async function examine(config: Config, running: Running | undefined): Promise<readonly Finding[]> {
+export async function examine(subject: Subject): Promise<readonly Finding[]> {
+  const { config, file, running, gateways } = subject;
+  const unit = installedUnit();
   const found = [
     ...ofKernel(config),
     ...(await ofLegacy()),
     ...ofTables(config, await lookAtRules()),
-    ...(await ofMachine(config, running)),
-    ...ofSecrets(config),
-    ...ofFiles(config, installedUnit()),
+    ...(await ofMachine(subject)),
+    ...ofSecrets(config, file, unit),
+    ...ofFiles(config, unit),
+    ...ofWalls(config, unit),
     ...ofDisk(config),
-    ...ofClock(await lookAtClock()),
+    ...ofClock(lookAtClock()),
     ...ofBoot(lookAtBoot()),
-    ...ofEverybody(running?.sources ?? [], running?.gateways ?? []),
+    ...ofEverybody([...(running?.sources ?? []), ...peersOf(config)], gateways),
     ...ofConntrack(lookAtConntrack('count'), lookAtConntrack('max')),
     ...ofPending(),
   ];
@@ -46,19 +66,27 @@ export async function examine(config: Config, running: Running | undefined): Pro
 }
 
 /** Under these a port is open, no knock is heard, or nobody gets in. */
-const FAULTS: readonly Concern['code'][] = ['interface', 'queue-reader', 'notrack'];
+const FAULTS: readonly Concern['code'][] = ['interface', 'queue-reader', 'native-table', 'notrack'];
 
 /** What `check` and the daemon say of this machine too. */
-async function ofMachine(config: Config, running: Running | undefined): Promise<readonly Finding[]> {
+async function ofMachine({ config, oneTime, running }: Subject): Promise<readonly Finding[]> {
   const own = running === undefined ? [] : [running.pid];
   const concerns = [
-    ...concernsOf(config, await lookAtMachine(), NO_ONE_TIME),
+    ...concernsOf(config, await lookAtMachine(), oneTime),
     ...ofQueueReaders(config, findQueueReaders(config.listen.queues), own),
-    ...ofUntracked(await findUntracked(config, NO_ONE_TIME)),
+    ...ofNativeTables(config, await readBaseChains()),
+    ...ofAcceptance(config, await lookAtAcceptance(config, oneTime)),
+    ...ofUntracked(await findUntracked(config, oneTime)),
   ];
   return concerns.map(({ code, what, fix }) =>
     FAULTS.includes(code) ? fault(code, what, fix) : warning(code, what, fix),
   );
+}
+
+/** Who is connected now to what the doors protect: with source NAT in front everybody seems to be the gateway. */
+function peersOf({ doors }: Config): readonly string[] {
+  const here = doors.filter((door) => door.forward === null);
+  return findPeers(here.flatMap(({ opens }) => opens)).map(formatAddress);
 }
 
 async function ofLegacy(): Promise<readonly Finding[]> {

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
+import { readText } from '../machine/proc.ts';
 import type { Config } from '../policy/config.ts';
 import { type Finding, fault, warning } from './finding.ts';
 
@@ -64,7 +65,7 @@ function has({ option, module, shows }: Part, root: string): boolean | undefined
   const built = kernelConfig(root);
   if (built !== undefined && new RegExp(`^${option}=y$`, 'm').test(built)) return true;
   const folder = join(root, 'lib/modules', release());
-  const modules = `${textOf(join(folder, 'modules.dep')) ?? ''}\n${textOf(join(folder, 'modules.builtin')) ?? ''}`;
+  const modules = `${readText(join(folder, 'modules.dep'))}\n${readText(join(folder, 'modules.builtin'))}`;
   if (modules.includes(`/${module}.ko`)) return true;
   if (modules.trim() !== '') return false;
   return built !== undefined && !new RegExp(`^${option}=m$`, 'm').test(built) ? false : undefined;
@@ -74,15 +75,8 @@ function kernelConfig(root: string): string | undefined {
   try {
     return gunzipSync(readFileSync(join(root, 'proc/config.gz'))).toString('latin1');
   } catch {
-    return textOf(join(root, 'boot', `config-${release()}`));
-  }
-}
-
-function textOf(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return undefined;
+    const text = readText(join(root, 'boot', `config-${release()}`));
+    return text === '' ? undefined : text;
   }
 }
 

@@ -1,39 +1,46 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { findTool, runTool } from '../firewall/iptables/command.ts';
 import { hasIpv6 } from '../firewall/iptables/families.ts';
+import { lookForAcceptance } from '../firewall/iptables/read-following.ts';
+import type { Acceptance } from '../firewall/rules/acceptance.ts';
+import { parseSaved, type Saved } from '../firewall/rules/jump.ts';
+import { layoutOf } from '../firewall/rules/layout.ts';
+import { systemTrust } from '../machine/clock-trust.ts';
+import { printed } from '../machine/printed.ts';
+import { readText } from '../machine/proc.ts';
+import type { Family } from '../packet/address.ts';
+import type { Config } from '../policy/config.ts';
+import type { OneTimePorts } from '../policy/port-roles.ts';
 import type { Boot, Clock } from './machine.ts';
 import type { Rulesets } from './tables.ts';
 
 /* What there is to see on this machine. What can't be read is undefined or left out, and is no finding. */
 
 export async function lookAtRules(): Promise<Rulesets> {
-  const [v4, v6, nft] = await Promise.all([
-    printed('iptables-save', []),
-    printed('ip6tables-save', []),
-    printed('nft', ['list', 'ruleset']),
-  ]);
-  return { v4, v6, nft, ipv6: hasIpv6() };
+  const saved = async (tool: string): Promise<Saved | undefined> => {
+    const text = await printed(tool, []);
+    return text === undefined ? undefined : parseSaved(text);
+  };
+  const [v4, v6] = await Promise.all([saved('iptables-save'), saved('ip6tables-save')]);
+  return { v4, v6, ipv6: hasIpv6() };
 }
 
-/** What a tool prints; undefined where it is not there or refuses. */
-async function printed(name: string, args: readonly string[]): Promise<string | undefined> {
-  const path = findTool(name, ['/usr/sbin', '/sbin', '/usr/bin', '/bin']);
-  if (path === undefined) return undefined;
-  try {
-    const { status, output } = await runTool(path, args);
-    return status === 0 ? output : undefined;
-  } catch {
-    return undefined;
-  }
+/** What our chain accepts itself since nothing after it would, or would if it were laid now. */
+export async function lookAtAcceptance(
+  config: Config,
+  oneTime: OneTimePorts,
+): Promise<ReadonlyMap<Family, Acceptance>> {
+  const layout = layoutOf(config, oneTime);
+  const families: readonly Family[] = hasIpv6() ? [4, 6] : [4];
+  return new Map(
+    await Promise.all(
+      families.map(async (family) => [family, await lookForAcceptance(layout, family)] as const),
+    ),
+  );
 }
 
-export async function lookAtClock(): Promise<Clock> {
-  const said = existsSync('/run/systemd/system')
-    ? await printed('timedatectl', ['show', '-p', 'NTPSynchronized', '--value'])
-    : undefined;
-  const synchronised = said === undefined ? undefined : said.trim() === 'yes';
-  return { synchronised, realTimeClock: list('/sys/class/rtc').length > 0 };
+export function lookAtClock(): Clock {
+  return { synchronised: systemTrust.synchronised(), realTimeClock: systemTrust.hasRtc() };
 }
 
 export function lookAtBoot(root = '/'): Boot {
@@ -48,13 +55,13 @@ export function lookAtBoot(root = '/'): Boot {
   return {
     daemon: wanted('multi-user.target', 'nfknock.service'),
     rules: wanted('sysinit.target', 'nfknock-rules.service'),
-    saved: saved.map((file) => join(root, file)).filter((file) => /nfknock/i.test(textOf(file) ?? '')),
+    saved: saved.map((file) => join(root, file)).filter((file) => /nfknock/i.test(readText(file))),
   };
 }
 
 export function lookAtConntrack(name: 'count' | 'max'): number | undefined {
-  const text = textOf(`/proc/sys/net/netfilter/nf_conntrack_${name}`);
-  return text === undefined ? undefined : Number(text);
+  const text = readText(`/proc/sys/net/netfilter/nf_conntrack_${name}`);
+  return text === '' ? undefined : Number(text);
 }
 
 function list(folder: string): readonly string[] {
@@ -62,13 +69,5 @@ function list(folder: string): readonly string[] {
     return readdirSync(folder);
   } catch {
     return [];
-  }
-}
-
-function textOf(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return undefined;
   }
 }

@@ -1,156 +1,164 @@
-import { formatPort, formatPortRange, type PortRange } from '../packet/port.ts';
+import { coverage, targetWords } from '../firewall/rules/coverage.ts';
+import { DROPPING, fateOf, PASSING, type Traffic } from '../firewall/rules/following.ts';
+import type { Saved } from '../firewall/rules/jump.ts';
+import { CHAIN } from '../firewall/rules/names.ts';
+import { type Translated, translatedIn } from '../machine/translated.ts';
+import type { Family } from '../packet/address.ts';
+import { formatPortRange, type PortRange } from '../packet/port.ts';
 import type { Config } from '../policy/config.ts';
 import { type Finding, fault, warning } from './finding.ts';
 
-/** The rules of this machine as its tools print them; undefined: they can't be read. */
+/** The rules of this machine as iptables-save prints them; undefined: they can't be read. */
 export interface Rulesets {
-  /** `iptables-save`. */
-  readonly v4: string | undefined;
-  /** `ip6tables-save`. */
-  readonly v6: string | undefined;
-  /** `nft list ruleset`. */
-  readonly nft: string | undefined;
+  readonly v4: Saved | undefined;
+  readonly v6: Saved | undefined;
   /** Whether this machine has IPv6. */
   readonly ipv6: boolean;
 }
 
-const OURS = 'NFKNOCK';
-/** Tables that iptables-nft keeps: what stands in them is in `v4` and `v6`. */
-const IPTABLES = /^(ip|ip6) (filter|nat|mangle|raw|security)$/;
-/** Chains whose jumps may stand before ours: they only drop. */
-const DROPS_ONLY = /-j (f2b-|CROWDSEC|crowdsec)/;
+type Chains = ReadonlyMap<string, readonly string[]>;
 
-/** Everything that the rules of this machine say against this configuration. */
+/** Chains that lead to each other are followed so deep. */
+const DEPTH_MAX = 8;
+/** Packets as knocks and newcomers are. */
+const NEWCOMERS: readonly Traffic[] = (['tcp', 'udp'] as const).map((protocol) => ({
+  protocol,
+  state: 'NEW',
+  ports: undefined,
+}));
+
+/** What the rules of iptables say against this configuration. */
 export function ofTables(config: Config, rules: Rulesets): readonly Finding[] {
+  const { v4, v6, ipv6 } = rules;
+  if (v4 === undefined) return [];
+  if (jumpOf(v4) === undefined) {
+    const problem = "nfknock's rules are not laid: what its doors protect is as open as without it";
+    return [
+      fault('rules-missing', problem, 'start the daemon, or run: nfknock rules install'),
+      ...ofTranslated(config, rules),
+    ];
+  }
   return [
-    ...ofJump(config, rules),
-    ...ofOthers(config, rules),
-    ...ofNative(config, rules.nft),
-    ...ofDocker(config, rules),
+    ...ofJump(config, v4, 4),
+    ...(ipv6 ? ofSix(config, v6) : []),
+    ...ofBans(config, v4),
+    ...ofTranslated(config, rules),
   ];
 }
 
-/** Our jump is there and first, in both families. */
-function ofJump(config: Config, { v4, v6, ipv6 }: Rulesets): readonly Finding[] {
-  if (v4 === undefined) return [];
-  const here = jumpOf(v4);
-  if (here === undefined) {
-    const problem = "nfknock's rules are not laid: what its doors protect is as open as without it";
-    return [fault('rules-missing', problem, 'start the daemon, or run: nfknock rules install')];
-  }
-  const found: Finding[] = [];
-  const before = here.before.filter((rule) => !DROPS_ONLY.test(rule) && !/^-i lo\b/.test(rule));
-  const [first] = before;
-  if (first !== undefined) {
-    const problem = `${before.length === 1 ? 'a rule stands' : `${before.length} rules stand`} in INPUT before nfknock's, and decide first: "${first.slice(0, 120)}"${ownerOf(first)}`;
-    const fix = 'put them behind: nfknock rules install puts its jump first; see what loads them';
-    found.push(warning('jump-not-first', problem, fix));
-  }
-  if (ipv6 && (v6 === undefined || jumpOf(v6) === undefined)) {
-    const ports = config.doors.flatMap(({ opens }) => opens.map(formatPortRange)).join(', ');
-    const problem = `IPv6 is open: nfknock's rules are not in ip6tables, so ${ports} can be reached over it`;
-    found.push(
-      fault('ipv6-open', problem, 'run: nfknock rules install; or switch IPv6 off (ipv6.disable=1)'),
-    );
-  }
-  return found;
+function ofSix(config: Config, v6: Saved | undefined): readonly Finding[] {
+  if (v6 !== undefined && jumpOf(v6) !== undefined) return ofJump(config, v6, 6);
+  const ports = config.doors.flatMap(({ opens }) => opens.map(formatPortRange)).join(', ');
+  const problem = `IPv6 is open: nfknock's rules are not in ip6tables, so ${ports} can be reached over it`;
+  const fix = 'run: nfknock rules install; or switch IPv6 off (ipv6.disable=1)';
+  return [fault('ipv6-open', problem, fix)];
 }
 
-/** A ban of fail2ban or CrowdSec that stands behind our chain is passed by where ours accepts. */
-function ofOthers(_: Config, { v4 }: Rulesets): readonly Finding[] {
-  const here = v4 === undefined ? undefined : jumpOf(v4);
-  if (v4 === undefined || here === undefined) return [];
-  const accepts = new RegExp(`^-A ${OURS} .*(ESTABLISHED).* -j ACCEPT`, 'm').test(v4);
-  const behind = here.after.filter((rule) => DROPS_ONLY.test(rule));
-  if (!accepts || behind.length === 0) return [];
-  const who = behind.some((rule) => /crowdsec/i.test(rule)) ? 'CrowdSec' : 'fail2ban';
+/** Our jump stands first, but for bans: a rule before it that accepts a service lets anybody in. */
+function ofJump(config: Config, saved: Saved, family: Family): readonly Finding[] {
+  const chains = filterOf(saved);
+  const before = jumpOf(saved)?.before ?? [];
+  const deciding = before.filter((rule) => !isHarmless(rule, chains, DEPTH_MAX));
+  const [first] = deciding;
+  if (first === undefined) return [];
+  const open = openedBy(config, chains, before);
+  const lets = open.length === 0 ? '' : `; anybody gets in at ${open.map(formatPortRange).join(', ')}`;
+  const stand = deciding.length === 1 ? 'a rule stands' : `${deciding.length} rules stand, the first of them`;
+  const problem = `${stand} in INPUT before nfknock's over IPv${family}: "${first.slice(0, 120)}"${ownerOf(first)}, and decides first${lets}`;
+  const fix = 'put it behind: nfknock rules install puts its jump first; see what loads the others';
+  return [
+    open.length === 0 ? warning('jump-not-first', problem, fix) : fault('jump-not-first', problem, fix),
+  ];
+}
+
+/** Services of doors that rules before our jump accept from anybody. */
+function openedBy({ doors }: Config, chains: Chains, before: readonly string[]): readonly PortRange[] {
+  const following = { chains: new Map([...chains, ['INPUT', before]]), policy: 'DROP' } as const;
+  return doors
+    .filter((door) => door.forward === null)
+    .flatMap(({ opens }) => opens)
+    .filter((ports) => {
+      return fateOf(following, { protocol: ports.protocol, state: 'NEW', ports }) === 'accept';
+    });
+}
+
+/** It takes nothing that nfknock judges, or drops certain sources only, as fail2ban and CrowdSec do. */
+function isHarmless(rule: string, chains: Chains, depth: number): boolean {
+  const taken = NEWCOMERS.map((each) => coverage(rule, each));
+  if (taken.every((each) => each === 'none')) return true;
+  const { target } = targetWords(rule);
+  if (target === undefined || target === 'RETURN' || PASSING.includes(target)) return true;
+  if (DROPPING.includes(target)) return taken.every((each) => each === 'none' || each === 'sources');
+  const inner = chains.get(target);
+  return inner !== undefined && depth > 0 && inner.every((each) => isHarmless(each, chains, depth - 1));
+}
+
+/** Bans of others that stand behind our chain, where that accepts open connections because it is told to. */
+function ofBans({ accept }: Config, v4: Saved): readonly Finding[] {
+  if (accept !== 'own') return [];
+  const chains = filterOf(v4);
+  const behind = (jumpOf(v4)?.after ?? []).filter((rule) => isBan(rule, chains));
+  if (behind.length === 0) return [];
+  const who = behind.some((rule) => /crowdsec/i.test(rule)) ? 'CrowdSec' : 'fail2ban or its like';
   const problem = `${who} bans behind nfknock's rules, which accept open connections: whom it bans goes on until the connection ends`;
-  return [warning('bans-passed-by', problem, `let ${who} put its jump first, or let nfknock ban`)];
+  return [warning('bans-passed-by', problem, 'write "accept: auto", or let it put its jump first')];
 }
 
-/** A native table with policy drop, or a last rule that drops, is asked as well: a packet passes only where all let it. */
-function ofNative(config: Config, nft: string | undefined): readonly Finding[] {
-  if (nft === undefined) return [];
-  const forward = config.doors.some((door) => door.forward !== null);
-  const hooks = forward ? 'input|forward' : 'input';
-  const found = tablesOf(nft).flatMap(({ name, text }) => {
-    if (IPTABLES.test(name)) return [];
-    const drops = new RegExp(`hook (${hooks}) [^;]*;[^}]*policy drop`, 'm').test(text);
-    return drops ? [name] : [];
-  });
-  return found.map((name) => {
-    const who = name.endsWith(' firewalld') ? ' (firewalld)' : '';
-    const problem = `the native nftables table "${name}"${who} has the policy drop and is asked beside nfknock's rules: knocks may never arrive, and who is let in is dropped there`;
-    const fix = `accept there what nfknock guards: its knock ports and services, for example nft insert rule ${name} input tcp dport { … } accept; docs/operations.md shows how`;
-    return fault('native-drop', problem, fix);
-  });
+function isBan(rule: string, chains: Chains): boolean {
+  const { target = '' } = targetWords(rule);
+  if (DROPPING.includes(target)) return NEWCOMERS.some((each) => coverage(rule, each) === 'sources');
+  return /^f2b-|crowdsec/i.test(target) && chains.has(target);
 }
 
-/** What Docker publishes is translated before INPUT: our chain in INPUT never sees it. */
-function ofDocker({ doors }: Config, { v4 }: Rulesets): readonly Finding[] {
-  const published = [...(v4 ?? '').matchAll(/^-A DOCKER .*-p (tcp|udp) .*--dport (\d+) .*-j DNAT/gm)];
-  const doorsHere = doors.filter((door) => door.forward === null);
-  return published.flatMap(([, protocol, port]) => {
-    const door = doorsHere.find(({ opens }) => opens.some((range) => covers(range, protocol, Number(port))));
-    if (door === undefined) return [];
-    const problem = `Docker publishes ${port}/${protocol}, which the door ${door.name} protects: its packets never pass INPUT, and anybody gets in`;
-    return [
-      fault(
-        'docker-published',
-        problem,
-        `name the container's address as doors.${door.name}.forward, or publish it on 127.0.0.1`,
-      ),
-    ];
+/** What is translated before INPUT, as Docker publishes it, our chain in INPUT never sees. */
+function ofTranslated({ doors }: Config, { v4, v6 }: Rulesets): readonly Finding[] {
+  const here = doors.filter((door) => door.forward === null);
+  const all = [
+    ...(v4 === undefined ? [] : translatedIn(v4, 4)),
+    ...(v6 === undefined ? [] : translatedIn(v6, 6)),
+  ];
+  const found = all.flatMap((one) => {
+    const door = here.find(({ opens }) => opens.some((range) => overlaps(range, one)));
+    return door === undefined ? [] : [{ one, door: door.name }];
+  });
+  // Over the other family it is the same container.
+  const once = found.filter(
+    ({ one }, at) =>
+      found.findIndex((each) => each.one.first === one.first && each.one.protocol === one.protocol) === at,
+  );
+  return once.map(({ one, door }) => {
+    const port = one.first === one.last ? `${one.first}` : `${one.first}-${one.last}`;
+    const docker = one.chain.startsWith('DOCKER');
+    const who = docker ? 'Docker publishes' : `a rule of the chain ${one.chain} in the table nat sends away`;
+    const problem = `${who} ${port}/${one.protocol}, which the door ${door} protects: its packets never pass INPUT, and anybody gets in`;
+    const fix = docker
+      ? `name the container's address as doors.${door}.forward, or publish it on 127.0.0.1`
+      : `name where it is sent to as doors.${door}.forward, or take the rule out`;
+    return fault(docker ? 'docker-published' : 'translated', problem, fix);
   });
 }
 
-/** Sequences that every guesser tries first. */
-const PUBLISHED = [
-  '7000/tcp 8000/tcp 9000/tcp',
-  '9000/tcp 8000/tcp 7000/tcp',
-  '7000/tcp 8000/udp 9000/tcp',
-  '2222/udp 3333/tcp 4444/udp',
-  '1000/tcp 2000/tcp 3000/tcp',
-];
-
-export function ofSecrets({ doors }: Config): readonly Finding[] {
-  return doors.flatMap(({ name, knock }) => {
-    if ('oneTime' in knock || !PUBLISHED.includes(knock.map(formatPort).join(' '))) return [];
-    const problem = `the sequence of the door ${name} is a published example: guessers try it first`;
-    return [warning('published-secret', problem, 'draw another, with ports of both protocols in no order')];
-  });
+function overlaps(range: PortRange, { protocol, first, last }: Translated): boolean {
+  return range.protocol === protocol && first <= range.last && last >= range.first;
 }
 
-interface Jump {
+interface Place {
   readonly before: readonly string[];
   readonly after: readonly string[];
 }
 
-function jumpOf(saved: string): Jump | undefined {
-  const rules = inputOf(saved);
-  const at = rules.findIndex((rule) => new RegExp(`-[jg] ${OURS}$`).test(rule.trim()));
+function jumpOf(saved: Saved): Place | undefined {
+  const rules = filterOf(saved).get('INPUT') ?? [];
+  const at = rules.findIndex((rule) => targetWords(rule).target === CHAIN.input);
   return at === -1 ? undefined : { before: rules.slice(0, at), after: rules.slice(at + 1) };
 }
 
-/** The rules of INPUT in the table filter, without `-A INPUT`. */
-function inputOf(saved: string): readonly string[] {
-  const filter = /^\*filter\n([\s\S]*?)^COMMIT/m.exec(saved)?.[1] ?? '';
-  return [...filter.matchAll(/^-A INPUT (.*)$/gm)].map(([, rule]) => rule ?? '');
+function filterOf(saved: Saved): Chains {
+  return saved.get('filter') ?? new Map();
 }
 
 function ownerOf(rule: string): string {
   if (/ufw/.test(rule)) return ' (ufw)';
   if (/DOCKER/.test(rule)) return ' (Docker)';
   return /KUBE|CILIUM/i.test(rule) ? ' (Kubernetes)' : '';
-}
-
-function tablesOf(nft: string): readonly { readonly name: string; readonly text: string }[] {
-  return nft.split(/^(?=table )/m).flatMap((text) => {
-    const name = /^table (\S+ \S+) \{/.exec(text)?.[1];
-    return name === undefined ? [] : [{ name, text }];
-  });
-}
-
-function covers(range: PortRange, protocol: string | undefined, port: number): boolean {
-  return range.protocol === protocol && port >= range.first && port <= range.last;
 }

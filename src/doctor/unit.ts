@@ -1,8 +1,9 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { readText } from '../machine/proc.ts';
 import { isWithin } from './access.ts';
 
-/** What of systemd's unit decides what the daemon may read and write. */
+/** What of systemd's unit decides what the daemon may read, write and talk to. */
 export interface Unit {
   readonly user: string;
   /** ProtectSystem=strict: only what is named may be written. */
@@ -10,6 +11,11 @@ export interface Unit {
   /** ProtectHome=: there is nothing in these. */
   readonly hidden: readonly string[];
   readonly writable: readonly string[];
+  /** IPAddressAllow= and IPAddressDeny=. */
+  readonly allowed: readonly string[];
+  readonly denied: readonly string[];
+  /** RestrictAddressFamilies=; none: all. */
+  readonly families: readonly string[];
 }
 
 const NAME = 'nfknock.service';
@@ -30,13 +36,16 @@ export const SHIPPED_UNIT: Unit = {
   strict: true,
   hidden: HOMES,
   writable: ['/var/lib/nfknock', '/var/log/nfknock', '/run/nfknock', '/tmp', '/var/tmp', '/dev'],
+  allowed: ['localhost'],
+  denied: ['any'],
+  families: ['AF_UNIX', 'AF_NETLINK', 'AF_INET', 'AF_INET6'],
 };
 
 /** The unit as it is installed, with its drop-ins; undefined: there is none. */
 export function installedUnit(root = '/'): Unit | undefined {
   for (const folder of FOLDERS) {
-    const text = textOf(join(root, folder, NAME));
-    if (text !== undefined) return parseUnit([text, ...dropIns(root)].join('\n'));
+    const text = readText(join(root, folder, NAME));
+    if (text !== '') return parseUnit([text, ...dropIns(root)].join('\n'));
   }
   return undefined;
 }
@@ -47,8 +56,12 @@ export function parseUnit(text: string): Unit {
     return key === undefined || value === undefined ? [] : [[key, value] as const];
   });
   const last = (key: string): string | undefined => settings.findLast(([name]) => name === key)?.[1];
-  const all = (key: string): readonly string[] =>
-    settings.filter(([name]) => name === key).flatMap(([, value]) => value.split(/\s+/).filter(Boolean));
+  // An empty value takes back what stands before it.
+  const all = (key: string): readonly string[] => {
+    const values = settings.filter(([name]) => name === key).map(([, value]) => value.trim());
+    const since = values.lastIndexOf('') + 1;
+    return values.slice(since).flatMap((value) => value.split(/\s+/));
+  };
   const made = Object.entries(MADE).flatMap(([key, base]) => all(key).map((name) => join(base, name)));
   const home = last('ProtectHome') ?? 'no';
   return {
@@ -62,6 +75,9 @@ export function parseUnit(text: string): Unit {
       '/var/tmp',
       '/dev',
     ],
+    allowed: all('IPAddressAllow'),
+    denied: all('IPAddressDeny'),
+    families: all('RestrictAddressFamilies'),
   };
 }
 
@@ -80,17 +96,9 @@ function dropIns(root: string): readonly string[] {
     const place = join(root, folder, `${NAME}.d`);
     try {
       const names = readdirSync(place).filter((name) => name.endsWith('.conf'));
-      return names.sort().flatMap((name) => textOf(join(place, name)) ?? []);
+      return names.sort().map((name) => readText(join(place, name)));
     } catch {
       return [];
     }
   });
-}
-
-function textOf(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return undefined;
-  }
 }

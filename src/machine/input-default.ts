@@ -1,5 +1,6 @@
-import { findTool, runTool, toolName } from '../firewall/iptables/command.ts';
+import { toolName } from '../firewall/iptables/command.ts';
 import type { Family } from '../packet/address.ts';
+import { printed } from './printed.ts';
 
 /** What becomes of a packet to a port of this machine that no rule names. */
 export type Fate = 'ACCEPT' | 'DROP' | 'REJECT';
@@ -104,16 +105,4 @@ function lastFate(expressions: readonly object[]): Fate | undefined {
   if (words.length !== 1) return undefined;
   if (words[0] === 'drop') return 'DROP';
   return words[0] === 'reject' ? 'REJECT' : undefined;
-}
-
-/** What a tool prints; undefined where it is not installed, or may not be asked. */
-async function printed(tool: string, args: readonly string[]): Promise<string | undefined> {
-  const path = findTool(tool);
-  if (path === undefined) return undefined;
-  try {
-    const { status, output } = await runTool(path, args);
-    return status === 0 ? output : undefined;
-  } catch {
-    return undefined;
-  }
 }

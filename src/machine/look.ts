@@ -1,6 +1,7 @@
 import { findInputDefaults, type InputDefaults } from './input-default.ts';
 import { findInterfaces, type Interface } from './interfaces.ts';
 import { findListeners, type Listener } from './listeners.ts';
+import { findTranslated, reached } from './translated.ts';
 
 /** What of this machine bears on a configuration. */
 export interface Machine {
@@ -14,6 +15,11 @@ export async function lookAtMachine(): Promise<Machine> {
   return {
     interfaces: findInterfaces(),
     inputDefaults: await findInputDefaults(),
-    listeners: findListeners(),
+    listeners: await findReached(),
   };
+}
+
+/** The sockets that packets from elsewhere come to. */
+export async function findReached(): Promise<readonly Listener[]> {
+  return reached(findListeners(), await findTranslated());
 }

@@ -9,7 +9,7 @@ export interface Process {
 /** A file of /proc or /sys; empty where it is not there or may not be read. */
 export function readText(file: string): string {
   try {
-    return readFileSync(file, 'latin1');
+    return readFileSync(file, 'utf8');
   } catch {
     return '';
   }

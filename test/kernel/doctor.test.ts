@@ -1,18 +1,20 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, statfsSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, statfsSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Finding } from '../../src/doctor/finding.ts';
 import { atEnd } from './cleanup.ts';
 import { type Daemon, NFKNOCK, writeConfig } from './daemon.ts';
 import { createNet, type Net } from './net.ts';
 import { temporaryFolder } from './scratch.ts';
+import { skewed } from './skewed.ts';
 
 /* A machine that is well, spoilt in one way at a time: exactly that is found, and nothing once it is put right. */
 
 const SERVICE = 22;
 const LISTENED = 8_443;
 const KNOCK = [`${10_000 + Math.floor(Math.random() * 9_000)}/udp`, '7311/tcp', '29400/udp', '4711/tcp'];
+const SEQUENCE = '7411:tcp,29411:udp,4712:tcp\n';
 const HEALTHY = {
   doors: { ssh: { knock: KNOCK, opens: [SERVICE] } },
   allow: [`${LISTENED}/tcp`],
@@ -23,10 +25,13 @@ let net: Net;
 let folder: string;
 let unmount = (): void => undefined;
 let kept: Readonly<Record<string, string>>;
+let clock: ReturnType<typeof skewed>;
 beforeAll(async () => {
   net = await createNet();
   folder = temporaryFolder();
-  kept = { NFKNOCK_ROLLBACK_DIR: join(folder, 'kept') };
+  clock = skewed();
+  clock.set(0, 0, 'synchronised');
+  kept = { NFKNOCK_ROLLBACK_DIR: join(folder, 'kept'), ...clock.env };
   await net.server.listen(LISTENED);
   await sh(
     'ip link add port0 type veth peer name far0; ip link add br0 type bridge; ip link set port0 master br0',
@@ -49,10 +54,10 @@ function configOf(changed: object): string {
   return writeConfig({ ...HEALTHY, ...changed }, join(folder)).file;
 }
 
-async function examined(file: string): Promise<Examined> {
-  const { code, stdout, stderr } = await net.server.exec([...NFKNOCK, 'doctor', '--json', '-c', file], {
-    env: kept,
-  });
+/** `before` is shell that spoils what doctor alone sees: `ip netns exec` gives each command mounts of its own. */
+async function examined(file: string, before = 'true'): Promise<Examined> {
+  const argv = ['sh', '-ec', `${before}; exec "$@"`, 'sh', ...NFKNOCK, 'doctor', '--json', '-c', file];
+  const { code, stdout, stderr } = await net.server.exec(argv, { env: kept });
   expect(stderr).toBe('');
   const { ok, findings } = JSON.parse(stdout) as { ok: boolean; findings: readonly Finding[] };
   expect(ok).toBe(findings.every(({ level }) => level !== 'fault'));
@@ -78,10 +83,22 @@ describe('doctor', { timeout: 120_000 }, () => {
 
   it.each<[code: string, exit: number, spoil: string, right: string]>([
     [
-      'native-drop',
+      'native-table',
       1,
       'nft add table inet own; nft add chain inet own in "{ type filter hook input priority 10; policy drop; }"',
       'nft delete table inet own',
+    ],
+    [
+      'native-table',
+      1,
+      'nft add table ip own; nft add chain ip own in "{ type filter hook input priority -5; policy accept; }"; nft add rule ip own in counter drop',
+      'nft delete table ip own',
+    ],
+    [
+      'accept',
+      0,
+      'iptables -P INPUT DROP; ip6tables -P INPUT DROP; ip6tables -A INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT; ip6tables -A INPUT -p tcp --dport 8443 -j ACCEPT',
+      'iptables -P INPUT ACCEPT; ip6tables -P INPUT ACCEPT; ip6tables -D INPUT -p tcp --dport 8443 -j ACCEPT; ip6tables -D INPUT 2',
     ],
     [
       'notrack',
@@ -89,15 +106,16 @@ describe('doctor', { timeout: 120_000 }, () => {
       `iptables -t raw -A PREROUTING -p tcp --dport ${SERVICE} -j CT --notrack`,
       'iptables -t raw -F',
     ],
-    ['jump-not-first', 0, `iptables -I INPUT 1 -p tcp --dport ${SERVICE} -j ACCEPT`, 'iptables -D INPUT 1'],
+    ['jump-not-first', 1, `iptables -I INPUT 1 -p tcp --dport ${SERVICE} -j ACCEPT`, 'iptables -D INPUT 1'],
+    ['jump-not-first', 0, 'ip6tables -I INPUT 1 -p tcp --dport 80 -j ACCEPT', 'ip6tables -D INPUT 1'],
     ['ipv6-open', 1, 'ip6tables -F INPUT', 'nfknock rules install -c FILE'],
     ['rules-missing', 1, 'nfknock rules remove -c FILE', 'nfknock rules install -c FILE'],
     ['legacy-beside', 0, 'iptables-legacy -A OUTPUT -p tcp --dport 1 -j DROP', 'iptables-legacy -F OUTPUT'],
     [
       'docker-published',
       1,
-      `iptables -t nat -N DOCKER; iptables -t nat -A DOCKER ! -i docker0 -p tcp -m tcp --dport ${SERVICE} -j DNAT --to-destination 172.17.0.2:22`,
-      'iptables -t nat -F DOCKER; iptables -t nat -X DOCKER',
+      `iptables -t nat -N DOCKER; iptables -t nat -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER; iptables -t nat -A DOCKER ! -i docker0 -p tcp -m tcp --dport ${SERVICE} -j DNAT --to-destination 172.17.0.2:22`,
+      'iptables -t nat -F; iptables -t nat -X DOCKER',
     ],
     [
       'pending-rollback',
@@ -140,8 +158,68 @@ describe('doctor', { timeout: 120_000 }, () => {
     expect([spoilt.code, spoilt.codes]).toEqual([exit, [found]]);
   });
 
+  it.each<[code: string, exit: number, spoil: () => string, changed?: () => object]>([
+    ['boot-order', 0, () => over('/etc/systemd/system', { 'multi-user.target.wants/nfknock.service': '' })],
+    ['saved-rules', 1, () => over('/etc/iptables', { 'rules.v4': '*filter\n-A INPUT -j NFKNOCK\nCOMMIT\n' })],
+    ['user-missing', 1, () => unit('User=nosuchuser')],
+    ['state-unwritable', 1, () => unit('User=nobody'), () => ({ state: '/opt/nfknock/state.db' })],
+    ['state-unwritable', 1, () => unit('ProtectSystem=strict'), () => ({ state: '/opt/state.db' })],
+    [
+      'log-unwritable',
+      1,
+      () => unit('ProtectSystem=strict'),
+      () => ({ log: { file: '/var/log/knockd.log' } }),
+    ],
+    [
+      'one-time-unwritable',
+      1,
+      () => `${unit('ProtectSystem=strict')}; ${over('/opt', { sequences: SEQUENCE })}`,
+      () => ({ doors: { ssh: { one_time: '/opt/sequences', opens: [SERVICE] } } }),
+    ],
+    ['hook-unrunnable', 1, () => unit('ProtectHome=yes'), () => ({ doors: hooked('/root/hook') })],
+    ['unit-address', 1, () => unit('IPAddressDeny=any'), () => ({ metrics: '127.0.0.1:9477' })],
+    ['secret-readable', 0, () => `chmod 755 '${folder}'`],
+    [
+      'secret-readable',
+      0,
+      () => `chmod 755 '${folder}'; chmod 640 "$0/nfknock.yaml"`,
+      () => ({ doors: oneTime(0o644) }),
+    ],
+    [
+      'secret-changeable',
+      1,
+      () => `chmod 755 '${folder}'; chmod 640 "$0/nfknock.yaml"`,
+      () => ({ doors: oneTime(0o606) }),
+    ],
+    ['conntrack-full', 0, () => conntrack(90, 100)],
+    ['conntrack-full', 1, () => conntrack(100, 100)],
+    ['clock', 0, () => notSynchronised()],
+  ])('finds %s of the machine, and nothing else', async (found, exit, spoil, changed = () => ({})) => {
+    const file = configOf(changed());
+    try {
+      const spoilt = await examined(file, spoil().replaceAll('$0', folder));
+      expect([spoilt.code, spoilt.codes]).toEqual([exit, [found]]);
+    } finally {
+      clock.set(0, 0, 'synchronised');
+      chmodSync(folder, 0o700);
+    }
+  });
+
+  it('finds that who is connected now comes from the gateway', async () => {
+    const gateway = net.clientB.source().v4;
+    const held = await net.clientB.openConnection(net.clientB.server4, LISTENED);
+    const file = configOf({ doors: { ssh: { knock: KNOCK, opens: [LISTENED] } }, allow: [] });
+    expect((await examined(file)).codes).toEqual([]);
+    await sh(`ip route add default via ${gateway}`);
+    const spoilt = await examined(file);
+    await sh('ip route del default');
+    expect([spoilt.code, spoilt.codes]).toEqual([0, ['one-address']]);
+    expect(spoilt.findings[0]?.problem).toContain(gateway);
+    expect(await held.echoes('still')).toBe(true);
+  });
+
   it('finds another program that reads the queue, and not the daemon itself; and a gateway that stands for everyone', async () => {
-    const daemon: Daemon = await net.server.startDaemon(HEALTHY);
+    const daemon: Daemon = await net.server.startDaemon(HEALTHY, { timeout: 60_000 });
     try {
       expect((await examined(daemon.config)).codes).toEqual([]);
       // For a configuration whose daemon does not run, who reads the queue is another.
@@ -165,6 +243,58 @@ describe('doctor', { timeout: 120_000 }, () => {
     expect([code, stdout]).toEqual([3, '']);
   });
 });
+
+/** Shell that lays a folder with these files over another. */
+function over(place: string, files: Readonly<Record<string, string>>): string {
+  const laid = mkdtempSync(join(folder, 'over-'));
+  for (const [name, content] of Object.entries(files)) {
+    mkdirSync(dirname(join(laid, name)), { recursive: true });
+    writeFileSync(join(laid, name), content);
+  }
+  return existsSync(place)
+    ? `mount --bind '${laid}' ${place}`
+    : `${underOverlay(dirname(place))}; mkdir -p ${place}; cp -a '${laid}/.' ${place}`;
+}
+
+/** Shell that lets what is written below a folder be this command's alone. */
+function underOverlay(top: string): string {
+  const upper = mkdtempSync(join(folder, 'upper-'));
+  return `mount -t tmpfs tmpfs '${upper}'; mkdir '${upper}/up' '${upper}/work'; mount -t overlay overlay -o lowerdir=${top},upperdir='${upper}/up',workdir='${upper}/work' ${top}`;
+}
+
+/** Shell that installs the unit with this in a drop-in; as it is shipped but for the user, who is root. */
+function unit(line: string): string {
+  const bare = '[Service]\nUser=root\nStateDirectory=nfknock\n';
+  return over('/etc/systemd/system', {
+    'nfknock.service': `${bare}ReadWritePaths=${line.includes('User=') ? '/' : folder}\n`,
+    'nfknock.service.d/spoilt.conf': `[Service]\n${line}\n`,
+  });
+}
+
+function oneTime(mode: number): object {
+  const file = join(folder, 'sequences');
+  writeFileSync(file, SEQUENCE);
+  chmodSync(file, mode);
+  return { ssh: { one_time: file, opens: [SERVICE] } };
+}
+
+function hooked(command: string): object {
+  return { ssh: { knock: KNOCK, opens: [SERVICE], on_open: [command] } };
+}
+
+function conntrack(count: number, max: number): string {
+  return [['count', count] as const, ['max', max] as const]
+    .map(
+      ([name, value]) =>
+        `mount --bind '${text(name, `${value}\n`)}' /proc/sys/net/netfilter/nf_conntrack_${name}`,
+    )
+    .join('; ');
+}
+
+function notSynchronised(): string {
+  clock.set(0, 0, 'not synchronised');
+  return 'true';
+}
 
 function text(name: string, content: string): string {
   const file = join(folder, name);

@@ -1,5 +1,14 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -10,13 +19,23 @@ import type { Finding } from '../../src/doctor/finding.ts';
 import { ofConntrack, ofKernel } from '../../src/doctor/kernel.ts';
 import { lookAtBoot } from '../../src/doctor/look.ts';
 import { ofBoot, ofClock, ofEverybody } from '../../src/doctor/machine.ts';
+import { ofSecrets } from '../../src/doctor/secrets.ts';
 import { ofTables } from '../../src/doctor/tables.ts';
 import { installedUnit, parseUnit, SHIPPED_UNIT, wallOf } from '../../src/doctor/unit.ts';
+import { ofWalls } from '../../src/doctor/walls.ts';
+import { parseSaved } from '../../src/firewall/rules/jump.ts';
+import { peersIn } from '../../src/machine/peers.ts';
+import { formatAddress } from '../../src/packet/address.ts';
+import { formatPort } from '../../src/packet/port.ts';
 import type { Config } from '../../src/policy/config.ts';
+import { isPublished } from '../../src/policy/published.ts';
 import { built } from './cli/built.ts';
 import { nfknock } from './cli/canned.ts';
 
 const UNIT = readFileSync(new URL('../../deploy/systemd/nfknock.service', import.meta.url), 'utf8');
+const EXAMPLES = readdirSync(new URL('../../examples', import.meta.url)).filter((name) =>
+  name.endsWith('.yaml'),
+);
 const folders: string[] = [];
 afterEach(() => {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
@@ -150,58 +169,214 @@ describe('what the kernel lacks', () => {
 });
 
 const RULES = (input: string, policy = 'DROP', rest = ''): string =>
-  `*filter\n:INPUT ${policy} [0:0]\n:NFKNOCK - [0:0]\n${input}${rest}COMMIT\n`;
+  `*filter\n:INPUT ${policy} [0:0]\n:NFKNOCK - [0:0]\n${chainsIn(input + rest)}${input}${rest}COMMIT\n`;
+/** iptables-save names every chain. */
+const chainsIn = (rules: string): string =>
+  [...new Set([...rules.matchAll(/-A (\S+)/g)].map(([, chain]) => chain))]
+    .filter((chain) => chain !== 'INPUT' && chain !== 'NFKNOCK')
+    .map((chain) => `:${chain} - [0:0]\n`)
+    .join('');
+const NAT = (...rules: readonly string[]): string =>
+  `*nat\n:PREROUTING ACCEPT [0:0]\n${chainsIn(rules.join('\n')).replace(':PREROUTING - [0:0]\n', '')}${rules.join('\n')}\nCOMMIT\n`;
 const JUMP = '-A INPUT -m comment --comment nfknock -j NFKNOCK\n';
-const look = (v4: string, nft?: string): readonly string[] =>
-  codes(ofTables(config(), { v4, v6: undefined, nft, ipv6: false }));
+const TO_DOCKER = '-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER';
+const F2B =
+  '-A f2b-sshd -s 192.0.2.9/32 -j REJECT --reject-with icmp-port-unreachable\n-A f2b-sshd -j RETURN\n';
+const look = (v4: string, yaml = ''): readonly string[] =>
+  ofTables(config(yaml), { v4: parseSaved(v4), v6: undefined, ipv6: false }).map(
+    ({ code, level }) => `${code} ${level}`,
+  );
 
 describe('what rules mean', () => {
   it.each<[string, readonly string[], string, string?]>([
     ['ours alone', [], RULES(JUMP)],
     ['ufw behind ours', [], RULES(`${JUMP}-A INPUT -j ufw-before-input\n`)],
-    ['fail2ban before ours', [], RULES(`-A INPUT -p tcp -m multiport --dports 22 -j f2b-sshd\n${JUMP}`)],
-    ['ufw before ours', ['jump-not-first'], RULES(`-A INPUT -j ufw-before-input\n${JUMP}`)],
+    ['loopback before ours', [], RULES(`-A INPUT -i lo -j ACCEPT\n${JUMP}`)],
+    ['open connections before ours', [], RULES(`-A INPUT -m state --state ESTABLISHED -j ACCEPT\n${JUMP}`)],
     [
-      'fail2ban behind ours, which accepts',
-      ['bans-passed-by'],
+      'fail2ban before ours',
+      [],
+      RULES(`-A INPUT -p tcp -m multiport --dports 22 -j f2b-sshd\n${JUMP}`, 'DROP', F2B),
+    ],
+    [
+      'CrowdSec before ours',
+      [],
+      RULES(`-A INPUT -m set --match-set crowdsec-blacklists src -j DROP\n${JUMP}`),
+    ],
+    [
+      'ufw before ours',
+      ['jump-not-first warning'],
       RULES(
-        `${JUMP}-A INPUT -j f2b-sshd\n`,
+        `-A INPUT -j ufw-before-input\n${JUMP}`,
         'DROP',
-        '-A NFKNOCK -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n',
+        '-A ufw-before-input -p tcp -m tcp --dport 80 -j ACCEPT\n',
       ),
     ],
+    [
+      'a rule before ours that accepts the service',
+      ['jump-not-first fault'],
+      RULES(`-A INPUT -p tcp -m tcp --dport 20:25 -j ACCEPT\n${JUMP}`),
+    ],
+    [
+      'a chain before ours that drops the knocks',
+      ['jump-not-first warning'],
+      RULES(`-A INPUT -j own\n${JUMP}`, 'DROP', '-A own -p udp -j DROP\n'),
+    ],
+    [
+      'fail2ban behind ours, which accepts since it is told to',
+      ['bans-passed-by warning'],
+      RULES(`${JUMP}-A INPUT -j f2b-sshd\n`, 'DROP', F2B),
+      'accept: own',
+    ],
+    ['fail2ban behind ours, which gives back', [], RULES(`${JUMP}-A INPUT -j f2b-sshd\n`, 'DROP', F2B)],
     [
       'a last rule that drops',
       [],
       RULES(`${JUMP}-A INPUT -j REJECT --reject-with icmp-port-unreachable\n`, 'ACCEPT'),
     ],
-    ['no rules of ours', ['rules-missing'], RULES('')],
+    ['no rules of ours', ['rules-missing fault'], RULES('')],
     [
-      'firewalld',
-      ['native-drop'],
-      RULES(JUMP),
-      'table inet firewalld {\n\tchain filter_INPUT {\n\t\ttype filter hook input priority filter + 10; policy drop;\n\t}\n}\n',
+      "a door's port published by Docker",
+      ['docker-published fault'],
+      RULES(JUMP) +
+        NAT(
+          TO_DOCKER,
+          '-A DOCKER ! -i docker0 -p tcp -m tcp --dport 22 -j DNAT --to-destination 172.17.0.2:22',
+        ),
     ],
     [
-      'a native table that accepts',
+      'another port, and the same on loopback alone',
       [],
-      RULES(JUMP),
-      'table inet own {\n\tchain in {\n\t\ttype filter hook input priority 0; policy accept;\n\t}\n}\n',
+      RULES(JUMP) +
+        NAT(
+          TO_DOCKER,
+          '-A DOCKER -i docker0 -j RETURN',
+          '-A DOCKER ! -i docker0 -p tcp -m tcp --dport 2222 -j DNAT --to-destination 172.17.0.2:22',
+          '-A DOCKER -d 127.0.0.1/32 ! -i docker0 -p tcp -m tcp --dport 22 -j DNAT --to-destination 172.17.0.2:22',
+        ),
     ],
     [
-      "iptables' own table as nft shows it",
-      [],
-      RULES(JUMP),
-      'table ip filter {\n\tchain INPUT {\n\t\ttype filter hook input priority filter; policy drop;\n\t}\n}\n',
+      "a door's port sent elsewhere by a rule of the owner",
+      ['translated fault'],
+      RULES(JUMP) + NAT('-A PREROUTING -p tcp -m multiport --dports 22,80 -j REDIRECT --to-ports 2222'),
     ],
     [
-      'a native chain that drops what is routed',
+      'what our own chain translates for who knocked',
       [],
-      RULES(JUMP),
-      'table inet own {\n\tchain fwd {\n\t\ttype filter hook forward priority 0; policy drop;\n\t}\n}\n',
+      RULES(JUMP) +
+        NAT(
+          '-A PREROUTING -m comment --comment nfknock -j NFKNOCK-DNAT',
+          '-A NFKNOCK-DNAT -p tcp -m tcp --dport 22 -j DNAT --to-destination 10.0.0.2',
+        ),
     ],
-  ])('%s: %j', (_, expected, v4, nft) => {
-    expect(look(v4, nft)).toEqual(expected);
+  ])('%s: %j', (_, expected, v4, yaml) => {
+    expect(look(v4, yaml)).toEqual(expected);
+  });
+});
+
+describe("the unit's walls against the network", () => {
+  const unit = (...more: readonly string[]): ReturnType<typeof parseUnit> =>
+    parseUnit([UNIT, '[Service]', ...more].join('\n'));
+  it.each<[string, readonly string[], readonly string[]]>([
+    ['metrics: 127.0.0.1:9477', [], []],
+    ['metrics: "[::1]:9477"', [], []],
+    ['metrics: unix:/run/nfknock/metrics.sock', ['IPAddressAllow='], []],
+    ['metrics: null', ['IPAddressAllow='], []],
+    ['metrics: 127.0.0.1:9477', ['IPAddressAllow='], ['IPAddressAllow']],
+    ['metrics: localhost:9477', ['IPAddressAllow=', 'IPAddressAllow=192.0.2.25'], ['IPAddressAllow']],
+    ['metrics: 127.0.0.1:9477', ['IPAddressAllow=', 'IPAddressAllow=127.0.0.0/8 192.0.2.25'], []],
+    ['metrics: 127.0.0.1:9477', ['IPAddressAllow=', 'IPAddressDeny='], []],
+    [
+      'metrics: 127.0.0.1:9477',
+      ['RestrictAddressFamilies=', 'RestrictAddressFamilies=AF_UNIX AF_NETLINK'],
+      ['RestrictAddressFamilies'],
+    ],
+    ['metrics: "[::1]:9477"', ['IPAddressAllow=', 'IPAddressAllow=127.0.0.1'], ['IPAddressAllow']],
+  ])('%s with %j: %j', (yaml, lines, kept) => {
+    const found = ofWalls(config(yaml), unit(...lines));
+    expect(codes(found)).toEqual(kept.length === 0 ? [] : ['unit-address']);
+    // What the fix writes is a drop-in with which nothing is found any more.
+    for (const { fix } of found) {
+      for (const key of kept) expect(fix).toContain(`${key}=`);
+      const [, text = ''] = /printf '([^']*)'/.exec(fix) ?? [];
+      expect(ofWalls(config(yaml), unit(...lines, ...text.split('\\n')))).toEqual([]);
+    }
+  });
+});
+
+describe('a published sequence', () => {
+  it('is every one that stands in our own examples and in what the package brings', () => {
+    const own = ['README.md', 'deploy/debian/nfknock.yaml', ...EXAMPLES.map((name) => `examples/${name}`)];
+    const knocks = own.flatMap((name) => [
+      ...readFileSync(new URL(`../../${name}`, import.meta.url), 'utf8').matchAll(/knock: (\[[^\]]*\])/g),
+    ]);
+    const sequences = knocks.flatMap(([, text = '']) => {
+      const parsed = parseConfig(`doors: { d: { knock: ${text}, opens: [22/tcp] } }`, 'x');
+      const [door] = parsed.ok ? parsed.config.doors : [];
+      return door === undefined || 'oneTime' in door.knock ? [] : [door.knock];
+    });
+    expect(sequences.length).toBeGreaterThan(10);
+    const long = sequences.filter((knock) => knock.length > 1);
+    expect(
+      long.filter((knock) => !isPublished(knock)).map((knock) => knock.map(formatPort).join(' ')),
+    ).toEqual([]);
+  });
+});
+
+describe.skipIf(process.getuid?.() !== 0)('a file with secrets', () => {
+  const made = (mode: number, uid: number, gid: number): string => {
+    const place = root({ 'nfknock.yaml': '' });
+    chmodSync(place, 0o755);
+    const file = join(place, 'nfknock.yaml');
+    chownSync(file, uid, gid);
+    chmodSync(file, mode);
+    return file;
+  };
+  const found = (file: string): readonly string[] =>
+    ofSecrets(config(), file, { ...SHIPPED_UNIT, user: 'daemon' }).map(
+      ({ code, level }) => `${code} ${level}`,
+    );
+  const { uid = 0, groups: [gid = 0] = [] } = findUser('daemon') ?? expect.unreachable();
+  it.each<[string, number, number, number, readonly string[]]>([
+    ["root's, and the group's to read", 0o640, 0, gid, []],
+    ["the daemon's alone", 0o600, uid, gid, []],
+    ['anybody’s to read', 0o644, 0, gid, ['secret-readable warning']],
+    ["another group's to read", 0o640, 0, 54_321, ['secret-readable warning']],
+    ['anybody’s to write', 0o646, 0, gid, ['secret-changeable fault']],
+    ["another group's to write", 0o660, 0, 54_321, ['secret-changeable fault']],
+    ["another user's", 0o600, 54_321, gid, ['secret-changeable fault']],
+  ])('is %s', (_, mode, owner, group, expected) => {
+    expect(found(made(mode, owner, group))).toEqual(expected);
+  });
+
+  it('is well in a folder that others may not enter, and not in one that they may write', () => {
+    const file = made(0o644, 0, 0);
+    chmodSync(dirname(file), 0o700);
+    expect(found(file)).toEqual([]);
+    chmodSync(dirname(file), 0o777);
+    expect(found(file)).toEqual(['secret-changeable fault']);
+  });
+});
+
+describe('who is connected now', () => {
+  it('is read of the tables of both families, for the ports that are asked for', () => {
+    const head =
+      '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n';
+    const row = (local: string, remote: string, state: string): string =>
+      `   0: ${local} ${remote} ${state} 0 0\n`;
+    const ports = config().doors.flatMap(({ opens }) => opens);
+    const table = [
+      row('010200C0:0016', '0A0200C0:D431', '01'),
+      row('010200C0:0016', '0B0200C0:D431', '06'),
+      row('010200C0:0050', '0C0200C0:D431', '01'),
+      row('0000000000000000FFFF0000010200C0:0016', '0000000000000000FFFF00000D0200C0:D431', '01'),
+      row('B80D0120000000000000000001000000:0016', 'B80D012000000000000000000E000000:D431', '01'),
+    ];
+    expect(peersIn(head + table.join(''), ports).map(formatAddress)).toEqual([
+      '192.0.2.10',
+      '192.0.2.13',
+      '2001:db8::e',
+    ]);
   });
 });
 

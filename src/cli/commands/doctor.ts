@@ -2,6 +2,7 @@ import { formatFault } from '../../config/fault.ts';
 import { loadConfig } from '../../config/load.ts';
 import { ask } from '../../control/client.ts';
 import { findExempt } from '../../daemon/exemptions.ts';
+import { oneTimePortsOf } from '../../daemon/hook-subject.ts';
 import { examine, type Running } from '../../doctor/doctor.ts';
 import type { Finding } from '../../doctor/finding.ts';
 import { escapeTreacherous } from '../../log/line.ts';
@@ -23,7 +24,15 @@ export async function command(_: readonly string[], options: CommonOptions): Pro
     process.stderr.write('nfknock: doctor reads the rules of the kernel: use sudo\n');
     return EXIT.notPermitted;
   }
-  const findings = await examine(loaded.config, await runningOf(loaded.config.control));
+  const { config } = loaded;
+  const { everybody } = await findExempt();
+  const findings = await examine({
+    config,
+    file: options.config,
+    oneTime: oneTimePortsOf,
+    running: await runningOf(config.control),
+    gateways: everybody.map(({ address }) => formatAddress(address)),
+  });
   const faults = findings.filter(({ level }) => level === 'fault').length;
   const text =
     options.json === true
@@ -39,8 +48,7 @@ async function runningOf(path: string): Promise<Running | undefined> {
     const sources = await ask(path, { command: 'sources' }, ANSWER_MS_MAX);
     const grants = await ask(path, { command: 'grants' }, ANSWER_MS_MAX);
     const seen = [...sources.map(({ source }) => source), ...grants.map(({ source }) => source)];
-    const { everybody } = await findExempt();
-    return { pid, sources: seen, gateways: everybody.map(({ address }) => formatAddress(address)) };
+    return { pid, sources: seen };
   } catch {
     return undefined;
   }

@@ -19,6 +19,7 @@ const NEUTRAL: readonly string[] = [
   'iprange',
   'geoip',
   'addrtype',
+  'rt',
 ];
 /** Options that stand for the sources that a rule is about, where they are not turned round. */
 const BY_SOURCE: readonly string[] = [
@@ -42,6 +43,8 @@ const WITHOUT_EFFECT: readonly string[] = [
 ];
 /** Questions by ICMP: what belongs to a connection of ours are the answers. */
 const ECHO_REQUESTS: readonly string[] = ['8', '128', 'echo-request', '8/0', '128/0'];
+/** Routing headers of type 0, which ufw drops first of all: no kernel sends or obeys them any more (RFC 5095). */
+const FORBIDDEN_ROUTING = '0';
 const FLAGS: readonly string[] = ['FIN', 'SYN', 'RST', 'PSH', 'ACK', 'URG'];
 /** What flags packets of a connection really have; the first is how it begins. */
 const HONEST: readonly (readonly string[])[] = [
@@ -133,6 +136,8 @@ function plainly(name: string, values: readonly string[], traffic: Traffic): 'al
     case '--icmp-type':
     case '--icmpv6-type':
       return ECHO_REQUESTS.includes(first) ? 'none' : 'some';
+    case '--rt-type':
+      return first === FORBIDDEN_ROUTING ? 'none' : 'some';
     case '--tcp-flags':
       return flagsCovered(values, traffic);
     default:

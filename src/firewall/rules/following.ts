@@ -21,7 +21,7 @@ type Verdict = 'accept' | 'drop' | 'on' | 'unsure';
 /** Chains that lead to each other are followed so deep. */
 const DEPTH_MAX = 16;
 /** Targets after which a packet goes on to the next rule. */
-const PASSING: readonly string[] = [
+export const PASSING: readonly string[] = [
   'LOG',
   'NFLOG',
   'ULOG',
@@ -32,7 +32,7 @@ const PASSING: readonly string[] = [
   'MARK',
   'LED',
 ];
-const DROPPING: readonly string[] = ['DROP', 'REJECT', 'TARPIT', 'STEAL'];
+export const DROPPING: readonly string[] = ['DROP', 'REJECT', 'TARPIT', 'STEAL'];
 
 /**
  * What becomes of such packets. A rule that drops some sources only is a ban and is left out: it is meant to hold.

@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
-import { findTool, runTool, toolName } from '../../firewall/iptables/command.ts';
+import { toolName } from '../../firewall/iptables/command.ts';
 import { isNftables } from '../../firewall/iptables/watch.ts';
 import type { Family } from '../../packet/address.ts';
 import type { Config } from '../../policy/config.ts';
 import type { OneTimePorts } from '../../policy/port-roles.ts';
+import { printed } from '../printed.ts';
 import { savedRaw } from './iptables.ts';
 import { nativeRaw, tablesBeforeTracking } from './nftables.ts';
 import type { RawHook } from './raw-rule.ts';
@@ -23,10 +24,13 @@ export async function findUntracked(config: Config, oneTime: OneTimePorts): Prom
 async function ofIptables(family: Family, kind: 'nftables' | 'legacy'): Promise<readonly RawHook[]> {
   const nftables = kind === 'nftables';
   const legacy = hasLegacyRaw(family);
-  const text = nftables || legacy ? await printed(toolName('iptables-save', family), ['-t', 'raw']) : '';
+  const text =
+    nftables || legacy ? ((await printed(toolName('iptables-save', family), ['-t', 'raw'])) ?? '') : '';
   // A table of iptables-legacy must not be asked for where it is not there: that would make it.
   const older =
-    nftables && legacy ? await printed(toolName('iptables-legacy-save', family), ['-t', 'raw']) : '';
+    nftables && legacy
+      ? ((await printed(toolName('iptables-legacy-save', family), ['-t', 'raw'])) ?? '')
+      : '';
   return [
     ...savedRaw(text, family, toolName('iptables', family)),
     ...savedRaw(older, family, family === 4 ? 'iptables-legacy' : 'ip6tables-legacy'),
@@ -44,22 +48,10 @@ function hasLegacyRaw(family: Family): boolean {
 
 async function ofNft(): Promise<readonly RawHook[]> {
   const hooks: RawHook[] = [];
-  const chains = await printed('nft', ['-j', 'list', 'chains']);
+  const chains = (await printed('nft', ['-j', 'list', 'chains'])) ?? '';
   for (const [family, table] of chains === '' ? [] : tablesBeforeTracking(chains)) {
     const text = await printed('nft', ['-j', 'list', 'table', family, table]);
-    if (text !== '') hooks.push(...nativeRaw(text));
+    if (text !== undefined) hooks.push(...nativeRaw(text));
   }
   return hooks;
-}
-
-/** What a tool prints; nothing where it is not installed, or may not be asked. */
-async function printed(tool: string, args: readonly string[]): Promise<string> {
-  const path = findTool(tool);
-  if (path === undefined) return '';
-  try {
-    const { status, output } = await runTool(path, args);
-    return status === 0 ? output : '';
-  } catch {
-    return '';
-  }
 }

@@ -74,6 +74,27 @@ describe('nfknock check', () => {
     });
   });
 
+  it('gives what a guesser gains who knows the ports and not their order, in plain numbers', async () => {
+    const none = join(folder, 'used-up');
+    writeFileSync(none, '# 7000:tcp,8000:tcp\n');
+    // Each door is searched, which takes its time.
+    const { out } = await checked(
+      `doors:
+  three: { knock: [7001, 8001/udp, 9001], opens: [22] }
+  one: { knock: [7003], opens: [24] }
+  spent: { one_time: ${none}, opens: [25] }
+decoys: all
+`,
+      { json: true },
+    );
+    const { doors } = JSON.parse(out) as { doors: { name: string; orders: unknown }[] };
+    expect(doors.map(({ name, orders }) => [name, orders])).toEqual([
+      ['three', { ports: 3, orders: 6, opened: 5, at_most: true }],
+      ['one', { ports: 1, orders: 1, opened: 1, at_most: true }],
+      ['spent', null],
+    ]);
+  });
+
   it('tells faults to programs with --json too', async () => {
     const { code, out } = await checked('doors: 5\n', { json: true });
     expect(code).toBe(EXIT.config);

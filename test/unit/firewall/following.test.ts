@@ -127,6 +127,18 @@ describe('packets to a port of `allow`', () => {
       ],
       'accept',
     ],
+    [
+      'ufw over IPv6: what has a forbidden routing header is dropped',
+      'DROP',
+      ['-A INPUT -m rt --rt-type 0 -j DROP', '-A INPUT -p tcp -m tcp --dport 80 -j ACCEPT'],
+      'accept',
+    ],
+    [
+      'what has a routing header of another type is dropped',
+      'DROP',
+      ['-A INPUT -m rt --rt-type 2 -j DROP', '-A INPUT -p tcp -m tcp --dport 80 -j ACCEPT'],
+      'unsure',
+    ],
     ['a ban', 'ACCEPT', F2B, 'accept'],
   ])('%s', (_name, policy, rules, expected) => {
     expect(fate(WEB, policy, ...rules)).toBe(expected);

@@ -1,0 +1,73 @@
+import { type Address, parseAddress } from '../packet/address.ts';
+import { type Cidr, contains, parseCidr } from '../packet/cidr.ts';
+import type { Config } from '../policy/config.ts';
+import { type Finding, fault } from './finding.ts';
+import type { Unit } from './unit.ts';
+
+/** What of the configuration talks over the network, and with whom. */
+interface Talk {
+  readonly key: string;
+  readonly address: Address;
+  /** What comes of it where it can't. */
+  readonly loss: string;
+}
+
+/** Where the drop-in goes that the fix writes. */
+const DROP_IN = '/etc/systemd/system/nfknock.service.d/addresses.conf';
+/** systemd's words for networks (systemd.resource-control). */
+const WORDS: Readonly<Record<string, readonly string[]>> = {
+  any: ['0.0.0.0/0', '::/0'],
+  localhost: ['127.0.0.0/8', '::1/128'],
+  'link-local': ['169.254.0.0/16', 'fe80::/64'],
+  multicast: ['224.0.0.0/4', 'ff00::/8'],
+};
+
+/** Addresses of the configuration that the unit's walls keep from the daemon. */
+export function ofWalls(config: Config, unit: Unit | undefined): readonly Finding[] {
+  if (unit === undefined) return [];
+  return talksOf(config).flatMap(({ key, address, loss }) => {
+    if (isLetBy(unit, address)) return [];
+    const network = address.family === 4 ? 'AF_INET' : 'AF_INET6';
+    const text = [
+      ...(isAddressLet(unit, address) ? [] : [`IPAddressAllow=${wordOf(address)}`]),
+      ...(isFamilyLet(unit, network) ? [] : [`RestrictAddressFamilies=${network}`]),
+    ];
+    const names = text.map((line) => line.split('=')[0]).join(' and ');
+    const problem = `${key}: the unit keeps its address from the daemon (${names}): ${loss}`;
+    const lines = ['[Service]', ...text].map((line) => `${line}\\n`).join('');
+    const fix = `mkdir -p ${DROP_IN.slice(0, DROP_IN.lastIndexOf('/'))}; printf '${lines}' >>${DROP_IN}; systemctl daemon-reload; systemctl restart nfknock`;
+    return [fault('unit-address', problem, fix)];
+  });
+}
+
+function talksOf({ metrics }: Config): readonly Talk[] {
+  const host = metrics === null ? undefined : /^(\[::1\]|[\d.]+|localhost):\d+$/.exec(metrics)?.[1];
+  if (host === undefined) return [];
+  const address = parseAddress(host === 'localhost' ? '127.0.0.1' : host.replace(/[[\]]/g, ''));
+  const loss = 'whoever asks for the metrics gets no answer';
+  return address === undefined ? [] : [{ key: 'metrics', address, loss }];
+}
+
+function isLetBy(unit: Unit, address: Address): boolean {
+  return isAddressLet(unit, address) && isFamilyLet(unit, address.family === 4 ? 'AF_INET' : 'AF_INET6');
+}
+
+/** What is allowed is asked first; what neither names passes. */
+function isAddressLet({ allowed, denied }: Unit, address: Address): boolean {
+  return isIn(allowed, address) || !isIn(denied, address);
+}
+
+function isFamilyLet({ families }: Unit, family: string): boolean {
+  return families.length === 0 || families.includes(family);
+}
+
+function isIn(words: readonly string[], address: Address): boolean {
+  return words
+    .flatMap((word) => WORDS[word] ?? [word])
+    .flatMap((text) => parseCidr(text) ?? ([] as readonly Cidr[]))
+    .some((cidr) => contains(cidr, address));
+}
+
+function wordOf(address: Address): string {
+  return isIn(['localhost'], address) ? 'localhost' : 'any';
+}
