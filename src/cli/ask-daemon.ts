@@ -5,12 +5,12 @@ import { ask } from '../control/client.ts';
 import { type ControlCode, ControlError } from '../control/error.ts';
 import type { AnswerTo, Request } from '../control/message.ts';
 import { RefusedError } from '../control/replies.ts';
-import { escapeTreacherous } from '../log/line.ts';
 import { formatAddress, parseAddress, unmapped } from '../packet/address.ts';
 import { OFFENDER_BITS, parseCidr } from '../packet/cidr.ts';
 import { isDoorName } from '../policy/door-name.ts';
+import { messageOf } from '../text/error.ts';
+import { printable, printableJson, quoted } from '../text/plain.ts';
 import { CONFIG_FILE, type CommonOptions, EXIT, type ExitCode } from './exit.ts';
-import { printable } from './output/table.ts';
 
 /** Where the daemon listens if nothing says otherwise. */
 const CONTROL_DEFAULT = '/run/nfknock/control.sock';
@@ -68,7 +68,7 @@ export function fail(error: unknown): ExitCode {
   if (error instanceof RefusedError) {
     for (const fault of error.refusal.faults ?? []) process.stderr.write(`${printable(fault)}\n`);
   }
-  const text = error instanceof Error ? error.message : String(error);
+  const text = messageOf(error);
   process.stderr.write(`nfknock: ${printable(text)}\n`);
   if (error instanceof CommandFailure) return error.exit;
   if (error instanceof ControlError) return CONTROL_EXIT[error.code];
@@ -128,7 +128,7 @@ export function addressArgument(text: string | undefined, network: string): stri
 /** A door's name as it may be. Throws CommandFailure. */
 export function doorArgument(text: string): string {
   if (isDoorName(text)) return text;
-  throw usage(`${JSON.stringify(printable(text))} can't be the name of a door: nfknock status lists them`);
+  throw usage(`${quoted(text)} can't be the name of a door: nfknock status lists them`);
 }
 
 /** As bans are counted and listed: an address, or an IPv6 /64, which stands for any of its addresses. */
@@ -145,5 +145,5 @@ export function usage(message: string): CommandFailure {
 
 /** JSON that stays harmless on a terminal: what JSON itself lets stand is escaped too. */
 function json(data: Answers[keyof Answers]): string {
-  return escapeTreacherous(JSON.stringify(data, null, 2));
+  return printableJson(JSON.stringify(data, null, 2));
 }

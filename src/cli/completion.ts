@@ -1,3 +1,4 @@
+import { shellWord, zshText } from '../text/shell.ts';
 import { fail, usage } from './ask-daemon.ts';
 import { type CommonOptions, EXIT, type ExitCode } from './exit.ts';
 import { DEFINITIONS } from './program.ts';
@@ -98,8 +99,8 @@ function bashScript(): string {
     const positions = places.map((each, index) => `      ${index}) ${bashWords(each)};;`);
     return [
       `  ${name})`,
-      `    flags=${quote(flags.flatMap(({ names }) => names).join(' '))}`,
-      `    valued=${quote(` ${values.flatMap(({ names }) => names).join(' ')} `)}`,
+      `    flags=${shellWord(flags.flatMap(({ names }) => names).join(' '))}`,
+      `    valued=${shellWord(` ${values.flatMap(({ names }) => names).join(' ')} `)}`,
       `    _nfknock_position "$valued"`,
       '    case $previous in',
       ...kinds,
@@ -179,10 +180,10 @@ function zshScript(): string {
         const spelled = names.map((name) => (value !== null && name.startsWith('--') ? `${name}=` : name));
         const tail = `[${zshText(about)}]${value === null ? '' : `:${zshText(value.about)}:${zshAction(value)}`}`;
         return names.length > 1
-          ? `'${exclusive}'{${spelled.join(',')}}${quote(tail)}`
-          : quote(`${spelled[0]}${tail}`);
+          ? `'${exclusive}'{${spelled.join(',')}}${shellWord(tail)}`
+          : shellWord(`${spelled[0]}${tail}`);
       }),
-      ...places.map((each, index) => quote(`${index + 1}:${zshText(each.about)}:${zshAction(each)}`)),
+      ...places.map((each, index) => shellWord(`${index + 1}:${zshText(each.about)}:${zshAction(each)}`)),
     ];
     return `    ${name}) _arguments -s ${specs.join(' ')};;`;
   });
@@ -196,7 +197,7 @@ _nfknock() {
   local -a commands config
   local first=2 index
   commands=(
-${commands.map(({ name, summary }) => `    ${quote(`${name}:${summary}`)}`).join('\n')}
+${commands.map(({ name, summary }) => `    ${shellWord(`${name}:${summary}`)}`).join('\n')}
   )
   for ((index = 2; index < CURRENT - 1; index++)); do
     if [[ $words[index] == (-c|--config) ]]; then config=(-c $words[index+1]); fi
@@ -222,14 +223,4 @@ function zshAction(each: Place): string {
   if (each.kind === 'nothing') return '';
   if (each.kind === 'files') return '_files';
   return each.kind === 'words' ? `(${each.words.join(' ')})` : `_nfknock_${each.kind}`;
-}
-
-/** What _arguments takes apart itself. */
-function zshText(text: string): string {
-  return text.replaceAll(/[\\:[\]]/g, '\\$&');
-}
-
-/** Single quotes for a shell. */
-function quote(text: string): string {
-  return `'${text.replaceAll("'", `'\\''`)}'`;
 }

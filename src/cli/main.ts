@@ -2,6 +2,7 @@
 import { fstatSync, readFileSync } from 'node:fs';
 import { shipped } from '../files/shipped.ts';
 import { writeWhole } from '../files/write.ts';
+import { messageOf } from '../text/error.ts';
 import { EXIT } from './exit.ts';
 import { program, usageExit } from './program.ts';
 
@@ -32,7 +33,7 @@ try {
 } catch (error) {
   const usage = usageExit(error);
   if (usage === undefined) {
-    const text = error instanceof Error ? error.message : String(error);
+    const text = messageOf(error);
     process.stderr.write(`nfknock: ${text.replaceAll('\n', ' ')}\n`);
   }
   process.exitCode = usage ?? EXIT.failed;

@@ -10,7 +10,8 @@ import {
   Parser,
   visit,
 } from 'yaml';
-import { FAULTS_MAX, type Fault, quoted, WHOLE_FILE } from './fault.ts';
+import { oneLine, quoted } from '../text/plain.ts';
+import { FAULTS_MAX, type Fault, WHOLE_FILE } from './fault.ts';
 
 /** Bytes of a configuration: room for a thousand doors. */
 export const CONFIG_BYTES_MAX = 524_288;
@@ -20,8 +21,6 @@ const NESTING_MAX = 16;
 const ALIASES_MAX = 256;
 /** Open brackets at once, and `-` or `?` one after the other, before YAML is parsed at all: its parser recurses. */
 const BRACKETS_MAX = 256;
-/** What a message on one line of a terminal does not hold. */
-const UNSHOWN = /[\p{Cc}\p{Zl}\p{Zp}\ufeff]+/gu;
 const SAID_CHARACTERS_MAX = 400;
 /** What is said instead of the library's words, by its error codes. */
 const KNOWN_ERRORS: Readonly<Record<string, readonly [problem: string, fix: string]>> = {
@@ -59,7 +58,7 @@ export function readDocument(text: string, file: string): Reading {
   const fault: Reading['fault'] = ({ at, key }, problem, fix) => {
     if (faults.length >= FAULTS_MAX) return;
     const { line, col } = lines.linePos(Math.max(0, Math.min(at, text.length)));
-    faults.push({ file, line, column: col, key, problem: oneLine(problem), fix: oneLine(fix) });
+    faults.push({ file, line, column: col, key, problem: said(problem), fix: said(fix) });
   };
   const whole = (at: number, problem: string, fix: string): null => {
     fault({ at, key: WHOLE_FILE }, problem, fix);
@@ -72,8 +71,8 @@ export function readDocument(text: string, file: string): Reading {
 }
 
 /** What repeats words of the file must stay one line, of a length that can be read. */
-function oneLine(text: string): string {
-  const line = text.replaceAll(UNSHOWN, ' ');
+function said(text: string): string {
+  const line = oneLine(text);
   return line.length > SAID_CHARACTERS_MAX ? `${line.slice(0, SAID_CHARACTERS_MAX)}…` : line;
 }
 
@@ -104,7 +103,7 @@ function compose(text: string, whole: Whole, anchors: Map<Node, Node>): Node | n
   if (document === undefined) return null;
   for (const { pos, code, message } of [...document.errors, ...document.warnings]) {
     const [problem, fix] = KNOWN_ERRORS[code] ?? [
-      `this is not valid YAML (${message.replaceAll(UNSHOWN, ' ')})`,
+      `this is not valid YAML (${oneLine(message)})`,
       'correct it, or compare it with examples/nfknock.yaml',
     ];
     whole(pos[0], problem, fix);

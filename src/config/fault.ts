@@ -18,8 +18,8 @@ export const WHOLE_FILE = '(file)';
 /** Faults shown of one file: a file of another kind altogether would have one for each of its lines. */
 export const FAULTS_MAX = 500;
 
-/** Characters of a text of the file that are repeated in a fault. */
-const SHOWN_CHARACTERS_MAX = 60;
+/** No key or choice of ours is as long. */
+const WORD_CHARACTERS_MAX = 60;
 /** Edits between an unknown word and the one that was probably meant. */
 const EDITS_MAX = 2;
 
@@ -29,19 +29,9 @@ export function formatFault(fault: Fault): string {
   return `${file}:${line}:${column}: ${key}: ${problem}; ${fix}`;
 }
 
-/** A text from a file as it may be shown on a terminal: in quotes, on one line, cut where it is long. */
-export function quoted(text: string): string {
-  const cut = text.length > SHOWN_CHARACTERS_MAX ? `${text.slice(0, SHOWN_CHARACTERS_MAX)}…` : text;
-  // JSON leaves DEL and the C1 controls as they are; terminals obey some of them.
-  return JSON.stringify(cut).replace(
-    /[\u007f-\u009f\u2028\u2029\ufeff]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
-}
-
 /** The known word that an unknown one was probably meant to be. */
 export function nearest(word: string, known: readonly string[]): string | undefined {
-  if (word.length > SHOWN_CHARACTERS_MAX) return undefined;
+  if (word.length > WORD_CHARACTERS_MAX) return undefined;
   const wanted = word.toLowerCase().replaceAll('-', '_');
   let best: string | undefined;
   let fewest = Math.min(EDITS_MAX, Math.ceil(word.length / 3)) + 1;

@@ -1,6 +1,7 @@
 import { type Node, Scalar, YAMLSeq } from 'yaml';
+import { quoted } from '../text/plain.ts';
 import type { Reading, Spot } from './document.ts';
-import { nearest, quoted } from './fault.ts';
+import { nearest } from './fault.ts';
 import type { Json, Kind, Schema } from './kind.ts';
 import { type Entry, entriesOf, type Found, isEmpty, keyOf, listed, type Read } from './read.ts';
 

@@ -1,5 +1,6 @@
 import { isScalar, isSeq, type Node } from 'yaml';
-import { nearest, quoted } from './fault.ts';
+import { quoted } from '../text/plain.ts';
+import { nearest } from './fault.ts';
 import { type Found, isEmpty, listed, type Read, sourceOf, textOf, type Wanted, wrong } from './read.ts';
 
 /** A value of JSON, such as a default or a JSON Schema. */

@@ -1,6 +1,6 @@
 import { isMap, isScalar, isSeq, type Node, type Scalar } from 'yaml';
+import { quoted } from '../text/plain.ts';
 import type { Reading, Spot } from './document.ts';
-import { quoted } from './fault.ts';
 
 /**
  * Reads one value. Undefined: it is not what it must be, and the fault is told. The node is what stands in the

@@ -3,8 +3,8 @@ import { type Cidr, formatCidr, HOST_BITS, networkOf, parseCidr, unmappedCidr } 
 import { type FlagRule, parseFlags } from '../packet/flags.ts';
 import { type PortRange, type PortSpec, parsePort, parsePortRange } from '../packet/port.ts';
 import { type Milliseconds, milliseconds } from '../packet/time.ts';
+import { quoted } from '../text/plain.ts';
 import { DURATION_MAX, formatDuration, parseDuration } from './duration.ts';
-import { quoted } from './fault.ts';
 import { type Kind, parsed, type Schema } from './kind.ts';
 import { formatSize, parseSize } from './size.ts';
 

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { formatAddress, parseAddress, unmapped } from '../packet/address.ts';
 import { isDoorName } from '../policy/door-name.ts';
+import { isPrintable, printableJson } from '../text/plain.ts';
 import type { Answers, Refusal } from './answers.ts';
 
 /** Counted up where an older client would misread an answer. */
@@ -145,12 +146,7 @@ export function parseObject(line: string): Fields | undefined {
 
 /** Text that a terminal and a log can show: without control characters and marks that turn its direction. */
 export function isPlainText(value: unknown, charactersMax: number): value is string {
-  return (
-    typeof value === 'string' &&
-    value !== '' &&
-    value.length <= charactersMax &&
-    !/[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/u.test(value)
-  );
+  return typeof value === 'string' && value !== '' && value.length <= charactersMax && isPrintable(value);
 }
 
 function readFields(id: number, command: CommandName, message: Fields): ReadRequest {
@@ -197,10 +193,6 @@ function refuse(id: number | null, code: Refusal['code'], message: string, mend:
 
 /** A client's own text given back to it: quoted, escaped, cut. */
 function shown(value: unknown): string {
-  // JSON leaves DEL, the C1 controls and marks that turn the direction as they are; terminals obey some of them.
-  const text = (JSON.stringify(value) ?? 'nothing').replace(
-    /[\p{Cc}\p{Cf}\u2028\u2029]/gu,
-    (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`,
-  );
+  const text = printableJson(JSON.stringify(value) ?? 'nothing');
   return text.length > SHOWN_CHARACTERS_MAX ? `${text.slice(0, SHOWN_CHARACTERS_MAX)}…` : text;
 }

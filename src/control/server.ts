@@ -1,5 +1,6 @@
 import { createServer, type Socket } from 'node:net';
 import { guarded, owned } from '../guard/guard.ts';
+import { sentenceOf } from '../text/error.ts';
 import type { Refusal } from './answers.ts';
 import type { Request } from './message.ts';
 import type { Answer } from './output.ts';
@@ -202,7 +203,7 @@ function createService(
         : answer;
     } catch (error) {
       options.onError?.(error);
-      const message = error instanceof Error ? error.message.replaceAll('\n', ' ') : 'the daemon failed';
+      const message = error instanceof Error ? sentenceOf(error) : 'the daemon failed';
       return { ok: false, error: { code: 'failed', message, mend: 'see the log of the daemon' } };
     }
   }

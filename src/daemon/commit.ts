@@ -6,6 +6,7 @@ import { guarded, owned } from '../guard/guard.ts';
 import { hostCidr } from '../packet/cidr.ts';
 import type { Milliseconds } from '../packet/time.ts';
 import type { StateChange, Store, StoredGrant, Surviving } from '../state/store.ts';
+import { sentenceOf } from '../text/error.ts';
 
 /** Bans that come within so many milliseconds of each other go to the disk and the kernel as one. */
 const BAN_GATHER = 20;
@@ -248,5 +249,5 @@ export function stored(grant: GrantView, clock: Clock): StoredGrant {
 }
 
 export function words(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).replaceAll('\n', ' ');
+  return sentenceOf(error);
 }

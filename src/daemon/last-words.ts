@@ -3,6 +3,7 @@ import { systemClock as clock } from '../clock.ts';
 import { writeLastLine } from '../log/last-line.ts';
 import { formatLine, lineOf } from '../log/line.ts';
 import type { LogSettings } from '../policy/config.ts';
+import { oneLine } from '../text/plain.ts';
 import { words } from './commit.ts';
 import { placeOf } from './faults.ts';
 
@@ -18,7 +19,7 @@ export function sayLastWords({ file }: Pick<LogSettings, 'file'>, exit: () => ne
     const reason = `${what}: ${words(error)}${placeOf(error)}`;
     writeLastLine(file, { event: 'daemon.stopped', at: clock.now(), reason }, clock.wallOf);
     try {
-      process.stderr.write(`nfknock: ended by ${reason.replace(/\p{Cc}+/gu, ' ')}\n`);
+      process.stderr.write(`nfknock: ended by ${oneLine(reason)}\n`);
     } finally {
       exit();
     }

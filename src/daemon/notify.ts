@@ -1,5 +1,6 @@
 import { sendDatagram } from '@nfknock/nfqueue';
 import { guarded } from '../guard/guard.ts';
+import { oneLine } from '../text/plain.ts';
 
 /**
  * What systemd is told of the daemon (sd_notify(3), Type=notify). Where the process was not started by systemd
@@ -51,10 +52,10 @@ export function openNotifier(env: NodeJS.ProcessEnv, pid: number): Notifier {
   const say = (fields: Readonly<Record<string, string>>): void => tell(fields, RETRIES_MAX);
 
   return {
-    ready: (status) => say({ READY: '1', STATUS: oneLine(status) }),
+    ready: (status) => say({ READY: '1', STATUS: inOneField(status) }),
     reloading: () => say({ RELOADING: '1', MONOTONIC_USEC: String(process.hrtime.bigint() / 1000n) }),
-    stopping: (status) => say({ STOPPING: '1', STATUS: oneLine(status) }),
-    status: (status) => say({ STATUS: oneLine(status) }),
+    stopping: (status) => say({ STOPPING: '1', STATUS: inOneField(status) }),
+    status: (status) => say({ STATUS: inOneField(status) }),
     watch(isAlive) {
       if (watchdog === undefined || timer !== undefined) return;
       const ping = (): void => {
@@ -74,6 +75,6 @@ function watchdogMs(microseconds: string | undefined): number | undefined {
 }
 
 /** A newline would begin another field. */
-function oneLine(status: string): string {
-  return status.replaceAll(/\s+/g, ' ').slice(0, STATUS_LENGTH_MAX);
+function inOneField(status: string): string {
+  return oneLine(status).slice(0, STATUS_LENGTH_MAX);
 }

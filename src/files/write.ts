@@ -11,6 +11,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { asError } from '../text/error.ts';
 
 /*
  * write(2) may write less than it was given and call that success: on a disk that is nearly full it does. Every write
@@ -115,7 +116,7 @@ export function writeWhole(stream: NodeJS.WriteStream & { readonly fd: number })
     try {
       writeAllSync(stream.fd, typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk);
     } catch (error) {
-      done(error instanceof Error ? error : new Error(String(error)));
+      done(asError(error));
       return;
     }
     done();

@@ -1,5 +1,5 @@
-import { quoted } from '../config/fault.ts';
 import type { PortRange } from '../packet/port.ts';
+import { quoted } from '../text/plain.ts';
 import type { Directive, Section } from './knockd-file.ts';
 import { type Step, stepOf, tellUser } from './knockd-step.ts';
 import type { Opening } from './opening.ts';

@@ -1,8 +1,8 @@
 import { STEPS_MAX } from '../config/door.ts';
 import { DURATION_MAX } from '../config/duration.ts';
-import { quoted } from '../config/fault.ts';
 import { parseFlags } from '../packet/flags.ts';
 import { formatPort, type PortSpec, parsePort } from '../packet/port.ts';
+import { quoted } from '../text/plain.ts';
 import { type Action, type Findings, keyOf, startOf, stopOf } from './knockd-command.ts';
 import type { Directive, Section } from './knockd-file.ts';
 

@@ -1,4 +1,5 @@
-import { type Fault, quoted } from '../config/fault.ts';
+import type { Fault } from '../config/fault.ts';
+import { oneLine, quoted } from '../text/plain.ts';
 
 /** A directive of knockd.conf. */
 export interface Directive {
@@ -73,7 +74,7 @@ export function readKnockd(
     }
     const header = headerOf(content);
     if (header !== undefined) {
-      const name = header.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]/gu, ' ').trim();
+      const name = oneLine(header);
       if (name === '') fault('the section has no name', 'write the name of the door, for example [ssh]');
       else if (content !== `[${header}]`) warn(line, name, `${quoted(content)} is taken as [${name}]`);
       begin(name, line);

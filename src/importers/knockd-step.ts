@@ -1,4 +1,4 @@
-import { quoted } from '../config/fault.ts';
+import { quoted } from '../text/plain.ts';
 import { firewalldRule } from './firewalld-rule.ts';
 import { acceptRule } from './iptables-accept.ts';
 import type { Opening } from './opening.ts';

@@ -1,4 +1,5 @@
-import { type Fault, quoted } from '../config/fault.ts';
+import type { Fault } from '../config/fault.ts';
+import { quoted } from '../text/plain.ts';
 
 /** A setting of portsentry.conf; `rest` is what stands behind its value. */
 interface Line {

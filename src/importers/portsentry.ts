@@ -1,8 +1,9 @@
-import { type Fault, quoted } from '../config/fault.ts';
+import type { Fault } from '../config/fault.ts';
 import type { Imported, Notice } from '../config/import-notice.ts';
 import { formatCidr, parseCidr, unmappedCidr } from '../packet/cidr.ts';
 import { formatPortRange, type PortRange, type Protocol, parsePortRange } from '../packet/port.ts';
 import { commonServicesIn } from '../policy/service-ports.ts';
+import { quoted } from '../text/plain.ts';
 import { readPortsentry } from './portsentry-file.ts';
 import { checked, foreignYaml, yamlText } from './write-yaml.ts';
 

@@ -1,5 +1,6 @@
 import type { Imported, Notice } from '../config/import-notice.ts';
 import { parseConfig } from '../config/parse.ts';
+import { oneLine } from '../text/plain.ts';
 
 /** A door of a translated file: its name, where it came from, and its keys as lines of YAML. */
 export interface YamlDoor {
@@ -69,12 +70,4 @@ function wrapped(key: string, items: readonly string[]): string[] {
     lines.push(`    ${items.slice(at, at + ITEMS_IN_A_LINE).join(', ')},`);
   lines.push('  ]');
   return lines;
-}
-
-/** A comment ends with its line, so that nothing from a foreign file becomes a key of ours. */
-function oneLine(text: string): string {
-  return [...text]
-    .map((character) => (/[\p{Cc}\p{Zl}\p{Zp}\ufeff]/u.test(character) ? ' ' : character))
-    .join('')
-    .trim();
 }

@@ -3,6 +3,7 @@ import { formatAddress } from '../packet/address.ts';
 import { formatCidr } from '../packet/cidr.ts';
 import { formatPort, formatPortRange } from '../packet/port.ts';
 import { type Milliseconds, writableMoment } from '../packet/time.ts';
+import { printableJson } from '../text/plain.ts';
 import { CATALOGUE, type Level } from './catalogue.ts';
 
 /** Turns a moment of the engine's clock into wall time, milliseconds since 1970. */
@@ -37,13 +38,6 @@ export interface Line {
 /** A reason longer than this many UTF-16 units is cut, so that no command's output makes an endless line. */
 export const REASON_LENGTH_MAX = 1000;
 
-/**
- * What JSON lets stand but a terminal or a line reader acts on: DEL and the C1 controls (U+009B begins an
- * escape sequence), line and paragraph separator, and what is not seen: marks that turn the direction of text, joiners, the
- * byte order mark, tags, half a character.
- */
-const TREACHEROUS = /[\u007f-\u009f\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
-
 /** The event as one line of JSON, without the newline. It is printable on any terminal. */
 export function formatLine(event: NfknockEvent, wallOf: WallOf): string {
   return stringifyLine(lineOf(event, wallOf));
@@ -51,17 +45,7 @@ export function formatLine(event: NfknockEvent, wallOf: WallOf): string {
 
 /** A line as text: JSON with every character escaped that is not plainly printable. */
 function stringifyLine(line: Line): string {
-  return escapeTreacherous(JSON.stringify(line));
-}
-
-/** Writes characters that a terminal acts on as `\uXXXX`. Control characters below U+0020 are left to JSON. */
-export function escapeTreacherous(text: string): string {
-  return text.replace(TREACHEROUS, (each) =>
-    each
-      .split('')
-      .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
-      .join(''),
-  );
+  return printableJson(JSON.stringify(line));
 }
 
 /** The event as the object that its line holds. */

@@ -1,6 +1,6 @@
 import type { EventName } from '../engine/event.ts';
+import { printable } from '../text/plain.ts';
 import type { ReadLine } from './entry.ts';
-import { escapeTreacherous } from './line.ts';
 
 /** Whether escape sequences for colour are written. */
 export type Colour = 'coloured' | 'plain';
@@ -14,8 +14,6 @@ const LEVEL_COLOUR: Readonly<Record<string, keyof typeof COLOUR>> = {
   warn: 'yellow',
   debug: 'dim',
 };
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const CONTROL = /[\u0000-\u001f]/g;
 /** Widths of the columns: the longest level, the longest common event, an IPv4 address. */
 const LEVEL_WIDTH = 5;
 const EVENT_WIDTH = 17;
@@ -96,18 +94,18 @@ export function renderLine(read: ReadLine, colour: Colour, clock: Clock = 'utc')
   const event = line.event.padEnd(EVENT_WIDTH);
   const source = (line.source ?? '-').padEnd(SOURCE_WIDTH);
   const parts = [
-    ink('dim', clean(timeOf(line.time))),
-    ink(LEVEL_COLOUR[line.level ?? ''], clean(level)),
-    ink(line.event.startsWith('door.') ? 'green' : 'bold', clean(event)),
-    clean(source),
-    clean(sentenceOf(line)),
+    ink('dim', printable(timeOf(line.time))),
+    ink(LEVEL_COLOUR[line.level ?? ''], printable(level)),
+    ink(line.event.startsWith('door.') ? 'green' : 'bold', printable(event)),
+    printable(source),
+    printable(sentenceOf(line)),
   ];
   return parts.join('  ').trimEnd();
 }
 
 /** A line that is not ours, such as a complaint of the system in between. */
 export function renderForeign(text: string, colour: Colour): string {
-  return inkOf(colour)('dim', clean(text));
+  return inkOf(colour)('dim', printable(text));
 }
 
 function sentenceOf(line: ReadLine): string {
@@ -147,11 +145,4 @@ function localTime(iso: string): string {
 function inkOf(colour: Colour): (name: keyof typeof COLOUR | undefined, text: string) => string {
   return (name, text) =>
     colour === 'plain' || name === undefined ? text : `\u001b[${COLOUR[name]}m${text}\u001b[0m`;
-}
-
-/** Nothing that a log holds may act on the terminal. */
-function clean(text: string): string {
-  return escapeTreacherous(
-    text.replace(CONTROL, (each) => `\\u${each.charCodeAt(0).toString(16).padStart(4, '0')}`),
-  );
 }

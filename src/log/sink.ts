@@ -1,4 +1,5 @@
 import { owned } from '../guard/guard.ts';
+import { messageOf } from '../text/error.ts';
 
 /** Bytes that wait for a slow reader or a full disk; what comes beyond is counted and lost. Our choice. */
 export const WAITING_BYTES_MAX = 4_194_304;
@@ -110,7 +111,7 @@ export function openSink(writer: Writer, options: SinkOptions): Sink {
   /** False: give up, since there is no more time. */
   async function failed(error: unknown): Promise<boolean> {
     if (fault === null) {
-      fault = error instanceof Error ? error.message : String(error);
+      fault = messageOf(error);
       const meanwhile = options.fallback === undefined ? '' : ' and go to standard output meanwhile';
       options.complain(
         `${writer.name} can not be written (${fault}): lines are kept${meanwhile}, and writing is tried again every second`,

@@ -1,6 +1,6 @@
+import { printableJson } from '../text/plain.ts';
 import { readLine } from './entry.ts';
 import { matches, type Wanted, wantsAll } from './filter.ts';
-import { escapeTreacherous } from './line.ts';
 import { type Clock, type Colour, renderForeign, renderLine } from './sentence.ts';
 
 export interface TailOptions {
@@ -58,7 +58,7 @@ export function createTail(options: TailOptions): Tail {
  * escape means the same, or are a carriage return between them.
  */
 function harmless(text: string): string {
-  return escapeTreacherous(text).replace(/\r(?!$)/g, ' ');
+  return printableJson(text).replace(/\r(?!$)/g, ' ');
 }
 
 function lastOf(lines: string[], count: number): string[] {

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { guarded } from '../guard/guard.ts';
+import { asError } from '../text/error.ts';
 
 export interface ProcessOptions {
   readonly stdin: 'pipe' | 'ignore';
@@ -32,9 +33,7 @@ export function startProcess(
       ...(env === undefined ? {} : { env }),
     });
   } catch (error) {
-    setImmediate(
-      guarded('commands', () => refused(error instanceof Error ? error : new Error(String(error)))),
-    );
+    setImmediate(guarded('commands', () => refused(asError(error))));
     return undefined;
   }
   // A process that runs can have an error too (a signal that can't be sent): it is none of the start.

@@ -4,6 +4,7 @@ import type { EngineEvent } from '../engine/event.ts';
 import { parseSequence } from '../one-time/file.ts';
 import type { PortSpec } from '../packet/port.ts';
 import type { Config, Door } from '../policy/config.ts';
+import { messageOf } from '../text/error.ts';
 
 /** The one-time sequences of a replay: as the files have them, used up in memory alone. */
 export interface OneTimeReplay {
@@ -26,7 +27,7 @@ export function readOneTimes(config: Config): OneTimeReplay {
     try {
       unused.set(name, sequencesOf(readFileSync(knock.oneTime, 'utf8')));
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = messageOf(error);
       unused.set(name, []);
       warnings.push(`door ${name} stays shut: ${knock.oneTime} can't be read: ${why}`);
     }

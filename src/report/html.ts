@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { escapeHtml, scriptJson } from '../text/html.ts';
 import type { ReportData } from './data.ts';
 import { startReport } from './page.ts';
 import { chartDrawer } from './page-chart.ts';
@@ -61,30 +62,12 @@ export function reportHtml(data: ReportData, library: string): string {
 <ul id="events"></ul>
 <button id="more-events" class="more" type="button" hidden></button>
 <footer>Made by <b>nfknock replay</b>. Times are UTC. This file is complete in itself and asks nothing of the network.</footer>
-<script type="application/json" id="data">${jsonText(data)}</script>
+<script type="application/json" id="data">${scriptJson(data)}</script>
 <script>${library}</script>
 <script>${program}</script>
 </body>
 </html>
 `;
-}
-
-/** JSON that can stand inside a script element: nothing in it can end the element or begin a comment. */
-export function jsonText(data: ReportData): string {
-  return JSON.stringify(data)
-    .replaceAll('<', '\\u003c')
-    .replaceAll('>', '\\u003e')
-    .replaceAll('\u2028', '\\u2028')
-    .replaceAll('\u2029', '\\u2029');
-}
-
-function escapeHtml(text: string): string {
-  return text
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;')
-    .replaceAll('"', '&quot;')
-    .replaceAll("'", '&#39;');
 }
 
 /** The content-security policy's name for exactly this text. */

@@ -13,6 +13,7 @@ import {
 import { openSets, type Sets } from '../firewall/netlink/ipset.ts';
 import { openNetfilter } from '../firewall/netlink/socket.ts';
 import { isOwnSet } from '../firewall/rules/names.ts';
+import { messageOf } from '../text/error.ts';
 import {
   bootId,
   claim,
@@ -190,9 +191,7 @@ export async function rollBack(why: string, now: number, id?: string): Promise<O
   const change = JSON.parse(text) as Change;
   const faults: string[] = [];
   const attempt = async (task: () => Promise<void>): Promise<void> => {
-    await task().catch(
-      (error: unknown) => void faults.push(error instanceof Error ? error.message : String(error)),
-    );
+    await task().catch((error: unknown) => void faults.push(messageOf(error)));
   };
   await attempt(async () => {
     const ended = await standDown();

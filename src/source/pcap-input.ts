@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { createGunzip, type Gunzip } from 'node:zlib';
+import { messageOf } from '../text/error.ts';
 
 /** Bytes read from a file at once. */
 const READ_BYTES = 256 * 1024;
@@ -121,8 +122,4 @@ function ended(gunzip: Gunzip): Promise<void> {
     gunzip.once('end', resolve);
     gunzip.end();
   });
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { messageOf } from '../text/error.ts';
 import { type FileOptions, faultOf, type Mirror, openFile, type StateFile, setAside } from './file.ts';
 import { createLedger, type Ledger, SWEEP_STEP, type Touched } from './ledger.ts';
 import type { Offender, Offenders } from './offenders.ts';
@@ -267,7 +268,7 @@ function openOrSetAside(
     const fault = faultOf(error);
     if (fault !== 'damaged' && fault !== 'newer') throw error;
     const aside = setAside(path, fault, now);
-    const text = error instanceof Error ? error.message : String(error);
+    const text = messageOf(error);
     return [openFile(path, offenders, options), `${text}: set aside as ${aside}, begun anew`];
   }
 }
@@ -287,7 +288,7 @@ function mirrorOf(ledger: Ledger, { grants, offenders }: Touched): Mirror {
 /** What went wrong with the file and what to do, in one line. */
 function mendOf(path: string, error: unknown): string {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  const text = error instanceof Error ? error.message : String(error);
+  const text = messageOf(error);
   const memory = 'until then grants and bans are kept in memory alone';
   if (/FULL|ENOSPC|EDQUOT/.test(code)) return `no space for ${path}: free some; ${memory}`;
   if (/READONLY|EROFS|EACCES|EPERM|CANTOPEN|SQLITE_PERM|SQLITE_AUTH/.test(code)) {

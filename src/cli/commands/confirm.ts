@@ -1,6 +1,7 @@
 import { createInterface } from 'node:readline/promises';
 import { systemClock } from '../../clock.ts';
 import { confirmChange, noticeOf, pendingChange, rollBack, wasUsed } from '../../rollback/rollback.ts';
+import { messageOf } from '../../text/error.ts';
 import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
 import { mayChange } from '../may-change.ts';
 
@@ -15,7 +16,7 @@ export async function command(_args: readonly string[], options: ConfirmOptions)
   try {
     return await confirm(options);
   } catch (error) {
-    return say(error instanceof Error ? error.message : String(error), EXIT.failed);
+    return say(messageOf(error), EXIT.failed);
   }
 }
 

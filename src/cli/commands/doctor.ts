@@ -5,10 +5,10 @@ import { findExempt } from '../../daemon/exemptions.ts';
 import { oneTimePortsOf } from '../../daemon/hook-subject.ts';
 import { examine, type Running } from '../../doctor/doctor.ts';
 import type { Finding } from '../../doctor/finding.ts';
-import { escapeTreacherous } from '../../log/line.ts';
 import { formatAddress } from '../../packet/address.ts';
+import { printable, printableJson } from '../../text/plain.ts';
 import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
-import { folded, printable } from '../output/table.ts';
+import { folded } from '../output/table.ts';
 
 /** A daemon that says nothing for so long is not asked any more: what it would tell is left out. Milliseconds. */
 const ANSWER_MS_MAX = 2_000;
@@ -36,7 +36,7 @@ export async function command(_: readonly string[], options: CommonOptions): Pro
   const faults = findings.filter(({ level }) => level === 'fault').length;
   const text =
     options.json === true
-      ? escapeTreacherous(JSON.stringify({ ok: faults === 0, findings }, null, 2))
+      ? printableJson(JSON.stringify({ ok: faults === 0, findings }, null, 2))
       : linesOf(findings, process.stdout.isTTY ? process.stdout.columns : null).join('\n');
   process.stdout.write(`${text}\n`);
   return faults > 0 ? EXIT.failed : EXIT.done;

@@ -1,8 +1,9 @@
 import type { ExplainRow, Explanation } from '../../control/answers.ts';
+import { printable } from '../../text/plain.ts';
 import { addressArgument, tell, type View } from '../ask-daemon.ts';
 import type { CommonOptions, ExitCode } from '../exit.ts';
 import { counted, leftInWords, utcTime } from '../output/durations.ts';
-import { formatTable, printable } from '../output/table.ts';
+import { formatTable } from '../output/table.ts';
 
 /** Tells what a source did, packet by packet as far as remembered, and what came of it. */
 export async function command([address]: readonly string[], options: CommonOptions): Promise<ExitCode> {

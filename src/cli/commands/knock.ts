@@ -2,9 +2,10 @@ import { createSocket } from 'node:dgram';
 import { lookup } from 'node:dns/promises';
 import { connect, isIP } from 'node:net';
 import { setImmediate, setTimeout } from 'node:timers/promises';
-import { formatFault, quoted } from '../../config/fault.ts';
+import { formatFault } from '../../config/fault.ts';
 import { formatPort, type PortSpec, type Protocol, parsePort } from '../../packet/port.ts';
 import { withinOf } from '../../policy/limits.ts';
+import { quoted } from '../../text/plain.ts';
 import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
 
 export interface KnockOptions extends CommonOptions {

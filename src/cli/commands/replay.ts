@@ -14,6 +14,7 @@ import { summaryJson, summaryTable } from '../../replay/summary.ts';
 import { type Collector, createCollector } from '../../report/collect.ts';
 import type { ReportData } from '../../report/data.ts';
 import { openCapture } from '../../source/pcap-input.ts';
+import { messageOf } from '../../text/error.ts';
 import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
 
 export interface ReplayOptions extends CommonOptions {
@@ -43,7 +44,7 @@ export async function command(args: readonly string[], options: ReplayOptions): 
   try {
     return await replay(file, parsed.config, addresses, options);
   } catch (error) {
-    return say(error instanceof Error ? error.message : String(error), EXIT.failed);
+    return say(messageOf(error), EXIT.failed);
   }
 }
 
@@ -103,7 +104,7 @@ async function writeReport(file: string, data: ReportData): Promise<boolean> {
 }
 
 function unwritable(error: unknown): string {
-  const why = error instanceof Error ? error.message : String(error);
+  const why = messageOf(error);
   return `the report can't be written: ${why}: name another file with --report`;
 }
 

@@ -20,6 +20,7 @@ import type { Family } from '../../packet/address.ts';
 import type { Config } from '../../policy/config.ts';
 import { forgetLaid } from '../../rollback/place.ts';
 import { armRollback, keepConfirmed, noticeOf, pendingChange, rollBack } from '../../rollback/rollback.ts';
+import { messageOf } from '../../text/error.ts';
 import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
 import { mayChange } from '../may-change.ts';
 import { confirmFault } from '../time-argument.ts';
@@ -57,7 +58,7 @@ export async function command([action = '']: readonly string[], options: RulesOp
         return await confirm(options);
     }
   } catch (error) {
-    return say(error instanceof Error ? error.message : String(error), exitOf(error));
+    return say(messageOf(error), exitOf(error));
   }
 }
 

@@ -8,6 +8,7 @@ import { type Notifier, openNotifier } from '../../daemon/notify.ts';
 import { shipped } from '../../files/shipped.ts';
 import { owned } from '../../guard/guard.ts';
 import { STAND_DOWN_SIGNAL } from '../../rollback/stand-down.ts';
+import { sentenceOf } from '../../text/error.ts';
 import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
 import { confirmFault } from '../time-argument.ts';
 
@@ -56,9 +57,7 @@ export async function command(_args: readonly string[], options: RunOptions): Pr
     });
     return await watch(daemon, signals, notifier);
   } catch (error) {
-    process.stderr.write(
-      `nfknock: ${error instanceof Error ? error.message.replaceAll('\n', ' ') : String(error)}\n`,
-    );
+    process.stderr.write(`nfknock: ${sentenceOf(error)}\n`);
     return codeOf(error) === 'NOT_PERMITTED' ? EXIT.notPermitted : EXIT.failed;
   }
 }

@@ -1,10 +1,11 @@
 import type { Status } from '../../control/answers.ts';
 import { ofQueueReaders } from '../../machine/concerns.ts';
 import { findQueueReaders } from '../../machine/queue-readers.ts';
+import { printable } from '../../text/plain.ts';
 import { tell, type View } from '../ask-daemon.ts';
 import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
 import { lengthInWords } from '../output/durations.ts';
-import { folded, formatTable, printable } from '../output/table.ts';
+import { folded, formatTable } from '../output/table.ts';
 
 /** Shows doors, counters, queue health and uptime, and says what is wrong; then it fails. */
 export async function command(_: readonly string[], options: CommonOptions): Promise<ExitCode> {

@@ -3,10 +3,11 @@ import { systemClock } from '../../clock.ts';
 import { type Connection, connectControl } from '../../control/client.ts';
 import { readLine } from '../../log/entry.ts';
 import { renderLine } from '../../log/sentence.ts';
+import { messageOf } from '../../text/error.ts';
+import { printable } from '../../text/plain.ts';
 import { controlPath, fail, usage } from '../ask-daemon.ts';
 import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
 import { type Ink, type Scene, screenLines } from '../output/screen.ts';
-import { printable } from '../output/table.ts';
 import { openTerminal, type Terminal } from '../output/terminal.ts';
 
 /** How often the screen is drawn anew, in milliseconds. */
@@ -117,7 +118,7 @@ async function openFeed(path: string): Promise<Feed> {
       } catch (error) {
         connection?.close();
         connection = null;
-        trouble = error instanceof Error ? error.message : String(error);
+        trouble = messageOf(error);
       }
     },
     scene: () => (known === null ? null : { ...known, events, lost, trouble, now: systemClock.wall() }),

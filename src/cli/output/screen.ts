@@ -1,6 +1,7 @@
 import type { BanRow, GrantRow, SourceRow, Status } from '../../control/answers.ts';
+import { printable } from '../../text/plain.ts';
 import { counted, leftInWords, lengthInWords } from './durations.ts';
-import { type Column, fitted, formatTable, printable } from './table.ts';
+import { type Column, fitted, formatTable } from './table.ts';
 
 /** What the live screen shows. */
 export interface Scene {

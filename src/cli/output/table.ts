@@ -1,3 +1,4 @@
+import { printable } from '../../text/plain.ts';
 /** One column of a table for people. */
 export interface Column {
   readonly title: string;
@@ -158,12 +159,4 @@ const TWO_CELLS =
 function cellsOf(character: string): number {
   if (NO_CELL.test(character)) return 0;
   return TWO_CELLS.test(character) ? 2 : 1;
-}
-
-/** The text on one line, without anything that a terminal would act on: such characters show as `\u{…}`. */
-export function printable(text: string): string {
-  return text.replaceAll(
-    /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu,
-    (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`,
-  );
 }

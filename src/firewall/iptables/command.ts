@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { guarded } from '../../guard/guard.ts';
 import type { Family } from '../../packet/address.ts';
 import { startProcess } from '../../process/start.ts';
+import { oneLine } from '../../text/plain.ts';
 import { FirewallError } from '../firewall.ts';
 
 /** Where the tools are looked for; `PATH` is whatever the caller had, and is not asked. */
@@ -115,10 +116,7 @@ export async function runRequired(path: string, args: readonly string[], input =
 
 /** A tool's exit status and words as an error. */
 export function refused(path: string, status: number, complaint: string): FirewallError {
-  const words = complaint
-    .replace(/\p{Cc}+/gu, ' ')
-    .trim()
-    .slice(0, COMPLAINT_CHARACTERS_MAX);
+  const words = oneLine(complaint).slice(0, COMPLAINT_CHARACTERS_MAX);
   const mend = words === '' ? 'it said nothing; run it by hand to see' : words;
   return new FirewallError(`run ${path}`, `EXIT_${status}`, mend);
 }

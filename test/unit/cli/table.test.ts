@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { leftInWords, lengthInWords, utcTime } from '../../../src/cli/output/durations.ts';
-import { fitted, folded, formatTable, printable, widthOf } from '../../../src/cli/output/table.ts';
+import { fitted, folded, formatTable, widthOf } from '../../../src/cli/output/table.ts';
 
 const columns = [
   { title: 'DOOR', least: 4 },
@@ -108,7 +108,8 @@ describe('a table', () => {
   });
 
   it('shows what it may not print', () => {
-    expect(printable('\u001b[2J\u202e\u0000')).toBe('\\u{1b}[2J\\u{202e}\\u{0}');
+    const lines = formatTable(columns, [['\u001b[2J\u202e\u0000', '', '']], null);
+    expect(lines[1]).toContain('\\u001b[2J\\u202e\\u0000');
   });
 });
 

@@ -56,7 +56,7 @@ describe('a request', () => {
 
   it('shows what it refuses without a character that a terminal obeys', () => {
     const read = readRequest(JSON.stringify({ v: 1, id: 1, command: 'a\u007f\u009b31m\u202e' }));
-    expect(read).toMatchObject({ ok: false, error: { message: 'no command "a\\u{7f}\\u{9b}31m\\u{202e}"' } });
+    expect(read).toMatchObject({ ok: false, error: { message: 'no command "a\\u007f\\u009b31m\\u202e"' } });
   });
 
   it.each(['line\nbreak', 'bell\u0007', 'turned \u202e round', 'half \ud800 a pair', '', 'x'.repeat(201)])(

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { jsonText, reportHtml } from '../../../src/report/html.ts';
+import { reportHtml } from '../../../src/report/html.ts';
+import { scriptJson } from '../../../src/text/html.ts';
 import { chartLibrary } from '../../support/charting.ts';
 import { decoy, reportOf } from './sample.ts';
 
@@ -37,7 +38,7 @@ describe('the file of a report', () => {
 
   test('holds the data as JSON that reads back as it was', () => {
     const data = reportOf([decoy(0, '203.0.113.9')], HOSTILE);
-    const text = jsonText(data);
+    const text = scriptJson(data);
     expect(text).not.toMatch(/[<>\u2028\u2029]/);
     expect(JSON.parse(text)).toEqual(data);
   });
