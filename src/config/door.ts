@@ -17,6 +17,7 @@ import {
   grantee,
   host,
   knockPort,
+  packetMark,
   path,
   portRange,
   ZERO,
@@ -58,6 +59,7 @@ export type DoorShape = {
   readonly grant: Field<'source' | 'any' | Cidr>;
   readonly forward: Field<Cidr | null>;
   readonly dnat: Field<boolean>;
+  readonly grant_mark: Field<number | null>;
   readonly on_open: Field<Argv>;
   readonly on_close: Field<Argv>;
 };
@@ -208,6 +210,11 @@ const shape: DoorShape = {
   dnat: field(truth, {
     fallback: false,
     means: "with `forward`: this machine's port is translated to that host",
+  }),
+  grant_mark: field(orNull(packetMark), {
+    fallback: null,
+    means:
+      "a mark such as `0x4e46` that packets of a grant, and knocks, carry before any table judges them, so that a table of others (native nftables, firewalld) accepts by it; it takes the place of another program's mark",
   }),
   on_open: field(orNull(command), {
     fallback: null,

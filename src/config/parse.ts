@@ -126,6 +126,7 @@ function doorOf({ name, fields }: DoorEntry): Door {
     holders: sound(fields.holders),
     grant: sound(fields.grant),
     forward: forward === null ? null : { to: forward, dnat: sound(fields.dnat) },
+    grantMark: sound(fields.grant_mark),
     onOpen: sound(fields.on_open),
     onClose: sound(fields.on_close),
   };

@@ -12,6 +12,8 @@ import { formatSize, parseSize } from './size.ts';
 const PATH_BYTES_MAX = 4095;
 /** The longest path of a Unix socket: `sun_path` has 108 bytes and ends with a NUL. */
 const SOCKET_PATH_BYTES_MAX = 107;
+/** A packet's mark has 32 bits; 0 is what every packet has that nobody marked. */
+const MARK_MAX = 0xffff_ffff;
 /** The longest argument of a command, in characters. */
 export const ARGUMENT_CHARACTERS_MAX = 4096;
 /** Queues of one `--queue-balance`. */
@@ -59,6 +61,28 @@ export function size(min: number, max: number): Kind<number> {
     },
   );
 }
+
+/** As nft and iptables write it. */
+export const packetMark: Kind<number> = parsed(
+  (text) => {
+    const value = /^(0x[0-9a-f]{1,8}|[0-9]{1,10})$/i.test(text) ? Number(text) : 0;
+    return value >= 1 && value <= MARK_MAX ? value : undefined;
+  },
+  {
+    noun: 'a mark from 0x1 to 0xffffffff',
+    form: 'a number that no other program marks with, for example 0x4e46',
+    hint: (text) => {
+      if (/^0(x0+)?$/i.test(text)) return 'every packet has the mark 0, so that everybody would be accepted';
+      return text.includes('/') ? 'a mask is not taken: the mark is set whole' : undefined;
+    },
+    schema: {
+      anyOf: [
+        { type: 'integer', minimum: 1, maximum: MARK_MAX },
+        { type: 'string', pattern: '^(0[xX][0-9A-Fa-f]{1,8}|[0-9]{1,10})$' },
+      ],
+    },
+  },
+);
 
 /** One step of a sequence. */
 export const knockPort: Kind<PortSpec> = parsed(parsePort, {

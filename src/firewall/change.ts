@@ -3,7 +3,7 @@ import { type Cidr, networkOf } from '../packet/cidr.ts';
 import type { Change, Grantee, HeldGrant } from './firewall.ts';
 import { concerns, grantKey, grantRules, type PlacedRule } from './grant.ts';
 import type { Layout } from './rules/layout.ts';
-import { banSet, doorSet, type Table } from './rules/names.ts';
+import { banSet, doorSet, TABLES, type Table } from './rules/names.ts';
 
 /** Grants in force, by `grantKey`. */
 export type Grants = ReadonlyMap<string, HeldGrant>;
@@ -44,6 +44,9 @@ export const SET_TIMEOUT_SECONDS_MAX = 2_147_483;
 const DELETIONS_MAX = 3;
 
 const FAMILIES: readonly Family[] = [4, 6];
+
+/** The order in which a door is opened: who is let in is marked by then. It is shut in that of `TABLES`. */
+const OPENING: readonly Table[] = ['mangle', 'filter', 'nat'];
 
 /**
  * Groups changes so that each table and set is told once. `now` is wall time in ms. A family in `stale` has
@@ -141,7 +144,7 @@ function blocksOf(
   const kept =
     anew.size === 0 ? [] : [...grants].filter(([key]) => !touched.has(key)).map(([, grant]) => grant);
   const all = rulesOfGrants(layout, [...kept, ...(anew.size === 0 ? [] : made)], family, now);
-  return (['filter', 'nat'] as const).flatMap((table): readonly Block[] => {
+  return (made.length > 0 ? OPENING : TABLES).flatMap((table): readonly Block[] => {
     const names = [...anew].filter(([, each]) => each === table).map(([name]) => name);
     const singly = (rules: readonly PlacedRule[]): readonly PlacedRule[] =>
       rules.filter((rule) => rule.table === table && !anew.has(rule.chain));

@@ -54,6 +54,8 @@ export interface Door {
   readonly grant: 'source' | 'any' | Cidr;
   /** The host behind this machine that has the service, and whether this machine's port is translated to it. */
   readonly forward: { readonly to: Cidr; readonly dnat: boolean } | null;
+  /** The mark of packets that a grant lets in, for tables of others to accept by; null: they get none. */
+  readonly grantMark: number | null;
   /** Argument vectors; the first element is an absolute path. Null: nothing runs. */
   readonly onOpen: readonly string[] | null;
   readonly onClose: readonly string[] | null;

@@ -3,7 +3,7 @@ import type { Family } from '../../packet/address.ts';
 import { formatPortRange } from '../../packet/port.ts';
 import type { Config } from '../../policy/config.ts';
 import { FirewallError } from '../firewall.ts';
-import { CHAIN } from '../rules/names.ts';
+import { CHAIN, type Table } from '../rules/names.ts';
 import { rulesFor } from '../rules/rules.ts';
 import { LOCK_SECONDS, requireTool, runRequired } from './command.ts';
 
@@ -56,15 +56,20 @@ export async function findFamilies({
 
 /** The matches and targets of the rules, in a chain that nothing jumps to and that is gone in the same transaction. */
 function probe(config: Config): string {
-  const rules = rulesFor(config, 6)
-    .chains.filter(({ table }) => table === 'filter')
+  return (['filter', 'mangle'] as const).map((table) => probeOf(config, table)).join('');
+}
+
+function probeOf(config: Config, table: Table): string {
+  const chains = rulesFor(config, 6).chains.filter((chain) => chain.table === table);
+  if (chains.length === 0) return '';
+  const rules = chains
     .flatMap(({ rules: each }) => each)
     // Sets are not there yet, nor are the other chains.
     .filter((rule) => !rule.includes('-m set '))
     .map((rule) => rule.replace(/ ?-[jg] NFKNOCK\S*$/, ''));
   const lines = [...new Set(rules)].map((rule) => `-A ${CHAIN.probe} ${rule}`.trimEnd());
   return [
-    '*filter',
+    `*${table}`,
     `:${CHAIN.probe} - [0:0]`,
     ...lines,
     `-F ${CHAIN.probe}`,

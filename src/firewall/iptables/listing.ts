@@ -12,7 +12,7 @@ import {
 import type { NetfilterSocket } from '../netlink/socket.ts';
 import { type Policies, policiesNow, policiesOf } from '../rules/base-policy.ts';
 import { isOwnChain, parseSaved, type Saved } from '../rules/jump.ts';
-import { CHAIN, GRANT_CHAINS, type Table } from '../rules/names.ts';
+import { CHAIN, GRANT_CHAINS, TABLES, type Table } from '../rules/names.ts';
 import { LOCK_SECONDS, requireTool, runRequired, runTool } from './command.ts';
 
 /** The tables of one family as they stand. */
@@ -34,7 +34,6 @@ export interface ListOptions {
   readonly directories: readonly string[] | undefined;
 }
 
-const TABLES: readonly Table[] = ['filter', 'nat'];
 /** Chains of others that our jumps stand in. */
 const PARENTS: readonly string[] = ['INPUT', 'FORWARD', 'PREROUTING', 'DOCKER-USER'];
 /** Every chain of ours begins so. */

@@ -4,7 +4,15 @@ import { grantKey, parseGrant } from '../grant.ts';
 import type { Sets } from '../netlink/ipset.ts';
 import { type Policies, policiesBefore, policiesNow, policyLines } from '../rules/base-policy.ts';
 import { jumpRemovals, ownChains, ownJumps, parseSaved, type Saved } from '../rules/jump.ts';
-import { banSet, CHAIN, DOOR_SET_LIMIT, GRANT_CHAINS, hasOwnSetName, type Table } from '../rules/names.ts';
+import {
+  banSet,
+  CHAIN,
+  DOOR_SET_LIMIT,
+  GRANT_CHAINS,
+  hasOwnSetName,
+  TABLES,
+  type Table,
+} from '../rules/names.ts';
 import { findTool, LOCK_SECONDS, requireTool, runRequired, toolName } from './command.ts';
 
 /** What is nfknock's in the tables of one family, as it can be kept in a file and put back later. */
@@ -20,7 +28,6 @@ export interface OwnPart {
   readonly policies: Policies;
 }
 
-const TABLES: readonly Table[] = ['filter', 'nat'];
 const SET_NAME = /--match-set (\S+) /;
 
 /** The families whose tools are here. */

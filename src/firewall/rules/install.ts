@@ -4,11 +4,8 @@ import { type Block, type Grants, rulesOfGrants } from '../change.ts';
 import { grantRules, parseGrant } from '../grant.ts';
 import { jumpEdits, jumpRemovals, jumpsInPlace, ownChains, type Saved } from './jump.ts';
 import type { Layout } from './layout.ts';
-import { CHAIN, GRANT_CHAINS, JUMP_COMMENT, type Table } from './names.ts';
+import { CHAIN, GRANT_CHAINS, JUMP_COMMENT, TABLES, type Table } from './names.ts';
 import type { Chain, Jump, RuleSet } from './rules.ts';
-
-/** The tables, in the order in which they are written: a translation is of use only once FORWARD judges. */
-const TABLES: readonly Table[] = ['filter', 'nat'];
 
 /** The base policy's jump: at first right after nfknock's own; what others put before it later stays before it. */
 const BASE_JUMP: Jump = {
@@ -66,7 +63,7 @@ export function installBlocks(saved: Saved, wanted: Wanted): readonly Block[] {
 
 /** The blocks that take out all that is nfknock's. `policies` of the built-in chains are put back as given. */
 export function removeBlocks(saved: Saved, family: Family, policies: readonly string[]): readonly Block[] {
-  return TABLES.flatMap((table): readonly Block[] => {
+  return [...TABLES].reverse().flatMap((table): readonly Block[] => {
     const names = ownChains(saved, table);
     const jumps = jumpRemovals(saved, table);
     if (names.length === 0 && jumps.length === 0) return [];

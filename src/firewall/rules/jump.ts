@@ -1,4 +1,4 @@
-import { CHAIN, type Table } from './names.ts';
+import { CHAIN, TABLES, type Table } from './names.ts';
 import { insertions, type Jump } from './rules.ts';
 
 /** The tables as `iptables-save` prints them: of each chain its rules, without `-A CHAIN`. */
@@ -18,8 +18,9 @@ export function parseSaved(text: string): Saved {
   for (const line of text.split('\n')) {
     if (line.startsWith('*')) {
       const name = line.slice(1).trim();
-      chains = name === 'filter' || name === 'nat' ? new Map() : undefined;
-      if (chains !== undefined) tables.set(name as Table, chains);
+      const table = TABLES.find((each) => each === name);
+      chains = table === undefined ? undefined : new Map();
+      if (table !== undefined && chains !== undefined) tables.set(table, chains);
     } else if (line.startsWith(':')) {
       chains?.set(line.slice(1).split(' ')[0] ?? '', []);
     } else if (line.startsWith('-A ')) {

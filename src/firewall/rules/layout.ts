@@ -5,6 +5,7 @@ import { NO_ONE_TIME, type OneTimePorts, type Roles, rolesOf } from '../../polic
 import { common, dports, hasPorts, portsOf, without } from '../../policy/port-set.ts';
 import { type Answers, NO_ANSWERS, sameAnswers } from './answers.ts';
 import { toDaemon } from './hand-over.ts';
+import { markOpenings } from './mark.ts';
 import { CHAIN, type Table } from './names.ts';
 
 /** What the rules are made from: a configuration, looked through once. */
@@ -30,7 +31,12 @@ export interface Opening {
 export function layoutOf(config: Config, oneTime: OneTimePorts = NO_ONE_TIME): Layout {
   const roles = { 4: rolesOf(config, 4, oneTime), 6: rolesOf(config, 6, oneTime) };
   const openings = (family: Family): ReadonlyMap<string, readonly Opening[]> =>
-    new Map(config.doors.map((door) => [door.name, openingsOf(config, door, family, roles[family])]));
+    new Map(
+      config.doors.map((door) => [
+        door.name,
+        [...openingsOf(config, door, family, roles[family]), ...markOpenings(door, family)],
+      ]),
+    );
   return {
     config,
     oneTime,

@@ -3,7 +3,10 @@ import type { Family } from '../../packet/address.ts';
 import { isDoorName } from '../../policy/door-name.ts';
 
 /** The tables that nfknock has chains in. */
-export type Table = 'filter' | 'nat';
+export type Table = 'filter' | 'nat' | 'mangle';
+
+/** In the order in which rules are laid: what closes first. Taken out they are in the opposite order. */
+export const TABLES: readonly Table[] = ['filter', 'nat', 'mangle'];
 
 /** The chains that nfknock owns; all else in the tables belongs to the administrator. */
 export const CHAIN = {
@@ -25,6 +28,10 @@ export const CHAIN = {
   forwardGrant: 'NFKNOCK-FWD-GRANT',
   /** Jumped to from nat PREROUTING: one translation a grant. */
   translate: 'NFKNOCK-DNAT',
+  /** Jumped to from mangle PREROUTING, before any table judges: knocks get a mark, and who has a grant. */
+  early: 'NFKNOCK-EARLY',
+  /** One MARK rule a grant. */
+  mark: 'NFKNOCK-MARK',
   /** `answer: closed`: what a stranger is told, as by a port that nothing listens on. */
   closed: 'NFKNOCK-CLOSED',
   /** The three for services behind this machine, where a stranger is told so too. */
@@ -40,7 +47,7 @@ export const CHAIN = {
 } as const;
 
 /** Chains that hold grants: written when a door opens or closes, kept when the rest is written anew. */
-export const GRANT_CHAINS: readonly string[] = [CHAIN.grant, CHAIN.forwardGrant, CHAIN.translate];
+export const GRANT_CHAINS: readonly string[] = [CHAIN.grant, CHAIN.forwardGrant, CHAIN.translate, CHAIN.mark];
 
 /** The comment by which nfknock knows its own jumps. */
 export const JUMP_COMMENT = 'nfknock';

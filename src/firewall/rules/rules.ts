@@ -9,16 +9,10 @@ import { type Acceptance, allowRules, assumedAcceptance } from './acceptance.ts'
 import { type Answers, answerRules, NO_ANSWERS } from './answers.ts';
 import { copy, toDaemon } from './hand-over.ts';
 import { type Layout, layoutOf, targetOf, withAnswers } from './layout.ts';
-import {
-  banSet,
-  CHAIN,
-  checkedInterface,
-  DOOR_SET_LIMIT,
-  doorSet,
-  JUMP_COMMENT,
-  type Table,
-} from './names.ts';
+import { earlyChains, earlyJumps } from './mark.ts';
+import { banSet, CHAIN, DOOR_SET_LIMIT, doorSet, type Table } from './names.ts';
 import { banChains, forwardName, openSessions, refusal, refusalChain, toBans, type Way } from './refusal.ts';
+import { inboundOf, jumpsOf } from './standing-jumps.ts';
 
 /** A chain of nfknock's and what stands in it. */
 export interface Chain {
@@ -89,7 +83,12 @@ export function rulesOf(layout: Layout, family: Family, acceptance: Acceptance):
     );
   }
   if (translated) chains.push(grantChain(layout, family, 'nat', CHAIN.translate));
-  const jumps = jumpsOf(config, behind.length > 0, translated);
+  const early = earlyChains(layout, family);
+  if (early.length > 0) chains.push(...early, grantChain(layout, family, 'mangle', CHAIN.mark));
+  const jumps = [
+    ...jumpsOf(config, behind.length > 0, translated),
+    ...earlyJumps(layout, family, inboundOf(config)),
+  ];
   return { family, sets: setsOf(config, family), chains, jumps, text: restoreText(chains, jumps) };
 }
 
@@ -258,38 +257,6 @@ function setsOf(config: Config, family: Family): readonly SetSpec[] {
     }),
   );
   return [bans, ...doors];
-}
-
-function jumpsOf(config: Config, forward: boolean, translated: boolean): readonly Jump[] {
-  const names = config.listen.interfaces.map(checkedInterface);
-  const inbound = names.length === 0 ? ['! -i lo'] : names.map((name) => `-i ${name}`);
-  // Answers of the host behind come in elsewhere and leave where the question came in.
-  const answers = '-m conntrack --ctstate ESTABLISHED';
-  const through =
-    names.length === 0 ? [''] : names.flatMap((name) => [`-i ${name}`, `-o ${name} ${answers}`]);
-  const jump = (
-    table: Table,
-    from: string,
-    match: string,
-    to: string,
-    optional: 'always' | 'if there',
-  ): Jump => {
-    const rule = `-m comment --comment ${JUMP_COMMENT} -j ${to}`;
-    return { table, from, rule: match === '' ? rule : `${match} ${rule}`, optional: optional === 'if there' };
-  };
-  return [
-    ...inbound.map((match) => jump('filter', 'INPUT', match, CHAIN.input, 'always')),
-    ...(forward ? through.map((match) => jump('filter', 'FORWARD', match, CHAIN.forward, 'always')) : []),
-    // Docker puts its own rules before all others in FORWARD, and DOCKER-USER before its own.
-    ...(forward
-      ? through.map((match) => jump('filter', 'DOCKER-USER', match, CHAIN.forward, 'if there'))
-      : []),
-    ...(translated
-      ? inbound.map((match) =>
-          jump('nat', 'PREROUTING', `${match} -m addrtype --dst-type LOCAL`, CHAIN.translate, 'always'),
-        )
-      : []),
-  ];
 }
 
 function distinct(values: readonly string[]): readonly string[] {

@@ -131,4 +131,22 @@ export const CASES: Readonly<Record<string, object>> = {
     grants: 'set',
     bans: { scope: 'hidden', strike_on_service: true },
   },
+
+  // Grants and knocks get a mark before any table judges; what everybody reaches, and what is not ours, gets none.
+  marked: {
+    doors: {
+      ssh: { knock: [7000, '8000/udp', 80], opens: [22, '60000-61000/udp'], grant_mark: '0x4e46' },
+      other: { knock: [7000, 7200], opens: [25] },
+      mail: { knock: [7000, 7100], opens: [993], grant_mark: 9 },
+    },
+    allow: [80],
+  },
+  'marked-sets': {
+    listen: { interfaces: ['eth0'] },
+    doors: {
+      routed: { knock: [7000, 8000], opens: [443], forward: '198.51.100.5', grant_mark: 1 },
+      translated: { knock: [7100, 8100], opens: [8443], forward: '2001:db8:5::5', dnat: true, grant_mark: 4294967295 },
+    },
+    grants: 'set',
+  },
 };

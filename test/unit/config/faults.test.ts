@@ -315,6 +315,11 @@ describe('A door', () => {
     ['that tolerates a part', door('tolerate: 1.5'), /1.5 is not a whole number/],
     ['without uses', door('uses: 0'), /uses: 0 is not/],
     ['without holders', door('holders: 0'), /holders: 0 is not/],
+    ['that marks with 0', door('grant_mark: 0x0'), /grant_mark: .*0x0.* is not a mark.*everybody/],
+    ['that marks beyond 32 bits', door('grant_mark: 0x100000000'), /is not a mark from 0x1 to 0xffffffff/],
+    ['that marks less than nothing', door('grant_mark: -1'), /is not a mark from 0x1/],
+    ['that marks with a mask', door('grant_mark: 0x4e46/0xffff'), /a mask is not taken/],
+    ['that marks with a word', door('grant_mark: yes'), /is not a mark/],
   ];
   it.each(cases)('%s is refused', (_, found, expected) => {
     expect(found).toHaveLength(1);

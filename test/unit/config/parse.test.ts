@@ -34,6 +34,7 @@ describe('A configuration', () => {
           holders: null,
           grant: 'source',
           forward: null,
+          grantMark: null,
           onOpen: null,
           onClose: null,
         },
@@ -83,6 +84,7 @@ doors:
     grant: 2001:db8::/32
     forward: 2001:db8::5
     dnat: true
+    grant_mark: 0x4e46
     on_open: [/bin/a, "%IP%", 7]
     on_close: [/bin/b]
 decoys: all
@@ -104,6 +106,7 @@ metrics: "[::1]:1"
       holders: 1,
       grant: { bits: 32 },
       forward: { dnat: true, to: { bits: 128 } },
+      grantMark: 0x4e46,
       onOpen: ['/bin/a', '%IP%', '7'],
       onClose: ['/bin/b'],
     });

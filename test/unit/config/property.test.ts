@@ -81,6 +81,7 @@ const door: fc.Arbitrary<Omit<Door, 'name'>> = fc
     forward: fc.option(
       fc.record({ to: fc.integer().map((a) => networkOf(ipv4(a), 32)), dnat: fc.boolean() }),
     ),
+    grantMark: fc.option(fc.integer({ min: 1, max: 0xffff_ffff })),
     onOpen: argv,
     onClose: argv,
   })
@@ -183,6 +184,7 @@ function written({ doors, listen, decoys, allow, bans, log, ...rest }: Config): 
           tolerate,
           uses,
           holders,
+          grantMark,
         }) => [
           `${name} `,
           {
@@ -198,6 +200,7 @@ function written({ doors, listen, decoys, allow, bans, log, ...rest }: Config): 
             holders,
             grant: typeof grant === 'string' ? grant : formatCidr(grant),
             ...(forward === null ? {} : { forward: formatCidr(forward.to), dnat: forward.dnat }),
+            grant_mark: grantMark,
             on_open: onOpen,
             on_close: onClose,
           },
