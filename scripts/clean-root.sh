@@ -30,6 +30,7 @@ TESTS=(
   'kernel test/kernel/replay-nflog.test.ts' # tcpdump
   'kernel test/kernel/replay-wire.test.ts'  # tcpreplay, ethtool
   'kernel test/kernel/native-nfqueue.test.ts' # cc, socat
+  'kernel test/kernel/firewalld.test.ts'     # firewalld, dbus-daemon
   'unit test/unit/cli/completion.test.ts'   # zsh, bash, tmux
   'unit test/unit/docs/man.test.ts'         # groff
   'unit test/unit/report/browser.test.ts'   # chromium

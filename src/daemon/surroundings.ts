@@ -1,5 +1,4 @@
 import type { Grantee } from '../firewall/firewall.ts';
-import { readBaseChains } from '../firewall/netlink/base-chains.ts';
 import { owned } from '../guard/guard.ts';
 import { ofAcceptance } from '../machine/acceptance.ts';
 import {
@@ -13,7 +12,7 @@ import {
 import { findInputDefaults } from '../machine/input-default.ts';
 import { findInterfaces, unseenOf } from '../machine/interfaces.ts';
 import { findReached } from '../machine/look.ts';
-import { ofNativeTables } from '../machine/native-tables.ts';
+import { findNativeTables } from '../machine/native-tables.ts';
 import { findUntracked } from '../machine/notrack/find.ts';
 import { ofUntracked, shutBy, type Untracked } from '../machine/notrack/untracked.ts';
 import { findQueueReaders } from '../machine/queue-readers.ts';
@@ -80,7 +79,7 @@ export function createSurroundings(core: Observed): Surroundings {
   }
 
   async function lookAtTables(): Promise<void> {
-    natives = ofNativeTables(core.config(), await readBaseChains());
+    natives = await findNativeTables(core.config(), oneTimePortsOf);
     say();
   }
 

@@ -9,6 +9,7 @@ export interface BaseChain {
   readonly name: string;
   readonly hook: 'prerouting' | 'input' | 'forward';
   readonly priority: number;
+  readonly policy: 'accept' | 'drop';
   /** What becomes of a packet that no rule decides: by the chain's policy, or by a last rule without a condition. */
   readonly rest: 'accept' | 'drop';
 }
@@ -86,13 +87,15 @@ function readChain(payload: Buffer): BaseChain | undefined {
   const parts = attributeMap(hooked);
   const hook = HOOKS.get(numberOf(parts.get(HOOK.number)) ?? -1);
   if (hook === undefined) return undefined;
+  const policy = numberOf(top.get(CHAIN.policy)) === DROP ? 'drop' : 'accept';
   return {
     family,
     table: textOf(top.get(CHAIN.table)),
     name: textOf(top.get(CHAIN.name)),
     hook,
     priority: (numberOf(parts.get(HOOK.priority)) ?? 0) | 0,
-    rest: numberOf(top.get(CHAIN.policy)) === DROP ? 'drop' : 'accept',
+    policy,
+    rest: policy,
   };
 }
 
