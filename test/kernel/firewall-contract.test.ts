@@ -16,10 +16,16 @@ describe('on the kernel', () => {
     net?.close();
   });
 
-  for (const grants of ['rule', 'set'] as const) {
-    const config = { ...CONTRACT_CONFIG, grants };
+  for (const [grants, grantMark] of [
+    ['rule', null],
+    ['set', null],
+    ['rule', 0x4e46],
+    ['set', 0xffff_ffff],
+  ] as const) {
+    const doors = CONTRACT_CONFIG.doors.map((door) => ({ ...door, grantMark }));
+    const config = { ...CONTRACT_CONFIG, doors, grants };
     firewallContract(
-      `iptables with one ${grants} a ${grants === 'rule' ? 'grant' : 'door'}`,
+      `iptables with one ${grants} a ${grants === 'rule' ? 'grant' : 'door'}${grantMark === null ? '' : ', marked'}`,
       async () => {
         await proxy.reopen(config);
         return proxy;

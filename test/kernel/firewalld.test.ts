@@ -1,6 +1,6 @@
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { nfknock } from './bans-lab.ts';
 import { type Daemon, writeConfig } from './daemon.ts';
 import { createNet, type Net } from './net.ts';
@@ -50,12 +50,9 @@ beforeAll(async () => {
     ...['--nofork', '--nopid', '--system-config', join(folder, 'firewalld')],
     ...['--log-target', 'console'],
   ]);
-  await expect
-    .poll(async () => (await net.server.exec(['firewall-cmd', '--state'], { env })).code, {
-      timeout: 60_000,
-      interval: 500,
-    })
-    .toBe(0);
+  const running = async (): Promise<void> =>
+    expect((await net.server.exec(['firewall-cmd', '--state'], { env })).code).toBe(0);
+  await vi.waitFor(running, { timeout: 60_000, interval: 500 });
   // Whom its own zone lets in need not knock.
   await tell('firewall-cmd --permanent --remove-service=ssh');
   await tell('firewall-cmd --reload');

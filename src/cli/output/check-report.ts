@@ -49,6 +49,7 @@ export function jsonReport({ file, doors, warnings, inputDefaults }: Report): un
       verdict: verdictOf(guessing, scans),
       steps: knock.length,
       opens: door.opens.map(formatPortRange),
+      grant_mark: door.grantMark,
       one_time_left: left,
       guessing: guessing === null ? null : jsonGuessing(guessing),
       scans,
@@ -109,6 +110,10 @@ function doorLines({ door, knock, left, guessing, scans, orders }: DoorReport): 
     'opens',
     `${door.opens.length === 0 ? 'nothing' : door.opens.map(formatPortRange).join(', ')} for ${formatDuration(door.for)} to ${granteeText(door)}`,
   );
+  if (door.grantMark !== null) {
+    const mark = `0x${door.grantMark.toString(16)}`;
+    line('marks', `${mark} on what it lets in, and on its knocks, before tables of others judge`);
+  }
   if (knock.length > 1) line('in time', paceText(door, knock.length));
   if (guessing !== null) {
     const [one, more] = METHODS[guessing.method];

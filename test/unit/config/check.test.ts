@@ -56,6 +56,16 @@ const strong = 'doors: { ssh: { knock: [7000, 8000/udp, 9000], opens: [22] } }\n
 const weak = 'doors: { ssh: { knock: [7000, 8000, 9000], opens: [22] } }\n';
 
 describe('nfknock check', () => {
+  it('says what a door marks, and lists it', async () => {
+    const text =
+      'doors: { ssh: { knock: [7000, 8000/udp, 9000], opens: [22], grant_mark: 0x4e46 } }\ndecoys: all\n';
+    expect((await checked(text)).out).toMatch(/^ {2}marks +0x4e46 on what it lets in, and on its knocks/m);
+    expect(JSON.parse((await checked(text, { json: true })).out)).toMatchObject({
+      doors: [{ grant_mark: 0x4e46 }],
+    });
+    expect((await checked(strong)).out).not.toMatch(/^ {2}marks/m);
+  });
+
   it('says all faults of a wrong file on standard error and ends with 3', async () => {
     const { code, out, err } = await checked('doors: { ssh: { knock: [0] } }\nallow: 5\n');
     expect(code).toBe(EXIT.config);

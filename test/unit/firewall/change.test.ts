@@ -118,6 +118,20 @@ describe('what the kernel is told', () => {
     expect(texts(CONFIG, new Map(), open('behind', '2001:db8::7'))).toEqual([]);
   });
 
+  it('marks before it lets in, and no longer once nobody is let in', () => {
+    const marked = configOf({ doors: { ssh: { knock: [7000, 8000], opens: [22], grant_mark: '0x4e46' } } });
+    const opened = texts(marked, new Map(), open('ssh', '192.0.2.7'));
+    expect(opened[0]).toMatch(
+      /^4 \*mangle\n-A NFKNOCK-MARK -s 192\.0\.2\.7 .*--dst-type LOCAL .* -j MARK --set-xmark 0x4e46\/0xffffffff\n/,
+    );
+    expect(opened[1]).toMatch(/^4 \*filter\n-A NFKNOCK-GRANT -s 192\.0\.2\.7 .* -j ACCEPT\n/);
+    const closed = texts(marked, held(['ssh', '192.0.2.7']), close('ssh', '192.0.2.7'));
+    expect(closed.map((block) => block.split('\n').slice(0, 2).join(' ').slice(0, 30))).toEqual([
+      '4 *filter -D NFKNOCK-GRANT -s ',
+      '4 *mangle -D NFKNOCK-MARK -s 1',
+    ]);
+  });
+
   it('writes every chain of grants anew after a failure', () => {
     const { blocks } = planChanges(layoutOf(CONFIG), held(['ssh', '192.0.2.7']), [], NOW, new Set([4]));
     expect(blocks.map(({ family, table }) => `${family} ${table}`)).toEqual(['4 filter', '4 nat']);
