@@ -1,9 +1,8 @@
 import { legacyBeside } from '../firewall/iptables/watch.ts';
-import { readBaseChains } from '../firewall/netlink/base-chains.ts';
 import { ofAcceptance } from '../machine/acceptance.ts';
 import { type Concern, concernsOf, ofQueueReaders } from '../machine/concerns.ts';
 import { lookAtMachine } from '../machine/look.ts';
-import { ofNativeTables } from '../machine/native-tables.ts';
+import { findNativeTables } from '../machine/native-tables.ts';
 import { findUntracked } from '../machine/notrack/find.ts';
 import { ofUntracked } from '../machine/notrack/untracked.ts';
 import { findPeers } from '../machine/peers.ts';
@@ -74,7 +73,7 @@ async function ofMachine({ config, oneTime, running }: Subject): Promise<readonl
   const concerns = [
     ...concernsOf(config, await lookAtMachine(), oneTime),
     ...ofQueueReaders(config, findQueueReaders(config.listen.queues), own),
-    ...ofNativeTables(config, await readBaseChains()),
+    ...(await findNativeTables(config, oneTime)),
     ...ofAcceptance(config, await lookAtAcceptance(config, oneTime)),
     ...ofUntracked(await findUntracked(config, oneTime)),
   ];
