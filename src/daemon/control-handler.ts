@@ -19,6 +19,7 @@ import { type Milliseconds, milliseconds } from '../packet/time.ts';
 import type { Running } from './dependencies.ts';
 import { granteeText } from './hook-subject.ts';
 import { inTurns } from './in-turns.ts';
+import { unbanAll } from './lift-bans.ts';
 import type { Reloader } from './reload.ts';
 import { statusOf } from './status.ts';
 
@@ -49,7 +50,7 @@ export function createHandler(core: Running, reloader: Reloader): (request: Requ
       case 'ban':
         return ban(request);
       case 'unban':
-        if ('all' in request) return changed(core.execute({ order: 'unban_all' }));
+        if ('all' in request) return changed(await unbanAll(core));
         return changed(core.execute({ order: 'unban', address: read(request.address) }));
       case 'sources':
         return done(await sources(request.limit ?? SOURCES_MAX));

@@ -8,6 +8,7 @@ import type { Config } from '../policy/config.ts';
 import { words } from './commit.ts';
 import { type Running, warn } from './dependencies.ts';
 import { nextSequence, oneTimePortsOf } from './hook-subject.ts';
+import { orderExempting } from './lift-bans.ts';
 
 /** Faults of a rejected file that one event tells of. */
 const FAULTS_SAID = 5;
@@ -81,18 +82,20 @@ export function createReloader(core: Running): Reloader {
     const queues = await core.sources.prepare(config);
     const news = new Map(config.doors.map((door) => [door.name, nextSequence(door)]));
     let left: readonly FirewallError[];
+    let lifting: Promise<void>;
     try {
       const settings = settingsOf(config, (door) => news.get(door.name)?.next ?? []);
       left = await core.firewall.replace(config, oneTimePortsOf);
-      core.execute({ order: 'reload', settings });
+      lifting = orderExempting(core, { order: 'reload', settings });
     } catch (error) {
       queues.rollback();
       throw error;
     }
     queues.commit();
+    await lifting;
     // Where the machine has no descriptor or memory left to look, what was seen last holds.
     const exempt = await core.findExempt().catch(() => undefined);
-    if (exempt !== undefined) core.execute({ order: 'exempt', ...exempt });
+    if (exempt !== undefined) await orderExempting(core, { order: 'exempt', ...exempt });
     for (const [name, { warning }] of news) warn(core, warning, name);
     return left.map((error) => `left over, and harmless: ${words(error)}`);
   }

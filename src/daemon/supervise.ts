@@ -7,6 +7,7 @@ import type { StateChange } from '../state/store.ts';
 import { stored, words } from './commit.ts';
 import { watchUses } from './connection-counts.ts';
 import { type Core, type Running, warn } from './dependencies.ts';
+import { orderExempting } from './lift-bans.ts';
 import { createRepairs } from './repair.ts';
 import { totalHealth } from './sample.ts';
 
@@ -86,7 +87,7 @@ export function createSupervisor(core: Running): Supervisor {
     looking = true;
     owned('supervisor', refreshRules(core));
     const looked = core.findExempt().then((exempt) => {
-      if (!closed) core.execute({ order: 'exempt', ...exempt });
+      return closed ? undefined : orderExempting(core, { order: 'exempt', ...exempt });
     });
     owned(
       'supervisor',

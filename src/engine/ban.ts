@@ -38,6 +38,10 @@ export interface Bans {
   host(slot: number): Address | undefined;
   /** Calls back for every ban; the callback may remove it. */
   each(visit: (slot: number) => void): void;
+  /** The ban that was made first, or NONE. */
+  oldest(): number;
+  /** Calls back for the bans in `most` places of the table from one on; answers where to go on, or NONE at its end. */
+  eachOf(from: number, most: number, visit: (slot: number) => void): number;
   /** The bans one by one. Bans may come and go while they are walked: those are seen or not. */
   walk(): Iterable<Ban>;
 }
@@ -129,6 +133,13 @@ export function createBans(limit: number): Bans {
       return { family: table.family(slot), a: table.word(slot, 0), b: table.word(slot, 1), c, d };
     },
     each: table.each,
+    oldest: () => table.oldest(0),
+    eachOf(from, most, visit) {
+      // Bans that are made meanwhile are not visited: they may take places further on.
+      const end = Math.min(table.slots(), from + most);
+      for (let slot = from; slot < end; slot += 1) if (table.isUsed(slot)) visit(slot);
+      return end < table.slots() ? end : NONE;
+    },
     *walk() {
       for (let slot = 0; slot < table.slots(); slot += 1) if (table.isUsed(slot)) yield at(slot);
     },

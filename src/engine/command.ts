@@ -17,10 +17,17 @@ export type Order =
   | { readonly order: 'revoke'; readonly address: Address; readonly door?: string }
   | { readonly order: 'ban'; readonly address: Address; readonly for?: Milliseconds }
   | { readonly order: 'unban'; readonly address: Address }
-  | { readonly order: 'unban_all' }
+  /** Of all bans, or of the `most` that were made first. */
+  | { readonly order: 'unban_all'; readonly most?: number }
   /** Who is never banned besides `bans.never`: own addresses, and those of `everybody`, gateways and name servers. */
-  | { readonly order: 'exempt'; readonly networks: readonly Cidr[]; readonly everybody?: readonly Cidr[] }
-  | { readonly order: 'reload'; readonly settings: EngineSettings }
+  | ({
+      readonly order: 'exempt';
+      readonly networks: readonly Cidr[];
+      readonly everybody?: readonly Cidr[];
+    } & Piece)
+  | ({ readonly order: 'reload'; readonly settings: EngineSettings } & Piece)
+  /** Goes on looking for bans that must not be any more, from where the answer before said. */
+  | ({ readonly order: 'lift_exempt'; readonly from: number } & Piece)
   /** The next sequence of a one-time door; empty: none is left. */
   | { readonly order: 'sequence'; readonly door: string; readonly knock: readonly PortSpec[] }
   /** A connection to a door's service was made: one of the grant's uses is gone. */
@@ -39,6 +46,11 @@ export type Order =
       readonly bans: readonly BanRecord[];
       readonly histories: readonly HistoryRecord[];
     };
+
+/** How many bans are looked at in one go to see whether they may stay; without: all. */
+interface Piece {
+  readonly most?: number;
+}
 
 export interface GrantRecord {
   readonly door: string;
@@ -70,6 +82,8 @@ export type OrderAnswer =
   | {
       readonly ok: true;
       readonly changed: number;
+      /** Where `lift_exempt` is to go on; nothing is left without it. */
+      readonly rest?: number;
       /** To whom the grants were that a connection has used up. */
       readonly ended?: readonly Grantee[];
     }

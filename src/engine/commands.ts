@@ -31,15 +31,15 @@ export function obey(state: State, order: Order, now: number, emit: Emit): Order
     case 'unban':
       return unban(state, order.address, now, emit);
     case 'unban_all':
-      return liftAll(state, now, emit);
+      return liftAll(state, order.most ?? Number.POSITIVE_INFINITY, now, emit);
     case 'exempt':
       state.found = { found: order.networks, everybody: order.everybody ?? [] };
-      learnExempt(state);
-      return liftExempt(state, now, emit);
+      return exemptAnew(state, order.most, now, emit);
     case 'reload':
       reload(state, order.settings, now, emit);
-      learnExempt(state);
-      return liftExempt(state, now, emit);
+      return exemptAnew(state, order.most, now, emit);
+    case 'lift_exempt':
+      return liftExempt(state, { from: order.from, most: order.most }, now, emit);
     case 'sequence':
       return nextSequence(state, order.door, order.knock);
     case 'connected':
@@ -119,20 +119,31 @@ function unban(state: State, address: Address, now: number, emit: Emit): OrderAn
   return changed === 0 ? NOT_FOUND : { ok: true, changed };
 }
 
-/** Who is never banned is read anew, from the configuration and from what was found on this machine. */
-function learnExempt(state: State): void {
-  state.exempt = createExemptions({ never: state.settings.bans.never, ...state.found });
+/**
+ * Who is never banned is read anew, from the configuration and from what was found on this machine. Where that is who
+ * it was, no ban has to be looked at: none is made of someone exempt.
+ */
+function exemptAnew(state: State, most: number | undefined, now: number, emit: Emit): OrderAnswer {
+  const exempt = createExemptions({ never: state.settings.bans.never, ...state.found });
+  const same = exempt.text === state.exempt.text;
+  state.exempt = exempt;
+  return same ? { ok: true, changed: 0 } : liftExempt(state, { from: 0, most }, now, emit);
+}
+
+interface Stretch {
+  readonly from: number;
+  readonly most: number | undefined;
 }
 
 /**
  * Bans that must not be any more. Where an exempt address has come to lie in a banned IPv6 /64, the ban is turned into
  * one of the host whose offence it was.
  */
-function liftExempt(state: State, now: number, emit: Emit): OrderAnswer {
+function liftExempt(state: State, { from, most }: Stretch, now: number, emit: Emit): OrderAnswer {
   const { bans, exempt } = state;
   const narrowed: { readonly host: Address; readonly ban: Ban }[] = [];
   let changed = 0;
-  bans.each((slot) => {
+  const rest = bans.eachOf(from, most ?? Number.POSITIVE_INFINITY, (slot) => {
     const there = bans.at(slot);
     const { address, bits } = there.target;
     const splits = bits === OFFENDER_BITS[6] && exempt.splits(address.a, address.b);
@@ -149,15 +160,15 @@ function liftExempt(state: State, now: number, emit: Emit): OrderAnswer {
     if (bans.find(subject) === NONE)
       ban(state, subject, now, until, { count, strikes: 0, reason: 'strikes' }, emit);
   }
-  return { ok: true, changed };
+  return rest === NONE ? { ok: true, changed } : { ok: true, changed, rest };
 }
 
-function liftAll(state: State, now: number, emit: Emit): OrderAnswer {
+function liftAll(state: State, most: number, now: number, emit: Emit): OrderAnswer {
   let changed = 0;
-  state.bans.each((slot) => {
+  for (let slot = state.bans.oldest(); slot !== NONE && changed < most; slot = state.bans.oldest()) {
     lift(state, slot, now, 'unban', emit);
     changed += 1;
-  });
+  }
   return { ok: true, changed };
 }
 

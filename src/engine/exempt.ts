@@ -1,5 +1,5 @@
 import type { Address } from '../packet/address.ts';
-import { type Cidr, contains, OFFENDER_BITS } from '../packet/cidr.ts';
+import { type Cidr, contains, formatCidr, OFFENDER_BITS } from '../packet/cidr.ts';
 
 /** Why a source is never banned. */
 export type ExemptReason = 'bans.never' | 'own address' | 'gateway or name server' | 'holds a grant';
@@ -12,6 +12,8 @@ export interface Exemptions {
   isEverybody(host: Address): boolean;
   /** Whether some, but not all, of this IPv6 /64 is exempt, so that its other hosts answer for themselves alone. */
   splits(a: number, b: number): boolean;
+  /** Tells exemptions that are not the same apart. */
+  readonly text: string;
 }
 
 /** `never` is configured, `found` are this machine's own addresses, `everybody` its gateways and name servers. */
@@ -37,6 +39,7 @@ export function createExemptions({ never, found, everybody }: ExemptNetworks): E
       return within(never, host) ? 'bans.never' : undefined;
     },
     isEverybody: (host) => within(everybody, host),
+    text: [never, found, everybody].map((networks) => networks.map(formatCidr).join()).join(' '),
     splits: (a, b) => split.size > 0 && split.get(a)?.has(b) === true,
   };
 }

@@ -55,6 +55,9 @@ export function followOrder(state: State, order: Order, now: number): Result {
       const everybody = (order.everybody ?? []).map(bitsOfCidr);
       return liftExempt({ ...state, exempt: order.networks.map(bitsOfCidr), everybody }, now);
     }
+    case 'lift_exempt':
+      // Here nothing is ever left over from before.
+      return { state, events: [] };
     case 'reload':
       return reload(state, order.settings, now);
     case 'sequence':

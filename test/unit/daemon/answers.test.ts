@@ -1,23 +1,29 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type PerformanceEntry, PerformanceObserver } from 'node:perf_hooks';
+import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '../../../src/clock.ts';
 import { type ControlServer, openControl } from '../../../src/control/server.ts';
 import { createAnnouncer } from '../../../src/daemon/announce.ts';
+import { createSettle } from '../../../src/daemon/commit.ts';
 import { createHandler } from '../../../src/daemon/control-handler.ts';
 import type { Running } from '../../../src/daemon/dependencies.ts';
 import { createHealth } from '../../../src/daemon/health.ts';
+import { orderExempting } from '../../../src/daemon/lift-bans.ts';
 import { createRecall } from '../../../src/daemon/packet-history.ts';
+import type { Order } from '../../../src/engine/command.ts';
 import { createEngine, type Engine } from '../../../src/engine/engine.ts';
 import type { EngineEvent } from '../../../src/engine/event.ts';
+import { memoryFirewall } from '../../../src/firewall/memory.ts';
 import type { Family } from '../../../src/packet/address.ts';
 import { hostCidr, OFFENDER_BITS } from '../../../src/packet/cidr.ts';
 import { milliseconds } from '../../../src/packet/time.ts';
 import { GRANTS_MAX } from '../../../src/policy/limits.ts';
-import { openMemoryStore } from '../../../src/state/memory.ts';
+import { openStore } from '../../../src/state/sqlite.ts';
 import { configOf, QUIET } from '../../support/memory-machine.ts';
 import { packetOf, settings } from '../engine/world.ts';
 
@@ -26,10 +32,15 @@ const TURN_MAX = 20;
 /** More than the default, so that what grows with the tables shows. */
 const SOURCES = 524_288;
 const BANS = 262_144;
+/** What takes as many pieces as a try needs. */
+const SOME = 16_384;
 const HERE = '198.51.100.7';
 
 interface Bench {
   readonly engine: Engine;
+  readonly core: Running;
+  /** Bans so many, of hosts who are banned already or not. */
+  banAll(count: number): void;
   readonly path: string;
   readonly server: ControlServer;
   /** A packet of a flood: a source that was never seen, at a knock port or a decoy. */
@@ -45,6 +56,8 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await bench.server.close();
+  bench.core.store.close();
+  closeSync(schedule);
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -55,6 +68,22 @@ async function fullTables(): Promise<Bench> {
   const recall = createRecall();
   const announcer = createAnnouncer({ log: { level: 'error' } }, clock, { log: () => undefined });
   const emit = (event: EngineEvent): void => announcer.announce(event);
+  const take = (event: EngineEvent): void => {
+    if (event.event === 'ban.lifted') settle.take(event);
+    else announcer.announce(event);
+  };
+  const config = configOf('{ doors: { ssh: { knock: [7000, 8000], opens: [22] } } }');
+  const { store } = openStore(join(folder, 'state.db'), { now: clock.wall() });
+  const settle = createSettle({
+    clock,
+    store,
+    firewall: memoryFirewall({ config, now: Date.now }),
+    cut: () => false,
+    grant: (event) => engine.grant(event.door, event.grantee),
+    announce: announcer.announce,
+    refused: () => {},
+    opened: () => {},
+  });
   const now = clock.now();
   const word = (index: number): number => (0x0a00_0000 + index) | 0;
   const v4 = (index: number) => ({ family: 4 as Family, a: word(index), b: 0, c: 0, d: 0 });
@@ -74,33 +103,57 @@ async function fullTables(): Promise<Bench> {
           reason: null,
         };
       }),
-      bans: Array.from({ length: BANS }, (_, index) => {
-        const target = { address: v4(index), bits: OFFENDER_BITS[4] };
-        return { target, since: now, until: milliseconds(now + 3_600_000), count: 1 };
-      }),
+      bans: [],
       histories: [],
     },
     now,
     emit,
   );
+  const banAll = (count: number): void => {
+    const since = clock.now();
+    const bans = Array.from({ length: count }, (_, index) => {
+      const target = { address: v4(index), bits: OFFENDER_BITS[4] };
+      return { target, since, until: milliseconds(since + 3_600_000), count: 1 };
+    });
+    engine.order({ order: 'restore', grants: [], bans, histories: [] }, since, emit);
+    const kept = bans.map((ban) => ({
+      ...ban,
+      since: clock.wallOf(since),
+      until: clock.wallOf(milliseconds(ban.until)),
+    }));
+    store.write(
+      kept.map((ban) => ({ change: 'ban', ban }) as const),
+      clock.wall(),
+    );
+    // All of it is carried over into the file now, not while it is measured.
+    store.write([], clock.wall() + 20_000);
+  };
+  banAll(BANS);
   let serial = 0;
-  const send = (port: string): void => {
+  // Used again, as the intake does: what the test itself leaves to be collected must not count.
+  const flooding = ['7000', '23'].map((port) => packetOf(port, {}));
+  const flood = (): void => {
     serial += 1;
-    const packet = { ...packetOf(port, { sequence: serial }), source0: (0x2000_0000 + serial) | 0 };
+    const packet = flooding[serial % 2];
+    if (packet === undefined) return;
+    packet.sequence = serial;
+    packet.source0 = (0x2000_0000 + serial) | 0;
     recall.record(packet, engine.judge(packet, clock.now(), emit), clock.now());
   };
-  const flood = (): void => send(serial % 2 === 0 ? '7000' : '23');
   while (serial < 2 * SOURCES) flood();
   for (let packet = 0; packet < 40_000; packet += 1) {
     const mine = packetOf(packet % 3 === 0 ? '23' : '443', { from: HERE, sequence: packet });
     recall.record(mine, engine.judge(mine, clock.now(), emit), clock.now());
   }
-  const config = configOf('{ doors: { ssh: { knock: [7000, 8000], opens: [22] } } }');
-  const store = openMemoryStore({}, clock.wall());
   const core = {
-    ...{ engine, clock, recall, announcer, store, configFile: '', version: '', since: now },
+    ...{ engine, clock, recall, announcer, store, settle, configFile: '', version: '', since: now },
     config: () => config,
     health: createHealth({ clock, announcer, store, logFault: () => null }),
+    execute(order: Order) {
+      const answer = engine.order(order, clock.now(), take);
+      settle.flush();
+      return answer;
+    },
     surroundings: QUIET,
     intake: { counts: () => ({}) },
     restored: { waiting: () => 0 },
@@ -109,7 +162,7 @@ async function fullTables(): Promise<Bench> {
   const path = join(folder, 'control.sock');
   const onError = (error: unknown): void => console.error(error);
   const server = await openControl({ path, handle: createHandler(core, {} as never), onError });
-  return { engine, path, server, flood };
+  return { engine, core, banAll, path, server, flood };
 }
 
 /** A process that asks again and again, once it is told to: what reading costs is not the daemon's. */
@@ -147,27 +200,64 @@ async function askElsewhere(path: string, request: string, times: number): Promi
   };
 }
 
+/** What the kernel knows of this thread: nanoseconds on a processor, nanoseconds in wait of one, times. */
+const schedule = openSync('/proc/thread-self/schedstat', 'r');
+const text = Buffer.alloc(80);
+
+/** Processor time of this thread so far, in milliseconds: what other programs and the collector's threads take is not in it. */
+function worked(): number {
+  // Asked for the whole process the kernel brings the thread's up to date: else that is up to a tick old.
+  process.cpuUsage();
+  const length = readSync(schedule, text, 0, text.length, 0);
+  return Number(text.toString('latin1', 0, length).split(' ')[0]) / 1e6;
+}
+
+interface Turn {
+  readonly from: number;
+  readonly to: number;
+  readonly worked: number;
+}
+
 /**
- * The longest turn of the event loop while the work is done and a flood is on, in milliseconds. What is taken is the
- * lesser of wall time and processor time: other programs must not count.
+ * The longest turn of the event loop while the work is done and a flood is on, in milliseconds of processor time. Turns
+ * into which a collection of garbage fell are left out, as long as they are few: how long that takes is the heap's and
+ * the machine's doing, with an answer or without.
  */
 async function longestTurn<Result>(begin: () => Promise<Result>): Promise<{ result: Result; turn: number }> {
+  const collections: { readonly from: number; readonly to: number }[] = [];
+  const note = (entries: readonly PerformanceEntry[]): void => {
+    for (const { startTime, duration } of entries)
+      collections.push({ from: startTime, to: startTime + duration });
+  };
+  const observer = new PerformanceObserver((list) => note(list.getEntries()));
+  observer.observe({ entryTypes: ['gc'] });
+  const turns: Turn[] = [];
   let done = false;
-  let turn = 0;
-  let wall = performance.now();
-  let used = process.cpuUsage();
+  let from = performance.now();
+  let before = worked();
   const look = (): void => {
     for (let packet = 0; packet < 64; packet += 1) bench.flood();
-    const [then, spent] = [wall, process.cpuUsage(used)];
-    wall = performance.now();
-    used = process.cpuUsage();
-    turn = Math.max(turn, Math.min(wall - then, (spent.user + spent.system) / 1000));
+    const [to, now] = [performance.now(), worked()];
+    turns.push({ from, to, worked: now - before });
+    [from, before] = [to, now];
     if (!done) setImmediate(look);
   };
   look();
-  const result = await begin();
-  done = true;
-  return { result, turn };
+  try {
+    const result = await begin();
+    done = true;
+    // What the collector did last is told a little later.
+    await setTimeout(50);
+    note(observer.takeRecords());
+    const free = turns.filter(
+      (turn) => !collections.some((each) => each.from < turn.to && turn.from < each.to),
+    );
+    expect(free.length).toBeGreaterThan(turns.length / 2);
+    return { result, turn: Math.max(...free.map((turn) => turn.worked)) };
+  } finally {
+    done = true;
+    observer.disconnect();
+  }
 }
 
 describe('with full tables and a flood', () => {
@@ -182,11 +272,50 @@ describe('with full tables and a flood', () => {
     ['explain', ',"address":"10.0.0.9"', 10],
   ])('%s%s keeps packets waiting for less than 20 ms at a time', async (command, more, times) => {
     const request = `{"v":1,"id":1,"command":"${command}"${more}}`;
-    // Of several tries the best: a machine that is busy with other things slows single turns.
+    // Of several tries the best: the first compiles.
     let best = Number.POSITIVE_INFINITY;
     for (let attempt = 0; attempt < 5 && best >= TURN_MAX; attempt += 1) {
       const { result, turn } = await longestTurn(await askElsewhere(bench.path, request, times));
       expect(result).toBe(times);
+      best = Math.min(best, turn);
+    }
+    expect(best).toBeLessThan(TURN_MAX);
+  });
+
+  test('who is newly exempt keeps packets waiting for less than 20 ms at a time', {
+    timeout: 120_000,
+  }, async () => {
+    let best = Number.POSITIVE_INFINITY;
+    for (let attempt = 0; attempt < 5 && best >= TURN_MAX; attempt += 1) {
+      if (attempt > 0) bench.banAll(BANS);
+      // A sixteenth of the bans, all over the table, and hosts that are not banned.
+      const some = 0x0a00_0000 + (attempt << 16);
+      const networks = [
+        { address: { family: 4 as Family, a: some, b: 0, c: 0, d: 0 }, bits: 18 },
+        ...Array.from({ length: 30 }, (_, index) => hostCidr({ family: 4, a: index, b: 0, c: 0, d: 0 })),
+      ];
+      const { turn } = await longestTurn(() => orderExempting(bench.core, { order: 'exempt', networks }));
+      expect(bench.engine.sizes().bans).toBeLessThanOrEqual(BANS - 16_384 + 4_096);
+      expect(bench.engine.ban({ family: 4, a: some + 9, b: 0, c: 0, d: 0 })).toBeUndefined();
+      best = Math.min(best, turn);
+    }
+    expect(best).toBeLessThan(TURN_MAX);
+  });
+
+  test('unban --all keeps packets waiting for less than 20 ms at a time', { timeout: 120_000 }, async () => {
+    const request = '{"v":1,"id":1,"command":"unban","all":true}';
+    await orderExempting(bench.core, { order: 'exempt', networks: [] });
+    let best = Number.POSITIVE_INFINITY;
+    for (let attempt = 0; attempt < 5 && best >= TURN_MAX; attempt += 1) {
+      // Beside those that there are, the first time.
+      bench.banAll(SOME);
+      expect(bench.engine.sizes().bans).toBeGreaterThanOrEqual(attempt === 0 ? BANS / 2 : SOME);
+      const { result, turn } = await longestTurn(await askElsewhere(bench.path, request, 1));
+      expect(result).toBe(1);
+      // Who was banned meanwhile may be left.
+      expect(
+        Array.from(bench.engine.eachBan()).filter(({ target }) => target.address.a >> 24 === 0x0a),
+      ).toEqual([]);
       best = Math.min(best, turn);
     }
     expect(best).toBeLessThan(TURN_MAX);

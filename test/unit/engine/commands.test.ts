@@ -147,6 +147,78 @@ describe('a ban by hand', () => {
   });
 });
 
+describe('bans that are looked through in pieces', () => {
+  /** The same bans in both: hosts, and networks of IPv6 of which a host may have been the one to offend. */
+  function banned(): World {
+    const w = world(settings({ bans: { strikes: 1 } }));
+    for (let each = 0; each < 40; each += 1) ban(w, `203.0.113.${each}`);
+    for (let each = 0; each < 20; each += 1) w.send('23', { from: `2001:db8:0:${each}::7` });
+    w.said();
+    return w;
+  }
+  const found = (most: object): Order => ({
+    order: 'exempt',
+    networks: [
+      cidr('203.0.113.8/29'),
+      cidr('203.0.113.30'),
+      cidr('2001:db8:0:3::1'),
+      cidr('2001:db8:0:4::7'),
+    ],
+    ...most,
+  });
+  const targets = (w: World): string[] =>
+    w.engine
+      .bans()
+      .map(({ target }) => formatCidr(target))
+      .sort();
+
+  it('are in the end those that they would be in one, whatever comes in between', () => {
+    const whole = banned();
+    expect(tell(whole, found({}))).toEqual(CHANGED(11));
+    const most = 1 + Math.floor(Math.random() * 70);
+    const w = banned();
+    let answer = tell(w, found({ most }));
+    let changed = 0;
+    let pieces = 1;
+    for (;;) {
+      changed += answer.ok ? answer.changed : 0;
+      // Who is exempt is so at once.
+      w.send('23', { from: '203.0.113.30' });
+      const rest = answer.ok ? answer.rest : undefined;
+      if (rest === undefined) break;
+      answer = tell(w, { order: 'lift_exempt', from: rest, most });
+      pieces += 1;
+    }
+    expect([most, changed, targets(w)]).toEqual([most, 11, targets(whole)]);
+    expect(pieces).toBe(Math.ceil(60 / most));
+    const lifted = (of: World): string[] =>
+      of
+        .said()
+        .filter((text) => text.startsWith('ban.'))
+        .sort();
+    expect(lifted(w)).toEqual(lifted(whole));
+  });
+
+  it('are not looked through where the same are exempt as before', () => {
+    const w = banned();
+    tell(w, found({}));
+    expect(tell(w, found({ most: 1 }))).toEqual(CHANGED(0));
+    expect(tell(w, { order: 'reload', settings: settings({ bans: { strikes: 1 } }), most: 1 })).toEqual(
+      CHANGED(0),
+    );
+    const never = settings({ bans: { strikes: 1, never: [cidr('203.0.113.0/24')] } });
+    expect(tell(w, { order: 'reload', settings: never, most: 1000 })).toEqual(CHANGED(31));
+  });
+
+  it('are lifted the first made first, no more than asked for', () => {
+    const w = banned();
+    const before = targets(w);
+    expect(tell(w, { order: 'unban_all', most: 39 })).toEqual(CHANGED(39));
+    expect(targets(w)).toEqual(before.filter((text) => text === '203.0.113.39' || text.includes(':')));
+    expect(tell(w, { order: 'unban_all', most: 39 })).toEqual(CHANGED(21));
+  });
+});
+
 describe('a connection', () => {
   const connect = (w: World, from: string, name = 'ssh'): OrderAnswer =>
     tell(w, { order: 'connected', door: name, source: address(from) });

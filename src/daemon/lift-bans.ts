@@ -1,0 +1,47 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Order, OrderAnswer } from '../engine/command.ts';
+import type { Core } from './dependencies.ts';
+
+/**
+ * Bans looked at, or lifted, in one turn of the event loop. Those that are lifted are on the disk and out of the
+ * kernel's set before the next: some 5 ms. Our choice.
+ */
+const PIECE = 1024;
+
+type Owner = Pick<Core, 'execute' | 'engine' | 'settle'>;
+
+/** Lifts all bans, in pieces: packets come in between. Of bans that are made meanwhile some may stay. */
+export async function unbanAll(core: Owner): Promise<OrderAnswer> {
+  const all = core.engine.sizes().bans;
+  let changed = 0;
+  while (changed < all) {
+    const answer = core.execute({ order: 'unban_all', most: Math.min(PIECE, all - changed) });
+    if (!answer.ok || answer.changed === 0) break;
+    changed += answer.changed;
+    await core.settle.drained();
+    await nextTurn();
+  }
+  return { ok: true, changed };
+}
+
+/**
+ * Carries out an order after which some bans must not be any more. It is in force at once; the bans are looked through
+ * in pieces afterwards: packets come in between.
+ */
+export function orderExempting(
+  core: Owner,
+  order: Order & { readonly order: 'exempt' | 'reload' },
+): Promise<void> {
+  return liftOthers(core, core.execute({ ...order, most: PIECE }));
+}
+
+async function liftOthers(core: Owner, first: OrderAnswer): Promise<void> {
+  let answer = first;
+  for (;;) {
+    if (!answer.ok) return;
+    if (answer.changed > 0) await core.settle.drained();
+    if (answer.rest === undefined) return;
+    await nextTurn();
+    answer = core.execute({ order: 'lift_exempt', from: answer.rest, most: PIECE });
+  }
+}
