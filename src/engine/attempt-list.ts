@@ -1,4 +1,6 @@
 import { type Attempts, PLACES, placeOf } from './attempt.ts';
+import type { Concern } from './describe.ts';
+import type { State } from './state.ts';
 import type { Subject } from './subject.ts';
 import { NONE } from './table.ts';
 
@@ -16,8 +18,11 @@ export interface AttemptList {
   add(attempt: Attempt): void;
   /** Leaves only what this packet has begun or advanced, and of that nothing that has reached `steps`. */
   keepUnfinished(steps: number): void;
-  /** Writes the attempts back; the subject's entries of the sequence that they no longer need are ended. */
-  store(attempts: Attempts, subject: Subject, sequence: number, turn: number, now: number): void;
+  /**
+   * Writes the attempts back; the subject's entries of the concern that they no longer need are ended. Answers the slot
+   * of the most advanced, or NONE.
+   */
+  store(state: State, subject: Subject, concern: Concern, now: number): number;
 }
 
 export interface Attempt {
@@ -77,17 +82,25 @@ export function createAttemptList(): AttemptList {
         if (!at(index).fresh || at(index).step >= steps) remove(index);
       }
     },
-    store(attempts, subject, sequence, turn, now) {
+    store(state, subject, { sequence, from, to, mask }, now) {
+      const { attempts, masks, slots, turn } = state;
       const young = newest();
       for (let index = size - 1; index > 0; index -= 1) {
         if (!at(index).fresh && index !== young) remove(index);
       }
+      let main = NONE;
       for (let place = 0; place < size; place += 1) {
         const { step, begun, advanced, tolerated } = at(place);
-        const slot = attempts.put(subject, placeOf(sequence, place), step, turn, now);
+        const slot = attempts.put(subject, placeOf(sequence.id, place), step, turn, now);
         attempts.set(slot, begun, advanced, tolerated);
+        if (mask !== NONE) attempts.mark(slot, masks, mask);
+        if (place === 0) main = slot;
       }
-      endFrom(attempts, subject, sequence, size);
+      for (let index = from; index < to; index += 1) {
+        const slot = slots[index] ?? NONE;
+        if (attempts.sequence(slot) === sequence.id && attempts.place(slot) >= size) attempts.end(slot);
+      }
+      return main;
     },
   };
 }

@@ -51,6 +51,19 @@ export interface Attempts {
   end(slot: number): boolean;
   /** When an attempt that may have been under way last had to make room for another one; −Infinity: never. */
   crowded(): number;
+  /** Words of the bits below; 0: no sequence has kin. */
+  readonly words: number;
+  /** For which of its sequence's kin each entry stands, as bits, `words` an entry; none: for its own sequence alone. */
+  readonly masks: Int32Array;
+  isAlone(slot: number): boolean;
+  /** Writes the entry's bits into another array. */
+  copyMask(slot: number, to: Int32Array, at: number): void;
+  /** Sets the entry's bits from those of another array. */
+  mark(slot: number, masks: Int32Array, at: number): void;
+  /** Keeps all that is known of an entry but its bits, for `fork`. */
+  keep(slot: number): void;
+  /** Adds what was kept as an entry at another place, which must be free; answers its slot. */
+  fork(subject: Subject, where: number, now: number): number;
   /** Takes over another table's times and what was tolerated there; what is known of mistakes stays behind. */
   copy(slot: number, from: Attempts, theirs: number): void;
 }
@@ -88,10 +101,12 @@ const NEVER = Number.NEGATIVE_INFINITY;
 /** Whoever knocked last longer ago, in milliseconds, has given up as a rule: the usual gap is far shorter. */
 const UNDER_WAY = 15_000;
 
-export function createAttempts(capacity: number): Attempts {
+export function createAttempts(capacity: number, words: number = 0): Attempts {
   const table = createTable(capacity, COMPLETED_LEVEL + 1);
   const floats = new Float64Array(capacity * FLOATS);
   const counts = new Int32Array(floats.buffer);
+  const masks = new Int32Array(capacity * words);
+  const kept = new Int32Array(WORDS);
   let crowded = NEVER;
 
   const step = (slot: number): number => counts[slot * WORDS + STEP] ?? 0;
@@ -117,6 +132,43 @@ export function createAttempts(capacity: number): Attempts {
     const out = table.nextOut();
     if (step(out) > 0 && now - advanced(out) < UNDER_WAY) crowded = now;
   }
+
+  /** By sequence and place. They come the newest first, which is mostly the last first. */
+  function sort(slots: Int32Array, count: number): void {
+    for (let low = 0, high = count - 1; low < high; low += 1, high -= 1) {
+      const slot = slots[low] ?? 0;
+      slots[low] = slots[high] ?? 0;
+      slots[high] = slot;
+    }
+    for (let index = 1; index < count; index += 1) {
+      const slot = slots[index] ?? 0;
+      let at = index;
+      for (; at > 0 && table.extra(slots[at - 1] ?? 0) > table.extra(slot); at -= 1)
+        slots[at] = slots[at - 1] ?? 0;
+      slots[at] = slot;
+    }
+  }
+
+  const put: Attempts['put'] = ({ hostHash, family, a, b, c, d }, where, to, turn, now) => {
+    let slot = table.find(hostHash, family, a, b, c, d, where);
+    if (slot === NONE) {
+      if (table.size() === table.capacity) forgetCompleted(now);
+      if (table.size() === table.capacity) lookWhoGoes(now);
+      slot = table.insert(hostHash, family, a, b, c, d, where, to);
+      floats[slot * FLOATS + COMPLETED] = NEVER;
+      const at = slot * WORDS;
+      counts[at + TAIL] = 0;
+      counts[at + MISTAKES] = 0;
+      counts[at + LAST] = 0;
+      if (words > 0) masks.fill(0, slot * words, slot * words + words);
+    } else {
+      if (now - completed(slot) > REPEAT_WINDOW) floats[slot * FLOATS + COMPLETED] = NEVER;
+      table.raise(slot, completed(slot) === NEVER ? to : COMPLETED_LEVEL);
+    }
+    counts[slot * WORDS + STEP] = to;
+    floats[slot * FLOATS + CHANGED] = turn;
+    return slot;
+  };
 
   return {
     table,
@@ -144,39 +196,33 @@ export function createAttempts(capacity: number): Attempts {
     collect(subject, slots) {
       let count = 0;
       let slot = table.first(subject.hostHash, subject.family, subject.a, subject.b, subject.c, subject.d);
-      while (slot !== NONE && count < slots.length) {
-        // Insertion sort: a source is seldom in more than one or two sequences.
-        let at = count;
-        while (at > 0 && table.extra(slots[at - 1] ?? 0) > table.extra(slot)) {
-          slots[at] = slots[at - 1] ?? 0;
-          at -= 1;
-        }
-        slots[at] = slot;
-        count += 1;
-        slot = table.next(slot);
-      }
+      for (; slot !== NONE && count < slots.length; slot = table.next(slot)) slots[count++] = slot;
+      sort(slots, count);
       return count;
     },
     find({ hostHash, family, a, b, c, d }, sequence) {
       return table.find(hostHash, family, a, b, c, d, placeOf(sequence, 0));
     },
-    put({ hostHash, family, a, b, c, d }, where, to, turn, now) {
-      let slot = table.find(hostHash, family, a, b, c, d, where);
-      if (slot === NONE) {
-        if (table.size() === table.capacity) forgetCompleted(now);
-        if (table.size() === table.capacity) lookWhoGoes(now);
-        slot = table.insert(hostHash, family, a, b, c, d, where, to);
-        floats[slot * FLOATS + COMPLETED] = NEVER;
-        const at = slot * WORDS;
-        counts[at + TAIL] = 0;
-        counts[at + MISTAKES] = 0;
-        counts[at + LAST] = 0;
-      } else {
-        if (now - completed(slot) > REPEAT_WINDOW) floats[slot * FLOATS + COMPLETED] = NEVER;
-        table.raise(slot, completed(slot) === NEVER ? to : COMPLETED_LEVEL);
-      }
-      counts[slot * WORDS + STEP] = to;
-      floats[slot * FLOATS + CHANGED] = turn;
+    put,
+    words,
+    masks,
+    isAlone(slot) {
+      for (let word = 0; word < words; word += 1) if (masks[slot * words + word] !== 0) return false;
+      return true;
+    },
+    copyMask(slot, to, at) {
+      for (let word = 0; word < words; word += 1) to[at + word] = masks[slot * words + word] ?? 0;
+    },
+    mark(slot, from, at) {
+      for (let word = 0; word < words; word += 1) masks[slot * words + word] = from[at + word] ?? 0;
+    },
+    keep(slot) {
+      for (let word = 0; word < WORDS; word += 1) kept[word] = counts[slot * WORDS + word] ?? 0;
+    },
+    fork(subject, where, now) {
+      const slot = put(subject, where, kept[STEP] ?? 0, 0, now);
+      for (let word = 0; word < WORDS; word += 1) counts[slot * WORDS + word] = kept[word] ?? 0;
+      if (completed(slot) !== NEVER) table.raise(slot, COMPLETED_LEVEL);
       return slot;
     },
     set(slot, begun, last, tolerated) {

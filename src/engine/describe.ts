@@ -1,7 +1,9 @@
 import { flagsMatch } from '../packet/flags.ts';
 import { CLOSE_GUARD, REPEAT_WINDOW } from '../policy/limits.ts';
+import { restOf } from './alike.ts';
 import { placeOf } from './attempt.ts';
 import { closeIsGuarded, guardedFrom, mayClose } from './door.ts';
+import { firstBit } from './kin.ts';
 import { isUdp, type PortKey, type Sequence } from './ports.ts';
 import type { State } from './state.ts';
 import type { Subject } from './subject.ts';
@@ -56,6 +58,8 @@ export interface Concern {
   readonly from: number;
   readonly to: number;
   readonly finding: Finding;
+  /** Where in `state.masks` is for which of its kin it stands; NONE: for this sequence alone. */
+  readonly mask: number;
 }
 
 /** Broken off by its own next step, which is its first step too: the packet begins it anew. */
@@ -84,11 +88,39 @@ export function concernsOf(state: State, subject: Subject, knock: Knock): readon
     if (firstId <= inId) first += 1;
     if (sequence === undefined || !isFor(sequence, knock)) continue;
     const finding = find(state, subject, knock, sequence, from, index);
-    if (finding !== 'none') concerns.push({ sequence, from, to: index, finding });
+    if (finding !== 'none') {
+      const mask = from < index ? maskOf(state, slots[from] ?? NONE, concerns.length) : NONE;
+      concerns.push({ sequence, from, to: index, finding, mask });
+    }
     if (finding === 'repeat' || finding === 'renews' || finding === 'guarded') repeated = true;
   }
+  if (attempts.words > 0) addKin(state, subject, knock, concerns);
   if (!repeated) addGuarded(state, subject, knock, concerns);
   return concerns;
+}
+
+/** Keeps for which sequences an entry stands: it may have to make room before all is carried out. */
+function maskOf({ attempts, masks }: State, slot: number, concern: number): number {
+  if (attempts.isAlone(slot)) return NONE;
+  const at = concern * attempts.words;
+  attempts.copyMask(slot, masks, at);
+  return at;
+}
+
+/** Sequences with kin that begin with this port, and of which nothing is known: one entry is going to stand for all. */
+function addKin(state: State, subject: Subject, knock: Knock, concerns: Concern[]): void {
+  const { ports, attempts, masks } = state;
+  for (const kin of ports.kinFirsts(knock.key)) {
+    const at = concerns.length * attempts.words;
+    const [first] = kin.members;
+    const sequence = first !== undefined && isFor(first, knock) ? restOf(state, kin, kin.all, at) : undefined;
+    if (sequence === undefined) continue;
+    const finding = find(state, subject, knock, sequence, 0, 0);
+    const mask = firstBit(masks, at, attempts.words) < 0 ? NONE : at;
+    concerns.push({ sequence, from: 0, to: 0, finding, mask });
+    // In the order of judgement, as far as one entry that stands for several has one.
+    concerns.sort((x, y) => x.sequence.id - y.sequence.id);
+  }
 }
 
 /**
@@ -114,7 +146,7 @@ function addGuarded(state: State, subject: Subject, knock: Knock, concerns: Conc
   for (const id of ids) {
     const sequence = ports.sequences[id];
     if (sequence === undefined || !(sequence.steps.includes(key) || sequence.spent.includes(key))) continue;
-    if (isFor(sequence, knock)) concerns.push({ sequence, from: 0, to: 0, finding: 'repeat' });
+    if (isFor(sequence, knock)) concerns.push({ sequence, from: 0, to: 0, finding: 'repeat', mask: NONE });
   }
 }
 
@@ -213,6 +245,7 @@ export function staleness(
  */
 export function isGuarded(state: State, subject: Subject, sequence: Sequence, now: number): boolean {
   if (sequence.kind === 'close') return closeIsGuarded(state, subject, sequence.door, now);
+  if (sequence.settings.close.length === 0) return false;
   const { attempts, slots, held } = state;
   const closing = placeOf(sequence.id + 1, 0);
   for (let index = 0; index < held; index += 1) {

@@ -1,4 +1,5 @@
 import { milliseconds } from '../packet/time.ts';
+import { membersOf, partEntries } from './alike.ts';
 import { type Concern, concernsOf, FOUND, isAnew, type Knock, staleness } from './describe.ts';
 import type { Emit } from './event.ts';
 import {
@@ -12,7 +13,7 @@ import {
 } from './mistake.ts';
 import { banIfDue, counted, strike } from './offence.ts';
 import type { Outcome } from './outcome.ts';
-import { specOf } from './ports.ts';
+import { type Sequence, specOf } from './ports.ts';
 import { advance, endAll, tolerate } from './progress.ts';
 import type { State } from './state.ts';
 import { hostOf, type Subject } from './subject.ts';
@@ -43,6 +44,7 @@ interface Verdict {
 
 /** Judges a knock on every sequence it concerns, side by side; the subject's attempts have been collected. */
 export function judgeKnock(state: State, subject: Subject, knock: Knock, emit: Emit): Outcome {
+  partEntries(state, subject, knock);
   const concerns = concernsOf(state, subject, knock);
   let found = 0;
   for (const concern of concerns) found |= FOUND[concern.finding];
@@ -127,7 +129,8 @@ function carryOut(
       const step = stepOf(state, concern);
       if (step === 0) return undefined;
       tolerate(state, subject, knock, concern);
-      emit({ event: 'knock.wrong', ...about(subject, knock, concern, step), reason: 'tolerated' });
+      for (const member of membersOf(state, concern))
+        emit({ event: 'knock.wrong', ...about(subject, knock, member, step), reason: 'tolerated' });
       return undefined;
     }
     case 'broken': {
@@ -135,8 +138,9 @@ function carryOut(
       if (verdict.forward && !sequence.steps.includes(knock.key)) return undefined;
       const step = stepOf(state, concern);
       endAll(state, concern);
-      if (!verdict.forward && step > 0)
-        emit({ event: 'knock.wrong', ...about(subject, knock, concern, step), ...reasonOf(verdict) });
+      if (verdict.forward || step === 0) return undefined;
+      for (const member of membersOf(state, concern))
+        emit({ event: 'knock.wrong', ...about(subject, knock, member, step), ...reasonOf(verdict) });
       return undefined;
     }
     case 'repeat':
@@ -161,15 +165,15 @@ function breakOffLate(
   const slot = brokenBy(state, concern, knock);
   if (slot === NONE) return undefined;
   const step = state.attempts.step(slot);
-  if (finding === 'too fast') {
+  const late = staleness(state, slot, sequence, knock.now) ?? 'within';
+  for (const member of membersOf(state, concern)) {
     const { count } = verdict;
-    emit({ event: 'knock.too_fast', ...about(subject, knock, concern, step), reason: 'gap', ...count });
-  } else {
-    const reason = staleness(state, slot, sequence, knock.now) ?? 'within';
-    emit({ event: 'knock.expired', ...about(subject, knock, concern, step), reason });
+    const what = about(subject, knock, member, step);
+    if (finding === 'too fast') emit({ event: 'knock.too_fast', ...what, reason: 'gap', ...count });
+    else emit({ event: 'knock.expired', ...what, reason: late });
   }
   endAll(state, concern);
-  noteGone(state, subject, knock, concern.sequence, step);
+  noteGone(state, subject, knock, concern, step);
   return sequence.steps[0] === knock.key
     ? advance(state, subject, knock, { ...concern, finding: 'begins' }, emit)
     : undefined;
@@ -204,10 +208,10 @@ function reasonOf({ rest, count }: Verdict): Reason {
 function about(
   subject: Subject,
   knock: Knock,
-  { sequence }: Concern,
+  { settings, steps }: Sequence,
   step: number,
 ): ReturnType<typeof moment> & { door: string; step: number; of: number } {
-  return { ...moment(subject, knock), door: sequence.settings.name, step, of: sequence.steps.length };
+  return { ...moment(subject, knock), door: settings.name, step, of: steps.length };
 }
 
 function moment(

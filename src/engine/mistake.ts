@@ -1,9 +1,10 @@
 import { milliseconds } from '../packet/time.ts';
+import { restOf } from './alike.ts';
 import { placeOf } from './attempt.ts';
-import { isFor, type Knock } from './describe.ts';
+import { type Concern, isFor, type Knock } from './describe.ts';
 import type { Emit } from './event.ts';
 import { type Sequence, specOf } from './ports.ts';
-import type { State } from './state.ts';
+import { collectAttempts, type State } from './state.ts';
 import { hostOf, type Subject } from './subject.ts';
 import { NONE } from './table.ts';
 import { goOn, isRest, startUntimely, startWrong } from './tail.ts';
@@ -78,9 +79,48 @@ export function noteRest(state: State, knock: Knock): void {
 export function noteMistake(state: State, subject: Subject, knock: Knock, strikes: number): void {
   for (const sequence of state.ports.containing(knock.key)) {
     if (!isFor(sequence, knock) || !sequence.steps.includes(knock.key)) continue;
-    const slot = mainSlot(state, subject, sequence, knock.now);
+    const slot = mainSlot(state, subject, sequence, NONE, knock.now);
     startWrong(state.attempts, slot, sequence, knock, strikes);
     state.attempts.setLast(slot, knock.key);
+  }
+  if (state.attempts.words > 0) noteMistakeOfKin(state, subject, knock, strikes);
+}
+
+/** The same for sequences with kin: where an entry stands for some, by that; for the others by a new one. */
+function noteMistakeOfKin(state: State, subject: Subject, knock: Knock, strikes: number): void {
+  const { attempts, masks, ports, slots } = state;
+  const { words } = attempts;
+  const note = (sequence: Sequence, mask: number): void => {
+    const slot = mainSlot(state, subject, sequence, mask, knock.now);
+    startWrong(attempts, slot, sequence, knock, strikes);
+    attempts.setLast(slot, knock.key);
+  };
+  for (const kin of ports.kinContaining(knock.key)) {
+    const [first] = kin.members;
+    if (first === undefined || !isFor(first, knock)) continue;
+    // Anew: entries may have gone, and come, since.
+    collectAttempts(state, subject);
+    const { held } = state;
+    const rests = (kin.parts.get(knock.key) ?? [])
+      .filter(({ isStep }) => isStep)
+      .map(({ mask }) => {
+        const sequence = restOf(state, kin, mask, 0);
+        return { sequence, mask: masks.slice(0, words) };
+      });
+    for (let index = 0, before = NONE; index < held; index += 1) {
+      const slot = slots[index] ?? NONE;
+      const id = attempts.sequence(slot);
+      const sequence = ports.sequences[id];
+      if (id === before || sequence?.kin !== kin || !sequence.steps.includes(knock.key)) continue;
+      before = id;
+      attempts.copyMask(slot, masks, 0);
+      note(sequence, 0);
+    }
+    for (const { sequence, mask } of rests) {
+      if (sequence === undefined) continue;
+      masks.set(mask);
+      note(sequence, 0);
+    }
   }
 }
 
@@ -89,19 +129,27 @@ export function noteGone(
   state: State,
   subject: Subject,
   knock: Knock,
-  sequence: Sequence,
+  { sequence, mask }: Concern,
   made: number,
 ): void {
-  const slot = mainSlot(state, subject, sequence, knock.now);
+  const slot = mainSlot(state, subject, sequence, mask, knock.now);
   startUntimely(state.attempts, slot, sequence, made, knock.now);
   state.attempts.setLast(slot, knock.key);
 }
 
 /** The entry that knows of the sequence's mistakes, made if need be. */
-function mainSlot({ attempts, turn }: State, subject: Subject, sequence: Sequence, now: number): number {
+function mainSlot(
+  { attempts, masks, turn }: State,
+  subject: Subject,
+  sequence: Sequence,
+  mask: number,
+  now: number,
+): number {
   const there = attempts.find(subject, sequence.id);
   const step = there === NONE ? 0 : attempts.step(there);
-  return attempts.put(subject, placeOf(sequence.id, 0), step, turn, now);
+  const slot = attempts.put(subject, placeOf(sequence.id, 0), step, turn, now);
+  if (mask !== NONE) attempts.mark(slot, masks, mask);
+  return slot;
 }
 
 /** The sequence that the entry is the first of, if the packet can be a step of it. */

@@ -1,6 +1,7 @@
 import { type FlagRule, flagsMatch } from '../packet/flags.ts';
 import { PORT_MAX, type Port, type PortRange, type PortSpec, PROTOCOL_NUMBER } from '../packet/port.ts';
 import { unaskedPorts, withinOf } from '../policy/limits.ts';
+import { type Draft, findKins, type Kin, NO_KIN, wordsOf } from './kin.ts';
 import type { DoorSettings, EngineSettings } from './settings.ts';
 
 /** What a port is for; a port can be several. */
@@ -40,16 +41,27 @@ export interface Sequence {
   readonly within: number;
   /** The steps of the one-time sequence that opened this door last: their repeats are still known. */
   readonly spent: readonly PortKey[];
+  /** Those that an entry may stand for together with this one; without members: none. */
+  readonly kin: Kin;
+  /** Its place among them. */
+  readonly bit: number;
+  /** Itself, as a list. */
+  readonly alone: readonly Sequence[];
 }
 
 /** The configuration seen from its ports. */
 export interface Ports {
   readonly sequences: readonly Sequence[];
   role(key: PortKey): number;
-  /** The sequences that begin with this port, by ascending id. */
+  /** The sequences without kin that begin with this port, by ascending id. */
   firsts(key: PortKey): readonly Sequence[];
-  /** The sequences that this port is a step of, now or in the one-time sequence used last, by ascending id. */
+  /** Those without kin that this port is a step of, now or in the one-time sequence used last, by ascending id. */
   containing(key: PortKey): readonly Sequence[];
+  /** The kins of sequences that begin with this port, and those with a member that it is a step of. */
+  kinFirsts(key: PortKey): readonly Kin[];
+  kinContaining(key: PortKey): readonly Kin[];
+  /** Words that an entry needs to say for which of a kin it stands. */
+  readonly words: number;
   /** Whether a packet with these TCP flags is a knock on this port for some door. */
   isKnock(key: PortKey, flags: number): boolean;
   /** The doors that open this port, by index. */
@@ -59,6 +71,7 @@ export interface Ports {
 }
 
 const NO_SEQUENCES: readonly Sequence[] = [];
+const NO_KINS: readonly Kin[] = [];
 const NO_DOORS: readonly number[] = [];
 
 /** What opens each door now, and for a one-time door what opened it last; by the door's index. */
@@ -69,11 +82,13 @@ export interface Knocks {
 
 export function createPorts(settings: EngineSettings, knocks: Knocks): Ports {
   const roles = new Uint8Array(2 * UDP_KEY);
-  const sequences: Sequence[] = [];
+  const sequences: Draft[] = [];
   const firsts = new Map<PortKey, Sequence[]>();
   const containing = new Map<PortKey, Sequence[]>();
   const rules = new Map<PortKey, FlagRule[]>();
   const openers = new Map<PortKey, number[]>();
+  const kinFirsts = new Map<PortKey, Kin[]>();
+  const kinContaining = new Map<PortKey, Kin[]>();
 
   function addSequence(
     door: number,
@@ -83,7 +98,7 @@ export function createPorts(settings: EngineSettings, knocks: Knocks): Ports {
   ): void {
     const doorSettings = settings.doors[door];
     if (doorSettings === undefined) return;
-    const sequence = {
+    const sequence: Draft = {
       id: sequences.length,
       door,
       settings: doorSettings,
@@ -91,15 +106,18 @@ export function createPorts(settings: EngineSettings, knocks: Knocks): Ports {
       steps: ports.map(keyOf),
       within: withinOf(doorSettings.within, ports.length),
       spent: used.map(keyOf),
+      kin: NO_KIN,
+      bit: 0,
+      alone: [],
     };
+    sequence.alone = [sequence];
     // An empty sequence keeps its id, so that ids do not move when a one-time door runs dry; it never begins.
     sequences.push(sequence);
-    const [first] = sequence.steps;
-    if (first !== undefined) append(firsts, first, sequence);
-    for (const key of new Set([...sequence.steps, ...sequence.spent])) {
+    for (const key of portsIn(sequence)) {
       roles[key] = (roles[key] ?? 0) | ROLE.knock;
-      append(rules, key, doorSettings.flags);
-      append(containing, key, sequence);
+      const { set, clear } = doorSettings.flags;
+      if (!rules.get(key)?.some((rule) => rule.set === set && rule.clear === clear))
+        append(rules, key, doorSettings.flags);
     }
   }
 
@@ -111,6 +129,18 @@ export function createPorts(settings: EngineSettings, knocks: Knocks): Ports {
       append(openers, key, index);
     }
   });
+  const kins = findKins(sequences);
+  for (const kin of kins) {
+    const [first] = kin.members[0]?.steps ?? [];
+    if (first !== undefined) append(kinFirsts, first, kin);
+    for (const key of kin.parts.keys()) append(kinContaining, key, kin);
+  }
+  for (const sequence of sequences) {
+    if (sequence.kin !== NO_KIN) continue;
+    const [first] = sequence.steps;
+    if (first !== undefined) append(firsts, first, sequence);
+    for (const key of portsIn(sequence)) append(containing, key, sequence);
+  }
   for (const key of keysOf(settings.allow)) roles[key] = (roles[key] ?? 0) | ROLE.allow;
   markDecoys(roles, settings.decoys);
 
@@ -119,6 +149,9 @@ export function createPorts(settings: EngineSettings, knocks: Knocks): Ports {
     role: (key) => roles[key] ?? 0,
     firsts: (key) => firsts.get(key) ?? NO_SEQUENCES,
     containing: (key) => containing.get(key) ?? NO_SEQUENCES,
+    kinFirsts: (key) => kinFirsts.get(key) ?? NO_KINS,
+    kinContaining: (key) => kinContaining.get(key) ?? NO_KINS,
+    words: wordsOf(kins),
     isKnock(key, flags) {
       const wanted = rules.get(key);
       if (wanted === undefined) return false;
@@ -132,6 +165,10 @@ export function createPorts(settings: EngineSettings, knocks: Knocks): Ports {
       return !knocking.some((sequence) => openers.get(key)?.includes(sequence.door));
     },
   };
+}
+
+function portsIn({ steps, spent }: Draft): ReadonlySet<PortKey> {
+  return new Set([...steps, ...spent]);
 }
 
 function markDecoys(roles: Uint8Array, decoys: EngineSettings['decoys']): void {

@@ -1,4 +1,5 @@
 import { milliseconds } from '../packet/time.ts';
+import { membersOf } from './alike.ts';
 import { type Concern, isAttempt, isGuarded, isTooFast, type Knock, staleness } from './describe.ts';
 import { complete, completeClose } from './door.ts';
 import type { Emit } from './event.ts';
@@ -19,7 +20,7 @@ export function advance(
   concern: Concern,
   emit: Emit,
 ): Outcome | undefined {
-  const { attempts, list, turn } = state;
+  const { attempts, list } = state;
   const { sequence, finding } = concern;
   const { now } = knock;
   const { steps, settings, kind, id } = sequence;
@@ -31,7 +32,7 @@ export function advance(
   const step = list.reached();
   if (step === 0) return undefined;
   // A repeat of the first step is a repeat: it only begins a newer attempt.
-  if (finding !== 'renews') sayAccepted(subject, knock, sequence, step, emit);
+  if (finding !== 'renews') sayAccepted(subject, knock, membersOf(state, concern), step, emit);
   const isComplete = step >= steps.length;
   if (isComplete) {
     list.keepUnfinished(steps.length);
@@ -39,9 +40,8 @@ export function advance(
     else completeClose(state, subject, sequence, now, emit);
   }
   // After an opening only knocks of a later attempt that this packet is one of too; after a closing none.
-  if (!isComplete || (kind === 'open' && !settings.oneTime && list.size() > 0))
-    list.store(attempts, subject, id, turn, now);
-  const slot = attempts.find(subject, id);
+  const stays = !isComplete || (kind === 'open' && !settings.oneTime && list.size() > 0);
+  const slot = stays ? list.store(state, subject, concern, now) : attempts.find(subject, id);
   if (slot !== NONE) {
     endTail(attempts, slot, finding === 'advances' ? 'later' : 'first');
     if (finding !== 'renews') attempts.setLast(slot, knock.key);
@@ -73,7 +73,7 @@ function addGoingOn(state: State, subject: Subject, knock: Knock, { sequence, fr
 
 /** A wrong packet is let pass by the attempts that may let one pass; the others end. */
 export function tolerate(state: State, subject: Subject, knock: Knock, concern: Concern): void {
-  const { attempts, list, slots, turn } = state;
+  const { attempts, list, slots } = state;
   const { sequence, from, to } = concern;
   list.clear();
   for (let index = from; index < to; index += 1) {
@@ -87,8 +87,8 @@ export function tolerate(state: State, subject: Subject, knock: Knock, concern: 
     const [step, begun, advanced] = [attempts.step(slot), attempts.begun(slot), attempts.advanced(slot)];
     list.add({ step, begun, advanced, tolerated: tolerated + 1, fresh: false });
   }
-  list.store(attempts, subject, sequence.id, turn, knock.now);
-  const slot = attempts.find(subject, sequence.id);
+  const main = list.store(state, subject, concern, knock.now);
+  const slot = main === NONE ? attempts.find(subject, sequence.id) : main;
   if (slot !== NONE) attempts.setLast(slot, knock.key);
 }
 
@@ -101,14 +101,16 @@ export function endAll({ attempts, slots }: State, { sequence, from, to }: Conce
 }
 
 // Written out field by field: a flood of first knocks comes by here, and spreading costs more than judging.
-function sayAccepted(subject: Subject, knock: Knock, sequence: Sequence, step: number, emit: Emit): void {
-  emit({
-    event: 'knock.accepted',
-    at: milliseconds(knock.now),
-    source: hostOf(subject),
-    port: specOf(knock.key),
-    door: sequence.settings.name,
-    step,
-    of: sequence.steps.length,
-  });
+function sayAccepted(
+  subject: Subject,
+  knock: Knock,
+  sequences: readonly Sequence[],
+  step: number,
+  emit: Emit,
+): void {
+  const at = milliseconds(knock.now);
+  const source = hostOf(subject);
+  const port = specOf(knock.key);
+  for (const { settings, steps } of sequences)
+    emit({ event: 'knock.accepted', at, source, port, door: settings.name, step, of: steps.length });
 }

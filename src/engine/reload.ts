@@ -1,14 +1,16 @@
 import { HOST_BITS } from '../packet/cidr.ts';
+import { membersAt } from './alike.ts';
 import { createAttempts, placeOf } from './attempt.ts';
 import { createBans } from './ban.ts';
 import { end } from './door.ts';
 import type { Emit } from './event.ts';
+import { clearAlone, type Kin, NO_KIN, setBit } from './kin.ts';
 import { lift } from './offence.ts';
 import { createOffenders } from './offenders.ts';
 import { createPorts, type Sequence } from './ports.ts';
 import { createRetransmissions } from './retransmission.ts';
 import type { DoorSettings, EngineSettings } from './settings.ts';
-import { knocksOf, type State, slotsFor } from './state.ts';
+import { knocksOf, masksFor, type State, slotsFor } from './state.ts';
 import { countByHost } from './subject.ts';
 
 /**
@@ -31,6 +33,7 @@ export function reload(state: State, settings: EngineSettings, now: number, emit
   state.used = settings.doors.map(() => 0);
   state.ports = createPorts(settings, state.knocks);
   state.slots = slotsFor(state.ports);
+  state.masks = masksFor(state.ports);
   moveAttempts(state, sequencesBefore, renumbered, used, now);
   moveOffenders(state);
   if (before.sources !== settings.sources) state.retransmissions = createRetransmissions(settings.sources);
@@ -45,22 +48,68 @@ function moveAttempts(
   now: number,
 ): void {
   const old = state.attempts;
-  const next = createAttempts(state.settings.sources);
+  const next = createAttempts(state.settings.sources, state.ports.words);
   state.attempts = next;
+  const after = before.map((sequence) => sameIn(state, sequence, renumbered));
+  const moved = new Map<Sequence, readonly Standing[]>();
   old.table.each((slot) => {
     const sequence = before[old.sequence(slot)];
-    const door = sequence === undefined ? undefined : state.settings.doors[renumbered[sequence.door] ?? -1];
-    if (sequence === undefined || door === undefined || !sameTiming(sequence.settings, door)) return;
-    const id = (renumbered[sequence.door] ?? 0) * 2 + (sequence.kind === 'open' ? 0 : 1);
+    if (sequence === undefined) return;
     if (sequence.kind === 'open' && old.changed(slot) < (used[sequence.door] ?? 0)) return;
-    if (String(state.ports.sequences[id]?.steps) !== String(sequence.steps)) return;
+    const members = membersAt({ attempts: old }, sequence, slot);
+    // A flood leaves entries that all stand for the same sequences.
+    const isAll = members === sequence.kin.members;
+    const there = isAll ? moved.get(sequence) : undefined;
+    const standings = there ?? standingsOf(members, after, state.ports.words);
+    if (isAll) moved.set(sequence, standings);
     const subject = subjectAt(state, old.table, slot);
-    const where = placeOf(id, old.place(slot));
-    const to = next.put(subject, where, old.step(slot), old.changed(slot), now);
-    next.copy(to, old, slot);
-    // Again, now that it is known whether it completed: that decides its level.
-    next.put(subject, where, old.step(slot), old.changed(slot), now);
+    for (const { leader, mask } of standings) {
+      const where = placeOf(leader.id, old.place(slot));
+      const to = next.put(subject, where, old.step(slot), old.changed(slot), now);
+      next.copy(to, old, slot);
+      next.mark(to, mask, 0);
+      // Again, now that it is known whether it completed: that decides its level.
+      next.put(subject, where, old.step(slot), old.changed(slot), now);
+    }
   });
+}
+
+/** The sequence in the new configuration; undefined where it, or its timing, is another. */
+function sameIn(state: State, sequence: Sequence, renumbered: readonly number[]): Sequence | undefined {
+  const index = renumbered[sequence.door] ?? -1;
+  const door = state.settings.doors[index];
+  const found = state.ports.sequences[index * 2 + (sequence.kind === 'open' ? 0 : 1)];
+  if (door === undefined || !sameTiming(sequence.settings, door)) return undefined;
+  return String(found?.steps) === String(sequence.steps) ? found : undefined;
+}
+
+/** An entry to be: the sequence that it is of, and for which it stands. */
+interface Standing {
+  readonly leader: Sequence;
+  readonly mask: Int32Array;
+}
+
+function standingsOf(
+  members: readonly Sequence[],
+  after: readonly (Sequence | undefined)[],
+  words: number,
+): readonly Standing[] {
+  const ofKin = new Map<Kin, Standing>();
+  const standings: Standing[] = [];
+  for (const { id } of members) {
+    const sequence = after[id];
+    if (sequence === undefined) continue;
+    const { kin, bit } = sequence;
+    let standing = ofKin.get(kin);
+    if (standing === undefined) {
+      standing = { leader: sequence, mask: new Int32Array(words) };
+      standings.push(standing);
+      if (kin !== NO_KIN) ofKin.set(kin, standing);
+    }
+    if (kin !== NO_KIN) setBit(standing.mask, bit);
+  }
+  for (const { mask } of standings) clearAlone(mask, 0, words);
+  return standings;
 }
 
 function moveOffenders(state: State): void {

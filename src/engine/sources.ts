@@ -1,4 +1,5 @@
 import type { Address } from '../packet/address.ts';
+import { membersAt } from './alike.ts';
 import { isAttempt, staleness } from './describe.ts';
 import type { Sequence } from './ports.ts';
 import { collectAttempts, type State } from './state.ts';
@@ -40,7 +41,9 @@ function attemptsOf(state: State, subject: Subject, now: number): SourceState['a
     if (sequence === undefined || sequence === told || !isAttempt(state, subject, sequence, slot)) continue;
     if (staleness(state, slot, sequence, now) !== undefined) continue;
     told = sequence;
-    found.push({ door: sequence.settings.name, step: state.attempts.step(slot), of: sequence.steps.length });
+    const step = state.attempts.step(slot);
+    for (const { settings, steps } of membersAt(state, sequence, slot))
+      found.push({ door: settings.name, step, of: steps.length });
   }
   return found;
 }

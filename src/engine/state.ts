@@ -34,6 +34,8 @@ export interface State {
   /** The subject's entries of attempts while a packet is judged, by ascending sequence: slots, and how many. */
   slots: Int32Array;
   held: number;
+  /** While a packet is judged: for which sequences the entries of each of its concerns stand, as in `Attempts`. */
+  masks: Int32Array;
   /** Its attempts at one sequence, while they are advanced. */
   readonly list: AttemptList;
 }
@@ -48,7 +50,7 @@ export function createState(settings: EngineSettings, key: HashKey): State {
     ports,
     knocks,
     used: settings.doors.map(() => 0),
-    attempts: createAttempts(settings.sources),
+    attempts: createAttempts(settings.sources, ports.words),
     offenders: createOffenders(settings.sources, settings.bans),
     bans: createBans(settings.bans.limit),
     retransmissions: createRetransmissions(settings.sources),
@@ -60,6 +62,7 @@ export function createState(settings: EngineSettings, key: HashKey): State {
     turn: 0,
     slots: slotsFor(ports),
     held: 0,
+    masks: masksFor(ports),
     list: createAttemptList(),
   };
 }
@@ -67,6 +70,11 @@ export function createState(settings: EngineSettings, key: HashKey): State {
 /** Room for all that one source can have entries of. */
 export function slotsFor(ports: Ports): Int32Array {
   return new Int32Array(ports.sequences.length * PLACES);
+}
+
+/** Room for the bits of as many concerns as there can be, and of two more. */
+export function masksFor(ports: Ports): Int32Array {
+  return new Int32Array((ports.sequences.length + 2) * ports.words);
 }
 
 /** What opens each door at the start and after a reload. */

@@ -2,7 +2,7 @@ import { env } from 'node:process';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { historyOf, intent } from '../reference/arbitrary-history.ts';
-import { settings } from '../reference/arbitrary-settings.ts';
+import { alikeSettings, settings } from '../reference/arbitrary-settings.ts';
 import { compare, report } from '../reference/compare.ts';
 
 /** Histories tried in an ordinary run; more by hand, as docs/exploration.md says. */
@@ -11,12 +11,14 @@ const RUNS = { numRuns: Number(REFERENCE_RUNS) };
 
 describe('the engine judges as the reference does', () => {
   test.each([
-    ['packets alone', 0],
-    ['packets and orders', 4],
-  ])('whatever the settings, for %s', { timeout: 600_000 }, (_, orders) => {
+    ['whatever the settings, for packets alone', settings, 0],
+    ['whatever the settings, for packets and orders', settings, 4],
+    ['with doors that begin with the same knock, for packets alone', alikeSettings, 0],
+    ['with doors that begin with the same knock, for packets and orders', alikeSettings, 4],
+  ])('%s', { timeout: 600_000 }, (_, any, orders) => {
     fc.assert(
       fc.property(
-        settings,
+        any,
         fc.array(intent(orders), { minLength: 1, maxLength: 60, size: 'max' }),
         (config, intents) => {
           const history = historyOf(config, intents);

@@ -130,6 +130,40 @@ export const settings: fc.Arbitrary<EngineSettings> = fc.record({
   sources: fc.constant(256),
 });
 
+/**
+ * Doors that begin with the same knock, in the same time: what a source has made of them is the same until a packet
+ * comes that is a different step of some. A door of another kind may be among them, and so many that no word has a bit
+ * for each.
+ */
+const alike: fc.Arbitrary<readonly DoorSettings[]> = fc
+  .record({
+    first: door,
+    others: fc.array(steps(4), { minLength: 1, maxLength: 5 }),
+    odd: fc.option(door, { freq: 3 }),
+    many: fc.constantFrom(0, 0, 0, 31, 33, 64),
+  })
+  .map(({ first, others, odd, many }) => {
+    const common = { ...first, oneTime: false, close: [] };
+    const [start = port('7000')] = first.knock;
+    const beginning = (knock: readonly PortSpec[]): readonly PortSpec[] =>
+      textOf(knock[0]) === textOf(start) ? knock : [start, ...knock].slice(0, 4);
+    const filling = Array.from({ length: many }, (_, index) => [start, port(`${20_000 + index}`)]);
+    const knocks = [first.knock, ...filling, ...others.map(beginning)];
+    const all = knocks.map((knock, index) => ({ ...common, name: `door${index}`, knock }));
+    if (odd === null) return all;
+    const opens = odd.oneTime ? opensApart(odd.opens, [...odd.knock, ...odd.close]) : odd.opens;
+    return [...all.slice(0, 1), { ...odd, name: 'odd', opens }, ...all.slice(1)];
+  });
+
+/** The same with many doors that are alike. */
+export const alikeSettings: fc.Arbitrary<EngineSettings> = fc.record({
+  doors: alike,
+  decoys: fc.subarray(DECOYS),
+  allow: fc.subarray(['80', '443/udp', '9000', '5353/udp'].map(range)),
+  bans,
+  sources: fc.constant(1024),
+});
+
 /** A one-time door with its own service in a sequence is left out: its port's role would change with every use. */
 function opensApart(opens: readonly PortRange[], steps: readonly PortSpec[]): readonly PortRange[] {
   const meets = opens.some((one) =>
