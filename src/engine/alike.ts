@@ -81,7 +81,7 @@ function partEntry(
     const leader = kin.members[firstBit(masks, words, words)];
     if (leader === undefined) continue;
     clearAlone(masks, words, words);
-    attempts.mark(attempts.fork(subject, placeOf(leader.id, place), now), masks, words);
+    attempts.mark(attempts.branch(subject, placeOf(leader.id, place), now), masks, words);
   }
   return true;
 }

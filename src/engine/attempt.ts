@@ -60,10 +60,10 @@ export interface Attempts {
   copyMask(slot: number, to: Int32Array, at: number): void;
   /** Sets the entry's bits from those of another array. */
   mark(slot: number, masks: Int32Array, at: number): void;
-  /** Keeps all that is known of an entry but its bits, for `fork`. */
+  /** Keeps all that is known of an entry but its bits, for `branch`. */
   keep(slot: number): void;
   /** Adds what was kept as an entry at another place, which must be free; answers its slot. */
-  fork(subject: Subject, where: number, now: number): number;
+  branch(subject: Subject, where: number, now: number): number;
   /** Takes over another table's times and what was tolerated there; what is known of mistakes stays behind. */
   copy(slot: number, from: Attempts, theirs: number): void;
 }
@@ -219,7 +219,7 @@ export function createAttempts(capacity: number, words: number = 0): Attempts {
     keep(slot) {
       for (let word = 0; word < WORDS; word += 1) kept[word] = counts[slot * WORDS + word] ?? 0;
     },
-    fork(subject, where, now) {
+    branch(subject, where, now) {
       const slot = put(subject, where, kept[STEP] ?? 0, 0, now);
       for (let word = 0; word < WORDS; word += 1) counts[slot * WORDS + word] = kept[word] ?? 0;
       if (completed(slot) !== NEVER) table.raise(slot, COMPLETED_LEVEL);
