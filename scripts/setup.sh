@@ -17,7 +17,10 @@ PACKAGES=(
   python3 make g++ ca-certificates
 )
 # What only the tests need: other tools' clients, terminals and shells, a browser for the report.
-readonly TEST_PACKAGES=(libnetfilter-queue-dev fwknop-client ethtool tmux zsh groff-base chromium strace fail2ban ufw docker.io busybox-static firewalld dbus-daemon)
+readonly TEST_PACKAGES=(
+  libnetfilter-queue-dev fwknop-client oathtool openssl xxd openssh-client ethtool tmux zsh groff-base chromium strace
+  fail2ban ufw docker.io busybox-static firewalld dbus-daemon
+)
 if [[ "${1:-}" == tests ]]; then PACKAGES+=("${TEST_PACKAGES[@]}"); fi
 readonly PACKAGES
 readonly DEPENDENCIES_STAMP='node_modules/.nfknock-dependencies'

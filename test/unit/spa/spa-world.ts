@@ -94,6 +94,8 @@ export interface V1Parts {
   readonly realm?: Uint8Array;
   readonly salt?: Uint8Array;
   readonly proof?: Uint8Array;
+  /** Proves in place of the key. */
+  readonly prove?: (message: Uint8Array) => Uint8Array;
 }
 
 let salts = 0;
@@ -116,7 +118,7 @@ export function v1Packet(credential: V1Credential, parts: V1Parts = {}, privateK
   const salt = Buffer.alloc(16);
   salts += 1;
   salt.writeUInt32BE(salts);
-  return sealV1(realm, inner, parts.proof ?? signature ?? own, parts.salt ?? salt);
+  return sealV1(realm, inner, parts.proof ?? parts.prove?.(message) ?? signature ?? own, parts.salt ?? salt);
 }
 
 export const SECRET: V1Credential = { kind: 'secret', secret: Buffer.alloc(32, 9) };
