@@ -1,5 +1,6 @@
 import { IN_THE_ENGINE } from './countermeasure-engine.ts';
 import { ON_THE_KERNEL } from './countermeasure-kernel.ts';
+import { IN_THE_KEYS } from './countermeasure-spa.ts';
 
 /** A countermeasure of docs/threat-model.md, how it is taken out, and which test must then fail. */
 export interface Countermeasure {
@@ -19,6 +20,7 @@ const FLOOD = 'test/attacks/engine/flood.test.ts';
 export const COUNTERMEASURES: readonly Countermeasure[] = [
   ...IN_THE_ENGINE,
   ...ON_THE_KERNEL,
+  ...IN_THE_KEYS,
   {
     name: 'stamps from the future are not believed',
     file: 'src/clock.ts',

@@ -8,12 +8,12 @@ import { EQUIVALENT } from './equivalent.ts';
 import { type Mutant, mutantsOf, mutantText } from './mutant.ts';
 import type { Tried } from './mutate-run.ts';
 
-// Changes the engine and the packet room one small thing at a time, in a copy of the tree, and says which of the
+// Changes the engine, the packet room and the room of keys one small thing at a time, in a copy of the tree, and says which of the
 // changes no test notices. docs/exploration.md says how to run it.
 
-const ROOMS = ['src/engine', 'src/packet'];
+const ROOMS = ['src/engine', 'src/packet', 'src/spa'];
 /** Files of types alone. */
-const SKIPPED = /^(event|order|settings|packet|outcome|time)\.js$/;
+const SKIPPED = /^(event|order|settings|packet|outcome|time|key|proof|used-once)\.js$/;
 /** Tests that judge packets and can be called without waiting; the reference comes in besides. */
 const TESTS = [
   'test/property/reference-laws.test.ts',
@@ -26,7 +26,7 @@ const TESTS = [
   'test/unit/config/parse.test.ts',
   'test/unit/source/pcap.test.ts',
 ];
-const TEST_FOLDERS = ['test/unit/engine', 'test/unit/packet'];
+const TEST_FOLDERS = ['test/unit/engine', 'test/unit/packet', 'test/unit/spa'];
 /** A mutant about which nothing has been said by then is taken for one that never ends, in milliseconds. */
 const SILENCE_MAX = 900_000;
 
