@@ -90,12 +90,18 @@ const DOORS: Wanted = {
 const readSequence: Read<Steps> = (node, spot, reading) => {
   const text = textOf(node);
   if (text?.startsWith('/') === true) {
-    return wrong(node, spot, reading, KNOCKS, `for a file of sequences write "one_time: ${text}"`);
+    return wrong(node, spot, reading, {
+      ...KNOCKS,
+      meant: `for a file of sequences write "one_time: ${text}"`,
+    });
   }
   const words = text?.split(/[\s,]+/).map((word) => parsePort(word.replace(':', '/').toLowerCase())) ?? [];
   const ports = words.flatMap((port) => (port === undefined ? [] : [formatPort(port)]));
   if (text !== undefined && ports.length === words.length) {
-    return wrong(node, spot, reading, KNOCKS, `write [${ports.slice(0, STEPS_MAX).join(', ')}]`);
+    return wrong(node, spot, reading, {
+      ...KNOCKS,
+      meant: `write [${ports.slice(0, STEPS_MAX).join(', ')}]`,
+    });
   }
   return steps.read(node, spot, reading);
 };
@@ -115,8 +121,8 @@ const readCommand: Read<readonly string[]> = (node, spot, reading) => {
   const text = isScalar(node) && typeof node.value === 'string' ? node.value : undefined;
   if (text !== undefined) {
     const words = text.split(/\s+/).filter((word) => word !== '');
-    const hint = `no shell is run: write the words as a list, [${words.slice(0, 6).map(quoted).join(', ')}]`;
-    return wrong(node, spot, reading, COMMAND, hint);
+    const meant = `no shell is run: write the words as a list, [${words.slice(0, 6).map(quoted).join(', ')}]`;
+    return wrong(node, spot, reading, { ...COMMAND, meant });
   }
   const words = commandWords.read(node, spot, reading);
   if (words === undefined) return undefined;

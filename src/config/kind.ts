@@ -63,7 +63,10 @@ export function oneOf<const T extends string>(...words: readonly T[]): Kind<T> {
       const word = words.find((each) => each === text);
       if (word !== undefined) return word;
       const meant = text === undefined ? undefined : nearest(text, words);
-      return wrong(node, spot, reading, wanted, meant === undefined ? undefined : `did you mean "${meant}"?`);
+      return wrong(node, spot, reading, {
+        ...wanted,
+        meant: meant === undefined ? undefined : `did you mean "${meant}"?`,
+      });
     },
     takes: listed(words.map((word) => `\`${word}\``)),
     schema: { enum: words },
@@ -90,7 +93,7 @@ export function parsed<T>(parse: (text: string) => T | undefined, form: Form): K
         isScalar(node) && typeof node.value === 'boolean'
           ? `to mean the text, write "${node.value}" in quotes`
           : undefined;
-      return wrong(node, spot, reading, form, text === undefined ? word : form.hint?.(text));
+      return wrong(node, spot, reading, { ...form, meant: text === undefined ? word : form.hint?.(text) });
     },
     takes: form.takes ?? form.noun,
     schema: form.schema,
@@ -118,7 +121,7 @@ export function listOf<T>(
     read: (node, spot, reading) => {
       if (!isSeq(node)) {
         const form = `brackets around it, for example ${isEmpty(node) ? '[] for none' : '[A, B]'}`;
-        return wrong(node, spot, reading, { noun, form }, inBrackets(node));
+        return wrong(node, spot, reading, { noun, form, meant: inBrackets(node) });
       }
       if (node.items.length < min || node.items.length > max) {
         const count =

@@ -19,6 +19,8 @@ export interface Found<T> {
 export interface Wanted {
   readonly noun: string;
   readonly form: string;
+  /** What to write where it can be guessed what was meant. */
+  readonly meant?: string | undefined;
 }
 
 /** A key and its value: the key's place where `atKey`, else the value's. */
@@ -90,10 +92,9 @@ export function wrong(
   node: Node | null,
   spot: Spot,
   reading: Reading,
-  { noun, form }: Wanted,
-  hint?: string,
+  { noun, form, meant }: Wanted,
 ): undefined {
-  const fix = `expected ${form}${hint === undefined ? '' : `; ${hint}`}`;
+  const fix = `expected ${form}${meant === undefined ? '' : `; ${meant}`}`;
   reading.fault(spot, `${describe(node)} is not ${noun}`, fix);
   return undefined;
 }

@@ -80,7 +80,10 @@ const decoys: Kind<'all' | readonly Found<PortRange>[]> = {
     if (text === 'all') return 'all';
     if (text !== undefined) {
       const wanted = { noun: 'a list of ports', form: 'all or a list, for example [23/tcp, 3389/tcp]' };
-      return wrong(node, spot, reading, wanted, text === 'none' ? 'for none write []' : undefined);
+      return wrong(node, spot, reading, {
+        ...wanted,
+        meant: text === 'none' ? 'for none write []' : undefined,
+      });
     }
     return ports.read(node, spot, reading);
   },

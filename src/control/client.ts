@@ -40,7 +40,7 @@ export function connectControl(path: string, timeout: number = ASK_TIMEOUT): Pro
   return new Promise((resolve, reject) => {
     if (Buffer.byteLength(path) > SOCKET_PATH_BYTES_MAX || path === '') {
       const mend = `give \`control\` a path of 1 to ${SOCKET_PATH_BYTES_MAX} bytes`;
-      throw new ControlError('connect', 'bad path', `"${path}" can't be a socket`, mend);
+      throw new ControlError(['connect', 'bad path'], `"${path}" can't be a socket`, mend);
     }
     const socket = connect(path);
     const timer = setTimeout(() => socket.destroy(noAnswer(path, timeout)), timeout);
@@ -124,18 +124,17 @@ function connectError(path: string, error: Error): Error {
   const code = 'code' in error ? String(error.code) : error.message;
   if (code === 'EACCES' || code === 'EPERM') {
     const mend = 'use sudo, or join the group nfknock';
-    return new ControlError('connect', 'not permitted', `you may not use ${path}`, mend, { cause: error });
+    return new ControlError(['connect', 'not permitted'], `you may not use ${path}`, mend, { cause: error });
   }
   const mend = 'start it with "systemctl start nfknock" or "nfknock run", or name its configuration with -c';
-  return new ControlError('connect', 'no daemon', `no daemon answers at ${path} (${code})`, mend, {
+  return new ControlError(['connect', 'no daemon'], `no daemon answers at ${path} (${code})`, mend, {
     cause: error,
   });
 }
 
 function hungUp(path: string): ControlError {
   return new ControlError(
-    'ask',
-    'no daemon',
+    ['ask', 'no daemon'],
     `the daemon at ${path} ended the connection`,
     'see its log, and try again',
   );
@@ -144,5 +143,5 @@ function hungUp(path: string): ControlError {
 function noAnswer(path: string, timeout: number): ControlError {
   const message = `the daemon at ${path} did not answer within ${timeout / 1000} s: it is stopped or overloaded`;
   const mend = 'see "systemctl status nfknock" and its log; restart it if it stays so';
-  return new ControlError('ask', 'no daemon', message, mend);
+  return new ControlError(['ask', 'no daemon'], message, mend);
 }

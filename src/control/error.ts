@@ -3,7 +3,12 @@ export class ControlError extends Error {
   readonly operation: string;
   readonly code: ControlCode;
   readonly mend: string;
-  constructor(operation: string, code: ControlCode, message: string, mend: string, options?: ErrorOptions) {
+  constructor(
+    [operation, code]: readonly [operation: string, code: ControlCode],
+    message: string,
+    mend: string,
+    options?: ErrorOptions,
+  ) {
     super(`${message}; ${mend}`, options);
     this.name = 'ControlError';
     this.operation = operation;

@@ -86,5 +86,5 @@ export function createReplies(path: string): Replies {
 /** What is said of a listener that does not speak as a daemon of this version would. */
 export function strange(path: string, what: string): ControlError {
   const message = `what listens at ${path} is no nfknock daemon of this version: ${what}`;
-  return new ControlError('ask', 'protocol', message, 'restart the daemon after an upgrade');
+  return new ControlError(['ask', 'protocol'], message, 'restart the daemon after an upgrade');
 }

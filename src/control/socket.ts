@@ -16,7 +16,7 @@ const PROBE_TIMEOUT = 1000;
 export async function clearPath(path: string): Promise<void> {
   if (Buffer.byteLength(path) > SOCKET_PATH_BYTES_MAX) {
     const mend = `give \`control\` a path of at most ${SOCKET_PATH_BYTES_MAX} bytes`;
-    throw new ControlError('listen', 'bad path', `${path} is too long for a Unix socket`, mend);
+    throw new ControlError(['listen', 'bad path'], `${path} is too long for a Unix socket`, mend);
   }
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
@@ -24,15 +24,14 @@ export async function clearPath(path: string): Promise<void> {
     if (there === undefined) return;
     if (!there.isSocket()) {
       throw new ControlError(
-        'listen',
-        'bad path',
+        ['listen', 'bad path'],
         `${path} is no socket`,
         'move it away, or give `control` another path',
       );
     }
     if (await answers(path)) {
       const mend = 'stop it, or give this one its own `control` path';
-      throw new ControlError('listen', 'in use', `another nfknock listens on ${path}`, mend);
+      throw new ControlError(['listen', 'in use'], `another nfknock listens on ${path}`, mend);
     }
     unlinkSync(path);
   } catch (error) {
@@ -119,12 +118,12 @@ function listenError(path: string, error: unknown): ControlError {
   const code = codeOf(error);
   if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') {
     const mend = `give the daemon's user write access to ${dirname(path)}`;
-    return new ControlError('listen', 'not permitted', `${path} can't be made (${code})`, mend, {
+    return new ControlError(['listen', 'not permitted'], `${path} can't be made (${code})`, mend, {
       cause: error,
     });
   }
   const mend = 'look after the folder, or give `control` another path';
-  return new ControlError('listen', 'failed', `${path} can't be listened on (${code})`, mend, {
+  return new ControlError(['listen', 'failed'], `${path} can't be listened on (${code})`, mend, {
     cause: error,
   });
 }

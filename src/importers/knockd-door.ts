@@ -97,10 +97,10 @@ export function knockdDoor(
     name: section.name,
     line: section.line,
     knock,
-    within: secondsOf(section, get('seq_timeout'), SEQ_TIMEOUT, WITHIN_SECONDS_MAX, findings),
+    within: secondsOf(section, get('seq_timeout'), [SEQ_TIMEOUT, WITHIN_SECONDS_MAX], findings),
     flags: flags === undefined ? null : flags.value.toLowerCase().replaceAll(/\s/g, ''),
     start,
-    seconds: secondsOf(section, get('cmd_timeout'), CMD_TIMEOUT, SECONDS_MAX, findings),
+    seconds: secondsOf(section, get('cmd_timeout'), [CMD_TIMEOUT, SECONDS_MAX], findings),
     stop,
   };
 }
@@ -180,8 +180,7 @@ function knockOf(
 function secondsOf(
   section: Section,
   directive: Directive | undefined,
-  fallback: number,
-  max: number,
+  [fallback, max]: readonly [fallback: number, max: number],
   { warn }: Findings,
 ): number {
   if (directive === undefined) return fallback;

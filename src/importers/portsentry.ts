@@ -68,7 +68,7 @@ export function importPortsentry(
     settings.set(key, { value, line });
   }
   const decoys = (['tcp', 'udp'] as const).flatMap((protocol) =>
-    decoysOf(protocol, settings, warn, faults, file),
+    decoysOf(protocol, settings, file, { warn, faults }),
   );
   if (decoys.length === 0 && faults.length === 0) {
     faults.push({
@@ -102,9 +102,8 @@ type Settings = ReadonlyMap<string, Setting>;
 function decoysOf(
   protocol: Protocol,
   settings: Settings,
-  warn: Warn,
-  faults: Fault[],
   file: string,
+  { warn, faults }: { readonly warn: Warn; readonly faults: Fault[] },
 ): string[] {
   const upper = protocol.toUpperCase();
   const listed = settings.get(`${upper}_PORTS`);

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Change } from '../../src/firewall/firewall.ts';
-import { cidr, configOf, startFirewall } from './firewall-proxy.ts';
+import { cidr, configOf } from '../support/configs.ts';
+import { startFirewall } from './firewall-proxy.ts';
 import { createNet, type Net } from './net.ts';
 import { temporaryFolder } from './scratch.ts';
 

@@ -4,7 +4,8 @@ import { formatCidr } from '../../src/packet/cidr.ts';
 import type { Config } from '../../src/policy/config.ts';
 import { soundConfig } from '../fuzz/any-config.ts';
 import { randomOf } from '../fuzz/random.ts';
-import { cidr, type FirewallProxy, startFirewall } from './firewall-proxy.ts';
+import { cidr } from '../support/configs.ts';
+import { type FirewallProxy, startFirewall } from './firewall-proxy.ts';
 import { createNet, type Net } from './net.ts';
 
 /** `FIREWALL_CASES=2000 FIREWALL_SEED=7` tries others, and more. */

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe } from 'vitest';
-import { CONTRACT_CONFIG, firewallContract } from './firewall-contract.ts';
+import { CONTRACT_CONFIG, firewallContract } from '../support/firewall-contract.ts';
 import { type FirewallProxy, startFirewall } from './firewall-proxy.ts';
 import { createNet, type Net } from './net.ts';
 

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Change } from '../../src/firewall/firewall.ts';
-import { cidr, configOf, type FirewallProxy, startFirewall } from './firewall-proxy.ts';
+import { cidr, configOf } from '../support/configs.ts';
+import { type FirewallProxy, startFirewall } from './firewall-proxy.ts';
 import { type Client, createNet, type Net, type Source } from './net.ts';
 import { startProcess } from './process.ts';
 

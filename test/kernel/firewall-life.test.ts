@@ -3,7 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Change } from '../../src/firewall/firewall.ts';
 import { hostCidr, networkOf } from '../../src/packet/cidr.ts';
-import { cidr, configOf, type FirewallProxy, startFirewall } from './firewall-proxy.ts';
+import { cidr, configOf } from '../support/configs.ts';
+import { type FirewallProxy, startFirewall } from './firewall-proxy.ts';
 import { createNet, type Net } from './net.ts';
 
 const CONFIG = configOf({

@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Change } from '../../src/firewall/firewall.ts';
 import type { Config } from '../../src/policy/config.ts';
-import { answersPing, cidr, configOf, type FirewallProxy, startFirewall } from './firewall-proxy.ts';
+import { cidr, configOf } from '../support/configs.ts';
+import { answersPing, type FirewallProxy, startFirewall } from './firewall-proxy.ts';
 import { createNet, type Net } from './net.ts';
 
 const SERVICE = 22;

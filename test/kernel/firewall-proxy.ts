@@ -1,9 +1,7 @@
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { parseConfig } from '../../src/config/parse.ts';
 import { type Change, type Firewall, FirewallError, type Held } from '../../src/firewall/firewall.ts';
 import type { Connection } from '../../src/firewall/netlink/conntrack.ts';
-import { type Cidr, parseCidr } from '../../src/packet/cidr.ts';
 import type { Config } from '../../src/policy/config.ts';
 import type { Host } from './net.ts';
 import { startProcess } from './process.ts';
@@ -115,19 +113,6 @@ export async function startFirewall(
       return gone;
     },
   };
-}
-
-/** A configuration as a user would write it, parsed; throws where it is wrong. */
-export function configOf(given: object): Config {
-  const parsed = parseConfig(JSON.stringify(given), 'test.yaml');
-  if (!parsed.ok) throw new Error(JSON.stringify(parsed.faults));
-  return parsed.config;
-}
-
-export function cidr(text: string): Cidr {
-  const parsed = parseCidr(text);
-  if (parsed === undefined) throw new Error(`no address: ${text}`);
-  return parsed;
 }
 
 /** True where the host answers an echo request, which must not be settled by ARP or neighbour discovery alone. */

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Concern } from '../../src/machine/concerns.ts';
 import { randomOf } from '../fuzz/random.ts';
 import { SEED } from '../seed.ts';
-import { configOf } from './firewall-proxy.ts';
+import { configOf } from '../support/configs.ts';
 import { createNet, type Net } from './net.ts';
 import { ROOT } from './root.ts';
 

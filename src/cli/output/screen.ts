@@ -42,15 +42,13 @@ export function screenLines(scene: Scene, { columns, rows }: Size, ink: Ink): re
 
   const room = Math.max(0, rows - top.length);
   const doors = section(
-    'Doors and who is in',
-    doorLines(scene, columns),
+    ['Doors and who is in', doorLines(scene, columns)],
     Math.floor(room * DOORS_SHARE),
     columns,
     ink,
   );
   const offenders = section(
-    'Offenders',
-    offenderLines(scene, columns),
+    ['Offenders', offenderLines(scene, columns)],
     Math.floor(room * OFFENDERS_SHARE),
     columns,
     ink,
@@ -59,8 +57,7 @@ export function screenLines(scene: Scene, { columns, rows }: Size, ink: Ink): re
   const lost = scene.lost === 0 ? '' : ` (${scene.lost} left out)`;
   const newest = scene.events.slice(-Math.max(1, left - 2)).map((line) => fitted(line, columns));
   const events = section(
-    `Latest events${lost}`,
-    newest.length === 0 ? ['none since this screen was opened'] : newest,
+    [`Latest events${lost}`, newest.length === 0 ? ['none since this screen was opened'] : newest],
     left,
     columns,
     ink,
@@ -88,8 +85,7 @@ function problemsOf({ status, trouble }: Scene): readonly string[] {
 
 /** An empty line, a heading, and as many lines as there is room for; the last says how many are not shown. */
 function section(
-  heading: string,
-  lines: readonly string[],
+  [heading, lines]: readonly [heading: string, lines: readonly string[]],
   room: number,
   columns: number,
   ink: Ink,

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { rulesFor } from '../../../src/firewall/rules/rules.ts';
 import { parseCidr } from '../../../src/packet/cidr.ts';
-import { configOf } from '../../kernel/firewall-proxy.ts';
+import { configOf } from '../../support/configs.ts';
 import { CASES } from './cases.ts';
 
 const ANSWERS = {

@@ -8,7 +8,7 @@ import {
   readListed,
   refusedEntry,
 } from '../../../src/firewall/netlink/ipset-message.ts';
-import { cidr } from '../../kernel/firewall-proxy.ts';
+import { cidr } from '../../support/configs.ts';
 
 const bytes = fc.uint8Array({ maxLength: 300 }).map((array) => Buffer.from(array));
 const HEADER = 20;

@@ -5,7 +5,7 @@ import { grantKey, grantRules, parseGrant } from '../../../src/firewall/grant.ts
 import { layoutOf } from '../../../src/firewall/rules/layout.ts';
 import { formatCidr } from '../../../src/packet/cidr.ts';
 import type { Config } from '../../../src/policy/config.ts';
-import { cidr, configOf } from '../../kernel/firewall-proxy.ts';
+import { cidr, configOf } from '../../support/configs.ts';
 
 /** 2026-11-21T07:02:06.123Z. */
 const NOW = 1_795_244_526_123;

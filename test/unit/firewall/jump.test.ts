@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { jumpEdits, jumpsInPlace, parseSaved } from '../../../src/firewall/rules/jump.ts';
 import { rulesFor } from '../../../src/firewall/rules/rules.ts';
-import { configOf } from '../../kernel/firewall-proxy.ts';
+import { configOf } from '../../support/configs.ts';
 
 const MINE = '-A INPUT ! -i lo -m comment --comment nfknock -j NFKNOCK';
 const FORWARD = '-A FORWARD -m comment --comment nfknock -j NFKNOCK-FWD';

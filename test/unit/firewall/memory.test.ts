@@ -1,5 +1,5 @@
 import { memoryFirewall } from '../../../src/firewall/memory.ts';
-import { CONTRACT_CONFIG, firewallContract } from '../../kernel/firewall-contract.ts';
+import { CONTRACT_CONFIG, firewallContract } from '../../support/firewall-contract.ts';
 
 firewallContract(
   'the firewall that only remembers',

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { replayed } from '../../golden/replay/replayed.ts';
-import { configOf } from '../../kernel/firewall-proxy.ts';
+import { configOf } from '../../support/configs.ts';
 import { classic, ethernet, tcp, udp } from '../source/capture-bytes.ts';
 
 const HOST = '192.0.2.1';

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Change, Firewall, Grantee } from '../../src/firewall/firewall.ts';
 import { formatCidr } from '../../src/packet/cidr.ts';
 import type { Config } from '../../src/policy/config.ts';
-import { cidr, configOf } from './firewall-proxy.ts';
+import { cidr, configOf } from './configs.ts';
 
 /** What the contract tries of a `Firewall`, which may be in another process. */
 export interface Tried extends Pick<Firewall, 'install' | 'apply' | 'held' | 'intact' | 'remove' | 'close'> {
