@@ -1,5 +1,6 @@
 import { formatPort, inRange, type PortSpec } from '../packet/port.ts';
 import type { Config, Door } from '../policy/config.ts';
+import { withinOf } from '../policy/limits.ts';
 import { guessing } from './guessing.ts';
 import { type OneTimeFacts, type Warning, warning } from './warning.ts';
 
@@ -8,7 +9,10 @@ const FEW_SEQUENCES = 5;
 /** Sequences below which guessing is a matter of patience: 2^20. */
 const SEQUENCES_SAFE = 1_048_576;
 const SHORT_STEPS = 3;
-/** Doors with the same first knock: each has its own attempt to keep, for every packet that anybody sends there. */
+/**
+ * Doors with the same first knock of which each has its own attempt to keep, for every packet that anybody sends there:
+ * those that are alike share one (src/engine/kin.ts).
+ */
 const SAME_FIRST_MOST = 10;
 
 /** What makes a door's sequence easy to guess, or to scan. */
@@ -212,13 +216,20 @@ function ofFirstKnock(door: Door, [first]: readonly PortSpec[], { doors }: Confi
     const begins = 'oneTime' in knock ? undefined : knock[0];
     return begins !== undefined && formatPort(begins) === port;
   });
-  if (alike.length <= SAME_FIRST_MOST || alike[0] !== door) return [];
+  const apart = new Set(alike.map(attemptOf)).size;
+  if (apart <= SAME_FIRST_MOST || alike[0] !== door) return [];
   return [
     warning(
       'same-first-knock',
       `doors.${door.name}.knock`,
-      `${alike.length} doors begin with ${port}, so each packet to it is judged for all of them: with 50 doors that takes some 40 times as long as with one, with 200 some 500 times, and a flood there delays the knocks of others`,
-      'begin with another port at each door',
+      `${alike.length} doors begin with ${port}, of which ${apart} have a sequence to close or a timing, flags or tolerance of their own, so each packet to it is judged for each of these, and a flood there delays the knocks of others`,
+      'begin with another port at each door, or give the doors the same timing, flags and tolerance and no `close`',
     ),
   ];
+}
+
+/** What tells a door's attempts apart from those at other doors that begin with the same knock. */
+function attemptOf({ name, knock, close, within, gap, tolerate, flags }: Door): string {
+  if (close.length > 0 || 'oneTime' in knock) return name;
+  return JSON.stringify([withinOf(within, knock.length), gap.min, gap.max, tolerate, flags]);
 }

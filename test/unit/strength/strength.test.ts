@@ -342,14 +342,18 @@ describe('a warning of ports that two sequences share', () => {
     expect(codes(`doors: { ${doors} }`).includes(code)).toBe(warned);
   });
 
-  it('is one, of more than ten doors with the same first knock', () => {
-    const doors = (count: number): string =>
-      Array.from(
+  it('is one, of more than ten doors with the same first knock that can not share an attempt', () => {
+    const said = (count: number, more: (index: number) => string): number => {
+      const doors = Array.from(
         { length: count },
-        (_, index) => `d${index}: { knock: [7000, ${8000 + index}, ${9000 + index}], opens: [22] }`,
-      ).join(', ');
-    const said = (count: number): number =>
-      codes(`doors: { ${doors(count)} }`).filter((code) => code === 'same-first-knock').length;
-    expect([said(10), said(11), said(200)]).toEqual([0, 1, 1]);
+        (_, index) =>
+          `d${index}: { knock: [7000, ${8000 + index}, ${9000 + index}], opens: [22], ${more(index)} }`,
+      );
+      return codes(`doors: { ${doors.join(', ')} }`).filter((code) => code === 'same-first-knock').length;
+    };
+    const closing = (index: number): string => `close: [${10_000 + index}, ${11_000 + index}]`;
+    expect([10, 11, 200].map((count) => said(count, closing))).toEqual([0, 1, 1]);
+    expect([10, 11].map((count) => said(count, (index) => `within: ${20 + index}s`))).toEqual([0, 1]);
+    expect([11, 200].map((count) => said(count, (index) => `for: ${20 + index}s`))).toEqual([0, 0]);
   });
 });
