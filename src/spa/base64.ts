@@ -23,7 +23,5 @@ export function decodeBase64(text: string): Buffer | undefined {
 
 /** Base64 without "=". */
 export function encodeBase64(bytes: Uint8Array): string {
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64');
-  const end = text.indexOf('=');
-  return end < 0 ? text : text.slice(0, end);
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64').replace(/=+$/, '');
 }

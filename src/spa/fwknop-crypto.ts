@@ -65,7 +65,7 @@ export function decipher(
   passphrase: Uint8Array,
   mode: CipherMode,
 ): Buffer | undefined {
-  if (sealed.length === 0 || sealed.length % BLOCK_BYTES !== 0) return undefined;
+  if (sealed.length % BLOCK_BYTES !== 0) return undefined;
   const { key, iv } = derived(passphrase, salt);
   const cipher = createDecipheriv(`aes-256-${mode}`, key, mode === 'ecb' ? null : iv);
   // Every mode pads here, also those that need not; so what padding is, is said once, below.

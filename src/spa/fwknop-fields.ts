@@ -55,8 +55,9 @@ const WITH_NAT: readonly number[] = [TYPE.nat, TYPE.natFor, TYPE.localNat, TYPE.
 /** Reads the deciphered text. `digest`: the digest within is wrong; `fields`: it is right and the rest is not. */
 export function parseFields(plain: string): FwknopFields | 'digest' | 'fields' {
   const colon = plain.lastIndexOf(':');
+  if (colon < 0) return 'digest';
   const digest = plain.slice(colon + 1);
-  const digestType = digestOf(plain.slice(0, Math.max(colon, 0)), digest);
+  const digestType = digestOf(plain.slice(0, colon), digest);
   if (digestType === undefined) return 'digest';
   const [random = '', user = '', time = '', version = '', type = '', message = '', ...rest] = plain
     .slice(0, colon)

@@ -243,6 +243,7 @@ describe('Doors for ports', () => {
   it('are, of as few, those that open least', () => {
     expect(names([22], doorOf('wide', ['1-100/tcp']), doorOf('narrow', ['22/tcp']))).toBe('narrow');
     expect(names([22], doorOf('narrow', ['22/tcp']), doorOf('wide', ['22-23/tcp']))).toBe('narrow');
+    expect(names([22], doorOf('four', ['22-25/tcp']), doorOf('two', ['22/tcp', '60000/tcp']))).toBe('two');
     expect(names([22], doorOf('first', ['22/tcp']), doorOf('second', ['22/tcp']))).toBe('first');
   });
 

@@ -298,6 +298,10 @@ describe('The bits of a secret', () => {
     ['12345678', 26],
     ['ABCDEFGH', 37],
     ['aA0~aA0~', 52],
+    ['a'.repeat(32), 150],
+    ['!'.repeat(20), 100],
+    ['99999999', 26],
+    ['A'.repeat(32), 150],
   ])('that can have been typed are as many as its characters allow: %s', (text, bits) => {
     expect(secretBits(Buffer.from(text))).toBe(bits);
   });

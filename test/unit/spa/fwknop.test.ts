@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { openFwknop, proveFwknop } from '../../../src/spa/fwknop.ts';
 import { CIPHER_MODES, type CipherMode, type Digest } from '../../../src/spa/fwknop-crypto.ts';
+import { parseFields } from '../../../src/spa/fwknop-fields.ts';
 import type { FwknopCredential } from '../../../src/spa/key.ts';
 import {
   CREDENTIAL,
@@ -221,6 +222,8 @@ describe('Who holds the key, and writes a packet in another way than the one, is
       expect(stage(sealed(other))).toBe('digest');
     }
     expect(stage(sealed('x'.repeat(90)))).toBe('digest');
+    expect(parseFields('x')).toBe('digest');
+    expect(parseFields(digested(''))).toBe('fields');
   });
 
   it.each([

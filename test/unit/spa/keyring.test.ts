@@ -99,6 +99,14 @@ describe("A keyring's fwknop keys", () => {
     expect(stage(keyring, packed(), { port: port(53) })).toBe('precheck');
   });
 
+  it('stay at their port when they have been used', () => {
+    const keys = [keyOf('ada', CREDENTIAL, { port: port(62_210) }), keyOf('ben', other('ben'))];
+    const keyring = createKeyring(fileOf(...keys), PORTS);
+    expect(stage(keyring, packed(), { port: port(62_210) })).toBe('ada present');
+    expect(stage(keyring, packed())).toBe('hmac');
+    expect(stage(keyring, packed({}, other('ben')))).toBe('ben present');
+  });
+
   it('refuse a packet at the stage at which it is wrong', () => {
     const keyring = createKeyring(fileOf(keyOf('ada', CREDENTIAL)), PORTS);
     expect(stage(keyring, Buffer.alloc(200, 'A'))).toBe('hmac');
