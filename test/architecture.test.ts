@@ -70,9 +70,6 @@ const TO_BE_SPLIT = [
   'firewall/netlink/ipset-message.ts begin: parameters',
   'firewall/netlink/nftables-message.ts replaceMessage: parameters',
   'firewall/rules/standing-jumps.ts jump: parameters',
-  // What runs in a browser: one function's text is one script of the page.
-  'report/page-chart.ts chartDrawer: long',
-  'report/page-lists.ts listDrawer: long',
 ];
 
 /** Rooms that run inside the daemon, and their files that do not. */

@@ -3,8 +3,10 @@ import { readFileSync } from 'node:fs';
 import { escapeHtml, scriptJson } from '../text/html.ts';
 import type { ReportData } from './data.ts';
 import { startReport } from './page.ts';
+import { cardDrawer } from './page-cards.ts';
 import { chartDrawer } from './page-chart.ts';
 import { listDrawer } from './page-lists.ts';
+import { shapeDrawer } from './page-shapes.ts';
 import { textTools } from './page-text.ts';
 import { STYLE } from './style.ts';
 
@@ -13,7 +15,7 @@ import { STYLE } from './style.ts';
  * lets a browser run these two scripts and no other. Text from the network stands only in the data, as JSON.
  */
 export function reportHtml(data: ReportData, library: string): string {
-  const program = `(${startReport})(document, window, echarts, {\ntext: ${textTools},\nchart: ${chartDrawer},\nlists: ${listDrawer},\n});`;
+  const program = `(${startReport})(document, window, echarts, {\ntext: ${textTools},\nchart: (tools) => (${chartDrawer})(tools, (${shapeDrawer})(tools)),\nlists: (tools) => (${listDrawer})(tools, (${cardDrawer})(tools)),\n});`;
   const policy = [
     "default-src 'none'",
     `script-src ${sourceOf(library)} ${sourceOf(program)}`,

@@ -1,13 +1,5 @@
 import type { BarData, MarkData } from './data.ts';
-import type {
-  Chosen,
-  DrawChart,
-  DrawingApi,
-  DrawingParams,
-  Page,
-  PageElement,
-  TextTools,
-} from './page-dom.ts';
+import type { Chosen, DrawChart, Page, PageElement, Shapes, TextTools } from './page-dom.ts';
 
 /*
  * Part of the page's own program, which runs in a browser: `html.ts` writes this function's text into the report.
@@ -15,7 +7,7 @@ import type {
  */
 
 /** The timeline: a lane for each source, bars for what it had, marks for what it did. */
-export function chartDrawer(tools: TextTools): DrawChart {
+export function chartDrawer(tools: TextTools, shapes: Shapes): DrawChart {
   /** Below so many pixels names stand inside the lanes. */
   const NARROW = 560;
 
@@ -25,7 +17,6 @@ export function chartDrawer(tools: TextTools): DrawChart {
     readonly back: string;
     readonly slider: string;
   }
-  type Render = (params: DrawingParams, api: DrawingApi) => unknown;
 
   function drawChart(page: Page, box: PageElement, found: Chosen): void {
     const { chart, data, view } = page;
@@ -55,13 +46,13 @@ export function chartDrawer(tools: TextTools): DrawChart {
     const labels = {
       ...custom,
       silent: true,
-      renderItem: nameShape(names, colours),
+      renderItem: shapes.name(names, colours.text),
       encode: { x: 0, y: 1 },
       z: 3,
     };
     const series = [
-      { ...custom, renderItem: barShape(down), encode: { x: [0, 2], y: 1 }, data: bars, z: 1 },
-      { ...custom, renderItem: markShape(down), encode: { x: 0, y: 1 }, data: marks, z: 2 },
+      { ...custom, renderItem: shapes.bar(down), encode: { x: [0, 2], y: 1 }, data: bars, z: 1 },
+      { ...custom, renderItem: shapes.mark(down), encode: { x: 0, y: 1 }, data: marks, z: 2 },
       ...(narrow ? [{ ...labels, data: names.map((_, index) => [first, index]) }] : []),
     ];
     const axes = axesOf(names, [first - margin, last + margin], narrow ? 'inside' : 'beside', colours);
@@ -134,105 +125,6 @@ export function chartDrawer(tools: TextTools): DrawChart {
         selectedDataBackground: quiet,
       },
     ];
-  }
-
-  function nameShape(names: readonly string[], colours: Colours): Render {
-    return (params, api) => {
-      const area = params.coordSys;
-      const middle = api.coord([api.value(0), api.value(1)])[1];
-      const text = names[params.dataIndex] ?? '';
-      const style = { text, x: area.x + 3, y: middle - 21, fill: colours.text, fontSize: 11 };
-      return { type: 'text', style: { ...style, width: area.width, overflow: 'truncate' } };
-    };
-  }
-
-  function barShape(down: number): Render {
-    return (params, api) => {
-      const from = api.coord([api.value(0), api.value(1)]);
-      const to = api.coord([api.value(2), api.value(1)]);
-      const kind = api.value(4) + 6;
-      const area = params.coordSys;
-      const left = Math.max(from[0], area.x);
-      const right = Math.min(to[0], area.x + area.width);
-      if (right < left) return undefined;
-      const colour = tools.kindColour(kind);
-      return {
-        type: 'rect',
-        shape: { x: left, y: from[1] + down - 9, width: Math.max(right - left, 2), height: 18, r: 4 },
-        style: { fill: colour, opacity: kind === 6 ? 0.5 : 0.3, stroke: colour, lineWidth: 1 },
-      };
-    };
-  }
-
-  /** A circle with its step for a knock; a triangle, a cross, a diamond or a square for what went wrong. */
-  function markShape(down: number): Render {
-    return (_params, api) => {
-      const [x, middle] = api.coord([api.value(0), api.value(1)]);
-      const y = middle + down;
-      const kind = api.value(2);
-      const step = api.value(4);
-      const style = { fill: tools.kindColour(kind), stroke: '#ffffff', lineWidth: 1 };
-      if (kind === 0) {
-        const text = {
-          text: String(step),
-          x,
-          y,
-          fill: '#ffffff',
-          fontSize: 10,
-          fontWeight: 'bold',
-          align: 'center',
-          verticalAlign: 'middle',
-        };
-        return {
-          type: 'group',
-          children: [
-            { type: 'circle', shape: { cx: x, cy: y, r: 8 }, style },
-            { type: 'text', style: text },
-          ],
-        };
-      }
-      const shapes = [
-        [],
-        [
-          [0, -7],
-          [7, 6],
-          [-7, 6],
-        ],
-        [
-          [-7, -6],
-          [7, -6],
-          [0, 7],
-        ],
-        [
-          [-5, -5],
-          [5, -5],
-          [5, 5],
-          [-5, 5],
-        ],
-        [
-          [0, -8],
-          [8, 0],
-          [0, 8],
-          [-8, 0],
-        ],
-        [
-          [-3, -8],
-          [3, -8],
-          [3, -3],
-          [8, -3],
-          [8, 3],
-          [3, 3],
-          [3, 8],
-          [-3, 8],
-          [-3, 3],
-          [-8, 3],
-          [-8, -3],
-          [-3, -3],
-        ],
-      ];
-      const points = (shapes[kind] ?? []).map(([dx = 0, dy = 0]) => [x + dx, y + dy]);
-      return { type: 'polygon', shape: { points }, style };
-    };
   }
 
   function tooltipText(page: Page, item: readonly unknown[]): string {

@@ -100,6 +100,20 @@ export interface TextTools {
   barText(data: ReportData, bar: BarData): string;
 }
 
+/** How one thing of a lane is drawn. */
+export type Render = (params: DrawingParams, api: DrawingApi) => unknown;
+
+export interface Shapes {
+  name(names: readonly string[], colour: string): Render;
+  bar(down: number): Render;
+  mark(down: number): Render;
+}
+
+export interface Cards {
+  make(page: Page, name: string, className: string, ...children: (PageElement | string)[]): PageElement;
+  door(page: Page, index: number): PageElement;
+}
+
 export type DrawChart = (page: Page, box: PageElement, found: Chosen) => void;
 
 export type ElementOf = (id: string) => PageElement;

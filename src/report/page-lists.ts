@@ -1,5 +1,5 @@
-import type { BarData, MarkData } from './data.ts';
-import type { Chosen, ElementOf, Lists, Page, PageElement, TextTools } from './page-dom.ts';
+import type { MarkData } from './data.ts';
+import type { Cards, Chosen, ElementOf, Lists, Page, PageElement, TextTools } from './page-dom.ts';
 
 /*
  * Part of the page's own program, which runs in a browser: `html.ts` writes this function's text into the report.
@@ -7,21 +7,9 @@ import type { Chosen, ElementOf, Lists, Page, PageElement, TextTools } from './p
  */
 
 /** The totals, the worst sources, the doors with their openings, and the events as text. */
-export function listDrawer(tools: TextTools): Lists {
+export function listDrawer(tools: TextTools, cards: Cards): Lists {
   const SOURCES_SHOWN = 15;
-  const OPENINGS_SHOWN = 20;
-
-  function make(
-    page: Page,
-    name: string,
-    className: string,
-    ...children: (PageElement | string)[]
-  ): PageElement {
-    const made = page.document.createElement(name);
-    made.className = className;
-    made.append(...children);
-    return made;
-  }
+  const { make } = cards;
 
   function once(page: Page, element: ElementOf): void {
     const { data } = page;
@@ -35,7 +23,7 @@ export function listDrawer(tools: TextTools): Lists {
     const notes = notesOf(page);
     element('notes').hidden = notes.length === 0;
     element('notes').append(...notes.map((note) => make(page, 'p', '', note)));
-    element('doors').append(...data.doors.map((_, door) => doorCard(page, door)));
+    element('doors').append(...data.doors.map((_, door) => cards.door(page, door)));
   }
 
   function notesOf(page: Page): string[] {
@@ -54,41 +42,6 @@ export function listDrawer(tools: TextTools): Lists {
     }
     if (thinned.bars > 0) notes.push(`${tools.numberText(thinned.bars)} bans and openings are left out.`);
     return notes;
-  }
-
-  function doorCard(page: Page, door: number): PageElement {
-    const { data } = page;
-    const described = data.doors[door];
-    const openings = data.bars.filter((bar) => bar[3] === 0 && bar[4] === door);
-    const title = make(
-      page,
-      'h3',
-      '',
-      described?.name ?? '',
-      make(page, 'small', '', ` opens ${(described?.opens ?? []).join(', ')}`),
-    );
-    const card = make(page, 'div', 'card', title);
-    if (openings.length === 0) card.append(make(page, 'p', 'dim', 'It stayed shut.'));
-    const rows = openings.slice(0, OPENINGS_SHOWN).map((bar) => opening(page, bar));
-    if (rows.length > 0) card.append(make(page, 'ul', '', ...rows));
-    const more = openings.length - OPENINGS_SHOWN;
-    if (more > 0) card.append(make(page, 'p', 'dim', `and ${tools.numberText(more)} more openings`));
-    return card;
-  }
-
-  function opening(page: Page, bar: BarData): PageElement {
-    const [from, to, lane, , , ended, grantee] = bar;
-    const source = page.data.lanes[lane]?.name ?? '';
-    const whom = grantee === source ? source : `${source}, for ${grantee}`;
-    const how =
-      ended === '' ? `open until ${timeOf(to)}, past the capture's end` : `closed ${timeOf(to)} (${ended})`;
-    return make(
-      page,
-      'li',
-      '',
-      make(page, 'b', '', whom),
-      make(page, 'span', 'dim', ` opened ${timeOf(from)}, ${how}`),
-    );
   }
 
   function drawn(page: Page, element: ElementOf, found: Chosen, choose: (source: string) => void): void {
