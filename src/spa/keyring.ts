@@ -26,14 +26,9 @@ export function createKeyring(file: KeyFile, ports: readonly Port[]): Keyring {
   return {
     budget,
     prove(packet) {
-      // The three can't be taken for each other: v1 has one length, at which all letters of base64 never happens by
-      // chance; fwknop's has no blanks, doorman's has three.
-      if (packet.payload.length === V1_BYTES) {
-        const proof = proveV1(packet, budget);
-        if (proof.outcome === 'proven' || proof.stage !== 'hmac') return proof;
-        const other = proveFwknop(packet, budget);
-        return other.outcome === 'unproven' && other.stage === 'precheck' ? proof : other;
-      }
+      // The three can't be taken for each other: no packet of fwknop has v1's length, whatever its HMAC, and none of
+      // them has blanks, of which doorman's has three.
+      if (packet.payload.length === V1_BYTES) return proveV1(packet, budget);
       const proof = proveDoorman(packet, budget);
       return proof.outcome === 'unproven' && proof.stage === 'precheck' ? proveFwknop(packet, budget) : proof;
     },

@@ -139,6 +139,7 @@ describe('A template', () => {
     ['overlap', ['7000', '1????', '123??', '300?']],
     ['overlap', ['10000', '1????', '2????']],
     ['overlap', ['7000', '1????', '2????', '19999']],
+    ['overlap', ['7000', '1????', '2????', '20000']],
     [undefined, ['7000', '1????', '2????', '30000']],
   ])('is judged: %s %j', (problem, steps) => {
     expect(templateProblem(template(...steps))).toBe(problem);

@@ -25,6 +25,7 @@ describe("doorman's packet", () => {
       text: '22 guest 0123456789',
       mac: createHmac('md5', SECRET).update('22 guest 0123456789').digest('hex'),
     });
+    expect(parseDoorman(line('9', 'guest', '1'))?.port.port).toBe(9);
     if (knock === undefined) return;
     expect(isDoormanKnock(knock, SECRET)).toBe(true);
     expect(isDoormanKnock(knock, Buffer.from('Geheim'))).toBe(false);
@@ -36,6 +37,7 @@ describe("doorman's packet", () => {
     ['nothing', ''],
     ['no port', good.replace('22 ', '')],
     ['port 0', good.replace('22 ', '0 ')],
+    ['a port of six digits', good.replace('22 ', '000022 ')],
     ['port 65536', good.replace('22 ', '65536 ')],
     ['something before', ` ${good}`],
     ['something behind', `${good} `],

@@ -63,6 +63,7 @@ describe("A keyring's fwknop keys", () => {
     ['nat', { type: '2', rest: [letters('server,22')] }],
     ['nat', { type: '2', rest: [letters('10.0.0.5')] }],
     ['nat', { type: '2', rest: [letters('10.0.0.5,0')] }],
+    ['nat', { type: '2', rest: [letters('10.0.0.5,000022')] }],
     ['nat', { type: '2', rest: [letters('10.0.0.5,22,23')] }],
   ])('ask for nothing that can be had: %s %j', (reason, parts) => {
     const proof = createKeyring(fileOf(keyOf('ada', CREDENTIAL)), PORTS).prove(packetOf(packed(parts)));
@@ -70,10 +71,10 @@ describe("A keyring's fwknop keys", () => {
   });
 
   it('ask for a host behind this machine', () => {
-    const parts = { type: '4', rest: [letters('10.0.0.5,22'), '60'] };
+    const parts = { type: '4', rest: [letters('10.0.0.5,9'), '60'] };
     const proof = createKeyring(fileOf(keyOf('ada', CREDENTIAL)), PORTS).prove(packetOf(packed(parts)));
     expect(proof).toMatchObject({
-      ask: { wants: { nat: { host: address('10.0.0.5'), port: 22 } }, seconds: 60 },
+      ask: { wants: { nat: { host: address('10.0.0.5'), port: 9 } }, seconds: 60 },
     });
   });
 
@@ -97,6 +98,19 @@ describe("A keyring's fwknop keys", () => {
     expect(stage(keyring, packed())).toBe('precheck');
     expect(stage(keyring, packed(), { port: port(62_210) })).toBe('ada present');
     expect(stage(keyring, packed(), { port: port(53) })).toBe('precheck');
+  });
+
+  it('are tried in the order of their last use at every port', () => {
+    // Both have one HMAC, so that which of them is tried first can be seen.
+    const ben = { ...CREDENTIAL, key: Buffer.from('of ben') };
+    const keyring = createKeyring(
+      fileOf(keyOf('ada', CREDENTIAL, { port: port(62_201) }), keyOf('ben', ben)),
+      PORTS,
+    );
+    expect(stage(keyring, packed({}, ben))).toMatch(/^(cipher|digest)$/);
+    expect(stage(keyring, packed({}, ben), { port: port(62_210) })).toBe('ben present');
+    expect(stage(keyring, packed({}, ben))).toBe('ben present');
+    expect(stage(keyring, packed())).toMatch(/^(cipher|digest)$/);
   });
 
   it('stay at their port when they have been used', () => {
@@ -172,6 +186,7 @@ describe("A keyring's keys of SPA v1", () => {
     expect(stage(keyring(), Buffer.alloc(144, 'A'))).toBe('hmac');
     const none = createKeyring(fileOf(keyOf('phone', CREDENTIAL)), PORTS);
     expect(stage(none, Buffer.alloc(144, 'A'))).toBe('precheck');
+    expect(stage(none, Buffer.alloc(145, 'A'))).toBe('hmac');
   });
 });
 
