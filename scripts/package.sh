@@ -85,7 +85,7 @@ mkdir -p "$doc"
   for each in dist/bin/LICENCES.txt dist/report/charting.LICENCES.txt; do printf '\n\n' && cat "$each"; done
   node scripts/production.mjs | sed 's|^|node_modules/|' | xargs node scripts/licences.mjs
 } >"$doc/copyright"
-for each in README.md CHANGELOG.md ARCHITECTURE.md docs/*.md docs/event.schema.json; do
+for each in README.md CHANGELOG.md ARCHITECTURE.md docs/*.md docs/*.schema.json; do
   if [ -f "$each" ]; then install -m 0644 -t "$doc" "$each"; fi
 done
 mkdir -p "$doc/examples"

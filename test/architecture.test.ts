@@ -219,6 +219,17 @@ describe('the house', () => {
     expect(starters).toEqual(['process/start.ts']);
   });
 
+  it('escapes text, and puts what was thrown into words, in one room', () => {
+    const own = files.filter((file) =>
+      /\\p\{C[cfs]\}|'&lt;'|instanceof Error \? \w+\.message : String\(/.test(textOf(file).code),
+    );
+    // What knockd refuses to read is refused here too: a rule for input, not an escape.
+    expect(own.filter((file) => file !== 'importers/knockd-file.ts').sort()).toEqual([
+      'text/html.ts',
+      'text/plain.ts',
+    ]);
+  });
+
   it('writes files in one room, which writes all or fails', () => {
     const writers = files.filter((file) => {
       const { code } = textOf(file);
