@@ -87,6 +87,8 @@ export class NfQueue implements Handle {
   constructor(options: QueueOptions);
   readonly batch: Batch;
   readonly closed: boolean;
+  /** How many packets, 1–65535, the kernel may hold from now on; those that wait stay. An errno, 0 for none. */
+  setLength(packets: number): number;
   stats(): Stats;
   close(): void;
   [Symbol.dispose](): void;

@@ -112,6 +112,10 @@ export class NfQueue extends Handle {
     integer('queue', queue, 0, NUMBER_MAX);
     super(KIND.queue, queue, options, integer('maxLength', maxLength, 1, QUEUE_LENGTH_MAX));
   }
+
+  setLength(packets) {
+    return native.setLength(nativeOf(this), integer('packets', packets, 1, QUEUE_LENGTH_MAX));
+  }
 }
 
 export class NfLog extends Handle {

@@ -1,6 +1,8 @@
 /*
  * The Node-API surface: open(kind, number, copyRange, receiveBuffer, maxLength, onBatch, onError), stats(handle),
- * close(handle), hold(handle, alive); and of a netlink socket send(handle, bytes), join and leave(handle, group). index.js is its only caller: it checks what people give, this only refuses what would be unsafe.
+ * close(handle), hold(handle, alive); of a queue setLength(handle, packets); and of a netlink socket send(handle, bytes),
+ * join and leave(handle, group). index.js is its only caller: it checks what people give, this only refuses what would
+ * be unsafe.
  * The batch's memory is JavaScript's, an ArrayBuffer that we hold while open; the rest is in `struct handle`.
  */
 #include <errno.h>
@@ -319,6 +321,21 @@ static napi_value leave(napi_env env, napi_callback_info info)
 	return change_membership(env, info, netlink_leave);
 }
 
+/* The descriptor of a closed queue is -1: EBADF. */
+static napi_value set_length(napi_env env, napi_callback_info info)
+{
+	napi_value second;
+	uint32_t packets;
+	struct handle *self = handle_and(env, info, &second);
+	if (self == NULL)
+		return NULL;
+	if (self->capture != &self->source.queue.capture || napi_get_value_uint32(env, second, &packets) != napi_ok) {
+		(void)refuse(env, "native setLength: wrong arguments");
+		return NULL;
+	}
+	return number(env, nfqueue_set_length(self->capture, packets));
+}
+
 static napi_value close_from_javascript(napi_env env, napi_callback_info info)
 {
 	struct handle *self = this_handle(env, info);
@@ -358,6 +375,7 @@ NAPI_MODULE_INIT()
 		{ .utf8name = "close", .method = close_from_javascript, .attributes = napi_enumerable },
 		{ .utf8name = "stats", .method = stats, .attributes = napi_enumerable },
 		{ .utf8name = "hold", .method = hold, .attributes = napi_enumerable },
+		{ .utf8name = "setLength", .method = set_length, .attributes = napi_enumerable },
 		{ .utf8name = "send", .method = send_messages, .attributes = napi_enumerable },
 		{ .utf8name = "join", .method = join, .attributes = napi_enumerable },
 		{ .utf8name = "leave", .method = leave, .attributes = napi_enumerable },

@@ -244,12 +244,12 @@ static int set_flag(struct nfqueue *self, uint32_t flag)
 }
 
 /* Lets packets in. Its acknowledgement comes among them and is read there. */
-static int start(struct nfqueue *self, uint32_t max_length)
+int nfqueue_set_length(struct capture *capture, uint32_t max_length)
 {
 	struct nfnl_request request;
-	nfnl_begin(&request, NFNL_SUBSYS_QUEUE, NFQNL_MSG_CONFIG, NLM_F_ACK, 0, self->capture.number);
+	nfnl_begin(&request, NFNL_SUBSYS_QUEUE, NFQNL_MSG_CONFIG, NLM_F_ACK, 0, capture->number);
 	nfnl_put_be32(&request, NFQA_CFG_QUEUE_MAXLEN, max_length);
-	return socket_tell(&self->capture.socket, &request);
+	return socket_tell(&capture->socket, &request);
 }
 
 bool nfqueue_open(struct nfqueue *self, const struct nfqueue_options *options, const struct batch *batch,
@@ -268,7 +268,7 @@ bool nfqueue_open(struct nfqueue *self, const struct nfqueue_options *options, c
 	}
 	/* Large packets come whole, not cut up for us at the kernel's cost. Not needed: an old kernel may refuse. */
 	(void)set_flag(self, NFQA_CFG_F_GSO);
-	error = start(self, options->max_length);
+	error = nfqueue_set_length(&self->capture, options->max_length);
 	if (error == 0)
 		return true;
 	*failure = (struct failure){ .code = "SOCKET_FAILED", .operation = "start", .error = error };

@@ -42,6 +42,8 @@ struct batch_size nfqueue_batch_size(const struct nfqueue_options *options);
 /* Binds the queue. `batch` is as large as nfqueue_batch_size says. False: `failure` says why, nothing is open. */
 bool nfqueue_open(struct nfqueue *queue, const struct nfqueue_options *options, const struct batch *batch,
 		  struct failure *failure);
+/* How many packets the kernel may hold from now on; those that wait stay. 0, or errno. */
+int nfqueue_set_length(struct capture *capture, uint32_t max_length);
 
 /* For tests: a queue without a socket; reads `received` datagrams that lie in the slots; sends what verdict is due. */
 void nfqueue_prepare(struct nfqueue *queue, const struct nfqueue_options *options, const struct batch *batch);

@@ -21,6 +21,8 @@ const PLACE = 65_535;
 /** Every queue and group that is listened on. */
 export interface Sources {
   health(): readonly SourceHealth[];
+  /** Takes up limits of the machine that have changed. */
+  adapt(): void;
   /** Opens what another configuration needs besides; what both need stays open. Rejects with QueueError. */
   prepare(config: Config): Promise<Prepared>;
   close(): void;
@@ -52,6 +54,9 @@ export async function openSources(
   });
   return {
     health: () => [...opened.values()].map((source) => source.health()),
+    adapt() {
+      for (const source of opened.values()) source.adapt?.();
+    },
     async prepare(next) {
       const before = opened;
       const needed = wanted(next);
@@ -99,11 +104,11 @@ function wantedBy(config: Config, lanes: Lanes, onError: (error: Error) => void)
   const { source, queues, group } = config.listen;
   const wanted = new Map<string, () => Source>();
   if (source === 'nfqueue') {
-    const maxLength = queueLength(queues.last - queues.first + 1);
+    const length = (): number => queueLength(queues.last - queues.first + 1);
     for (let queue = queues.first; queue <= queues.last; queue += 1) {
       wanted.set(`queue ${queue}`, () =>
         inLane(lanes, (onBatch) =>
-          openNfqueue({ queue, maxLength, onBatch: guarded('packets', onBatch), onError }),
+          openNfqueue({ queue, length, onBatch: guarded('packets', onBatch), onError }),
         ),
       );
     }
@@ -126,7 +131,7 @@ function inLane(lanes: Lanes, open: (onBatch: OnBatch) => Source): Source {
       source.close();
       lane.close();
     };
-    return { health: source.health, close, [Symbol.dispose]: close };
+    return { health: source.health, adapt: () => source.adapt?.(), close, [Symbol.dispose]: close };
   } catch (error) {
     lane.close();
     throw error;

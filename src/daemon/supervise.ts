@@ -15,6 +15,7 @@ import { totalHealth } from './sample.ts';
 const TICK = 1000;
 const EXEMPT_EVERY = 30;
 const MACHINE_EVERY = 300;
+const LIMITS_EVERY = 5;
 /** Bans that are written to the state file at once when the wall clock was set. */
 const BANS_AT_ONCE = 2_048;
 
@@ -67,6 +68,9 @@ export function createSupervisor(core: Running): Supervisor {
     tellLost,
     uses.tick,
     core.health.tick,
+    () => {
+      if (seconds % LIMITS_EVERY === 0) core.sources.adapt();
+    },
     () => {
       if (seconds % EXEMPT_EVERY === 0) lookAround();
     },

@@ -5,8 +5,8 @@ import type { OnBatch, Source } from './source.ts';
 export interface NfqueueOptions {
   /** Queue number, 0–65535. */
   readonly queue: number;
-  /** Packets that may wait in it. */
-  readonly maxLength: number;
+  /** Packets that may wait in it, as the machine stands. */
+  readonly length: () => number;
   readonly onBatch: OnBatch;
   /** The queue is dead and closed; nothing comes from it any more. */
   readonly onError: (error: QueueError) => void;
@@ -16,8 +16,18 @@ export interface NfqueueOptions {
  * Opens one NFQUEUE. Every packet has the verdict DROP before `onBatch` sees it. Several queues are several
  * sources. Throws QueueError: NOT_PERMITTED, QUEUE_TAKEN, NO_KERNEL_SUPPORT or SOCKET_FAILED.
  */
-export function openNfqueue(options: NfqueueOptions): Source {
-  return liveSource(new NfQueue(options));
+export function openNfqueue({ length, ...options }: NfqueueOptions): Source {
+  let maxLength = length();
+  const queue = new NfQueue({ ...options, maxLength });
+  return {
+    ...liveSource(queue),
+    adapt() {
+      const wanted = length();
+      if (queue.closed || wanted === maxLength) return;
+      // What the kernel had no memory for is asked again the next time.
+      if (queue.setLength(wanted) === 0) maxLength = wanted;
+    },
+  };
 }
 
 /**

@@ -40,6 +40,8 @@ export interface SourceHealth {
 /** Anything that packets come from: the queue, the log group, a capture. */
 export interface Source {
   health(): SourceHealth;
+  /** Takes up limits of the machine that have changed since it was opened. */
+  adapt?(): void;
   /** Idempotent; no batch arrives after it returns. */
   close(): void;
   [Symbol.dispose](): void;

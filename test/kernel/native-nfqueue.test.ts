@@ -196,6 +196,36 @@ describe('a queue under load', () => {
     expect(stats.kernelDropped).toBeGreaterThan(300);
     expect(stats.userDropped).toBe(0);
   });
+
+  test('takes another length while it is open, both ways, and no impossible one', async () => {
+    const found = (
+      await lab.run(`
+      const queue = new NfQueue({ queue: 7, onError, onBatch, maxLength: 10 });
+      const dropped = [];
+      for (const length of [400, 10]) {
+        dropped.push(queue.setLength(length));
+        const before = queue.stats();
+        const sent = flood('-p', '7000', '-n', '300', '-u');
+        await sleep(1);
+        stall(300);
+        await sent;
+        const all = () => queue.stats().packets + queue.stats().kernelDropped;
+        await until(() => all() === before.packets + before.kernelDropped + 300);
+        dropped.push(queue.stats().kernelDropped - before.kernelDropped);
+      }
+      for (const length of [0, 65536, '5']) {
+        try { queue.setLength(length); } catch (error) { dropped.push(error.name); }
+      }
+      queue.close();
+      dropped.push(queue.setLength(5) > 0);
+      say(dropped);
+    `)
+    )[0] as [number, number, number, number, ...unknown[]];
+    const [first, long, second, short, ...rest] = found;
+    expect([first, long, second]).toEqual([0, 0, 0]);
+    expect(short).toBeGreaterThan(150);
+    expect(rest).toEqual(['RangeError', 'RangeError', 'TypeError', true]);
+  });
 });
 
 describe('a queue in bad company', () => {

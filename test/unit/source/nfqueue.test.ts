@@ -9,7 +9,7 @@ const onError = (): void => undefined;
 
 describe('what no kernel could do is refused before anything is opened', () => {
   test.each([-1, 65_536, 1.5, Number.NaN])('queue number %s', (queue) => {
-    expect(() => openNfqueue({ queue, maxLength: 1024, onBatch, onError })).toThrow(
+    expect(() => openNfqueue({ queue, length: () => 1024, onBatch, onError })).toThrow(
       new RangeError(`queue must be a whole number from 0 to 65535, not ${queue}`),
     );
   });
