@@ -38,7 +38,7 @@ async function seconds(daemon: Daemon): Promise<number> {
 
 describe(`${RULES} rules of another program, changed twice a second (FC_SEED=${SEED})`, () => {
   it.each(['INPUT', 'THEIRS'])(
-    'in %s leave the daemon time, and outside INPUT take little of it and make no door late',
+    'in %s take little time of the daemon and make no door late',
     { timeout: 240_000 },
     async (chain) => {
       const rule = `-A ${chain} -s 203.0.113.0/24 -p tcp -m tcp --dport`;
@@ -66,10 +66,8 @@ describe(`${RULES} rules of another program, changed twice a second (FC_SEED=${S
       const took = (performance.now() - began - start) / 1000;
       const share = ((await seconds(daemon)) - before) / took;
       process.stderr.write(`${JSON.stringify({ chain, start, worst: Math.max(...opened), share })}\n`);
-      // Rules of others in INPUT itself are read to know what follows our jump: a third to two thirds were measured.
-      expect(share).toBeLessThan(chain === 'INPUT' ? 0.9 : 0.25);
-      // In a chain that our jump stands in iptables itself reads them all at each change.
-      if (chain !== 'INPUT') expect(Math.max(...opened)).toBeLessThan(2_000);
+      expect(share).toBeLessThan(0.25);
+      expect(Math.max(...opened)).toBeLessThan(1_500);
     },
   );
 });

@@ -1,4 +1,4 @@
-import { guarded } from '../../guard/guard.ts';
+import { guarded, owned } from '../../guard/guard.ts';
 import { type Acceptance, acceptanceOf, assumedAcceptance, sameAcceptance } from '../rules/acceptance.ts';
 import { targetWords } from '../rules/coverage.ts';
 import type { Following } from '../rules/following.ts';
@@ -12,7 +12,7 @@ export interface Decisions {
   last(layout: Layout): Acceptance;
   /** Looks at what follows our jump, with the base policy's chain in it, and decides. */
   anew(layout: Layout, base: readonly string[]): Promise<void>;
-  /** False where it would be decided otherwise now. Looks seldom where looking takes long. */
+  /** False where it would be decided otherwise. Where looking takes long it looks seldom, and the next call tells. */
   stands(layout: Layout, base: readonly string[]): Promise<boolean>;
   /** What was last decided, if anything was. */
   found(): readonly Acceptance[];
@@ -34,6 +34,11 @@ export function openDecisions(options: DecisionsOptions): Decisions {
   let decided: { readonly layout: Layout; readonly acceptance: Acceptance } | undefined;
   let assumed: typeof decided;
   let resting = false;
+  /** Looking takes long: it is done while nobody waits for it. */
+  let costly = false;
+  let looking = false;
+  /** Such a look has found that it would be decided otherwise. */
+  let overtaken = false;
 
   const rest = (time: number): void => {
     resting = true;
@@ -48,7 +53,10 @@ export function openDecisions(options: DecisionsOptions): Decisions {
     if (layout.config.accept !== 'auto') return assumedAcceptance(layout.config);
     const begun = now();
     const following = await readFollowing(options);
-    if (following !== undefined && sizeOf(following) > MANY) rest(REST * Math.max(0, now() - begun));
+    if (following !== undefined) {
+      costly = sizeOf(following) > MANY;
+      if (costly) rest(REST * Math.max(0, now() - begun));
+    }
     return acceptanceOf(layout, family, following === undefined ? undefined : withBase(following, base));
   };
 
@@ -60,20 +68,37 @@ export function openDecisions(options: DecisionsOptions): Decisions {
     },
     async anew(layout, base) {
       decided = { layout, acceptance: await look(layout, base) };
+      overtaken = false;
     },
     async stands(layout, base) {
-      if (decided?.layout !== layout) {
+      const before = decided;
+      if (before?.layout !== layout) {
         decided = { layout, acceptance: await look(layout, base) };
         return true;
       }
-      if (resting) return true;
-      const acceptance = await look(layout, base);
-      // One look that failed is no reason to lay the rules anew.
-      if (acceptance.by === 'unread' && decided.acceptance.by === 'read') return true;
-      return sameAcceptance(acceptance, decided.acceptance);
+      if (overtaken) return false;
+      if (resting || looking) return true;
+      const agrees = async (): Promise<boolean> => agree(await look(layout, base), before.acceptance);
+      if (!costly) return agrees();
+      looking = true;
+      const looked = agrees().then((same) => {
+        if (decided === before) overtaken = !same;
+      });
+      owned(
+        'rules',
+        looked.finally(() => {
+          looking = false;
+        }),
+      );
+      return true;
     },
     found: () => (decided === undefined ? [] : [decided.acceptance]),
   };
+}
+
+/** One look that failed is no reason to lay the rules anew. */
+function agree(found: Acceptance, decided: Acceptance): boolean {
+  return (found.by === 'unread' && decided.by === 'read') || sameAcceptance(found, decided);
 }
 
 /** The base policy as it will stand: where its jump is missing it comes right after ours. */

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Family } from '../../packet/address.ts';
 import type { Config } from '../../policy/config.ts';
 import { NO_ONE_TIME, type OneTimePorts } from '../../policy/port-roles.ts';
@@ -12,7 +11,6 @@ import {
   type RuleListener,
 } from '../firewall.ts';
 import { grantKey } from '../grant.ts';
-import { cutConnections } from '../netlink/conntrack.ts';
 import { openSets } from '../netlink/ipset.ts';
 import { openNetfilter } from '../netlink/socket.ts';
 import { mayNameSets } from '../privilege.ts';
@@ -21,6 +19,7 @@ import { type Layout, layoutOf, withAnswers } from '../rules/layout.ts';
 import { openAnswers } from './answers.ts';
 import { applyQueue } from './apply-queue.ts';
 import { openWitnesses } from './canary.ts';
+import { openCuts } from './cuts.ts';
 import { hasIpv6 } from './families.ts';
 import { lanes, throwFirst, twice } from './lanes.ts';
 import { heldBans, heldGrants, strayEntries } from './read-back.ts';
@@ -57,10 +56,6 @@ export interface IptablesOptions {
 const QUICK_MAX = 1024;
 
 const NO_GRANTS: Grants = new Map();
-/** After a reading of conntrack's table for what is to be cut it is left alone: three times as long, at most 5 s. */
-const CUT_REST = 3;
-const CUT_REST_MS_MAX = 5000;
-
 /** Opens the way to the kernel; changes nothing. Throws a FirewallError where a tool or permission is missing. */
 export function openFirewall(options: IptablesOptions): Promise<IptablesFirewall> {
   return Promise.resolve().then(() => firewallOf(options));
@@ -94,6 +89,8 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
   let loaded = false;
   let closed = false;
   let listener: RuleListener | undefined;
+  /** A look at the rules beside the lane of the doors: nobody lays rules meanwhile. */
+  let looking: Promise<unknown> = Promise.resolve();
   const stale = new Set<Family>();
 
   /** What the kernel holds becomes what we know, once: later we know better. */
@@ -168,6 +165,7 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
 
   const mend = async (error: FirewallError): Promise<void> => {
     try {
+      await looking;
       // Of the grants some may be in force already: they are written anew.
       if (error.code !== 'NO_SET' && (await tablesIntact('without grants'))) return;
       await lay(layout);
@@ -185,28 +183,26 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
       (error) => doors.exclusive(() => mend(error)),
     ),
   );
-  // Of what is cut while the table is read the rest goes together in the next reading.
-  let rested = Promise.resolve();
-  const cuts = applyQueue(async (changes) => {
-    await rested;
-    const begun = now();
-    await cutConnections(
-      connections,
-      changes.flatMap((change) => (change.change === 'cut' ? [change.target] : [])),
-    );
-    // A flood of bans must not be one long reading of the table.
-    rested = sleep(Math.min(CUT_REST_MS_MAX, CUT_REST * Math.max(0, now() - begun)), undefined, {
-      ref: false,
-    });
-  });
+  const cuts = openCuts(connections, now);
+  const prepared = async <T>(task: () => Promise<T>): Promise<T> => {
+    if (!looked) layout = await seen(layout);
+    looked = true;
+    return await task();
+  };
   const open = <T>(task: () => Promise<T>): Promise<T> => {
-    const prepared = async (): Promise<T> => {
-      if (!looked) layout = await seen(layout);
-      looked = true;
-      return await task();
-    };
-    if (!closed) return bans.exclusive(() => doors.exclusive(prepared));
+    if (!closed) return bans.exclusive(() => doors.exclusive(() => prepared(task)));
     return Promise.reject(new FirewallError('use the firewall', 'CLOSED', 'it was closed before'));
+  };
+  const allIntact = async (): Promise<boolean> =>
+    stale.size === 0 && (await tablesIntact('with grants')) && (await setsHeld());
+  /** While grants come and go, which must not wait for it: that something is amiss is believed only of a look alone. */
+  const intactBeside = async (): Promise<boolean> => {
+    if (closed || !loaded) return false;
+    return bans.exclusive(() => {
+      const look = prepared(allIntact);
+      looking = look.catch(() => {});
+      return look;
+    });
   };
 
   const layAnew = async (next: Layout, base: BaseWish = 'keep'): Promise<void> => {
@@ -239,8 +235,7 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
         const held = await heldGrants(layout, tables, sets, moment);
         return { grants: held, bans: await heldBans(families, sets, moment) };
       }),
-    intact: () =>
-      open(async () => stale.size === 0 && (await tablesIntact('with grants')) && (await setsHeld())),
+    intact: async () => (await intactBeside()) || (await open(allIntact)),
     replace: (config, oneTime = NO_ONE_TIME) =>
       open(async () => {
         const before = layout;

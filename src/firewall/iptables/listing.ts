@@ -14,6 +14,7 @@ import { type Policies, policiesNow, policiesOf } from '../rules/base-policy.ts'
 import { isOwnChain, parseSaved, type Saved } from '../rules/jump.ts';
 import { CHAIN, GRANT_CHAINS, TABLES, type Table } from '../rules/names.ts';
 import { LOCK_SECONDS, requireTool, runRequired, runTool } from './command.ts';
+import { openRuleWords } from './rule-words.ts';
 
 /** The tables of one family as they stand. */
 export interface Listed {
@@ -40,6 +41,8 @@ const PARENTS: readonly string[] = ['INPUT', 'FORWARD', 'PREROUTING', 'DOCKER-US
 const OWN_PREFIX = 'NFKNOCK';
 /** A rule of somebody else's: that it is there is all that matters. */
 const OTHER = 'nf_tables';
+/** Of a chain with more rules only so many are read while all that leads to us is among these: our jumps come first. */
+const TOP_MAX = 128;
 /** Jumps whose words are remembered: a handful, however often the configuration changes. */
 const JUMPS_MAX = 256;
 
@@ -77,8 +80,9 @@ function listByKernel({ family, socket, directories }: ListOptions): List {
   const nft = openNftables(socket, family);
   /** What a rule of this digest is in words: it is asked once. */
   const jumps = new Map<string, string>();
-  /** The grants as they were when they were last printed. */
-  const printed = new Map<string, { readonly digests: string; readonly texts: readonly string[] }>();
+  const words = openRuleWords(family);
+  /** Of each chain of grants the rules of the last look, by their digests. */
+  const printed = new Map<string, ReadonlyMap<string, string>>();
   const print = async (table: Table, chain: string, position?: number): Promise<readonly string[]> => {
     const which = position === undefined ? [chain] : [chain, `${position}`];
     const ran = await runTool(tool, ['-w', `${LOCK_SECONDS}`, '-t', table, '-S', ...which]);
@@ -99,15 +103,19 @@ function listByKernel({ family, socket, directories }: ListOptions): List {
     return text;
   };
 
+  /** The rules of a chain of grants; iptables is asked only for what no earlier rule has shown how to say. */
   const read = async (table: Table, chain: string, rules: readonly NftRule[]): Promise<readonly string[]> => {
     if (!isPrintable(chain, rules)) return rules.map(describe);
     const key = `${table} ${chain}`;
-    const digests = rules.map((rule) => digestOf(rule.expressions)).join(' ');
-    const known = printed.get(key);
-    if (known?.digests === digests) return known.texts;
-    const texts = await print(table, chain);
+    const digests = rules.map((rule) => digestOf(rule.expressions));
+    const known = printed.get(key) ?? new Map<string, string>();
+    const told = rules.map((rule, index) => known.get(digests[index] ?? '') ?? words.textOf(rule));
+    const all = told.every((text) => text !== undefined);
+    const texts = all ? told : await print(table, chain);
     // Where it was changed meanwhile the next look tells.
-    if (texts.length === rules.length) printed.set(key, { digests, texts });
+    if (texts.length !== rules.length) return texts;
+    printed.set(key, new Map(texts.map((text, index) => [digests[index] ?? '', text])));
+    if (!all) for (const [index, rule] of rules.entries()) words.learn(rule, texts[index] ?? '');
     return texts;
   };
 
@@ -127,15 +135,31 @@ function listByKernel({ family, socket, directories }: ListOptions): List {
       const text = isOwnChain(targetOf(rule) ?? '') ? await printJump(table, rule, position) : OTHER;
       texts.get(rule.chain)?.push(text);
     };
-    for (const parent of PARENTS.filter((name) => texts.has(name))) {
-      const rules = await nft.rulesWith(OWN_PREFIX, table, parent);
+    const addParent = async (
+      parent: string,
+      rules: readonly (NftRule | undefined)[],
+      from = 0,
+    ): Promise<void> => {
       for (const [index, rule] of rules.entries()) {
+        if (index < from) continue;
         if (rule === undefined) texts.get(parent)?.push(OTHER);
         else await addJump(rule, index + 1);
       }
+    };
+    const isLedTo = (): boolean =>
+      chains.some((chain) => isOwnChain(chain.name) && isLedToFromElsewhere(chain, all));
+    const cut: string[] = [];
+    for (const { name, use } of chains.filter((chain) => PARENTS.includes(chain.name))) {
+      const long = use !== undefined && use > TOP_MAX;
+      if (long) cut.push(name);
+      await addParent(name, await nft.rulesWith(OWN_PREFIX, table, name, long ? TOP_MAX : undefined));
+    }
+    // A jump of ours stands further down, or somebody else's.
+    for (const name of isLedTo() ? cut : []) {
+      await addParent(name, await nft.rulesWith(OWN_PREFIX, table, name), texts.get(name)?.length);
     }
     // Someone else leads to us from elsewhere: who, is looked for in the whole table.
-    if (chains.some((chain) => isOwnChain(chain.name) && isLedToFromElsewhere(chain, all))) {
+    if (isLedTo()) {
       const seen = new Map<string, number>();
       for (const rule of await nft.rules(table)) {
         const position = (seen.get(rule.chain) ?? 0) + 1;

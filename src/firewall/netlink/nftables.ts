@@ -1,6 +1,7 @@
 import type { Family } from '../../packet/address.ts';
 import { FirewallError } from '../firewall.ts';
 import type { Table } from '../rules/names.ts';
+import type { Message } from './attributes.ts';
 import {
   type Expression,
   listChainsMessage,
@@ -12,7 +13,7 @@ import {
   readRule,
   replaceMessage,
 } from './nftables-message.ts';
-import type { Answer, NetfilterSocket } from './socket.ts';
+import { type Answer, type NetfilterSocket, openNetfilter } from './socket.ts';
 
 /**
  * One family's tables as nf_tables holds them, asked over netlink: all of it with CAP_NET_ADMIN alone, where
@@ -24,9 +25,15 @@ export interface Nftables {
   rules(table: Table, chain?: string): Promise<readonly NftRule[]>;
   /**
    * The same, with undefined for each rule in which these words don't occur: of twenty thousand rules of others those
-   * that lead to us are found without reading the rest.
+   * that lead to us are found without reading the rest. With `most` the kernel is asked for no more than about so many,
+   * and the answer holds the first of them.
    */
-  rulesWith(words: string, table: Table, chain?: string): Promise<readonly (NftRule | undefined)[]>;
+  rulesWith(
+    words: string,
+    table: Table,
+    chain: string,
+    most?: number,
+  ): Promise<readonly (NftRule | undefined)[]>;
   /** In one transaction: the chain, which is there, holds these rules and no other, and the draft is gone. */
   replace(
     table: Table,
@@ -50,8 +57,9 @@ export function openNftables(socket: NetfilterSocket, family: Family): Nftables 
       const answer = await socket.request(listRulesMessage(family, table, chain));
       return listed(answer, 'list the rules').map(({ payload }) => readRule(payload));
     },
-    async rulesWith(words, table, chain) {
-      const answer = await socket.request(listRulesMessage(family, table, chain));
+    async rulesWith(words, table, chain, most) {
+      const message = listRulesMessage(family, table, chain);
+      const answer = await (most === undefined ? socket.request(message) : firstOf(message, most));
       const bytes = Buffer.from(words);
       return listed(answer, 'list the rules').map(({ payload }) =>
         payload.includes(bytes) ? readRule(payload) : undefined,
@@ -62,6 +70,26 @@ export function openNftables(socket: NetfilterSocket, family: Family): Nftables 
       if (!answer.ok) throw errorOf(`write the chain ${chain}`, answer.refusal.errno);
     },
   };
+}
+
+/**
+ * The kernel goes on listing as long as somebody reads, and the list costs it more than us: it is read from a socket of
+ * its own, which is closed once there is enough.
+ */
+async function firstOf(message: Buffer, most: number): Promise<Answer> {
+  const socket = openNetfilter();
+  const messages: Message[] = [];
+  try {
+    return await new Promise<Answer>((resolve, reject) => {
+      const whole = socket.request(message, (each) => {
+        if (messages.length < most) messages.push({ ...each, payload: Buffer.from(each.payload) });
+        if (messages.length === most) resolve({ ok: true, messages });
+      });
+      whole.then((answer) => resolve(answer.ok ? { ok: true, messages } : answer), reject);
+    });
+  } finally {
+    socket.close();
+  }
 }
 
 function listed(answer: Answer, operation: string): Extract<Answer, { ok: true }>['messages'] {

@@ -66,9 +66,21 @@ interface Option {
   readonly values: readonly string[];
 }
 
-/** What of the traffic a rule takes, in words of `iptables -S`. What is not known counts as `some`. */
-export function coverage(rule: string, traffic: Traffic): Coverage {
-  const found = new Set(optionsOf(rule).map((option) => covered(option, traffic)));
+/** A rule of `iptables -S` in words. */
+export interface RuleParts {
+  /** Those before the target, each with its values. */
+  readonly options: readonly Option[];
+  readonly kind: 'jump' | 'goto';
+  readonly target: string | undefined;
+}
+
+export function partsOf(rule: string): RuleParts {
+  return { options: optionsOf(rule), ...targetWords(rule) };
+}
+
+/** What of the traffic a rule takes. What is not known counts as `some`. */
+export function coverage({ options }: RuleParts, traffic: Traffic): Coverage {
+  const found = new Set(options.map((option) => covered(option, traffic)));
   for (const each of ['none', 'some', 'sources'] as const) {
     // A ban of some sources at some ports is a ban of sources.
     if (each === 'some' && found.has('sources')) continue;
@@ -90,7 +102,6 @@ function wordsOf(rule: string): readonly string[] {
   return rule.match(/"(?:[^"\\]|\\.)*"|\S+/g) ?? [];
 }
 
-/** The options before the target, each with its values. */
 function optionsOf(rule: string): readonly Option[] {
   const options: { name: string; inverted: boolean; values: string[] }[] = [];
   let inverted = false;

@@ -1,5 +1,5 @@
 import type { Span } from '../../policy/port-set.ts';
-import { type Coverage, coverage, targetWords } from './coverage.ts';
+import { type Coverage, coverage, partsOf, type RuleParts } from './coverage.ts';
 import { CHAIN } from './names.ts';
 
 /** What follows our jump in INPUT, as `iptables -S` prints it, each rule without `-A CHAIN`. */
@@ -53,9 +53,9 @@ function walk(following: Following, chain: string, traffic: Traffic, depth: numb
     if (!someLeft) return verdict;
     return verdict === 'accept' || verdict === 'on' ? 'on' : 'unsure';
   };
-  for (const rule of rules) {
+  for (const rule of readOnce(rules)) {
     const covers = coverage(rule, traffic);
-    const { kind, target } = targetWords(rule);
+    const { kind, target } = rule;
     if (covers === 'none' || target === undefined || PASSING.includes(target)) continue;
     // Our own jump: what follows it is looked at.
     if (target === CHAIN.input) continue;
@@ -70,6 +70,22 @@ function walk(following: Following, chain: string, traffic: Traffic, depth: numb
     if (next !== 'next') return ending(next);
   }
   return 'on';
+}
+
+/** Several kinds of traffic are asked for: twenty thousand rules are read once, and bans of sources not at all. */
+const read: WeakMap<readonly string[], readonly RuleParts[]> = new WeakMap();
+
+function readOnce(rules: readonly string[]): readonly RuleParts[] {
+  const known = read.get(rules);
+  if (known !== undefined) return known;
+  const parts = rules.filter((rule) => !isBan(rule)).map(partsOf);
+  read.set(rules, parts);
+  return parts;
+}
+
+/** It takes some sources, or nothing; iptables prints the source first. */
+function isBan(rule: string): boolean {
+  return rule.startsWith('-s ') && !rule.includes(' RETURN');
 }
 
 function verdictOf(target: string, jump: () => Verdict): Verdict {

@@ -70,8 +70,19 @@ describe('what the kernel is told', () => {
     for (const block of blocks) expect(block).not.toContain(' -s ');
   });
 
-  it('deletes the rule of a grant that ends', () => {
+  it('writes the chain anew without the rule of a grant that ends', () => {
     const grants = held(['ssh', '192.0.2.7'], ['ssh', '192.0.2.8'], ['ssh', '2001:db8::8']);
+    expect(texts(CONFIG, grants, close('ssh', '192.0.2.7'))).toEqual([
+      `4 *filter\n:NFKNOCK-GRANT - [0:0]\n${ssh('192.0.2.8')}\nCOMMIT\n`,
+    ]);
+  });
+
+  it('deletes the rule of a grant that ends where the chain is long', () => {
+    const many = Array.from({ length: 260 }, (_, index) => `192.0.3.${index % 256}`);
+    const grants = held(['ssh', '192.0.2.7'], ...many.map((who) => ['ssh', who] as const), [
+      'web',
+      '192.0.2.9',
+    ]);
     expect(texts(CONFIG, grants, close('ssh', '192.0.2.7'))).toEqual([
       `4 *filter\n${ssh('192.0.2.7').replace('-A', '-D')}\nCOMMIT\n`,
     ]);
@@ -81,7 +92,7 @@ describe('what the kernel is told', () => {
     const grants = held(['ssh', '192.0.2.7']);
     const [block = ''] = texts(CONFIG, grants, open('ssh', '192.0.2.7', UNTIL + 60_000));
     const lines = block.split('\n');
-    expect(lines[1]).toBe(ssh('192.0.2.7').replace('-A', '-D'));
+    expect(lines[1]).toBe(':NFKNOCK-GRANT - [0:0]');
     expect(lines[2]).toMatch(/^-A NFKNOCK-GRANT -s 192\.0\.2\.7 .*--datestop 2026-11-21T07:03:36 /);
     expect(lines.slice(3)).toEqual(['COMMIT', '']);
   });
