@@ -70,6 +70,7 @@ export function memorySources(): MemorySources {
       source = opened;
       return {
         health: () => [opened.health()],
+        adapt: () => undefined,
         async prepare() {
           if (refusal !== undefined) throw refusal;
           const index = prepared.push('open') - 1;
