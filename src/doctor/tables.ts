@@ -1,4 +1,4 @@
-import { coverage, targetWords } from '../firewall/rules/coverage.ts';
+import { coverage, partsOf, targetWords } from '../firewall/rules/coverage.ts';
 import { DROPPING, fateOf, PASSING, type Traffic } from '../firewall/rules/following.ts';
 import type { Saved } from '../firewall/rules/jump.ts';
 import { CHAIN } from '../firewall/rules/names.ts';
@@ -84,7 +84,7 @@ function openedBy({ doors }: Config, chains: Chains, before: readonly string[]):
 
 /** It takes nothing that nfknock judges, or drops certain sources only, as fail2ban and CrowdSec do. */
 function isHarmless(rule: string, chains: Chains, depth: number): boolean {
-  const taken = NEWCOMERS.map((each) => coverage(rule, each));
+  const taken = NEWCOMERS.map((each) => coverage(partsOf(rule), each));
   if (taken.every((each) => each === 'none')) return true;
   const { target } = targetWords(rule);
   if (target === undefined || target === 'RETURN' || PASSING.includes(target)) return true;
@@ -106,7 +106,7 @@ function ofBans({ accept }: Config, v4: Saved): readonly Finding[] {
 
 function isBan(rule: string, chains: Chains): boolean {
   const { target = '' } = targetWords(rule);
-  if (DROPPING.includes(target)) return NEWCOMERS.some((each) => coverage(rule, each) === 'sources');
+  if (DROPPING.includes(target)) return NEWCOMERS.some((each) => coverage(partsOf(rule), each) === 'sources');
   return /^f2b-|crowdsec/i.test(target) && chains.has(target);
 }
 
