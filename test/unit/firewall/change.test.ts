@@ -138,8 +138,8 @@ describe('what the kernel is told', () => {
     expect(opened[1]).toMatch(/^4 \*filter\n-A NFKNOCK-GRANT -s 192\.0\.2\.7 .* -j ACCEPT\n/);
     const closed = texts(marked, held(['ssh', '192.0.2.7']), close('ssh', '192.0.2.7'));
     expect(closed.map((block) => block.split('\n').slice(0, 2).join(' ').slice(0, 30))).toEqual([
-      '4 *filter -D NFKNOCK-GRANT -s ',
-      '4 *mangle -D NFKNOCK-MARK -s 1',
+      '4 *filter :NFKNOCK-GRANT - [0:',
+      '4 *mangle :NFKNOCK-MARK - [0:0',
     ]);
   });
 

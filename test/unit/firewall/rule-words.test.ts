@@ -7,7 +7,7 @@ import {
   type NftRule,
 } from '../../../src/firewall/netlink/nftables-message.ts';
 import { type Address, bytesOf } from '../../../src/packet/address.ts';
-import { cidr } from '../../kernel/firewall-proxy.ts';
+import { cidr } from '../../support/configs.ts';
 
 const UNTIL = 1_795_244_556_000;
 const LATER = UNTIL + 60_000;
