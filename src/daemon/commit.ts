@@ -13,18 +13,19 @@ const BAN_GATHER = 20;
 /** Bans that may wait for the kernel, at about 1 kB each. A flood has some 10,000 under way. */
 const WAITING_MAX = 65_536;
 
-export interface SettleOptions {
+export interface CommitOptions {
   readonly clock: Clock;
   readonly store: Store;
   readonly firewall: Pick<Firewall, 'apply'>;
   /** Whether a ban also ends established connections. */
   readonly cut: () => boolean;
   readonly grant: (event: DoorEvent) => GrantView | undefined;
+  /** Bans that are in force, and what the kernel refused of them. */
   readonly announce: (event: NfknockEvent) => void;
-  /** The kernel did not take it: the grant must not be believed. */
-  readonly refused: (event: DoorEvent) => void;
-  /** How long a door took from its last knock to the kernel's acknowledgement, in milliseconds. */
-  readonly opened: (took: number) => void;
+  /** It is durable and in force. */
+  readonly inForce: (event: DoorEvent) => void;
+  /** It is durable, and the kernel did not take it. */
+  readonly failed: (event: DoorEvent, error: unknown) => void;
 }
 
 export type DoorEvent = Extract<
@@ -37,15 +38,15 @@ type BanEvent = Extract<
 >;
 
 /**
- * Durable, then in force, then announced: every event that changes what the kernel lets in or keeps out goes
- * through here, in that order. Killed between two of the steps, the daemon has never said what is not so: a
- * grant that is kept but not in force is put in force at the next start, and one in force was kept before.
+ * Durable, then in force: every event that changes what the kernel lets in or keeps out goes through here, in that
+ * order. Killed between the two, a grant that is kept but not in force is put in force at the next start, and one in
+ * force was kept before. Of one grant no event may be taken before the one before it is in force or has failed.
  */
-export interface Settle {
+export interface Commit {
   take(event: DoorEvent | BanEvent): void;
-  /** Carries on what was taken. To be called after each batch, order or expiry. */
+  /** Carries on what was taken. */
   flush(): void;
-  /** Resolves once everything taken so far is announced. */
+  /** Resolves once everything taken so far is in force or has failed, and bans are announced. */
   drained(): Promise<void>;
   /**
    * So many bans wait for the kernel that no more may come before some are through: it holds sets or tables up while
@@ -54,7 +55,7 @@ export interface Settle {
   isFull(): boolean;
 }
 
-export function createSettle(options: SettleOptions): Settle {
+export function createCommit(options: CommitOptions): Commit {
   const { clock, store, firewall, announce } = options;
   let doors: DoorEvent[] = [];
   let bans: BanEvent[] = [];
@@ -72,7 +73,7 @@ export function createSettle(options: SettleOptions): Settle {
     );
   }
 
-  function settleDoors(): void {
+  function commitDoors(): void {
     if (doors.length === 0) return;
     const events = doors;
     doors = [];
@@ -80,42 +81,27 @@ export function createSettle(options: SettleOptions): Settle {
     follow(
       firewall.apply(events.flatMap(doorChanges)).then(
         () => {
-          for (const event of events) sayDoor(event);
+          for (const event of events) options.inForce(event);
         },
-        () => settleSingly(events),
+        () => commitSingly(events),
       ),
     );
   }
 
   /** One that the kernel refuses must not take the others down with it. */
-  async function settleSingly(events: readonly DoorEvent[]): Promise<void> {
+  async function commitSingly(events: readonly DoorEvent[]): Promise<void> {
     for (const event of events) {
       try {
         await firewall.apply(doorChanges(event));
-        sayDoor(event);
       } catch (error) {
-        failDoor(event, error);
+        options.failed(event, error);
+        continue;
       }
+      options.inForce(event);
     }
   }
 
-  function sayDoor(event: DoorEvent): void {
-    if (event.event === 'door.opened') options.opened(Math.max(0, clock.now() - event.at));
-    announce(event);
-  }
-
-  function failDoor(event: DoorEvent, error: unknown): void {
-    announce({
-      event: 'firewall.failed',
-      at: clock.now(),
-      source: event.source,
-      door: event.door,
-      reason: words(error),
-    });
-    if (event.event !== 'door.closed') options.refused(event);
-  }
-
-  function settleBans(): void {
+  function commitBans(): void {
     clearTimeout(timer);
     timer = undefined;
     if (bans.length === 0) return;
@@ -197,16 +183,16 @@ export function createSettle(options: SettleOptions): Settle {
       }
     },
     flush() {
-      settleDoors();
+      commitDoors();
       if (bans.length === 0 || timer !== undefined) return;
       const wait = lastBans + BAN_GATHER - clock.now();
-      if (wait <= 0) settleBans();
-      else timer = setTimeout(guarded('commit', settleBans), wait);
+      if (wait <= 0) commitBans();
+      else timer = setTimeout(guarded('commit', commitBans), wait);
     },
     isFull: () => bans.length + told >= WAITING_MAX,
     async drained() {
-      settleDoors();
-      settleBans();
+      commitDoors();
+      commitBans();
       while (under.size > 0) await Promise.allSettled(under);
       under = new Set();
     },

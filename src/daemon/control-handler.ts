@@ -76,7 +76,7 @@ export function createHandler(core: Running, reloader: Reloader): (request: Requ
       ...(reason === undefined ? {} : { reason }),
     });
     if (!answer.ok) return refused(answer);
-    await core.settle.drained();
+    await core.effects.drained();
     const made = engine.grant(door, hostCidr(address));
     if (made !== undefined) return done(grantRow(made));
     return refuse(
@@ -94,7 +94,7 @@ export function createHandler(core: Running, reloader: Reloader): (request: Requ
       ...(request.for === undefined ? {} : { for: milliseconds(request.for) }),
     });
     if (!answer.ok) return refused(answer);
-    await core.settle.drained();
+    await core.effects.drained();
     const made = engine.ban(address);
     if (made !== undefined) return done(banRow(made));
     const until = clock.now() + (request.for ?? core.config().bans.for);
@@ -194,7 +194,7 @@ export function createHandler(core: Running, reloader: Reloader): (request: Requ
   function changed(answer: OrderAnswer): Promise<Answer> | Answer {
     if (!answer.ok && answer.reason !== 'not found') return refused(answer);
     const count = answer.ok ? answer.changed : 0;
-    return core.settle.drained().then(() => done({ changed: count }));
+    return core.effects.drained().then(() => done({ changed: count }));
   }
 }
 

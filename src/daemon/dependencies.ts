@@ -12,7 +12,8 @@ import type { Config } from '../policy/config.ts';
 import type { OnBatch } from '../source/source.ts';
 import type { Store } from '../state/store.ts';
 import type { Announcer } from './announce.ts';
-import type { Settle } from './commit.ts';
+import type { Consumer } from './consume.ts';
+import type { Effects } from './effects.ts';
 import type { Exempt } from './exemptions.ts';
 import type { Health } from './health.ts';
 import type { Hooks } from './hook.ts';
@@ -42,6 +43,8 @@ export interface Dependencies {
   ) => Promise<Sources>;
   readonly openControl: (handle: ControlOptions['handle']) => Promise<ControlServer>;
   readonly openMetrics: typeof openMetrics;
+  /** What grants take: one-time lines. */
+  readonly createConsumer: (config: () => Config) => Consumer;
   readonly findExempt: () => Promise<Exempt>;
   readonly createSurroundings: (
     core: Pick<Core, 'config' | 'clock' | 'announcer' | 'firewall'>,
@@ -59,7 +62,7 @@ export interface Core extends Dependencies {
   readonly recall: Recall;
   /** What an earlier boot left. */
   readonly restored: Restored;
-  readonly settle: Settle;
+  readonly effects: Effects;
   readonly surroundings: Surroundings;
   /** What is in force. */
   config(): Config;
@@ -78,7 +81,7 @@ export interface Running extends Core {
 }
 
 export function warn(
-  { announcer, clock }: Pick<Core, 'announcer' | 'clock'>,
+  { announcer, clock }: { readonly announcer: Pick<Announcer, 'announce'>; readonly clock: Clock },
   warning: string | null,
   door?: string,
 ): void {

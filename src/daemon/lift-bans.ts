@@ -8,7 +8,7 @@ import type { Core } from './dependencies.ts';
  */
 const PIECE = 256;
 
-type Owner = Pick<Core, 'execute' | 'engine' | 'settle'>;
+type Owner = Pick<Core, 'execute' | 'engine' | 'effects'>;
 
 /** Lifts all bans, in pieces: packets come in between. Of bans that are made meanwhile some may stay. */
 export async function unbanAll(core: Owner): Promise<OrderAnswer> {
@@ -18,7 +18,7 @@ export async function unbanAll(core: Owner): Promise<OrderAnswer> {
     const answer = core.execute({ order: 'unban_all', most: Math.min(PIECE, all - changed) });
     if (!answer.ok || answer.changed === 0) break;
     changed += answer.changed;
-    await core.settle.drained();
+    await core.effects.drained();
     await nextTurn();
   }
   return { ok: true, changed };
@@ -39,7 +39,7 @@ async function liftOthers(core: Owner, first: OrderAnswer): Promise<void> {
   let answer = first;
   for (;;) {
     if (!answer.ok) return;
-    if (answer.changed > 0) await core.settle.drained();
+    if (answer.changed > 0) await core.effects.drained();
     if (answer.rest === undefined) return;
     await nextTurn();
     answer = core.execute({ order: 'lift_exempt', from: answer.rest, most: PIECE });

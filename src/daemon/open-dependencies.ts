@@ -9,6 +9,7 @@ import { findAnswers } from '../machine/on-link.ts';
 import { openStore } from '../state/sqlite.ts';
 import { createAnnouncer } from './announce.ts';
 import { words } from './commit.ts';
+import { createOneTimeConsumer } from './consume.ts';
 import type { DaemonOptions } from './daemon.ts';
 import type { Dependencies } from './dependencies.ts';
 import { findExempt } from './exemptions.ts';
@@ -72,6 +73,7 @@ async function open(
     dependencies: {
       ...{ clock, trust: systemTrust, store, firewall, announcer, hooks, key: randomKey() },
       ...{ logFault: logger.fault, openSources, findExempt, createSurroundings },
+      createConsumer: createOneTimeConsumer,
       loadConfig: () => loadConfig(configFile),
       openControl: (handle) => openControl({ path: config.control, handle }),
       // Loaded only where it is wanted: prom-client takes its time.

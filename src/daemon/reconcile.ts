@@ -65,16 +65,16 @@ function asInKernel(
 
 /** What ended while nobody was there is said now, and its command run: each opening has its closing. */
 function sayEnded(
-  { config, settle, clock }: Pick<Core, 'config' | 'settle' | 'clock'>,
+  { config, effects, clock }: Pick<Core, 'config' | 'effects' | 'clock'>,
   ended: readonly StoredGrant[],
 ): void {
   for (const { door: name, grantee, source } of ended) {
     const door = doorOf(config(), name);
     if (door === undefined) continue;
     const about = { at: clock.now(), source: source.address, door: name, ports: door.opens, grantee };
-    settle.take({ event: 'door.closed', ...about, reason: 'expired' });
+    effects.collect({ event: 'door.closed', ...about, reason: 'expired' });
   }
-  settle.flush();
+  effects.carryOut('command');
 }
 
 interface Adopted extends Stored {

@@ -36,7 +36,7 @@ interface Promised {
 /** What is needed of the daemon. */
 type Restoring = Pick<
   Core,
-  'announcer' | 'clock' | 'config' | 'engine' | 'execute' | 'firewall' | 'settle' | 'store' | 'trust'
+  'announcer' | 'clock' | 'config' | 'engine' | 'execute' | 'effects' | 'firewall' | 'store' | 'trust'
 >;
 
 export function createRestored(core: Restoring): Restored {
@@ -85,8 +85,8 @@ export function createRestored(core: Restoring): Restored {
     const { door: name, grantee, source } = grant;
     const ports = doorOf(core.config(), name)?.opens ?? [];
     const about = { at: clock.now(), source: source.address, door: name, ports, grantee };
-    core.settle.take({ event: 'door.closed', ...about, reason });
-    core.settle.flush();
+    core.effects.collect({ event: 'door.closed', ...about, reason });
+    core.effects.carryOut('command');
   }
 
   function settleGrants(): void {

@@ -16,8 +16,8 @@ import { createSupervisor } from './supervise.ts';
 /*
  * Where the rooms meet. Data goes one way (src/daemon/assemble.ts is the wiring):
  *
- *   queue ─▶ intake: decode, judge ─▶ events ─▶ settle: durable, in force, announced ─▶ log · metrics · control
- *                         ▲ orders: people, conntrack, reload, what the kernel refused
+ *   queue ─▶ intake: decode, judge ─▶ events ─▶ effects: consumed, durable, in force, announced ─▶ log · metrics · control
+ *                         ▲ commands: people, conntrack, reload, what was refused
  */
 
 /** What is to run, and what was found while its dependencies were opened. */
@@ -104,7 +104,7 @@ async function start(
       core.surroundings.close();
       // No packet after this; what was judged is carried to its end. The rules stay: every door is shut.
       sources.close();
-      await core.settle.drained();
+      await core.effects.drained();
       core.announcer.drain();
       core.announcer.announce({ event: 'daemon.stopped', at: core.clock.now(), reason });
       core.announcer.drain();

@@ -71,7 +71,7 @@ export function memoryKernel(options: { readonly config: Config; readonly now: (
       },
     },
     hold() {
-      held = [];
+      held ??= [];
     },
     release() {
       const waiting = held ?? [];

@@ -2,6 +2,7 @@ import type { Clock } from '../../src/clock.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import type { Answer } from '../../src/control/output.ts';
 import { createAnnouncer } from '../../src/daemon/announce.ts';
+import { createOneTimeConsumer } from '../../src/daemon/consume.ts';
 import type { Dependencies } from '../../src/daemon/dependencies.ts';
 import type { HookSubject } from '../../src/daemon/hook.ts';
 import { type Daemon, runDaemon } from '../../src/daemon/run.ts';
@@ -105,9 +106,11 @@ export function memoryMachine<C extends Clock = TestClock>(
     openMetrics: () => Promise.reject(new Error('a daemon in memory has no metrics')),
     findExempt: async () => ({ networks: [], everybody: [] }),
     createSurroundings: () => QUIET,
+    createConsumer: createOneTimeConsumer,
     ...overrides,
   };
-  return { ...machine, dependencies } as MemoryMachine<C>;
+  // The same object: what the test writes into `file` is what a reload reads.
+  return Object.assign(machine, { dependencies });
 }
 
 /** Starts a whole daemon on it: all that is not kernel, disk or time is the program's own. */

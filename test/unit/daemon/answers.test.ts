@@ -9,9 +9,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '../../../src/clock.ts';
 import { type ControlServer, openControl } from '../../../src/control/server.ts';
 import { createAnnouncer } from '../../../src/daemon/announce.ts';
-import { createSettle } from '../../../src/daemon/commit.ts';
 import { createHandler } from '../../../src/daemon/control-handler.ts';
 import type { Running } from '../../../src/daemon/dependencies.ts';
+import { createEffects } from '../../../src/daemon/effects.ts';
 import { createHealth } from '../../../src/daemon/health.ts';
 import { orderExempting } from '../../../src/daemon/lift-bans.ts';
 import { createRecall } from '../../../src/daemon/packet-history.ts';
@@ -68,21 +68,17 @@ async function fullTables(): Promise<Bench> {
   const recall = createRecall();
   const announcer = createAnnouncer({ log: { level: 'error' } }, clock, { log: () => undefined });
   const emit = (event: EngineEvent): void => announcer.announce(event);
-  const take = (event: EngineEvent): void => {
-    if (event.event === 'ban.lifted') settle.take(event);
-    else announcer.announce(event);
-  };
   const config = configOf('{ doors: { ssh: { knock: [7000, 8000], opens: [22] } } }');
   const store = openMemoryStore({}, clock.wall());
-  const settle = createSettle({
-    clock,
-    store,
+  const effects = createEffects({
+    ...{ clock, store, engine, announcer },
     firewall: memoryFirewall({ config, now: Date.now }),
+    consumer: { taskOf: () => undefined, learn: () => undefined },
+    whyShut: () => null,
+    commandOf: () => () => undefined,
     cut: () => false,
-    grant: (event) => engine.grant(event.door, event.grantee),
-    announce: announcer.announce,
-    refused: () => {},
-    opened: () => {},
+    opened: () => undefined,
+    after: () => undefined,
   });
   const now = clock.now();
   const word = (index: number): number => (0x0a00_0000 + index) | 0;
@@ -144,12 +140,12 @@ async function fullTables(): Promise<Bench> {
     recall.record(mine, engine.judge(mine, clock.now(), emit), clock.now());
   }
   const core = {
-    ...{ engine, clock, recall, announcer, store, settle, configFile: '', version: '', since: now },
+    ...{ engine, clock, recall, announcer, store, effects, configFile: '', version: '', since: now },
     config: () => config,
     health: createHealth({ clock, announcer, store, logFault: () => null }),
     execute(order: Order) {
-      const answer = engine.order(order, clock.now(), take);
-      settle.flush();
+      const answer = engine.order(order, clock.now(), effects.collect);
+      effects.carryOut('command');
       return answer;
     },
     surroundings: QUIET,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createClock } from '../../../src/clock.ts';
-import { createSettle } from '../../../src/daemon/commit.ts';
+import { createCommit } from '../../../src/daemon/commit.ts';
 import { createIntake } from '../../../src/daemon/intake.ts';
 import { createEngine } from '../../../src/engine/engine.ts';
 import type { NfknockEvent } from '../../../src/engine/event.ts';
@@ -28,21 +28,21 @@ function world() {
     () => performance.now(),
   );
   const said: NfknockEvent[] = [];
-  const settle = createSettle({
+  const commit = createCommit({
     clock,
     store: openMemoryStore({}, clock.wall()),
     firewall: kernel,
     cut: () => false,
     grant: () => undefined,
     announce: (event) => said.push(event),
-    refused: () => undefined,
-    opened: () => undefined,
+    inForce: () => undefined,
+    failed: () => undefined,
   });
   let host = 0;
   const ban = (count: number): void => {
     for (let each = 0; each < count; each += 1) {
       host += 1;
-      settle.take({
+      commit.take({
         event: 'ban.added',
         at: clock.now(),
         target: { address: { family: 4, a: host, b: 0, c: 0, d: 0 }, bits: 32 },
@@ -52,16 +52,16 @@ function world() {
         reason: 'strikes',
       });
     }
-    settle.flush();
+    commit.flush();
   };
-  return { settle, kernel, said, ban };
+  return { commit, kernel, said, ban };
 }
 
 describe('bans that the kernel has not taken yet', () => {
   it('are not announced', async () => {
-    const { settle, kernel, said, ban } = world();
+    const { commit, kernel, said, ban } = world();
     ban(3);
-    const drained = settle.drained();
+    const drained = commit.drained();
     expect(said).toEqual([]);
     kernel.answer();
     await drained;
@@ -69,18 +69,18 @@ describe('bans that the kernel has not taken yet', () => {
   });
 
   it('are 65,536 at most: then no packet is judged until the kernel has answered', async () => {
-    const { settle, kernel, ban } = world();
+    const { commit, kernel, ban } = world();
     ban(40_000);
-    expect(settle.isFull()).toBe(false);
+    expect(commit.isFull()).toBe(false);
     ban(25_535);
-    expect(settle.isFull()).toBe(false);
+    expect(commit.isFull()).toBe(false);
     ban(1);
-    expect(settle.isFull()).toBe(true);
-    const drained = settle.drained();
-    expect(settle.isFull()).toBe(true);
+    expect(commit.isFull()).toBe(true);
+    const drained = commit.drained();
+    expect(commit.isFull()).toBe(true);
     kernel.answer();
     await drained;
-    expect(settle.isFull()).toBe(false);
+    expect(commit.isFull()).toBe(false);
   });
 
   it('leave packets unjudged and counted while they are too many', () => {

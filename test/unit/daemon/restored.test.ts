@@ -63,7 +63,7 @@ async function start({ kept, seen, truth, wall, boot = 'another', ...clockIs }: 
   const look = async (): Promise<void> => {
     core.restored.look();
     core.execute({ order: 'exempt', networks: [] });
-    await core.settle.drained();
+    await core.effects.drained();
   };
   return {
     core,

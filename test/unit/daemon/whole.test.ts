@@ -4,7 +4,7 @@ import { type MemoryMachine, memoryMachine, settled, startOn } from '../../suppo
 import { tcp } from '../source/capture-bytes.ts';
 
 const GUEST = '198.51.100.7';
-const CONFIG = `{ doors: { ssh: { knock: [7000, 8000], opens: [22], for: 1m, on_open: [/bin/open, "%IP%"] } } }`;
+const CONFIG = `{ doors: { ssh: { knock: [7000, 8000], opens: [22], for: 1m, on_open: [/bin/open, "%IP%"] } }, memory: { sources: 1024 } }`;
 
 let daemon: Daemon | undefined;
 let serial = 0;

@@ -1,0 +1,59 @@
+import type { Order } from '../engine/command.ts';
+import type { EngineEvent } from '../engine/event.ts';
+import type { EngineSettings } from '../engine/settings.ts';
+import type { PortSpec } from '../packet/port.ts';
+import type { Config } from '../policy/config.ts';
+import { words } from './commit.ts';
+import { doorOf, notMarked, useUp } from './hook-subject.ts';
+
+export type GrantEvent = Extract<EngineEvent, { readonly event: 'door.opened' | 'door.renewed' }>;
+
+/** How it went. */
+export interface Consumption {
+  readonly accepted: boolean;
+  /** What an owner should know; null: nothing. */
+  readonly warning: string | null;
+  /** What the engine has to be told; null: nothing. */
+  readonly command: Order | null;
+}
+
+/** What a grant takes before it may be in force: it is used up durably, once, whoever else asks for it. */
+export type ConsumptionTask =
+  | { readonly when: 'at once'; readonly consume: () => Consumption }
+  /** Refused where it rejects or takes too long; what it comes to after that is not looked at. */
+  | { readonly when: 'later'; readonly consume: () => Promise<Consumption> };
+
+export interface Consumer {
+  /** Undefined: the grant takes nothing. */
+  taskOf(event: GrantEvent): ConsumptionTask | undefined;
+  /** The engine has these settings now. */
+  learn(settings: EngineSettings): void;
+}
+
+/** Lines of one-time files: marked used, durably, before the door opens; where that fails it does not open. */
+export function createOneTimeConsumer(config: () => Config): Consumer {
+  /** What opens each one-time door now, as the engine knows it: its file may have been edited since. */
+  const sequences = new Map<string, readonly PortSpec[]>();
+  return {
+    taskOf(event) {
+      const door = doorOf(config(), event.door);
+      if (door === undefined || !('oneTime' in door.knock)) return undefined;
+      return {
+        when: 'at once',
+        consume() {
+          try {
+            const { next, warning } = useUp(door, sequences.get(door.name) ?? []);
+            sequences.set(door.name, next);
+            const command: Order = { order: 'sequence', door: door.name, knock: next };
+            return { accepted: true, warning, command };
+          } catch (error) {
+            return { accepted: false, warning: notMarked(door, words(error)), command: null };
+          }
+        },
+      };
+    },
+    learn({ doors }) {
+      for (const { name, oneTime, knock } of doors) if (oneTime) sequences.set(name, knock);
+    },
+  };
+}

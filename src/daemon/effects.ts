@@ -1,0 +1,231 @@
+import type { Clock } from '../clock.ts';
+import type { Engine } from '../engine/engine.ts';
+import type { Emit, EngineEvent } from '../engine/event.ts';
+import { fault, guarded } from '../guard/guard.ts';
+import type { Announcer } from './announce.ts';
+import { type Commit, type CommitOptions, createCommit, type DoorEvent, words } from './commit.ts';
+import type { Consumer, Consumption, GrantEvent } from './consume.ts';
+import { createConsumptions } from './consume-later.ts';
+import { warn } from './dependencies.ts';
+import { createLanes, type Origin, type Stage, type Taken } from './grant-lane.ts';
+
+/*
+ * What comes of what the engine says. While packets are judged or a command is executed events are only collected;
+ * then each is carried to its end, in these steps:
+ *
+ *   consume ─▶ commit: durable, then in force ─▶ announce ─▶ the door's command
+ *
+ * Whatever is slow, refuses, or is killed in between, this holds:
+ *
+ *  1. Nothing comes of an event while the engine is at work, and events are begun in the order in which it said them.
+ *  2. The events of one grant (a door and a grantee) are carried out one after the other, each to its end. Different
+ *     grants do not wait for each other, nor does any other event wait for a grant.
+ *  3. A grant is committed once what it takes has been consumed, announced once it is in force, and its command is run
+ *     once it was announced. What could not be consumed is neither committed nor announced.
+ *  4. What is refused, by a consumption or by the kernel, is taken back from the engine before the next event of the
+ *     grant is looked at, with every renewal that came meanwhile. Nobody has heard of an opening that was refused, so
+ *     nobody hears of its end; a grant that was to be renewed was announced, so its end is carried out and announced.
+ *  5. What has ended while it was being consumed is not put in force, and nobody hears of it.
+ *  6. What waits is bounded: so many consumptions at once, each for so long; and where too much waits for the kernel no
+ *     packet is judged (`isFull`).
+ *  7. Killed after it was consumed, a grant is lost and what it took stays consumed; after it was made durable, the next
+ *     start puts it in force; after it was in force, the next start knows it, and its end is announced.
+ *
+ * Until it is consumed or refused the engine counts the source as a holder: it is struck for nothing, and let in nowhere.
+ * docs/decisions/commit-order.md says why it is done in this order.
+ */
+
+/** Events of grants that wait for one before them. As many as bans may wait for the kernel. */
+const WAITING_MAX = 65_536;
+/** The list of collected events is kept for the next batch, unless it was longer. */
+const KEPT_MAX = 4096;
+
+export interface Effects {
+  /** Takes what the engine says; nothing comes of it before `carryOut`. */
+  readonly collect: Emit;
+  /** Carries out what was collected. To be called after each batch, command or expiry. */
+  carryOut(origin: Origin): void;
+  /** Resolves once everything collected so far has come to its end. */
+  drained(): Promise<void>;
+  /** So much waits that no packet may be judged before some is through. */
+  isFull(): boolean;
+}
+
+export interface EffectsOptions extends Pick<CommitOptions, 'store' | 'firewall' | 'cut'> {
+  readonly clock: Clock;
+  readonly engine: Pick<Engine, 'order' | 'grant'>;
+  readonly announcer: Pick<Announcer, 'announce'>;
+  readonly consumer: Consumer;
+  /** Why nobody would get in by this grant; null: it lets in. */
+  readonly whyShut: (event: GrantEvent) => string | null;
+  /** The command of the door as it is configured now. */
+  readonly commandOf: (event: DoorEvent) => () => void;
+  /** How long a door took from its last knock to the kernel's acknowledgement, in milliseconds. */
+  readonly opened: (took: number) => void;
+  /** Something was carried out: the engine may have another deadline. */
+  readonly after: () => void;
+}
+
+export function createEffects(options: EffectsOptions): Effects {
+  const { clock, engine, announcer, consumer } = options;
+  const collected = createCollected();
+  const { collect } = collected;
+  const lanes = createLanes(begin);
+  const refused: { readonly event: GrantEvent; readonly stage: Stage }[] = [];
+  let working = false;
+
+  const commit: Commit = createCommit({
+    ...{ clock, store: options.store, firewall: options.firewall, cut: options.cut },
+    announce: announcer.announce,
+    grant: (event) => engine.grant(event.door, event.grantee),
+    inForce(event) {
+      const taken = lanes.current(event);
+      if (taken?.announce === 'yes') tell(taken);
+      lanes.advance(event);
+      carryOut('command');
+    },
+    failed(event, error) {
+      const { source, door } = event;
+      announcer.announce({ event: 'firewall.failed', at: clock.now(), source, door, reason: words(error) });
+      if (event.event === 'door.closed') lanes.advance(event);
+      else refused.push({ event, stage: 'kept' });
+      carryOut('command');
+    },
+  });
+
+  const later = createConsumptions((event, consumption) => {
+    orRefuse(event, () => consumed(event, consumption));
+    carryOut('command');
+  });
+
+  /** What fails here must not keep the next event of the grant from its turn. */
+  const tell = guarded('effects', ({ event, runCommand }: Taken) => {
+    if (event.event === 'door.opened') options.opened(Math.max(0, clock.now() - event.at));
+    announcer.announce(event);
+    runCommand();
+  });
+
+  function carryOut(origin: Origin): void {
+    if (working) return;
+    working = true;
+    try {
+      collected.each((event) => take(event, origin));
+      for (let each = refused.shift(); each !== undefined; each = refused.shift()) {
+        takeBack(each.event, each.stage);
+      }
+    } finally {
+      working = false;
+    }
+    commit.flush();
+    options.after();
+  }
+
+  function take(event: EngineEvent, origin: Origin): void {
+    switch (event.event) {
+      case 'door.opened':
+      case 'door.renewed':
+      case 'door.closed':
+        lanes.take({ event, origin, announce: 'yes', runCommand: options.commandOf(event) });
+        return;
+      case 'ban.added':
+      case 'ban.extended':
+      case 'ban.lifted':
+      case 'ban.expired':
+        commit.take(event);
+        return;
+      default:
+        announcer.announce(event);
+    }
+  }
+
+  function begin({ event, origin }: Taken): void {
+    if (event.event === 'door.closed') {
+      commit.take(event);
+      return;
+    }
+    orRefuse(event, () => {
+      const task = origin === 'knock' ? consumer.taskOf(event) : undefined;
+      if (task === undefined) enter(event);
+      else if (task.when === 'at once') consumed(event, task.consume());
+      else later.begin(event, task.consume);
+    });
+  }
+
+  /** A fault of ours opens no door. */
+  function orRefuse(event: GrantEvent, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      fault('effects', error);
+      refused.push({ event, stage: 'asked' });
+    }
+  }
+
+  function consumed(event: GrantEvent, { accepted, warning, command }: Consumption): void {
+    warn(options, warning, event.door);
+    if (command !== null) engine.order(command, clock.now(), collect);
+    if (!accepted) refused.push({ event, stage: 'asked' });
+    else if (lanes.endOf(event) === -1) enter(event);
+    else lanes.drop(event, 'asked');
+  }
+
+  /** Nobody is told that a door is open by which nobody gets in. */
+  function enter(event: GrantEvent): void {
+    const reason = options.whyShut(event);
+    if (reason === null) {
+      commit.take(event);
+      return;
+    }
+    const { source, door } = event;
+    announcer.announce({ event: 'firewall.failed', at: clock.now(), source, door, reason });
+    refused.push({ event, stage: 'asked' });
+  }
+
+  /** The grant must not be believed. It may have ended by itself meanwhile. */
+  function takeBack(event: GrantEvent, stage: Stage): void {
+    const { door, grantee } = event;
+    if (lanes.endOf(event) === -1)
+      engine.order({ order: 'refuse', door, grantee, reason: 'refused' }, clock.now(), collect);
+    collected.each((event) => take(event, 'command'));
+    lanes.drop(event, stage);
+    collected.each((event) => take(event, 'command'));
+  }
+
+  return {
+    collect,
+    carryOut,
+    async drained() {
+      carryOut('command');
+      await Promise.all([commit.drained(), lanes.finished()]);
+    },
+    isFull: () => commit.isFull() || lanes.waiting() >= WAITING_MAX,
+  };
+}
+
+/** What the engine has said, in its order. No list is made for a batch of which nothing is said. */
+function createCollected(): { collect: Emit; each: (take: (event: EngineEvent) => void) => void } {
+  let collected: EngineEvent[] = [];
+  let count = 0;
+  let next = 0;
+  return {
+    collect(event) {
+      collected[count] = event;
+      count += 1;
+    },
+    /** Also what is said meanwhile. One that fails costs none of the others. */
+    each(take) {
+      while (next < count) {
+        const event = collected[next];
+        next += 1;
+        try {
+          if (event !== undefined) take(event);
+        } catch (error) {
+          fault('effects', error);
+        }
+      }
+      if (collected.length > KEPT_MAX) collected = [];
+      count = 0;
+      next = 0;
+    },
+  };
+}

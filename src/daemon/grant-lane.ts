@@ -1,0 +1,110 @@
+import { grantKey } from '../firewall/grant.ts';
+import type { DoorEvent } from './commit.ts';
+import type { GrantEvent } from './consume.ts';
+
+/** Who brought an event about: a knock takes what its door asks for, what people command takes nothing. */
+export type Origin = 'knock' | 'command';
+
+/** How far it had come when it was refused. */
+export type Stage = 'asked' | 'kept';
+
+/** An event of a grant on its way. */
+export interface Taken {
+  readonly event: DoorEvent;
+  readonly origin: Origin;
+  readonly announce: 'yes' | 'no';
+  readonly runCommand: () => void;
+}
+
+/** The events of one grant. */
+interface Lane {
+  current: Taken;
+  readonly waiting: Taken[];
+  readonly finished: Promise<void>;
+  readonly finish: () => void;
+}
+
+/** The events of every grant that has some on their way: one after the other, each to its end. */
+export interface Lanes {
+  /** Begun at once where none of the same grant is on its way, else once those before it have come to their end. */
+  take(taken: Taken): void;
+  /** What of this event's grant is on its way. */
+  current(event: DoorEvent): Taken | undefined;
+  /** Where the end of this event's grant waits; −1: it has not ended. */
+  endOf(event: GrantEvent): number;
+  /** The event comes to nothing, and so does what waits for the same grant, up to its end. The next is begun. */
+  drop(event: GrantEvent, stage: Stage): void;
+  /** The event has come to its end: the next of its grant is begun. */
+  advance(event: DoorEvent): void;
+  /** How many wait. */
+  waiting(): number;
+  /** Resolves once the grants that have events on their way now have none. */
+  finished(): Promise<unknown>;
+}
+
+export function createLanes(begin: (taken: Taken) => void): Lanes {
+  const lanes = new Map<string, Lane>();
+  let waiting = 0;
+
+  function endOf(event: GrantEvent): number {
+    return lanes.get(keyOf(event))?.waiting.findIndex((each) => each.event.event === 'door.closed') ?? -1;
+  }
+
+  function advance(event: DoorEvent): void {
+    const lane = lanes.get(keyOf(event));
+    if (lane === undefined) return;
+    const first = lane.waiting.shift();
+    if (first === undefined) {
+      lanes.delete(keyOf(event));
+      lane.finish();
+      return;
+    }
+    waiting -= 1;
+    lane.current = first;
+    begin(first);
+  }
+
+  return {
+    take(taken) {
+      const lane = lanes.get(keyOf(taken.event));
+      if (lane === undefined) {
+        lanes.set(keyOf(taken.event), createLane(taken));
+        begin(taken);
+      } else {
+        lane.waiting.push(taken);
+        waiting += 1;
+      }
+    },
+    current: (event) => lanes.get(keyOf(event))?.current,
+    endOf,
+    drop(event, stage) {
+      const lane = lanes.get(keyOf(event));
+      if (lane === undefined) return;
+      const end = endOf(event);
+      const isUnheard = event.event === 'door.opened';
+      const dropped = end === -1 ? lane.waiting.length : isUnheard && stage === 'asked' ? end + 1 : end;
+      lane.waiting.splice(0, dropped);
+      waiting -= dropped;
+      const [first] = lane.waiting;
+      // What is kept has to be taken out of the state file, in silence.
+      if (isUnheard && stage === 'kept' && first !== undefined)
+        lane.waiting[0] = { ...first, announce: 'no' };
+      advance(event);
+    },
+    advance,
+    waiting: () => waiting,
+    finished: () => Promise.all([...lanes.values()].map((lane) => lane.finished)),
+  };
+}
+
+function keyOf({ door, grantee }: DoorEvent): string {
+  return grantKey(door, grantee);
+}
+
+function createLane(current: Taken): Lane {
+  let finish = (): void => undefined;
+  const finished = new Promise<void>((resolve) => {
+    finish = resolve;
+  });
+  return { current, waiting: [], finished, finish };
+}
