@@ -15,6 +15,8 @@ export interface MemoryKernel {
   waiting(): number;
   /** Refuses the changes that this names an error for. */
   refuse(why: (change: Change) => FirewallError | undefined): void;
+  /** Refuses another configuration. */
+  refuseConfig(error: FirewallError | undefined): void;
   /** Someone else takes the rules away; resolves once that was answered. */
   meddle(what: 'rules' | 'sets'): Promise<void>;
   /** Tells whoever watches. */
@@ -33,6 +35,7 @@ export function memoryKernel(options: { readonly config: Config; readonly now: (
   let listener: RuleListener | undefined;
   let installs = 0;
   let replaced: Config | undefined;
+  let configRefusal: FirewallError | undefined;
 
   async function carry(changes: readonly Change[], gate: Promise<void>): Promise<void> {
     await gate;
@@ -57,6 +60,7 @@ export function memoryKernel(options: { readonly config: Config; readonly now: (
         return done;
       },
       async replace(config, oneTime) {
+        if (configRefusal !== undefined) throw configRefusal;
         const left = await memory.replace(config, oneTime);
         replaced = config;
         return left;
@@ -81,6 +85,9 @@ export function memoryKernel(options: { readonly config: Config; readonly now: (
     waiting: () => held?.length ?? 0,
     refuse(why) {
       refusal = why;
+    },
+    refuseConfig(error) {
+      configRefusal = error;
     },
     async meddle(what) {
       await memory.remove();
