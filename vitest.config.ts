@@ -7,6 +7,28 @@ const MEASURING = [
   'test/kernel/operation-start.test.ts',
   'test/kernel/setup.test.ts',
 ];
+/**
+ * What `npm run test:quick` leaves out: drawn histories by the thousand, full tables, and what starts programs. All of
+ * it is in `npm test`.
+ */
+const SLOW = [
+  'test/property/**',
+  'test/attacks/engine/**',
+  'test/unit/cli/**',
+  'test/golden/replay/**',
+  'test/unit/config/{check,examples,property}.test.ts',
+  'test/unit/control/fuzz.test.ts',
+  'test/unit/daemon/{answers,exemptions,hook,notify,restored}.test.ts',
+  'test/unit/docs/**',
+  'test/unit/engine/{look,memory}.test.ts',
+  'test/unit/replay/**',
+  'test/unit/report/**',
+  'test/unit/source/pcap*.test.ts',
+  'test/unit/spa/**',
+  'test/unit/state/{crash,sqlite}.test.ts',
+  'test/unit/strength/**',
+];
+const QUICK = process.env['NFKNOCK_QUICK'] !== undefined;
 // In CI a kernel test is tried a second time: a shared machine can hold one packet up for seconds. By hand none is.
 const onKernel = {
   retry: process.env['CI'] === undefined ? 0 : 1,
@@ -23,6 +45,7 @@ const config: ViteUserConfig = defineConfig({
           setupFiles: ['test/seed.ts'],
           // A busy machine is no failure.
           testTimeout: 60_000,
+          exclude: QUICK ? SLOW : [],
           include: [
             'test/unit/**/*.test.ts',
             'test/property/**/*.test.ts',
