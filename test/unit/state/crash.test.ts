@@ -60,7 +60,7 @@ describe('a daemon that is killed while it writes', () => {
       expect(grants.map(({ since }) => since)).toEqual([bans.length / BATCH - 1]);
       acknowledged = bans.length / BATCH - 1;
     }
-  }, 30_000);
+  }, 120_000);
 });
 
 /** Kills the child so many milliseconds after its first batch; answers with the last batch that it said. */
