@@ -1,5 +1,6 @@
 import { milliseconds } from '../packet/time.ts';
 import type { Config, Door } from '../policy/config.ts';
+import { type Camel, camelCase } from './camel-case.ts';
 import { conflicts, gapMaxOf } from './cross-checks.ts';
 import { readDocument } from './document.ts';
 import type { DoorEntry } from './door.ts';
@@ -107,27 +108,30 @@ function bansOf(file: Fields<RootShape>): Config['bans'] {
   };
 }
 
+/** Keys of a door that stand otherwise in the configuration than in the file; every other is taken as it was read. */
+type Reshaped = 'knock' | 'one_time' | 'gap' | 'opens' | 'close' | 'forward' | 'dnat';
+
 function doorOf({ name, fields }: DoorEntry): Door {
-  const within = sound(fields.within);
-  const gap = sound(fields.gap);
-  const knock = sound(fields.knock);
-  const forward = sound(fields.forward);
+  const { knock: steps, one_time: oneTime, gap: gaps, opens, close, forward: to, dnat, ...rest } = fields;
+  const knock = sound(steps);
+  const gap = sound(gaps);
+  const host = sound(to);
+  const others = asRead(rest);
   return {
+    ...others,
     name,
-    knock: knock === null ? { oneTime: sound(fields.one_time) ?? '' } : knock.map(sound),
-    within,
-    gap: { min: sound(gap.min), max: milliseconds(gapMaxOf(gap.max, within)) },
-    tolerate: sound(fields.tolerate),
-    flags: sound(fields.flags),
-    opens: items(fields.opens),
-    for: sound(fields.for),
-    close: items(fields.close),
-    uses: sound(fields.uses),
-    holders: sound(fields.holders),
-    grant: sound(fields.grant),
-    forward: forward === null ? null : { to: forward, dnat: sound(fields.dnat) },
-    grantMark: sound(fields.grant_mark),
-    onOpen: sound(fields.on_open),
-    onClose: sound(fields.on_close),
+    knock: knock === null ? { oneTime: sound(oneTime) ?? '' } : knock.map(sound),
+    gap: { min: sound(gap.min), max: milliseconds(gapMaxOf(gap.max, others.within)) },
+    opens: items(opens),
+    close: items(close),
+    forward: host === null ? null : { to: host, dnat: sound(dnat) },
   };
+}
+
+type Values<F> = { [Key in keyof F & string as Camel<Key>]: F[Key] extends Found<infer T> ? T : never };
+
+/** The values by their names in the configuration. */
+function asRead<F extends Omit<DoorEntry['fields'], Reshaped>>(fields: F): Values<F> {
+  const named = Object.entries<Found<unknown>>(fields).map(([key, found]) => [camelCase(key), sound(found)]);
+  return Object.fromEntries(named) as Values<F>;
 }

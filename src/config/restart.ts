@@ -1,4 +1,5 @@
 import type { Config } from '../policy/config.ts';
+import { camelCase } from './camel-case.ts';
 import type { Shape } from './field.ts';
 import { root } from './schema.ts';
 
@@ -12,11 +13,10 @@ export function needRestart(before: Config, after: Config): readonly string[] {
   );
 }
 
-/** The value of a key. In the configuration a key's words are put together: `max_size` is `maxSize`. */
+/** The value of a key. */
 export function settingAt(config: Config, key: string): unknown {
   return key.split('.').reduce<unknown>((value, name) => {
-    const property = name.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
-    return typeof value === 'object' && value !== null ? Reflect.get(value, property) : undefined;
+    return typeof value === 'object' && value !== null ? Reflect.get(value, camelCase(name)) : undefined;
   }, config);
 }
 
