@@ -1,71 +1,9 @@
 /** What the daemon answers, as it stands on the wire and as `--json` prints it. Types only. */
 
+import type { Status } from './status.ts';
+
 /** ISO 8601 in UTC with milliseconds, as in the event log. */
 export type Moment = string;
-
-export interface Status {
-  readonly version: string;
-  readonly pid: number;
-  /** Seconds since the daemon began. */
-  readonly uptime: number;
-  /** The configuration file in force. */
-  readonly config: string;
-  readonly doors: readonly DoorStatus[];
-  /** Packets by what became of them: the engine's outcomes. */
-  readonly packets: Readonly<Record<string, number>>;
-  readonly queue: QueueStatus;
-  /** Bans now; with `enforce` false they are only said. */
-  readonly bans: number;
-  readonly enforce: boolean;
-  /** Sources remembered now, of at most so many. */
-  readonly sources: number;
-  readonly sources_max: number;
-  readonly state: Health;
-  readonly firewall: Health;
-  /** The kernel's messages on connections and rules that were missed since the daemon began. */
-  readonly events_lost: number;
-  /** Exceptions of the daemon's own parts since it began. */
-  readonly faults: number;
-  /** What is wrong, in words; empty: nothing. */
-  readonly problems: readonly Problem[];
-  /** What makes doors weaker than they could be on this machine. */
-  readonly warnings: readonly Problem[];
-}
-
-export interface DoorStatus {
-  readonly name: string;
-  /** What it protects, such as `22/tcp`. */
-  readonly ports: readonly string[];
-  /** Grants now. */
-  readonly open: number;
-  /** Times it was opened since the daemon began. */
-  readonly opened: number;
-}
-
-export interface QueueStatus {
-  readonly source: 'nfqueue' | 'nflog';
-  readonly packets: number;
-  readonly batches: number;
-  /** Packets waiting for a verdict now; null: unknown, the kernel tells only root. */
-  readonly depth: number | null;
-  /** Packets that found the queue full; null: unknown, as above. */
-  readonly kernel_dropped: number | null;
-  readonly user_dropped: number;
-  readonly errors: number;
-  readonly overruns: number;
-  /** Milliseconds from a packet's arrival to its judgement, lately; null: no packet had a stamp. */
-  readonly lag: number | null;
-}
-
-export interface Health {
-  readonly ok: boolean;
-  readonly reason: string | null;
-}
-
-export interface Problem {
-  readonly what: string;
-  readonly mend: string;
-}
 
 export interface GrantRow {
   readonly door: string;

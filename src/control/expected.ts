@@ -1,39 +1,29 @@
-import { isDoorName } from '../policy/door-name.ts';
 import type {
   Answers,
   Attempt,
   BanRow,
   Changed,
-  DoorStatus,
   ExplainRow,
   Explanation,
   GrantRow,
-  Health,
-  Problem,
-  QueueStatus,
   Refusal,
   Reloaded,
   SourceRow,
-  Status,
 } from './answers.ts';
 import {
+  doorName,
   flag,
   list,
   moment,
   nullable,
   number,
-  oneOf,
   optional,
   record,
   type Shape,
-  table,
   text,
 } from './shape.ts';
+import { STATUS_SHAPE } from './status.ts';
 
-/** A name that completion puts on a command line: no other text of a daemon is taken for one. */
-const doorName: Shape<string> = (value): value is string => text(value) && isDoorName(value);
-
-const health = record<Health>({ ok: flag, reason: nullable(text) });
 const grant = record<GrantRow>({
   door: doorName,
   grantee: text,
@@ -46,38 +36,6 @@ const grant = record<GrantRow>({
 const ban = record<BanRow>({ target: text, since: moment, until: moment, count: number, shadow: flag });
 const attempt = record<Attempt>({ door: doorName, step: number, of: number });
 const changed = record<Changed>({ changed: number });
-
-const queue = record<QueueStatus>({
-  source: oneOf('nfqueue', 'nflog'),
-  packets: number,
-  batches: number,
-  depth: nullable(number),
-  kernel_dropped: nullable(number),
-  user_dropped: number,
-  errors: number,
-  overruns: number,
-  lag: nullable(number),
-});
-
-const status = record<Status>({
-  version: text,
-  pid: number,
-  uptime: number,
-  config: text,
-  doors: list(record<DoorStatus>({ name: doorName, ports: list(text), open: number, opened: number })),
-  packets: table(number),
-  queue,
-  bans: number,
-  enforce: flag,
-  sources: number,
-  sources_max: number,
-  state: health,
-  firewall: health,
-  events_lost: number,
-  faults: number,
-  problems: list(record<Problem>({ what: text, mend: text })),
-  warnings: list(record<Problem>({ what: text, mend: text })),
-});
 
 const explained = record<ExplainRow>({
   time: moment,
@@ -93,7 +51,7 @@ const explained = record<ExplainRow>({
 
 /** What each command's answer must be. */
 export const EXPECTED: { readonly [Name in keyof Answers]: Shape<Answers[Name]> } = {
-  status,
+  status: STATUS_SHAPE,
   grants: list(grant),
   grant,
   revoke: changed,

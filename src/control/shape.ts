@@ -1,3 +1,5 @@
+import { isDoorName } from '../policy/door-name.ts';
+
 /** Whether a value that came over the wire is what the types say. */
 export type Shape<T> = (value: unknown) => value is T;
 
@@ -9,6 +11,8 @@ export const text: Shape<string> = (value): value is string =>
 export const number: Shape<number> = (value): value is number =>
   typeof value === 'number' && Number.isFinite(value);
 export const flag: Shape<boolean> = (value): value is boolean => typeof value === 'boolean';
+/** A name that completion puts on a command line: no other text of a daemon is taken for one. */
+export const doorName: Shape<string> = (value): value is string => text(value) && isDoorName(value);
 /** ISO 8601 that a date can be made of. */
 export const moment: Shape<string> = (value): value is string =>
   text(value) && !Number.isNaN(Date.parse(value));

@@ -1,5 +1,5 @@
 import { userInfo } from 'node:os';
-import type { Problem, Status } from '../control/answers.ts';
+import type { Problem, Status } from '../control/status.ts';
 import { openOverIpv6 } from '../firewall/iptables/families.ts';
 import type { Concern } from '../machine/concerns.ts';
 import { formatAddress } from '../packet/address.ts';

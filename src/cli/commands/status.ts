@@ -1,4 +1,4 @@
-import type { Status } from '../../control/answers.ts';
+import type { Status } from '../../control/status.ts';
 import { ofQueueReaders } from '../../machine/concerns.ts';
 import { findQueueReaders } from '../../machine/queue-readers.ts';
 import { printable } from '../../text/plain.ts';

@@ -1,4 +1,5 @@
-import type { BanRow, GrantRow, SourceRow, Status } from '../../control/answers.ts';
+import type { BanRow, GrantRow, SourceRow } from '../../control/answers.ts';
+import type { Status } from '../../control/status.ts';
 import { printable } from '../../text/plain.ts';
 import { counted, leftInWords, lengthInWords } from './durations.ts';
 import { type Column, fitted, formatTable } from './table.ts';

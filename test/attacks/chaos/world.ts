@@ -2,7 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Status } from '../../../src/control/answers.ts';
+import type { Status } from '../../../src/control/status.ts';
 import { nfknock } from '../../kernel/bans-lab.ts';
 import { atEnd } from '../../kernel/cleanup.ts';
 import type { Daemon, Line } from '../../kernel/daemon.ts';

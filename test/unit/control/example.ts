@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach } from 'vitest';
-import type { BanRow, Status } from '../../../src/control/answers.ts';
+import type { BanRow } from '../../../src/control/answers.ts';
 import type { Request } from '../../../src/control/message.ts';
 import type { Answer } from '../../../src/control/output.ts';
 import { type ControlOptions, type ControlServer, openControl } from '../../../src/control/server.ts';
+import type { Status } from '../../../src/control/status.ts';
 
 export const STATUS: Status = {
   version: '0.1.0',
