@@ -4,7 +4,7 @@ import { formatPort, formatPortRange, type PortRange, type PortSpec } from '../p
 import { milliseconds } from '../packet/time.ts';
 import { withinOf } from '../policy/limits.ts';
 import type { Reading } from './document.ts';
-import type { DoorEntry } from './door.ts';
+import type { DoorEntry } from './doors.ts';
 import { formatDuration } from './duration.ts';
 import type { Fields } from './field.ts';
 import type { Found } from './read.ts';

@@ -1,14 +1,12 @@
-import { isScalar, type Node } from 'yaml';
+import { isScalar } from 'yaml';
 import type { Cidr } from '../packet/cidr.ts';
 import type { FlagRule } from '../packet/flags.ts';
 import { formatPort, type PortRange, type PortSpec, parsePort } from '../packet/port.ts';
 import { type Milliseconds, milliseconds } from '../packet/time.ts';
-import { DOOR_NAME_MAX, isDoorName } from '../policy/door-name.ts';
 import { quoted } from '../text/plain.ts';
-import type { Reading, Spot } from './document.ts';
 import { type Field, type Fields, field, section } from './field.ts';
 import { integer, type Kind, listOf, orNull, type Schema, truth } from './kind.ts';
-import { entriesOf, type Found, type Read, textOf, type Wanted, wrong } from './read.ts';
+import { type Found, type Read, textOf, type Wanted, wrong } from './read.ts';
 import {
   ARGUMENT_CHARACTERS_MAX,
   argument,
@@ -25,8 +23,6 @@ import {
 
 /** Steps of a sequence: knockd's own limit. */
 export const STEPS_MAX = 32;
-/** Doors of one configuration. */
-const DOORS_MAX = 1024;
 /** Ports and ranges in one list. */
 const PORTS_MAX = 1024;
 /** Words of a command. */
@@ -64,13 +60,6 @@ export type DoorShape = {
   readonly on_close: Field<Argv>;
 };
 
-/** A door as it stands in the file. */
-export interface DoorEntry {
-  readonly name: string;
-  readonly spot: Spot;
-  readonly fields: Fields<DoorShape>;
-}
-
 const steps: Kind<Steps> = listOf(knockPort, 'a list of ports, one for each knock', [1, STEPS_MAX]);
 
 const KNOCKS: Wanted = {
@@ -80,10 +69,6 @@ const KNOCKS: Wanted = {
 const COMMAND: Wanted = {
   noun: 'a list of words',
   form: 'a program and its arguments, for example ["/usr/local/bin/notify", "%IP%"]',
-};
-const DOORS: Wanted = {
-  noun: 'a mapping of doors',
-  form: 'doors by their names, for example "ssh: { knock: [7000/tcp, 8000/udp, 9000/tcp], opens: [22/tcp] }"',
 };
 
 /** The sequence; a text instead of a list is probably a file, or knockd's form. */
@@ -246,50 +231,3 @@ const RULES: readonly Schema[] = [
 
 /** One door. */
 export const door: Field<Fields<DoorShape>> = section({ means: 'a door', shape, rules: RULES });
-
-export const doors: Field<readonly DoorEntry[]> = {
-  means: 'the doors by their names; the only key without a default',
-  takes: 'a mapping',
-  schema: {
-    type: 'object',
-    propertyNames: { pattern: `^[a-z0-9_][a-z0-9_\\-]{0,${DOOR_NAME_MAX - 1}}$` },
-    maxProperties: DOORS_MAX,
-    additionalProperties: door.schema,
-  },
-  fallback: undefined,
-  changes: 'reload',
-  read: readDoors,
-  absent: (spot, reading) => {
-    reading.fault(
-      spot,
-      'the key doors is missing',
-      `expected ${DOORS.form}; for decoys and bans alone write "doors: {}"`,
-    );
-    return undefined;
-  },
-};
-
-function readDoors(node: Node | null, spot: Spot, reading: Reading): readonly DoorEntry[] | undefined {
-  const entries = entriesOf(node, spot, reading, DOORS);
-  if (entries === undefined) return undefined;
-  if (entries.size > DOORS_MAX)
-    reading.fault(spot, `there are ${entries.size} doors`, `write at most ${DOORS_MAX}`);
-  const found: DoorEntry[] = [];
-  for (const [name, entry] of entries) {
-    if (!isDoorName(name)) {
-      const meant = name
-        .toLowerCase()
-        .replaceAll(/[^a-z0-9_-]+/g, '-')
-        .replace(/^-+/, '')
-        .slice(0, DOOR_NAME_MAX);
-      reading.fault(
-        { at: entry.keyAt, key: entry.spot.key },
-        `${quoted(name)} is not a name for a door`,
-        `expected 1 to ${DOOR_NAME_MAX} of a-z, 0-9, _ and -, not - first, for example ${meant === '' ? 'door' : meant}`,
-      );
-    }
-    const fields = door.read(entry.node, entry.spot, reading);
-    if (fields !== undefined) found.push({ name, spot: { at: entry.keyAt, key: entry.spot.key }, fields });
-  }
-  return found;
-}

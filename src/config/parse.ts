@@ -3,11 +3,11 @@ import type { Config, Door } from '../policy/config.ts';
 import { type Camel, camelCase } from './camel-case.ts';
 import { conflicts, gapMaxOf } from './cross-checks.ts';
 import { readDocument } from './document.ts';
-import type { DoorEntry } from './door.ts';
+import type { DoorEntry } from './doors.ts';
 import { type Fault, WHOLE_FILE } from './fault.ts';
 import type { Fields } from './field.ts';
 import { type Found, isEmpty } from './read.ts';
-import { type RootShape, root } from './schema.ts';
+import { type BansShape, type RootShape, root } from './schema.ts';
 
 export type Parsed =
   | { readonly ok: true; readonly config: Config }
@@ -56,60 +56,33 @@ function items<T>(found: Found<readonly Found<T>[]>): T[] {
   return sound(found).map(sound);
 }
 
+/** Spelled out is what stands otherwise in the configuration than in the file; all else is taken as it was read. */
 function configOf(file: Fields<RootShape>): Config {
-  const listen = sound(file.listen);
-  const log = sound(file.log);
-  const decoys = sound(file.decoys);
+  const { listen: from, doors, decoys: ports, allow, bans, memory, log, ...rest } = file;
+  const listen = sound(from);
+  const decoys = sound(ports);
   return {
-    listen: {
-      source: sound(listen.source),
-      queues: sound(listen.queues),
-      group: sound(listen.group),
-      interfaces: items(listen.interfaces),
-    },
-    doors: sound(file.doors).map(doorOf),
+    ...asRead(rest),
+    listen: { ...asRead(listen), interfaces: items(listen.interfaces) },
+    doors: sound(doors).map(doorOf),
     decoys: decoys === 'all' ? 'all' : decoys.map(sound),
-    allow: items(file.allow),
-    answer: sound(file.answer),
-    accept: sound(file.accept),
-    bans: bansOf(file),
-    grants: sound(file.grants),
-    memory: { sources: sound(sound(file.memory).sources) },
-    state: sound(file.state),
-    control: sound(file.control),
-    log: {
-      level: sound(log.level),
-      file: sound(log.file),
-      maxSize: sound(log.max_size),
-      files: sound(log.files),
-    },
-    metrics: sound(file.metrics),
+    allow: items(allow),
+    bans: bansOf(sound(bans)),
+    memory: asRead(sound(memory)),
+    log: asRead(sound(log)),
   };
 }
 
-function bansOf(file: Fields<RootShape>): Config['bans'] {
-  const bans = sound(file.bans);
-  const rate = sound(bans.rate);
-  const length = sound(bans.for);
+function bansOf(bans: Fields<BansShape>): Config['bans'] {
+  const plain = asRead(bans);
   return {
-    strikes: sound(bans.strikes),
-    within: sound(bans.within),
-    for: length,
-    escalate: sound(bans.escalate),
+    ...plain,
     // Where only `for` is given and longer than the default of `max`, bans simply do not grow.
-    max: milliseconds(Math.max(sound(bans.max), length)),
-    rate: { packets: sound(rate.packets), per: sound(rate.per) },
+    max: milliseconds(Math.max(plain.max, plain.for)),
+    rate: asRead(sound(bans.rate)),
     never: items(bans.never),
-    strikeOnService: sound(bans.strike_on_service),
-    enforce: sound(bans.enforce),
-    scope: sound(bans.scope),
-    cut: sound(bans.cut),
-    limit: sound(bans.limit),
   };
 }
-
-/** Keys of a door that stand otherwise in the configuration than in the file; every other is taken as it was read. */
-type Reshaped = 'knock' | 'one_time' | 'gap' | 'opens' | 'close' | 'forward' | 'dnat';
 
 function doorOf({ name, fields }: DoorEntry): Door {
   const { knock: steps, one_time: oneTime, gap: gaps, opens, close, forward: to, dnat, ...rest } = fields;
@@ -131,7 +104,7 @@ function doorOf({ name, fields }: DoorEntry): Door {
 type Values<F> = { [Key in keyof F & string as Camel<Key>]: F[Key] extends Found<infer T> ? T : never };
 
 /** The values by their names in the configuration. */
-function asRead<F extends Omit<DoorEntry['fields'], Reshaped>>(fields: F): Values<F> {
-  const named = Object.entries<Found<unknown>>(fields).map(([key, found]) => [camelCase(key), sound(found)]);
+function asRead<F extends Readonly<Record<string, Found<unknown>>>>(fields: F): Values<F> {
+  const named = Object.entries(fields).map(([key, found]) => [camelCase(key), sound(found)]);
   return Object.fromEntries(named) as Values<F>;
 }

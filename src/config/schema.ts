@@ -2,7 +2,8 @@ import type { Cidr } from '../packet/cidr.ts';
 import type { PortRange } from '../packet/port.ts';
 import { type Milliseconds, milliseconds } from '../packet/time.ts';
 import type { Bans, Config, Listen, LogSettings } from '../policy/config.ts';
-import { DAY, type DoorEntry, doors, ports } from './door.ts';
+import { DAY, ports } from './door.ts';
+import { type DoorEntry, doors } from './doors.ts';
 import { type Field, type Fields, field, section } from './field.ts';
 import { decimal, integer, type Kind, listOf, oneOf, orNull, type Schema, truth } from './kind.ts';
 import { type Found, textOf, wrong } from './read.ts';
@@ -59,7 +60,7 @@ type LogShape = {
   readonly files: Field<number>;
 };
 
-type BansShape = {
+export type BansShape = {
   readonly strikes: Field<number>;
   readonly within: Field<Milliseconds>;
   readonly for: Field<Milliseconds>;
