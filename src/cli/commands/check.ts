@@ -5,11 +5,12 @@ import { ofFiles } from '../../doctor/files.ts';
 import { installedUnit } from '../../doctor/unit.ts';
 import { concernsOf, shownIn } from '../../machine/concerns.ts';
 import { lookAtMachine, type Machine } from '../../machine/look.ts';
-import type { Config } from '../../policy/config.ts';
+import type { Config, Door } from '../../policy/config.ts';
+import { isPublished } from '../../policy/published.ts';
 import { ordersOpened } from '../../strength/guesser.ts';
 import { guessing } from '../../strength/guessing.ts';
 import { runScans, SCAN_KINDS } from '../../strength/scans.ts';
-import type { OneTimeFacts, Warning } from '../../strength/warning.ts';
+import { type OneTimeFacts, type Warning, warning } from '../../strength/warning.ts';
 import { warnings } from '../../strength/warnings.ts';
 import { CONFIG_FILE, type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
 import type { DoorReport, Report } from '../output/check-report.ts';
@@ -73,11 +74,20 @@ async function reportOf(config: Config, file: string, machine: Machine): Promise
     inputDefaults: machine.inputDefaults,
     warnings: [
       ...found,
+      ...config.doors.flatMap(ofPublished),
       ...doors.flatMap((each) => ofScans(each, found)),
       ...ofUnit(config),
       ...here.map(({ code, key, what, fix }) => ({ code, key, text: what, mend: fix })),
     ],
   };
+}
+
+/** A sequence that stands in a manual, a README or an example, ours among them. */
+function ofPublished({ name, knock }: Door): readonly Warning[] {
+  if ('oneTime' in knock || !isPublished(knock)) return [];
+  const text = 'the sequence is a published example, and guessers try those first';
+  const fix = 'draw another, with ports of both protocols in no order';
+  return [warning('published-secret', `doors.${name}.knock`, text, fix)];
 }
 
 /** Files that the daemon's user can't read, write or run, where the unit that says who that is is installed. */

@@ -5,10 +5,11 @@ import { formatPort, formatPortRange, type PortSpec } from '../../packet/port.ts
 import { milliseconds } from '../../packet/time.ts';
 import type { Config, Door } from '../../policy/config.ts';
 import { withinOf } from '../../policy/limits.ts';
+import { isPublished } from '../../policy/published.ts';
 import type { OrdersOpened } from '../../strength/guesser.ts';
 import { type Guessing, MANY_SOURCES, type Method } from '../../strength/guessing.ts';
 import type { DoorScans, ScanResult } from '../../strength/scans.ts';
-import { verdictOf, weakest } from '../../strength/verdict.ts';
+import { type Verdict, verdictOf, weakest } from '../../strength/verdict.ts';
 import type { Warning } from '../../strength/warning.ts';
 
 /** What `check` found out about one door. */
@@ -44,19 +45,29 @@ export function jsonReport({ file, doors, warnings, inputDefaults }: Report): un
     file,
     // What this machine does with packets to ports that nobody named; null: unknown.
     input: { ipv4: word(inputDefaults[4]), ipv6: word(inputDefaults[6]) },
-    doors: doors.map(({ door, knock, left, guessing, scans, orders }) => ({
-      name: door.name,
-      verdict: verdictOf(guessing, scans),
-      steps: knock.length,
-      opens: door.opens.map(formatPortRange),
-      grant_mark: door.grantMark,
-      one_time_left: left,
-      guessing: guessing === null ? null : jsonGuessing(guessing),
-      scans,
-      orders: orders === null ? null : jsonOrders(orders),
-    })),
+    doors: doors.map(jsonDoor),
     warnings,
   };
+}
+
+function jsonDoor(each: DoorReport): unknown {
+  const { door, knock, left, guessing, scans, orders } = each;
+  return {
+    name: door.name,
+    verdict: doorVerdict(each),
+    steps: knock.length,
+    opens: door.opens.map(formatPortRange),
+    grant_mark: door.grantMark,
+    one_time_left: left,
+    guessing: guessing === null ? null : jsonGuessing(guessing),
+    scans,
+    orders: orders === null ? null : jsonOrders(orders),
+  };
+}
+
+/** A published example is the first that is tried, however long a guesser without it would need. */
+function doorVerdict({ knock, left, guessing, scans }: DoorReport): Verdict {
+  return left === null && isPublished(knock) ? 'weak' : verdictOf(guessing, scans);
 }
 
 function word(fate: InputDefaults[4]): string | null {
@@ -87,7 +98,7 @@ export function formatReport({ file, config, doors, warnings }: Report): string 
       : config.doors.length === 1
         ? 'one door'
         : `${config.doors.length} doors`;
-  const verdict = weakest(doors.map((each) => verdictOf(each.guessing, each.scans)));
+  const verdict = weakest(doors.map(doorVerdict));
   const lines = [`${file}: ${verdict}: ${count}, ${decoysText(config)}.`];
   for (const each of doors) lines.push('', ...doorLines(each));
   const said =
@@ -102,8 +113,9 @@ function decoysText({ decoys }: Config): string {
   return decoys.length === 1 ? 'one decoy' : `${decoys.length} decoys`;
 }
 
-function doorLines({ door, knock, left, guessing, scans, orders }: DoorReport): string[] {
-  const lines = [`door ${door.name}: ${verdictOf(guessing, scans)}`];
+function doorLines(each: DoorReport): string[] {
+  const { door, knock, left, guessing, scans, orders } = each;
+  const lines = [`door ${door.name}: ${doorVerdict(each)}`];
   const line = (name: string, text: string): void => void lines.push(`  ${name.padEnd(12)} ${text}`);
   line('knock', knockText(knock, left));
   line(
@@ -164,7 +176,7 @@ function paceText({ gap, within }: Door, steps: number): string {
   const whole = withinOf(within, steps);
   const slowest = formatDuration(milliseconds(Math.floor(Math.min(gap.max, whole / (steps - 1)))));
   const quickest = gap.min === 0 ? 'at once' : `${formatDuration(gap.min)} apart`;
-  return `knocks sent ${quickest} or up to ${slowest} apart, ${formatDuration(whole)} for all ${steps}`;
+  return `knocks sent ${quickest} or up to ${slowest} apart, ${formatDuration(whole)} for ${steps === 2 ? 'both' : `all ${steps}`}`;
 }
 
 function granteeText({ grant }: Door): string {

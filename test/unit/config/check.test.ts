@@ -52,7 +52,7 @@ const checked = (
   name?: string,
 ): Promise<Ran> => run((config) => check([], { config, ...options }, async () => NOWHERE), text, name);
 
-const strong = 'doors: { ssh: { knock: [7000, 8000/udp, 9000], opens: [22] } }\ndecoys: all\n';
+const strong = 'doors: { ssh: { knock: [7019, 8123/udp, 9461], opens: [22] } }\ndecoys: all\n';
 const weak = 'doors: { ssh: { knock: [7000, 8000, 9000], opens: [22] } }\n';
 
 describe('nfknock check', () => {
@@ -135,6 +135,20 @@ decoys: all
       /^f.yaml: warning: doors.ssh.knock: the ports are in ascending order .*; mix the order/,
     );
     expect((await checked(weak, { strict: true })).code).toBe(EXIT.failed);
+  });
+
+  it('calls a published example weak by name, however long a guesser without it would need', async () => {
+    const published = strong.replace('7019, 8123/udp, 9461', '7000, 8000/udp, 9000');
+    const { code, out, err } = await checked(published, { strict: true });
+    expect(code).toBe(EXIT.failed);
+    expect(out).toContain('f.yaml: weak: one door, every other port is a decoy.\n\ndoor ssh: weak\n');
+    expect(err).toBe(
+      'f.yaml: warning: doors.ssh.knock: the sequence is a published example, and guessers try those first; draw another, with ports of both protocols in no order\n',
+    );
+    expect(JSON.parse((await checked(published, { json: true })).out)).toMatchObject({
+      doors: [{ verdict: 'weak' }],
+      warnings: [{ code: 'published-secret', key: 'doors.ssh.knock' }],
+    });
   });
 
   it('takes the file as an argument, and refuses to choose between two', async () => {
