@@ -14,6 +14,8 @@ import { CONFIG_FILE, type CommonOptions, EXIT, type ExitCode } from './exit.ts'
 
 /** Where the daemon listens if nothing says otherwise. */
 const CONTROL_DEFAULT = '/run/nfknock/control.sock';
+/** Milliseconds in which a daemon answers that has something to put back. */
+const LOOK_TIMEOUT = 2000;
 /** Names another socket, above what any configuration says. */
 const CONTROL_VARIABLE = 'NFKNOCK_CONTROL';
 
@@ -60,6 +62,16 @@ export async function tell<Asked extends Request>(
     return exit?.(data) ?? EXIT.done;
   } catch (error) {
     return fail(error);
+  }
+}
+
+/** What to say where a daemon runs, which takes rules that were removed for damaged; undefined: none answers. */
+export async function putBackBy(config: string): Promise<string | undefined> {
+  try {
+    const { pid } = await ask(await controlPath(config), { command: 'status' }, LOOK_TIMEOUT);
+    return `the daemon (process ${pid}) puts its rules back; stop it ("systemctl stop nfknock"), then remove them again`;
+  } catch {
+    return undefined;
   }
 }
 

@@ -43,7 +43,7 @@ export const DEFINITIONS: readonly Definition[] = [
     summary:
       'print, install, confirm, roll back or remove the iptables and ip6tables rules of this configuration',
     example: 'nfknock rules install --policy appliance --confirm 30s',
-    args: [['<action>', 'print, install, confirm or remove']],
+    args: [['<action>', 'print, install, confirm, roll-back or remove']],
     options: [
       json(),
       option(

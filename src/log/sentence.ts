@@ -28,6 +28,9 @@ const strikes: Sentence = ({ strikes: count, exempt }) => {
 const step: Sentence = (line) => (line.step === undefined ? '' : ` (step ${line.step} of ${line.of ?? '?'})`);
 const because: Sentence = ({ reason }) => (reason === undefined ? '' : `: ${reason}`);
 const inBrackets: Sentence = ({ reason }) => (reason === undefined ? '' : ` (${reason})`);
+/** Why a ban was made: `order` is the log's word for what somebody asked for. */
+const banReason: Sentence = ({ reason }) =>
+  reason === undefined ? '' : ` (${reason === 'order' ? 'by hand' : reason})`;
 const until: Sentence = ({ until: moment }) => (moment === undefined ? '' : ` until ${timeOf(moment)}`);
 const port: Sentence = (line) => line.port ?? 'a port';
 const door: Sentence = (line) => `door ${line.door ?? '?'}`;
@@ -59,13 +62,13 @@ const SENTENCE: { readonly [Name in EventName]: Sentence } = {
     line.reason === 'rate'
       ? `too many packets, the last to ${port(line)}${strikes(line)}`
       : `${line.reason ?? ''} scan of ${port(line)}${strikes(line)}`,
-  'packet.malformed': (line) => `a packet that can not be read${because(line)}`,
+  'packet.malformed': (line) => `a packet that cannot be read${because(line)}`,
   'ban.added': (line) => {
     const which = line.count === undefined || line.count < 2 ? '' : `, ban number ${line.count}`;
-    const why = line.reason === 'strikes' ? ` after ${line.strikes ?? '?'} strikes` : inBrackets(line);
+    const why = line.reason === 'strikes' ? ` after ${line.strikes ?? '?'} strikes` : banReason(line);
     return `${line.shadow === true ? 'would be banned' : 'banned'}${until(line)}${why}${which}`;
   },
-  'ban.extended': (line) => `ban extended${until(line)}${inBrackets(line)}`,
+  'ban.extended': (line) => `ban extended${until(line)}${banReason(line)}`,
   'ban.lifted': (line) => `ban lifted${inBrackets(line)}`,
   'ban.expired': () => 'ban over',
   'door.opened': (line) => `opened ${letIn(line)}${until(line)}${inBrackets(line)}`,

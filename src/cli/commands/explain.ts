@@ -97,9 +97,14 @@ const WHY: Readonly<Record<string, Why>> = {
   decoy: () => 'a decoy: nothing is behind this port, so touching it is scanning',
 };
 
+/** `order` is the log's word for what somebody asked for. */
+function byHand({ outcome, reason }: ExplainRow): boolean {
+  return outcome.startsWith('ban.') && reason === 'order';
+}
+
 function whyOf(row: ExplainRow): string {
   const why = WHY[row.outcome]?.(row) ?? '';
-  const reason = row.reason === null || row.reason === '' ? '' : ` [${row.reason}]`;
+  const reason = row.reason === null || row.reason === '' ? '' : ` [${byHand(row) ? 'by hand' : row.reason}]`;
   const strikes = row.strikes === null || row.strikes === 0 ? '' : `; strike ${row.strikes}`;
   const exempt = row.exempt === null ? '' : `; never banned: ${row.exempt}`;
   return `${why}${reason}${strikes}${exempt}`.trimStart();

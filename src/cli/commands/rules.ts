@@ -21,6 +21,7 @@ import type { Config } from '../../policy/config.ts';
 import { forgetLaid } from '../../rollback/place.ts';
 import { armRollback, keepConfirmed, noticeOf, pendingChange, rollBack } from '../../rollback/rollback.ts';
 import { messageOf } from '../../text/error.ts';
+import { putBackBy } from '../ask-daemon.ts';
 import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
 import { mayChange } from '../may-change.ts';
 import { confirmFault } from '../time-argument.ts';
@@ -191,6 +192,8 @@ async function remove(options: RulesOptions): Promise<ExitCode> {
   try {
     await firewall.remove();
     forgetLaid();
+    const warning = await putBackBy(options.config);
+    if (warning !== undefined) process.stderr.write(`nfknock: warning: ${warning}\n`);
     return EXIT.done;
   } finally {
     await firewall.close();

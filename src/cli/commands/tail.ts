@@ -165,7 +165,7 @@ function systemRefusal(error: unknown): Refusal {
       `${path ?? 'the log file'} may not be read: run as root, or join the log's group`,
     );
   }
-  return new Refusal(EXIT.failed, `${path ?? 'the log'} can not be read (${code})`);
+  return new Refusal(EXIT.failed, `${path ?? 'the log'} cannot be read (${code})`);
 }
 
 /** https://no-color.org */

@@ -34,14 +34,14 @@ export function banLines(rows: readonly BanRow[], { width, now }: View): readonl
     { title: 'BANNED', least: 18, kind: 'address' },
     { title: 'SINCE (UTC)', kind: 'optional' },
     { title: 'LEFT', align: 'right' },
-    { title: 'BAN', align: 'right' },
+    { title: 'TIMES', align: 'right' },
     { title: 'NOTE', kind: 'text', least: 12 },
   ] as const;
   const cells = rows.map((row) => [
     row.target,
     utcTime(row.since),
     leftInWords(row.until, now),
-    `${row.count}.`,
+    `${row.count}`,
     row.shadow ? 'only said, not enforced' : '',
   ]);
   return withoutEmpty(columns, cells, width);

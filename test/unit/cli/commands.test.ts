@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { putBackBy } from '../../../src/cli/ask-daemon.ts';
 import { STATUS } from '../control/example.ts';
 import { built } from './built.ts';
 import { answerOf, BANS, cannedDaemon, EXPLANATION, folder, GRANTS, nfknock, SOURCES } from './canned.ts';
@@ -71,7 +72,7 @@ describe('for people', { timeout: TIMEOUT }, () => {
     );
     const bans = await nfknock(['bans'], environment);
     expect(bans.out).toMatch(
-      /\n203\.0\.113\.9 .* 8m \d+s +2\.\n2001:db8:0:1::\/64 .* 6d 23h +1\. +only said, not enforced\n$/,
+      /\n203\.0\.113\.9 .* 8m \d+s +2\n2001:db8:0:1::\/64 .* 6d 23h +1 +only said, not enforced\n$/,
     );
     const sources = await nfknock(['sources'], environment);
     expect(sources.out).toMatch(/\n203\.0\.113\.20 +2 +ssh 1 of 3\n203\.0\.113\.9 +3 +8m \d+s\n$/);
@@ -109,6 +110,19 @@ describe('for people', { timeout: TIMEOUT }, () => {
     );
   });
 
+  it('explain says of an order that it was given by hand, as tail does', async () => {
+    const none = { port: null, door: null, step: null, of: null, strikes: null, exempt: null };
+    const packets = ['ban.added', 'something.newer'].map((outcome) => ({
+      ...none,
+      time: '2026-11-21T06:40:00.000Z',
+      outcome,
+      reason: 'order',
+    }));
+    const { path } = await cannedDaemon(() => ({ ok: true, data: { ...EXPLANATION, packets } }));
+    const { out } = await nfknock(['explain', '203.0.113.20'], { NFKNOCK_CONTROL: path });
+    expect(out).toMatch(/ ban\.added +banned \[by hand\]\n.* something\.newer +\[order\]\n$/);
+  });
+
   it('nothing that a daemon says can act on the terminal', async () => {
     const evil = { ...SOURCES[0], source: '\u001b]0;owned\u0007\u202e' };
     const { path } = await cannedDaemon(() => ({ ok: true, data: [evil as (typeof SOURCES)[number]] }));
@@ -117,6 +131,18 @@ describe('for people', { timeout: TIMEOUT }, () => {
       expect(out).not.toMatch(/(?!\n)\p{Cc}|\u202e/u);
       expect(out).toContain('owned');
     }
+  });
+});
+
+describe('rules remove', { timeout: TIMEOUT }, () => {
+  it('has a daemon named that would put the rules back, and nobody where none answers', async () => {
+    const { path } = await cannedDaemon();
+    const config = join(folder(), 'f.yaml');
+    writeFileSync(config, `control: ${path}\n`);
+    expect(await putBackBy(config)).toMatch(/^the daemon \(process 4711\) puts its rules back; stop it/);
+    writeFileSync(config, `control: ${path}.none\n`);
+    expect(await putBackBy(config)).toBeUndefined();
+    expect(await putBackBy(`${config}.none`)).toBeUndefined();
   });
 });
 

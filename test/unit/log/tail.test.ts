@@ -45,7 +45,8 @@ describe('tail words a line for people', () => {
       'touched the service 22/tcp without a grant',
     ],
     ['{"event":"scan.detected","port":"23/tcp","reason":"xmas"}', 'xmas scan of 23/tcp'],
-    ['{"event":"ban.added","reason":"order","shadow":true,"count":1}', 'would be banned (order)'],
+    ['{"event":"ban.added","reason":"order","shadow":true,"count":1}', 'would be banned (by hand)'],
+    ['{"event":"ban.extended","reason":"order","count":1}', 'ban extended (by hand)'],
     [
       '{"event":"door.closed","door":"web","ports":["80/tcp","443/tcp"],"grantee":"any","reason":"expired"}',
       'closed door web (80/tcp, 443/tcp) to everyone (expired)',
