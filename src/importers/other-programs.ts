@@ -42,6 +42,10 @@ const PROGRAMS: readonly Program[] = [
 
 /** The fault of a file that is another program's; undefined: it may be one that can be imported. */
 export function otherProgram(text: string, file: string): Fault | undefined {
+  if (text.includes('\0')) {
+    const problem = 'this is not a text file';
+    return { file, line: 1, column: 1, key: '(file)', problem, fix: 'name a knockd.conf or portsentry.conf' };
+  }
   const lines = text.split(/\r?\n/);
   if (lines.some((line) => /^\s*(sequence|one_time_sequences)\s*=/i.test(line))) return undefined;
   for (const { name, is, instead } of PROGRAMS) {

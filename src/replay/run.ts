@@ -108,8 +108,11 @@ async function* rest(held: Uint8Array[], chunks: AsyncIterator<Uint8Array>): Asy
 
 function faultOf(reader: CaptureReader, input: CaptureInput): string | null {
   const fault = reader.end();
-  const read = `the ${reader.counts.frames} packets before were read`;
+  const { frames } = reader.counts;
+  const read = frames === 1 ? 'the packet before was read' : `the ${frames} packets before were read`;
   if (fault?.fault === 'unknown') return fault.text;
+  // What is wrong from the first byte on is no damaged capture, but something else.
+  if (fault?.at === 0 && fault.text.startsWith('it ')) return fault.text;
   if (fault?.fault === 'damaged') return `it is damaged at byte ${fault.at}: ${fault.text}; ${read}`;
   // Where reading stopped early, that the last record is cut is only what follows from it.
   const reading = input.fault();

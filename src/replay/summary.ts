@@ -11,14 +11,19 @@ export function summaryTable(data: ReportData): string {
     .slice(0, ROWS_MAX)
     .map((lane, index) => [lane.name, ...figures(lane), got(data, index)]);
   const lines = [
-    `${data.counts.map(([label, count]) => `${count} ${label}`).join(', ')}; this machine: ${data.local.join(', ')}`,
+    `${data.counts.map(countText).join(', ')}; this machine: ${data.local.join(', ')}`,
     '',
     ...aligned([head, ...rows]),
   ];
   const more = data.lanes.length - ROWS_MAX + data.thinned.sources;
-  if (more > 0) lines.push(`… and ${more} more sources, which did less`);
+  if (more > 0) lines.push(`… and ${more} more ${more === 1 ? 'source' : 'sources'}, which did less`);
   if (data.lanes.length === 0) lines.push('No source did anything that would have been an event.');
   return lines.join('\n');
+}
+
+/** Labels that are nouns are plural: one of them is not. */
+function countText([label, count]: readonly [label: string, count: number]): string {
+  return `${count} ${count === 1 ? label.replace(/s$/, '') : label}`;
 }
 
 /** The same as one JSON object. */

@@ -115,5 +115,5 @@ function notACapture(bytes: Uint8Array): string {
   const first = [...bytes.subarray(0, MAGIC_BYTES)]
     .map((each) => each.toString(16).padStart(2, '0'))
     .join('');
-  return `it begins with ${first}, which is neither pcap (a1b2c3d4, a1b23c4d) nor pcapng (0a0d0d0a)`;
+  return `it begins with ${first}, which is neither pcap (a1b2c3d4, a1b23c4d) nor pcapng (0a0d0d0a): name a capture such as \`tcpdump -w FILE\` writes`;
 }

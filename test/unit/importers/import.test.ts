@@ -284,6 +284,11 @@ describe("Another program's file", () => {
     expect(otherProgram(text, name)?.problem).toContain(program);
   });
 
+  it('is told once where it is no text at all, and its bytes are not repeated', () => {
+    const fault = otherProgram('\u00d4\u00c3\0\0[a]\nsequence = 1,2,3\n\0', 'scan.pcap');
+    expect(fault).toMatchObject({ line: 1, problem: 'this is not a text file' });
+  });
+
   it('is none of those that can be imported', () => {
     for (const kind of ['knockd', 'portsentry'])
       for (const name of readdirSync(join(import.meta.dirname, '../../fixtures', kind)))

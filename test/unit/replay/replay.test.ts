@@ -134,6 +134,11 @@ describe('nfknock replay', () => {
     expect(out).toMatch(/^203\.0\.113\.9 +0 +0 +3 +0 +3 +1 +0 +banned until 2026-11-21T09:28:10\.704Z$/m);
   });
 
+  test('with --summary one of a kind is one', async () => {
+    const { out } = await run([KNOCK, '-c', CONFIG, '--summary']);
+    expect(out).toMatch(/^5 packets, 3 judged, .* 1 source, 3 knocks, 0 offences, 0 bans, 1 let in; /);
+  });
+
   test('with --summary --json says the same to programs', async () => {
     const { out } = await run([KNOCK, '-c', CONFIG, '--summary', '--json']);
     expect(JSON.parse(out)).toMatchObject({
@@ -250,7 +255,11 @@ describe('nfknock replay says what is wrong', () => {
   test('a file that is no capture, one that is not there, a directory', async () => {
     const text = await run([fileOf('text', 'knock, knock'), '-c', CONFIG]);
     expect([text.code, text.out]).toEqual([1, '']);
-    expect(text.err).toContain('neither pcap (a1b2c3d4, a1b23c4d) nor pcapng (0a0d0d0a)');
+    expect(text.err).toMatch(
+      /^nfknock: .*\/text: it begins with 6b6e6f63, which is neither pcap \(a1b2c3d4, a1b23c4d\) nor pcapng \(0a0d0d0a\): name a capture such as `tcpdump -w FILE` writes\n$/,
+    );
+    const empty = await run([fileOf('empty', ''), '-c', CONFIG]);
+    expect(empty).toMatchObject({ code: 1, err: expect.stringMatching(/\/empty: it is empty\n$/) });
     const missing = await run([join(directory, 'none.pcap'), '-c', CONFIG]);
     expect(missing).toMatchObject({
       code: 1,

@@ -101,7 +101,7 @@ describe('what is no capture', () => {
     expect(readAll(Buffer.from('knock knock')).fault).toEqual({
       at: 0,
       fault: 'damaged',
-      text: 'it begins with 6b6e6f63, which is neither pcap (a1b2c3d4, a1b23c4d) nor pcapng (0a0d0d0a)',
+      text: 'it begins with 6b6e6f63, which is neither pcap (a1b2c3d4, a1b23c4d) nor pcapng (0a0d0d0a): name a capture such as `tcpdump -w FILE` writes',
     });
   });
 
