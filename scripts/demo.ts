@@ -1,6 +1,6 @@
-import type { Connection, LetIn } from '../test/kernel/client.ts';
-import type { Daemon, Line } from '../test/kernel/daemon.ts';
-import { type Client, createNet, type Host, type Net } from '../test/kernel/net.ts';
+import type { Connection, LetIn } from '../test/support/client.ts';
+import type { Daemon, Line } from '../test/support/daemon.ts';
+import { type Client, createNet, type Host, type Net } from '../test/support/net.ts';
 import { DEMO_CONFIG, DEMO_YAML } from './demo-config.ts';
 
 /*

@@ -281,4 +281,18 @@ describe('the tests', () => {
     );
     expect(across).toEqual([]);
   });
+
+  it('take what they share from test/support, which takes nothing from them', () => {
+    const files = readdirSync(TEST, { recursive: true, encoding: 'utf8' }).filter((file) =>
+      file.endsWith('.ts'),
+    );
+    const across = files.flatMap((file) =>
+      importsOf(join(TEST, file))
+        .map(({ from }) => (from.startsWith('.') ? relative(TEST, resolve(TEST, dirname(file), from)) : from))
+        .filter((to) => to.startsWith('kernel/') && !file.startsWith('kernel/'))
+        .map((to) => `${file} imports ${to}`),
+    );
+    expect(across).toEqual([]);
+    expect(readdirSync(join(TEST, 'kernel')).filter((file) => !file.endsWith('.test.ts'))).toEqual([]);
+  });
 });

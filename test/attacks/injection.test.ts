@@ -2,11 +2,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ask } from '../kernel/asked.ts';
-import { nfknock } from '../kernel/bans-lab.ts';
-import { type Daemon, NFKNOCK } from '../kernel/daemon.ts';
-import { createNet, type Net } from '../kernel/net.ts';
-import { temporaryFolder } from '../kernel/scratch.ts';
+import { ask } from '../support/asked.ts';
+import { nfknock } from '../support/bans-lab.ts';
+import { type Daemon, NFKNOCK } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
+import { temporaryFolder } from '../support/scratch.ts';
 
 /* Text from the network, or from people, that wants to be a command, a line of the log or a terminal's order. */
 

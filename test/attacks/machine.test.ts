@@ -1,11 +1,11 @@
 import { execFileSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { ask } from '../kernel/asked.ts';
-import { nfknock } from '../kernel/bans-lab.ts';
-import type { Daemon } from '../kernel/daemon.ts';
-import { createNet, type Net } from '../kernel/net.ts';
-import { startProcess } from '../kernel/process.ts';
+import { ask } from '../support/asked.ts';
+import { nfknock } from '../support/bans-lab.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
+import { startProcess } from '../support/process.ts';
 
 /* A machine that fails under the daemon: tools gone, locks held, sets full, no descriptors left. */
 

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Capture, capture } from '../kernel/capture.ts';
-import { NFKNOCK, writeConfig } from '../kernel/daemon.ts';
-import { createNet, type Net } from '../kernel/net.ts';
+import { type Capture, capture } from '../support/capture.ts';
+import { NFKNOCK, writeConfig } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
 
 const KNOCK = [...NFKNOCK, 'knock'];
 const MANY = Array.from({ length: 30 }, (_, index) =>

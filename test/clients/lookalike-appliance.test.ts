@@ -1,10 +1,10 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { type Daemon, NFKNOCK } from '../kernel/daemon.ts';
-import { answersPing } from '../kernel/firewall-proxy.ts';
-import { createNet, type Net } from '../kernel/net.ts';
-import { startProcess } from '../kernel/process.ts';
+import { type Daemon, NFKNOCK } from '../support/daemon.ts';
+import { answersPing } from '../support/firewall-proxy.ts';
+import { createNet, type Net } from '../support/net.ts';
+import { startProcess } from '../support/process.ts';
 import { example, hostBehind, moveBehindServer } from './lookalike.ts';
 import { scratchFolder, sh } from './peers-knockd.ts';
 

@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Daemon } from '../kernel/daemon.ts';
-import { createNet, type Net } from '../kernel/net.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
 import { example } from './lookalike.ts';
 import { scratchFolder } from './peers-knockd.ts';
 

@@ -2,8 +2,8 @@ import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import type { Daemon } from '../kernel/daemon.ts';
-import { createNet, type Net } from '../kernel/net.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
 import { example } from './lookalike.ts';
 import { scratchFolder } from './peers-knockd.ts';
 

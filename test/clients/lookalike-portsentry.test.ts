@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Daemon } from '../kernel/daemon.ts';
-import { answersPing } from '../kernel/firewall-proxy.ts';
-import { createNet, type Net, type Source } from '../kernel/net.ts';
-import { startTestDaemon } from '../kernel/test-daemon.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { answersPing } from '../support/firewall-proxy.ts';
+import { createNet, type Net, type Source } from '../support/net.ts';
+import { startTestDaemon } from '../support/test-daemon.ts';
 import { example } from './lookalike.ts';
 
 const PUBLIC = 80;

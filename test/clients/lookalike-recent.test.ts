@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { Daemon } from '../kernel/daemon.ts';
-import { createNet, type Net } from '../kernel/net.ts';
 import { buildFlood } from '../support/attacker-tools.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
 import { example, hostBehind, moveBehindServer } from './lookalike.ts';
 
 const SSH = 22;

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
-import type { Client, Net, Source } from '../kernel/net.ts';
-import { startProcess } from '../kernel/process.ts';
-import { ROOT } from '../kernel/root.ts';
+import type { Client, Net, Source } from '../support/net.ts';
+import { startProcess } from '../support/process.ts';
+import { ROOT } from '../support/root.ts';
 
 /** A configuration of examples/, with the places and addresses that this machine has. Its log goes to the test. */
 export function example(

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { DEMO_CONFIG } from '../../scripts/demo-config.ts';
-import type { Daemon } from '../kernel/daemon.ts';
-import { createNet, type Net } from '../kernel/net.ts';
-import { startTestDaemon } from '../kernel/test-daemon.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
+import { startTestDaemon } from '../support/test-daemon.ts';
 
 const SERVICE = 22;
 const CONFIG = {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Daemon, NFKNOCK } from '../kernel/daemon.ts';
-import { createNet, type Net } from '../kernel/net.ts';
-import type { Result } from '../kernel/process.ts';
+import { type Daemon, NFKNOCK } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
+import type { Result } from '../support/process.ts';
 
 const SERVICE = 22;
 const CONFIG = {

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { type Daemon, NFKNOCK } from '../kernel/daemon.ts';
-import { createNet, type Net } from '../kernel/net.ts';
-import { startProcess } from '../kernel/process.ts';
+import { type Daemon, NFKNOCK } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
+import { startProcess } from '../support/process.ts';
 import { clearRules, sh } from './peers-knockd.ts';
 
 /* What the users of other systems ask for, as far as no other test shows it. docs/peers.md has them all. */

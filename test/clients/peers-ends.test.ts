@@ -2,8 +2,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { NFKNOCK } from '../kernel/daemon.ts';
-import { createNet, type Net } from '../kernel/net.ts';
+import { NFKNOCK } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
 import {
   accept,
   clearRules,

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Daemon } from '../kernel/daemon.ts';
-import { type Client, createNet, type Net } from '../kernel/net.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { type Client, createNet, type Net } from '../support/net.ts';
 import {
   accept,
   imported,

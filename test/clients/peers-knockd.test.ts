@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { type Client, createNet, type Net } from '../kernel/net.ts';
+import { type Client, createNet, type Net } from '../support/net.ts';
 import {
   clearRules,
   exampleConf,

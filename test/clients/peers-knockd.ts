@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { parse } from 'yaml';
-import { atEnd } from '../kernel/cleanup.ts';
-import { type Exit, NFKNOCK } from '../kernel/daemon.ts';
-import type { Client, Host } from '../kernel/net.ts';
-import { startProcess } from '../kernel/process.ts';
-import { ROOT } from '../kernel/root.ts';
+import { atEnd } from '../support/cleanup.ts';
+import { type Exit, NFKNOCK } from '../support/daemon.ts';
+import type { Client, Host } from '../support/net.ts';
+import { startProcess } from '../support/process.ts';
+import { ROOT } from '../support/root.ts';
 
 /** The interface that knockd listens on: the server's cable to client A. */
 const LINK = 'toA';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Daemon, NFKNOCK } from '../kernel/daemon.ts';
-import { createNet, type Net } from '../kernel/net.ts';
+import { type Daemon, NFKNOCK } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
 import { type Knockd, scratchFolder, sh, startKnockd } from './peers-knockd.ts';
 
 /*

@@ -2,12 +2,12 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { ask } from './asked.ts';
-import type { Connection } from './client.ts';
-import { type Daemon, type DaemonOptions, NFKNOCK, writeConfig } from './daemon.ts';
-import { createNet, type Net } from './net.ts';
-import { asUser, ownFolder } from './operation-lab.ts';
-import { type Child, type Result, startProcess } from './process.ts';
+import { ask } from '../support/asked.ts';
+import type { Connection } from '../support/client.ts';
+import { type Daemon, type DaemonOptions, NFKNOCK, writeConfig } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
+import { asUser, ownFolder } from '../support/operation-lab.ts';
+import { type Child, type Result, startProcess } from '../support/process.ts';
 
 /* Beside other programs: what is none of ours is decided by what follows, where that would accept it. */
 

@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { nfknock } from './bans-lab.ts';
-import { capture } from './capture.ts';
-import type { Daemon } from './daemon.ts';
-import { createNet, type Net, type Source } from './net.ts';
-import { ROOT } from './root.ts';
+import { nfknock } from '../support/bans-lab.ts';
+import { capture } from '../support/capture.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { createNet, type Net, type Source } from '../support/net.ts';
+import { ROOT } from '../support/root.ts';
 
 const SERVICE = 22;
 const KNOCK = 7000 + Math.floor(Math.random() * 500);
@@ -63,7 +63,7 @@ describe('with `answer: closed`', () => {
     wait = 1000,
   ): Promise<readonly (readonly string[])[]> => {
     const macs = ['02:00:00:00:00:02', '02:00:00:00:00:01'];
-    const script = join(ROOT, 'test/kernel/probe.py');
+    const script = join(ROOT, 'test/support/probe.py');
     const argv = [
       'python3',
       script,

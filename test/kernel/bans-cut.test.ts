@@ -4,9 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Change } from '../../src/firewall/firewall.ts';
 import { cidr, configOf } from '../support/configs.ts';
-import { startFirewall } from './firewall-proxy.ts';
-import { createNet, type Net } from './net.ts';
-import { temporaryFolder } from './scratch.ts';
+import { startFirewall } from '../support/firewall-proxy.ts';
+import { createNet, type Net } from '../support/net.ts';
+import { temporaryFolder } from '../support/scratch.ts';
 
 /* `bans.cut` beside a table of conntrack that others have filled. */
 

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import type { Daemon } from './daemon.ts';
-import { createNet, type Net } from './net.ts';
-import { startProcess } from './process.ts';
-import { startTestDaemon } from './test-daemon.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
+import { startProcess } from '../support/process.ts';
+import { startTestDaemon } from '../support/test-daemon.ts';
 
 const SERVICE = 22;
 const PUBLIC = 8080;

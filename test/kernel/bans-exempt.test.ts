@@ -1,10 +1,10 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { kernelBans, nfknock } from './bans-lab.ts';
-import { atEnd } from './cleanup.ts';
-import type { Daemon } from './daemon.ts';
-import { createNet, type Net } from './net.ts';
+import { kernelBans, nfknock } from '../support/bans-lab.ts';
+import { atEnd } from '../support/cleanup.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
 
 const GATEWAY = '192.0.2.50';
 const RESOLVER = '192.0.2.53';

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { kernelBans, nfknock } from './bans-lab.ts';
-import type { Daemon } from './daemon.ts';
-import { answersPing } from './firewall-proxy.ts';
-import { createNet, type Net } from './net.ts';
+import { kernelBans, nfknock } from '../support/bans-lab.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { answersPing } from '../support/firewall-proxy.ts';
+import { createNet, type Net } from '../support/net.ts';
 
 const SERVICE = 22;
 const PUBLIC = 8080;

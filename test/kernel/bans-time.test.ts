@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { buildFlood } from '../support/attacker-tools.ts';
-import { daemonBans, kernelBans, nfknock } from './bans-lab.ts';
-import type { Daemon } from './daemon.ts';
-import { createNet, type Net } from './net.ts';
-import { startTestDaemon } from './test-daemon.ts';
+import { daemonBans, kernelBans, nfknock } from '../support/bans-lab.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
+import { startTestDaemon } from '../support/test-daemon.ts';
 
 const DECOY = 23;
 const base = (bans: object): object => ({

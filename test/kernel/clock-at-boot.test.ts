@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
-import { ask } from './asked.ts';
-import { type Daemon, startDaemon } from './daemon.ts';
-import { createNet, type Net } from './net.ts';
-import { skewed } from './skewed.ts';
-import { bansInForce } from './survival.ts';
+import { ask } from '../support/asked.ts';
+import { type Daemon, startDaemon } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
+import { skewed } from '../support/skewed.ts';
+import { bansInForce } from '../support/survival.ts';
 
 /* The next boot of a machine without a clock battery: an empty kernel, and a wall clock of days ago. */
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import type { Daemon } from './daemon.ts';
-import { type Client, createNet, type Net } from './net.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { type Client, createNet, type Net } from '../support/net.ts';
 
 const SERVICE = 22;
 const PUBLIC_SERVICE = 8080;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Connection } from './client.ts';
-import type { Daemon } from './daemon.ts';
-import { createNet, type Net } from './net.ts';
+import type { Connection } from '../support/client.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
 
 const SERVICE = 22;
 const OTHER_SERVICE = 2200;

@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { daemonBans, nfknock } from './bans-lab.ts';
-import { atEnd } from './cleanup.ts';
-import type { Daemon, DaemonOptions } from './daemon.ts';
-import { createNet, type Net } from './net.ts';
-import { startTestDaemon } from './test-daemon.ts';
+import { daemonBans, nfknock } from '../support/bans-lab.ts';
+import { atEnd } from '../support/cleanup.ts';
+import type { Daemon, DaemonOptions } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
+import { startTestDaemon } from '../support/test-daemon.ts';
 
 /** What ends the daemon says so, and costs nothing that it had announced; what need not end it does not. */
 const SERVICE = 22;

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type Daemon, type DaemonOptions, NFKNOCK, writeConfig } from './daemon.ts';
-import { createNet, type Net } from './net.ts';
-import { startProcess } from './process.ts';
+import { type Daemon, type DaemonOptions, NFKNOCK, writeConfig } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
+import { startProcess } from '../support/process.ts';
 
 const SERVICE = 22;
 const OTHER_SERVICE = 2200;

@@ -3,10 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { connectControl } from '../../src/control/client.ts';
 import { buildFlood, giveRoom, startPublicService } from '../support/attacker-tools.ts';
-import { nfknock } from './bans-lab.ts';
-import { type Daemon, startDaemon } from './daemon.ts';
-import { createNet, type Net } from './net.ts';
-import type { Child } from './process.ts';
+import { nfknock } from '../support/bans-lab.ts';
+import { type Daemon, startDaemon } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
+import type { Child } from '../support/process.ts';
 
 /*
  * Bursts of everything that the kernel tells the daemon of. Whoever supervises it would start it anew each time that it

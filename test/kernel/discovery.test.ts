@@ -1,10 +1,10 @@
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { nfknock } from './bans-lab.ts';
-import type { Daemon } from './daemon.ts';
-import { createNet, type Host, type Net } from './net.ts';
-import { startProcess } from './process.ts';
-import { ROOT } from './root.ts';
+import { nfknock } from '../support/bans-lab.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { createNet, type Host, type Net } from '../support/net.ts';
+import { startProcess } from '../support/process.ts';
+import { ROOT } from '../support/root.ts';
 
 const CONFIG = {
   doors: {
@@ -33,7 +33,7 @@ interface Program {
 function run(host: Host, ...args: readonly string[]): Program {
   const child = startProcess(host.namespace, [
     process.execPath,
-    `${ROOT}/test/kernel/discovery.mjs`,
+    `${ROOT}/test/support/discovery.mjs`,
     ...args,
   ]);
   onTestFinished(() => void child.kill('SIGKILL'));

@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Finding } from '../../src/doctor/finding.ts';
+import { type Daemon, NFKNOCK, writeConfig } from '../support/daemon.ts';
 import { type Place, sh, startDocker, startUfw } from '../support/healthy-machines.ts';
-import { type Daemon, NFKNOCK, writeConfig } from './daemon.ts';
-import { createNet } from './net.ts';
-import { temporaryFolder } from './scratch.ts';
-import { skewed } from './skewed.ts';
+import { createNet } from '../support/net.ts';
+import { temporaryFolder } from '../support/scratch.ts';
+import { skewed } from '../support/skewed.ts';
 
 /* Machines as people have them, with nfknock beside what they run: nothing stands in the way, before and with a daemon. */
 

@@ -3,11 +3,11 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, statfsSync, writeFileSyn
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Finding } from '../../src/doctor/finding.ts';
-import { atEnd } from './cleanup.ts';
-import { type Daemon, NFKNOCK, writeConfig } from './daemon.ts';
-import { createNet, type Net } from './net.ts';
-import { temporaryFolder } from './scratch.ts';
-import { skewed } from './skewed.ts';
+import { atEnd } from '../support/cleanup.ts';
+import { type Daemon, NFKNOCK, writeConfig } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
+import { temporaryFolder } from '../support/scratch.ts';
+import { skewed } from '../support/skewed.ts';
 
 /* A machine that is well, spoilt in one way at a time: exactly that is found, and nothing once it is put right. */
 

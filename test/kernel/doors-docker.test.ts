@@ -1,9 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { ask } from './asked.ts';
-import { attachContainer, type Container, type Published, startDocker } from './container.ts';
-import { type Daemon, NFKNOCK } from './daemon.ts';
-import { createNet, type Net } from './net.ts';
-import { startProcess } from './process.ts';
+import { ask } from '../support/asked.ts';
+import { attachContainer, type Container, type Published, startDocker } from '../support/container.ts';
+import { type Daemon, NFKNOCK } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
+import { startProcess } from '../support/process.ts';
 
 /* Ports that Docker publishes: their packets go through FORWARD, past every rule in INPUT. */
 

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ask } from './asked.ts';
-import type { Daemon } from './daemon.ts';
-import { type Client, createNet, type Net, type Source } from './net.ts';
-import { startProcess } from './process.ts';
+import { ask } from '../support/asked.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { type Client, createNet, type Net, type Source } from '../support/net.ts';
+import { startProcess } from '../support/process.ts';
 
 /*
  *   client A ─── server ─── client B, which has the services that the doors protect

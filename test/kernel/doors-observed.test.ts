@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { ask } from './asked.ts';
-import type { Daemon } from './daemon.ts';
-import { createNet, type Net } from './net.ts';
-import { answerUdp, udpAnswers } from './udp.ts';
+import { ask } from '../support/asked.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
+import { answerUdp, udpAnswers } from '../support/udp.ts';
 
 /* Knock ports with a live service behind them: those that are in `allow` too. */
 

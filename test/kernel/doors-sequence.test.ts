@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { sendOne } from './asked.ts';
-import type { Daemon, Line } from './daemon.ts';
-import { createNet, type Net } from './net.ts';
-import { answerUdp, udpAnswers } from './udp.ts';
+import { sendOne } from '../support/asked.ts';
+import type { Daemon, Line } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
+import { answerUdp, udpAnswers } from '../support/udp.ts';
 
 /* How a sequence is made: `knock`, `opens`, `tolerate`, `flags`, `gap`, `within`, `close`. */
 

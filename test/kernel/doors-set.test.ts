@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ask, connectTo } from './asked.ts';
-import type { Daemon } from './daemon.ts';
-import { createNet, type Net } from './net.ts';
+import { ask, connectTo } from '../support/asked.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
 
 /* `grants: set`: one rule a door, and a set with timeouts for hundreds at once. */
 

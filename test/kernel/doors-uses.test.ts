@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ask } from './asked.ts';
-import type { Daemon } from './daemon.ts';
-import { createNet, type Net } from './net.ts';
-import { startProcess } from './process.ts';
-import { ROOT } from './root.ts';
+import { ask } from '../support/asked.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
+import { startProcess } from '../support/process.ts';
+import { ROOT } from '../support/root.ts';
 
 /* What uses a grant up: connections that were made, and those alone; and what becomes of those beyond. */
 
@@ -66,7 +66,7 @@ describe.each(FAMILIES)('a grant with uses, over $family', ({ server, source }) 
     port: number,
     wait: number,
   ): Promise<{ made: number; alive: number; lives: number[] }> => {
-    const script = join(ROOT, 'test/kernel/spam.mjs');
+    const script = join(ROOT, 'test/support/spam.mjs');
     const argv = [process.execPath, script, net.clientA[server], `${port}`, `${SPAM}`, `${wait}`];
     const { stdout, stderr } = await net.clientA.exec(argv);
     if (stdout === '') throw new Error(stderr);

@@ -4,9 +4,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ask } from './asked.ts';
-import type { Daemon } from './daemon.ts';
-import { createNet, type Net } from './net.ts';
+import { ask } from '../support/asked.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
 
 /* What a power cut must not undo is on the disk before anybody hears of it; the rest is there within a second. */
 

@@ -2,10 +2,10 @@ import { cpSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { ask } from './asked.ts';
-import { type Daemon, NFKNOCK, startDaemon, writeConfig } from './daemon.ts';
-import { createNet, type Net } from './net.ts';
-import type { Result } from './process.ts';
+import { ask } from '../support/asked.ts';
+import { type Daemon, NFKNOCK, startDaemon, writeConfig } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
+import type { Result } from '../support/process.ts';
 
 /* IPv6 is there, and what guards it is not: its tools are not installed, or the kernel refuses their rules. */
 

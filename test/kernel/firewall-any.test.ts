@@ -5,8 +5,8 @@ import type { Config } from '../../src/policy/config.ts';
 import { soundConfig } from '../fuzz/any-config.ts';
 import { randomOf } from '../fuzz/random.ts';
 import { cidr } from '../support/configs.ts';
-import { type FirewallProxy, startFirewall } from './firewall-proxy.ts';
-import { createNet, type Net } from './net.ts';
+import { type FirewallProxy, startFirewall } from '../support/firewall-proxy.ts';
+import { createNet, type Net } from '../support/net.ts';
 
 /** `FIREWALL_CASES=2000 FIREWALL_SEED=7` tries others, and more. */
 const CASES = Number(process.env['FIREWALL_CASES'] ?? 60);

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe } from 'vitest';
 import { CONTRACT_CONFIG, firewallContract } from '../support/firewall-contract.ts';
-import { type FirewallProxy, startFirewall } from './firewall-proxy.ts';
-import { createNet, type Net } from './net.ts';
+import { type FirewallProxy, startFirewall } from '../support/firewall-proxy.ts';
+import { createNet, type Net } from '../support/net.ts';
 
 describe('on the kernel', () => {
   let net: Net;

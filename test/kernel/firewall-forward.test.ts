@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Change } from '../../src/firewall/firewall.ts';
 import { cidr, configOf } from '../support/configs.ts';
-import { type FirewallProxy, startFirewall } from './firewall-proxy.ts';
-import { type Client, createNet, type Net, type Source } from './net.ts';
-import { startProcess } from './process.ts';
+import { type FirewallProxy, startFirewall } from '../support/firewall-proxy.ts';
+import { type Client, createNet, type Net, type Source } from '../support/net.ts';
+import { startProcess } from '../support/process.ts';
 
 /*
  *   client A ─── server ─── client B, which has the service that the door protects

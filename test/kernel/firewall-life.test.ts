@@ -4,8 +4,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { Change } from '../../src/firewall/firewall.ts';
 import { hostCidr, networkOf } from '../../src/packet/cidr.ts';
 import { cidr, configOf } from '../support/configs.ts';
-import { type FirewallProxy, startFirewall } from './firewall-proxy.ts';
-import { createNet, type Net } from './net.ts';
+import { type FirewallProxy, startFirewall } from '../support/firewall-proxy.ts';
+import { createNet, type Net } from '../support/net.ts';
 
 const CONFIG = configOf({
   doors: {

@@ -3,8 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Change } from '../../src/firewall/firewall.ts';
 import type { Config } from '../../src/policy/config.ts';
 import { cidr, configOf } from '../support/configs.ts';
-import { answersPing, type FirewallProxy, startFirewall } from './firewall-proxy.ts';
-import { createNet, type Net } from './net.ts';
+import { answersPing, type FirewallProxy, startFirewall } from '../support/firewall-proxy.ts';
+import { createNet, type Net } from '../support/net.ts';
 
 const SERVICE = 22;
 const PUBLIC = 80;

@@ -2,10 +2,10 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { answersPing } from './firewall-proxy.ts';
-import { createNet, type Net } from './net.ts';
-import type { Result } from './process.ts';
-import { ROOT } from './root.ts';
+import { answersPing } from '../support/firewall-proxy.ts';
+import { createNet, type Net } from '../support/net.ts';
+import type { Result } from '../support/process.ts';
+import { ROOT } from '../support/root.ts';
 
 const DIST = process.env['NFKNOCK_DIST'] ?? join(ROOT, 'dist');
 const NFKNOCK = [process.execPath, join(DIST, 'bin/nfknock.js')];

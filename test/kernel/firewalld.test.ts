@@ -1,12 +1,12 @@
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { nfknock } from './bans-lab.ts';
-import { type Daemon, writeConfig } from './daemon.ts';
-import { createNet, type Net } from './net.ts';
-import { type Child, startProcess } from './process.ts';
-import { ROOT } from './root.ts';
-import { temporaryFolder } from './scratch.ts';
+import { nfknock } from '../support/bans-lab.ts';
+import { type Daemon, writeConfig } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
+import { type Child, startProcess } from '../support/process.ts';
+import { ROOT } from '../support/root.ts';
+import { temporaryFolder } from '../support/scratch.ts';
 
 /* Beside the real firewalld, told what docs/operations.md says. */
 

@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { randomOf } from '../fuzz/random.ts';
 import { SEED } from '../seed.ts';
-import type { Daemon } from './daemon.ts';
-import { createNet, type Net } from './net.ts';
-import { type Child, startProcess } from './process.ts';
-import { startTestDaemon } from './test-daemon.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
+import { type Child, startProcess } from '../support/process.ts';
+import { startTestDaemon } from '../support/test-daemon.ts';
 
 /** Beside programs that have many rules and change them often, and beside one that writes into our sets. */
 

@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { randomOf } from '../fuzz/random.ts';
 import { SEED } from '../seed.ts';
-import { nfknock } from './bans-lab.ts';
-import { type Daemon, writeConfig } from './daemon.ts';
-import { createNet, type Net } from './net.ts';
-import { ROOT } from './root.ts';
-import { startTestDaemon } from './test-daemon.ts';
+import { nfknock } from '../support/bans-lab.ts';
+import { type Daemon, writeConfig } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
+import { ROOT } from '../support/root.ts';
+import { startTestDaemon } from '../support/test-daemon.ts';
 
 const random = randomOf(SEED);
 /** As the documentation has it. */

@@ -1,11 +1,11 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { nfknock } from './bans-lab.ts';
-import { type Daemon, NFKNOCK, writeConfig } from './daemon.ts';
-import { createNet, type Net } from './net.ts';
-import { type Result, startProcess } from './process.ts';
-import { ROOT } from './root.ts';
+import { nfknock } from '../support/bans-lab.ts';
+import { type Daemon, NFKNOCK, writeConfig } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
+import { type Result, startProcess } from '../support/process.ts';
+import { ROOT } from '../support/root.ts';
 
 const DOORS = { ssh: { knock: ['7000/tcp', '8000/udp', '9000/tcp'], opens: ['22/tcp'] } };
 const BRIDGE_PORT = 'port0';

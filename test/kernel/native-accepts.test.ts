@@ -4,8 +4,8 @@ import type { Concern } from '../../src/machine/concerns.ts';
 import { randomOf } from '../fuzz/random.ts';
 import { SEED } from '../seed.ts';
 import { configOf } from '../support/configs.ts';
-import { createNet, type Net } from './net.ts';
-import { ROOT } from './root.ts';
+import { createNet, type Net } from '../support/net.ts';
+import { ROOT } from '../support/root.ts';
 
 /* What tables of others accept, as the kernel itself lists their rules. */
 

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { createLab, type Lab } from './native-lab.ts';
+import { createLab, type Lab } from '../support/native-lab.ts';
 
 let lab: Lab;
 

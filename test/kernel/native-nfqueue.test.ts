@@ -1,6 +1,6 @@
 import type { Stats } from '@nfknock/nfqueue';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { createLab, type Lab } from './native-lab.ts';
+import { createLab, type Lab } from '../support/native-lab.ts';
 
 let lab: Lab;
 

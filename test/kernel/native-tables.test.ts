@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { randomOf } from '../fuzz/random.ts';
 import { SEED } from '../seed.ts';
-import { nfknock } from './bans-lab.ts';
-import type { Daemon } from './daemon.ts';
-import { createNet, type Net } from './net.ts';
-import { startTestDaemon } from './test-daemon.ts';
+import { nfknock } from '../support/bans-lab.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
+import { startTestDaemon } from '../support/test-daemon.ts';
 
 const random = randomOf(SEED);
 const CONFIG = { doors: { ssh: { knock: ['7000/tcp', '8000/udp', '9000/tcp'], opens: ['22/tcp'] } } };

@@ -13,9 +13,9 @@ import {
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { markUsed, parseSequence } from '../../src/one-time/file.ts';
+import { atEnd } from '../support/cleanup.ts';
+import { temporaryFolder } from '../support/scratch.ts';
 import { built } from '../unit/cli/built.ts';
-import { atEnd } from './cleanup.ts';
-import { temporaryFolder } from './scratch.ts';
 
 /* A disk with room for a part of what is to be written: write(2) then writes that part and calls it success. */
 

@@ -3,9 +3,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { atEnd } from './cleanup.ts';
-import { createLab, type Lab } from './native-lab.ts';
-import { ROOT } from './root.ts';
+import { atEnd } from '../support/cleanup.ts';
+import { createLab, type Lab } from '../support/native-lab.ts';
+import { ROOT } from '../support/root.ts';
 
 /*
  * What every netlink socket must stand, said once and tried on each kind that the daemon holds: NFQUEUE and NFLOG,

@@ -2,12 +2,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { nfknock } from './bans-lab.ts';
-import { type Daemon, NFKNOCK, writeConfig } from './daemon.ts';
-import { createNet, type Net } from './net.ts';
-import { ROOT } from './root.ts';
-import { startTestDaemon } from './test-daemon.ts';
-import { answerUdp, udpAnswers } from './udp.ts';
+import { nfknock } from '../support/bans-lab.ts';
+import { type Daemon, NFKNOCK, writeConfig } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
+import { ROOT } from '../support/root.ts';
+import { startTestDaemon } from '../support/test-daemon.ts';
+import { answerUdp, udpAnswers } from '../support/udp.ts';
 
 /* Rules of others that take a door's service out of connection tracking. */
 

@@ -1,11 +1,11 @@
 import { existsSync, mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { ask } from './asked.ts';
-import { nfknock } from './bans-lab.ts';
-import type { Daemon } from './daemon.ts';
-import { createNet, type Net } from './net.ts';
-import { temporaryFolder } from './scratch.ts';
+import { ask } from '../support/asked.ts';
+import { nfknock } from '../support/bans-lab.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
+import { temporaryFolder } from '../support/scratch.ts';
 
 /* A log file that the daemon can't write: root may write any, so it is a name that nobody can write. */
 

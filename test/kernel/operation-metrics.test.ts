@@ -3,11 +3,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Daemon } from './daemon.ts';
-import { createNet, type Net } from './net.ts';
-import { startProcess } from './process.ts';
-import { ROOT } from './root.ts';
-import { temporaryFolder } from './scratch.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
+import { startProcess } from '../support/process.ts';
+import { ROOT } from '../support/root.ts';
+import { temporaryFolder } from '../support/scratch.ts';
 
 /** Dashboard and alerts, held against what a daemon that has had something to do really exposes. */
 

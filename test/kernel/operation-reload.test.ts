@@ -2,10 +2,10 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { buildFlood } from '../support/attacker-tools.ts';
-import type { Daemon } from './daemon.ts';
-import { createNet, type Net } from './net.ts';
-import { watchPort } from './operation-lab.ts';
-import { type Child, startProcess } from './process.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
+import { watchPort } from '../support/operation-lab.ts';
+import { type Child, startProcess } from '../support/process.ts';
 
 /** What a new configuration does to a daemon at work. */
 

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connectControl } from '../../src/control/client.ts';
-import { nfknock } from './bans-lab.ts';
-import type { Daemon } from './daemon.ts';
-import { createNet, type Net } from './net.ts';
-import type { Result } from './process.ts';
+import { nfknock } from '../support/bans-lab.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
+import type { Result } from '../support/process.ts';
 
 /** What happens when someone else lays hands on the rules of a running daemon. */
 

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { nfknock } from './bans-lab.ts';
-import { type Daemon, type DaemonOptions, NFKNOCK, writeConfig } from './daemon.ts';
-import { createNet, type Net } from './net.ts';
+import { nfknock } from '../support/bans-lab.ts';
+import { type Daemon, type DaemonOptions, NFKNOCK, writeConfig } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
 
 /** What a start takes, and what does not keep it from serving. */
 

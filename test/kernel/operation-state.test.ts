@@ -5,13 +5,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { buildFlood } from '../support/attacker-tools.ts';
-import { daemonBans, kernelBans, nfknock } from './bans-lab.ts';
-import { atEnd } from './cleanup.ts';
-import type { Daemon, DaemonOptions } from './daemon.ts';
-import { createNet, type Net } from './net.ts';
-import { watchPort } from './operation-lab.ts';
-import { startProcess } from './process.ts';
-import { skewed } from './skewed.ts';
+import { daemonBans, kernelBans, nfknock } from '../support/bans-lab.ts';
+import { atEnd } from '../support/cleanup.ts';
+import type { Daemon, DaemonOptions } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
+import { watchPort } from '../support/operation-lab.ts';
+import { startProcess } from '../support/process.ts';
+import { skewed } from '../support/skewed.ts';
 
 /** What is kept: over a restart, a reboot, a damaged file, a full disk and a wall clock that was set. */
 

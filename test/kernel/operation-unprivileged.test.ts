@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type Daemon, type DaemonOptions, NFKNOCK, writeConfig } from './daemon.ts';
-import { createNet, type Net } from './net.ts';
-import { asUser, ownFolder } from './operation-lab.ts';
-import type { Result } from './process.ts';
+import { type Daemon, type DaemonOptions, NFKNOCK, writeConfig } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
+import { asUser, ownFolder } from '../support/operation-lab.ts';
+import type { Result } from '../support/process.ts';
 
 /** The daemon as the unit file runs it: an ordinary user with CAP_NET_ADMIN alone, who sees only his own /proc. */
 

@@ -2,10 +2,10 @@ import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { createNet } from '../support/net.ts';
+import { execute, startProcess } from '../support/process.ts';
+import { temporaryFolder } from '../support/scratch.ts';
 import { built } from '../unit/cli/built.ts';
-import { createNet } from './net.ts';
-import { execute, startProcess } from './process.ts';
-import { temporaryFolder } from './scratch.ts';
 
 const CONFIG = 'doors:\n  ssh:\n    knock: [7000/tcp, 8000/udp, 9000/tcp]\n    opens: [22/tcp]\n';
 const WAIT_MS = 10_000;

@@ -5,10 +5,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { goldenCases } from '../golden/replay/captures.ts';
-import { atEnd } from './cleanup.ts';
-import { type Line, startDaemon } from './daemon.ts';
-import { execute } from './process.ts';
-import { temporaryFolder } from './scratch.ts';
+import { atEnd } from '../support/cleanup.ts';
+import { type Line, startDaemon } from '../support/daemon.ts';
+import { execute } from '../support/process.ts';
+import { temporaryFolder } from '../support/scratch.ts';
 
 /*
  *   wire                              door

@@ -13,9 +13,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type Daemon, NFKNOCK, startDaemon, writeConfig } from './daemon.ts';
-import { createNet, type Net } from './net.ts';
-import type { Result } from './process.ts';
+import { type Daemon, NFKNOCK, startDaemon, writeConfig } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
+import type { Result } from '../support/process.ts';
 
 /* A change that nobody confirms is taken back, and nothing else is: whoever runs, whatever came or went meanwhile. */
 

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ROOT } from './root.ts';
+import { ROOT } from '../support/root.ts';
 
 /** Milliseconds for a set-up that has nothing left to do. */
 const QUICK = 2_000;

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Daemon } from './daemon.ts';
-import { createNet, type Net } from './net.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
 
 /** By addresses and protocol a packet goes to one of the queues, so TCP and UDP of one knocker can part. */
 const QUEUES = '0-3';

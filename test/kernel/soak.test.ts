@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { soak } from './soak.ts';
+import { soak } from '../support/soak.ts';
 
 /** NFKNOCK_LONG=1 (`npm run soak`): ten minutes, or NFKNOCK_SOAK seconds. NFKNOCK_SEED repeats a run; an odd one is the unit's user. */
 const LONG = process.env['NFKNOCK_LONG'] === '1';

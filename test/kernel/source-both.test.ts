@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Daemon, Line } from './daemon.ts';
-import { createNet, type Net, type Source } from './net.ts';
-import { startProcess } from './process.ts';
+import type { Daemon, Line } from '../support/daemon.ts';
+import { createNet, type Net, type Source } from '../support/net.ts';
+import { startProcess } from '../support/process.ts';
 
 /*
  * What is promised of a queue is promised of a log group: the same tests over both, and at the end the same

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Daemon } from './daemon.ts';
-import { createNet, type Net } from './net.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
 
 /* `listen` changed while the daemon runs: other queues, a group, and interfaces. */
 

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { connectTo } from './asked.ts';
-import { type Daemon, NFKNOCK, startDaemon, writeConfig } from './daemon.ts';
-import { type Client, createNet, type Net } from './net.ts';
-import { acceptRules, announced, expectAgreement, grantOf } from './survival.ts';
+import { connectTo } from '../support/asked.ts';
+import { type Daemon, NFKNOCK, startDaemon, writeConfig } from '../support/daemon.ts';
+import { type Client, createNet, type Net } from '../support/net.ts';
+import { acceptRules, announced, expectAgreement, grantOf } from '../support/survival.ts';
 
 /*
  * Killed with -9 at moments that a seed chooses, in the middle of knocks, grants, ends and bans, also while it

@@ -2,11 +2,11 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { ask } from './asked.ts';
-import { type Daemon, startDaemon, writeConfig } from './daemon.ts';
-import { createNet, type Net } from './net.ts';
-import { temporaryFolder } from './scratch.ts';
-import { acceptRules, announced, bansInForce, expectAgreement, grantOf } from './survival.ts';
+import { ask } from '../support/asked.ts';
+import { type Daemon, startDaemon, writeConfig } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
+import { temporaryFolder } from '../support/scratch.ts';
+import { acceptRules, announced, bansInForce, expectAgreement, grantOf } from '../support/survival.ts';
 
 /* A reboot: the state file meets an empty kernel, which is a new topology with the same addresses. */
 

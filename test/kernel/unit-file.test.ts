@@ -15,9 +15,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { atEnd } from './cleanup.ts';
-import { NFKNOCK } from './daemon.ts';
-import { ROOT } from './root.ts';
+import { atEnd } from '../support/cleanup.ts';
+import { NFKNOCK } from '../support/daemon.ts';
+import { ROOT } from '../support/root.ts';
 
 /** What deploy/ promises: ports closed at boot without the daemon, and a daemon with one capability. */
 

@@ -3,9 +3,9 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { atEnd } from './cleanup.ts';
-import { NFKNOCK } from './daemon.ts';
-import { ROOT } from './root.ts';
+import { atEnd } from '../support/cleanup.ts';
+import { NFKNOCK } from '../support/daemon.ts';
+import { ROOT } from '../support/root.ts';
 
 /** A start of the unit with nothing changed since the last asks the program nothing: what was laid stands. */
 

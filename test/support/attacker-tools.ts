@@ -2,9 +2,9 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { atEnd } from '../kernel/cleanup.ts';
-import { type Child, startProcess } from '../kernel/process.ts';
-import { ROOT } from '../kernel/root.ts';
+import { atEnd } from './cleanup.ts';
+import { type Child, startProcess } from './process.ts';
+import { ROOT } from './root.ts';
 
 /* What an attacker needs, and what makes a machine easier to overwhelm: made here for every test. */
 

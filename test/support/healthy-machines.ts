@@ -2,8 +2,8 @@ import { execFileSync, type SpawnSyncReturns, spawn, spawnSync } from 'node:chil
 import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { atEnd } from '../kernel/cleanup.ts';
-import type { Server } from '../kernel/net.ts';
+import { atEnd } from './cleanup.ts';
+import type { Server } from './net.ts';
 
 /* Machines as people have them, in a network namespace: the real ufw and Docker, with folders of their own. */
 

@@ -3,8 +3,8 @@ import { closeSync, copyFileSync, openSync, renameSync, rmSync, statfsSync, writ
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Random } from '../../fuzz/random.ts';
-import { connectTo } from '../../kernel/asked.ts';
-import { nfknock } from '../../kernel/bans-lab.ts';
+import { connectTo } from '../../support/asked.ts';
+import { nfknock } from '../../support/bans-lab.ts';
 import {
   COUNTED,
   FORGED,

@@ -3,14 +3,14 @@ import { copyFileSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Status } from '../../../src/control/status.ts';
-import { nfknock } from '../../kernel/bans-lab.ts';
-import { atEnd } from '../../kernel/cleanup.ts';
-import type { Daemon, Line } from '../../kernel/daemon.ts';
-import { createNet, type Net } from '../../kernel/net.ts';
-import { type PortWatch, watchPort } from '../../kernel/operation-lab.ts';
-import { startProcess } from '../../kernel/process.ts';
-import { temporaryFolder } from '../../kernel/scratch.ts';
 import { buildFlood, giveRoom, startPublicService } from '../../support/attacker-tools.ts';
+import { nfknock } from '../../support/bans-lab.ts';
+import { atEnd } from '../../support/cleanup.ts';
+import type { Daemon, Line } from '../../support/daemon.ts';
+import { createNet, type Net } from '../../support/net.ts';
+import { type PortWatch, watchPort } from '../../support/operation-lab.ts';
+import { startProcess } from '../../support/process.ts';
+import { temporaryFolder } from '../../support/scratch.ts';
 
 /** The machine under attack: one daemon, started once, and what its attackers and its owners need around it. */
 

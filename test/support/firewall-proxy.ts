@@ -54,7 +54,7 @@ export async function startFirewall(
   config: Config,
   before: readonly string[] = [],
 ): Promise<FirewallProxy> {
-  const driver = join(ROOT, 'test/kernel/firewall-driver.mjs');
+  const driver = join(ROOT, 'test/support/firewall-driver.mjs');
   const child = startProcess(namespace, [...before, process.execPath, driver]);
   const waiting = new Map<number, (answer: Answer) => void>();
   let last = 0;

@@ -16,7 +16,7 @@ export function skewed(): {
   atEnd(() => rmSync(folder, { recursive: true, force: true }));
   chmodSync(folder, 0o755);
   const library = join(folder, 'skew.so');
-  execFileSync('cc', ['-O2', '-shared', '-fPIC', '-o', library, join(ROOT, 'test/kernel/skew.c')]);
+  execFileSync('cc', ['-O2', '-shared', '-fPIC', '-o', library, join(ROOT, 'test/support/skew.c')]);
   const file = join(folder, 'skew');
   writeFileSync(file, Buffer.alloc(24));
   return {

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatCidr } from '../../src/packet/cidr.ts';
 import { openStore } from '../../src/state/sqlite.ts';
-import { buildFlood } from '../support/attacker-tools.ts';
+import { buildFlood } from './attacker-tools.ts';
 import { kernelBans, nfknock } from './bans-lab.ts';
 import type { Daemon, DaemonOptions } from './daemon.ts';
 import { type Client, createNet, type Net } from './net.ts';

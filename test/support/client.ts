@@ -40,7 +40,7 @@ const CONNECT_TIMEOUT_MS = 300;
 const ECHO_TIMEOUT_MS = 2_000;
 
 export async function startAgent(namespace: string): Promise<Agent> {
-  const child = startProcess(namespace, [process.execPath, join(ROOT, 'test/kernel/agent.mjs')]);
+  const child = startProcess(namespace, [process.execPath, join(ROOT, 'test/support/agent.mjs')]);
   const waiting = new Map<number, (answer: Answer) => void>();
   let last = 0;
   child.stderr.on('data', (text) => process.stderr.write(text));
