@@ -46,6 +46,8 @@ function dataOf(text: string): { readonly data: unknown } | undefined {
   return { data: plain(reading.root) };
 }
 
+const KEYLESS = / is not a key$|^a value has no key$/;
+const NOTHING_LEFT = /^there are no doors and no decoys, /;
 /** What JSON Schema can't say: values as they are written, what values mean, and what holds between them. */
 const BEYOND_SCHEMA = [
   / is not a time from /,
@@ -75,12 +77,16 @@ const BEYOND_SCHEMA = [
   / strikes of each of \d+ sources are more /,
   / is less than bans\.for, /,
   // A key that is no text is a text for JSON.
-  / is not a key$|^a value has no key$/,
+  KEYLESS,
 ];
 
 function onlyBeyond(parsed: Parsed): boolean {
-  return (
-    !parsed.ok && parsed.faults.every(({ problem }) => BEYOND_SCHEMA.some((beyond) => beyond.test(problem)))
+  if (parsed.ok) return false;
+  // Whoever leaves out what has no key, or one that is no text, may find nothing left to watch.
+  const keyless = parsed.faults.some(({ problem }) => KEYLESS.test(problem));
+  return parsed.faults.every(
+    ({ problem }) =>
+      BEYOND_SCHEMA.some((beyond) => beyond.test(problem)) || (keyless && NOTHING_LEFT.test(problem)),
   );
 }
 
