@@ -14,11 +14,11 @@ function config(text: string): Config {
 
 describe('A configuration', () => {
   it('of one door has a default for everything else', () => {
-    expect(config('doors: { ssh: { knock: [7000, 8000/udp], opens: [22] } }')).toEqual({
+    // A key that is added is held by the manual, whose defaults are compared, and by the round trip of all keys.
+    expect(config('doors: { ssh: { knock: [7000, 8000/udp], opens: [22] } }')).toMatchObject({
       listen: { source: 'nfqueue', queues: { first: 7219, last: 7219 }, group: 5, interfaces: [] },
       doors: [
-        // A key that is added is held by the manual, whose defaults are compared, and by the round trip of all keys.
-        expect.objectContaining({
+        {
           name: 'ssh',
           knock: [
             { protocol: 'tcp', port: 7000 },
@@ -38,7 +38,7 @@ describe('A configuration', () => {
           grantMark: null,
           onOpen: null,
           onClose: null,
-        }),
+        },
       ],
       decoys: [],
       allow: [],
