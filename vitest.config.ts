@@ -46,6 +46,8 @@ const config: ViteUserConfig = defineConfig({
           setupFiles: ['test/seed.ts'],
           // A busy machine is no failure.
           testTimeout: 60_000,
+          // Left alone it would keep a processor free, half of a small machine.
+          maxWorkers: '100%',
           exclude: QUICK ? SLOW : [],
           include: [
             'test/unit/**/*.test.ts',

@@ -68,7 +68,7 @@ function placeOf(command: string, syntax: string, about: string): Place {
   if (argument === 'address' && command === 'unban') return place('banned', about);
   if (argument === 'address' && command === 'revoke') return place('granted', about);
   if (argument === 'shell' || argument === 'action')
-    return place('words', about, about.match(/[a-z]+(?=,| or |$)/g) ?? []);
+    return place('words', about, about.match(/[a-z]+(?:-[a-z]+)*(?=,| or |$)/g) ?? []);
   return place('nothing', about);
 }
 

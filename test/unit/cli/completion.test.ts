@@ -51,7 +51,7 @@ describe('the completion of bash', { timeout: TIMEOUT }, () => {
     ['revoke 198', '198.51.100.7'],
     ['knock --door ', 'ssh web'],
     ['completion ', 'bash zsh'],
-    ['rules ', 'print install remove confirm'],
+    ['rules ', 'print install confirm roll-back remove'],
     ['status -', '--json -c --config -h --help'],
     ['check -c /etc/hostn', '/etc/hostname'],
     ['check --config=/etc/hostn', '/etc/hostname'],
