@@ -28,6 +28,8 @@ const WAIT = 12;
 const LANE_PACKETS = 2048;
 /** Bytes of a packet that are kept: as many as are copied of each. */
 const PACKET_BYTES = 256;
+/** Before every moment: nothing has waited too long yet. */
+const NEVER = Number.NEGATIVE_INFINITY;
 /** Packets handed on with one call. */
 const HANDED_ON = 1024;
 
@@ -55,6 +57,7 @@ export function createLanes(onBatch: OnBatch, now: () => number, wall: () => num
   };
   let gathered = 0;
   let timer: NodeJS.Timeout | undefined;
+  let soon: NodeJS.Immediate | undefined;
 
   function open(): Lane {
     const lane: Held = {
@@ -83,11 +86,12 @@ export function createLanes(onBatch: OnBatch, now: () => number, wall: () => num
     const at = now();
     const moment = wall();
     for (let index = 0; index < count; index += 1) {
-      if (lane.count === LANE_PACKETS) release(at, LANE_PACKETS / 2);
+      if (lane.count === LANE_PACKETS) release(NEVER, LANE_PACKETS / 2);
       hold(lane, batch, index, at, moment);
     }
-    release(at, LANE_PACKETS);
-    if (timer === undefined) wait(at);
+    // Not those that have waited long: while everything stood still, the lane that is read next may hold an older one.
+    release(NEVER, LANE_PACKETS);
+    if (timer === undefined && soon === undefined) wait(at);
   }
 
   function hold(lane: Held, batch: Batch, index: number, at: number, moment: number): void {
@@ -104,8 +108,8 @@ export function createLanes(onBatch: OnBatch, now: () => number, wall: () => num
   }
 
   /**
-   * Hands on, in order, what no older packet can come before any more, what has waited long enough, and what a
-   * lane has beyond `most`.
+   * Hands on, in order, what no older packet can come before any more, what has waited long enough at that moment,
+   * and what a lane has beyond `most`.
    */
   function release(at: number, most: number): void {
     for (let lane = oldest(); lane !== undefined && isDue(at, most); lane = oldest()) {
@@ -157,9 +161,16 @@ export function createLanes(onBatch: OnBatch, now: () => number, wall: () => num
     if (since === Number.POSITIVE_INFINITY) return;
     timer = setTimeout(
       guarded('packets', () => {
-        const later = now();
-        release(later, LANE_PACKETS);
-        wait(later);
+        timer = undefined;
+        // Every lane is read once more first: where the process stood still, all that it missed waits in the kernel.
+        soon = setImmediate(
+          guarded('packets', () => {
+            soon = undefined;
+            const later = now();
+            release(later, LANE_PACKETS);
+            wait(later);
+          }),
+        );
       }),
       Math.max(0, since + WAIT - at),
     );
@@ -169,7 +180,9 @@ export function createLanes(onBatch: OnBatch, now: () => number, wall: () => num
     open,
     close() {
       clearTimeout(timer);
+      clearImmediate(soon);
       timer = undefined;
+      soon = undefined;
       for (const lane of [...lanes]) lane.close();
     },
   };
