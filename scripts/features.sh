@@ -14,10 +14,10 @@ trap 'exit 143' TERM
 
 # need WHAT MEND COMMAND…
 need() {
-  local what="$1" mend="$2" reason
+  local what="$1" fix="$2" reason
   shift 2
   if ! reason="$(ip netns exec "$namespace" "$@" 2>&1)"; then
-    printf 'features: %s is missing: %s\n  %s said: %s\n' "$what" "$mend" "$1" "${reason%%$'\n'*}" >&2
+    printf 'features: %s is missing: %s\n  %s said: %s\n' "$what" "$fix" "$1" "${reason%%$'\n'*}" >&2
     missing=$((missing + 1))
   fi
 }

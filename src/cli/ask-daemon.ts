@@ -117,8 +117,8 @@ export async function controlPath(file: string): Promise<string> {
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable';
     if (file === CONFIG_FILE || code === 'EACCES') return CONTROL_DEFAULT;
-    const mend = "name the daemon's configuration with -c";
-    throw new CommandFailure(EXIT.config, `${file} can't be read (${code}): ${mend}`);
+    const fix = "name the daemon's configuration with -c";
+    throw new CommandFailure(EXIT.config, `${file} can't be read (${code}): ${fix}`);
   }
   // This key alone: whoever reads all of it refuses what `check` is there to explain.
   const { parseDocument } = await import('yaml');

@@ -103,7 +103,7 @@ export interface Refusal {
   /** One line. */
   readonly message: string;
   /** What to do, one line. */
-  readonly mend: string;
+  readonly fix: string;
   /** With `config`: the faults of the file, a line each. */
   readonly faults?: readonly string[];
 }

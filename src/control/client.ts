@@ -39,8 +39,8 @@ export async function ask<Asked extends Request>(
 export function connectControl(path: string, timeout: number = ASK_TIMEOUT): Promise<Connection> {
   return new Promise((resolve, reject) => {
     if (Buffer.byteLength(path) > SOCKET_PATH_BYTES_MAX || path === '') {
-      const mend = `give \`control\` a path of 1 to ${SOCKET_PATH_BYTES_MAX} bytes`;
-      throw new ControlError(['connect', 'bad path'], `"${path}" can't be a socket`, mend);
+      const fix = `give \`control\` a path of 1 to ${SOCKET_PATH_BYTES_MAX} bytes`;
+      throw new ControlError(['connect', 'bad path'], `"${path}" can't be a socket`, fix);
     }
     const socket = connect(path);
     const timer = setTimeout(() => socket.destroy(noAnswer(path, timeout)), timeout);
@@ -123,11 +123,11 @@ function connectError(path: string, error: Error): Error {
   if (error instanceof ControlError) return error;
   const code = 'code' in error ? String(error.code) : error.message;
   if (code === 'EACCES' || code === 'EPERM') {
-    const mend = 'use sudo, or join the group nfknock';
-    return new ControlError(['connect', 'not permitted'], `you may not use ${path}`, mend, { cause: error });
+    const fix = 'use sudo, or join the group nfknock';
+    return new ControlError(['connect', 'not permitted'], `you may not use ${path}`, fix, { cause: error });
   }
-  const mend = 'start it with "systemctl start nfknock" or "nfknock run", or name its configuration with -c';
-  return new ControlError(['connect', 'no daemon'], `no daemon answers at ${path} (${code})`, mend, {
+  const fix = 'start it with "systemctl start nfknock" or "nfknock run", or name its configuration with -c';
+  return new ControlError(['connect', 'no daemon'], `no daemon answers at ${path} (${code})`, fix, {
     cause: error,
   });
 }
@@ -142,6 +142,6 @@ function hungUp(path: string): ControlError {
 
 function noAnswer(path: string, timeout: number): ControlError {
   const message = `the daemon at ${path} did not answer within ${timeout / 1000} s: it is stopped or overloaded`;
-  const mend = 'see "systemctl status nfknock" and its log; restart it if it stays so';
-  return new ControlError(['ask', 'no daemon'], message, mend);
+  const fix = 'see "systemctl status nfknock" and its log; restart it if it stays so';
+  return new ControlError(['ask', 'no daemon'], message, fix);
 }

@@ -1,19 +1,19 @@
-/** What the system or the other side refused: the operation, the code and what mends it. */
+/** What the system or the other side refused: the operation, the code and what fixes it. */
 export class ControlError extends Error {
   readonly operation: string;
   readonly code: ControlCode;
-  readonly mend: string;
+  readonly fix: string;
   constructor(
     [operation, code]: readonly [operation: string, code: ControlCode],
     message: string,
-    mend: string,
+    fix: string,
     options?: ErrorOptions,
   ) {
-    super(`${message}; ${mend}`, options);
+    super(`${message}; ${fix}`, options);
     this.name = 'ControlError';
     this.operation = operation;
     this.code = code;
-    this.mend = mend;
+    this.fix = fix;
   }
 }
 

@@ -78,6 +78,6 @@ export const EXPECTED: { readonly [Name in keyof Answers]: Shape<Answers[Name]> 
 export const REFUSAL: Shape<Refusal> = record<Refusal>({
   code: text as Shape<Refusal['code']>,
   message: text,
-  mend: text,
+  fix: text,
   faults: optional(list(text)) as Shape<Refusal['faults'] & readonly string[]>,
 });

@@ -116,8 +116,8 @@ export function readRequest(line: string): ReadRequest {
   const { v, command } = message;
   const id = readId(message);
   if (v !== PROTOCOL_VERSION) {
-    const mend = `use the nfknock command of the daemon's own version (send "v":${PROTOCOL_VERSION})`;
-    return refuse(id, 'version', `this daemon speaks version ${PROTOCOL_VERSION}`, mend);
+    const fix = `use the nfknock command of the daemon's own version (send "v":${PROTOCOL_VERSION})`;
+    return refuse(id, 'version', `this daemon speaks version ${PROTOCOL_VERSION}`, fix);
   }
   if (id === null) return refuse(null, 'syntax', '"id" is missing', 'number your requests: "id":1');
   if (typeof command !== 'string' || !isCommand(command)) {
@@ -187,8 +187,8 @@ function readId({ id: value }: Fields): number | null {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : null;
 }
 
-function refuse(id: number | null, code: Refusal['code'], message: string, mend: string): ReadRequest {
-  return { ok: false, id, error: { code, message, mend } };
+function refuse(id: number | null, code: Refusal['code'], message: string, fix: string): ReadRequest {
+  return { ok: false, id, error: { code, message, fix } };
 }
 
 /** A client's own text given back to it: quoted, escaped, cut. */

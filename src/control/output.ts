@@ -78,7 +78,7 @@ function tailOf(answer: Answer, bytesMax: number): string {
     ? `"ok":true,"data":${JSON.stringify(answer.data)}}`
     : `"ok":false,"error":${JSON.stringify(answer.error)}}`;
   if (text.length < bytesMax / 2) return text;
-  const error: Refusal = { code: 'failed', message: 'the answer is too long', mend: 'ask for less' };
+  const error: Refusal = { code: 'failed', message: 'the answer is too long', fix: 'ask for less' };
   return `"ok":false,"error":${JSON.stringify(error)}}`;
 }
 

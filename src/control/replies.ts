@@ -10,7 +10,7 @@ const ANSWER_ROWS_MAX = 4_194_304;
 export class RefusedError extends Error {
   readonly refusal: Refusal;
   constructor(refusal: Refusal) {
-    super(`${refusal.message}; ${refusal.mend}`);
+    super(`${refusal.message}; ${refusal.fix}`);
     this.name = 'RefusedError';
     this.refusal = refusal;
   }

@@ -114,7 +114,7 @@ function admitted(
     const error: Refusal = {
       code: 'full',
       message: `${limits.connections} clients are connected`,
-      mend: 'try again in a moment',
+      fix: 'try again in a moment',
     };
     socket.end(`${JSON.stringify({ v: 1, id: null, ok: false, error })}\n`, () => socket.destroy());
     return null;
@@ -204,14 +204,14 @@ function createService(
     } catch (error) {
       options.onError?.(error);
       const message = error instanceof Error ? sentenceOf(error) : 'the daemon failed';
-      return { ok: false, error: { code: 'failed', message, mend: 'see the log of the daemon' } };
+      return { ok: false, error: { code: 'failed', message, fix: 'see the log of the daemon' } };
     }
   }
 
   function subscribe(session: Session, id: number): Answer {
     if (!session.subscribed && count(sessions, (each) => each.subscribed) >= limits.subscribers) {
       const message = `${limits.subscribers} clients are watching`;
-      return { ok: false, error: { code: 'full', message, mend: 'end one of them' } };
+      return { ok: false, error: { code: 'full', message, fix: 'end one of them' } };
     }
     session.subscribe(id);
     return { ok: true, data: {} };

@@ -139,7 +139,7 @@ function createInput(lineBytes: number): Input {
       if (line !== 'too long') return line === null ? null : readRequest(line);
       cut = true;
       const message = `the line is longer than ${lineBytes} bytes`;
-      return { ok: false, id: null, error: { code: 'syntax', message, mend: 'send one request a line' } };
+      return { ok: false, id: null, error: { code: 'syntax', message, fix: 'send one request a line' } };
     },
   };
 }

@@ -15,8 +15,8 @@ const PROBE_TIMEOUT = 1000;
  */
 export async function clearPath(path: string): Promise<void> {
   if (Buffer.byteLength(path) > SOCKET_PATH_BYTES_MAX) {
-    const mend = `give \`control\` a path of at most ${SOCKET_PATH_BYTES_MAX} bytes`;
-    throw new ControlError(['listen', 'bad path'], `${path} is too long for a Unix socket`, mend);
+    const fix = `give \`control\` a path of at most ${SOCKET_PATH_BYTES_MAX} bytes`;
+    throw new ControlError(['listen', 'bad path'], `${path} is too long for a Unix socket`, fix);
   }
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
@@ -30,8 +30,8 @@ export async function clearPath(path: string): Promise<void> {
       );
     }
     if (await answers(path)) {
-      const mend = 'stop it, or give this one its own `control` path';
-      throw new ControlError(['listen', 'in use'], `another nfknock listens on ${path}`, mend);
+      const fix = 'stop it, or give this one its own `control` path';
+      throw new ControlError(['listen', 'in use'], `another nfknock listens on ${path}`, fix);
     }
     unlinkSync(path);
   } catch (error) {
@@ -117,13 +117,13 @@ function answers(path: string): Promise<boolean> {
 function listenError(path: string, error: unknown): ControlError {
   const code = codeOf(error);
   if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') {
-    const mend = `give the daemon's user write access to ${dirname(path)}`;
-    return new ControlError(['listen', 'not permitted'], `${path} can't be made (${code})`, mend, {
+    const fix = `give the daemon's user write access to ${dirname(path)}`;
+    return new ControlError(['listen', 'not permitted'], `${path} can't be made (${code})`, fix, {
       cause: error,
     });
   }
-  const mend = 'look after the folder, or give `control` another path';
-  return new ControlError(['listen', 'failed'], `${path} can't be listened on (${code})`, mend, {
+  const fix = 'look after the folder, or give `control` another path';
+  return new ControlError(['listen', 'failed'], `${path} can't be listened on (${code})`, fix, {
     cause: error,
   });
 }

@@ -62,7 +62,7 @@ interface Health {
 
 export interface Problem {
   readonly what: string;
-  readonly mend: string;
+  readonly fix: string;
 }
 
 const health = record<Health>({ ok: flag, reason: nullable(text) });
@@ -95,6 +95,6 @@ export const STATUS_SHAPE: Shape<Status> = record<Status>({
   firewall: health,
   events_lost: number,
   faults: number,
-  problems: list(record<Problem>({ what: text, mend: text })),
-  warnings: list(record<Problem>({ what: text, mend: text })),
+  problems: list(record<Problem>({ what: text, fix: text })),
+  warnings: list(record<Problem>({ what: text, fix: text })),
 });

@@ -224,8 +224,8 @@ function done(data: unknown): Answer {
   return { ok: true, data } as Answer;
 }
 
-export function refuse(code: Refusal['code'], message: string, mend: string): Answer {
-  return { ok: false, error: { code, message, mend } };
+export function refuse(code: Refusal['code'], message: string, fix: string): Answer {
+  return { ok: false, error: { code, message, fix } };
 }
 
 function refused(answer: Extract<OrderAnswer, { ok: false }>): Answer {

@@ -41,8 +41,8 @@ export function useUp(door: Door, used: readonly PortSpec[]): OneTimeNews {
 /** What to do where a sequence could not be marked used. It has been on the wire, so it must not open later. */
 export function notMarked({ name, knock }: Door, why: string): string {
   const path = 'oneTime' in knock ? knock.oneTime : '';
-  const mend = 'let nfknock write the file and its folder, put a # before the line yourself, and reload';
-  return `door ${name} did not open: its sequence can't be marked used in ${path} (${why}); ${mend}`;
+  const fix = 'let nfknock write the file and its folder, put a # before the line yourself, and reload';
+  return `door ${name} did not open: its sequence can't be marked used in ${path} (${why}); ${fix}`;
 }
 
 function news(name: string, path: string, file: ReturnType<typeof readOneTime>): OneTimeNews {

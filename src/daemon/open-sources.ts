@@ -92,9 +92,9 @@ async function takePlace(): Promise<{ close(): void }> {
   } catch (error) {
     // A kernel without NFQUEUE serves NFLOG alone.
     if (!(error instanceof QueueError) || error.code !== 'QUEUE_TAKEN') return { close: () => undefined };
-    const mend = 'stop it, or put the doors of both into one configuration';
+    const fix = 'stop it, or put the doors of both into one configuration';
     throw new Error(
-      `another nfknock serves this network namespace, and the rules of both have the same names: ${mend}`,
+      `another nfknock serves this network namespace, and the rules of both have the same names: ${fix}`,
       { cause: error },
     );
   }

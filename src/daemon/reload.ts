@@ -45,13 +45,13 @@ export function createReloader(core: Running): Reloader {
       const more = faults.length > FAULTS_SAID ? `; and ${faults.length - FAULTS_SAID} more` : '';
       const reason = `${faults.slice(0, FAULTS_SAID).join('; ')}${more}`;
       announcer.announce({ event: 'config.rejected', at: clock.now(), reason });
-      const mend = 'correct the file; the old configuration stays in force';
+      const fix = 'correct the file; the old configuration stays in force';
       return {
         ok: false,
         error: {
           code: 'config',
           message: `${faults.length === 1 ? 'a fault' : `${faults.length} faults`} in ${core.configFile}`,
-          mend,
+          fix,
           faults,
         },
       };
@@ -65,7 +65,7 @@ export function createReloader(core: Running): Reloader {
       await standAsBefore();
       return {
         ok: false,
-        error: { code: 'failed', message: words(error), mend: 'the old configuration stays in force' },
+        error: { code: 'failed', message: words(error), fix: 'the old configuration stays in force' },
       };
     }
     const warnings = [...fixedWarnings(config, started), ...left];

@@ -36,7 +36,7 @@ export function createRepairs(core: Repaired): Repairs {
       lastFailureAt = now;
       announcer.announce({ event: 'firewall.failed', at: now, reason });
     }
-    // What starts the daemon may have more rights, and lays the rules before it does: then a new start mends it.
+    // What starts the daemon may have more rights, and lays the rules before it does: then a new start fixes it.
     if (error instanceof FirewallError && error.code === 'NOT_PERMITTED') {
       core.fail(new Error(`the rules were changed and may not be put back by this user: ${reason}`));
     }

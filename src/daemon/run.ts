@@ -150,7 +150,7 @@ async function serve(core: Running, reloader: Reloader, cleanUp: CleanUp): Promi
     core.announcer.observeWith(metrics.observe);
     cleanUp.push(() => metrics.close());
   } catch (error) {
-    // Doors open without metrics too. What the server says names the address and the mend.
+    // Doors open without metrics too. What the server says names the address and the fix.
     const fault = `there are no metrics until a restart: ${words(error)}`;
     core.health.report('metrics', fault);
     warn(core, fault);

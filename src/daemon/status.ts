@@ -78,7 +78,7 @@ function userName(): string {
 }
 
 function inWords({ what, fix }: Concern): Problem {
-  return { what, mend: fix };
+  return { what, fix: fix };
 }
 
 function problemsOf(core: Running, queue: SourceHealth, health: HealthSnapshot): readonly Problem[] {
@@ -89,108 +89,108 @@ function problemsOf(core: Running, queue: SourceHealth, health: HealthSnapshot):
   if (faults.firewall !== null) {
     problems.push({
       what: faults.firewall,
-      mend: 'see who changes the rules; `nfknock rules install` puts them back',
+      fix: 'see who changes the rules; `nfknock rules install` puts them back',
     });
   }
   const waiting = core.restored.waiting();
   if (waiting > 0) {
     problems.push({
       what: `${waiting} ${waiting === 1 ? 'grant' : 'grants'} from before the reboot wait for a wall clock that is synchronised`,
-      mend: 'start systemd-timesyncd or chrony; who knocks anew is let in meanwhile',
+      fix: 'start systemd-timesyncd or chrony; who knocks anew is let in meanwhile',
     });
   }
   if (faults.ipv6 !== null) {
     problems.push({
       what: `${openOverIpv6(config)}: ${faults.ipv6}`,
-      mend: 'install ip6tables or the module that is missing, or boot with ipv6.disable=1; then restart nfknock',
+      fix: 'install ip6tables or the module that is missing, or boot with ipv6.disable=1; then restart nfknock',
     });
   }
   if (faults.metrics !== null) {
     problems.push({
       what: faults.metrics,
-      mend: 'end who has the address, or give `metrics` another, and restart',
+      fix: 'end who has the address, or give `metrics` another, and restart',
     });
   }
   if (faults.log !== null) {
     problems.push({
       what: `the log file ${config.log.file} can't be written (${faults.log}); events go to standard output meanwhile`,
-      mend: `let ${userName()} write it and its folder, or give \`log.file\` another; it is tried again every second`,
+      fix: `let ${userName()} write it and its folder, or give \`log.file\` another; it is tried again every second`,
     });
   }
   const refused = core.announcer.lastRefused();
   if (refused !== undefined && core.clock.now() - refused.at < HOUR) {
     problems.push({
       what: `knocks come from ${formatAddress(refused.source)}, a gateway or name server of this machine: a grant to it would let in whoever is behind it, so none is given`,
-      mend: 'have the router pass source addresses on (no source NAT in front), or write `grant: any` for a door that everybody may be let in by',
+      fix: 'have the router pass source addresses on (no source NAT in front), or write `grant: any` for a door that everybody may be let in by',
     });
   }
   if (faults.uses !== null) {
     problems.push({
       what: faults.uses,
-      mend: 'sysctl net.netfilter.nf_conntrack_events=1, where it is 0; the module nf_conntrack_netlink must be there',
+      fix: 'sysctl net.netfilter.nf_conntrack_events=1, where it is 0; the module nf_conntrack_netlink must be there',
     });
   }
   const meddled = lately['external changes'];
   if (meddled > MEDDLED_WORRYING) {
     problems.push({
       what: `someone else changed the rules ${meddled} times in the last minute; each time they were put back`,
-      mend: 'find out who: docker, ufw, firewalld, a script; `nfknock tail --event "firewall.*"` tells when',
+      fix: 'find out who: docker, ufw, firewalld, a script; `nfknock tail --event "firewall.*"` tells when',
     });
   }
   if (!config.bans.enforce) {
     problems.push({
       what: 'bans are only said, not enforced',
-      mend: 'set bans.enforce: true once the log shows what you expect',
+      fix: 'set bans.enforce: true once the log shows what you expect',
     });
   }
   if (faults.state !== null)
     problems.push({
       what: `the state is kept in memory only: ${faults.state}`,
-      mend: 'free the disk or repair the file; it is taken up again by itself',
+      fix: 'free the disk or repair the file; it is taken up again by itself',
     });
   const { first, last } = config.listen.queues;
   if (queue.depth > Math.min(DEPTH_WORRYING, queueLength(last - first + 1) / 2)) {
     problems.push({
       what: `${queue.depth} packets wait in the queue`,
-      mend: 'the machine is too busy or under a flood; consider listen.source: nflog',
+      fix: 'the machine is too busy or under a flood; consider listen.source: nflog',
     });
   }
   const lost = lately['lost packets'];
   if (lost > 0) {
     problems.push({
       what: `${lost} packets were lost in the last minute before they were judged (they were dropped, none was let in)`,
-      mend: 'under a flood that is expected; else give the machine more time, or listen.source: nflog',
+      fix: 'under a flood that is expected; else give the machine more time, or listen.source: nflog',
     });
   }
   if (missed.lately > 0) {
     problems.push({
       what: `${missed.lately} of the kernel's messages on connections and rules were missed in the last minute; the rules were looked at again`,
-      mend: 'under a flood that is expected; else see what keeps the processor busy',
+      fix: 'under a flood that is expected; else see what keeps the processor busy',
     });
   }
   if (exceptions.last !== null) {
     problems.push({
       what: `a part of nfknock failed in the last minute and goes on: ${exceptions.last}`,
-      mend: 'see `nfknock tail --event daemon.fault`; report it unless memory or descriptors were short',
+      fix: 'see `nfknock tail --event daemon.fault`; report it unless memory or descriptors were short',
     });
   }
   if (lag !== null && lag > LAG_WORRYING) {
     problems.push({
       what: `packets are judged ${Math.round(lag)} ms late`,
-      mend: 'knocks may expire; see what else uses the processor',
+      fix: 'knocks may expire; see what else uses the processor',
     });
   }
   if (sizes.bans >= sizes.bansMax) {
     problems.push({
       what: `the ban list is full (${sizes.bansMax})`,
-      mend: 'raise bans.limit; until then the ban that ends first makes room',
+      fix: 'raise bans.limit; until then the ban that ends first makes room',
     });
   }
   // What is left of a flood stays until its place is wanted; it is no trouble once nobody has to make room.
   if (core.clock.now() - core.engine.crowded() < LATELY) {
     problems.push({
       what: `the table of sources is full (${sizes.sourcesMax})`,
-      mend: 'a flood of forged first knocks does this; raise memory.sources if it lasts',
+      fix: 'a flood of forged first knocks does this; raise memory.sources if it lasts',
     });
   }
   return problems;

@@ -77,7 +77,7 @@ export interface HistoryRecord {
   readonly until: Milliseconds;
 }
 
-/** How an order went: what it changed, or why it could not be carried out, in words that say the mend. */
+/** How an order went: what it changed, or why it could not be carried out, in words that say the fix. */
 export type OrderAnswer =
   | {
       readonly ok: true;

@@ -15,17 +15,17 @@ export type Change =
   | { readonly change: 'unban'; readonly target: Cidr }
   | { readonly change: 'cut'; readonly target: Cidr };
 
-/** What the system refused: the operation, the errno-like code and what mends it. */
+/** What the system refused: the operation, the errno-like code and what fixes it. */
 export class FirewallError extends Error {
   readonly operation: string;
   readonly code: string;
-  readonly mend: string;
-  constructor(operation: string, code: string, mend: string, options?: ErrorOptions) {
-    super(`${operation}: ${code}: ${mend}`, options);
+  readonly fix: string;
+  constructor(operation: string, code: string, fix: string, options?: ErrorOptions) {
+    super(`${operation}: ${code}: ${fix}`, options);
     this.name = 'FirewallError';
     this.operation = operation;
     this.code = code;
-    this.mend = mend;
+    this.fix = fix;
   }
 }
 

@@ -83,7 +83,7 @@ export const CATALOGUE: { readonly [Name in EventName]: Entry<Name> } = {
     level: 'warn',
     when: 'the configuration works but is weaker than it looks',
     fields: { reason: 'always', door: 'sometimes' },
-    reasons: 'what is weak, and what mends it',
+    reasons: 'what is weak, and what fixes it',
   },
   'knock.accepted': {
     level: 'info',
@@ -282,7 +282,7 @@ export const CATALOGUE: { readonly [Name in EventName]: Entry<Name> } = {
     level: 'error',
     when: 'the state file can not be written; grants and bans are held in memory alone',
     fields: { reason: 'always' },
-    reasons: 'what the system said, and what mends it',
+    reasons: 'what the system said, and what fixes it',
   },
   'state.recovered': { level: 'info', when: 'the state file can be written again', fields: {} },
   'firewall.repaired': {
@@ -295,7 +295,7 @@ export const CATALOGUE: { readonly [Name in EventName]: Entry<Name> } = {
     level: 'error',
     when: 'the kernel refused a rule or a set entry',
     fields: { reason: 'always', source: 'sometimes', door: 'sometimes' },
-    reasons: 'the operation, what the kernel said, and what mends it',
+    reasons: 'the operation, what the kernel said, and what fixes it',
   },
   'queue.overflow': {
     level: 'warn',

@@ -16,7 +16,7 @@ const REQUESTS_A_CONNECTION_MAX = 1000;
 const FRESH_MS = 250;
 const SOCKET_MODE = 0o660;
 
-/** Where metrics can't be offered: what the system said and what mends it. */
+/** Where metrics can't be offered: what the system said and what fixes it. */
 class MetricsError extends Error {
   readonly code: string;
   constructor(place: string, code: string, options?: ErrorOptions) {

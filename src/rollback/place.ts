@@ -58,12 +58,12 @@ export function makePlace(): Place {
   try {
     mkdirSync(place.folder, { recursive: true, mode: 0o700 });
   } catch (error) {
-    const mend = 'run it as root: what is kept for the way back is root’s alone';
-    throw new FirewallError(`make ${place.folder}`, codeOf(error) ?? 'UNKNOWN', mend, { cause: error });
+    const fix = 'run it as root: what is kept for the way back is root’s alone';
+    throw new FirewallError(`make ${place.folder}`, codeOf(error) ?? 'UNKNOWN', fix, { cause: error });
   }
   if (!isOurs(place.folder)) {
-    const mend = 'it must be a folder of the user who runs this, mode 0700: remove what is there';
-    throw new FirewallError(`use ${place.folder}`, 'NOT_OURS', mend);
+    const fix = 'it must be a folder of the user who runs this, mode 0700: remove what is there';
+    throw new FirewallError(`use ${place.folder}`, 'NOT_OURS', fix);
   }
   chmodSync(place.folder, 0o700);
   return place;

@@ -28,8 +28,8 @@ export async function openCapture(
 ): Promise<CaptureInput> {
   if (file === '-') return unpacked(standardInput, undefined);
   const found = await stat(file).catch((error: NodeJS.ErrnoException) => {
-    const mend = 'name a capture that is there, or - for standard input';
-    throw new Error(`${file} can't be read (${error.code ?? error.message}): ${mend}`, { cause: error });
+    const fix = 'name a capture that is there, or - for standard input';
+    throw new Error(`${file} can't be read (${error.code ?? error.message}): ${fix}`, { cause: error });
   });
   if (found.isDirectory()) throw new Error(`${file} is a directory: name a capture file in it`);
   const size = found.isFile() ? found.size : undefined;

@@ -39,8 +39,8 @@ export function openStore(path: string, options: StoreOptions): OpenedStore {
   const link = createLink(path, options, ledger);
   const notice = link.open(options.now);
   if (link.locked()) {
-    const mend = `another nfknock uses ${path}; stop it, or give this one its own \`state\` file`;
-    throw new StateError('open the state file', 'locked', mend);
+    const fix = `another nfknock uses ${path}; stop it, or give this one its own \`state\` file`;
+    throw new StateError('open the state file', 'locked', fix);
   }
   return { store: storeOf(ledger, link), notice };
 }

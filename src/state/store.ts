@@ -47,7 +47,7 @@ export interface Stored {
 
 interface StoreHealth {
   readonly ok: boolean;
-  /** What is wrong and what mends it; null where nothing is. */
+  /** What is wrong and what fixes it; null where nothing is. */
   readonly reason: string | null;
 }
 
@@ -102,16 +102,16 @@ export interface Keep {
  */
 export const HISTORIES_MAX = 262_144;
 
-/** What the system refused: the operation, the code and what mends it. */
+/** What the system refused: the operation, the code and what fixes it. */
 export class StateError extends Error {
   readonly operation: string;
   readonly code: 'locked' | 'failed';
-  readonly mend: string;
-  constructor(operation: string, code: 'locked' | 'failed', mend: string, options?: ErrorOptions) {
-    super(`${operation}: ${mend}`, options);
+  readonly fix: string;
+  constructor(operation: string, code: 'locked' | 'failed', fix: string, options?: ErrorOptions) {
+    super(`${operation}: ${fix}`, options);
     this.name = 'StateError';
     this.operation = operation;
     this.code = code;
-    this.mend = mend;
+    this.fix = fix;
   }
 }

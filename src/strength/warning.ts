@@ -7,7 +7,7 @@ export interface Warning {
   /** The key to change. */
   readonly key: string;
   readonly text: string;
-  readonly mend: string;
+  readonly fix: string;
 }
 
 /** What `check` found in the file of a one-time door. */
@@ -21,6 +21,6 @@ export interface OneTimeFacts {
   readonly unreadable: string | null;
 }
 
-export function warning(code: string, key: string, text: string, mend: string): Warning {
-  return { code, key, text, mend };
+export function warning(code: string, key: string, text: string, fix: string): Warning {
+  return { code, key, text, fix };
 }

@@ -41,13 +41,13 @@ export function ofSequence(door: Door, steps: readonly PortSpec[], config: Confi
   }
   const order = scanOrder(steps);
   if (order !== undefined && !everyPort && !interrupted(steps, door, config)) {
-    const mend = 'mix the order, or write "decoys: all", or put a decoy between the ports';
+    const fix = 'mix the order, or write "decoys: all", or put a decoy between the ports';
     found.push(
       warning(
         `ports-${order}`,
         key,
         `the ports are in ${order} order with no decoy between, so a scan in that order opens the door`,
-        mend,
+        fix,
       ),
     );
   }

@@ -98,7 +98,7 @@ export const configuration: Target = {
         settingsOf(parsed.config, () => []);
         const said = warnings(parsed.config);
         check(
-          said.every(({ text, mend }) => !/\p{Cc}/u.test(text + mend)),
+          said.every(({ text, fix }) => !/\p{Cc}/u.test(text + fix)),
           'a warning is one line on a terminal',
         );
         for (const family of [4, 6] as const) {

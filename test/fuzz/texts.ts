@@ -124,7 +124,7 @@ export const control: Target = {
             const again = readRequest(writeRequest(read.id, read.request));
             check(JSON.stringify(again) === JSON.stringify(read), 'what is taken is what was meant');
           } else {
-            check(!/\p{Cc}/u.test(read.error.message + read.error.mend), 'a refusal is one line');
+            check(!/\p{Cc}/u.test(read.error.message + read.error.fix), 'a refusal is one line');
           }
         }
         return last;

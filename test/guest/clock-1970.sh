@@ -2,7 +2,7 @@
 # boot 1: -rtc base=2026-11-28T12:00:00
 # boot 2: -rtc base=1970-01-02T00:00:00
 # boot 3: -rtc base=2026-11-28T15:00:00
-# A clock that was behind at boot: what had ended never comes back, and the step that mends it lengthens nothing.
+# A clock that was behind at boot: what had ended never comes back, and the step that fixes it lengthens nothing.
 make_net
 write_config <<'YAML'
 doors:

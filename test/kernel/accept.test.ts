@@ -89,7 +89,7 @@ describe('under policy DROP', () => {
     for (const session of sessions) expect(await session.echoes('with the daemon')).toBe(true);
     const { warnings } = await ask(running, { command: 'status' });
     const said = warnings
-      .map(({ what, mend }) => `${what}; ${mend}`)
+      .map(({ what, fix }) => `${what}; ${fix}`)
       .filter((text) => text.includes('fail2ban'));
     expect(said).toHaveLength(2);
     expect(said[0]).toContain(`iptables -A INPUT ${OPEN} -j ACCEPT`);

@@ -9,7 +9,7 @@ import { startProcess } from '../support/process.ts';
 
 const LATE = 10_000;
 const QUICK = 150;
-/** Milliseconds in which a change by someone else is noticed and mended. */
+/** Milliseconds in which a change by someone else is noticed and fixed. */
 const NOTICED = 5_000;
 /** As `docker run -p 8080:80 -p 8081:81` publishes them; the door protects the first. */
 const PUBLISHED: readonly Published[] = [

@@ -11,8 +11,8 @@ const DOORS = { ssh: { knock: ['7000/tcp', '8000/udp', '9000/tcp'], opens: ['22/
 const BRIDGE_PORT = 'port0';
 
 interface Said {
-  readonly problems: readonly { readonly what: string; readonly mend: string }[];
-  readonly warnings: readonly { readonly what: string; readonly mend: string }[];
+  readonly problems: readonly { readonly what: string; readonly fix: string }[];
+  readonly warnings: readonly { readonly what: string; readonly fix: string }[];
 }
 interface Checked {
   readonly input: { readonly ipv4: string | null; readonly ipv6: string | null };

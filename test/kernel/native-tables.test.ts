@@ -25,8 +25,8 @@ const nft = async (text: string): Promise<void> => {
 };
 const problems = async (daemon: Daemon): Promise<readonly [number | null, string]> => {
   const { code, stdout } = await nfknock(net.server, daemon, 'status', '--json');
-  const said = JSON.parse(stdout) as { problems: readonly { what: string; mend: string }[] };
-  return [code, said.problems.map(({ what, mend }) => `${what}; ${mend}`).join('\n')];
+  const said = JSON.parse(stdout) as { problems: readonly { what: string; fix: string }[] };
+  return [code, said.problems.map(({ what, fix }) => `${what}; ${fix}`).join('\n')];
 };
 const table = (family: string, priority: number, rest: string): string =>
   `table ${family} owners {\nchain in_here {\ntype filter hook input priority ${priority}; ${rest}\n}\n}\n`;

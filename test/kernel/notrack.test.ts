@@ -38,8 +38,8 @@ const env = {
 const sh = async (script: string): Promise<string> => (await net.server.exec(['sh', '-c', script])).stdout;
 const problems = async (from: Daemon): Promise<readonly [number | null, string]> => {
   const { code, stdout } = await nfknock(net.server, from, 'status', '--json');
-  const said = JSON.parse(stdout) as { problems: readonly { what: string; mend: string }[] };
-  return [code, said.problems.map(({ what, mend }) => `${what}; ${mend}`).join('\n')];
+  const said = JSON.parse(stdout) as { problems: readonly { what: string; fix: string }[] };
+  return [code, said.problems.map(({ what, fix }) => `${what}; ${fix}`).join('\n')];
 };
 
 beforeAll(async () => {

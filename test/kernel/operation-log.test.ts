@@ -27,7 +27,7 @@ describe('a log that can not be written', { timeout: 60_000 }, () => {
       (file: string) => writeFileSync(join(file, '..'), ''),
       (file: string) => rmSync(join(file, '..')),
     ],
-  ])('is told by status, goes to standard output, and is whole later: %s', async (_, spoil, mend) => {
+  ])('is told by status, goes to standard output, and is whole later: %s', async (_, spoil, fix) => {
     const file = join(temporaryFolder(), 'logs', 'events.log');
     if (_ === 'its name is a folder') mkdirSync(join(file, '..'));
     spoil(file);
@@ -35,11 +35,11 @@ describe('a log that can not be written', { timeout: 60_000 }, () => {
     daemon = await net.server.startDaemon({ doors: DOORS, log: { file } });
     const { problems } = await ask(daemon, { command: 'status' });
     expect(problems).toEqual([
-      { what: expect.stringContaining(`${file} can't be written`), mend: expect.stringContaining('root') },
+      { what: expect.stringContaining(`${file} can't be written`), fix: expect.stringContaining('root') },
     ]);
     await ask(daemon, { command: 'ban', address: '203.0.113.9' });
     await daemon.waitFor({ event: 'ban.added' });
-    mend(file);
+    fix(file);
     await ask(daemon, { command: 'unban', address: '203.0.113.9' });
     await expect
       .poll(() => (existsSync(file) ? readFileSync(file, 'utf8') : ''), { timeout: 5_000 })

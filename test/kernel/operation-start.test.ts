@@ -78,7 +78,7 @@ describe('a start', () => {
     expect(heir.seen({ event: 'daemon.ready' })).toHaveLength(1);
   });
 
-  it('goes on without metrics where their address is taken, and says how to mend that', async () => {
+  it('goes on without metrics where their address is taken, and says how to fix that', async () => {
     await net.server.listen(9477);
     const daemon = await start({ ...CONFIG, metrics: '127.0.0.1:9477' });
     const warnings = daemon.seen({ event: 'config.warning' }).map(({ reason }) => reason);

@@ -12,8 +12,8 @@
 
 readonly PUBLISHED_HOST="nfkD$$-h" PUBLISHED_VISITOR="nfkD$$-v"
 readonly PUBLISHED_SECONDS_MAX=30
-# What is mended after a change by somebody else is mended within five seconds.
-readonly MENDED_SECONDS_MAX=5
+# What is fixed after a change by somebody else is fixed within five seconds.
+readonly FIXED_SECONDS_MAX=5
 published_engine=''
 
 published() {
@@ -38,8 +38,8 @@ published() {
 
   restart_published_engine
   check 'after a restart of the engine, which puts its rules first, what no door names is there' soon reached 8 "$host4" 8081
-  check 'and the page is shut to strangers' mended not reached 8 "$host4" 8080
-  check 'and over IPv6' mended not reached 8 "$host6" 8080
+  check 'and the page is shut to strangers' fixed not reached 8 "$host4" 8080
+  check 'and over IPv6' fixed not reached 8 "$host6" 8080
   check 'but not to the one who was let in' reached 7 "$host4" 8080
 
   inner kill --signal KILL nfknock >/dev/null
@@ -139,9 +139,9 @@ knock_published() {
     tcp "$0" "$1"; echo >"/dev/udp/$0/$2"; sleep 0.2; tcp "$0" "$3"' "${@:2}" || true
 }
 
-# soon COMMAND…, mended COMMAND…: whether it succeeds, now or within a while.
+# soon COMMAND…, fixed COMMAND…: whether it succeeds, now or within a while.
 soon() { within "$PUBLISHED_SECONDS_MAX" "$@"; }
-mended() { within "$MENDED_SECONDS_MAX" "$@"; }
+fixed() { within "$FIXED_SECONDS_MAX" "$@"; }
 within() {
   local deadline=$((SECONDS + $1))
   shift

@@ -81,7 +81,7 @@ createInterface({ input: process.stdin }).on('line', async (line) => {
   } catch (error) {
     answer = {
       id,
-      error: { message: error.message, operation: error.operation, code: error.code, mend: error.mend },
+      error: { message: error.message, operation: error.operation, code: error.code, fix: error.fix },
     };
   }
   process.stdout.write(`${JSON.stringify(answer)}\n`);

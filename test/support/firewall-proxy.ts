@@ -45,7 +45,7 @@ export interface FirewallProxy extends FirewallCore {
 interface Answer {
   readonly id: number;
   readonly value?: unknown;
-  readonly error?: { message: string; operation?: string; code?: string; mend?: string };
+  readonly error?: { message: string; operation?: string; code?: string; fix?: string };
 }
 
 /** Starts the process, by a command that comes `before` it, and opens the firewall in it; nothing is installed yet. */
@@ -80,7 +80,7 @@ export async function startFirewall(
     const { error } = answer;
     if (error === undefined) return answer.value as T;
     if (error.code === undefined) throw new Error(error.message);
-    throw new FirewallError(error.operation ?? '', error.code, error.mend ?? '');
+    throw new FirewallError(error.operation ?? '', error.code, error.fix ?? '');
   };
   await ask('open', config);
   return {

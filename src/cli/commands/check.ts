@@ -77,7 +77,7 @@ async function reportOf(config: Config, file: string, machine: Machine): Promise
       ...config.doors.flatMap(ofPublished),
       ...doors.flatMap((each) => ofScans(each, found)),
       ...ofUnit(config),
-      ...here.map(({ code, key, what, fix }) => ({ code, key, text: what, mend: fix })),
+      ...here.map(({ code, key, what, fix }) => ({ code, key, text: what, fix: fix })),
     ],
   };
 }
@@ -97,8 +97,8 @@ function ofUnit(config: Config): readonly Warning[] {
   return ofFiles(config, unit).map(({ code, problem, fix }) => {
     const [key = '', ...text] = problem.split(': ');
     return text.length === 0
-      ? { code, key: 'state', text: problem, mend: fix }
-      : { code, key, text: text.join(': '), mend: fix };
+      ? { code, key: 'state', text: problem, fix: fix }
+      : { code, key, text: text.join(': '), fix: fix };
   });
 }
 
@@ -120,7 +120,7 @@ function ofScans({ door, scans }: DoorReport, found: readonly Warning[]): Warnin
             code: `scan-${kind}`,
             key,
             text: `${names[kind]} opened the door in ${scans[kind].opened} of ${scans[kind].scans} scans`,
-            mend: 'mix the order and the protocols of the knocks, or write "decoys: all"',
+            fix: 'mix the order and the protocols of the knocks, or write "decoys: all"',
           },
         ],
   );

@@ -97,7 +97,7 @@ function doorLines(status: Status, width: number | null): readonly string[] {
 
 function problemLines(status: Status): readonly string[] {
   const lines = (word: string, list: Status['problems']): readonly string[] =>
-    list.flatMap(({ what, mend }) => [printable(`${word} ${what}`), printable(`  fix: ${mend}`)]);
+    list.flatMap(({ what, fix }) => [printable(`${word} ${what}`), printable(`  fix: ${fix}`)]);
   const problems = lines('wrong: ', status.problems);
   const warnings = lines('warning:', status.warnings);
   return [...(problems.length === 0 ? ['All is well.'] : problems), ...warnings];

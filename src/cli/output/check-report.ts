@@ -33,9 +33,9 @@ export interface Report {
   readonly inputDefaults: InputDefaults;
 }
 
-/** `file: warning: key: text; mend` in one line, as compilers do. */
-export function formatWarning({ key, text, mend }: Warning, file: string): string {
-  return `${file}: warning: ${key}: ${text}; ${mend}`;
+/** `file: warning: key: text; fix` in one line, as compilers do. */
+export function formatWarning({ key, text, fix }: Warning, file: string): string {
+  return `${file}: warning: ${key}: ${text}; ${fix}`;
 }
 
 /** The report as data. Times are seconds; null: longer than a number holds. */

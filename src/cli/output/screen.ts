@@ -77,7 +77,7 @@ function healthLine({ queue, bans, sources, state, enforce }: Status): string {
 }
 
 function problemsOf({ status, trouble }: Scene): readonly string[] {
-  const problems = status.problems.map(({ what, mend }) => ` ! ${what}: ${mend}`);
+  const problems = status.problems.map(({ what, fix }) => ` ! ${what}: ${fix}`);
   const shown = problems.slice(0, PROBLEMS_SHOWN_MAX);
   const more = problems.length - shown.length;
   if (more > 0) shown.push(` ! and ${more} more: see nfknock status`);

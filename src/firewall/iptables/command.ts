@@ -117,15 +117,15 @@ export async function runRequired(path: string, args: readonly string[], input =
 /** A tool's exit status and words as an error. */
 export function refused(path: string, status: number, complaint: string): FirewallError {
   const words = oneLine(complaint).slice(0, COMPLAINT_CHARACTERS_MAX);
-  const mend = words === '' ? 'it said nothing; run it by hand to see' : words;
-  return new FirewallError(`run ${path}`, `EXIT_${status}`, mend);
+  const fix = words === '' ? 'it said nothing; run it by hand to see' : words;
+  return new FirewallError(`run ${path}`, `EXIT_${status}`, fix);
 }
 
 export function spawnError(path: string, error: Error): FirewallError {
   const code = 'code' in error ? String(error.code) : 'UNKNOWN';
-  const mend =
+  const fix =
     code === 'ENOENT' ? 'install it: apt-get install iptables' : 'free processes, file descriptors or memory';
-  return new FirewallError(`run ${path}`, code, mend, { cause: error });
+  return new FirewallError(`run ${path}`, code, fix, { cause: error });
 }
 
 /** Ends a child for good and waits until it is gone. */

@@ -163,7 +163,7 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
     witnesses.note(plan.sets);
   };
 
-  const mend = async (error: FirewallError): Promise<void> => {
+  const fix = async (error: FirewallError): Promise<void> => {
     try {
       await looking;
       // Of the grants some may be in force already: they are written anew.
@@ -176,11 +176,11 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
     }
   };
   // Doors in a lane of their own: who has knocked does not wait while a flood is being banned.
-  const doors = applyQueue((changes) => twice(() => carryDoors(changes), mend));
+  const doors = applyQueue((changes) => twice(() => carryDoors(changes), fix));
   const bans = applyQueue((changes) =>
     twice(
       () => carryBans(changes),
-      (error) => doors.exclusive(() => mend(error)),
+      (error) => doors.exclusive(() => fix(error)),
     ),
   );
   const cuts = openCuts(connections, now);

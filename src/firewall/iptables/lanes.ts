@@ -1,18 +1,18 @@
 import { type Change, FirewallError } from '../firewall.ts';
 
-/** What another attempt could mend: not a full set, not a lack of permission. */
+/** What another attempt could fix: not a full set, not a lack of permission. */
 const FINAL: readonly string[] = ['FULL', 'NOT_PERMITTED', 'MISSING', 'CLOSED'];
 
-/** Tries once more after mending: someone may have taken our chains away, or ended our child. */
+/** Tries once more after fixing: someone may have taken our chains away, or ended our child. */
 export async function twice(
   attempt: () => Promise<void>,
-  mend: (error: FirewallError) => Promise<void>,
+  fix: (error: FirewallError) => Promise<void>,
 ): Promise<void> {
   try {
     await attempt();
   } catch (error) {
     if (!(error instanceof FirewallError) || FINAL.includes(error.code)) throw error;
-    await mend(error);
+    await fix(error);
     await attempt();
   }
 }

@@ -57,8 +57,8 @@ export function openListing(options: ListOptions): List {
   return async () => {
     if (await nftables()) return byKernel();
     if (privilege === 'sets') return byTool();
-    const mend = 'iptables-legacy takes CAP_NET_RAW besides CAP_NET_ADMIN; give both, or use iptables-nft';
-    throw new FirewallError('read the rules', 'NOT_PERMITTED', mend);
+    const fix = 'iptables-legacy takes CAP_NET_RAW besides CAP_NET_ADMIN; give both, or use iptables-nft';
+    throw new FirewallError('read the rules', 'NOT_PERMITTED', fix);
   };
 }
 

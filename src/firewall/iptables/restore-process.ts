@@ -93,8 +93,8 @@ export function openRestore(family: Family, options: RestoreOptions = {}): Resto
         guarded('firewall', () => {
           if (running === to) running = undefined;
           to.child?.kill('SIGKILL');
-          const mend = 'another program holds the lock of the tables, or the machine is overloaded';
-          to.onAnswer?.(new FirewallError(`run ${path}`, 'TIMEOUT', mend));
+          const fix = 'another program holds the lock of the tables, or the machine is overloaded';
+          to.onAnswer?.(new FirewallError(`run ${path}`, 'TIMEOUT', fix));
         }),
         answerMs,
       );

@@ -138,8 +138,8 @@ export function watchConnections(
     socket.join(UPDATES);
   } catch (error) {
     socket.close();
-    const mend = 'run as root or with CAP_NET_ADMIN; the module nf_conntrack_netlink must be there';
-    throw new FirewallError('watch connections', 'NOT_PERMITTED', mend, { cause: error });
+    const fix = 'run as root or with CAP_NET_ADMIN; the module nf_conntrack_netlink must be there';
+    throw new FirewallError('watch connections', 'NOT_PERMITTED', fix, { cause: error });
   }
   return { close: () => socket.close() };
 }

@@ -53,7 +53,7 @@ const IPSET_ERR_REFERENCED = 4108;
 /** IPSET_ERR_HASH_FULL of linux/netfilter/ipset/ip_set_hash.h. */
 const IPSET_ERR_FULL = 4352;
 
-const MENDS: ReadonlyMap<number, readonly [code: string, mend: string]> = new Map([
+const FIXES: ReadonlyMap<number, readonly [code: string, fix: string]> = new Map([
   [EPERM, ['NOT_PERMITTED', 'run as root or with CAP_NET_ADMIN']],
   [ENOENT, ['NO_SET', 'run `nfknock rules install`']],
   [EEXIST, ['SET_DIFFERS', 'a set of this name but of another kind is there: `ipset destroy` it']],
@@ -165,6 +165,6 @@ async function changeOne(socket: NetfilterSocket, { set, action, entries }: SetC
 }
 
 function errorOf(operation: string, errno: number): FirewallError {
-  const [code, mend] = MENDS.get(errno) ?? [`ERRNO_${errno}`, 'see errno(3), or ip_set.h from 4096 on'];
-  return new FirewallError(operation, code, mend);
+  const [code, fix] = FIXES.get(errno) ?? [`ERRNO_${errno}`, 'see errno(3), or ip_set.h from 4096 on'];
+  return new FirewallError(operation, code, fix);
 }

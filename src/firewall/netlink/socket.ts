@@ -89,8 +89,8 @@ export function openNetfilter(options: NetfilterOptions = {}): NetfilterSocket {
       return opened;
     } catch (error) {
       if (!(error instanceof QueueError)) throw error;
-      const mend = 'load the module nfnetlink, or run a kernel with CONFIG_NETFILTER_NETLINK';
-      throw new FirewallError('open a netfilter socket', nameOf(error.errno), mend, { cause: error });
+      const fix = 'load the module nfnetlink, or run a kernel with CONFIG_NETFILTER_NETLINK';
+      throw new FirewallError('open a netfilter socket', nameOf(error.errno), fix, { cause: error });
     }
   }
 
@@ -141,8 +141,8 @@ export function openNetfilter(options: NetfilterOptions = {}): NetfilterSocket {
   function joinNow(group: number): void {
     const errno = socket.join(group);
     if (errno === 0) return;
-    const mend = 'run as root or with CAP_NET_ADMIN';
-    throw new FirewallError(`join the netfilter group ${group}`, nameOf(errno), mend);
+    const fix = 'run as root or with CAP_NET_ADMIN';
+    throw new FirewallError(`join the netfilter group ${group}`, nameOf(errno), fix);
   }
 
   function settle(asked: Waiting, how: (asked: Waiting) => void): void {

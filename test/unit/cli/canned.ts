@@ -100,7 +100,7 @@ export function answerOf(request: Request): Answer {
         const error = {
           code: 'unknown door',
           message: `there is no door ${request.door}`,
-          mend: 'the doors are ssh, web',
+          fix: 'the doors are ssh, web',
         } as const;
         return { ok: false, error };
       }
@@ -136,7 +136,7 @@ export function answerOf(request: Request): Answer {
       const error = {
         code: 'config',
         message: 'the new configuration is wrong',
-        mend: 'the old one stays in force; mend it and reload',
+        fix: 'the old one stays in force; correct it and reload',
         faults,
       } as const;
       return { ok: false, error };

@@ -34,7 +34,7 @@ describe('every command that prints data', { timeout: TIMEOUT }, () => {
 
 describe('for people', { timeout: TIMEOUT }, () => {
   it('status says who is in where, how the queue is, and what is wrong', async () => {
-    const problems = [{ what: '12 packets were lost', mend: 'use "source: nflog"' }];
+    const problems = [{ what: '12 packets were lost', fix: 'use "source: nflog"' }];
     const { path } = await cannedDaemon(() => ({ ok: true, data: { ...STATUS, problems } }));
     const json = await nfknock(['status', '--json'], { NFKNOCK_CONTROL: path });
     expect(json.code).toBe(1);
@@ -284,7 +284,7 @@ describe('where the daemon can not be asked', { timeout: TIMEOUT }, () => {
     expect([code, out]).toEqual([3, '']);
     expect(err).toBe(
       'nfknock.yaml:3:5: doors.ssh.knok: "knok" is not a known key; did you mean "knock"?\n' +
-        'nfknock: the new configuration is wrong; the old one stays in force; mend it and reload\n',
+        'nfknock: the new configuration is wrong; the old one stays in force; correct it and reload\n',
     );
   });
 
@@ -292,7 +292,7 @@ describe('where the daemon can not be asked', { timeout: TIMEOUT }, () => {
     const error = {
       code: 'never banned',
       message: '198.51.100.1 is the default gateway',
-      mend: 'see bans.never',
+      fix: 'see bans.never',
     } as const;
     const { path } = await cannedDaemon((request) =>
       request.command === 'ban' ? { ok: false, error } : answerOf(request),

@@ -20,7 +20,7 @@ describe('the live screen', () => {
   it('fits every size of terminal', () => {
     const problems = Array.from({ length: 9 }, (_, index) => ({
       what: `problem ${index}`,
-      mend: 'x'.repeat(200),
+      fix: 'x'.repeat(200),
     }));
     for (const rows of [1, 2, 3, 5, 10, 24, 60]) {
       for (const columns of [1, 10, 39, 80, 200]) {
@@ -59,7 +59,7 @@ describe('the live screen', () => {
   });
 
   it('says first what is wrong', () => {
-    const problems = Array.from({ length: 6 }, (_, index) => ({ what: `problem ${index}`, mend: 'mend it' }));
+    const problems = Array.from({ length: 6 }, (_, index) => ({ what: `problem ${index}`, fix: 'fix it' }));
     const lines = screenLines(
       { ...scene, status: { ...STATUS, problems }, trouble: 'the daemon went away' },
       { columns: 80, rows: 40 },
@@ -67,10 +67,10 @@ describe('the live screen', () => {
     );
     expect(lines.slice(2, 8)).toEqual([
       ' ! the daemon went away',
-      ' ! problem 0: mend it',
-      ' ! problem 1: mend it',
-      ' ! problem 2: mend it',
-      ' ! problem 3: mend it',
+      ' ! problem 0: fix it',
+      ' ! problem 1: fix it',
+      ' ! problem 2: fix it',
+      ' ! problem 3: fix it',
       ' ! and 2 more: see nfknock status',
     ]);
   });

@@ -99,7 +99,7 @@ describe('a table', () => {
 
   it.each([
     ['packets   none yet', 40, 10, ['packets   none yet']],
-    ['  mend: free the disk', 12, 8, ['  mend: free', '        the', '        disk']],
+    ['  fix: free the disk', 12, 8, ['  fix: free', '        the', '        disk']],
     ['aaaaaaaaaa b', 4, 1, ['aaaa', ' aaa', ' aaa', ' b']],
     ['日本語', 3, 0, ['日', '本', '語']],
     ['', 4, 0, ['']],

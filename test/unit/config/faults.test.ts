@@ -110,7 +110,7 @@ describe('The file itself', () => {
     expect(faults(text).join('\n')).toMatch(fault);
   });
 
-  it('that is missing, a directory or too large is a fault, with what mends it', () => {
+  it('that is missing, a directory or too large is a fault, with what fixes it', () => {
     const text = [join(folder, 'none'), folder, big].map((file) => {
       const loaded = loadConfig(file);
       return loaded.ok ? '' : loaded.faults.map(formatFault).join();

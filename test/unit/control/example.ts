@@ -62,7 +62,7 @@ export function canned(bans = 3): (request: Request) => Answer {
     if (request.command === 'bans') return { ok: true, data: rows(bans) };
     return {
       ok: false,
-      error: { code: 'failed', message: `${request.command} is not canned`, mend: 'ask for status' },
+      error: { code: 'failed', message: `${request.command} is not canned`, fix: 'ask for status' },
     };
   };
 }

@@ -51,7 +51,7 @@ describe('a request', () => {
   ])('that is wrong is refused with what to send instead: %s', (line, id, code) => {
     const read = readRequest(line);
     expect(read).toMatchObject({ ok: false, id, error: { code } });
-    if (!read.ok) expect(read.error.mend).not.toBe('');
+    if (!read.ok) expect(read.error.fix).not.toBe('');
   });
 
   it('shows what it refuses without a character that a terminal obeys', () => {
@@ -90,7 +90,7 @@ describe('a request', () => {
         (line) => {
           const read = readRequest(line);
           if (read.ok) return;
-          const said = `${read.error.message} ${read.error.mend}`;
+          const said = `${read.error.message} ${read.error.fix}`;
           expect(said.length).toBeLessThan(500);
           expect(said).not.toMatch(/\p{Cc}/u);
         },

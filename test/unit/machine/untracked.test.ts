@@ -124,7 +124,7 @@ describe('rules of the raw table that take ports out of connection tracking', ()
     }
   });
 
-  it('are named with what would mend it, and nothing that a terminal obeys', () => {
+  it('are named with what would fix it, and nothing that a terminal obeys', () => {
     const rule = 'PREROUTING -p tcp -m comment --comment "\u001b[2J" -m tcp --dport 22 -j NOTRACK';
     const [concern] = ofUntracked(untrackedOf(CONFIG, savedRaw(saved(rule), 4, 'iptables'), NO_ONE_TIME));
     expect(concern).toEqual({

@@ -174,7 +174,7 @@ describe('the place of the metrics', () => {
     expect(existsSync(path)).toBe(false);
   });
 
-  test('that another program has is refused in words that say how to mend it', async () => {
+  test('that another program has is refused in words that say how to fix it', async () => {
     metrics = await openMetrics(path, read);
     await expect(openMetrics(path, read)).rejects.toThrow(
       /can not be listened on \(EADDRINUSE\): another program has it; name another/,

@@ -35,8 +35,8 @@ describe('the bytes of a capture', () => {
 
   test('that are not there, or are a directory, are answered with what to name instead', async () => {
     const missing = join(directory, 'none.pcap');
-    const mend = 'name a capture that is there, or - for standard input';
-    await expect(openCapture(missing, given())).rejects.toThrow(`${missing} can't be read (ENOENT): ${mend}`);
+    const fix = 'name a capture that is there, or - for standard input';
+    await expect(openCapture(missing, given())).rejects.toThrow(`${missing} can't be read (ENOENT): ${fix}`);
     await expect(openCapture(directory, given())).rejects.toThrow('name a capture file in it');
   });
 

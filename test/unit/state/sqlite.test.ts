@@ -396,15 +396,15 @@ describe('a state file that can no longer be written', () => {
     [64, 123],
     [130, 183],
   ])(
-    'is tried again after 1, 2, 4 … seconds, a minute at most: mended at %i s, it is written at %i s',
-    (mended, written) => {
+    'is tried again after 1, 2, 4 … seconds, a minute at most: fixed at %i s, it is written at %i s',
+    (fixed, written) => {
       mkdirSync(path);
       const { store } = openStore(path, options);
       let recovered = -1;
       for (let second = 0; recovered < 0; second += 1) {
         store.write([], NOW + second * 1000);
         if (store.health().ok) recovered = second;
-        if (second === mended) rmSync(path, { recursive: true });
+        if (second === fixed) rmSync(path, { recursive: true });
       }
       expect(recovered).toBe(written);
       store.close();

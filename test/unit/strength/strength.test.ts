@@ -187,7 +187,7 @@ describe('Scans', () => {
 });
 
 describe('A warning', () => {
-  const cases: readonly (readonly [code: string, weak: string, mended: string])[] = [
+  const cases: readonly (readonly [code: string, weak: string, fixed: string])[] = [
     [
       'ports-ascending',
       'doors: { a: { knock: [1, 2, 3], opens: [22] } }',
@@ -258,9 +258,9 @@ describe('A warning', () => {
     ['small-memory', `${three}memory: { sources: 10 }`, three],
     ['loopback', `${three}listen: { interfaces: [lo] }`, `${three}listen: { interfaces: [eth0] }`],
   ];
-  it.each(cases)('%s is given, and is gone once mended', (code, weak, mended) => {
+  it.each(cases)('%s is given, and is gone once fixed', (code, weak, fixed) => {
     expect(codes(weak)).toContain(code);
-    expect(codes(mended)).not.toContain(code);
+    expect(codes(fixed)).not.toContain(code);
   });
 
   it.each([
@@ -274,12 +274,12 @@ describe('A warning', () => {
     expect(codes(text, new Map([['a', { next: [], left: 5, broken: [], unreadable: null }]]))).toEqual([]);
   });
 
-  it('is one line, names its key, and says its mend', () => {
+  it('is one line, names its key, and says its fix', () => {
     const all = cases.flatMap(([, weak]) => warnings(config(weak)));
-    for (const { key, text, mend } of all) {
+    for (const { key, text, fix } of all) {
       expect(key).toMatch(/^(doors\.\w+\.\w+|decoys|bans\.\w+|memory\.sources|listen\.interfaces)/);
-      expect(`${text}${mend}`).not.toMatch(/\n/);
-      expect(mend.length).toBeGreaterThan(5);
+      expect(`${text}${fix}`).not.toMatch(/\n/);
+      expect(fix.length).toBeGreaterThan(5);
     }
   });
 
