@@ -1,5 +1,5 @@
 import { settingsOf } from '../config/settings.ts';
-import type { Order } from '../engine/command.ts';
+import type { Command } from '../engine/command.ts';
 import { createEngine } from '../engine/engine.ts';
 import { guarded } from '../guard/guard.ts';
 import { ofUntracked } from '../machine/notrack/untracked.ts';
@@ -87,11 +87,11 @@ export function assemble(given: Dependencies, subject: Subject): Core {
     configure(next: Config) {
       config = next;
     },
-    execute(order: Order) {
-      const answer = engine.order(order, clock.now(), effects.collect);
-      if (order.order === 'reload') consumer.learn(order.settings);
+    execute(command: Command) {
+      const answer = engine.execute(command, clock.now(), effects.collect);
+      if (command.command === 'reload') consumer.learn(command.settings);
       // What waits for a clock that can be believed is taken back too.
-      const dropped = order.order === 'revoke' ? restored.drop(order.address, order.door) : 0;
+      const dropped = command.command === 'revoke' ? restored.drop(command.address, command.door) : 0;
       effects.carryOut('command');
       return dropped > 0 && !answer.ok ? { ok: true as const, changed: dropped } : answer;
     },

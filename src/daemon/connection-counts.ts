@@ -156,7 +156,7 @@ export function watchUses(core: Core): Uses {
     let isBeyond = false;
     for (const { name } of mine) {
       const { source } = connection;
-      const answer = core.execute({ order: 'connected', door: name, source });
+      const answer = core.execute({ command: 'connected', door: name, source });
       if (answer.ok) {
         keepUses(core, name, source);
         for (const grantee of answer.ended ?? []) spend(name, grantee);

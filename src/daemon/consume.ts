@@ -1,4 +1,4 @@
-import type { Order } from '../engine/command.ts';
+import type { Command } from '../engine/command.ts';
 import type { EngineEvent } from '../engine/event.ts';
 import type { EngineSettings } from '../engine/settings.ts';
 import type { PortSpec } from '../packet/port.ts';
@@ -14,7 +14,7 @@ export interface Consumption {
   /** What an owner should know; null: nothing. */
   readonly warning: string | null;
   /** What the engine has to be told; null: nothing. */
-  readonly command: Order | null;
+  readonly command: Command | null;
 }
 
 /** What a grant takes before it may be in force: it is used up durably, once, whoever else asks for it. */
@@ -44,7 +44,7 @@ export function createOneTimeConsumer(config: () => Config): Consumer {
           try {
             const { next, warning } = useUp(door, sequences.get(door.name) ?? []);
             sequences.set(door.name, next);
-            const command: Order = { order: 'sequence', door: door.name, knock: next };
+            const command: Command = { command: 'sequence', door: door.name, knock: next };
             return { accepted: true, warning, command };
           } catch (error) {
             return { accepted: false, warning: notMarked(door, words(error)), command: null };

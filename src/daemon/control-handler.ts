@@ -9,7 +9,7 @@ import type {
 } from '../control/answers.ts';
 import type { Request } from '../control/message.ts';
 import type { Answer } from '../control/output.ts';
-import type { OrderAnswer } from '../engine/command.ts';
+import type { CommandAnswer } from '../engine/command.ts';
 import type { NfknockEvent } from '../engine/event.ts';
 import type { GrantView } from '../engine/views.ts';
 import { type Address, formatAddress, parseAddress } from '../packet/address.ts';
@@ -42,7 +42,11 @@ export function createHandler(core: Running, reloader: Reloader): (request: Requ
       case 'revoke': {
         const { address, door } = request;
         return changed(
-          core.execute({ order: 'revoke', address: read(address), ...(door === undefined ? {} : { door }) }),
+          core.execute({
+            command: 'revoke',
+            address: read(address),
+            ...(door === undefined ? {} : { door }),
+          }),
         );
       }
       case 'bans':
@@ -51,7 +55,7 @@ export function createHandler(core: Running, reloader: Reloader): (request: Requ
         return ban(request);
       case 'unban':
         if ('all' in request) return changed(await unbanAll(core));
-        return changed(core.execute({ order: 'unban', address: read(request.address) }));
+        return changed(core.execute({ command: 'unban', address: read(request.address) }));
       case 'sources':
         return done(await sources(request.limit ?? SOURCES_MAX));
       case 'explain':
@@ -69,7 +73,7 @@ export function createHandler(core: Running, reloader: Reloader): (request: Requ
     const address = read(request.address);
     const { door, reason } = request;
     const answer = core.execute({
-      order: 'grant',
+      command: 'grant',
       door,
       address,
       ...(request.for === undefined ? {} : { for: milliseconds(request.for) }),
@@ -89,7 +93,7 @@ export function createHandler(core: Running, reloader: Reloader): (request: Requ
   async function ban(request: Request & { command: 'ban' }): Promise<Answer> {
     const address = read(request.address);
     const answer = core.execute({
-      order: 'ban',
+      command: 'ban',
       address,
       ...(request.for === undefined ? {} : { for: milliseconds(request.for) }),
     });
@@ -145,7 +149,7 @@ export function createHandler(core: Running, reloader: Reloader): (request: Requ
     };
   }
 
-  /** Each packet with what was said of it; ends and orders stand between them on rows of their own. */
+  /** Each packet with what was said of it; ends and commands stand between them on rows of their own. */
   function packets(host: Address): readonly ExplainRow[] {
     const said = core.announcer.recent(host);
     const byPacket = new Map<string, NfknockEvent>();
@@ -191,7 +195,7 @@ export function createHandler(core: Running, reloader: Reloader): (request: Requ
     return new Date(clock.wallOf(milliseconds(at))).toISOString();
   }
 
-  function changed(answer: OrderAnswer): Promise<Answer> | Answer {
+  function changed(answer: CommandAnswer): Promise<Answer> | Answer {
     if (!answer.ok && answer.reason !== 'not found') return refused(answer);
     const count = answer.ok ? answer.changed : 0;
     return core.effects.drained().then(() => done({ changed: count }));
@@ -228,7 +232,7 @@ export function refuse(code: Refusal['code'], message: string, fix: string): Ans
   return { ok: false, error: { code, message, fix } };
 }
 
-function refused(answer: Extract<OrderAnswer, { ok: false }>): Answer {
+function refused(answer: Extract<CommandAnswer, { ok: false }>): Answer {
   switch (answer.reason) {
     case 'unknown door':
       return refuse('unknown door', 'no door has that name', 'nfknock status lists the doors');

@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts';
 import type { Parsed } from '../config/parse.ts';
 import type { ControlOptions, ControlServer } from '../control/server.ts';
-import type { Order, OrderAnswer } from '../engine/command.ts';
+import type { Command, CommandAnswer } from '../engine/command.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { HashKey } from '../engine/hash.ts';
 import type { Firewall } from '../firewall/firewall.ts';
@@ -68,7 +68,7 @@ export interface Core extends Dependencies {
   config(): Config;
   /** From now on another is; the engine, the rules and the sources have it already. */
   configure(next: Config): void;
-  execute(order: Order): OrderAnswer;
+  execute(command: Command): CommandAnswer;
   /** The daemon can't go on. */
   fail(error: Error): void;
   /** Ends what would come by itself. Idempotent. */

@@ -53,7 +53,7 @@ export interface Effects {
 
 export interface EffectsOptions extends Pick<CommitOptions, 'store' | 'firewall' | 'cut'> {
   readonly clock: Clock;
-  readonly engine: Pick<Engine, 'order' | 'grant'>;
+  readonly engine: Pick<Engine, 'execute' | 'grant'>;
   readonly announcer: Pick<Announcer, 'announce'>;
   readonly consumer: Consumer;
   /** Why nobody would get in by this grant; null: it lets in. */
@@ -163,7 +163,7 @@ export function createEffects(options: EffectsOptions): Effects {
 
   function consumed(event: GrantEvent, { accepted, warning, command }: Consumption): void {
     warn(options, warning, event.door);
-    if (command !== null) engine.order(command, clock.now(), collect);
+    if (command !== null) engine.execute(command, clock.now(), collect);
     if (!accepted) refused.push({ event, stage: 'asked' });
     else if (lanes.endOf(event) === -1) enter(event);
     else lanes.drop(event, 'asked');
@@ -185,7 +185,7 @@ export function createEffects(options: EffectsOptions): Effects {
   function takeBack(event: GrantEvent, stage: Stage): void {
     const { door, grantee } = event;
     if (lanes.endOf(event) === -1)
-      engine.order({ order: 'refuse', door, grantee, reason: 'refused' }, clock.now(), collect);
+      engine.execute({ command: 'refuse', door, grantee, reason: 'refused' }, clock.now(), collect);
     collected.each((event) => take(event, 'command'));
     lanes.drop(event, stage);
     collected.each((event) => take(event, 'command'));

@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Order, OrderAnswer } from '../engine/command.ts';
+import type { Command, CommandAnswer } from '../engine/command.ts';
 import type { Core } from './dependencies.ts';
 
 /**
@@ -11,11 +11,11 @@ const PIECE = 256;
 type Owner = Pick<Core, 'execute' | 'engine' | 'effects'>;
 
 /** Lifts all bans, in pieces: packets come in between. Of bans that are made meanwhile some may stay. */
-export async function unbanAll(core: Owner): Promise<OrderAnswer> {
+export async function unbanAll(core: Owner): Promise<CommandAnswer> {
   const all = core.engine.sizes().bans;
   let changed = 0;
   while (changed < all) {
-    const answer = core.execute({ order: 'unban_all', most: Math.min(PIECE, all - changed) });
+    const answer = core.execute({ command: 'unban_all', most: Math.min(PIECE, all - changed) });
     if (!answer.ok || answer.changed === 0) break;
     changed += answer.changed;
     await core.effects.drained();
@@ -25,23 +25,23 @@ export async function unbanAll(core: Owner): Promise<OrderAnswer> {
 }
 
 /**
- * Carries out an order after which some bans must not be any more. It is in force at once; the bans are looked through
+ * Carries out a command after which some bans must not be any more. It is in force at once; the bans are looked through
  * in pieces afterwards: packets come in between.
  */
-export function orderExempting(
+export function executeLifting(
   core: Owner,
-  order: Order & { readonly order: 'exempt' | 'reload' },
+  command: Command & { readonly command: 'exempt' | 'reload' },
 ): Promise<void> {
-  return liftOthers(core, core.execute({ ...order, most: PIECE }));
+  return liftOthers(core, core.execute({ ...command, most: PIECE }));
 }
 
-async function liftOthers(core: Owner, first: OrderAnswer): Promise<void> {
+async function liftOthers(core: Owner, first: CommandAnswer): Promise<void> {
   let answer = first;
   for (;;) {
     if (!answer.ok) return;
     if (answer.changed > 0) await core.effects.drained();
     if (answer.rest === undefined) return;
     await nextTurn();
-    answer = core.execute({ order: 'lift_exempt', from: answer.rest, most: PIECE });
+    answer = core.execute({ command: 'lift_exempt', from: answer.rest, most: PIECE });
   }
 }

@@ -1,4 +1,4 @@
-import type { Order } from '../engine/command.ts';
+import type { Command } from '../engine/command.ts';
 import type { Change, Held } from '../firewall/firewall.ts';
 import { grantKey } from '../firewall/grant.ts';
 import { type Address, ipv4 } from '../packet/address.ts';
@@ -107,7 +107,7 @@ function adopt(kept: Stored, held: Held, state: 'known' | 'lost', now: number): 
 }
 
 /** What is left becomes moments of the engine's clock: nothing begins in the future. */
-function restoreOrder(plan: RestorePlan, kept: Stored, { clock }: Pick<Core, 'clock'>): Order {
+function restoreOrder(plan: RestorePlan, kept: Stored, { clock }: Pick<Core, 'clock'>): Command {
   const now = clock.now();
   const bans = plan.bans.map(({ kept: ban, left }) => ({
     ...ban,

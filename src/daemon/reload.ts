@@ -8,7 +8,7 @@ import type { Config } from '../policy/config.ts';
 import { words } from './commit.ts';
 import { type Running, warn } from './dependencies.ts';
 import { nextSequence, oneTimePortsOf } from './hook-subject.ts';
-import { orderExempting } from './lift-bans.ts';
+import { executeLifting } from './lift-bans.ts';
 
 /** Faults of a rejected file that one event tells of. */
 const FAULTS_SAID = 5;
@@ -86,7 +86,7 @@ export function createReloader(core: Running): Reloader {
     try {
       const settings = settingsOf(config, (door) => news.get(door.name)?.next ?? []);
       left = await core.firewall.replace(config, oneTimePortsOf);
-      lifting = orderExempting(core, { order: 'reload', settings });
+      lifting = executeLifting(core, { command: 'reload', settings });
     } catch (error) {
       queues.rollback();
       throw error;
@@ -95,7 +95,7 @@ export function createReloader(core: Running): Reloader {
     await lifting;
     // Where the machine has no descriptor or memory left to look, what was seen last holds.
     const exempt = await core.findExempt().catch(() => undefined);
-    if (exempt !== undefined) await orderExempting(core, { order: 'exempt', ...exempt });
+    if (exempt !== undefined) await executeLifting(core, { command: 'exempt', ...exempt });
     for (const [name, { warning }] of news) warn(core, warning, name);
     return left.map((error) => `left over, and harmless: ${words(error)}`);
   }

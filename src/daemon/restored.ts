@@ -1,4 +1,4 @@
-import type { Order } from '../engine/command.ts';
+import type { Command } from '../engine/command.ts';
 import { grantKey } from '../firewall/grant.ts';
 import { type Address, sameAddress } from '../packet/address.ts';
 import { contains, formatCidr } from '../packet/cidr.ts';
@@ -95,10 +95,10 @@ export function createRestored(core: Restoring): Restored {
       if (promised === undefined || promised.at !== until) continue;
       const end = clock.atWall(promised.until);
       if (end >= until) continue;
-      if (end <= clock.now()) core.execute({ order: 'refuse', door, grantee, reason: 'expired' });
+      if (end <= clock.now()) core.execute({ command: 'refuse', door, grantee, reason: 'expired' });
       else {
         const grant = { door, grantee, source, since: milliseconds(since), until: end, usesLeft, reason };
-        core.execute({ order: 'restore', grants: [grant], bans: [], histories: [] });
+        core.execute({ command: 'restore', grants: [grant], bans: [], histories: [] });
         promised.at = end;
       }
     }
@@ -115,7 +115,7 @@ export function createRestored(core: Restoring): Restored {
       return [{ target, since: milliseconds(since), until: end, count }];
     });
     if (shorter.length === 0) return;
-    core.execute({ order: 'restore', grants: [], bans: shorter, histories: [] });
+    core.execute({ command: 'restore', grants: [], bans: shorter, histories: [] });
     const changes = shorter.map(({ target, until }) => {
       return { change: 'ban' as const, target, until: clock.wallOf(until) };
     });
@@ -157,9 +157,9 @@ export function createRestored(core: Restoring): Restored {
 export function restoreGrants(
   taken: readonly Lasting<StoredGrant>[],
   now: Milliseconds,
-): Order & { order: 'restore' } {
+): Command & { command: 'restore' } {
   return {
-    order: 'restore',
+    command: 'restore',
     grants: taken.map(({ kept, left }) => ({
       ...kept,
       source: kept.source.address,

@@ -7,7 +7,7 @@ import { words } from './commit.ts';
 import { createHandler } from './control-handler.ts';
 import { type Core, type Dependencies, type Running, warn } from './dependencies.ts';
 import { nextSequence } from './hook-subject.ts';
-import { orderExempting } from './lift-bans.ts';
+import { executeLifting } from './lift-bans.ts';
 import { reconcile } from './reconcile.ts';
 import { createReloader, type Reloader } from './reload.ts';
 import { readingOf } from './sample.ts';
@@ -84,7 +84,7 @@ async function start(
   const running: Running = { ...core, sources };
   if (options.install) await core.firewall.install();
   else await installMissing(core);
-  await orderExempting(core, { order: 'exempt', ...(await core.findExempt()) });
+  await executeLifting(core, { command: 'exempt', ...(await core.findExempt()) });
   await reconcile(core, options.stateNotice === null ? 'known' : 'lost');
   const reloader = createReloader(running);
   await serve(running, reloader, cleanUp);

@@ -7,7 +7,7 @@ import type { StateChange } from '../state/store.ts';
 import { stored, words } from './commit.ts';
 import { watchUses } from './connection-counts.ts';
 import { type Core, type Running, warn } from './dependencies.ts';
-import { orderExempting } from './lift-bans.ts';
+import { executeLifting } from './lift-bans.ts';
 import { createRepairs } from './repair.ts';
 import { totalHealth } from './sample.ts';
 
@@ -91,7 +91,7 @@ export function createSupervisor(core: Running): Supervisor {
     looking = true;
     owned('supervisor', refreshRules(core));
     const looked = core.findExempt().then((exempt) => {
-      return closed ? undefined : orderExempting(core, { order: 'exempt', ...exempt });
+      return closed ? undefined : executeLifting(core, { command: 'exempt', ...exempt });
     });
     owned(
       'supervisor',

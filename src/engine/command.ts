@@ -6,42 +6,42 @@ import type { CloseReason, Grantee } from './event.ts';
 import type { EngineSettings } from './settings.ts';
 
 /** What people, the kernel and the state file tell the engine. Moments are on the engine's clock. */
-export type Order =
+export type Command =
   | {
-      readonly order: 'grant';
+      readonly command: 'grant';
       readonly door: string;
       readonly address: Address;
       readonly for?: Milliseconds;
       readonly reason?: string;
     }
-  | { readonly order: 'revoke'; readonly address: Address; readonly door?: string }
-  | { readonly order: 'ban'; readonly address: Address; readonly for?: Milliseconds }
-  | { readonly order: 'unban'; readonly address: Address }
+  | { readonly command: 'revoke'; readonly address: Address; readonly door?: string }
+  | { readonly command: 'ban'; readonly address: Address; readonly for?: Milliseconds }
+  | { readonly command: 'unban'; readonly address: Address }
   /** Of all bans, or of the `most` that were made first. */
-  | { readonly order: 'unban_all'; readonly most?: number }
+  | { readonly command: 'unban_all'; readonly most?: number }
   /** Who is never banned besides `bans.never`: own addresses, and those of `everybody`, gateways and name servers. */
   | ({
-      readonly order: 'exempt';
+      readonly command: 'exempt';
       readonly networks: readonly Cidr[];
       readonly everybody?: readonly Cidr[];
     } & Piece)
-  | ({ readonly order: 'reload'; readonly settings: EngineSettings } & Piece)
+  | ({ readonly command: 'reload'; readonly settings: EngineSettings } & Piece)
   /** Goes on looking for bans that must not be any more, from where the answer before said. */
-  | ({ readonly order: 'lift_exempt'; readonly from: number } & Piece)
+  | ({ readonly command: 'lift_exempt'; readonly from: number } & Piece)
   /** The next sequence of a one-time door; empty: none is left. */
-  | { readonly order: 'sequence'; readonly door: string; readonly knock: readonly PortSpec[] }
+  | { readonly command: 'sequence'; readonly door: string; readonly knock: readonly PortSpec[] }
   /** A connection to a door's service was made: one of the grant's uses is gone. */
-  | { readonly order: 'connected'; readonly door: string; readonly source: Address }
+  | { readonly command: 'connected'; readonly door: string; readonly source: Address }
   /** The kernel or the state file refused this grant: it never was. */
   | {
-      readonly order: 'refuse';
+      readonly command: 'refuse';
       readonly door: string;
       readonly grantee: Grantee;
       readonly reason: CloseReason;
     }
   /** What was kept from before a restart; nothing is announced. */
   | {
-      readonly order: 'restore';
+      readonly command: 'restore';
       readonly grants: readonly GrantRecord[];
       readonly bans: readonly BanRecord[];
       readonly histories: readonly HistoryRecord[];
@@ -77,8 +77,8 @@ export interface HistoryRecord {
   readonly until: Milliseconds;
 }
 
-/** How an order went: what it changed, or why it could not be carried out, in words that say the fix. */
-export type OrderAnswer =
+/** How a command went: what it changed, or why it could not be carried out, in words that say the fix. */
+export type CommandAnswer =
   | {
       readonly ok: true;
       readonly changed: number;

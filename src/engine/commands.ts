@@ -4,7 +4,7 @@ import type { PortSpec } from '../packet/port.ts';
 import { milliseconds } from '../packet/time.ts';
 import { rememberedUntil } from '../policy/limits.ts';
 import { type Ban, banDuration } from './ban.ts';
-import type { Order, OrderAnswer } from './command.ts';
+import type { Command, CommandAnswer } from './command.ts';
 import { end, give, sameKnocks } from './door.ts';
 import type { Emit, Grantee } from './event.ts';
 import { createExemptions } from './exempt.ts';
@@ -16,79 +16,94 @@ import type { State } from './state.ts';
 import { countByHost, type Subject } from './subject.ts';
 import { NONE } from './table.ts';
 
-const UNKNOWN_DOOR: OrderAnswer = { ok: false, reason: 'unknown door' };
-const NOT_FOUND: OrderAnswer = { ok: false, reason: 'not found' };
+const UNKNOWN_DOOR: CommandAnswer = { ok: false, reason: 'unknown door' };
+const NOT_FOUND: CommandAnswer = { ok: false, reason: 'not found' };
 
 /** Carries out what people, the kernel or the state file say. Ends that are due have been said before. */
-export function obey(state: State, order: Order, now: number, emit: Emit): OrderAnswer {
-  switch (order.order) {
+export function execute(state: State, command: Command, now: number, emit: Emit): CommandAnswer {
+  switch (command.command) {
     case 'grant':
-      return grantByHand(state, order, now, emit);
+      return grantByHand(state, command, now, emit);
     case 'revoke':
-      return revoke(state, order, now, emit);
+      return revoke(state, command, now, emit);
     case 'ban':
-      return banByHand(state, order, now, emit);
+      return banByHand(state, command, now, emit);
     case 'unban':
-      return unban(state, order.address, now, emit);
+      return unban(state, command.address, now, emit);
     case 'unban_all':
-      return liftAll(state, order.most ?? Number.POSITIVE_INFINITY, now, emit);
+      return liftAll(state, command.most ?? Number.POSITIVE_INFINITY, now, emit);
     case 'exempt':
-      state.found = { found: order.networks, everybody: order.everybody ?? [] };
-      return exemptAnew(state, order.most, now, emit);
+      state.found = { found: command.networks, everybody: command.everybody ?? [] };
+      return exemptAnew(state, command.most, now, emit);
     case 'reload':
-      reload(state, order.settings, now, emit);
-      return exemptAnew(state, order.most, now, emit);
+      reload(state, command.settings, now, emit);
+      return exemptAnew(state, command.most, now, emit);
     case 'lift_exempt':
-      return liftExempt(state, { from: order.from, most: order.most }, now, emit);
+      return liftExempt(state, { from: command.from, most: command.most }, now, emit);
     case 'sequence':
-      return nextSequence(state, order.door, order.knock);
+      return nextSequence(state, command.door, command.knock);
     case 'connected':
-      return connected(state, order, now, emit);
+      return connected(state, command, now, emit);
     case 'refuse': {
-      const grant = state.grants.find(doorIndex(state, order.door), order.grantee);
+      const grant = state.grants.find(doorIndex(state, command.door), command.grantee);
       if (grant === undefined) return NOT_FOUND;
-      end(state, grant, now, order.reason, emit);
+      end(state, grant, now, command.reason, emit);
       return { ok: true, changed: 1 };
     }
     case 'restore':
-      return restore(state, order);
+      return restore(state, command);
     default:
-      return order satisfies never;
+      return command satisfies never;
   }
 }
 
-function grantByHand(state: State, order: Order & { order: 'grant' }, now: number, emit: Emit): OrderAnswer {
-  const door = doorIndex(state, order.door);
+function grantByHand(
+  state: State,
+  command: Command & { command: 'grant' },
+  now: number,
+  emit: Emit,
+): CommandAnswer {
+  const door = doorIndex(state, command.door);
   const settings = state.settings.doors[door];
   if (settings === undefined) return UNKNOWN_DOOR;
   const gift = {
     door,
-    grantee: hostCidr(order.address),
-    source: order.address,
+    grantee: hostCidr(command.address),
+    source: command.address,
     now,
-    until: now + (order.for ?? settings.for),
-    reason: order.reason ?? null,
+    until: now + (command.for ?? settings.for),
+    reason: command.reason ?? null,
   };
   return give(state, gift, emit) ? { ok: true, changed: 1 } : { ok: false, reason: 'full' };
 }
 
-function revoke(state: State, order: Order & { order: 'revoke' }, now: number, emit: Emit): OrderAnswer {
-  const only = order.door === undefined ? undefined : doorIndex(state, order.door);
+function revoke(
+  state: State,
+  command: Command & { command: 'revoke' },
+  now: number,
+  emit: Emit,
+): CommandAnswer {
+  const only = command.door === undefined ? undefined : doorIndex(state, command.door);
   if (only === NONE) return UNKNOWN_DOOR;
-  const held = state.grants.heldBy(subjectOf(state, order.address));
+  const held = state.grants.heldBy(subjectOf(state, command.address));
   const ended = held.filter((grant) => only === undefined || grant.door === only);
   for (const grant of ended) end(state, grant, now, 'revoked', emit);
   return ended.length === 0 ? NOT_FOUND : { ok: true, changed: ended.length };
 }
 
-function banByHand(state: State, order: Order & { order: 'ban' }, now: number, emit: Emit): OrderAnswer {
+function banByHand(
+  state: State,
+  command: Command & { command: 'ban' },
+  now: number,
+  emit: Emit,
+): CommandAnswer {
   const { settings, bans } = state;
-  const subject = subjectOf(state, order.address);
-  if (state.exempt.reason(order.address) !== undefined) return { ok: false, reason: 'never banned' };
+  const subject = subjectOf(state, command.address);
+  if (state.exempt.reason(command.address) !== undefined) return { ok: false, reason: 'never banned' };
   countKnocks(state, subject);
   const slot = bans.find(subject);
   const count = slot === NONE ? bansSoFar(state, subject, now) + 1 : bans.at(slot).count;
-  const until = now + (order.for ?? banDuration(settings.bans, count));
+  const until = now + (command.for ?? banDuration(settings.bans, count));
   if (slot === NONE) {
     ban(state, subject, now, until, { count, strikes: 0, reason: 'order' }, emit);
   } else {
@@ -109,7 +124,7 @@ function banByHand(state: State, order: Order & { order: 'ban' }, now: number, e
 }
 
 /** The host's own ban and its network's. */
-function unban(state: State, address: Address, now: number, emit: Emit): OrderAnswer {
+function unban(state: State, address: Address, now: number, emit: Emit): CommandAnswer {
   let changed = 0;
   const subject = subjectOf(state, address);
   for (let slot = state.bans.covering(subject); slot !== NONE; slot = state.bans.covering(subject)) {
@@ -123,7 +138,7 @@ function unban(state: State, address: Address, now: number, emit: Emit): OrderAn
  * Who is never banned is read anew, from the configuration and from what was found on this machine. Where that is who
  * it was, no ban has to be looked at: none is made of someone exempt.
  */
-function exemptAnew(state: State, most: number | undefined, now: number, emit: Emit): OrderAnswer {
+function exemptAnew(state: State, most: number | undefined, now: number, emit: Emit): CommandAnswer {
   const exempt = createExemptions({ never: state.settings.bans.never, ...state.found });
   const same = exempt.text === state.exempt.text;
   state.exempt = exempt;
@@ -139,7 +154,7 @@ interface Stretch {
  * Bans that must not be any more. Where an exempt address has come to lie in a banned IPv6 /64, the ban is turned into
  * one of the host whose offence it was.
  */
-function liftExempt(state: State, { from, most }: Stretch, now: number, emit: Emit): OrderAnswer {
+function liftExempt(state: State, { from, most }: Stretch, now: number, emit: Emit): CommandAnswer {
   const { bans, exempt } = state;
   const narrowed: { readonly host: Address; readonly ban: Ban }[] = [];
   let changed = 0;
@@ -163,7 +178,7 @@ function liftExempt(state: State, { from, most }: Stretch, now: number, emit: Em
   return rest === NONE ? { ok: true, changed } : { ok: true, changed, rest };
 }
 
-function liftAll(state: State, most: number, now: number, emit: Emit): OrderAnswer {
+function liftAll(state: State, most: number, now: number, emit: Emit): CommandAnswer {
   let changed = 0;
   for (let slot = state.bans.oldest(); slot !== NONE && changed < most; slot = state.bans.oldest()) {
     lift(state, slot, now, 'unban', emit);
@@ -172,7 +187,7 @@ function liftAll(state: State, most: number, now: number, emit: Emit): OrderAnsw
   return { ok: true, changed };
 }
 
-function nextSequence(state: State, name: string, knock: readonly PortSpec[]): OrderAnswer {
+function nextSequence(state: State, name: string, knock: readonly PortSpec[]): CommandAnswer {
   const door = doorIndex(state, name);
   if (state.settings.doors[door] === undefined) return UNKNOWN_DOOR;
   const before = state.knocks.now[door] ?? [];
@@ -186,16 +201,17 @@ function nextSequence(state: State, name: string, knock: readonly PortSpec[]): O
 
 function connected(
   state: State,
-  order: Order & { order: 'connected' },
+  command: Command & { command: 'connected' },
   now: number,
   emit: Emit,
-): OrderAnswer {
-  const door = doorIndex(state, order.door);
+): CommandAnswer {
+  const door = doorIndex(state, command.door);
   // Who knocked for a grant to someone else has come in by another way.
   const counted = state.grants
     .ofDoor(door)
     .filter(
-      ({ grantee, usesLeft }) => usesLeft !== null && (grantee === 'any' || contains(grantee, order.source)),
+      ({ grantee, usesLeft }) =>
+        usesLeft !== null && (grantee === 'any' || contains(grantee, command.source)),
     );
   const ended: Grantee[] = [];
   for (const grant of counted) {
@@ -212,13 +228,13 @@ function connected(
 }
 
 /** Takes in what was kept. The caller has left out what is over; more than the tables hold is left out too. */
-function restore(state: State, order: Order & { order: 'restore' }): OrderAnswer {
+function restore(state: State, command: Command & { command: 'restore' }): CommandAnswer {
   let changed = 0;
-  for (const { target, count, since, until } of order.histories) {
+  for (const { target, count, since, until } of command.histories) {
     const offender = state.offenders.put(subjectFor(state, target));
     state.offenders.remember(offender, count, rememberedUntil(since, until));
   }
-  for (const { target, since, until, count } of order.bans) {
+  for (const { target, since, until, count } of command.bans) {
     const subject = subjectFor(state, target);
     const splits = target.bits === OFFENDER_BITS[6] && state.exempt.splits(subject.a, subject.b);
     if (splits || state.exempt.reason(target.address) !== undefined) continue;
@@ -228,7 +244,7 @@ function restore(state: State, order: Order & { order: 'restore' }): OrderAnswer
     state.offenders.remember(state.offenders.put(subject), count, rememberedUntil(since, until));
     changed += 1;
   }
-  for (const record of order.grants) {
+  for (const record of command.grants) {
     const door = doorIndex(state, record.door);
     if (door === NONE) continue;
     const there = state.grants.find(door, record.grantee);

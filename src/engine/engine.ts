@@ -6,8 +6,8 @@ import { type Port, PROTOCOL_NUMBER } from '../packet/port.ts';
 import { type Milliseconds, milliseconds } from '../packet/time.ts';
 import { EPHEMERAL_FIRST, EPHEMERAL_LAST } from '../policy/limits.ts';
 import { isSeenAgain, isTouchedAgain, lookUp } from './already-seen.ts';
-import type { Order, OrderAnswer } from './command.ts';
-import { obey } from './commands.ts';
+import type { Command, CommandAnswer } from './command.ts';
+import { execute } from './commands.ts';
 import { end } from './door.ts';
 import type { Emit, ScanReason } from './event.ts';
 import type { ExemptReason } from './exempt.ts';
@@ -25,7 +25,7 @@ import { NONE } from './table.ts';
 import { type Views, viewsOf } from './views.ts';
 
 /*
- * Theory of operation. The engine is a state machine: packets, orders and time go in, events come out. It reads
+ * Theory of operation. The engine is a state machine: packets, commands and time go in, events come out. It reads
  * no clock, does no I/O, never throws on any input, and its memory is bounded by its settings. `judge` reads as
  * the rules do, one step a rule, in their order; docs/decisions/judgement.md settles their corners. What a packet
  * does to the sequences is in knock.ts, what opens and closes in door.ts, strikes and bans in offence.ts.
@@ -35,7 +35,7 @@ export interface Engine extends Views {
   judge(packet: Packet, now: Milliseconds, emit: Emit): Outcome;
   /** Rule 1: a packet that `decode` refused. */
   malformed(reason: MalformedReason, now: Milliseconds, emit: Emit): Outcome;
-  order(order: Order, now: Milliseconds, emit: Emit): OrderAnswer;
+  execute(command: Command, now: Milliseconds, emit: Emit): CommandAnswer;
   /** Ends the grants and bans whose time has come, in the order of their times. */
   expire(now: Milliseconds, emit: Emit): void;
   /** When `expire` has something to do next, or Infinity. */
@@ -219,10 +219,10 @@ export function createEngine(settings: EngineSettings, key: HashKey): Engine {
       emit({ event: 'packet.malformed', at: now, reason });
       return 'malformed';
     },
-    order(order, now, emit) {
+    execute(command, now, emit) {
       expire(now, emit);
       state.turn += 1;
-      return obey(state, order, now, emit);
+      return execute(state, command, now, emit);
     },
     expire,
     deadline: () => Math.min(state.grants.deadline(), state.bans.deadline()),

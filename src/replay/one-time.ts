@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { Order } from '../engine/command.ts';
+import type { Command } from '../engine/command.ts';
 import type { EngineEvent } from '../engine/event.ts';
 import { parseSequence } from '../one-time/file.ts';
 import type { PortSpec } from '../packet/port.ts';
@@ -13,7 +13,7 @@ export interface OneTimeReplay {
   /** Every port of the door's unused sequences. */
   ports(door: Door): readonly PortSpec[];
   /** What the engine is to be told after this event, if it used a sequence up. */
-  after(event: EngineEvent): Order | undefined;
+  after(event: EngineEvent): Command | undefined;
   /** Files that could not be read, in words for people. */
   readonly warnings: readonly string[];
 }
@@ -41,7 +41,7 @@ export function readOneTimes(config: Config): OneTimeReplay {
       const left = unused.get(event.door);
       if (left === undefined) return undefined;
       left.shift();
-      return { order: 'sequence', door: event.door, knock: left[0] ?? [] };
+      return { command: 'sequence', door: event.door, knock: left[0] ?? [] };
     },
   };
 }

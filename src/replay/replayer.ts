@@ -1,4 +1,4 @@
-import type { Order } from '../engine/command.ts';
+import type { Command } from '../engine/command.ts';
 import { createEngine } from '../engine/engine.ts';
 import type { Emit, EngineEvent } from '../engine/event.ts';
 import type { HashKey } from '../engine/hash.ts';
@@ -58,7 +58,7 @@ export interface ReplaySettings {
   readonly learn: 'learn' | 'fixed';
   readonly lookAhead: LookAhead | null;
   /** What the engine is to be told after an event. */
-  readonly after: (event: EngineEvent) => Order | undefined;
+  readonly after: (event: EngineEvent) => Command | undefined;
   readonly emit: Emit;
 }
 
@@ -78,8 +78,8 @@ export function createReplay(settings: ReplaySettings): Replay {
   const packet = emptyPacket();
   const counts = emptyCounts();
   const unwatched = createPortCounts();
-  /** Orders that follow from events: carried out once the packet is judged. */
-  const orders: Order[] = [];
+  /** Commands that follow from events: carried out once the packet is judged. */
+  const commands: Command[] = [];
   let now = milliseconds(0);
 
   // The kernel's side is in force at once here, so what is emitted is announced at once.
@@ -87,11 +87,11 @@ export function createReplay(settings: ReplaySettings): Replay {
     rules.note(event);
     if (everyPort && mayBeAnAnswer(event)) counts.unasked++;
     settings.emit(event);
-    const order = settings.after(event);
-    if (order !== undefined) orders.push(order);
+    const command = settings.after(event);
+    if (command !== undefined) commands.push(command);
   };
   const exempt = (): void => {
-    engine.order({ order: 'exempt', networks: local.list() }, now, emit);
+    engine.execute({ command: 'exempt', networks: local.list() }, now, emit);
   };
   const begin = (stamp: number): void => {
     now = milliseconds(stamp);
@@ -111,14 +111,14 @@ export function createReplay(settings: ReplaySettings): Replay {
     if (treatment.judged) {
       counts.judged++;
       engine.judge(packet, now, emit);
-      for (let order = orders.shift(); order !== undefined; order = orders.shift())
-        engine.order(order, now, emit);
+      for (let command = commands.shift(); command !== undefined; command = commands.shift())
+        engine.execute(command, now, emit);
     }
     if (treatment.accepted) {
       counts.accepted++;
       direction.accepted(packet, now);
       if (treatment.door !== null) {
-        engine.order({ order: 'connected', door: treatment.door, source: sourceOf(packet) }, now, emit);
+        engine.execute({ command: 'connected', door: treatment.door, source: sourceOf(packet) }, now, emit);
       }
     } else if (!treatment.judged) {
       counts.unseen++;

@@ -145,12 +145,12 @@ function createRange(settings: EngineSettings): {
     now += PAUSE;
     // What was opened ends, so that the next scan finds the door shut.
     for (const door of opened)
-      engine.order(
-        { order: 'revoke', address: { family: 4, a: packet.source0, b: 0, c: 0, d: 0 }, door },
+      engine.execute(
+        { command: 'revoke', address: { family: 4, a: packet.source0, b: 0, c: 0, d: 0 }, door },
         milliseconds(now),
         () => {},
       );
-    engine.order({ order: 'unban_all' }, milliseconds(now), () => {});
+    engine.execute({ command: 'unban_all' }, milliseconds(now), () => {});
     into.scans += 1;
     for (const door of opened) into.opened.set(door, (into.opened.get(door) ?? 0) + 1);
     if (!banned) return;

@@ -90,8 +90,8 @@ function byGrants(size: number, record: Record): void {
     const path = createPath(configOf({ doors: { ssh: { ...DOOR, for: '7d' } }, decoys: DECOYS }));
     for (let host = 0; host < size; host += 1) {
       const address = { family: 4 as const, a: host, b: 0, c: 0, d: 0 };
-      path.engine.order(
-        { order: 'grant', door: 'ssh', address, for: milliseconds(600_000_000) },
+      path.engine.execute(
+        { command: 'grant', door: 'ssh', address, for: milliseconds(600_000_000) },
         milliseconds(1000),
         () => undefined,
       );

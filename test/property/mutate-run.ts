@@ -77,9 +77,9 @@ function record(): readonly Recorded[] {
     'test/reference/arbitrary-settings.js',
   ) as typeof import('../reference/arbitrary-settings.ts');
   const { modelJudge } = compareOf(base);
-  const samples = [0, 4].flatMap((orders) =>
+  const samples = [0, 4].flatMap((commands) =>
     fc.sample(
-      fc.tuple(settings, fc.array(intent(orders), { minLength: 1, maxLength: 60, size: 'max' })),
+      fc.tuple(settings, fc.array(intent(commands), { minLength: 1, maxLength: 60, size: 'max' })),
       HISTORIES / 2,
     ),
   );

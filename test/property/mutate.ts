@@ -13,7 +13,7 @@ import type { Tried } from './mutate-run.ts';
 
 const ROOMS = ['src/engine', 'src/packet', 'src/spa'];
 /** Files of types alone. */
-const SKIPPED = /^(event|order|settings|packet|outcome|time|key|proof|used-once)\.js$/;
+const SKIPPED = /^(event|command|settings|packet|outcome|time|key|proof|used-once)\.js$/;
 /** Tests that judge packets and can be called without waiting; the reference comes in besides. */
 const TESTS = [
   'test/property/reference-laws.test.ts',

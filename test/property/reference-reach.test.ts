@@ -9,7 +9,7 @@ import { initialState } from '../reference/state.ts';
 const { REFERENCE_SHOW } = env;
 const SAMPLES = 500;
 
-/** Every event and reason that packets and orders can bring about. */
+/** Every event and reason that packets and commands can bring about. */
 const EVERYTHING = [
   'ban.added strikes',
   'ban.added strikes shadow',

@@ -12,14 +12,14 @@ const RUNS = { numRuns: Number(REFERENCE_RUNS) };
 describe('the engine judges as the reference does', () => {
   test.each([
     ['whatever the settings, for packets alone', settings, 0],
-    ['whatever the settings, for packets and orders', settings, 4],
+    ['whatever the settings, for packets and commands', settings, 4],
     ['with doors that begin with the same knock, for packets alone', alikeSettings, 0],
-    ['with doors that begin with the same knock, for packets and orders', alikeSettings, 4],
-  ])('%s', { timeout: 600_000 }, (_, any, orders) => {
+    ['with doors that begin with the same knock, for packets and commands', alikeSettings, 4],
+  ])('%s', { timeout: 600_000 }, (_, any, commands) => {
     fc.assert(
       fc.property(
         any,
-        fc.array(intent(orders), { minLength: 1, maxLength: 60, size: 'max' }),
+        fc.array(intent(commands), { minLength: 1, maxLength: 60, size: 'max' }),
         (config, intents) => {
           const history = historyOf(config, intents);
           if (compare(config, history) !== undefined) expect.fail(report(config, history));

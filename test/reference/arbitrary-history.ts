@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import type { Order } from '../../src/engine/command.ts';
+import type { Command } from '../../src/engine/command.ts';
 import type { EngineSettings } from '../../src/engine/settings.ts';
 import { type Address, parseAddress } from '../../src/packet/address.ts';
 import { hostCidr, offenderOf } from '../../src/packet/cidr.ts';
@@ -28,8 +28,8 @@ const DESTINATIONS: Readonly<Record<4 | 6, string>> = { 4: '192.0.2.1', 6: '2001
 /** A move before it is known where the history stands: what to do next, in numbers that shrink towards the plain. */
 export interface Intent {
   readonly who: number;
-  readonly what: 'next' | 'step' | 'other' | 'again' | 'repeat' | 'walk' | 'close' | 'order';
-  /** Which sequence, port, earlier packet or order. */
+  readonly what: 'next' | 'step' | 'other' | 'again' | 'repeat' | 'walk' | 'close' | 'command';
+  /** Which sequence, port, earlier packet or command. */
   readonly which: number;
   readonly step: number;
   readonly flags: number;
@@ -40,7 +40,7 @@ export interface Intent {
 const weighted = <T>(...choices: [number, T][]): fc.Arbitrary<T> =>
   fc.oneof(...choices.map(([weight, value]) => ({ weight, arbitrary: fc.constant(value) })));
 
-export const intent = (orders: number): fc.Arbitrary<Intent> =>
+export const intent = (commands: number): fc.Arbitrary<Intent> =>
   fc.record({
     who: weighted([6, 0], [3, 1], [4, 2], [2, 3], [1, 4]),
     what: weighted<Intent['what']>(
@@ -51,7 +51,7 @@ export const intent = (orders: number): fc.Arbitrary<Intent> =>
       [3, 'other'],
       [2, 'again'],
       [3, 'repeat'],
-      [orders, 'order'],
+      [commands, 'command'],
     ),
     which: fc.nat(40),
     step: fc.nat(3),
@@ -70,7 +70,7 @@ export function historyOf(settings: EngineSettings, intents: readonly Intent[]):
     model.expire(now);
     const move = moveOf(model, moves, one, now, moves.length);
     if ('packet' in move) model.judge(move.packet, now);
-    if ('order' in move) model.order(move.order, now);
+    if ('command' in move) model.execute(move.command, now);
     moves.push(move);
   }
   return moves;
@@ -85,8 +85,8 @@ function strides(one: Intent): readonly Intent[] {
 }
 
 function moveOf(model: Model, moves: readonly Move[], one: Intent, now: number, index: number): Move {
-  if (one.what === 'order') {
-    return { at: now, order: index === 0 ? restored(model.state(), one) : orderOf(model.state(), one) };
+  if (one.what === 'command') {
+    return { at: now, command: index === 0 ? restored(model.state(), one) : commandOf(model.state(), one) };
   }
   const earlier = moves.flatMap((move) => ('packet' in move ? [move.packet] : []));
   const old = earlier.at(-1 - (one.which % Math.max(1, Math.min(earlier.length, 6))));
@@ -201,7 +201,7 @@ function interesting(state: State): readonly number[] {
 
 const GIVEN_MS = [undefined, undefined, 500, 20_000, 200_000];
 
-function orderOf(state: State, one: Intent): Order {
+function commandOf(state: State, one: Intent): Command {
   const door = state.settings.doors[one.step % state.settings.doors.length];
   const name = one.flags === 63 || door === undefined ? 'nowhere' : door.name;
   const address = addressOf(SOURCES[one.who % SOURCES.length] ?? '');
@@ -210,32 +210,34 @@ function orderOf(state: State, one: Intent): Order {
   const networks = [hostCidr(address), network('203.0.113.0/24'), network('2001:db8::/32')];
   // What a reload makes of a used sequence is the business of whoever reads the file of sequences.
   const oneTime = state.settings.doors.some((one) => one.oneTime);
-  const kinds: readonly Order[] = [
-    { order: 'grant', door: name, address, ...length },
-    { order: 'revoke', address, ...(one.flags % 2 === 0 ? {} : { door: name }) },
-    { order: 'ban', address, ...length },
-    { order: 'unban', address },
-    { order: 'connected', door: name, source: address },
+  const kinds: readonly Command[] = [
+    { command: 'grant', door: name, address, ...length },
+    { command: 'revoke', address, ...(one.flags % 2 === 0 ? {} : { door: name }) },
+    { command: 'ban', address, ...length },
+    { command: 'unban', address },
+    { command: 'connected', door: name, source: address },
     {
-      order: 'exempt',
+      command: 'exempt',
       networks: networks.slice(0, (one.flags + one.when) % 4),
       everybody: one.step === 0 ? networks.slice(0, 1) : [],
     },
-    { order: 'unban_all' },
-    ...(oneTime ? [] : [{ order: 'reload', settings: reloaded(state.settings, one) } as const]),
-    ...(door?.oneTime === true ? [{ order: 'sequence', door: name, knock: nextSequence(one) } as const] : []),
+    { command: 'unban_all' },
+    ...(oneTime ? [] : [{ command: 'reload', settings: reloaded(state.settings, one) } as const]),
+    ...(door?.oneTime === true
+      ? [{ command: 'sequence', door: name, knock: nextSequence(one) } as const]
+      : []),
     {
-      order: 'refuse',
+      command: 'refuse',
       door: name,
       grantee: door?.grant === 'any' ? 'any' : hostCidr(address),
       reason: 'refused',
     },
   ];
-  return kinds[one.which % kinds.length] ?? { order: 'unban_all' };
+  return kinds[one.which % kinds.length] ?? { command: 'unban_all' };
 }
 
 /** What was kept from before a restart: a grant and a ban still in force, and the memory of a ban that is over. */
-function restored(state: State, one: Intent): Order {
+function restored(state: State, one: Intent): Command {
   const [first = '', second = '', ...others] = SOURCES.map(
     (_, index) => SOURCES[(one.who + index) % SOURCES.length] ?? '',
   );
@@ -244,7 +246,7 @@ function restored(state: State, one: Intent): Order {
   const at = (offset: number): ReturnType<typeof milliseconds> => milliseconds(START_MS + offset);
   const [since, until] = [at(-1000 * one.step), at(3000)];
   return {
-    order: 'restore',
+    command: 'restore',
     grants:
       door === undefined
         ? []

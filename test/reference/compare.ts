@@ -77,8 +77,8 @@ function tell(engine: EngineUnderTest, move: Move, ends: Emit, said: Emit): read
   const now = milliseconds(move.at);
   engine.expire(now, ends);
   if ('packet' in move) engine.judge(enginePacket(move.packet), now, said);
-  if (!('order' in move)) return [];
-  const answer = engine.order(move.order, now, said);
+  if (!('command' in move)) return [];
+  const answer = engine.execute(move.command, now, said);
   return answer.ok ? [] : [`refused: ${answer.reason}`];
 }
 

@@ -1,9 +1,9 @@
-import type { Order } from '../../src/engine/command.ts';
+import type { Command } from '../../src/engine/command.ts';
 import type { EngineSettings } from '../../src/engine/settings.ts';
 import { networkText } from './address.ts';
+import { followCommand, refusal } from './command.ts';
 import { closedEvent, notingEnds, withoutIdleClosing } from './grant.ts';
 import type { Move } from './move.ts';
-import { followOrder, refusal } from './order.ts';
 import type { RefPacket } from './packet.ts';
 import { judgePacket } from './packet-rules.ts';
 import { type EventLike, type Grant, initialState, lacking, type Result, type State } from './state.ts';
@@ -11,7 +11,7 @@ import { type EventLike, type Grant, initialState, lacking, type Result, type St
 /** The reference: what the engine must say, with no bound on its memory. */
 export interface Model {
   judge(packet: RefPacket, now: number): readonly EventLike[];
-  order(order: Order, now: number): readonly EventLike[];
+  execute(command: Command, now: number): readonly EventLike[];
   expire(now: number): readonly EventLike[];
   state(): State;
 }
@@ -21,7 +21,7 @@ export interface Played {
   readonly state: State;
   readonly ends: readonly EventLike[];
   readonly said: readonly EventLike[];
-  /** Why the move's order can not be carried out; empty where it can. */
+  /** Why the move's command can not be carried out; empty where it can. */
   readonly refused: readonly string[];
 }
 
@@ -33,7 +33,7 @@ export function createModel(settings: EngineSettings): Model {
   };
   return {
     judge: (packet, now) => take(judgePacket(state, packet, now), () => now),
-    order: (order, now) => take(followOrder(state, order, now), () => now),
+    execute: (command, now) => take(followCommand(state, command, now), () => now),
     expire: (now) => take(endOverdue(state, now), ({ until }) => until),
     state: () => state,
   };
@@ -43,7 +43,7 @@ export function play(before: State, move: Move): Played {
   const ended = endOverdue(before, move.at);
   const state = notingEnds(before, withoutIdleClosing(ended.state), ({ until }) => until);
   const result = judgeMove(state, move);
-  const refused = 'order' in move ? refusal(state, move.order) : undefined;
+  const refused = 'command' in move ? refusal(state, move.command) : undefined;
   return {
     state: notingEnds(state, withoutIdleClosing(result.state), () => move.at),
     ends: ended.events,
@@ -54,7 +54,7 @@ export function play(before: State, move: Move): Played {
 
 function judgeMove(state: State, move: Move): Result {
   if ('packet' in move) return judgePacket(state, move.packet, move.at);
-  return 'order' in move ? followOrder(state, move.order, move.at) : { state, events: [] };
+  return 'command' in move ? followCommand(state, move.command, move.at) : { state, events: [] };
 }
 
 /** Ends every grant and ban whose time has come, said in the order of their ends. */

@@ -65,7 +65,7 @@ describe('packets forged in the name of', () => {
     ['a name server over IPv6, whose /64 is an offender', '2001:db8:1::53', '2001:db8:1::53/128'],
   ])('%s never have it banned, and it can still knock', (_, from, network) => {
     const w = world();
-    w.engine.order({ order: 'exempt', networks: [cidr(network)] }, milliseconds(w.now), () => undefined);
+    w.engine.execute({ command: 'exempt', networks: [cidr(network)] }, milliseconds(w.now), () => undefined);
     for (let round = 0; round < 200; round += 1) {
       w.now += 3;
       for (const port of ['23', '161/udp', '9000', '8000/udp']) w.send(port, { from });

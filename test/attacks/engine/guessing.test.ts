@@ -142,7 +142,7 @@ describe('replaying a knock', () => {
     // Before the next line of the file is known, as in the same batch of packets.
     for (const from of ['198.51.100.7', '203.0.113.9']) play(from);
     const next = ports('7100', '8100/udp', '9100');
-    w.engine.order({ order: 'sequence', door: 'ssh', knock: next }, milliseconds(w.now), () => undefined);
+    w.engine.execute({ command: 'sequence', door: 'ssh', knock: next }, milliseconds(w.now), () => undefined);
     for (const wait of [0, 1_000, 69_000, 100_000, DAY]) {
       w.pass(wait);
       for (const from of ['198.51.100.7', '203.0.113.9', '2001:db8::9']) play(from);

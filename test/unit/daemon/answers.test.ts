@@ -13,9 +13,9 @@ import { createHandler } from '../../../src/daemon/control-handler.ts';
 import type { Running } from '../../../src/daemon/dependencies.ts';
 import { createEffects } from '../../../src/daemon/effects.ts';
 import { createHealth } from '../../../src/daemon/health.ts';
-import { orderExempting } from '../../../src/daemon/lift-bans.ts';
+import { executeLifting } from '../../../src/daemon/lift-bans.ts';
 import { createRecall } from '../../../src/daemon/packet-history.ts';
-import type { Order } from '../../../src/engine/command.ts';
+import type { Command } from '../../../src/engine/command.ts';
 import { createEngine, type Engine } from '../../../src/engine/engine.ts';
 import type { EngineEvent } from '../../../src/engine/event.ts';
 import { memoryFirewall } from '../../../src/firewall/memory.ts';
@@ -83,9 +83,9 @@ async function fullTables(): Promise<Bench> {
   const now = clock.now();
   const word = (index: number): number => (0x0a00_0000 + index) | 0;
   const v4 = (index: number) => ({ family: 4 as Family, a: word(index), b: 0, c: 0, d: 0 });
-  engine.order(
+  engine.execute(
     {
-      order: 'restore',
+      command: 'restore',
       grants: Array.from({ length: GRANTS_MAX }, (_, index) => {
         const source = v4(0x0100_0000 + index);
         const until = milliseconds(now + 600_000);
@@ -111,7 +111,7 @@ async function fullTables(): Promise<Bench> {
       const target = { address: v4(index), bits: OFFENDER_BITS[4] };
       return { target, since, until: milliseconds(since + 3_600_000), count: 1 };
     });
-    engine.order({ order: 'restore', grants: [], bans, histories: [] }, since, emit);
+    engine.execute({ command: 'restore', grants: [], bans, histories: [] }, since, emit);
     const kept = bans.map((ban) => ({
       ...ban,
       since: clock.wallOf(since),
@@ -143,8 +143,8 @@ async function fullTables(): Promise<Bench> {
     ...{ engine, clock, recall, announcer, store, effects, configFile: '', version: '', since: now },
     config: () => config,
     health: createHealth({ clock, announcer, store, logFault: () => null }),
-    execute(order: Order) {
-      const answer = engine.order(order, clock.now(), effects.collect);
+    execute(command: Command) {
+      const answer = engine.execute(command, clock.now(), effects.collect);
       effects.carryOut('command');
       return answer;
     },
@@ -288,7 +288,7 @@ describe('with full tables and a flood', () => {
         { address: { family: 4 as Family, a: some, b: 0, c: 0, d: 0 }, bits: 18 },
         ...Array.from({ length: 30 }, (_, index) => hostCidr({ family: 4, a: index, b: 0, c: 0, d: 0 })),
       ];
-      const { turn } = await longestTurn(() => orderExempting(bench.core, { order: 'exempt', networks }));
+      const { turn } = await longestTurn(() => executeLifting(bench.core, { command: 'exempt', networks }));
       expect(bench.engine.sizes().bans).toBeLessThanOrEqual(BANS - 16_384 + 4_096);
       expect(bench.engine.ban({ family: 4, a: some + 9, b: 0, c: 0, d: 0 })).toBeUndefined();
       best = Math.min(best, turn);
@@ -298,7 +298,7 @@ describe('with full tables and a flood', () => {
 
   test('unban --all keeps packets waiting for less than 20 ms at a time', { timeout: 120_000 }, async () => {
     const request = '{"v":1,"id":1,"command":"unban","all":true}';
-    await orderExempting(bench.core, { order: 'exempt', networks: [] });
+    await executeLifting(bench.core, { command: 'exempt', networks: [] });
     let best = Number.POSITIVE_INFINITY;
     for (let attempt = 0; attempt < 10 && best >= TURN_MAX; attempt += 1) {
       // Beside those that there are, the first time.

@@ -62,7 +62,7 @@ async function start({ kept, seen, truth, wall, boot = 'another', ...clockIs }: 
   await reconcile(core, 'known');
   const look = async (): Promise<void> => {
     core.restored.look();
-    core.execute({ order: 'exempt', networks: [] });
+    core.execute({ command: 'exempt', networks: [] });
     await core.effects.drained();
   };
   return {
@@ -166,7 +166,7 @@ describe('after a reboot with a clock that is behind', () => {
   it('revoked while it waits, a grant does not come back; knocked for anew, it is one of this boot', async () => {
     const at = { kept: lasting(NOW, DAY), seen: NOW, truth: NOW + SECOND, wall: 0 };
     const revoked = await start(at);
-    expect(revoked.core.execute({ order: 'revoke', address: cidr(`${GUEST}/32`).address })).toEqual({
+    expect(revoked.core.execute({ command: 'revoke', address: cidr(`${GUEST}/32`).address })).toEqual({
       ok: true,
       changed: 1,
     });
@@ -176,7 +176,7 @@ describe('after a reboot with a clock that is behind', () => {
     expect(revoked.said).toContainEqual(expect.objectContaining({ event: 'door.closed', reason: 'revoked' }));
 
     const anew = await start(at);
-    anew.core.execute({ order: 'grant', door: 'ssh', address: cidr(`${GUEST}/32`).address });
+    anew.core.execute({ command: 'grant', door: 'ssh', address: cidr(`${GUEST}/32`).address });
     await anew.stepTo(anew.now());
     await anew.synchronise();
     expect(anew.core.engine.grants()).toHaveLength(1);
@@ -202,8 +202,8 @@ describe('what is in force at once', () => {
 
   it('is ended by a later step forward, by the wall clock; what was made since is not', async () => {
     const run = await start({ kept, seen: NOW, truth: NOW, wall: NOW + 1, rtc: true });
-    run.core.execute({ order: 'grant', door: 'ssh', address: cidr('198.51.100.8/32').address });
-    run.core.execute({ order: 'ban', address: cidr('203.0.113.10/32').address });
+    run.core.execute({ command: 'grant', door: 'ssh', address: cidr('198.51.100.8/32').address });
+    run.core.execute({ command: 'ban', address: cidr('203.0.113.10/32').address });
     await run.stepTo(NOW + DAY / 2);
     expect(run.grantLeft()).toBeLessThanOrEqual(DAY / 2 + 1);
     await run.stepTo(NOW + DAY);

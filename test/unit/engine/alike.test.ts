@@ -60,7 +60,7 @@ describe(`${MANY} doors that begin with the same knock`, () => {
     w.send('10000', { from: OTHER });
     const changed = before.map((each, index) => (index === 1 ? door({ ...each, tolerate: 1 }) : each));
     const after = settings({ doors: changed.toReversed() });
-    w.engine.order({ order: 'reload', settings: after }, milliseconds(w.now), () => {});
+    w.engine.execute({ command: 'reload', settings: after }, milliseconds(w.now), () => {});
     const doors = (of: string): string[] =>
       w.engine
         .source(address(of), milliseconds(w.now))

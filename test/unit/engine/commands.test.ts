@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Order, OrderAnswer } from '../../../src/engine/command.ts';
+import type { Command, CommandAnswer } from '../../../src/engine/command.ts';
 import type { EngineEvent } from '../../../src/engine/event.ts';
 import { formatCidr } from '../../../src/packet/cidr.ts';
 import { milliseconds } from '../../../src/packet/time.ts';
@@ -10,16 +10,16 @@ const ME = '198.51.100.7';
 const OTHER = '203.0.113.9';
 const DAY = 86_400_000;
 
-function tell(w: World, order: Order): OrderAnswer {
-  return w.engine.order(order, milliseconds(w.now), (event: EngineEvent) => void w.events.push(event));
+function tell(w: World, command: Command): CommandAnswer {
+  return w.engine.execute(command, milliseconds(w.now), (event: EngineEvent) => void w.events.push(event));
 }
 const mail = door({ name: 'mail', knock: ports('6100', '6200'), opens: ranges('25') });
-const grant = (w: World, to: string, name = 'ssh', rest: object = {}): OrderAnswer =>
-  tell(w, { order: 'grant', door: name, address: address(to), ...rest });
-const ban = (w: World, to: string, rest: object = {}): OrderAnswer =>
-  tell(w, { order: 'ban', address: address(to), ...rest });
-const REFUSED = (reason: string): OrderAnswer => ({ ok: false, reason }) as OrderAnswer;
-const CHANGED = (changed: number): OrderAnswer => ({ ok: true, changed });
+const grant = (w: World, to: string, name = 'ssh', rest: object = {}): CommandAnswer =>
+  tell(w, { command: 'grant', door: name, address: address(to), ...rest });
+const ban = (w: World, to: string, rest: object = {}): CommandAnswer =>
+  tell(w, { command: 'ban', address: address(to), ...rest });
+const REFUSED = (reason: string): CommandAnswer => ({ ok: false, reason }) as CommandAnswer;
+const CHANGED = (changed: number): CommandAnswer => ({ ok: true, changed });
 
 describe('a grant by hand', () => {
   it('is for the time that was asked for, or the door’s own, and says why', () => {
@@ -42,13 +42,13 @@ describe('a grant by hand', () => {
     }
     expect(grant(w, ME)).toEqual(REFUSED('full'));
     expect(w.engine.sizes().grants).toBe(GRANTS_MAX);
-    expect(tell(w, { order: 'revoke', address: address('10.0.0.0') })).toEqual(CHANGED(1));
+    expect(tell(w, { command: 'revoke', address: address('10.0.0.0') })).toEqual(CHANGED(1));
     expect(grant(w, ME)).toEqual(CHANGED(1));
   });
 });
 
 describe('what has ended', () => {
-  it('is over for the next packet and the next order, though nobody looked at the clock before', () => {
+  it('is over for the next packet and the next command, though nobody looked at the clock before', () => {
     const w = world(settings({ bans: { strikes: 1, for: milliseconds(60_000) } }));
     w.send('23');
     expect(w.send('7000')).toBe('banned');
@@ -58,7 +58,7 @@ describe('what has ended', () => {
 
     grant(w, OTHER, 'ssh', { for: milliseconds(60_000) });
     w.now += 60_000;
-    expect(tell(w, { order: 'revoke', address: address(OTHER) })).toEqual(REFUSED('not found'));
+    expect(tell(w, { command: 'revoke', address: address(OTHER) })).toEqual(REFUSED('not found'));
     expect(w.events.at(-1)).toMatchObject({ event: 'door.closed', reason: 'expired' });
   });
 });
@@ -77,8 +77,8 @@ describe('who was banned before', () => {
 describe('a revocation', () => {
   it('ends every grant of the address, or that of one door, and says how many', () => {
     const w = world(settings({ doors: [door(), mail] }));
-    const revoke = (name?: string): OrderAnswer =>
-      tell(w, { order: 'revoke', address: address(ME), ...(name === undefined ? {} : { door: name }) });
+    const revoke = (name?: string): CommandAnswer =>
+      tell(w, { command: 'revoke', address: address(ME), ...(name === undefined ? {} : { door: name }) });
     grant(w, ME);
     grant(w, ME, 'mail');
     expect(revoke('ftp')).toEqual(REFUSED('unknown door'));
@@ -121,27 +121,27 @@ describe('a ban by hand', () => {
 
   it('is lifted one by one or all together, and says how many', () => {
     const w = world();
-    const unban = (): OrderAnswer => tell(w, { order: 'unban', address: address(ME) });
+    const unban = (): CommandAnswer => tell(w, { command: 'unban', address: address(ME) });
     expect(unban()).toEqual(REFUSED('not found'));
     ban(w, ME);
     expect(unban()).toEqual(CHANGED(1));
     ban(w, ME);
     ban(w, OTHER);
     ban(w, '2001:db8::7');
-    expect(tell(w, { order: 'unban_all' })).toEqual(CHANGED(3));
+    expect(tell(w, { command: 'unban_all' })).toEqual(CHANGED(3));
     expect(w.events.slice(-3).map((event) => 'reason' in event && event.reason)).toEqual([
       'unban',
       'unban',
       'unban',
     ]);
-    expect(tell(w, { order: 'unban_all' })).toEqual(CHANGED(0));
+    expect(tell(w, { command: 'unban_all' })).toEqual(CHANGED(0));
   });
 
   it('ends where its network is found to be one that is never banned', () => {
     const w = world();
     ban(w, ME);
     ban(w, OTHER);
-    expect(tell(w, { order: 'exempt', networks: [cidr('198.51.100.0/24')] })).toEqual(CHANGED(1));
+    expect(tell(w, { command: 'exempt', networks: [cidr('198.51.100.0/24')] })).toEqual(CHANGED(1));
     expect(w.said().at(-1)).toBe(`ban.lifted ${ME} (exempt)`);
     expect(w.engine.bans()).toHaveLength(1);
   });
@@ -156,8 +156,8 @@ describe('bans that are looked through in pieces', () => {
     w.said();
     return w;
   }
-  const found = (most: object): Order => ({
-    order: 'exempt',
+  const found = (most: object): Command => ({
+    command: 'exempt',
     networks: [
       cidr('203.0.113.8/29'),
       cidr('203.0.113.30'),
@@ -186,7 +186,7 @@ describe('bans that are looked through in pieces', () => {
       w.send('23', { from: '203.0.113.30' });
       const rest = answer.ok ? answer.rest : undefined;
       if (rest === undefined) break;
-      answer = tell(w, { order: 'lift_exempt', from: rest, most });
+      answer = tell(w, { command: 'lift_exempt', from: rest, most });
       pieces += 1;
     }
     expect([most, changed, targets(w)]).toEqual([most, 11, targets(whole)]);
@@ -203,25 +203,25 @@ describe('bans that are looked through in pieces', () => {
     const w = banned();
     tell(w, found({}));
     expect(tell(w, found({ most: 1 }))).toEqual(CHANGED(0));
-    expect(tell(w, { order: 'reload', settings: settings({ bans: { strikes: 1 } }), most: 1 })).toEqual(
+    expect(tell(w, { command: 'reload', settings: settings({ bans: { strikes: 1 } }), most: 1 })).toEqual(
       CHANGED(0),
     );
     const never = settings({ bans: { strikes: 1, never: [cidr('203.0.113.0/24')] } });
-    expect(tell(w, { order: 'reload', settings: never, most: 1000 })).toEqual(CHANGED(31));
+    expect(tell(w, { command: 'reload', settings: never, most: 1000 })).toEqual(CHANGED(31));
   });
 
   it('are lifted the first made first, no more than asked for', () => {
     const w = banned();
     const before = targets(w);
-    expect(tell(w, { order: 'unban_all', most: 39 })).toEqual(CHANGED(39));
+    expect(tell(w, { command: 'unban_all', most: 39 })).toEqual(CHANGED(39));
     expect(targets(w)).toEqual(before.filter((text) => text === '203.0.113.39' || text.includes(':')));
-    expect(tell(w, { order: 'unban_all', most: 39 })).toEqual(CHANGED(21));
+    expect(tell(w, { command: 'unban_all', most: 39 })).toEqual(CHANGED(21));
   });
 });
 
 describe('a connection', () => {
-  const connect = (w: World, from: string, name = 'ssh'): OrderAnswer =>
-    tell(w, { order: 'connected', door: name, source: address(from) });
+  const connect = (w: World, from: string, name = 'ssh'): CommandAnswer =>
+    tell(w, { command: 'connected', door: name, source: address(from) });
 
   it('takes one use of each grant that covers it, and the last use ends the grant', () => {
     const w = world(settings({ doors: [door({ uses: 2 })] }));
@@ -245,13 +245,16 @@ describe('a connection', () => {
 
 describe('what was kept over a restart', () => {
   const until = milliseconds(2_000_000);
-  const kept = (host: string): Extract<Order, { order: 'restore' }>['bans'][number] => ({
+  const kept = (host: string): Extract<Command, { command: 'restore' }>['bans'][number] => ({
     target: cidr(host),
     since: milliseconds(1),
     until,
     count: 3,
   });
-  const keptGrant = (host: string, name = 'ssh'): Extract<Order, { order: 'restore' }>['grants'][number] => ({
+  const keptGrant = (
+    host: string,
+    name = 'ssh',
+  ): Extract<Command, { command: 'restore' }>['grants'][number] => ({
     door: name,
     grantee: cidr(host),
     source: address(host),
@@ -260,8 +263,8 @@ describe('what was kept over a restart', () => {
     usesLeft: 4,
     reason: 'kept',
   });
-  const restore = (w: World, rest: Partial<Extract<Order, { order: 'restore' }>>): OrderAnswer =>
-    tell(w, { order: 'restore', grants: [], bans: [], histories: [], ...rest });
+  const restore = (w: World, rest: Partial<Extract<Command, { command: 'restore' }>>): CommandAnswer =>
+    tell(w, { command: 'restore', grants: [], bans: [], histories: [], ...rest });
 
   it('comes back as it was, without a word', () => {
     const w = world();
@@ -300,7 +303,7 @@ describe('what was kept over a restart', () => {
     });
     ban(w, ME);
     expect(w.events.at(-1)).toMatchObject({ count: 5, until: w.now + 16 * 600_000 });
-    tell(w, { order: 'unban', address: address(OTHER) });
+    tell(w, { command: 'unban', address: address(OTHER) });
     ban(w, OTHER);
     expect(w.events.at(-1)).toMatchObject({ count: 4 });
   });
@@ -329,8 +332,8 @@ describe('what was kept over a restart', () => {
 describe('the next line of a one-time file', () => {
   it('is taken once, for a door that is there', () => {
     const w = world(settings({ doors: [door({ oneTime: true })] }));
-    const next = (name: string, ...knock: string[]): OrderAnswer =>
-      tell(w, { order: 'sequence', door: name, knock: ports(...knock) });
+    const next = (name: string, ...knock: string[]): CommandAnswer =>
+      tell(w, { command: 'sequence', door: name, knock: ports(...knock) });
     expect(next('ftp', '1', '2')).toEqual(REFUSED('unknown door'));
     expect(next('ssh', '1', '2')).toEqual(CHANGED(1));
     expect(next('ssh', '1', '2')).toEqual(CHANGED(0));
@@ -341,8 +344,8 @@ describe('the next line of a one-time file', () => {
 
   it('that is the same as the one before keeps the progress in it; another does not', () => {
     const w = world(settings({ doors: [door({ oneTime: true })] }));
-    const next = (...knock: string[]): OrderAnswer =>
-      tell(w, { order: 'sequence', door: 'ssh', knock: ports(...knock) });
+    const next = (...knock: string[]): CommandAnswer =>
+      tell(w, { command: 'sequence', door: 'ssh', knock: ports(...knock) });
     w.knock('7000', '8000/udp');
     next('7000', '8000/udp', '9000');
     w.knock('9000');
@@ -359,8 +362,8 @@ describe('the next line of a one-time file', () => {
 describe('a grant that the kernel did not take', () => {
   it('is ended with the reason', () => {
     const w = world();
-    const refuse = (): OrderAnswer =>
-      tell(w, { order: 'refuse', door: 'ssh', grantee: cidr(ME), reason: 'refused' });
+    const refuse = (): CommandAnswer =>
+      tell(w, { command: 'refuse', door: 'ssh', grantee: cidr(ME), reason: 'refused' });
     expect(refuse()).toEqual(REFUSED('not found'));
     grant(w, ME);
     expect(refuse()).toEqual(CHANGED(1));

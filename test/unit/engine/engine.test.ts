@@ -375,7 +375,7 @@ describe('orders', () => {
     const w = world();
     w.knock('7000', '8000/udp', '9000', '7000');
     const doors = [door({ name: 'new', knock: ports('1', '2') }), door()];
-    w.engine.order({ order: 'reload', settings: settings({ doors }) }, milliseconds(w.now), (e) =>
+    w.engine.execute({ command: 'reload', settings: settings({ doors }) }, milliseconds(w.now), (e) =>
       w.events.push(e),
     );
     expect(w.engine.grants().map((grant) => grant.door)).toEqual(['ssh']);
@@ -387,7 +387,7 @@ describe('orders', () => {
     const w = world(settings({ doors: [door({ uses: 2 })] }));
     w.knock('7000', '8000/udp', '9000');
     for (let i = 0; i < 2; i += 1) {
-      w.engine.order({ order: 'connected', door: 'ssh', source: address(ME) }, milliseconds(w.now), (e) =>
+      w.engine.execute({ command: 'connected', door: 'ssh', source: address(ME) }, milliseconds(w.now), (e) =>
         w.events.push(e),
       );
     }
@@ -397,7 +397,11 @@ describe('orders', () => {
   it('a one-time door opens once and waits for its next sequence', () => {
     const w = world(settings({ doors: [door({ oneTime: true })] }));
     w.knock('7000', '8000/udp', '9000');
-    w.engine.order({ order: 'sequence', door: 'ssh', knock: ports('1', '2') }, milliseconds(w.now), () => {});
+    w.engine.execute(
+      { command: 'sequence', door: 'ssh', knock: ports('1', '2') },
+      milliseconds(w.now),
+      () => {},
+    );
     w.pass(31_000);
     w.knock('7000', '8000/udp', '9000');
     expect(w.engine.grants()).toHaveLength(0);

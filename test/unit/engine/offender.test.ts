@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Order, OrderAnswer } from '../../../src/engine/command.ts';
+import type { Command, CommandAnswer } from '../../../src/engine/command.ts';
 import { formatCidr } from '../../../src/packet/cidr.ts';
 import { milliseconds } from '../../../src/packet/time.ts';
 import { HOSTS_OF_A_NETWORK_MAX } from '../../../src/policy/limits.ts';
@@ -9,8 +9,8 @@ const DAY = 86_400_000;
 const NEIGHBOUR = '2001:db8:0:1::bad';
 const OWN = '2001:db8:0:1::1';
 
-const tell = (w: World, order: Order): OrderAnswer =>
-  w.engine.order(order, milliseconds(w.now), (event) => w.events.push(event));
+const tell = (w: World, command: Command): CommandAnswer =>
+  w.engine.execute(command, milliseconds(w.now), (event) => w.events.push(event));
 
 let touched = 0;
 
@@ -95,24 +95,24 @@ describe('a /64 with an exempt address in it', () => {
     expect(banned(w)).toEqual(['2001:db8:0:1::/64']);
     const { until } = w.engine.bans()[0] ?? { until: 0 };
     w.said();
-    expect(tell(w, { order: 'exempt', networks: [cidr(OWN)] })).toEqual({ ok: true, changed: 1 });
+    expect(tell(w, { command: 'exempt', networks: [cidr(OWN)] })).toEqual({ ok: true, changed: 1 });
     expect(w.said()).toEqual([
       'ban.lifted 2001:db8:0:1::/64 (exempt)',
       `ban.added ${NEIGHBOUR} (strikes) #0`,
     ]);
     expect(w.engine.bans()).toMatchObject([{ until, count: 1 }]);
     expect(w.send('7000', { from: OWN })).toBe('accepted');
-    expect(tell(w, { order: 'unban', address: cidr(NEIGHBOUR).address })).toEqual({ ok: true, changed: 1 });
+    expect(tell(w, { command: 'unban', address: cidr(NEIGHBOUR).address })).toEqual({ ok: true, changed: 1 });
   });
 
   it('keeps such bans over a restart and a reload with other tables', () => {
     const w = world64();
     const target = cidr(NEIGHBOUR);
     const [since, until] = [milliseconds(1), milliseconds(w.now + 1_000)];
-    tell(w, { order: 'restore', grants: [], histories: [], bans: [{ target, since, until, count: 2 }] });
+    tell(w, { command: 'restore', grants: [], histories: [], bans: [{ target, since, until, count: 2 }] });
     expect(w.send('7000', { from: NEIGHBOUR })).toBe('banned');
     const other = settings({ sources: 64, bans: { never: [cidr(OWN)], limit: 7 } });
-    tell(w, { order: 'reload', settings: other });
+    tell(w, { command: 'reload', settings: other });
     expect(banned(w)).toEqual([NEIGHBOUR]);
     expect(w.send('7000', { from: NEIGHBOUR })).toBe('banned');
     expect(w.send('7000', { from: '2001:db8:0:1::2' })).toBe('accepted');
@@ -200,7 +200,7 @@ describe('what everybody may come from', () => {
       settings({ doors: [door(), door({ name: 'web', knock: ports('1', '2'), grant: 'any' })] }),
     );
     tell(w, {
-      order: 'exempt',
+      command: 'exempt',
       networks: [cidr('192.0.2.1')],
       everybody: [cidr(GATEWAY), cidr('2001:db8::53')],
     });
@@ -215,8 +215,8 @@ describe('what everybody may come from', () => {
       expect(w.engine.grants()).toEqual([]);
       for (const port of ['1', '2']) w.send(port, { from });
       expect(w.engine.grants().map(({ door: name }) => name)).toEqual(['web']);
-      const order = { order: 'grant', door: 'ssh', address: cidr(from).address } as const;
-      expect(tell(w, order)).toEqual({ ok: true, changed: 1 });
+      const command = { command: 'grant', door: 'ssh', address: cidr(from).address } as const;
+      expect(tell(w, command)).toEqual({ ok: true, changed: 1 });
       const { until } = w.engine.grant('ssh', cidr(from)) ?? { until: 0 };
       w.pass(10_000);
       knockAs(w, from);
@@ -226,7 +226,7 @@ describe('what everybody may come from', () => {
 
   it('is not this machine, nor whoever is never banned by the configuration', () => {
     const w = world(settings({ bans: { never: [cidr('203.0.113.9')] } }));
-    tell(w, { order: 'exempt', networks: [cidr('192.0.2.1')], everybody: [cidr(GATEWAY)] });
+    tell(w, { command: 'exempt', networks: [cidr('192.0.2.1')], everybody: [cidr(GATEWAY)] });
     for (const from of ['203.0.113.9', '192.0.2.1']) {
       knockAs(w, from);
       expect(w.said().at(-1)).toBe(`door.opened ${from} ssh`);
@@ -243,7 +243,7 @@ describe('an offence of whom nobody may ban', () => {
       ['198.51.100.1', 'gateway or name server'],
     ] as const) {
       const w = world(settings({ bans: { never } }));
-      tell(w, { order: 'exempt', networks: [cidr('192.0.2.1')], everybody: [cidr('198.51.100.1')] });
+      tell(w, { command: 'exempt', networks: [cidr('192.0.2.1')], everybody: [cidr('198.51.100.1')] });
       touch(w, from, 4);
       const said = w.events.map((event) => ('exempt' in event ? event.exempt : undefined));
       expect(said).toEqual([undefined, undefined, exempt, exempt]);

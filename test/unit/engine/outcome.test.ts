@@ -107,14 +107,14 @@ describe('a sequence that closes', () => {
 
   it('that was begun on one grant does not end another, whatever else its source holds', () => {
     const w = world(settings({ doors }));
-    const order = (name: 'revoke' | 'grant'): void => {
+    const command = (name: 'revoke' | 'grant'): void => {
       const from = { address: cidr('198.51.100.7').address, door: 'ssh' };
-      w.engine.order({ order: name, ...from }, ms(w.now), (event) => w.events.push(event));
+      w.engine.execute({ command: name, ...from }, ms(w.now), (event) => w.events.push(event));
     };
     become(w, '0 2 opened', '0 1 opened', '5001 9 accepted');
-    order('revoke');
+    command('revoke');
     w.now += 1;
-    order('grant');
+    command('grant');
     become(w, '5001 8 repeat');
     become(w, '0 9 accepted', '0 8 closed');
   });
@@ -136,12 +136,12 @@ describe('a sequence that closes', () => {
     }
     // A step that is not the first is let pass as well, also where no knock had opened it and another is under way.
     const w = world(settings({ doors: [door({ name: 'x', knock: ports('5', '6') }), closing] }));
-    const hand = { order: 'grant', door: 'ssh', address: cidr('198.51.100.7').address } as const;
-    w.engine.order(hand, ms(w.now), (event) => w.events.push(event));
+    const hand = { command: 'grant', door: 'ssh', address: cidr('198.51.100.7').address } as const;
+    w.engine.execute(hand, ms(w.now), (event) => w.events.push(event));
     become(w, '5001 3 accepted', '0 4 closed', '1000 5 accepted', '4000 2 repeat', '0 6 opened', '1 2 wrong');
     // And where nothing else is under way.
     const alone = world(settings({ doors: [closing] }));
-    alone.engine.order(hand, ms(alone.now), (event) => alone.events.push(event));
+    alone.engine.execute(hand, ms(alone.now), (event) => alone.events.push(event));
     become(alone, '5001 3 accepted', '0 4 closed', '5000 2 repeat', '1 2 wrong');
   });
 });

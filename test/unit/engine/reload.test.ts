@@ -7,7 +7,7 @@ import { address, cidr, door, flags, ports, ranges, settings, type World, world 
 const ms = milliseconds;
 
 function reload(w: World, given: EngineSettings): void {
-  w.engine.order({ order: 'reload', settings: given }, ms(w.now), (event) => void w.events.push(event));
+  w.engine.execute({ command: 'reload', settings: given }, ms(w.now), (event) => void w.events.push(event));
 }
 const mail = door({ name: 'mail', knock: ports('6100', '6200'), opens: ranges('25'), tolerate: 9 });
 const two = settings({ doors: [door({ close: ports('1', '2'), tolerate: 9 }), mail] });
@@ -147,8 +147,8 @@ describe('a reload', () => {
     const w = world(settings({ doors: [once, door()] }));
     w.send('7000');
     for (const port of ['1', '2']) w.send(port, { from: '203.0.113.9' });
-    const used = { order: 'sequence', door: 'once', knock: ports('3', '4') } as const;
-    w.engine.order(used, ms(w.now), (event) => void w.events.push(event));
+    const used = { command: 'sequence', door: 'once', knock: ports('3', '4') } as const;
+    w.engine.execute(used, ms(w.now), (event) => void w.events.push(event));
     expect(steps(w)).toEqual(['ssh 1']);
     reload(w, settings({ doors: [door(), { ...once, knock: ports('3', '4') }] }));
     w.knock('8000/udp', '9000');

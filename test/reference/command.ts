@@ -1,4 +1,4 @@
-import type { Order } from '../../src/engine/command.ts';
+import type { Command } from '../../src/engine/command.ts';
 import type { DoorSettings, EngineSettings } from '../../src/engine/settings.ts';
 import { type Bits, bitsOfAddress, bitsOfCidr, networkOf, networkText } from './address.ts';
 import { closedEvent, holdsIt, makeGrant } from './grant.ts';
@@ -18,96 +18,97 @@ import {
 
 const NOTHING: readonly EventLike[] = [];
 
-/** What people and the kernel tell the engine. An order that cannot be carried out changes and says nothing. */
-export function followOrder(state: State, order: Order, now: number): Result {
-  switch (order.order) {
+/** What people and the kernel tell the engine. A command that cannot be carried out changes and says nothing. */
+export function followCommand(state: State, command: Command, now: number): Result {
+  switch (command.command) {
     case 'grant': {
-      const door = state.settings.doors.find((one) => one.name === order.door);
+      const door = state.settings.doors.find((one) => one.name === command.door);
       if (door === undefined) return { state, events: NOTHING };
-      const source = bitsOfAddress(order.address);
-      const until = now + (order.for ?? door.for);
-      return makeGrant(state, door, { grantee: source, source, until, byHand: order.reason ?? '' }, now);
+      const source = bitsOfAddress(command.address);
+      const until = now + (command.for ?? door.for);
+      return makeGrant(state, door, { grantee: source, source, until, byHand: command.reason ?? '' }, now);
     }
     case 'revoke': {
-      const source = bitsOfAddress(order.address);
+      const source = bitsOfAddress(command.address);
       const meant = (grant: Grant): boolean =>
-        holdsIt(grant, source) && (order.door === undefined || order.door === grant.door);
+        holdsIt(grant, source) && (command.door === undefined || command.door === grant.door);
       return endGrants(state, meant, now, 'revoked');
     }
     case 'refuse': {
-      const grantee = order.grantee === 'any' ? 'any' : bitsOfCidr(order.grantee);
+      const grantee = command.grantee === 'any' ? 'any' : bitsOfCidr(command.grantee);
       return endGrants(
         state,
-        (grant) => grant.door === order.door && grant.grantee === grantee,
+        (grant) => grant.door === command.door && grant.grantee === grantee,
         now,
-        order.reason,
+        command.reason,
       );
     }
     case 'ban':
-      return banByHand(state, bitsOfAddress(order.address), now, order.for);
+      return banByHand(state, bitsOfAddress(command.address), now, command.for);
     case 'unban': {
-      const source = bitsOfAddress(order.address);
+      const source = bitsOfAddress(command.address);
       return liftBans(state, (target) => source.startsWith(target), now, 'unban');
     }
     case 'unban_all':
       return liftBans(state, () => true, now, 'unban');
     case 'exempt': {
-      const everybody = (order.everybody ?? []).map(bitsOfCidr);
-      return liftExempt({ ...state, exempt: order.networks.map(bitsOfCidr), everybody }, now);
+      const everybody = (command.everybody ?? []).map(bitsOfCidr);
+      return liftExempt({ ...state, exempt: command.networks.map(bitsOfCidr), everybody }, now);
     }
     case 'lift_exempt':
       // Here nothing is ever left over from before.
       return { state, events: [] };
     case 'reload':
-      return reload(state, order.settings, now);
+      return reload(state, command.settings, now);
     case 'sequence':
-      return nextSequence(state, order);
+      return nextSequence(state, command);
     case 'connected':
-      return connected(state, order.door, bitsOfAddress(order.source), now);
+      return connected(state, command.door, bitsOfAddress(command.source), now);
     case 'restore':
-      return restore(state, order);
+      return restore(state, command);
     default:
-      return order satisfies never;
+      return command satisfies never;
   }
 }
 
-/** Why an order can not be carried out; undefined where it can. */
-export function refusal(state: State, order: Order): string | undefined {
+/** Why a command can not be carried out; undefined where it can. */
+export function refusal(state: State, command: Command): string | undefined {
   const known = (name: string): boolean => state.settings.doors.some((door) => door.name === name);
-  if ((order.order === 'grant' || order.order === 'sequence') && !known(order.door)) return 'unknown door';
-  if (order.order === 'revoke') {
-    if (order.door !== undefined && !known(order.door)) return 'unknown door';
-    return isAnyMeant(state, order) ? undefined : 'not found';
+  if ((command.command === 'grant' || command.command === 'sequence') && !known(command.door))
+    return 'unknown door';
+  if (command.command === 'revoke') {
+    if (command.door !== undefined && !known(command.door)) return 'unknown door';
+    return isAnyMeant(state, command) ? undefined : 'not found';
   }
-  if (order.order === 'refuse') {
-    const grantee = order.grantee === 'any' ? 'any' : bitsOfCidr(order.grantee);
-    const exists = state.grants.some((grant) => grant.door === order.door && grant.grantee === grantee);
+  if (command.command === 'refuse') {
+    const grantee = command.grantee === 'any' ? 'any' : bitsOfCidr(command.grantee);
+    const exists = state.grants.some((grant) => grant.door === command.door && grant.grantee === grantee);
     return exists ? undefined : 'not found';
   }
-  if (order.order === 'connected') {
+  if (command.command === 'connected') {
     const counts = (one: Grant): boolean =>
-      one.usesLeft !== null && connectsBy(one, order.door, bitsOfAddress(order.source));
+      one.usesLeft !== null && connectsBy(one, command.door, bitsOfAddress(command.source));
     return state.grants.some(counts) ? undefined : 'not found';
   }
-  if (order.order !== 'ban' && order.order !== 'unban') return undefined;
-  const source = bitsOfAddress(order.address);
-  if (order.order === 'ban') return isExempt(state, source) ? 'never banned' : undefined;
+  if (command.command !== 'ban' && command.command !== 'unban') return undefined;
+  const source = bitsOfAddress(command.address);
+  if (command.command === 'ban') return isExempt(state, source) ? 'never banned' : undefined;
   return state.bans.has(source) || state.bans.has(networkOf(source)) ? undefined : 'not found';
 }
 
-function isAnyMeant(state: State, order: Extract<Order, { order: 'revoke' }>): boolean {
-  const source = bitsOfAddress(order.address);
-  return state.grants.some((one) => holdsIt(one, source) && (order.door ?? one.door) === one.door);
+function isAnyMeant(state: State, command: Extract<Command, { command: 'revoke' }>): boolean {
+  const source = bitsOfAddress(command.address);
+  return state.grants.some((one) => holdsIt(one, source) && (command.door ?? one.door) === one.door);
 }
 
 /** Attempts at the sequence before are void; it stays known for as long as the next one is not used. */
-function nextSequence(state: State, order: Extract<Order, { order: 'sequence' }>): Result {
-  const old = state.oneTime.get(order.door);
+function nextSequence(state: State, command: Extract<Command, { command: 'sequence' }>): Result {
+  const old = state.oneTime.get(command.door);
   const former = old === undefined ? [] : old.used ? old.knock : old.former;
-  const isOld = (key: string): boolean => key.endsWith(` ${order.door} open`);
+  const isOld = (key: string): boolean => key.endsWith(` ${command.door} open`);
   const attempts = lacking(state.attempts, isOld);
   const tails = lacking(state.tails, isOld);
-  const oneTime = having(state.oneTime, order.door, { ...unusedOf(order), former });
+  const oneTime = having(state.oneTime, command.door, { ...unusedOf(command), former });
   return { state: { ...state, attempts, tails, oneTime }, events: NOTHING };
 }
 
@@ -223,7 +224,7 @@ function reload(state: State, settings: EngineSettings, now: number): Result {
   return { state: lifted.state, events: [...closed.events, ...lifted.events] };
 }
 
-/** A sequence that is used up stays so; another one is the next, as if an order had brought it. */
+/** A sequence that is used up stays so; another one is the next, as if a command had brought it. */
 function reloadedOneTime(state: State, door: DoorSettings): OneTime {
   const next = unusedOf(door);
   const old = state.oneTime.get(door.name);
@@ -233,8 +234,8 @@ function reloadedOneTime(state: State, door: DoorSettings): OneTime {
 }
 
 /** Bans of those who are never banned now stay behind; how often somebody was banned is kept, past its last ban. */
-function restore(state: State, order: Extract<Order, { order: 'restore' }>): Result {
-  const grants = order.grants.map((record) => ({
+function restore(state: State, command: Extract<Command, { command: 'restore' }>): Result {
+  const grants = command.grants.map((record) => ({
     door: record.door,
     grantee: record.grantee === 'any' ? ('any' as const) : bitsOfCidr(record.grantee),
     source: bitsOfAddress(record.source),
@@ -243,15 +244,15 @@ function restore(state: State, order: Extract<Order, { order: 'restore' }>): Res
     until: record.until,
     usesLeft: record.usesLeft,
   }));
-  const bans = order.bans.map(
+  const bans = command.bans.map(
     ({ target, ...rest }) => [bitsOfCidr(target), { ...rest, source: undefined }] as const,
   );
   const held = bans.filter(([target]) => !isExempt(state, target) && !isDivided(state, target));
   const heldTargets = held.map(([target]) => target);
-  const counts = [...order.histories, ...order.bans]
+  const counts = [...command.histories, ...command.bans]
     .map(({ target, count, since, until }) => {
       return [bitsOfCidr(target), { count, until: rememberedUntil(since, until) }] as const;
     })
-    .filter(([target], index) => index < order.histories.length || heldTargets.includes(target));
+    .filter(([target], index) => index < command.histories.length || heldTargets.includes(target));
   return { state: { ...state, grants, bans: new Map(held), histories: new Map(counts) }, events: NOTHING };
 }
