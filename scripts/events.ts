@@ -54,6 +54,21 @@ const FIELDS: Readonly<Record<Field, FieldNote>> = {
     means: 'why, in words that never come from a packet',
     example: '"expired"',
   },
+  detail: {
+    schema: { type: 'string' },
+    means: 'the reason in words of this packet; none of them come from it',
+    example: '"its clock is 4 h 5 min behind this machine\'s"',
+  },
+  key: {
+    schema: { type: 'string', pattern: '^[a-z0-9_][a-z0-9_-]{0,31}$' },
+    means: 'the key that a packet was proven by, or that a grant rests on',
+    example: '"ada-laptop"',
+  },
+  person: {
+    schema: { type: 'string' },
+    means: 'whose key it is, as the key file says',
+    example: '"ada"',
+  },
   until: {
     schema: MOMENT,
     means: 'when a grant or a ban ends by itself',

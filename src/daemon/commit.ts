@@ -144,8 +144,9 @@ export function createCommit(options: CommitOptions): Commit {
       if (event.event === 'ban.lifted') states.push({ change: 'unban', target });
       // The state file knows by itself when a ban is over, and keeps its history.
       else if (event.event !== 'ban.expired') {
-        const { at, until, count } = event;
-        states.push({ change: 'ban', ban: { target, since: wall(at), until: wall(until), count } });
+        const { at, until, count, reason } = event;
+        const ban = { target, since: wall(at), until: wall(until), count, origin: reason };
+        states.push({ change: 'ban', ban });
       }
     }
     return states;
@@ -222,7 +223,7 @@ function mustSurvive(event: DoorEvent | BanEvent): boolean {
 }
 
 export function stored(grant: GrantView, clock: Clock): StoredGrant {
-  const { door, grantee, usesLeft, reason } = grant;
+  const { door, grantee, usesLeft, reason, holder } = grant;
   return {
     door,
     grantee,
@@ -231,6 +232,7 @@ export function stored(grant: GrantView, clock: Clock): StoredGrant {
     until: clock.wallOf(grant.until as Milliseconds),
     usesLeft,
     reason,
+    holder,
   };
 }
 

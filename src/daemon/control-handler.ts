@@ -103,7 +103,7 @@ export function createHandler(core: Running, reloader: Reloader): (request: Requ
     if (made !== undefined) return done(banRow(made));
     const until = clock.now() + (request.for ?? core.config().bans.for);
     return done({
-      ...banRow({ target: offenderOf(address), since: clock.now(), until, count: 1 }),
+      ...banRow({ target: offenderOf(address), since: clock.now(), until, count: 1, origin: 'order' }),
       shadow: true,
     });
   }
@@ -244,6 +244,8 @@ function refused(answer: Extract<CommandAnswer, { ok: false }>): Answer {
       );
     case 'full':
       return refuse('full', 'no more grants fit', 'revoke some: nfknock grants lists them');
+    case 'banned':
+    case 'everybody':
     case 'not found':
       return refuse(
         'failed',

@@ -86,14 +86,14 @@ function adopt(kept: Stored, held: Held, state: 'known' | 'lost', now: number): 
   const known = new Set(kept.bans.map((ban) => formatCidr(ban.target)));
   const bans = held.bans
     .filter((ban) => !known.has(formatCidr(ban.target)))
-    .map(({ target, until }) => ({ target, since: now, until, count: 1 }));
+    .map(({ target, until }) => ({ target, since: now, until, count: 1, origin: 'strikes' as const }));
   const found = state === 'lost' ? held.grants : [];
   const mine = new Set(kept.grants.map((grant) => grantKey(grant.door, grant.grantee)));
   const grants = found
     .filter((grant) => !mine.has(grantKey(grant.door, grant.grantee)))
     .map(({ door, grantee, until }) => {
       const source = grantee === 'any' ? hostCidr(UNKNOWN) : hostCidr(grantee.address);
-      return { door, grantee, source, since: now, until, usesLeft: null, reason: null };
+      return { door, grantee, source, since: now, until, usesLeft: null, reason: null, holder: null };
     });
   return {
     grants: [...kept.grants, ...grants],

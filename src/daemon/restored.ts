@@ -90,14 +90,23 @@ export function createRestored(core: Restoring): Restored {
   }
 
   function settleGrants(): void {
-    for (const { door, grantee, source, since, until, usesLeft, reason } of engine.grants()) {
+    for (const { door, grantee, source, since, until, usesLeft, reason, holder } of engine.grants()) {
       const promised = grants.get(grantKey(door, grantee));
       if (promised === undefined || promised.at !== until) continue;
       const end = clock.atWall(promised.until);
       if (end >= until) continue;
       if (end <= clock.now()) core.execute({ command: 'refuse', door, grantee, reason: 'expired' });
       else {
-        const grant = { door, grantee, source, since: milliseconds(since), until: end, usesLeft, reason };
+        const grant = {
+          door,
+          grantee,
+          source,
+          since: milliseconds(since),
+          until: end,
+          usesLeft,
+          reason,
+          holder,
+        };
         core.execute({ command: 'restore', grants: [grant], bans: [], histories: [] });
         promised.at = end;
       }
@@ -106,13 +115,13 @@ export function createRestored(core: Restoring): Restored {
 
   function settleBans(): void {
     if (bans.size === 0) return;
-    const shorter = engine.bans().flatMap(({ target, since, until, count }) => {
+    const shorter = engine.bans().flatMap(({ target, since, until, count, origin }) => {
       const promised = bans.get(formatCidr(target));
       if (promised === undefined || promised.at !== until) return [];
       const end = milliseconds(Math.max(clock.atWall(promised.until), clock.now()));
       if (end >= until) return [];
       promised.at = end;
-      return [{ target, since: milliseconds(since), until: end, count }];
+      return [{ target, since: milliseconds(since), until: end, count, origin }];
     });
     if (shorter.length === 0) return;
     core.execute({ command: 'restore', grants: [], bans: shorter, histories: [] });

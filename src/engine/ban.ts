@@ -12,7 +12,11 @@ export interface Ban {
   readonly until: number;
   /** Which ban of this offender it is, from 1. */
   readonly count: number;
+  /** Whether strikes brought it about, or somebody's will, which no key undoes. */
+  readonly origin: BanOrigin;
 }
+
+export type BanOrigin = 'strikes' | 'order';
 
 /** The bans in force, at most `bans.limit`. */
 export interface Bans {
@@ -25,8 +29,13 @@ export interface Bans {
   touch(subject: Subject): number;
   /** The ban that one more of a host of this /64 takes the place of, or NONE where there is room among them. */
   crowdedOut(subject: Subject): number;
-  /** Adds or changes the subject's ban. There must be room: see `full`, `first` and `crowdedOut`. */
+  /**
+   * Adds or changes the subject's ban; one that is new is of strikes. There must be room: see `full`, `first` and
+   * `crowdedOut`.
+   */
   put(subject: Subject, since: number, until: number, count: number): void;
+  /** Somebody wants the subject's ban. */
+  order(subject: Subject): void;
   full(): boolean;
   /** The ban that ends first, or NONE. */
   first(): number;
@@ -63,6 +72,8 @@ export function createBans(limit: number): Bans {
   const since = new Float64Array(limit);
   const until = new Float64Array(limit);
   const counts = new Uint16Array(limit);
+  /** 1: by somebody's will. */
+  const ordered = new Uint8Array(limit);
   /** The last two words of the host. */
   const hosts = new Int32Array(limit * 2);
   /** Bans of single hosts of IPv6: where there are none, most packets need one look. */
@@ -81,6 +92,7 @@ export function createBans(limit: number): Bans {
       since: since[slot] ?? 0,
       until: until[slot] ?? 0,
       count: counts[slot] ?? 0,
+      origin: ordered[slot] === 1 ? 'order' : 'strikes',
     };
   }
 
@@ -107,6 +119,7 @@ export function createBans(limit: number): Bans {
         slot = table.insert(offenderHash, family, a, b, offenderC, offenderD, offenderBits, 0);
         if (offenderBits === HOST) singled += 1;
         hosts.fill(0, 2 * slot, 2 * slot + 2);
+        ordered[slot] = 0;
       }
       // Where only the network is named now, who was the last to offend stays known.
       if (subject.c !== 0 || subject.d !== 0) {
@@ -117,6 +130,10 @@ export function createBans(limit: number): Bans {
       until[slot] = end;
       counts[slot] = Math.min(count, 65_535);
       deadlines.set(slot, end);
+    },
+    order(subject) {
+      const slot = find(subject);
+      if (slot !== NONE) ordered[slot] = 1;
     },
     full: () => table.size() === table.capacity,
     first: deadlines.first,

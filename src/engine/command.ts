@@ -2,7 +2,8 @@ import type { Address } from '../packet/address.ts';
 import type { Cidr } from '../packet/cidr.ts';
 import type { PortSpec } from '../packet/port.ts';
 import type { Milliseconds } from '../packet/time.ts';
-import type { CloseReason, Grantee } from './event.ts';
+import type { BanOrigin } from './ban.ts';
+import type { CloseReason, Grantee, Holder, SpaReason } from './event.ts';
 import type { EngineSettings } from './settings.ts';
 
 /** What people, the kernel and the state file tell the engine. Moments are on the engine's clock. */
@@ -39,6 +40,26 @@ export type Command =
       readonly grantee: Grantee;
       readonly reason: CloseReason;
     }
+  /** An authenticated packet, used up already, opens this door for an address. */
+  | {
+      readonly command: 'authorize';
+      readonly door: string;
+      /** Who is let in, as the door's `grant` says: this address, or others for it. */
+      readonly address: Address;
+      readonly for: Milliseconds;
+      readonly holder: Holder;
+    }
+  /** An authenticated packet opens nothing. */
+  | {
+      readonly command: 'reject';
+      readonly source: Address;
+      readonly port: PortSpec;
+      readonly holder: Holder;
+      readonly reason: SpaReason;
+      readonly detail?: string;
+      /** Whether it is an offence of its source, which has sent another's used packet. */
+      readonly offence: boolean;
+    }
   /** What was kept from before a restart; nothing is announced. */
   | {
       readonly command: 'restore';
@@ -60,6 +81,7 @@ export interface GrantRecord {
   readonly until: Milliseconds;
   readonly usesLeft: number | null;
   readonly reason: string | null;
+  readonly holder: Holder | null;
 }
 
 export interface BanRecord {
@@ -67,6 +89,7 @@ export interface BanRecord {
   readonly since: Milliseconds;
   readonly until: Milliseconds;
   readonly count: number;
+  readonly origin: BanOrigin;
 }
 
 export interface HistoryRecord {
@@ -87,4 +110,7 @@ export type CommandAnswer =
       /** To whom the grants were that a connection has used up. */
       readonly ended?: readonly Grantee[];
     }
-  | { readonly ok: false; readonly reason: 'unknown door' | 'not found' | 'never banned' | 'full' };
+  | {
+      readonly ok: false;
+      readonly reason: 'unknown door' | 'not found' | 'never banned' | 'full' | 'banned' | 'everybody';
+    };

@@ -3,6 +3,7 @@ import { type Cidr, contains, HOST_BITS, hostCidr, OFFENDER_BITS } from '../pack
 import type { PortSpec } from '../packet/port.ts';
 import { milliseconds } from '../packet/time.ts';
 import { rememberedUntil } from '../policy/limits.ts';
+import { authorize, reject } from './authorize.ts';
 import { type Ban, banDuration } from './ban.ts';
 import type { Command, CommandAnswer } from './command.ts';
 import { end, give, sameKnocks } from './door.ts';
@@ -50,6 +51,10 @@ export function execute(state: State, command: Command, now: number, emit: Emit)
       end(state, grant, now, command.reason, emit);
       return { ok: true, changed: 1 };
     }
+    case 'authorize':
+      return authorize(state, command, now, emit);
+    case 'reject':
+      return reject(state, command, now, emit);
     case 'restore':
       return restore(state, command);
     default:
@@ -73,6 +78,7 @@ function grantByHand(
     now,
     until: now + (command.for ?? settings.for),
     reason: command.reason ?? null,
+    holder: null,
   };
   return give(state, gift, emit) ? { ok: true, changed: 1 } : { ok: false, reason: 'full' };
 }
@@ -109,6 +115,7 @@ function banByHand(
   } else {
     const there = bans.at(slot);
     bans.put(subject, there.since, until, there.count);
+    bans.order(subject);
     const offender = state.offenders.put(subject);
     state.offenders.remember(offender, there.count, rememberedUntil(there.since, until));
     emit({
@@ -171,9 +178,9 @@ function liftExempt(state: State, { from, most }: Stretch, now: number, emit: Em
   for (const { host, ban: before } of narrowed) {
     const subject = subjectOf(state, host);
     countKnocks(state, subject);
-    const { count, until } = before;
+    const { count, until, origin } = before;
     if (bans.find(subject) === NONE)
-      ban(state, subject, now, until, { count, strikes: 0, reason: 'strikes' }, emit);
+      ban(state, subject, now, until, { count, strikes: 0, reason: origin }, emit);
   }
   return rest === NONE ? { ok: true, changed } : { ok: true, changed, rest };
 }
@@ -234,13 +241,14 @@ function restore(state: State, command: Command & { command: 'restore' }): Comma
     const offender = state.offenders.put(subjectFor(state, target));
     state.offenders.remember(offender, count, rememberedUntil(since, until));
   }
-  for (const { target, since, until, count } of command.bans) {
+  for (const { target, since, until, count, origin } of command.bans) {
     const subject = subjectFor(state, target);
     const splits = target.bits === OFFENDER_BITS[6] && state.exempt.splits(subject.a, subject.b);
     if (splits || state.exempt.reason(target.address) !== undefined) continue;
     const isNew = state.bans.find(subject) === NONE;
     if (isNew && (state.bans.full() || state.bans.crowdedOut(subject) !== NONE)) continue;
     state.bans.put(subject, since, until, count);
+    if (origin === 'order') state.bans.order(subject);
     state.offenders.remember(state.offenders.put(subject), count, rememberedUntil(since, until));
     changed += 1;
   }
@@ -253,9 +261,8 @@ function restore(state: State, command: Command & { command: 'restore' }): Comma
       if (record.until < there.until) state.grants.extend(there, record.until);
       continue;
     }
-    const { grantee, source, since, until, usesLeft, reason } = record;
-    if (state.grants.add({ door, grantee, source, since, opened: since, until, usesLeft, reason }))
-      changed += 1;
+    const { door: _, ...kept } = record;
+    if (state.grants.add({ ...kept, door, opened: record.since })) changed += 1;
   }
   return { ok: true, changed };
 }

@@ -5,7 +5,7 @@ import { type Milliseconds, milliseconds } from '../packet/time.ts';
 import { CLOSE_GUARD } from '../policy/limits.ts';
 import { placeOf } from './attempt.ts';
 import { endFrom } from './attempt-list.ts';
-import type { CloseReason, Emit, Grantee } from './event.ts';
+import type { CloseReason, Emit, Grantee, Holder } from './event.ts';
 import type { Grant } from './grant.ts';
 import { pardon } from './offence.ts';
 import { createPorts, keyOf, type Sequence } from './ports.ts';
@@ -35,7 +35,8 @@ export function complete(state: State, subject: Subject, sequence: Sequence, now
     state.ports = createPorts(state.settings, state.knocks);
   }
   const until = now + settings.for;
-  give(state, { door, grantee, source: hostOf(subject), now, until, reason: null, forgiven }, emit);
+  const gift = { door, grantee, source: hostOf(subject), now, until, reason: null, holder: null, forgiven };
+  give(state, gift, emit);
 }
 
 /** Rule 10: the last knock of a sequence that closes. */
@@ -78,6 +79,7 @@ interface Gift {
   readonly now: number;
   readonly until: number;
   readonly reason: string | null;
+  readonly holder: Holder | null;
   /** Whose count of bans this opening forgave. */
   readonly forgiven?: readonly Cidr[];
 }
@@ -85,11 +87,13 @@ interface Gift {
 /** Makes the grant or renews it; answers false where no more grants fit. */
 export function give(state: State, gift: Gift, emit: Emit): boolean {
   const { grants } = state;
-  const { door, grantee, source, now, until, reason } = gift;
+  const { door, grantee, source, now, until, reason, holder } = gift;
   const settings = state.settings.doors[door];
   if (settings === undefined) return false;
   const there = grants.find(door, grantee);
   if (there !== undefined) {
+    // It rests on whatever makes it last longest: where that is a key, it ends with the key.
+    if (until >= there.until) there.holder = holder;
     grants.extend(there, Math.max(there.until, until));
     // Who knocked for it before holds it no more.
     if (!sameAddress(there.source, source)) state.former.note(settings.name, there.source, grantee, now);
@@ -102,6 +106,7 @@ export function give(state: State, gift: Gift, emit: Emit): boolean {
       ...words(settings, there, now),
       until: milliseconds(there.until),
       ...because(gift),
+      ...heldBy(holder),
     });
     return true;
   }
@@ -115,6 +120,7 @@ export function give(state: State, gift: Gift, emit: Emit): boolean {
     until,
     usesLeft: settings.uses,
     reason,
+    holder,
   };
   if (!grants.add(grant)) return false;
   emit({
@@ -122,6 +128,7 @@ export function give(state: State, gift: Gift, emit: Emit): boolean {
     ...words(settings, grant, now),
     until: milliseconds(until),
     ...because(gift),
+    ...heldBy(holder),
   });
   return true;
 }
@@ -130,7 +137,8 @@ export function end(state: State, grant: Grant, now: number, reason: CloseReason
   const settings = state.settings.doors[grant.door];
   state.grants.remove(grant);
   if (settings !== undefined) state.former.note(settings.name, grant.source, grant.grantee, now);
-  if (settings !== undefined) emit({ event: 'door.closed', ...words(settings, grant, now), reason });
+  if (settings === undefined) return;
+  emit({ event: 'door.closed', ...words(settings, grant, now), reason, ...heldBy(grant.holder) });
 }
 
 /** One door's grants never exceed `holders`: who came first has moved on. */
@@ -180,6 +188,15 @@ function words(
 
 function because({ reason, forgiven = [] }: Gift): { reason?: string; forgiven?: readonly Cidr[] } {
   return { ...(reason === null ? {} : { reason }), ...(forgiven.length === 0 ? {} : { forgiven }) };
+}
+
+/** What an event says of a key. */
+export function heldBy(holder: Holder | null): { key?: string; person?: string } {
+  return holder === null ? {} : { key: holder.key, ...personOf(holder) };
+}
+
+export function personOf({ person }: Holder): { person?: string } {
+  return person === null ? {} : { person };
 }
 
 /** Whether two sequences are the same knocks. */

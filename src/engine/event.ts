@@ -10,9 +10,9 @@ import type { ExemptReason } from './exempt.ts';
 export type Grantee = 'any' | Cidr;
 
 /** Why a grant ended. `used`: its last permitted connection was made. */
-export type CloseReason = 'expired' | 'knock' | 'revoked' | 'moved' | 'used' | 'reload' | 'refused';
+export type CloseReason = 'expired' | 'knock' | 'revoked' | 'moved' | 'used' | 'reload' | 'refused' | 'key';
 /** Why a ban ended before its time. */
-export type LiftReason = 'unban' | 'limit' | 'exempt';
+export type LiftReason = 'unban' | 'limit' | 'exempt' | 'key';
 
 /** What a packet did wrong, in words that never come from the packet. */
 export type WrongReason = 'out of order' | 'tolerated' | 'same mistake';
@@ -23,6 +23,29 @@ export type ScanReason = 'rate' | 'null' | 'fin' | 'xmas' | 'ack' | 'maimon' | '
 export type DecoyReason = 'service';
 /** Why a knock that was right opens nothing. */
 export type RefusalReason = 'gateway or name server';
+
+/** By which key a grant was made, and whose that is, as the key file names them; null: nobody is named. */
+export interface Holder {
+  readonly key: string;
+  readonly person: string | null;
+}
+
+/** Why an authenticated packet opens nothing. */
+export type SpaReason =
+  | 'stale'
+  | 'replayed'
+  | 'expired'
+  | 'door'
+  | 'ports'
+  | 'address'
+  | 'from'
+  | 'limit'
+  | 'command'
+  | 'nat'
+  | 'user'
+  | 'full'
+  | 'unavailable'
+  | 'banned';
 
 /** What every event has: the moment on the engine's clock. `strikes` is the count after this offence. */
 interface Moment {
@@ -121,6 +144,8 @@ export type EngineEvent = Moment &
         readonly grantee: Grantee;
         readonly until: Milliseconds;
         readonly reason?: string;
+        readonly key?: string;
+        readonly person?: string;
         /** Whose count of bans was forgiven. */
         readonly forgiven?: readonly Cidr[];
       }
@@ -132,6 +157,8 @@ export type EngineEvent = Moment &
         readonly grantee: Grantee;
         readonly until: Milliseconds;
         readonly reason?: string;
+        readonly key?: string;
+        readonly person?: string;
         /** Whose count of bans was forgiven. */
         readonly forgiven?: readonly Cidr[];
       }
@@ -140,6 +167,8 @@ export type EngineEvent = Moment &
         readonly source: Address;
         readonly door: string;
         readonly reason: RefusalReason;
+        readonly key?: string;
+        readonly person?: string;
       }
     | {
         readonly event: 'door.closed';
@@ -148,6 +177,20 @@ export type EngineEvent = Moment &
         readonly ports: readonly PortRange[];
         readonly grantee: Grantee;
         readonly reason: CloseReason;
+        readonly key?: string;
+        readonly person?: string;
+      }
+    | {
+        readonly event: 'spa.rejected';
+        readonly source: Address;
+        readonly port: PortSpec;
+        readonly key: string;
+        readonly person?: string;
+        readonly reason: SpaReason;
+        /** The same in words of this packet. */
+        readonly detail?: string;
+        readonly strikes?: number;
+        readonly exempt?: ExemptReason;
       }
   );
 
@@ -170,6 +213,18 @@ export type DaemonEvent = Moment &
         readonly source?: Address;
         readonly door?: string;
       }
+    | {
+        readonly event: 'spa.accepted';
+        readonly source: Address;
+        readonly door: string;
+        readonly port: PortSpec;
+        readonly key: string;
+        readonly person?: string;
+      }
+    | { readonly event: 'spa.unauthenticated'; readonly port: PortSpec; readonly count: number }
+    | { readonly event: 'spa.overload'; readonly count: number }
+    | { readonly event: 'key.added'; readonly key: string; readonly person?: string }
+    | { readonly event: 'key.revoked'; readonly key: string; readonly person?: string }
     | { readonly event: 'queue.overflow'; readonly reason: string; readonly count: number }
     | { readonly event: 'events.lost'; readonly reason: string; readonly count: number }
     | { readonly event: 'daemon.fault'; readonly reason: string }

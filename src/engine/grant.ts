@@ -2,7 +2,7 @@ import { type Address, type Family, sameAddress } from '../packet/address.ts';
 import { type Cidr, contains, formatCidr, HOST_BITS, OFFENDER_BITS } from '../packet/cidr.ts';
 import { GRANTS_MAX } from '../policy/limits.ts';
 import { createDeadlines } from './deadlines.ts';
-import type { Grantee } from './event.ts';
+import type { Grantee, Holder } from './event.ts';
 import type { Subject } from './subject.ts';
 import { NONE } from './table.ts';
 
@@ -18,6 +18,8 @@ export interface Grant {
   until: number;
   usesLeft: number | null;
   reason: string | null;
+  /** Whose key it rests on; null: it was knocked for, or given by hand. */
+  holder: Holder | null;
 }
 
 /**

@@ -2,7 +2,7 @@ import type { Cidr } from '../packet/cidr.ts';
 import { milliseconds } from '../packet/time.ts';
 import { rememberedUntil } from '../policy/limits.ts';
 import { banDuration } from './ban.ts';
-import type { Emit } from './event.ts';
+import type { Emit, LiftReason } from './event.ts';
 import type { ExemptReason } from './exempt.ts';
 import { forgetAttempts, type State } from './state.ts';
 import { countByHost, countByNetwork, hostOf, type Subject, targetOf } from './subject.ts';
@@ -63,6 +63,7 @@ export function ban(
   }
   if (bans.find(subject) === NONE) makeRoom(state, subject, now, emit);
   bans.put(subject, now, until, sentence.count);
+  if (sentence.reason === 'order') bans.order(subject);
   emit({ event: 'ban.added', ...moment, ...sentence });
 }
 
@@ -91,13 +92,7 @@ export function pardon(state: State, subject: Subject): readonly Cidr[] {
 }
 
 /** Ends a ban before its time. */
-export function lift(
-  state: State,
-  slot: number,
-  now: number,
-  reason: 'unban' | 'limit' | 'exempt',
-  emit: Emit,
-): void {
+export function lift(state: State, slot: number, now: number, reason: LiftReason, emit: Emit): void {
   const { target } = state.bans.at(slot);
   state.bans.remove(slot);
   emit({ event: 'ban.lifted', at: milliseconds(now), target, reason });

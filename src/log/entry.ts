@@ -8,6 +8,9 @@ export interface ReadLine {
   readonly port?: string;
   readonly ports?: readonly string[];
   readonly reason?: string;
+  readonly detail?: string;
+  readonly key?: string;
+  readonly person?: string;
   readonly until?: string;
   readonly strikes?: number;
   readonly exempt?: string;
@@ -30,6 +33,9 @@ const KINDS: { readonly [Field in keyof Required<ReadLine>]: Kind } = {
   port: 'string',
   ports: 'strings',
   reason: 'string',
+  detail: 'string',
+  key: 'string',
+  person: 'string',
   until: 'string',
   strikes: 'number',
   exempt: 'string',

@@ -21,6 +21,11 @@ export interface Line {
   readonly port?: string;
   readonly ports?: readonly string[];
   readonly reason?: string;
+  /** The reason in words of this packet. */
+  readonly detail?: string;
+  /** The key that it is about, and whose that is. */
+  readonly key?: string;
+  readonly person?: string;
   readonly until?: string;
   readonly strikes?: number;
   /** Why the source is not banned for its strikes, or not struck. */
@@ -63,6 +68,9 @@ export function lineOf(event: NfknockEvent, wallOf: WallOf): Line {
     ...(all.port === undefined ? {} : { port: formatPort(all.port) }),
     ...(all.ports === undefined ? {} : { ports: all.ports.map(formatPortRange) }),
     ...(all.reason === undefined ? {} : { reason: cut(all.reason) }),
+    ...(all.detail === undefined ? {} : { detail: all.detail }),
+    ...(all.key === undefined ? {} : { key: all.key }),
+    ...(all.person === undefined ? {} : { person: all.person }),
     ...(all.until === undefined ? {} : { until: isoOf(time + Math.round(all.until - all.at)) }),
     ...(all.strikes === undefined ? {} : { strikes: all.strikes }),
     ...(all.exempt === undefined ? {} : { exempt: all.exempt }),

@@ -34,6 +34,9 @@ const banReason: Sentence = ({ reason }) =>
 const until: Sentence = ({ until: moment }) => (moment === undefined ? '' : ` until ${timeOf(moment)}`);
 const port: Sentence = (line) => line.port ?? 'a port';
 const door: Sentence = (line) => `door ${line.door ?? '?'}`;
+const whose: Sentence = ({ person }) => (person === undefined ? '' : ` (${person})`);
+/** By which key, and whose. */
+const byKey: Sentence = (line) => (line.key === undefined ? '' : `, key ${line.key}${whose(line)}`);
 const letIn: Sentence = (line) => {
   const who = line.grantee === undefined ? '' : ` to ${line.grantee === 'any' ? 'everyone' : line.grantee}`;
   return `${door(line)} (${line.ports?.join(', ') ?? '?'})${who}`;
@@ -71,10 +74,17 @@ const SENTENCE: { readonly [Name in EventName]: Sentence } = {
   'ban.extended': (line) => `ban extended${until(line)}${banReason(line)}`,
   'ban.lifted': (line) => `ban lifted${inBrackets(line)}`,
   'ban.expired': () => 'ban over',
-  'door.opened': (line) => `opened ${letIn(line)}${until(line)}${inBrackets(line)}`,
-  'door.renewed': (line) => `renewed ${letIn(line)}${until(line)}${inBrackets(line)}`,
-  'door.refused': (line) => `${door(line)} not opened${because(line)}`,
-  'door.closed': (line) => `closed ${letIn(line)}${inBrackets(line)}`,
+  'door.opened': (line) => `opened ${letIn(line)}${until(line)}${inBrackets(line)}${byKey(line)}`,
+  'door.renewed': (line) => `renewed ${letIn(line)}${until(line)}${inBrackets(line)}${byKey(line)}`,
+  'door.refused': (line) => `${door(line)} not opened${because(line)}${byKey(line)}`,
+  'door.closed': (line) => `closed ${letIn(line)}${inBrackets(line)}${byKey(line)}`,
+  'spa.accepted': (line) => `${door(line)}: a packet to ${port(line)} was accepted${byKey(line)}`,
+  'spa.rejected': (line) =>
+    `a packet to ${port(line)} opens nothing${byKey(line)}: ${line.detail ?? line.reason ?? '?'}${strikes(line)}`,
+  'spa.unauthenticated': (line) => `${line.count ?? '?'} packets to ${port(line)} that no key proves`,
+  'spa.overload': (line) => `${line.count ?? '?'} packets not looked into: more than can be proven`,
+  'key.added': (line) => `key ${line.key ?? '?'}${whose(line)} is taken from now on`,
+  'key.revoked': (line) => `key ${line.key ?? '?'}${whose(line)} opens nothing any more`,
   'command.failed': (line) => `${door(line)}: command failed${because(line)}`,
   'command.output': (line) => `${door(line)}: command said${because(line)}`,
   'state.degraded': (line) => `state is held in memory alone${because(line)}`,

@@ -43,6 +43,7 @@ const NOT_CLOSED: Readonly<Record<CloseReason, number>> = {
   used: 0,
   reload: 0,
   refused: 0,
+  key: 0,
 };
 
 /** A sum that begins at 0 shows its first step, too, to whoever looks at its rate. */
@@ -68,6 +69,12 @@ const NONE: Readonly<Record<EventName, number>> = {
   'door.renewed': 0,
   'door.refused': 0,
   'door.closed': 0,
+  'spa.accepted': 0,
+  'spa.rejected': 0,
+  'spa.unauthenticated': 0,
+  'spa.overload': 0,
+  'key.added': 0,
+  'key.revoked': 0,
   'command.failed': 0,
   'command.output': 0,
   'state.degraded': 0,

@@ -92,6 +92,7 @@ export function createCollector(): Collector {
           bars.end(formatCidr(event.target), event.at, event.reason);
           return;
         case 'door.refused':
+        case 'spa.rejected':
         case 'knock.ignored':
           return;
         default:

@@ -13,11 +13,13 @@ import { isMoment } from './sense.ts';
  *
  * An entry has 36 bytes, little-endian:
  *
- *   0 family (4, 6)   1 prefix length   2 count   4 address   20 since   28 until (ms since 1970; see LIFTED)
+ *   0 family (4, 6)   1 prefix length   2 count   4 address   20 since   28 until (ms since 1970; see LIFTED, ORDERED)
  */
 const ENTRY_BYTES = 36;
 /** The family's byte has this bit where the ban ended before its time. */
 const LIFTED = 0x80;
+/** And this one where somebody wanted the ban. */
+const ORDERED = 0x40;
 /** A row is cleaned up in one go, which must not keep packets waiting: 1,024 take some 3 ms where caches are cold. */
 const ROW_ENTRIES_MAX = 1024;
 
@@ -127,9 +129,10 @@ export function openBanLog(db: Database.Database, offenders: Offenders): BanLog 
   };
 }
 
-function writeEntry(buffer: Buffer, at: number, { target, since, until, count, lifted }: Offender): void {
+function writeEntry(buffer: Buffer, at: number, offender: Offender): void {
+  const { target, since, until, count, lifted, origin } = offender;
   const { family, a, b, c, d } = target.address;
-  buffer[at] = lifted ? family | LIFTED : family;
+  buffer[at] = family | (lifted ? LIFTED : 0) | (origin === 'order' ? ORDERED : 0);
   buffer[at + 1] = target.bits;
   buffer.writeUInt16LE(count, at + 2);
   buffer.writeInt32LE(a, at + 4);
@@ -142,7 +145,7 @@ function writeEntry(buffer: Buffer, at: number, { target, since, until, count, l
 
 function readEntry(buffer: Buffer, at: number): Offender | undefined {
   const head = buffer[at] ?? 0;
-  const family = head & ~LIFTED;
+  const family = head & ~(LIFTED | ORDERED);
   const bits = buffer[at + 1] ?? 0;
   if (!isFamily(family) || bits > HOST_BITS[family]) return undefined;
   const since = buffer.readDoubleLE(at + 20);
@@ -151,7 +154,8 @@ function readEntry(buffer: Buffer, at: number): Offender | undefined {
   if (!isMoment(since) || !isMoment(until) || count === 0) return undefined;
   const word = (index: number): number => buffer.readInt32LE(at + 4 + 4 * index);
   const target: Cidr = { address: { family, a: word(0), b: word(1), c: word(2), d: word(3) }, bits };
-  return { target, since, until, count, lifted: head !== family };
+  const origin = (head & ORDERED) === 0 ? 'strikes' : 'order';
+  return { target, since, until, count, lifted: (head & LIFTED) !== 0, origin };
 }
 
 function isFamily(value: number): value is Family {

@@ -3,15 +3,14 @@ import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import type { Cidr } from '../packet/cidr.ts';
 import { isDoorName } from '../policy/door-name.ts';
-import { BAN_LOG_SCHEMA, openBanLog } from './ban-log.ts';
-import { createOffenders, type Offenders } from './offenders.ts';
+import { openBanLog } from './ban-log.ts';
+import type { Offenders } from './offenders.ts';
 import { cidrOf, keyOf } from './row-key.ts';
+import { prepare, UnusableFile } from './schema.ts';
 import { isMoment, latestEnd } from './sense.ts';
-import type { StoredGrant } from './store.ts';
+import type { KeptUses, KeyChange, StoredGrant } from './store.ts';
 import { syncBeside } from './sync-beside.ts';
-
-/** The version of the schema below, as SQLite's `user_version`. */
-const SCHEMA_VERSION = 2;
+import { openUseRows } from './use-rows.ts';
 
 export interface FileOptions {
   /** How long to wait for a process that holds the file, in milliseconds; the thread stands still meanwhile. */
@@ -20,35 +19,10 @@ export interface FileOptions {
   readonly pagesMax?: number;
 }
 
-/** Statements as SQLite keeps them, word for word: by them a file is known. */
-const GRANT_SCHEMA = `CREATE TABLE door_grant (
-    door TEXT NOT NULL, grantee TEXT NOT NULL, source TEXT NOT NULL, since REAL NOT NULL, until REAL NOT NULL,
-    uses_left INTEGER, reason TEXT, PRIMARY KEY (door, grantee)
-  ) STRICT, WITHOUT ROWID`;
-const MOMENT_SCHEMA =
-  'CREATE TABLE moment (only INTEGER PRIMARY KEY CHECK (only = 0), seen REAL NOT NULL) STRICT';
-/** Of version 1, in which each offender had a row. */
-const OFFENDER_SCHEMA = `CREATE TABLE offender (
-    target TEXT PRIMARY KEY, since REAL NOT NULL, until REAL NOT NULL, count INTEGER NOT NULL, lifted INTEGER NOT NULL
-  ) STRICT, WITHOUT ROWID`;
-
-/** The tables of each version. */
-const TABLES: Readonly<Record<number, readonly (readonly [name: string, sql: string])[]>> = {
-  1: [
-    ['door_grant', GRANT_SCHEMA],
-    ['moment', MOMENT_SCHEMA],
-    ['offender', OFFENDER_SCHEMA],
-  ],
-  [SCHEMA_VERSION]: [
-    ['ban_log', BAN_LOG_SCHEMA],
-    ['door_grant', GRANT_SCHEMA],
-    ['moment', MOMENT_SCHEMA],
-  ],
-};
-
 /** What the file held, and how many of its rows made no sense. */
 interface Rows {
   readonly grants: readonly StoredGrant[];
+  readonly uses: KeptUses;
   readonly unreadable: number;
   /** The last wall time at which the file was written (ms); 0: never. */
   readonly seen: number;
@@ -62,6 +36,7 @@ type KeyedGrants = Iterable<readonly [key: string, grant: StoredGrant | undefine
 export interface Mirror {
   readonly grants: KeyedGrants;
   readonly offenders: readonly number[];
+  readonly uses: readonly KeyChange[];
 }
 
 /** One open state file, which this process holds alone. Every method but `close` throws what SQLite throws. */
@@ -70,8 +45,8 @@ export interface StateFile {
   read(now: number): Rows;
   /** One transaction; durable against the process's death when it returns. */
   write(mirror: Mirror, now: number): void;
-  /** The same with these grants and every offender, and everything else gone. */
-  replace(grants: KeyedGrants, now: number): void;
+  /** The same with these grants and uses and every offender, and everything else gone. */
+  replace(all: Omit<Mirror, 'offenders'>, now: number): void;
   /** Leaves a number in the file's head, positive and of 31 bits. */
   mark(mark: number): void;
   /** One transaction that is on the disk itself when it returns. */
@@ -83,16 +58,6 @@ export interface StateFile {
   /** False where the path no longer leads to this file: it was moved, deleted or replaced. */
   inPlace(): boolean;
   close(): void;
-}
-
-/** A file that is there but is of no use to this version. */
-class UnusableFile extends Error {
-  readonly kind: 'damaged' | 'newer';
-  constructor(kind: 'damaged' | 'newer', message: string) {
-    super(message);
-    this.name = 'UnusableFile';
-    this.kind = kind;
-  }
 }
 
 /** What an error says about the file: held by another process, useless, or just not to be written now. */
@@ -135,83 +100,36 @@ export function setAside(path: string, kind: 'damaged' | 'newer', now: number): 
   return aside;
 }
 
-function prepare(db: Database.Database, path: string): void {
-  // Exclusive: a second daemon on this file is refused, and the lock dies with the process, however it dies.
-  db.pragma('locking_mode = EXCLUSIVE');
-  db.pragma('journal_mode = WAL');
-  db.pragma('synchronous = NORMAL');
-  const version = Number(db.pragma('user_version', { simple: true }));
-  if (version > SCHEMA_VERSION) {
-    throw new UnusableFile(
-      'newer',
-      `${path} was written by a newer nfknock (schema ${version}, this one knows ${SCHEMA_VERSION})`,
-    );
-  }
-  const tables = tablesOf(db);
-  if (version === 0 && tables.length > 0)
-    throw new UnusableFile('damaged', `${path} is not a state file of nfknock`);
-  // SQLite takes a damaged schema for another one: values would be found under the wrong names, or not at all.
-  if (version !== 0 && JSON.stringify(tables) !== JSON.stringify(asKept(TABLES[version])))
-    throw new UnusableFile('damaged', `${path} is damaged (its tables are not those of version ${version})`);
-  if (version === 0) db.transaction(() => create(db)).immediate();
-  if (version === 1) db.transaction(() => migrate(db)).immediate();
-  const check = db.pragma('quick_check(1)', { simple: true });
-  if (check !== 'ok')
-    throw new UnusableFile('damaged', `${path} is damaged (${String(check).replaceAll('\n', ' ')})`);
-}
-
-/** All that the file says of its tables, but where in it they begin. */
-function tablesOf(db: Database.Database): readonly unknown[] {
-  return db.prepare('SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name').raw().all();
-}
-
-function asKept(tables: readonly (readonly [name: string, sql: string])[] = []): readonly unknown[] {
-  return tables.map(([name, sql]) => ['table', name, name, sql]);
-}
-
-function create(db: Database.Database): void {
-  for (const [, sql] of TABLES[SCHEMA_VERSION] ?? []) db.exec(sql);
-  db.pragma(`user_version = ${SCHEMA_VERSION}`);
-}
-
-function migrate(db: Database.Database): void {
-  db.exec(BAN_LOG_SCHEMA);
-  const offenders = createOffenders([0, 0]);
-  for (const row of db.prepare<[], OffenderRow>('SELECT * FROM offender').iterate()) {
-    const target = cidrOf(row.target);
-    offenders.reserve(1);
-    if (target !== undefined) offenders.put({ ...row, target, lifted: row.lifted !== 0 });
-  }
-  openBanLog(db, offenders).replace();
-  db.exec(`DROP TABLE offender; PRAGMA user_version = ${SCHEMA_VERSION}`);
-}
-
 function fileOf(db: Database.Database, path: string, offenders: Offenders): StateFile {
   const { dev, ino } = statSync(path);
-  const putGrant = db.prepare('INSERT OR REPLACE INTO door_grant VALUES (?, ?, ?, ?, ?, ?, ?)');
+  const putGrant = db.prepare('INSERT OR REPLACE INTO door_grant VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)');
   const dropGrant = db.prepare('DELETE FROM door_grant WHERE door = ? AND grantee = ?');
   const putMoment = db.prepare('INSERT OR REPLACE INTO moment VALUES (0, ?)');
   const log = openBanLog(db, offenders);
+  const useRows = openUseRows(db);
 
   function putGrants(grants: KeyedGrants): void {
     for (const [key, grant] of grants) {
       if (grant === undefined) dropGrant.run(...key.split('\n'));
       else {
         const { door, grantee, source, since, until, usesLeft, reason } = grant;
-        putGrant.run(door, granteeText(grantee), keyOf(source), since, until, usesLeft, reason);
+        const { key = null, person = null } = grant.holder ?? {};
+        putGrant.run(door, granteeText(grantee), keyOf(source), since, until, usesLeft, reason, key, person);
       }
     }
   }
 
   const write = db.transaction((mirror: Mirror, now: number) => {
     putGrants(mirror.grants);
+    useRows.write(mirror.uses);
     if (mirror.offenders.length > 0) log.append(mirror.offenders);
     else log.tidy();
     putMoment.run(now);
   });
-  const replace = db.transaction((grants: KeyedGrants, now: number) => {
+  const replace = db.transaction(({ grants, uses }: Omit<Mirror, 'offenders'>, now: number) => {
     db.exec('DELETE FROM door_grant');
     putGrants(grants);
+    useRows.replace(uses);
     log.replace();
     putMoment.run(now);
   });
@@ -221,9 +139,11 @@ function fileOf(db: Database.Database, path: string, offenders: Offenders): Stat
       const seen = readSeen(db);
       const latest = latestEnd(now, seen ?? 0);
       const { grants, unreadable } = readGrants(db, latest);
+      const kept = useRows.read();
       return {
         grants,
-        unreadable: unreadable + log.read(latest) + (seen === undefined ? 1 : 0),
+        uses: kept.uses,
+        unreadable: unreadable + kept.unreadable + log.read(latest) + (seen === undefined ? 1 : 0),
         seen: seen ?? 0,
         mark: Number(db.pragma('application_id', { simple: true })),
       };
@@ -240,7 +160,7 @@ function fileOf(db: Database.Database, path: string, offenders: Offenders): Stat
     },
     // The log beside the file, which no lock is on: the file itself nobody else may open.
     flush: (done) => syncBeside(`${path}-wal`, done),
-    replace: (grants, now) => void replace(grants, now),
+    replace: (all, now) => void replace(all, now),
     sync: () => void db.pragma('wal_checkpoint(PASSIVE)'),
     inPlace() {
       const there = statSync(path, { throwIfNoEntry: false });
@@ -262,14 +182,8 @@ interface GrantRow {
   readonly until: number;
   readonly uses_left: number | null;
   readonly reason: string | null;
-}
-
-interface OffenderRow {
-  readonly target: string;
-  readonly since: number;
-  readonly until: number;
-  readonly count: number;
-  readonly lifted: number;
+  readonly key: string | null;
+  readonly person: string | null;
 }
 
 function readGrants(db: Database.Database, latest: number): Pick<Rows, 'grants' | 'unreadable'> {
@@ -283,7 +197,10 @@ function readGrants(db: Database.Database, latest: number): Pick<Rows, 'grants' 
     const useful = usesLeft === null || usesLeft > 0;
     const readable = isDoorName(door) && grantee !== undefined && source !== undefined;
     if (!readable || !timely || !useful) unreadable += 1;
-    else grants.push({ door, grantee, source, since, until, usesLeft, reason });
+    else {
+      const holder = row.key === null ? null : { key: row.key, person: row.person };
+      grants.push({ door, grantee, source, since, until, usesLeft, reason, holder });
+    }
   }
   return { grants, unreadable };
 }

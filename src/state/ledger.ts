@@ -6,6 +6,7 @@ import { keyOf } from './row-key.ts';
 import {
   HISTORIES_MAX,
   type Keep,
+  type KeyChange,
   type Spared,
   type StateChange,
   type Stored,
@@ -13,6 +14,7 @@ import {
   type StoredGrant,
   type StoredHistory,
 } from './store.ts';
+import { createUses, type Uses } from './uses.ts';
 
 /** Entries looked at in a second's turn: about a millisecond's work. */
 export const SWEEP_STEP = 10_000;
@@ -29,12 +31,14 @@ interface Forgotten {
 export interface Touched {
   readonly grants: ReadonlySet<string>;
   readonly offenders: readonly number[];
+  readonly uses: readonly KeyChange[];
 }
 
 /** The live state in memory. Every store has one; a store on disk mirrors it. */
 export interface Ledger {
   readonly grants: ReadonlyMap<string, StoredGrant>;
   readonly offenders: Offenders;
+  readonly uses: Uses;
   apply(changes: readonly StateChange[], now: number): Touched;
   /** Takes in grants that a file held, under what is known already: memory is newer than any file. */
   absorb(grants: Iterable<StoredGrant>): void;
@@ -54,8 +58,10 @@ export function createLedger(keep: Keep): Ledger {
   const grants = new Map<string, StoredGrant>();
   const offenders = createOffenders([randomInt(HASH_KEY_MAX), randomInt(HASH_KEY_MAX)]);
 
+  const uses = createUses();
+
   /** Answers the slot of the offender that it touched, or NONE. */
-  function applyOne(change: StateChange, touched: Set<string>, now: number): number {
+  function applyOne(change: Exclude<StateChange, KeyChange>, touched: Set<string>, now: number): number {
     switch (change.change) {
       case 'grant': {
         const key = grantKey(change.grant.door, change.grant.grantee);
@@ -70,8 +76,8 @@ export function createLedger(keep: Keep): Ledger {
         return NONE;
       }
       case 'ban': {
-        const { target, since, until, count } = change.ban;
-        return offenders.put({ target, since, until, count, lifted: false });
+        const { target, since, until, count, origin } = change.ban;
+        return offenders.put({ target, since, until, count, lifted: false, origin });
       }
       case 'unban': {
         const slot = offenders.find(change.target);
@@ -83,7 +89,14 @@ export function createLedger(keep: Keep): Ledger {
         const slot = offenders.find(change.target);
         if (slot === NONE || isBanned(offenders, slot, now)) return NONE;
         // A history that is over already; an entry must be written, since the file is a log.
-        return offenders.put({ target: change.target, since: 0, until: 0, count: 1, lifted: true });
+        return offenders.put({
+          target: change.target,
+          since: 0,
+          until: 0,
+          count: 1,
+          lifted: true,
+          origin: 'strikes',
+        });
       }
       default:
         return change satisfies never;
@@ -93,10 +106,16 @@ export function createLedger(keep: Keep): Ledger {
   return {
     grants,
     offenders,
+    uses,
     apply(changes, now) {
       offenders.reserve(changes.length);
-      const touched = { grants: new Set<string>(), offenders: [] as number[] };
+      const touched = { grants: new Set<string>(), offenders: [] as number[], uses: [] as KeyChange[] };
       for (const change of changes) {
+        if (isOfKeys(change)) {
+          uses.apply(change);
+          touched.uses.push(change);
+          continue;
+        }
         const slot = applyOne(change, touched.grants, now);
         if (slot !== NONE) touched.offenders.push(slot);
       }
@@ -117,9 +136,9 @@ export function createLedger(keep: Keep): Ledger {
       };
       for (const grant of grants.values()) if (grant.until > now || spared(grant)) stored.grants.push(grant);
       offenders.each((slot) => {
-        const { target, since, until, count } = offenders.at(slot);
+        const { target, since, until, count, origin } = offenders.at(slot);
         const banned = isBanned(offenders, slot, now);
-        if (banned) stored.bans.push({ target, since, until, count });
+        if (banned) stored.bans.push({ target, since, until, count, origin });
         if (banned || rememberedUntil(since, until) > now)
           stored.histories.push({ target, count, since, until });
       });
@@ -128,6 +147,10 @@ export function createLedger(keep: Keep): Ledger {
     ended: (now, spared = none) =>
       [...grants.values()].filter((grant) => grant.until <= now && !spared(grant)),
   };
+}
+
+function isOfKeys(change: StateChange): change is KeyChange {
+  return change.change === 'seen' || change.change === 'floor' || change.change === 'key_used';
 }
 
 const none: Spared = () => false;

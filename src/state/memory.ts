@@ -20,6 +20,7 @@ export function openMemoryStore(keep: Keep, now: number): Store {
       ledger.apply(changes, moment);
       if (changes.length === 0) ledger.sweep(moment, SWEEP_STEP);
     },
+    uses: () => ledger.uses.all(),
     seen: () => 0,
     isOf: () => true,
     belongsTo() {},

@@ -1,6 +1,7 @@
 import { createHasher, type HashKey } from '../engine/hash.ts';
 import { createTable, NONE } from '../engine/table.ts';
 import type { Cidr } from '../packet/cidr.ts';
+import type { StoredBan } from './store.ts';
 
 export { NONE } from '../engine/table.ts';
 
@@ -14,6 +15,7 @@ export interface Offender {
   readonly count: number;
   /** Ended before its time. Said apart from `until`, so that a clock set back brings no lifted ban back. */
   readonly lifted: boolean;
+  readonly origin: StoredBan['origin'];
 }
 
 /**
@@ -53,6 +55,7 @@ const WORDS = 2 * FLOATS;
 const ROW = 4;
 const COUNT = 5;
 const LIFTED = 1 << 16;
+const ORDERED = 1 << 17;
 
 /** Where a round stands when it stands at no slot. */
 const BEGINNING = -2;
@@ -92,6 +95,7 @@ export function createOffenders(key: HashKey): Offenders {
       until: floats[slot * FLOATS + UNTIL] ?? 0,
       count: info & COUNT_MAX,
       lifted: (info & LIFTED) !== 0,
+      origin: (info & ORDERED) === 0 ? 'strikes' : 'order',
     };
   }
 
@@ -139,7 +143,7 @@ export function createOffenders(key: HashKey): Offenders {
       if (capacity > table.capacity) grow(capacity);
     },
     find: (target) => find(target, hashOf(target)),
-    put({ target, since, until, count, lifted }) {
+    put({ target, since, until, count, lifted, origin }) {
       const hash = hashOf(target);
       let slot = find(target, hash);
       if (slot === NONE) slot = insert(target, hash);
@@ -150,7 +154,8 @@ export function createOffenders(key: HashKey): Offenders {
       floats[slot * FLOATS + SINCE] = since;
       floats[slot * FLOATS + UNTIL] = until;
       words[slot * WORDS + ROW] = 0;
-      words[slot * WORDS + COUNT] = Math.min(count, COUNT_MAX) | (lifted ? LIFTED : 0);
+      const flags = (lifted ? LIFTED : 0) | (origin === 'order' ? ORDERED : 0);
+      words[slot * WORDS + COUNT] = Math.min(count, COUNT_MAX) | flags;
       return slot;
     },
     remove(slot) {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { messageOf } from '../text/error.ts';
 import { type FileOptions, faultOf, type Mirror, openFile, type StateFile, setAside } from './file.ts';
+import { mendOf } from './file-fault.ts';
 import { createLedger, type Ledger, SWEEP_STEP, type Touched } from './ledger.ts';
 import type { Offender, Offenders } from './offenders.ts';
 import { type Keep, type Spared, StateError, type Store, type Surviving } from './store.ts';
@@ -54,7 +55,7 @@ function storeOf(ledger: Ledger, link: Link): Store {
     const { grants, offenders } = ledger.sweep(now, entriesMax, spared);
     if (grants.length + offenders === 0 && Math.abs(now - noted) < SEEN_EVERY) return;
     noted = now;
-    link.write({ grants: grants.map((key) => [key, undefined]), offenders: [] }, now, 'process');
+    link.write({ grants: grants.map((key) => [key, undefined]), offenders: [], uses: [] }, now, 'process');
   }
 
   /** A clock that was set back (or a board without one) must not bring back what had expired. */
@@ -80,6 +81,7 @@ function storeOf(ledger: Ledger, link: Link): Store {
       link.tend(now);
       sweep(now, SWEEP_STEP);
     },
+    uses: () => ledger.uses.all(),
     seen: link.seen,
     isOf: (boot) => boot !== '' && link.mark() === markOf(boot),
     belongsTo: (boot) => link.setMark(markOf(boot)),
@@ -151,7 +153,7 @@ function createLink(path: string, options: StoreOptions, ledger: Ledger): Link {
     let notice: string | null = null;
     try {
       [file, notice] = openOrSetAside(path, ledger.offenders, fileOptions(), now);
-      if (read) file.replace(ledger.grants, stamp(now));
+      if (read) file.replace(allOf(ledger), stamp(now));
       else notice = absorb(file, now) ?? notice;
       read = true;
       reason = null;
@@ -177,9 +179,10 @@ function createLink(path: string, options: StoreOptions, ledger: Ledger): Link {
     offenders.reserve(mine.length);
     for (const offender of mine) offenders.put(offender);
     ledger.absorb(rows.grants);
+    ledger.uses.absorb(rows.uses);
     seen = rows.seen;
     if (mark === 0) mark = rows.mark;
-    if (tried > 0) from.replace(ledger.grants, stamp(now));
+    if (tried > 0) from.replace(allOf(ledger), stamp(now));
     return rows.unreadable === 0
       ? null
       : `${rows.unreadable} entries of ${path} made no sense and were passed over`;
@@ -281,19 +284,10 @@ function asideAfter(path: string, why: string, now: number): string {
   }
 }
 
-function mirrorOf(ledger: Ledger, { grants, offenders }: Touched): Mirror {
-  return { grants: [...grants].map((key) => [key, ledger.grants.get(key)]), offenders };
+function allOf({ grants, uses }: Ledger): Omit<Mirror, 'offenders'> {
+  return { grants, uses: uses.changes() };
 }
 
-/** What went wrong with the file and what to do, in one line. */
-function mendOf(path: string, error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  const text = messageOf(error);
-  const memory = 'until then grants and bans are kept in memory alone';
-  if (/FULL|ENOSPC|EDQUOT/.test(code)) return `no space for ${path}: free some; ${memory}`;
-  if (/READONLY|EROFS|EACCES|EPERM|CANTOPEN|SQLITE_PERM|SQLITE_AUTH/.test(code)) {
-    return `${path} can't be written (${code}): give the daemon's user write access to it and its folder; ${memory}`;
-  }
-  if (faultOf(error) === 'locked') return `another process holds ${path}: end it; ${memory}`;
-  return `${path} can't be written (${code || text}): look after its disk; ${memory}`;
+function mirrorOf(ledger: Ledger, { grants, offenders, uses }: Touched): Mirror {
+  return { grants: [...grants].map((key) => [key, ledger.grants.get(key)]), offenders, uses };
 }

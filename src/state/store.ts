@@ -11,6 +11,8 @@ export interface StoredGrant {
   /** Connections left; null: no limit. */
   readonly usesLeft: number | null;
   readonly reason: string | null;
+  /** The key that it rests on, and whose that is; null: none. */
+  readonly holder: { readonly key: string; readonly person: string | null } | null;
 }
 
 export interface StoredBan {
@@ -19,6 +21,8 @@ export interface StoredBan {
   readonly until: number;
   /** How many bans this target has had, this one included: what escalation counts from. */
   readonly count: number;
+  /** Whether strikes brought it about, or somebody's will. */
+  readonly origin: 'strikes' | 'order';
 }
 
 /** How often a target was banned, kept after the ban ended so that the next lasts longer. */
@@ -36,7 +40,8 @@ export type StateChange =
   | { readonly change: 'ban'; readonly ban: StoredBan }
   | { readonly change: 'unban'; readonly target: Cidr }
   /** The count of bans is forgiven; a ban in force stays. */
-  | { readonly change: 'forgive'; readonly target: Cidr };
+  | { readonly change: 'forgive'; readonly target: Cidr }
+  | KeyChange;
 
 export interface Stored {
   readonly grants: readonly StoredGrant[];
@@ -49,6 +54,28 @@ interface StoreHealth {
   readonly ok: boolean;
   /** What is wrong and what fixes it; null where nothing is. */
   readonly reason: string | null;
+}
+
+/** What keys have used up. */
+export type KeyChange =
+  /** A packet that has opened. `stamp`: when it was made, by its sender's clock; null: it does not say. */
+  | {
+      readonly change: 'seen';
+      readonly key: string;
+      readonly id: string;
+      readonly stamp: number | null;
+      readonly source: string;
+    }
+  /** Nothing of this key that was made then or earlier is believed: what was noted of such packets goes. */
+  | { readonly change: 'floor'; readonly key: string; readonly stamp: number }
+  /** How often the key has opened in all, and when it last did. */
+  | { readonly change: 'key_used'; readonly key: string; readonly uses: number; readonly last: number };
+
+/** What was kept of keys. */
+export interface KeptUses {
+  readonly seen: readonly Omit<Extract<KeyChange, { change: 'seen' }>, 'change'>[];
+  readonly floors: ReadonlyMap<string, number>;
+  readonly used: ReadonlyMap<string, { readonly uses: number; readonly last: number }>;
 }
 
 /** Grants of which it is known that they go on. */
@@ -79,6 +106,8 @@ export interface Store {
    * so that a store that could not write tries again and what has ended is forgotten.
    */
   write(changes: readonly StateChange[], now?: number, surviving?: Surviving): void;
+  /** What keys have used up, as far as it is known. */
+  uses(): KeptUses;
   /** The last moment at which an earlier process wrote (wall time, ms); 0: none did. */
   seen(): number;
   /** True where what was kept was in force in this boot of the machine, so that its moments are those of this clock. */

@@ -168,7 +168,10 @@ export const banRows: Target = {
     };
     offenders.reserve(TARGETS.length);
     for (const target of TARGETS)
-      offenders.put({ target: cidr(target), since: NOW, until: NOW + 9_000, count: 1, lifted: false });
+      offenders.put({
+        ...{ target: cidr(target), since: NOW, until: NOW + 9_000 },
+        ...{ count: 1, lifted: false, origin: 'strikes' },
+      });
     log.replace();
     const sound = Buffer.from(row.get() ?? []);
     return {

@@ -3,6 +3,7 @@ import type { Command } from '../../src/engine/command.ts';
 import type { EngineSettings } from '../../src/engine/settings.ts';
 import { type Address, parseAddress } from '../../src/packet/address.ts';
 import { hostCidr, offenderOf } from '../../src/packet/cidr.ts';
+import type { Port } from '../../src/packet/port.ts';
 import { milliseconds } from '../../src/packet/time.ts';
 import { bitsOf } from './address.ts';
 import { network, OTHER_PORTS, port } from './arbitrary-settings.ts';
@@ -222,6 +223,21 @@ function commandOf(state: State, one: Intent): Command {
       everybody: one.step === 0 ? networks.slice(0, 1) : [],
     },
     { command: 'unban_all' },
+    {
+      command: 'authorize',
+      door: name,
+      address,
+      for: milliseconds(given ?? 30_000),
+      holder: { key: one.flags % 2 === 0 ? 'ada' : 'ben', person: one.step === 0 ? null : 'ada' },
+    },
+    {
+      command: 'reject',
+      ...{ source: address, port: { protocol: 'udp', port: 62_201 as Port } },
+      holder: { key: 'ada', person: null },
+      reason: 'replayed',
+      ...(one.step === 0 ? { detail: 'it was used already' } : {}),
+      offence: one.flags % 3 !== 0,
+    },
     ...(oneTime ? [] : [{ command: 'reload', settings: reloaded(state.settings, one) } as const]),
     ...(door?.oneTime === true
       ? [{ command: 'sequence', door: name, knock: nextSequence(one) } as const]
@@ -259,9 +275,15 @@ function restored(state: State, one: Intent): Command {
               until,
               usesLeft: door.uses,
               reason: null,
+              holder: one.flags % 2 === 0 ? null : { key: 'ada', person: null },
             },
           ],
-    bans: [{ target: offenderOf(addressOf(second)), since, until, count: 1 + one.step }],
+    bans: [
+      {
+        ...{ target: offenderOf(addressOf(second)), since, until, count: 1 + one.step },
+        origin: one.flags % 3 === 0 ? 'order' : 'strikes',
+      },
+    ],
     histories: [{ target: offenderOf(addressOf(others[1] ?? '')), count: 2, since, until: at(20_000) }],
   };
 }

@@ -1,6 +1,7 @@
 import type { Command } from '../../src/engine/command.ts';
 import type { DoorSettings, EngineSettings } from '../../src/engine/settings.ts';
 import { type Bits, bitsOfAddress, bitsOfCidr, networkOf, networkText } from './address.ts';
+import { authorize, reject, whyNotAuthorized } from './authorize.ts';
 import { closedEvent, holdsIt, makeGrant } from './grant.ts';
 import { ban, banLength, isDivided, isExempt, known, offenderOf, rememberedUntil } from './offence.ts';
 import { sequencesOf } from './port.ts';
@@ -64,6 +65,10 @@ export function followCommand(state: State, command: Command, now: number): Resu
       return nextSequence(state, command);
     case 'connected':
       return connected(state, command.door, bitsOfAddress(command.source), now);
+    case 'authorize':
+      return authorize(state, command, now);
+    case 'reject':
+      return reject(state, command, now);
     case 'restore':
       return restore(state, command);
     default:
@@ -76,6 +81,7 @@ export function refusal(state: State, command: Command): string | undefined {
   const known = (name: string): boolean => state.settings.doors.some((door) => door.name === name);
   if ((command.command === 'grant' || command.command === 'sequence') && !known(command.door))
     return 'unknown door';
+  if (command.command === 'authorize') return whyNotAuthorized(state, command);
   if (command.command === 'revoke') {
     if (command.door !== undefined && !known(command.door)) return 'unknown door';
     return isAnyMeant(state, command) ? undefined : 'not found';
@@ -135,12 +141,12 @@ function liftExempt(state: State, now: number): Result {
   const lifted = liftBans(state, isOver, now, 'exempt');
   let after = lifted.state;
   const events = [...lifted.events];
-  for (const [, { source, until }] of over) {
+  for (const [, { source, until, origin }] of over) {
     if (source === undefined || isExempt(after, source) || after.bans.has(source)) continue;
     const count = over.find(([, one]) => one.source === source)?.[1].count ?? 1;
-    const banned = ban(after, source, now, until - now, source, count);
+    const banned = ban(after, source, now, until - now, source, { count, origin });
     after = banned.state;
-    events.push(...banned.events, { ...banned.added, strikes: 0, reason: 'strikes' });
+    events.push(...banned.events, { ...banned.added, strikes: 0, reason: origin });
   }
   return { state: after, events };
 }
@@ -153,7 +159,7 @@ function banByHand(before: State, source: Bits, now: number, length: number | un
   if (old !== undefined) {
     const { bans } = state.settings;
     const until = now + (length ?? Math.min(bans.for * bans.escalate ** (old.count - 1), bans.max));
-    const extended: Ban = { ...old, until, source };
+    const extended: Ban = { ...old, until, source, origin: 'order' };
     const events = [
       {
         event: 'ban.extended',
@@ -170,7 +176,9 @@ function banByHand(before: State, source: Bits, now: number, length: number | un
     });
     return { state: { ...state, bans: having(state.bans, offender, extended), histories }, events };
   }
-  const banned = ban(state, offender, now, length ?? banLength(state, offender, now), source);
+  const banned = ban(state, offender, now, length ?? banLength(state, offender, now), source, {
+    origin: 'order',
+  });
   return {
     state: banned.state,
     events: [...banned.events, { ...banned.added, strikes: 0, reason: 'order' }],
@@ -243,6 +251,7 @@ function restore(state: State, command: Extract<Command, { command: 'restore' }>
     renewed: record.since,
     until: record.until,
     usesLeft: record.usesLeft,
+    holder: record.holder,
   }));
   const bans = command.bans.map(
     ({ target, ...rest }) => [bitsOfCidr(target), { ...rest, source: undefined }] as const,

@@ -1,3 +1,4 @@
+import type { Holder } from '../../src/engine/event.ts';
 import type { DoorSettings } from '../../src/engine/settings.ts';
 import { type Bits, bitsOfCidr, networkText, overlap, textOf } from './address.ts';
 import { forgive } from './offence.ts';
@@ -6,6 +7,7 @@ import {
   type Attempt,
   age,
   type EventLike,
+  type Fields,
   type Grant,
   having,
   lacking,
@@ -152,20 +154,32 @@ interface Wanted {
   readonly byHand?: string;
   /** Whose earlier bans are forgiven with it. */
   readonly pardoned?: readonly Bits[];
+  /** By whose key. */
+  readonly holder?: Holder;
+}
+
+/** What is said of a key and its person. */
+export function holderFields(holder: Holder | null): Fields {
+  if (holder === null) return {};
+  return holder.person === null ? { key: holder.key } : { key: holder.key, person: holder.person };
 }
 
 /** Makes a grant, or renews the one that this door and grantee have; at `holders` the oldest moves out first. */
 export function makeGrant(state: State, door: DoorSettings, wanted: Wanted, now: number): Result {
   const { grantee, source } = wanted;
-  const fresh = { source, renewed: now, usesLeft: door.uses };
-  const { byHand = '', pardoned = [] } = wanted;
+  const { byHand = '', pardoned = [], holder = null } = wanted;
+  const fresh = { source, renewed: now, usesLeft: door.uses, holder };
   const reason = {
     ...(byHand === '' ? {} : { reason: byHand }),
     ...(pardoned.length === 0 ? {} : { forgiven: pardoned.map(networkText).join(' ') }),
+    ...holderFields(holder),
   };
   const old = state.grants.find((grant) => grant.door === door.name && grant.grantee === grantee);
   if (old !== undefined) {
-    const renewed: Grant = { ...old, ...fresh, until: Math.max(wanted.until, old.until) };
+    // A grant that a key had made to last longer goes on as the key's.
+    const lasting =
+      wanted.until < old.until ? { until: old.until, holder: old.holder } : { until: wanted.until };
+    const renewed: Grant = { ...old, ...fresh, ...lasting };
     const grants = state.grants.map((grant) => (grant === old ? renewed : grant));
     return {
       state: { ...state, grants },
@@ -181,7 +195,7 @@ export function makeGrant(state: State, door: DoorSettings, wanted: Wanted, now:
 }
 
 export function closedEvent(state: State, grant: Grant, at: number, reason: string): EventLike {
-  return { ...grantEvent('door.closed', state, grant, at), reason };
+  return { ...grantEvent('door.closed', state, grant, at), reason, ...holderFields(grant.holder) };
 }
 
 function grantEvent(event: string, state: State, grant: Grant, at: number): EventLike {

@@ -1,6 +1,15 @@
 import { type Bits, bitsOfCidr, networkOf, networkText } from './address.ts';
 import { holdsNear } from './grant.ts';
-import { age, type EventLike, type Fields, having, lacking, type Result, type State } from './state.ts';
+import {
+  age,
+  type Ban,
+  type EventLike,
+  type Fields,
+  having,
+  lacking,
+  type Result,
+  type State,
+} from './state.ts';
 
 /** The state after a strike, the strikes that count, and what was said of a ban. */
 export interface Struck extends Result {
@@ -118,7 +127,10 @@ export function ban(
   now: number,
   length: number,
   source: Bits,
-  count: number = bansBefore(before, offender, now) + 1,
+  {
+    count = bansBefore(before, offender, now) + 1,
+    origin = 'strikes',
+  }: { readonly count?: number; readonly origin?: Ban['origin'] } = {},
 ): Banned {
   const state = known(before, offender);
   const { bans } = state.settings;
@@ -130,7 +142,7 @@ export function ban(
   const added = { event: 'ban.added', at: now, target: networkText(offender), until, count };
   if (!bans.enforce) return { state: forgotten, events: [], added: { ...added, shadow: true } };
   const room = makeRoom(forgotten, offender, now);
-  const held = having(room.state.bans, offender, { since: now, until, count, source });
+  const held = having(room.state.bans, offender, { since: now, until, count, source, origin });
   return { state: { ...room.state, bans: held }, events: room.events, added };
 }
 

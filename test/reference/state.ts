@@ -1,3 +1,4 @@
+import type { Holder } from '../../src/engine/event.ts';
 import type { EngineSettings } from '../../src/engine/settings.ts';
 import type { PortSpec } from '../../src/packet/port.ts';
 import type { Bits } from './address.ts';
@@ -46,6 +47,8 @@ export interface Grant {
   readonly renewed: number;
   readonly until: number;
   readonly usesLeft: number | null;
+  /** The key that it rests on. */
+  readonly holder: Holder | null;
 }
 
 export interface Ban {
@@ -54,6 +57,8 @@ export interface Ban {
   readonly since: number;
   readonly until: number;
   readonly count: number;
+  /** `order`: somebody wants it. */
+  readonly origin: 'strikes' | 'order';
 }
 
 /** What a one-time door has of sequences now. */

@@ -97,6 +97,7 @@ async function fullTables(): Promise<Bench> {
           until,
           usesLeft: 9,
           reason: null,
+          holder: null,
         };
       }),
       bans: [],
@@ -109,7 +110,7 @@ async function fullTables(): Promise<Bench> {
     const since = clock.now();
     const bans = Array.from({ length: count }, (_, index) => {
       const target = { address: v4(index), bits: OFFENDER_BITS[4] };
-      return { target, since, until: milliseconds(since + 3_600_000), count: 1 };
+      return { target, since, until: milliseconds(since + 3_600_000), count: 1, origin: 'strikes' as const };
     });
     engine.execute({ command: 'restore', grants: [], bans, histories: [] }, since, emit);
     const kept = bans.map((ban) => ({

@@ -150,9 +150,11 @@ describe('a start over what was there', () => {
     const wall = clock.wall();
     const store = openMemoryStore({}, wall);
     const machine = memoryMachine(CONFIG, { clock, store });
-    const grant = { ...opened, since: wall - 5_000, until: wall + 20_000, usesLeft: null, reason: null };
+    const none = { usesLeft: null, reason: null, holder: null };
+    const grant = { ...opened, since: wall - 5_000, until: wall + 20_000, ...none };
     const ended = { ...grant, door: 'web', until: wall - 1_000 };
-    const ban = { target: hostCidr(addressOf(OTHER)), since: wall - 1_000, until: wall + 60_000, count: 1 };
+    const target = hostCidr(addressOf(OTHER));
+    const ban = { target, since: wall - 1_000, until: wall + 60_000, count: 1, origin: 'strikes' } as const;
     store.write([
       { change: 'grant', grant },
       { change: 'grant', grant: ended },

@@ -99,7 +99,10 @@ function leftOf(until: number | undefined, now: number): number | undefined {
 
 const lasting = (since: number, length: number): readonly StateChange[] => [
   grant('ssh', GUEST, { since, until: since + length }),
-  { change: 'ban', ban: { target: cidr(`${OFFENDER}/32`), since, until: since + length, count: 1 } },
+  {
+    change: 'ban',
+    ban: { target: cidr(`${OFFENDER}/32`), since, until: since + length, count: 1, origin: 'strikes' },
+  },
 ];
 
 describe('after a reboot with a clock that is behind', () => {

@@ -250,6 +250,7 @@ describe('what was kept over a restart', () => {
     since: milliseconds(1),
     until,
     count: 3,
+    origin: 'strikes',
   });
   const keptGrant = (
     host: string,
@@ -262,6 +263,7 @@ describe('what was kept over a restart', () => {
     until,
     usesLeft: 4,
     reason: 'kept',
+    holder: null,
   });
   const restore = (w: World, rest: Partial<Extract<Command, { command: 'restore' }>>): CommandAnswer =>
     tell(w, { command: 'restore', grants: [], bans: [], histories: [], ...rest });

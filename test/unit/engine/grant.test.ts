@@ -34,7 +34,7 @@ describe('the grants in force', () => {
           const there = plain.find((each) => each.door === index && asText(each.grantee) === asText(grantee));
           expect(grants.find(index, grantee)).toBe(there);
           if (there === undefined) {
-            const blank = { since: 0, opened: 0, usesLeft: null, reason: null };
+            const blank = { since: 0, opened: 0, usesLeft: null, reason: null, holder: null };
             const grant: Grant = { door: index, grantee, source, until, ...blank };
             expect(grants.add(grant)).toBe(true);
             plain.push(grant);

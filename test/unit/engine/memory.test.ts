@@ -147,7 +147,7 @@ describe('the table of bans', () => {
     expect(bans.deadline()).toBe(40);
     const { target, ...first } = bans.at(bans.first());
     expect(formatCidr(target)).toBe('2001:db8:0:1::/64');
-    expect(first).toEqual({ since: 6, until: 40, count: 2 });
+    expect(first).toEqual({ since: 6, until: 40, count: 2, origin: 'strikes' });
     bans.remove(bans.first());
     const { target: other, ...second } = bans.at(bans.first());
     expect(formatCidr(other)).toBe('203.0.113.1');

@@ -109,7 +109,8 @@ describe('a /64 with an exempt address in it', () => {
     const w = world64();
     const target = cidr(NEIGHBOUR);
     const [since, until] = [milliseconds(1), milliseconds(w.now + 1_000)];
-    tell(w, { command: 'restore', grants: [], histories: [], bans: [{ target, since, until, count: 2 }] });
+    const bans = [{ target, since, until, count: 2, origin: 'strikes' }] as const;
+    tell(w, { command: 'restore', grants: [], histories: [], bans });
     expect(w.send('7000', { from: NEIGHBOUR })).toBe('banned');
     const other = settings({ sources: 64, bans: { never: [cidr(OWN)], limit: 7 } });
     tell(w, { command: 'reload', settings: other });

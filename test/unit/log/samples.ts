@@ -31,6 +31,9 @@ const VALUES: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   count,
   shadow: fc.constant(true),
   of_event: fc.constantFrom(...EVENT_NAMES, '*'),
+  detail: fc.constantFrom('it was used already', "its clock is 4 h 5 min behind this machine's"),
+  key: fc.constantFrom('ada-laptop', '0'),
+  person: fc.constantFrom('ada', "Jürgen O'Neil"),
 };
 
 /** Any event called `name`, with and without what it may lack. Text is as hostile as text can be. */

@@ -34,7 +34,16 @@ describe.each([
   it('gives back a grant with everything that it was made with', () => {
     using store = disposable(open({}));
     store.write([grant('ssh', '198.51.100.7', { usesLeft: 3, reason: 'ticket 4711' })], NOW);
-    store.write([grant('web', '2001:db8::7', { grantee: 'any', until: NOW + 0.5 })], NOW);
+    store.write(
+      [
+        grant('web', '2001:db8::7', {
+          grantee: 'any',
+          until: NOW + 0.5,
+          holder: { key: 'ada-laptop', person: 'ada' },
+        }),
+      ],
+      NOW,
+    );
     expect(store.load(NOW).grants).toEqual([
       {
         door: 'ssh',
@@ -44,6 +53,7 @@ describe.each([
         until: NOW + 30_000,
         usesLeft: 3,
         reason: 'ticket 4711',
+        holder: null,
       },
       {
         door: 'web',
@@ -53,6 +63,7 @@ describe.each([
         until: NOW + 0.5,
         usesLeft: null,
         reason: null,
+        holder: { key: 'ada-laptop', person: 'ada' },
       },
     ]);
   });
@@ -96,7 +107,7 @@ describe.each([
     store.write([ban('203.0.113.9', NOW + 1000, 4), ban('2001:db8:0:1::/64', NOW + 5000)], NOW);
     const later = store.load(NOW + 1000);
     expect(later.bans).toEqual([
-      { target: cidr('2001:db8:0:1::/64'), since: NOW, until: NOW + 5000, count: 1 },
+      { target: cidr('2001:db8:0:1::/64'), since: NOW, until: NOW + 5000, count: 1, origin: 'strikes' },
     ]);
     expect(later.histories).toEqual([
       { target: cidr('203.0.113.9'), count: 4, since: NOW, until: NOW + 1000 },

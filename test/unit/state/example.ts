@@ -22,13 +22,14 @@ export function grant(door: string, source: string, more: Partial<StoredGrant> =
       until: NOW + 30_000,
       usesLeft: null,
       reason: null,
+      holder: null,
       ...more,
     },
   };
 }
 
 export function ban(target: string, until: number, count = 1): StateChange {
-  return { change: 'ban', ban: { target: cidr(target), since: NOW, until, count } };
+  return { change: 'ban', ban: { target: cidr(target), since: NOW, until, count, origin: 'strikes' } };
 }
 
 export function unban(target: string): StateChange {
@@ -45,6 +46,13 @@ export function sorted(stored: Stored): Stored {
 /** Makes a file of this version one of version 1, in which each ban had a row of its own: two bans, one lifted. */
 export const AS_VERSION_1: string = `
   DROP TABLE ban_log;
+  DROP TABLE seen;
+  DROP TABLE key_use;
+  DROP TABLE door_grant;
+  CREATE TABLE door_grant (
+    door TEXT NOT NULL, grantee TEXT NOT NULL, source TEXT NOT NULL, since REAL NOT NULL, until REAL NOT NULL,
+    uses_left INTEGER, reason TEXT, PRIMARY KEY (door, grantee)
+  ) STRICT, WITHOUT ROWID;
   CREATE TABLE offender (
     target TEXT PRIMARY KEY, since REAL NOT NULL, until REAL NOT NULL, count INTEGER NOT NULL, lifted INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;

@@ -153,7 +153,7 @@ describe('a state file of no use', () => {
       db.pragma('user_version = 7');
       db.close();
       const { store, notice } = openStore(path, options);
-      expect(notice).toContain('newer nfknock (schema 7, this one knows 2)');
+      expect(notice).toContain('newer nfknock (schema 7, this one knows 3)');
       expect(notice).toContain(expected);
       expect(readdirSync(folder)).toContain(expected);
       store.close();
@@ -170,7 +170,7 @@ describe('a state file of no use', () => {
     bytes.write('uses_lefu', at);
     writeFileSync(path, bytes);
     const { store, notice } = openStore(path, options);
-    expect(notice).toMatch(/is damaged \(its tables are not those of version 2\): set aside as/);
+    expect(notice).toMatch(/is damaged \(its tables are not those of version 3\): set aside as/);
     store.write([grant('ssh', '198.51.100.7')], NOW);
     store.close();
     expect(openStore(path, options).store.load(NOW).grants).toHaveLength(1);
@@ -212,7 +212,9 @@ describe('a state file of no use', () => {
     first.write([grant('ssh', '198.51.100.7'), ban('203.0.113.9', NOW + 9000)], NOW);
     first.close();
     const db = new Database(path);
-    db.exec("INSERT INTO door_grant VALUES ('ssh', '4:cb007109/33', '6:00/128', 1, 9e15, NULL, NULL)");
+    db.exec(
+      "INSERT INTO door_grant VALUES ('ssh', '4:cb007109/33', '6:00/128', 1, 9e15, NULL, NULL, NULL, NULL)",
+    );
     // A family that is none, a prefix that is too long, and five bytes of an entry.
     const rubbish = Buffer.alloc(36 + 36 + 5);
     rubbish[0] = 5;
@@ -232,7 +234,7 @@ describe('a state file of no use', () => {
     first.write([grant('ssh', '198.51.100.7'), ban('203.0.113.9', NOW + 9000)], NOW);
     first.close();
     const db = new Database(path);
-    const put = db.prepare('INSERT INTO door_grant VALUES (?, ?, ?, ?, ?, ?, NULL)');
+    const put = db.prepare('INSERT INTO door_grant VALUES (?, ?, ?, ?, ?, ?, NULL, NULL, NULL)');
     const host = '4:c6336407/32';
     put.run('late', host, host, NOW, NOW + 25 * day, null);
     put.run('later', host, host, NOW, 9e15, null);
@@ -318,8 +320,8 @@ describe('the log of bans', { timeout: 60_000 }, () => {
     expect(bans).toHaveLength(999);
     expect(histories).toHaveLength(1000);
     expect(bans.slice(-2)).toEqual([
-      { target: cidr(host(7)), since: NOW, until: NOW + 70_000, count: 2 },
-      { target: cidr(host(9)), since: NOW, until: NOW + 90_000, count: 5 },
+      { target: cidr(host(7)), since: NOW, until: NOW + 70_000, count: 2, origin: 'strikes' },
+      { target: cidr(host(9)), since: NOW, until: NOW + 90_000, count: 5, origin: 'strikes' },
     ]);
   });
 

@@ -1,0 +1,79 @@
+import { hostCidr } from '../packet/cidr.ts';
+import { milliseconds } from '../packet/time.ts';
+import type { Command, CommandAnswer } from './command.ts';
+import { give, heldBy, personOf } from './door.ts';
+import type { Emit, Grantee } from './event.ts';
+import { banIfDue, counted, lift, pardon, strike } from './offence.ts';
+import { countTouches } from './offender-scope.ts';
+import type { State } from './state.ts';
+import { countByHost, countByNetwork, type Subject } from './subject.ts';
+import { NONE } from './table.ts';
+
+type Authorize = Command & { command: 'authorize' };
+type Reject = Command & { command: 'reject' };
+
+/**
+ * What a key opens. As a complete knock does: who is let in is what the door says, strikes are forgiven. All of it is of
+ * the address that the packet opens for: who sent it on is nobody here, since that address can be forged. A forger can
+ * have that address banned, so a ban of strikes is lifted; what somebody wants is left.
+ */
+export function authorize(state: State, command: Authorize, now: number, emit: Emit): CommandAnswer {
+  const { bans, settings, subjects } = state;
+  const door = settings.doors.findIndex((each) => each.name === command.door);
+  const own = settings.doors[door];
+  if (own === undefined) return { ok: false, reason: 'unknown door' };
+  const { address, holder } = command;
+  if (own.grant === 'source' && state.exempt.isEverybody(address)) {
+    const refusal = { at: milliseconds(now), source: address, door: own.name };
+    emit({ event: 'door.refused', ...refusal, reason: 'gateway or name server', ...heldBy(holder) });
+    return { ok: false, reason: 'everybody' };
+  }
+  subjects.ofAddress(address);
+  const { subject } = subjects;
+  const covering = bansOver(state, subject);
+  if (covering.some((slot) => bans.at(slot).origin === 'order')) return { ok: false, reason: 'banned' };
+  for (const slot of covering) lift(state, slot, now, 'key', emit);
+  const forgiven = pardon(state, subject);
+  const grantee: Grantee = own.grant === 'source' ? hostCidr(address) : own.grant;
+  const gift = {
+    door,
+    grantee,
+    source: address,
+    now,
+    until: now + command.for,
+    reason: null,
+    holder,
+    forgiven,
+  };
+  return give(state, gift, emit) ? { ok: true, changed: 1 } : { ok: false, reason: 'full' };
+}
+
+/** The bans that the subject's host is under: its own, and its network's. */
+function bansOver({ bans }: State, subject: Subject): readonly number[] {
+  countByHost(subject);
+  const own = bans.find(subject);
+  countByNetwork(subject);
+  return [...new Set([own, bans.find(subject)])].filter((slot) => slot !== NONE);
+}
+
+/**
+ * An authenticated packet that opens nothing is no offence: a clock that is off, a limit that is reached. Only who sends
+ * a used packet that another had sent commits one. Such a packet can be forged in a holder's name, as a decoy's can.
+ */
+export function reject(state: State, command: Reject, now: number, emit: Emit): CommandAnswer {
+  const { source, port, holder, reason, detail, offence } = command;
+  const about = { at: milliseconds(now), source, port, key: holder.key, ...personOf(holder), reason };
+  const said = detail === undefined ? {} : { detail };
+  state.subjects.ofAddress(source);
+  const { subject } = state.subjects;
+  const banned = state.bans.size() > 0 && state.bans.covering(subject) !== NONE;
+  if (!offence || banned || state.grants.heldBy(subject).length > 0) {
+    emit({ event: 'spa.rejected', ...about, ...said });
+    return { ok: true, changed: 0 };
+  }
+  countTouches(state, subject);
+  const strikes = strike(state, subject, now);
+  emit({ event: 'spa.rejected', ...about, ...said, ...counted(state, subject, strikes) });
+  banIfDue(state, subject, strikes, now, emit);
+  return { ok: true, changed: 1 };
+}

@@ -1,0 +1,81 @@
+import type { KeptUses, KeyChange } from './store.ts';
+
+/** What keys have used up, in memory. */
+export interface Uses {
+  apply(change: KeyChange): void;
+  all(): KeptUses;
+  /** The same as changes, with which it is written anew. */
+  changes(): readonly KeyChange[];
+  /** Takes in what a file held. What is there already is newer than any file. */
+  absorb(old: KeptUses): void;
+}
+
+interface OfKey {
+  readonly seen: Map<string, { readonly stamp: number | null; readonly source: string }>;
+  floor: number | null;
+  used: { readonly uses: number; readonly last: number } | null;
+}
+
+/** Bounded by who applies: packets of keys that are proven, so many of each (src/spa/seen.ts). */
+export function createUses(): Uses {
+  const keys = new Map<string, OfKey>();
+
+  function ofKey(name: string): OfKey {
+    const there = keys.get(name);
+    if (there !== undefined) return there;
+    const made: OfKey = { seen: new Map(), floor: null, used: null };
+    keys.set(name, made);
+    return made;
+  }
+
+  function apply(change: KeyChange): void {
+    const own = ofKey(change.key);
+    switch (change.change) {
+      case 'seen':
+        own.seen.set(change.id, { stamp: change.stamp, source: change.source });
+        return;
+      case 'floor':
+        own.floor = Math.max(own.floor ?? change.stamp, change.stamp);
+        for (const [id, { stamp }] of own.seen)
+          if (stamp !== null && stamp <= change.stamp) own.seen.delete(id);
+        return;
+      case 'key_used':
+        own.used = { uses: change.uses, last: change.last };
+        return;
+      default:
+        change satisfies never;
+    }
+  }
+
+  function all(): KeptUses {
+    const each = [...keys];
+    return {
+      seen: each.flatMap(([key, { seen }]) => [...seen].map(([id, one]) => ({ key, id, ...one }))),
+      floors: new Map(each.flatMap(([key, { floor }]) => (floor === null ? [] : [[key, floor] as const]))),
+      used: new Map(each.flatMap(([key, { used }]) => (used === null ? [] : [[key, used] as const]))),
+    };
+  }
+
+  function changes(): readonly KeyChange[] {
+    return changesOf(all());
+  }
+
+  return {
+    apply,
+    all,
+    changes,
+    absorb(old) {
+      const mine = changes();
+      keys.clear();
+      for (const change of [...changesOf(old), ...mine]) apply(change);
+    },
+  };
+}
+
+function changesOf({ seen, floors, used }: KeptUses): readonly KeyChange[] {
+  return [
+    ...seen.map((one): KeyChange => ({ change: 'seen', ...one })),
+    ...[...floors].map(([key, stamp]): KeyChange => ({ change: 'floor', key, stamp })),
+    ...[...used].map(([key, one]): KeyChange => ({ change: 'key_used', key, ...one })),
+  ];
+}
