@@ -37,10 +37,10 @@ export function openUseRows(db: Database.Database): UseRows {
   const putSeen = db.prepare('INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)');
   const dropSeen = db.prepare('DELETE FROM seen WHERE key = ? AND stamp <= ?');
   const putFloor = db.prepare(
-    'INSERT INTO key_use VALUES (?1, ?2, 0, 0) ON CONFLICT (key) DO UPDATE SET floor = max(coalesce(floor, ?2), ?2)',
+    'INSERT INTO key_use VALUES (?, ?, 0, 0) ON CONFLICT (key) DO UPDATE SET floor = max(coalesce(floor, excluded.floor), excluded.floor)',
   );
   const putUse = db.prepare(
-    'INSERT INTO key_use VALUES (?1, NULL, ?2, ?3) ON CONFLICT (key) DO UPDATE SET uses = ?2, last = ?3',
+    'INSERT INTO key_use VALUES (?, NULL, ?, ?) ON CONFLICT (key) DO UPDATE SET uses = excluded.uses, last = excluded.last',
   );
 
   function write(changes: readonly KeyChange[]): void {

@@ -151,7 +151,7 @@ describe('the table of bans', () => {
     bans.remove(bans.first());
     const { target: other, ...second } = bans.at(bans.first());
     expect(formatCidr(other)).toBe('203.0.113.1');
-    expect(second).toEqual({ since: 5, until: 50, count: 65_535 });
+    expect(second).toEqual({ since: 5, until: 50, count: 65_535, origin: 'strikes' });
     bans.put(host(1), 7, 70, 3);
     expect(bans.size()).toBe(1);
     expect(bans.deadline()).toBe(70);

@@ -68,6 +68,21 @@ describe.each([
     ]);
   });
 
+  it('gives back what keys have used up, and forgets what a floor covers', () => {
+    using store = disposable(open({}));
+    const seen = (id: string, stamp: number | null): StateChange => {
+      return { change: 'seen', key: 'ada', id, stamp, source: '198.51.100.7/32' };
+    };
+    store.write([seen('a', NOW), seen('b', NOW + 1), seen('c', null)], NOW);
+    store.write([{ change: 'key_used', key: 'ada', uses: 3, last: NOW }], NOW);
+    store.write([{ change: 'floor', key: 'ada', stamp: NOW }], NOW);
+    store.write([{ change: 'floor', key: 'ada', stamp: NOW - 5 }], NOW, 'machine');
+    const kept = store.uses();
+    expect(kept.seen.map(({ id }) => id).sort()).toEqual(['b', 'c']);
+    expect(kept.floors).toEqual(new Map([['ada', NOW]]));
+    expect(kept.used).toEqual(new Map([['ada', { uses: 3, last: NOW }]]));
+  });
+
   it('holds one grant of a door for one grantee: the later', () => {
     using store = disposable(open({}));
     store.write([grant('ssh', '198.51.100.7'), grant('ssh', '198.51.100.7', { until: NOW + 60_000 })], NOW);

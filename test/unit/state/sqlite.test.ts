@@ -291,6 +291,25 @@ describe('a state file of no use', () => {
   });
 });
 
+describe('what keys have used up', () => {
+  it('is there after the process has died, and after the file was replaced', () => {
+    const first = openStore(path, options).store;
+    const one = { change: 'seen', key: 'ada', id: 'a', stamp: NOW, source: '198.51.100.7/32' } as const;
+    first.write([one, { change: 'floor', key: 'ben', stamp: NOW }], NOW, 'machine');
+    rmSync(path);
+    // The file is written anew from memory.
+    first.write([], NOW + 1000);
+    first.write([], NOW + 3000);
+    first.close();
+    const { change, ...seen } = one;
+    const kept = openStore(path, options).store.uses();
+    expect([change, kept]).toEqual([
+      'seen',
+      { seen: [seen], floors: new Map([['ben', NOW]]), used: new Map() },
+    ]);
+  });
+});
+
 describe('the log of bans', { timeout: 60_000 }, () => {
   const host = (number: number): string =>
     `203.${(number >> 16) & 255}.${(number >> 8) & 255}.${number & 255}`;
