@@ -1,6 +1,8 @@
 #!/bin/bash
 # Builds dist/nfknock_VERSION_ARCH.deb from this tree. Run through `npm run package`.
 #
+#   bash scripts/package.sh [--built] [DIRECTORY]   --built: of what is built already; DIRECTORY: instead of dist
+#
 # The package brings the program, its npm packages and its native parts; Node.js comes from the machine. What is
 # compiled for better-sqlite3 fits one major version of Node.js, the one that runs this script, so the package
 # depends on that one.
@@ -13,6 +15,10 @@ fail() {
   exit 1
 }
 
+build=yes
+if [ "${1:-}" = --built ]; then build=no && shift; fi
+into="${1:-dist}"
+
 for tool in dpkg-deb dpkg-shlibdeps gzip; do
   command -v "$tool" >/dev/null || fail "$tool is missing: apt-get install dpkg-dev"
 done
@@ -24,15 +30,17 @@ node_major="$(node -p 'process.versions.node.split(".")[0]')"
 # Files bear the time of the last commit, so that the same tree gives the same package.
 SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}"
 export SOURCE_DATE_EPOCH
-deb="dist/nfknock_${version}_${arch}.deb"
+deb="$into/nfknock_${version}_${arch}.deb"
 
 stage="$(mktemp -d)"
 trap 'rm -rf "$stage"' EXIT
 root="$stage/root"
 lib="$root/usr/lib/nfknock"
 
-say 'building'
-npm run --silent build
+if [ "$build" = yes ]; then
+  say 'building'
+  npm run --silent build
+fi
 
 say 'gathering'
 mkdir -p "$lib/node_modules" "$lib/dist/report" "$root/DEBIAN"
@@ -74,7 +82,8 @@ for service in nftables netfilter-persistent iptables ip6tables ufw firewalld; d
   install -D -m 0644 deploy/systemd/beside.conf "$root/usr/lib/systemd/system/$service.service.d/nfknock.conf"
 done
 install -D -m 0644 -t "$root/usr/lib/sysusers.d" deploy/sysusers.d/nfknock.conf
-install -D -m 0640 deploy/debian/nfknock.yaml "$root/etc/nfknock/nfknock.yaml"
+install -D -m 0644 deploy/debian/nfknock.yaml "$root/usr/share/nfknock/nfknock.yaml"
+install -m 0755 deploy/debian/draw-knock "$lib/draw-knock"
 
 doc="$root/usr/share/doc/nfknock"
 # The terms of nfknock, and of what is inside it. Packages in node_modules bring their own;
@@ -126,14 +135,12 @@ Description: port-knocking firewall daemon
  touches a decoy is banned. Packets are dropped by the kernel whatever the
  daemon does, and a daemon that is dead leaves every protected port closed.
 END
-echo /etc/nfknock/nfknock.yaml >"$root/DEBIAN/conffiles"
 install -m 0755 -t "$root/DEBIAN" deploy/debian/postinst deploy/debian/prerm deploy/debian/postrm
 (cd "$root" && find usr -type f -print0 | sort -z | xargs -0 md5sum) >"$root/DEBIAN/md5sums"
 chmod -R u=rwX,go=rX "$root"
-chmod 0640 "$root/etc/nfknock/nfknock.yaml"
 chmod 0755 "$lib/dist/bin/nfknock.js"
 find "$root" -print0 | xargs -0 touch --no-dereference --date="@$SOURCE_DATE_EPOCH"
 
 say 'packing'
 dpkg-deb --root-owner-group -Zxz --build "$root" "$deb" >/dev/null
-say "$deb ($(du -h "$deb" | cut -f 1)); install it with: apt-get install ./$deb"
+say "$deb ($(du -h "$deb" | cut -f 1)); install it with: apt-get install $(realpath "$deb")"

@@ -11,7 +11,7 @@ const PUBLISHED: ReadonlySet<string> = new Set([
   '1000/tcp 2000/tcp 3000/tcp',
   '1111/tcp 2222/tcp 3333/tcp',
   '1234/tcp 2345/tcp 3456/tcp',
-  // Ours: README, the manual, examples, the package.
+  // Ours: README, the manual, examples, an early package.
   '7000/tcp 8000/udp 9000/tcp',
   '7000/tcp 8000/udp 9000/tcp 6000/udp',
   '17023/tcp 4711/udp 31337/tcp 2020/udp',
