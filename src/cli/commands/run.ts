@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { systemClock } from '../../clock.ts';
 import { parseDuration } from '../../config/duration.ts';
 import { formatFault } from '../../config/fault.ts';
@@ -19,6 +20,8 @@ interface RunOptions extends CommonOptions {
 
 /** How long a stop may take before the process ends all the same: closed, since the rules stay. Milliseconds. */
 const STOP_MAX = 10_000;
+/** How long a daemon that has stood down waits for the roll-back to be done, at most. Milliseconds. */
+const ROLL_BACK_MAX = 60_000;
 /** What `systemctl status` shows while the daemon serves. */
 const SERVING = 'serving';
 /** Why a daemon ends whose change was rolled back. */
@@ -93,6 +96,7 @@ async function watch(
   const late = setTimeout(() => process.kill(process.pid, 'SIGKILL'), STOP_MAX);
   await daemon.stop(typeof why === 'string' ? why : why.message);
   clearTimeout(late);
+  if (why === ROLLED_BACK) await rolledBack(signals);
   notifier.close();
   if (why === ROLLED_BACK) return EXIT.rolledBack;
   if (typeof why === 'string') return EXIT.done;
@@ -100,7 +104,15 @@ async function watch(
   return EXIT.failed;
 }
 
+/** Who reads this end as "rolled back" is to find it done; who is told to end while it waits ends. */
+async function rolledBack(signals: Signals): Promise<void> {
+  const { rollBackDone } = await import('../../rollback/rollback.ts');
+  await rollBackDone(Promise.race([signals.told(), sleep(ROLL_BACK_MAX, undefined, { ref: false })]));
+}
+
 interface Signals {
+  /** Resolves with the next SIGTERM or SIGINT. */
+  told(): Promise<void>;
   /** Resolves with the first SIGTERM or SIGINT, or why the daemon is to stand down. */
   readonly stop: Promise<string>;
   /** Who is told of SIGHUP from now on, and at once where one came before. */
@@ -122,6 +134,10 @@ function hearSignals(): Signals {
       for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
       process.on(STAND_DOWN_SIGNAL, () => resolve(ROLLED_BACK));
     }),
+    told: () =>
+      new Promise((resolve) => {
+        for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
+      }),
     onHangUp(act) {
       hangUp = act;
       if (missed) act();
