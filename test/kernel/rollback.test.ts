@@ -207,6 +207,50 @@ describe('a change that waits for its confirmation', () => {
     expect(readFileSync(`${file}.unconfirmed`, 'utf8')).toContain('web');
   });
 
+  it('is listed before it is made: the chains, sets and policies that then have changed, and no other', async () => {
+    const named = async (): Promise<ReadonlySet<string>> => {
+      const text = await sh('for t in iptables ip6tables; do $t-save | sed "s/^/$t /"; done; ipset list -n');
+      const lines = text
+        .split('\n')
+        .flatMap((line) => /(ip6?)tables :(NFKNOCK\S*)/.exec(line)?.slice(1).join(' ') ?? []);
+      return new Set([...lines, ...text.split('\n').filter((line) => line.startsWith('nfknock-'))]);
+    };
+    const listed = (said: string, what: RegExp): ReadonlySet<string> =>
+      new Set(
+        said.split('\n').flatMap((line) => {
+          const [, family, kind = '', names = ''] = /^IPv([46]): (.*?): (.*)$/.exec(line) ?? [];
+          if (!what.test(kind)) return [];
+          const tool = family === '4' ? 'ip' : 'ip6';
+          return names
+            .split(', ')
+            .map((each) => (kind.includes('sets') ? each : `${tool} ${each.replace(/^\w+ /, '')}`));
+        }),
+      );
+    await sh('iptables -N theirs; iptables -A INPUT -j theirs');
+    const before = await named();
+    const first = await rules('install', '--policy', 'appliance', '--confirm', '60s');
+    const between = await named();
+    expect(before.size).toBe(0);
+    expect(listed(first.stdout, /^new (chains|sets)$/)).toEqual(between);
+    expect(first.stdout).toContain('INPUT was ACCEPT, FORWARD was ACCEPT; both become DROP');
+    expect(first.stdout).toContain('closed to whoever has no grant: 22/tcp\n');
+    expect(first.stdout).not.toContain('theirs');
+    expect((await rules('install', '--policy', 'appliance')).stdout).toMatch(
+      /^nothing new: .*\nclosed to .*\n$/,
+    );
+    writeConfig({ ...WEB, doors: { ...WEB.doors, marked: { ...DOORS.ssh, grant_mark: '0x7' } } }, folder);
+    const last = await rules('install');
+    const after = await named();
+    expect(listed(last.stdout, /^new (chains|sets)$/)).toEqual(
+      new Set([...after].filter((each) => !between.has(each))),
+    );
+    expect(listed(last.stdout, / that go$/)).toEqual(
+      new Set([...between].filter((each) => !after.has(each))),
+    );
+    await rules('roll-back');
+    await sh('iptables -P INPUT ACCEPT');
+  });
+
   it('brings back no grant that was revoked meanwhile', async () => {
     daemon = await startDaemon(net.server.namespace, SSH, { folder, env });
     for (const address of ['203.0.113.1', '203.0.113.2']) await nfknock('grant', 'ssh', address);

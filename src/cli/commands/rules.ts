@@ -7,10 +7,10 @@ import { oneTimePortsOf } from '../../daemon/hook-subject.ts';
 import { FirewallError } from '../../firewall/firewall.ts';
 import { findFamilies, openOverIpv6 } from '../../firewall/iptables/families.ts';
 import { openFirewall } from '../../firewall/iptables/iptables.ts';
-import { familiesHere } from '../../firewall/iptables/own-part.ts';
+import { familiesHere, readOwnPart } from '../../firewall/iptables/own-part.ts';
 import { lookForAcceptance } from '../../firewall/iptables/read-following.ts';
 import { legacyBeside } from '../../firewall/iptables/watch.ts';
-import { layoutOf, withAnswers } from '../../firewall/rules/layout.ts';
+import { type Layout, layoutOf, withAnswers } from '../../firewall/rules/layout.ts';
 import { type RuleSet, rulesOf } from '../../firewall/rules/rules.ts';
 import { ofAnswersFault } from '../../machine/concerns.ts';
 import { findUntracked } from '../../machine/notrack/find.ts';
@@ -24,6 +24,7 @@ import { messageOf } from '../../text/error.ts';
 import { putBackBy } from '../ask-daemon.ts';
 import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
 import { mayChange } from '../may-change.ts';
+import { type FamilyPlan, planLines } from '../output/rules-plan.ts';
 import { confirmFault } from '../time-argument.ts';
 import { confirm } from './confirm.ts';
 
@@ -88,8 +89,7 @@ async function withConfig(
 }
 
 async function print(config: Config, options: RulesOptions): Promise<ExitCode> {
-  const plain = layoutOf(config, oneTimePortsOf);
-  const layout = config.decoys === 'all' ? withAnswers(plain, findAnswers()) : plain;
+  const layout = layoutHere(config);
   const sets: RuleSet[] = [];
   for (const family of familiesOf(options)) {
     const acceptance = await lookForAcceptance(layout, family);
@@ -103,6 +103,27 @@ async function print(config: Config, options: RulesOptions): Promise<ExitCode> {
     options.json === true ? `${JSON.stringify(sets.map(asData), null, 2)}\n` : sets.map(asText).join('\n'),
   );
   return EXIT.done;
+}
+
+function layoutHere(config: Config): Layout {
+  const plain = layoutOf(config, oneTimePortsOf);
+  return config.decoys === 'all' ? withAnswers(plain, findAnswers()) : plain;
+}
+
+/** Before anything is changed. Who may not read what is there (it takes CAP_NET_RAW where sets are named) is told less. */
+async function sayPlan(config: Config, families: readonly Family[], options: RulesOptions): Promise<void> {
+  const layout = layoutHere(config);
+  try {
+    const plans: FamilyPlan[] = [];
+    for (const family of families) {
+      const wanted = rulesOf(layout, family, await lookForAcceptance(layout, family));
+      plans.push({ before: await readOwnPart(family), wanted });
+    }
+    process.stdout.write(`${planLines(plans, config, options.policy).join('\n')}\n`);
+  } catch (error) {
+    if (!(error instanceof FirewallError)) throw error;
+    process.stdout.write('what is there now can not be read by this user, so what changes is not listed\n');
+  }
 }
 
 async function install(config: Config, options: RulesOptions): Promise<ExitCode> {
@@ -127,6 +148,7 @@ async function install(config: Config, options: RulesOptions): Promise<ExitCode>
   try {
     const notice = noticeOf(systemClock.wall());
     if (notice !== undefined) process.stderr.write(`nfknock: ${notice}\n`);
+    await sayPlan(config, families, options);
     await lay(options, () => (options.policy === 'appliance' ? firewall.installBase() : firewall.install()));
     const { what, fix } = ofAnswersFault(firewall.answersFault())[0] ?? { what: undefined, fix: '' };
     if (what !== undefined) process.stderr.write(`nfknock: warning: ${what}; ${fix}\n`);
