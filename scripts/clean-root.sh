@@ -38,6 +38,7 @@ TESTS=(
 
 fail() { printf 'clean-root: %s\n' "$*" >&2; exit 1; }
 [ "$(id -u)" -eq 0 ] || fail 'this needs root, for debootstrap and network namespaces: run it again with sudo.'
+command -v git >/dev/null || fail 'git is missing, which lists what belongs to the tree: apt-get install git'
 if ! command -v debootstrap >/dev/null; then
   apt-get -o DPkg::Lock::Timeout=300 update -q >/dev/null
   DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -q --no-install-recommends debootstrap >/dev/null
@@ -46,6 +47,8 @@ fi
 if [ "${CLEAN_ROOT_INSIDE:-}" != yes ]; then
   # Mounts of its own, which end with this process whatever becomes of it.
   root="$(mktemp -d /var/tmp/nfknock-root.XXXXXX)"
+  # As any root: other users walk through it.
+  chmod 755 "$root"
   trap 'rm -rf --one-file-system "$root"' EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM
@@ -78,6 +81,11 @@ if [ -e "$headers/node_api.h" ]; then cp -r "$headers" "$root/usr/local/include/
 for file in /etc/resolv.conf /etc/hosts /etc/ssl/certs/ca-certificates.crt /root/.npmrc; do
   if [ -e "$file" ]; then mkdir -p "$root$(dirname "$file")"; cp -L "$file" "$root$file"; fi
 done
+# The package ca-certificates makes its list anew; whom else this machine trusts stands here.
+if [ -d /usr/local/share/ca-certificates ]; then
+  mkdir -p "$root/usr/local/share/ca-certificates"
+  cp -rL /usr/local/share/ca-certificates/. "$root/usr/local/share/ca-certificates/"
+fi
 cp -r /etc/apt/apt.conf.d/. "$root/etc/apt/apt.conf.d/"
 rm -f "$root"/etc/apt/apt.conf.d/*{packagekit,appstream}*
 sources=''
@@ -89,6 +97,8 @@ rm -f "$root/etc/apt/sources.list"
 mkdir -p "$root/nfknock"
 git ls-files -z | tar --null --files-from=- --create | tar --extract --directory "$root/nfknock"
 
+# The root of a namespace is to be a mount of its own: `ip netns exec` changes it.
+mount --bind "$root" "$root"
 mount --rbind /proc "$root/proc"
 mount --rbind /sys "$root/sys"
 mount --rbind /dev "$root/dev"

@@ -1,0 +1,119 @@
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { type Call, callingFiles, candidatesIn, type Debian, readDebian } from '../support/programs.ts';
+import { ROOT } from '../support/root.ts';
+import { temporaryFolder } from '../support/scratch.ts';
+
+/* A program that happens to be at hand hides nothing: what tests and scripts call is in the list of scripts/setup.sh. */
+
+const SETUP = readFileSync(join(ROOT, 'scripts/setup.sh'), 'utf8');
+const INSTALLED = listsIn(SETUP, /PACKAGES=\(\n([\s\S]*?)\n\)/g);
+/** Whoever builds brings them along. */
+const BROUGHT = ['node', 'npm', 'npx'];
+/** Words of sentences and of other programs' command lines that are names of programs too. */
+const WORDS = ['zstd', 'xz', 'route', 'time', 'look', 'file', 'write', 'prove', 'expect'];
+
+function listsIn(text: string, pattern: RegExp): readonly string[] {
+  return [...text.matchAll(pattern)].flatMap(([, list = '']) => list.split(/\s+/)).filter(Boolean);
+}
+
+/** What a script installs itself before it goes on, or looks for and does without. */
+function ownOf(text: string): readonly string[] {
+  return listsIn(text, /(?:NEEDED=|wanted\+=)\(([^)]*)\)/g).concat(
+    listsIn(text, /\bapt-get\b[^\n]*\binstall ([^\n>"]*)/g),
+    listsIn(text, /\bcommand -v ([\w-]+)/g),
+  );
+}
+
+const FILES = callingFiles().map((path) => ({ path, calls: candidatesIn(path) }));
+
+/** Calls of programs that are here, but that none of these packages brings. */
+function unexplained(calls: readonly Call[], wanted: readonly string[], debian: Debian): readonly string[] {
+  const brought = debian.closure(wanted);
+  return calls
+    .filter(({ program }) => !BROUGHT.includes(program) && !WORDS.includes(program))
+    .filter(({ program }) => debian.programs.get(program)?.some((each) => brought.has(each)) === false)
+    .filter(({ program }) => !wanted.includes(program))
+    .map(({ program, file }) => `${program}: called by ${file}`);
+}
+
+describe('the list of scripts/setup.sh', () => {
+  it('brings every program that tests and scripts call', () => {
+    const debian = readDebian();
+    // guest-roots.sh is a part of guest.sh.
+    const ofGuest = ownOf(readFileSync(join(ROOT, 'scripts/guest.sh'), 'utf8'));
+    const missing = FILES.flatMap(({ path, calls }) => {
+      const script = !/\.(ts|mjs)$/.test(path);
+      const own = script ? [...ownOf(readFileSync(path, 'utf8')), ...ofGuest] : [];
+      return unexplained(calls, [...INSTALLED, ...own], debian);
+    });
+    expect(missing).toEqual([]);
+  });
+
+  it('is read, and so are the calls', () => {
+    expect(INSTALLED).toEqual(expect.arrayContaining(['nftables', 'knockd', 'fail2ban', 'dbus-daemon']));
+    const called = FILES.flatMap(({ calls }) => calls.map(({ program }) => program));
+    expect(called).toEqual(
+      expect.arrayContaining([
+        'nft',
+        'knock',
+        'nmap',
+        'tcpdump',
+        'tcpreplay',
+        'socat',
+        'zsh',
+        'firewalld',
+        'ssh',
+      ]),
+    );
+  });
+
+  it.each([
+    ['test.ts', "await net.server.exec(['nft', 'list', 'ruleset']);"],
+    ['test.ts', "spawnSync('nft', ['list', 'ruleset']);"],
+    ['test.ts', 'await sh(place, `ip link; nft list ruleset`);'],
+    ['run.sh', 'if [ -n "$x" ]; then LC_ALL=C nft list ruleset; fi'],
+    ['run.sh', 'rules="$(nft list ruleset | wc -l)"'],
+  ])('is said not to bring what only happens to be there (%s: %s)', (name, text) => {
+    const folder = temporaryFolder();
+    const file = join(folder, name);
+    writeFileSync(file, text);
+    const debian = machineWith(folder);
+    const missing = (...wanted: readonly string[]): readonly string[] =>
+      unexplained(candidatesIn(file), wanted, debian).map((line) => line.replace(/:.*/, ''));
+    expect(missing()).toEqual(['nft']);
+    expect(missing('iptables')).toEqual(['nft']);
+    expect(missing('nftables')).toEqual([]);
+    // By a dependency, by the second of two, by what stands in for a name.
+    for (const other of ['needs-it', 'needs-one', 'needs-name']) expect(missing(other)).toEqual([]);
+  });
+});
+
+/** A machine that has nft, by a link as Debian's alternatives make them, and iptables. */
+function machineWith(folder: string): Debian {
+  const bin = join(folder, 'bin');
+  mkdirSync(join(folder, 'info'), { recursive: true });
+  mkdirSync(bin);
+  const entry = (name: string, rest = ''): string =>
+    `Package: ${name}\nStatus: install ok installed\nPriority: optional\n${rest}`;
+  writeFileSync(
+    join(folder, 'status'),
+    [
+      entry('nftables', 'Provides: firewall (= 1)\n'),
+      entry('iptables'),
+      entry('needs-it', 'Depends: nftables (>= 1.0), libc6\n'),
+      entry('needs-one', 'Pre-Depends: nowhere | nftables:any\n'),
+      entry('needs-name', 'Depends: firewall\n'),
+    ].join('\n'),
+  );
+  for (const [name, program] of [
+    ['nftables', 'nft.real'],
+    ['iptables', 'iptables'],
+  ] as const) {
+    writeFileSync(join(bin, program), '');
+    writeFileSync(join(folder, 'info', `${name}.list`), `/.\n${bin}/${program}\n`);
+  }
+  symlinkSync(join(bin, 'nft.real'), join(bin, 'nft'));
+  return readDebian(folder, [bin]);
+}
