@@ -1,7 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { chmodSync, chownSync, mkdirSync, renameSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { FirewallError } from '../firewall/firewall.ts';
 import { findTool, runTool } from '../firewall/iptables/command.ts';
 import {
@@ -66,8 +65,6 @@ export interface Planned {
 }
 
 const RECORD = 'record.json';
-/** How often a daemon that has stood down looks for the end of the roll-back. In milliseconds. */
-const LOOK_EVERY = 25;
 const BOOT_RULES = '/usr/lib/nfknock/boot-rules';
 
 /**
@@ -175,21 +172,6 @@ function confirmedText({ confirmed }: Place, path: string): string | undefined {
   const text = readIfThere(confirmed);
   const end = text?.indexOf('\n') ?? -1;
   return text !== undefined && text.slice(0, end) === path ? text.slice(end + 1) : undefined;
-}
-
-/**
- * For the daemon that has stood down: resolves once what was laid is gone, so that its end tells of that, or once `enough`
- * does. Who can't look (the daemon's user can't) does not wait.
- */
-export async function rollBackDone(enough: Promise<unknown>): Promise<void> {
-  const place = placeOf();
-  let waits = true;
-  const stop = (): void => {
-    waits = false;
-  };
-  enough.then(stop, stop);
-  while (waits && isReadable(place) && readIfThere(join(place.undoing, RECORD)) !== undefined)
-    await Promise.race([sleep(LOOK_EVERY), enough]);
 }
 
 /** How a roll-back went: nothing waited, all was put back, or what could not be. */

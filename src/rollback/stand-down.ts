@@ -1,6 +1,6 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readIfThere } from './place.ts';
+import { isReadable, placeOf, readIfThere } from './place.ts';
 
 /** The queue that every daemon holds: who has it serves this network namespace (src/daemon/open-sources.ts). */
 const PLACE_QUEUE = '65535';
@@ -24,6 +24,21 @@ export async function standDown(): Promise<boolean> {
   // Asleep, stopped or stuck: nothing that it holds is lost by its end.
   send(pid, 'SIGKILL');
   return await gone(KILL_MAX);
+}
+
+/**
+ * For the daemon that has stood down: resolves once what was laid is gone, so that its end tells of that, or once `enough`
+ * does. Who can't look (the daemon's user can't) does not wait.
+ */
+export async function rollBackDone(enough: Promise<unknown>): Promise<void> {
+  const place = placeOf();
+  let waits = true;
+  const stop = (): void => {
+    waits = false;
+  };
+  enough.then(stop, stop);
+  while (waits && isReadable(place) && existsSync(place.undoing))
+    await Promise.race([sleep(LOOK_EVERY), enough]);
 }
 
 function send(pid: number, signal: NodeJS.Signals): boolean {

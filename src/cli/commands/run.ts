@@ -8,7 +8,7 @@ import { sayLastWords } from '../../daemon/last-words.ts';
 import { type Notifier, openNotifier } from '../../daemon/notify.ts';
 import { shipped } from '../../files/shipped.ts';
 import { owned } from '../../guard/guard.ts';
-import { STAND_DOWN_SIGNAL } from '../../rollback/stand-down.ts';
+import { rollBackDone, STAND_DOWN_SIGNAL } from '../../rollback/stand-down.ts';
 import { sentenceOf } from '../../text/error.ts';
 import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
 import { confirmFault } from '../time-argument.ts';
@@ -106,7 +106,6 @@ async function watch(
 
 /** Who reads this end as "rolled back" is to find it done; who is told to end while it waits ends. */
 async function rolledBack(signals: Signals): Promise<void> {
-  const { rollBackDone } = await import('../../rollback/rollback.ts');
   await rollBackDone(Promise.race([signals.told(), sleep(ROLL_BACK_MAX, undefined, { ref: false })]));
 }
 
