@@ -29,17 +29,34 @@ interface Opened {
   /** Only a regular file has a size and is rotated. */
   readonly regular: boolean;
   size: number;
+  /** It ends in the middle of a line: of a process that was killed, or of our own on a disk that was full. */
+  half: boolean;
+}
+
+/** A line that a full disk cut in two: its beginning is the end of a file. */
+interface Begun {
+  readonly line: Buffer;
+  /** Bytes of it that are written. */
+  readonly bytes: number;
+  readonly dev: number;
+  readonly ino: number;
+  /** Of the file, with those bytes. */
+  readonly size: number;
 }
 
 /**
  * Appends to a file and rotates it. Before every batch it looks whether the name still means the file that is
  * open, so that a file moved or removed by someone else is begun anew; a directory that vanished is made again.
  *
+ * What a full disk left off is written later, from where it stopped. Nothing is ever cut off the file: whoever follows
+ * it (`tail -F`, a shipper of logs) takes a file that got shorter for a new one, and reads all of it again.
+ *
  * winston's own file transport is not used: when a write fails (a full disk, say) it only tells its debug
  * channel, and everything logged afterwards is lost without a word.
  */
 export function fileWriter(settings: FileSettings): Writer {
   let file: Opened | undefined;
+  let begun: Begun | undefined;
   let stale = false;
   let cannotRotate = false;
 
@@ -73,17 +90,33 @@ export function fileWriter(settings: FileSettings): Writer {
     return file;
   }
 
+  /** Bytes of the first line that the file ends with already. Half a line that is not ours gets its end. */
+  async function written(to: Opened, first: Buffer): Promise<number> {
+    if (!to.half) return 0;
+    const same = begun?.dev === to.dev && begun.ino === to.ino && begun.size === to.size;
+    if (same && begun?.line === first) return begun.bytes;
+    await append(to, Buffer.of(NEWLINE));
+    to.half = false;
+    return 0;
+  }
+
   async function put(lines: Buffer[]): Promise<void> {
     let to = await current();
-    while (lines.length > 0) {
-      const [first] = lines;
-      if (first === undefined) return;
-      if (to.size > 0 && to.size + first.length > settings.maxSize) to = await rotated(to);
+    for (let [first] = lines; first !== undefined; [first] = lines) {
+      const from = await written(to, first);
+      if (from === 0 && to.size > 0 && to.size + first.length > settings.maxSize) to = await rotated(to);
       const batch = takeUpTo(lines, Math.min(settings.maxSize - to.size, WRITE_BYTES_MAX));
-      await append(to, Buffer.concat(batch)).catch(async (error: unknown) => {
+      begun = undefined;
+      try {
+        await append(to, Buffer.concat(batch).subarray(from));
+      } catch (error) {
+        const bytes = takeOff(lines, from + (error instanceof WriteError ? error.written : 0));
+        const [line] = lines;
+        if (bytes > 0 && line !== undefined) begun = { line, bytes, dev: to.dev, ino: to.ino, size: to.size };
         await drop();
         throw error;
-      });
+      }
+      to.half = false;
       lines.splice(0, batch.length);
     }
   }
@@ -105,10 +138,8 @@ async function openFile(path: string): Promise<Opened> {
     const found = await handle.stat();
     const { dev, ino, size } = found;
     const regular = found.isFile();
-    const opened: Opened = { handle, dev, ino, regular, size: regular ? size : 0 };
-    if (regular && size > 0 && !(await endsWithNewline(handle, size)))
-      await append(opened, Buffer.from('\n'));
-    return opened;
+    const half = regular && size > 0 && !(await endsWithNewline(handle, size));
+    return { handle, dev, ino, regular, size: regular ? size : 0, half };
   } catch (error) {
     await handle.close();
     throw error;
@@ -125,7 +156,6 @@ async function openOrMakeDirectory(path: string): Promise<FileHandle> {
   }
 }
 
-/** A process that was killed may have left half a line. */
 async function endsWithNewline(handle: FileHandle, size: number): Promise<boolean> {
   const last = Buffer.alloc(1);
   await handle.read(last, 0, 1, size - 1);
@@ -143,16 +173,25 @@ async function isStillNamed(path: string, file: Opened): Promise<boolean> {
   }
 }
 
-/** Writes all of it, or nothing: what was written of a batch that failed is taken back. */
+/** Writes all of it, or throws; `size` then counts what was written before. */
 async function append(to: Opened, bytes: Buffer): Promise<void> {
   try {
     await writeAll(to.handle.fd, bytes);
+    to.size += bytes.length;
   } catch (error) {
-    const begun = error instanceof WriteError && error.written > 0;
-    if (to.regular && begun) await to.handle.truncate(to.size).catch(() => undefined);
+    if (error instanceof WriteError) to.size += error.written;
     throw error;
   }
-  to.size += bytes.length;
+}
+
+/** Takes the lines off that so many bytes hold whole; answers with the bytes left, which are of the next one. */
+function takeOff(lines: Buffer[], bytes: number): number {
+  let left = bytes;
+  for (let [first] = lines; first !== undefined && first.length <= left; [first] = lines) {
+    left -= first.length;
+    lines.shift();
+  }
+  return left;
 }
 
 /** The first lines that together have at most so many bytes, but at least one. */

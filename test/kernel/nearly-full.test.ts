@@ -1,4 +1,5 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   closeSync,
   mkdirSync,
@@ -7,11 +8,15 @@ import {
   readFileSync,
   rmSync,
   statfsSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { fileWriter } from '../../src/log/file.ts';
+import { openSink } from '../../src/log/sink.ts';
 import { markUsed, parseSequence } from '../../src/one-time/file.ts';
 import { atEnd } from '../support/cleanup.ts';
 import { temporaryFolder } from '../support/scratch.ts';
@@ -105,5 +110,77 @@ describe('what is printed into a file on a disk that is nearly full', () => {
     rmSync(path);
     expect(stderr).toContain("standard output can't be written (ENOSPC)");
     expect(status).toBe(1);
+  });
+});
+
+describe('a log on a disk that is nearly full', () => {
+  it.each([1, 2, 3])(
+    'never gets shorter, and has each line once when there is room again: %i pages free',
+    async (pages) => {
+      const path = join(disk, 'events.log');
+      rmSync(path, { force: true });
+      rmSync(join(disk, 'filler'), { force: true });
+      writeFileSync(path, '');
+      fillBut(pages);
+      const follower = spawn('tail', ['-n', '+1', '-F', '-s', '0.02', path], {
+        stdio: ['ignore', 'pipe', 'ignore'],
+      });
+      const stop = atEnd(() => void follower.kill('SIGKILL'));
+      let followed = '';
+      follower.stdout.setEncoding('utf8').on('data', (text: string) => {
+        followed += text;
+      });
+      const complaints: string[] = [];
+      const complain = (sentence: string): void => void complaints.push(sentence);
+      const writer = fileWriter({ path, maxSize: 1_000_000, files: 3, complain });
+      const sink = openSink(writer, { complain, recovered: () => undefined, retryMs: 20, graceMs: 200 });
+      const lines = Array.from(
+        { length: some(200, 400) },
+        (_, index) => `${index} ${'x'.repeat(some(1, 200))}`,
+      );
+      for (const line of lines) {
+        sink.write(line);
+        if (Math.random() < 0.1) await sleep(1);
+      }
+      await expect.poll(() => complaints.join()).toMatch(/ENOSPC/);
+      expect(statSync(path).size).toBe(pages * PAGE);
+      await sleep(100);
+      rmSync(join(disk, 'filler'), { force: true });
+      await sink.flush();
+      const whole = `${lines.join('\n')}\n`;
+      expect(readFileSync(path, 'latin1')).toBe(whole);
+      await expect.poll(() => followed.length).toBeGreaterThanOrEqual(whole.length);
+      await sleep(100);
+      expect(followed).toBe(whole);
+      await sink.close();
+      // As long as it runs it holds the pages of a file that is gone.
+      const gone = once(follower, 'exit');
+      stop();
+      await gone;
+    },
+  );
+
+  it('ends the half line where another process wrote behind it', async () => {
+    const path = join(disk, 'events.log');
+    rmSync(path, { force: true });
+    rmSync(join(disk, 'filler'), { force: true });
+    writeFileSync(path, '');
+    fillBut(1);
+    const complain = (): void => undefined;
+    const sink = openSink(fileWriter({ path, maxSize: 1_000_000, files: 3, complain }), {
+      complain,
+      recovered: () => undefined,
+      retryMs: 20,
+      graceMs: 200,
+    });
+    const line = 'y'.repeat(PAGE + some(1, 500));
+    sink.write(line);
+    await expect.poll(() => sink.fault()).toMatch(/ENOSPC/);
+    rmSync(join(disk, 'filler'), { force: true });
+    rmSync(path);
+    writeFileSync(path, 'another');
+    await sink.flush();
+    expect(readFileSync(path, 'latin1')).toBe(`another\n${line}\n`);
+    await sink.close();
   });
 });
