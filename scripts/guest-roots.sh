@@ -93,7 +93,7 @@ chroot_apt() {
 # Unless the one that is there is of what is here.
 make_package() {
   local there
-  there="$(ls dist/nfknock_*.deb 2>/dev/null | head -n 1)"
+  there="$(find dist -maxdepth 1 -name 'nfknock_*.deb' | head -n 1)"
   if [ -n "$there" ] && [ -z "$(find src native/src deploy iptables scripts/package.sh package.json -newer "$there" -print -quit)" ]; then return; fi
   rm -f dist/nfknock_*.deb
   npm run --silent package >"$PLACE/package.log" 2>&1 || fail "npm run package failed: see $PLACE/package.log"

@@ -205,7 +205,26 @@ export function ofSharing(door: Door, steps: readonly PortSpec[], config: Config
       ),
     );
   }
-  return [...found, ...ofFirstKnock(door, steps, config)];
+  return [...found, ...ofFirstKnock(door, steps, config), ...ofMarks(door, own, before)];
+}
+
+/** A packet bears one mark: of doors that share a knock port the first one's, which a table of others may not accept. */
+function ofMarks(door: Door, own: readonly string[], before: readonly Door[]): Warning[] {
+  const hex = (mark: number): string => `0x${mark.toString(16)}`;
+  const { grantMark } = door;
+  if (grantMark === null) return [];
+  return before.flatMap(({ name, knock, grantMark: first }) => {
+    if (first === null || first === grantMark || 'oneTime' in knock) return [];
+    const shared = knock.map(formatPort).filter((port) => own.includes(port));
+    if (shared.length === 0) return [];
+    const ports = [...new Set(shared)].join(', ');
+    return warning(
+      'marks-share-ports',
+      `doors.${door.name}.grant_mark`,
+      `knocks to ${ports} are also knocks for the door ${name} and get its mark ${hex(first)}: a table that accepts only ${hex(grantMark)} drops them, and ${door.name} does not open`,
+      'give both doors the same grant_mark, or knock ports of their own',
+    );
+  });
 }
 
 /** Said once, at the first of the doors that begin with the same knock. */

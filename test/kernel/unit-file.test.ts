@@ -105,6 +105,10 @@ function tables(): string {
     .filter((line) => !line.startsWith('#') && !line.includes('--match-set'))
     .join('\n');
 }
+/** Lines in an order of their own. */
+function sorted(text: string): string {
+  return text.split('\n').filter(Boolean).sort().join('\n');
+}
 /** What a boot does to the tables. */
 function forget(): void {
   for (const tool of ['iptables', 'ip6tables']) {
@@ -148,6 +152,44 @@ describe('at boot', () => {
     const before = tables();
     bootRules('lay');
     expect(tables()).toBe(before);
+  });
+
+  test('marks of grants are laid too, once however often, and go with the rest', () => {
+    const early = (): string =>
+      ['iptables-save', 'ip6tables-save']
+        .map((tool) => run([tool, '-t', 'mangle']).out.replaceAll(/^#.*$|\[\d+:\d+\]/gm, ''))
+        .join('');
+    const flush = (): void => {
+      forget();
+      for (const tool of ['iptables', 'ip6tables'])
+        for (const what of ['-F', '-X']) run([tool, '-t', 'mangle', what]);
+    };
+    // Somebody's own rule there stays whatever is done to ours.
+    const theirs = ['-t', 'mangle', '-A', 'PREROUTING', '-p', 'tcp', '--dport', '9997', '-j', 'RETURN'];
+    flush();
+    writeConfig('ssh: { knock: [7000/tcp, 8000/udp, 9000/tcp], opens: [22/tcp], grant_mark: 0x4e46 }');
+    bootRules('save');
+    const before = early();
+    for (const part of ['NFKNOCK-EARLY', 'NFKNOCK-MARK', '--dports 7000,9000', '0x4e46'])
+      expect(before).toContain(part);
+    expect(before).toMatch(/-A NFKNOCK-EARLY -p udp .*8000 .*-j MARK --set-xmark 0x4e46/);
+    flush();
+    bootRules('lay');
+    expect(early()).toBe(before);
+    for (const tool of ['iptables', 'ip6tables']) run([tool, ...theirs]);
+    const beside = early();
+    // Whether ours stand, or somebody has flushed a table, or only our jump is gone.
+    for (const spoil of [['-L'], ['-D', 'PREROUTING', '1'], ['-F', 'NFKNOCK-EARLY']]) {
+      for (const tool of ['iptables', 'ip6tables']) run([tool, '-t', 'mangle', ...spoil]);
+      bootRules('again');
+      expect(sorted(early()), spoil.join(' ')).toBe(sorted(beside));
+      expect(early()).toMatch(/^-A PREROUTING .*-j NFKNOCK-EARLY\n-A PREROUTING .*9997/m);
+    }
+    bootRules('unlay');
+    expect(early()).not.toContain('NFKNOCK');
+    expect(early()).toContain('--dport 9997');
+    flush();
+    writeConfig(SSH);
   });
 
   test('a purge takes out everything of ours, restores the policies, and touches nothing else', () => {

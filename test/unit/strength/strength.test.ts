@@ -329,7 +329,7 @@ describe('a warning of ports that two sequences share', () => {
     return warnings(parsed.config).map(({ code }) => code);
   };
 
-  it.each([
+  it.each<readonly [string, string, boolean]>([
     ['close-reverses-knock', 'a: { knock: [7, 6, 9], close: [9, 6, 7], opens: [22] }', true],
     ['close-reverses-knock', 'a: { knock: [7, 6, 9], close: [9, 7, 6], opens: [22] }', false],
     ['doors-share-ports', 'a: { knock: [7, 6, 9], opens: [22] }, b: { knock: [9, 6, 7], opens: [23] }', true],
@@ -338,6 +338,24 @@ describe('a warning of ports that two sequences share', () => {
       'a: { knock: [7, 6, 9], opens: [22] }, b: { knock: [7, 3, 4], opens: [23] }',
       false,
     ],
+    ...(
+      [
+        ['grant_mark: 1', [9, 6, 7], 'grant_mark: 2', true],
+        ['grant_mark: 1', [9, 3, 4], 'grant_mark: 2', true],
+        ['grant_mark: 1', [9, 3, 4], 'grant_mark: 0x1', false],
+        ['grant_mark: 1', [9, 3, 4], 'tolerate: 0', false],
+        ['tolerate: 0', [9, 3, 4], 'grant_mark: 2', false],
+        ['grant_mark: 1', [2, 3, 4], 'grant_mark: 2', false],
+        ['grant_mark: 1', ['9/udp', 3, 4], 'grant_mark: 2', false],
+      ] as const
+    ).map(
+      ([first, ports, second, warned]) =>
+        [
+          'marks-share-ports',
+          `a: { knock: [7, 6, 9], opens: [22], ${first} }, b: { knock: [${ports.join(', ')}], opens: [23], ${second} }`,
+          warned,
+        ] as const,
+    ),
   ])('%s: { %s }: %s', (code, doors, warned) => {
     expect(codes(`doors: { ${doors} }`).includes(code)).toBe(warned);
   });
