@@ -3,7 +3,7 @@ import type { Answers } from './answers.ts';
 import { ControlError, SOCKET_PATH_BYTES_MAX } from './error.ts';
 import { createLineBuffer } from './lines.ts';
 import { type AnswerTo, type CommandName, type Request, writeRequest } from './message.ts';
-import { createReplies, RefusedError, type Replies, strange, type Watching } from './replies.ts';
+import { createReplies, RefusedError, type Replies, unexpected, type Watching } from './replies.ts';
 
 /** How long an answer may take, in milliseconds, where the caller says nothing else. */
 const ASK_TIMEOUT = 20_000;
@@ -104,7 +104,7 @@ function receive(socket: Socket, path: string, replies: Replies): Promise<void> 
   socket.on('data', (chunk) => {
     lines.push(chunk);
     for (let line = lines.next(); line !== null && !socket.destroyed; line = lines.next()) {
-      const wrong = line === 'too long' ? strange(path, 'its answer is too long') : replies.take(line);
+      const wrong = line === 'too long' ? unexpected(path, 'its answer is too long') : replies.take(line);
       if (wrong !== null) socket.destroy(wrong);
     }
   });

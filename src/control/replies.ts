@@ -47,7 +47,8 @@ export function createReplies(path: string): Replies {
   function takeAnswer(id: unknown, message: Readonly<Record<string, unknown>>): Error | null {
     const { ok, data, error, part } = message;
     const asked = typeof id === 'number' ? waiting.get(id) : undefined;
-    if (typeof id !== 'number' || asked === undefined) return strange(path, 'it answers what nobody asked');
+    if (typeof id !== 'number' || asked === undefined)
+      return unexpected(path, 'it answers what nobody asked');
     if (Array.isArray(part) && asked.rows.length + part.length <= ANSWER_ROWS_MAX) {
       for (const row of part) asked.rows.push(row);
       return null;
@@ -56,7 +57,7 @@ export function createReplies(path: string): Replies {
     const expected = EXPECTED[asked.command];
     if (ok === false && REFUSAL(error)) asked.reject(new RefusedError(error));
     else if (ok === true && expected(whole)) asked.resolve(whole);
-    else return strange(path, `its answer to ${asked.command} is not understood`);
+    else return unexpected(path, `its answer to ${asked.command} is not understood`);
     waiting.delete(id);
     return null;
   }
@@ -69,7 +70,7 @@ export function createReplies(path: string): Replies {
     take(line) {
       const message = parseObject(line) ?? {};
       const { v, id, event, lost, error } = message;
-      if (v !== PROTOCOL_VERSION) return strange(path, 'it speaks another version');
+      if (v !== PROTOCOL_VERSION) return unexpected(path, 'it speaks another version');
       if (id === null && REFUSAL(error)) return new RefusedError(error);
       if (watching !== null && typeof event === 'object' && event !== null) watching.onEvent({ ...event });
       else if (watching !== null && typeof lost === 'number') watching.onLost?.(lost);
@@ -84,7 +85,7 @@ export function createReplies(path: string): Replies {
 }
 
 /** What is said of a listener that does not speak as a daemon of this version would. */
-export function strange(path: string, what: string): ControlError {
+export function unexpected(path: string, what: string): ControlError {
   const message = `what listens at ${path} is no nfknock daemon of this version: ${what}`;
   return new ControlError(['ask', 'protocol'], message, 'restart the daemon after an upgrade');
 }

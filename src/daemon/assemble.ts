@@ -11,7 +11,7 @@ import { createEffects } from './effects.ts';
 import { createHealth } from './health.ts';
 import { doorOf, hookSubject, nextSequence } from './hook-subject.ts';
 import { createIntake } from './intake.ts';
-import { createRecall } from './packet-history.ts';
+import { createPacketHistory } from './packet-history.ts';
 import { createRestored } from './restored.ts';
 
 /** What is to run. */
@@ -69,9 +69,9 @@ export function assemble(given: Dependencies, subject: Subject): Core {
     opened: health.opened,
     after: schedule,
   });
-  const recall = createRecall();
+  const history = createPacketHistory();
   const intake = createIntake({
-    ...{ clock, engine, recall, emit: effects.collect, isFull: effects.isFull },
+    ...{ clock, engine, history, emit: effects.collect, isFull: effects.isFull },
     after(count, lag) {
       health.judged(count, lag);
       effects.carryOut('knock');
@@ -81,7 +81,7 @@ export function assemble(given: Dependencies, subject: Subject): Core {
   const base = {
     ...given,
     ...{ configFile: subject.configFile, version: subject.version, fail: subject.fail },
-    ...{ engine, health, intake, recall, effects, surroundings },
+    ...{ engine, health, intake, history, effects, surroundings },
     since: clock.now(),
     config: () => config,
     configure(next: Config) {

@@ -4,7 +4,7 @@ import type { EngineSettings } from '../engine/settings.ts';
 import type { PortSpec } from '../packet/port.ts';
 import type { Config } from '../policy/config.ts';
 import { words } from './commit.ts';
-import { doorOf, notMarked, useUp } from './hook-subject.ts';
+import { consumeSequence, doorOf, notMarked } from './hook-subject.ts';
 
 export type GrantEvent = Extract<EngineEvent, { readonly event: 'door.opened' | 'door.renewed' }>;
 
@@ -42,7 +42,7 @@ export function createOneTimeConsumer(config: () => Config): Consumer {
         when: 'at once',
         consume() {
           try {
-            const { next, warning } = useUp(door, sequences.get(door.name) ?? []);
+            const { next, warning } = consumeSequence(door, sequences.get(door.name) ?? []);
             sequences.set(door.name, next);
             const command: Command = { command: 'sequence', door: door.name, knock: next };
             return { accepted: true, warning, command };

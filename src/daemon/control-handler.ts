@@ -145,7 +145,7 @@ export function createHandler(core: Running, reloader: Reloader): (request: Requ
       strikes: state.strikes,
       attempts: state.attempts,
       packets: packets(host),
-      forgotten: core.recall.forgotten(),
+      forgotten: core.history.forgotten(),
     };
   }
 
@@ -154,14 +154,14 @@ export function createHandler(core: Running, reloader: Reloader): (request: Requ
     const said = core.announcer.recent(host);
     const byPacket = new Map<string, NfknockEvent>();
     const rest: NfknockEvent[] = [];
-    const recalled = core.recall.of(host, PACKETS_MAX);
+    const remembered = core.history.of(host, PACKETS_MAX);
     // The packet's own row already says that it opened the door; who was let in by hand sent none.
-    const opening = new Set(recalled.filter(({ outcome }) => outcome === 'opened').map(({ at }) => at));
+    const opening = new Set(remembered.filter(({ outcome }) => outcome === 'opened').map(({ at }) => at));
     for (const event of said) {
       if ('port' in event) byPacket.set(`${event.at} ${formatPort(event.port)}`, event);
       else if (event.event !== 'door.opened' || !opening.has(event.at)) rest.push(event);
     }
-    const rows = recalled.map(({ at, protocol, port, outcome }) => {
+    const rows = remembered.map(({ at, protocol, port, outcome }) => {
       const name = `${port}/${protocol}`;
       return { at, row: row(at, name, outcome, byPacket.get(`${at} ${name}`)) };
     });
@@ -177,7 +177,7 @@ export function createHandler(core: Running, reloader: Reloader): (request: Requ
     outcome: string,
     event: NfknockEvent | undefined,
   ): ExplainRow {
-    const fields: Told = (event ?? {}) as Told;
+    const fields: EventFields = (event ?? {}) as EventFields;
     return {
       time: moment(at),
       port,
@@ -203,7 +203,7 @@ export function createHandler(core: Running, reloader: Reloader): (request: Requ
 }
 
 /** What an event may tell of a packet. */
-interface Told {
+interface EventFields {
   readonly exempt?: string;
   readonly door?: string;
   readonly step?: number;

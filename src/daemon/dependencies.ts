@@ -19,7 +19,7 @@ import type { Health } from './health.ts';
 import type { Hooks } from './hook.ts';
 import type { Intake } from './intake.ts';
 import type { Sources } from './open-sources.ts';
-import type { Recall } from './packet-history.ts';
+import type { PacketHistory } from './packet-history.ts';
 import type { Restored } from './restored.ts';
 import type { Surroundings } from './surroundings.ts';
 
@@ -59,7 +59,7 @@ export interface Core extends Dependencies {
   readonly engine: Engine;
   readonly health: Health;
   readonly intake: Intake;
-  readonly recall: Recall;
+  readonly history: PacketHistory;
   /** What an earlier boot left. */
   readonly restored: Restored;
   readonly effects: Effects;

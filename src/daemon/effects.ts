@@ -7,7 +7,7 @@ import { type Commit, type CommitOptions, createCommit, type DoorEvent, words } 
 import type { Consumer, Consumption, GrantEvent } from './consume.ts';
 import { createConsumptions } from './consume-later.ts';
 import { warn } from './dependencies.ts';
-import { createLanes, type Origin, type Stage, type Taken } from './grant-lane.ts';
+import { createGrantQueues, type Origin, type Stage, type Taken } from './grant-queue.ts';
 
 /*
  * What comes of what the engine says. While packets are judged or a command is executed events are only collected;
@@ -70,7 +70,7 @@ export function createEffects(options: EffectsOptions): Effects {
   const { clock, engine, announcer, consumer } = options;
   const collected = createCollected();
   const { collect } = collected;
-  const lanes = createLanes(begin);
+  const queues = createGrantQueues(begin);
   const refused: { readonly event: GrantEvent; readonly stage: Stage }[] = [];
   let working = false;
 
@@ -79,15 +79,15 @@ export function createEffects(options: EffectsOptions): Effects {
     announce: announcer.announce,
     grant: (event) => engine.grant(event.door, event.grantee),
     inForce(event) {
-      const taken = lanes.current(event);
+      const taken = queues.current(event);
       if (taken?.announce === 'yes') tell(taken);
-      lanes.advance(event);
+      queues.advance(event);
       carryOut('command');
     },
     failed(event, error) {
       const { source, door } = event;
       announcer.announce({ event: 'firewall.failed', at: clock.now(), source, door, reason: words(error) });
-      if (event.event === 'door.closed') lanes.advance(event);
+      if (event.event === 'door.closed') queues.advance(event);
       else refused.push({ event, stage: 'kept' });
       carryOut('command');
     },
@@ -125,7 +125,7 @@ export function createEffects(options: EffectsOptions): Effects {
       case 'door.opened':
       case 'door.renewed':
       case 'door.closed':
-        lanes.take({ event, origin, announce: 'yes', runCommand: options.commandOf(event) });
+        queues.take({ event, origin, announce: 'yes', runCommand: options.commandOf(event) });
         return;
       case 'ban.added':
       case 'ban.extended':
@@ -165,8 +165,8 @@ export function createEffects(options: EffectsOptions): Effects {
     warn(options, warning, event.door);
     if (command !== null) engine.execute(command, clock.now(), collect);
     if (!accepted) refused.push({ event, stage: 'asked' });
-    else if (lanes.endOf(event) === -1) enter(event);
-    else lanes.drop(event, 'asked');
+    else if (queues.endOf(event) === -1) enter(event);
+    else queues.drop(event, 'asked');
   }
 
   /** Nobody is told that a door is open by which nobody gets in. */
@@ -184,10 +184,10 @@ export function createEffects(options: EffectsOptions): Effects {
   /** The grant must not be believed. It may have ended by itself meanwhile. */
   function takeBack(event: GrantEvent, stage: Stage): void {
     const { door, grantee } = event;
-    if (lanes.endOf(event) === -1)
+    if (queues.endOf(event) === -1)
       engine.execute({ command: 'refuse', door, grantee, reason: 'refused' }, clock.now(), collect);
     collected.each((event) => take(event, 'command'));
-    lanes.drop(event, stage);
+    queues.drop(event, stage);
     collected.each((event) => take(event, 'command'));
   }
 
@@ -196,9 +196,9 @@ export function createEffects(options: EffectsOptions): Effects {
     carryOut,
     async drained() {
       carryOut('command');
-      await Promise.all([commit.drained(), lanes.finished()]);
+      await Promise.all([commit.drained(), queues.finished()]);
     },
-    isFull: () => commit.isFull() || lanes.waiting() >= WAITING_MAX,
+    isFull: () => commit.isFull() || queues.waiting() >= WAITING_MAX,
   };
 }
 

@@ -4,7 +4,7 @@ import { milliseconds } from '../packet/time.ts';
 import type { Store } from '../state/store.ts';
 import type { Announcer } from './announce.ts';
 import { createFaults } from './faults.ts';
-import { createLosses, type Told } from './losses.ts';
+import { createLosses, type KernelEvents } from './losses.ts';
 import { createLately } from './recent-count.ts';
 
 /** What can be at fault for longer than a moment, besides the state file and the log, which know it themselves. */
@@ -31,7 +31,7 @@ export interface Health {
   report(part: Part, fault: string | null): void;
   count(incident: Incident, count: number): void;
   /** Messages of the kernel were missed. */
-  missed(told: Told, count: number): void;
+  missed(what: KernelEvents, count: number): void;
   /** An exception: it has cost what was at hand. */
   caught(part: string, error: unknown): void;
   /** A batch has been judged; `lag` is its last packet's, NaN where it had no stamp. */

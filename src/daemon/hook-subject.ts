@@ -32,7 +32,7 @@ export function nextSequence(door: Door): OneTimeNews {
 }
 
 /** Marks the sequence that has just opened the door used, durably. Throws where that fails: then it must not open. */
-export function useUp(door: Door, used: readonly PortSpec[]): OneTimeNews {
+export function consumeSequence(door: Door, used: readonly PortSpec[]): OneTimeNews {
   if (!('oneTime' in door.knock)) return { next: door.knock, warning: null };
   const path = door.knock.oneTime;
   return news(door.name, path, markUsed(path, used));

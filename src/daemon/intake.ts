@@ -6,12 +6,12 @@ import { fault } from '../guard/guard.ts';
 import { decode } from '../packet/decode.ts';
 import { emptyPacket } from '../packet/packet.ts';
 import type { Batch, OnBatch } from '../source/source.ts';
-import type { Recall } from './packet-history.ts';
+import type { PacketHistory } from './packet-history.ts';
 
 export interface IntakeOptions {
   readonly clock: Clock;
   readonly engine: Engine;
-  readonly recall: Recall;
+  readonly history: PacketHistory;
   readonly emit: Emit;
   /** After each batch: its size, and milliseconds from its last packet's arrival to now (NaN: no stamp). */
   readonly after: (count: number, lag: number) => void;
@@ -29,7 +29,7 @@ export interface Intake {
 }
 
 export function createIntake(options: IntakeOptions): Intake {
-  const { clock, engine, recall, emit, after, isFull } = options;
+  const { clock, engine, history, emit, after, isFull } = options;
   const packet = emptyPacket();
   const stamps = createStamps(clock);
   const counts = Object.fromEntries(OUTCOMES.map((outcome) => [outcome, 0])) as Record<Outcome, number>;
@@ -71,7 +71,7 @@ export function createIntake(options: IntakeOptions): Intake {
     packet.stamped = stamps.stamped;
     const outcome = engine.judge(packet, at, emit);
     counts[outcome] += 1;
-    recall.record(packet, outcome, at);
+    history.record(packet, outcome, at);
     lag = packet.stamped ? clock.now() - at : Number.NaN;
   }
 

@@ -3,11 +3,11 @@ import type { Announcer } from './announce.ts';
 import { createLately } from './recent-count.ts';
 
 /** What the kernel tells of by events. */
-export type Told = 'connections' | 'rules';
+export type KernelEvents = 'connections' | 'rules';
 
 /** Events of the kernel that were missed: it tells of everybody's connections and rules, as fast as they come. */
 export interface Losses {
-  add(told: Told, count: number): void;
+  add(what: KernelEvents, count: number): void;
   /** Since the start. */
   total(): number;
   /** In the last minute. */
@@ -17,22 +17,22 @@ export interface Losses {
 }
 
 export function createLosses(clock: Clock, announcer: Pick<Announcer, 'announce'>): Losses {
-  const untold = new Map<Told, number>();
+  const unannounced = new Map<KernelEvents, number>();
   const lately = createLately(clock);
   let total = 0;
   return {
-    add(told, count) {
-      untold.set(told, (untold.get(told) ?? 0) + count);
+    add(what, count) {
+      unannounced.set(what, (unannounced.get(what) ?? 0) + count);
       total += count;
     },
     total: () => total,
     lately: lately.sum,
     tick() {
-      for (const [told, count] of untold) {
+      for (const [what, count] of unannounced) {
         lately.add(count);
-        announcer.announce({ event: 'events.lost', at: clock.now(), reason: told, count });
+        announcer.announce({ event: 'events.lost', at: clock.now(), reason: what, count });
       }
-      untold.clear();
+      unannounced.clear();
     },
   };
 }

@@ -4,7 +4,7 @@ import { systemClock } from '../clock.ts';
 import { hasObserved, layoutOf } from '../firewall/rules/layout.ts';
 import { guarded } from '../guard/guard.ts';
 import type { Config } from '../policy/config.ts';
-import { createLanes, type Lanes } from '../source/merge.ts';
+import { createMerge, type Merge } from '../source/merge.ts';
 import { openNflog } from '../source/nflog.ts';
 import { holdNfqueue, openNfqueue } from '../source/nfqueue.ts';
 import { queueLength } from '../source/queue-length.ts';
@@ -44,12 +44,12 @@ export async function openSources(
   onError: (error: Error) => void,
 ): Promise<Sources> {
   let opened = new Map<string, Source>();
-  const lanes = createLanes(onBatch, systemClock.now, systemClock.wall);
-  const wanted = (from: Config): Wanted => wantedBy(from, lanes, onError);
+  const merge = createMerge(onBatch, systemClock.now, systemClock.wall);
+  const wanted = (from: Config): Wanted => wantedBy(from, merge, onError);
   opened = await openMissing(wanted(config), opened);
   const place = await takePlace().catch((error: unknown) => {
     closeAll(opened);
-    lanes.close();
+    merge.close();
     throw error;
   });
   return {
@@ -77,7 +77,7 @@ export async function openSources(
     close() {
       closeAll(opened);
       place.close();
-      lanes.close();
+      merge.close();
     },
   };
 }
@@ -100,14 +100,14 @@ async function takePlace(): Promise<{ close(): void }> {
   }
 }
 
-function wantedBy(config: Config, lanes: Lanes, onError: (error: Error) => void): Wanted {
+function wantedBy(config: Config, merge: Merge, onError: (error: Error) => void): Wanted {
   const { source, queues, group } = config.listen;
   const wanted = new Map<string, () => Source>();
   if (source === 'nfqueue') {
     const length = (): number => queueLength(queues.last - queues.first + 1);
     for (let queue = queues.first; queue <= queues.last; queue += 1) {
       wanted.set(`queue ${queue}`, () =>
-        inLane(lanes, (onBatch) =>
+        asInput(merge, (onBatch) =>
           openNfqueue({ queue, length, onBatch: guarded('packets', onBatch), onError }),
         ),
       );
@@ -116,24 +116,24 @@ function wantedBy(config: Config, lanes: Lanes, onError: (error: Error) => void)
   // Knock ports with a live service behind them are copied to the group, whatever the rest comes through.
   if (source === 'nflog' || hasObserved(layoutOf(config, oneTimePortsOf))) {
     wanted.set(`group ${group}`, () =>
-      inLane(lanes, (onBatch) => openNflog({ group, onBatch: guarded('packets', onBatch), onError })),
+      asInput(merge, (onBatch) => openNflog({ group, onBatch: guarded('packets', onBatch), onError })),
     );
   }
   return wanted;
 }
 
-/** Opens a source whose packets go by a lane of their own. */
-function inLane(lanes: Lanes, open: (onBatch: OnBatch) => Source): Source {
-  const lane = lanes.open();
+/** Opens a source whose packets go by a input of their own. */
+function asInput(merge: Merge, open: (onBatch: OnBatch) => Source): Source {
+  const input = merge.open();
   try {
-    const source = open(lane.take);
+    const source = open(input.take);
     const close = (): void => {
       source.close();
-      lane.close();
+      input.close();
     };
     return { health: source.health, adapt: () => source.adapt?.(), close, [Symbol.dispose]: close };
   } catch (error) {
-    lane.close();
+    input.close();
     throw error;
   }
 }

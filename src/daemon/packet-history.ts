@@ -17,7 +17,7 @@ export interface Recollection {
 }
 
 /** The last packets and what became of them, for `explain`: a ring of numbers, so that remembering costs little. */
-export interface Recall {
+export interface PacketHistory {
   record(packet: Packet, outcome: Outcome, at: Milliseconds): void;
   /** What is remembered of a host, oldest first, at most `limit` of the newest. */
   of(host: Address, limit: number): readonly Recollection[];
@@ -25,7 +25,7 @@ export interface Recall {
   forgotten(): number;
 }
 
-export function createRecall(): Recall {
+export function createPacketHistory(): PacketHistory {
   const words = new Int32Array(PACKETS_MAX * WORDS);
   const times = new Float64Array(PACKETS_MAX);
   const codes = new Map(OUTCOMES.map((outcome, code) => [outcome, code]));

@@ -1,5 +1,5 @@
 import type { Command } from '../engine/command.ts';
-import type { Change, Held } from '../firewall/firewall.ts';
+import type { Change, ReadBack } from '../firewall/firewall.ts';
 import { grantKey } from '../firewall/grant.ts';
 import { type Address, ipv4 } from '../packet/address.ts';
 import { formatCidr, hostCidr } from '../packet/cidr.ts';
@@ -26,24 +26,24 @@ export async function reconcile(core: Core, state: 'known' | 'lost'): Promise<vo
   const seen = store.seen();
   const sameBoot = store.isOf(trust.boot);
   const trusted = sameBoot || trust.synchronised() || (trust.hasRtc() && wall >= seen);
-  const held = await firewall.held();
-  const ofThisBoot = inKernel(held);
+  const found = await firewall.readBack();
+  const ofThisBoot = inKernel(found);
   const goesOn: Spared = (grant) => !trusted && grant.until > wall && ofThisBoot(grant);
   const ended = store.ended(wall, goesOn);
   const kept = store.load(wall, goesOn);
-  const adopted = adopt(kept, held, state, clock.wall());
+  const adopted = adopt(kept, found, state, clock.wall());
   const plan = planRestore(adopted, { wall: clock.wall(), seen, trusted }, ofThisBoot);
-  const timed = sameBoot ? { ...plan, bans: asInKernel(plan.bans, held, clock.wall()) } : plan;
+  const timed = sameBoot ? { ...plan, bans: asInKernel(plan.bans, found, clock.wall()) } : plan;
   core.execute(restoreOrder(timed, adopted, core));
   if (!sameBoot) core.restored.remember(timed);
   store.write(adopted.changes, clock.wall());
   if (trusted || plan.waiting.length === 0) store.belongsTo(trust.boot);
-  await firewall.apply(changesFor(core, held));
+  await firewall.apply(changesFor(core, found));
   sayEnded(core, ended);
 }
 
 /** The kernel forgets at a reboot: a grant that it holds as it was kept was made in this boot. */
-function inKernel({ grants }: Held): (grant: StoredGrant) => boolean {
+function inKernel({ grants }: ReadBack): (grant: StoredGrant) => boolean {
   const there = new Map(grants.map(({ door, grantee, until }) => [grantKey(door, grantee), until]));
   return ({ door, grantee, until }) =>
     Math.abs((there.get(grantKey(door, grantee)) ?? Number.NEGATIVE_INFINITY) - until) <= KERNEL_ROUNDING;
@@ -52,11 +52,11 @@ function inKernel({ grants }: Held): (grant: StoredGrant) => boolean {
 /** Where the clock was set back while nobody was there, the kernel's own timers know how much of a ban is left. */
 function asInKernel(
   bans: readonly Lasting<StoredBan>[],
-  held: Held,
+  found: ReadBack,
   wall: number,
 ): readonly Lasting<StoredBan>[] {
   if (bans.every(({ kept }) => kept.since <= wall)) return bans;
-  const there = new Map(held.bans.map(({ target, until }) => [formatCidr(target), until - wall]));
+  const there = new Map(found.bans.map(({ target, until }) => [formatCidr(target), until - wall]));
   return bans.map(({ kept, left }) => {
     const timer = kept.since > wall ? there.get(formatCidr(kept.target)) : undefined;
     return { kept, left: Math.min(left, timer ?? left) };
@@ -82,12 +82,12 @@ interface Adopted extends Stored {
   readonly changes: readonly StateChange[];
 }
 
-function adopt(kept: Stored, held: Held, state: 'known' | 'lost', now: number): Adopted {
+function adopt(kept: Stored, there: ReadBack, state: 'known' | 'lost', now: number): Adopted {
   const known = new Set(kept.bans.map((ban) => formatCidr(ban.target)));
-  const bans = held.bans
+  const bans = there.bans
     .filter((ban) => !known.has(formatCidr(ban.target)))
     .map(({ target, until }) => ({ target, since: now, until, count: 1, origin: 'strikes' as const }));
-  const found = state === 'lost' ? held.grants : [];
+  const found = state === 'lost' ? there.grants : [];
   const mine = new Set(kept.grants.map((grant) => grantKey(grant.door, grant.grantee)));
   const grants = found
     .filter((grant) => !mine.has(grantKey(grant.door, grant.grantee)))
@@ -127,10 +127,13 @@ function restoreOrder(plan: RestorePlan, kept: Stored, { clock }: Pick<Core, 'cl
 }
 
 /** What the kernel is to be told so that it holds what the engine does. */
-export function changesFor({ engine, clock }: Pick<Core, 'engine' | 'clock'>, held: Held): readonly Change[] {
+export function changesFor(
+  { engine, clock }: Pick<Core, 'engine' | 'clock'>,
+  found: ReadBack,
+): readonly Change[] {
   const grants = engine.grants();
   const wanted = new Set(grants.map((grant) => grantKey(grant.door, grant.grantee)));
-  const foreign = held.grants.filter((grant) => !wanted.has(grantKey(grant.door, grant.grantee)));
+  const foreign = found.grants.filter((grant) => !wanted.has(grantKey(grant.door, grant.grantee)));
   return [
     ...foreign.map(({ door, grantee }): Change => ({ change: 'close', door, grantee })),
     ...grants.map(

@@ -23,7 +23,7 @@ type Repaired = Pick<Core, 'firewall' | 'announcer' | 'clock' | 'health' | 'engi
  */
 export function createRepairs(core: Repaired): Repairs {
   const { firewall, announcer, clock } = core;
-  const told = createTold(core);
+  const announced = createAnnounced(core);
   let lastFailure = '';
   let lastFailureAt = Number.NEGATIVE_INFINITY;
 
@@ -46,7 +46,7 @@ export function createRepairs(core: Repaired): Repairs {
     await firewall.apply(changesFor(core, { grants: [], bans: [] }));
     core.health.report('firewall', null);
     lastFailure = '';
-    const reason = told.repaired(what);
+    const reason = announced.repaired(what);
     if (reason !== null) announcer.announce({ event: 'firewall.repaired', at: clock.now(), reason });
   }
 
@@ -66,7 +66,7 @@ export function createRepairs(core: Repaired): Repairs {
 }
 
 /** Counts repairs and finds the words for those that are to be said. */
-function createTold({ clock, health }: Pick<Core, 'clock' | 'health'>): {
+function createAnnounced({ clock, health }: Pick<Core, 'clock' | 'health'>): {
   repaired(what: string): string | null;
 } {
   let summed = Number.NEGATIVE_INFINITY;

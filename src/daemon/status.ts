@@ -1,7 +1,7 @@
 import { userInfo } from 'node:os';
 import type { Problem, Status } from '../control/status.ts';
 import { openOverIpv6 } from '../firewall/iptables/families.ts';
-import type { Concern } from '../machine/concerns.ts';
+import type { Observation } from '../machine/observations.ts';
 import { formatAddress } from '../packet/address.ts';
 import { formatPortRange } from '../packet/port.ts';
 import { queueLength } from '../source/queue-length.ts';
@@ -20,7 +20,7 @@ const LAG_WORRYING = 1_000;
 const HOUR = 3_600_000;
 
 /** Docker and others change the rules when they start or stop something; more often than this is a fight. */
-const MEDDLED_WORRYING = 5;
+const EXTERNAL_CHANGES_WORRYING = 5;
 
 /** How the daemon stands, and in words what is wrong and what to do. */
 export function statusOf(core: Running): Status {
@@ -77,7 +77,7 @@ function userName(): string {
   }
 }
 
-function inWords({ what, fix }: Concern): Problem {
+function inWords({ what, fix }: Observation): Problem {
   return { what, fix: fix };
 }
 
@@ -130,10 +130,10 @@ function problemsOf(core: Running, queue: SourceHealth, health: HealthSnapshot):
       fix: 'sysctl net.netfilter.nf_conntrack_events=1, where it is 0; the module nf_conntrack_netlink must be there',
     });
   }
-  const meddled = lately['external changes'];
-  if (meddled > MEDDLED_WORRYING) {
+  const externalChanges = lately['external changes'];
+  if (externalChanges > EXTERNAL_CHANGES_WORRYING) {
     problems.push({
-      what: `someone else changed the rules ${meddled} times in the last minute; each time they were put back`,
+      what: `someone else changed the rules ${externalChanges} times in the last minute; each time they were put back`,
       fix: 'find out who: docker, ufw, firewalld, a script; `nfknock tail --event "firewall.*"` tells when',
     });
   }

@@ -1,20 +1,20 @@
 import type { Grantee } from '../firewall/firewall.ts';
 import { owned } from '../guard/guard.ts';
 import { ofAcceptance } from '../machine/acceptance.ts';
-import {
-  type Concern,
-  ofAnswer,
-  ofAnswersFault,
-  ofInterfaces,
-  ofListeners,
-  ofQueueReaders,
-} from '../machine/concerns.ts';
 import { findInputDefaults } from '../machine/input-default.ts';
 import { findInterfaces, unseenOf } from '../machine/interfaces.ts';
 import { findReached } from '../machine/look.ts';
 import { findNativeTables } from '../machine/native-tables.ts';
 import { findUntracked } from '../machine/notrack/find.ts';
 import { ofUntracked, shutBy, type Untracked } from '../machine/notrack/untracked.ts';
+import {
+  type Observation,
+  ofAnswer,
+  ofAnswersFault,
+  ofInterfaces,
+  ofListeners,
+  ofQueueReaders,
+} from '../machine/observations.ts';
 import { findQueueReaders } from '../machine/queue-readers.ts';
 import type { Config } from '../policy/config.ts';
 import { type Core, warn } from './dependencies.ts';
@@ -23,9 +23,9 @@ import { oneTimePortsOf } from './hook-subject.ts';
 /** What on this machine stands against the configuration, as it was last seen. */
 export interface Surroundings {
   /** Under these a port is open, or no knock is heard. */
-  problems(): readonly Concern[];
+  problems(): readonly Observation[];
   /** Under these a door is weaker than it could be, or a service is closed that perhaps should not be. */
-  warnings(): readonly Concern[];
+  warnings(): readonly Observation[];
   /** Looks at what costs little: interfaces, who reads the queue, and what other tables do. */
   glance(): void;
   /** Looks at everything: starts iptables-save, and under a new configuration asks each process for its sockets. */
@@ -41,36 +41,36 @@ export interface Surroundings {
 /** What is needed of the daemon. */
 type Observed = Pick<Core, 'config' | 'clock' | 'announcer' | 'firewall'>;
 
-/** Each concern is said as a warning when it comes up, and again when it comes back. */
+/** Each observation is said as a warning when it comes up, and again when it comes back. */
 export function createSurroundings(core: Observed): Surroundings {
-  let problems: readonly Concern[] = [];
-  let warnings: readonly Concern[] = [];
+  let problems: readonly Observation[] = [];
+  let warnings: readonly Observation[] = [];
   let closed = false;
   /** Services that the rules close, and under which configuration: every process is asked for that, so not again and again. */
-  let closing: readonly Concern[] = [];
+  let closing: readonly Observation[] = [];
   let asked: Config | undefined;
   let said: ReadonlySet<string> = new Set();
 
-  let natives: readonly Concern[] = [];
+  let natives: readonly Observation[] = [];
   let untracked: readonly Untracked[] = [];
   let looking: Promise<void> | undefined;
   /** What our chain has to accept since nothing after it does. */
-  let accepting: readonly Concern[] = [];
+  let accepting: readonly Observation[] = [];
 
   function say(): void {
     if (closed) return;
     const now = new Map(
-      [...problems, ...natives, ...ofUntracked(untracked), ...warnings, ...accepting].map((concern) => [
-        concern.what,
-        concern,
+      [...problems, ...natives, ...ofUntracked(untracked), ...warnings, ...accepting].map((observation) => [
+        observation.what,
+        observation,
       ]),
     );
-    for (const [what, concern] of now) if (!said.has(what)) sayOne(concern);
+    for (const [what, observation] of now) if (!said.has(what)) sayOne(observation);
     said = new Set(now.keys());
   }
 
   /** Where a rule of others keeps people out our own rules are of no effect. */
-  function sayOne({ code, key, what, fix }: Concern): void {
+  function sayOne({ code, key, what, fix }: Observation): void {
     if (code !== 'native-table' && code !== 'notrack') warn(core, `${key}: ${what}; ${fix}`);
     else {
       const reason = `${what}; ${fix}`;

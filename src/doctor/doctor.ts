@@ -1,10 +1,10 @@
 import { legacyBeside } from '../firewall/iptables/watch.ts';
 import { ofAcceptance } from '../machine/acceptance.ts';
-import { type Concern, concernsOf, ofQueueReaders } from '../machine/concerns.ts';
 import { lookAtMachine } from '../machine/look.ts';
 import { findNativeTables } from '../machine/native-tables.ts';
 import { findUntracked } from '../machine/notrack/find.ts';
 import { ofUntracked } from '../machine/notrack/untracked.ts';
+import { type Observation, observationsOf, ofQueueReaders } from '../machine/observations.ts';
 import { findPeers } from '../machine/peers.ts';
 import { findQueueReaders } from '../machine/queue-readers.ts';
 import { formatAddress } from '../packet/address.ts';
@@ -65,19 +65,19 @@ export async function examine(subject: Subject): Promise<readonly Finding[]> {
 }
 
 /** Under these a port is open, no knock is heard, or nobody gets in. */
-const FAULTS: readonly Concern['code'][] = ['interface', 'queue-reader', 'native-table', 'notrack'];
+const FAULTS: readonly Observation['code'][] = ['interface', 'queue-reader', 'native-table', 'notrack'];
 
 /** What `check` and the daemon say of this machine too. */
 async function ofMachine({ config, oneTime, running }: Subject): Promise<readonly Finding[]> {
   const own = running === undefined ? [] : [running.pid];
-  const concerns = [
-    ...concernsOf(config, await lookAtMachine(), oneTime),
+  const observations = [
+    ...observationsOf(config, await lookAtMachine(), oneTime),
     ...ofQueueReaders(config, findQueueReaders(config.listen.queues), own),
     ...(await findNativeTables(config, oneTime)),
     ...ofAcceptance(config, await lookAtAcceptance(config, oneTime)),
     ...ofUntracked(await findUntracked(config, oneTime)),
   ];
-  return concerns.map(({ code, what, fix }) =>
+  return observations.map(({ code, what, fix }) =>
     FAULTS.includes(code) ? fault(code, what, fix) : warning(code, what, fix),
   );
 }

@@ -1,5 +1,5 @@
 import { placeOf } from './attempt.ts';
-import { type Concern, isFor, type Knock } from './describe.ts';
+import { type Candidate, isFor, type Knock } from './describe.ts';
 import { clearAlone, firstBit, hasBit, type Kin, type Part } from './kin.ts';
 import type { Sequence } from './ports.ts';
 import { collectAttempts, type State } from './state.ts';
@@ -12,8 +12,8 @@ import { NONE } from './table.ts';
  * rules then see one sequence, and only what is said is said of each.
  */
 
-/** The sequences that the finding is about: `sequence` and those that its entries, or the entry to come, stand for. */
-export function membersOf({ masks }: State, { sequence, mask }: Concern): readonly Sequence[] {
+/** The sequences that the explanation is about: `sequence` and those that its entries, or the entry to come, stand for. */
+export function membersOf({ masks }: State, { sequence, mask }: Candidate): readonly Sequence[] {
   return mask === NONE ? sequence.alone : inMask(sequence, masks, mask);
 }
 

@@ -1,5 +1,5 @@
 import { type Attempts, PLACES, placeOf } from './attempt.ts';
-import type { Concern } from './describe.ts';
+import type { Candidate } from './describe.ts';
 import type { State } from './state.ts';
 import type { Subject } from './subject.ts';
 import { NONE } from './table.ts';
@@ -19,10 +19,10 @@ export interface AttemptList {
   /** Leaves only what this packet has begun or advanced, and of that nothing that has reached `steps`. */
   keepUnfinished(steps: number): void;
   /**
-   * Writes the attempts back; the subject's entries of the concern that they no longer need are ended. Answers the slot
+   * Writes the attempts back; the subject's entries of the candidate that they no longer need are ended. Answers the slot
    * of the most advanced, or NONE.
    */
-  store(state: State, subject: Subject, concern: Concern, now: number): number;
+  store(state: State, subject: Subject, candidate: Candidate, now: number): number;
 }
 
 export interface Attempt {

@@ -1,7 +1,7 @@
 import { hostCidr } from '../packet/cidr.ts';
 import { milliseconds } from '../packet/time.ts';
 import type { Command, CommandAnswer } from './command.ts';
-import { give, heldBy, personOf } from './door.ts';
+import { heldBy, openOrRenew, personOf } from './door.ts';
 import type { Emit, Grantee } from './event.ts';
 import { banIfDue, counted, lift, pardon, strike } from './offence.ts';
 import { countTouches } from './offender-scope.ts';
@@ -35,7 +35,7 @@ export function authorize(state: State, command: Authorize, now: number, emit: E
   for (const slot of covering) lift(state, slot, now, 'key', emit);
   const forgiven = pardon(state, subject);
   const grantee: Grantee = own.grant === 'source' ? hostCidr(address) : own.grant;
-  const gift = {
+  const request = {
     door,
     grantee,
     source: address,
@@ -45,7 +45,7 @@ export function authorize(state: State, command: Authorize, now: number, emit: E
     holder,
     forgiven,
   };
-  return give(state, gift, emit) ? { ok: true, changed: 1 } : { ok: false, reason: 'full' };
+  return openOrRenew(state, request, emit) ? { ok: true, changed: 1 } : { ok: false, reason: 'full' };
 }
 
 /** The bans that the subject's host is under: its own, and its network's. */

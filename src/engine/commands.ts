@@ -6,7 +6,7 @@ import { rememberedUntil } from '../policy/limits.ts';
 import { authorize, reject } from './authorize.ts';
 import { type Ban, banDuration } from './ban.ts';
 import type { Command, CommandAnswer } from './command.ts';
-import { end, give, sameKnocks } from './door.ts';
+import { end, openOrRenew, sameKnocks } from './door.ts';
 import type { Emit, Grantee } from './event.ts';
 import { createExemptions } from './exempt.ts';
 import { ban, bansSoFar, lift } from './offence.ts';
@@ -71,7 +71,7 @@ function grantByHand(
   const door = doorIndex(state, command.door);
   const settings = state.settings.doors[door];
   if (settings === undefined) return UNKNOWN_DOOR;
-  const gift = {
+  const request = {
     door,
     grantee: hostCidr(command.address),
     source: command.address,
@@ -80,7 +80,7 @@ function grantByHand(
     reason: command.reason ?? null,
     holder: null,
   };
-  return give(state, gift, emit) ? { ok: true, changed: 1 } : { ok: false, reason: 'full' };
+  return openOrRenew(state, request, emit) ? { ok: true, changed: 1 } : { ok: false, reason: 'full' };
 }
 
 function revoke(

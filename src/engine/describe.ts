@@ -15,7 +15,7 @@ import { NONE } from './table.ts';
  * What the packet is to one sequence. `renews`: the first step once more, where no attempt is past it. `guarded`: the
  * first step of a sequence that may not begin yet.
  */
-export type Finding =
+export type Explanation =
   | 'none'
   | 'begins'
   | 'advances'
@@ -38,8 +38,8 @@ export interface Knock {
   readonly now: number;
 }
 
-/** Findings as bits, so that what a packet is to all its sequences together is one number. */
-export const FOUND: Readonly<Record<Finding, number>> = {
+/** Explanations as bits, so that what a packet is to all its sequences together is one number. */
+export const FOUND: Readonly<Record<Explanation, number>> = {
   none: 0,
   begins: 1,
   advances: 2,
@@ -53,18 +53,18 @@ export const FOUND: Readonly<Record<Finding, number>> = {
 };
 
 /** A sequence that the packet concerns; the subject's entries of it are `state.slots[from … to)`. */
-export interface Concern {
+export interface Candidate {
   readonly sequence: Sequence;
   readonly from: number;
   readonly to: number;
-  readonly finding: Finding;
+  readonly explanation: Explanation;
   /** Where in `state.masks` is for which of its kin it stands; NONE: for this sequence alone. */
   readonly mask: number;
 }
 
 /** Broken off by its own next step, which is its first step too: the packet begins it anew. */
-export function isAnew({ finding, sequence }: Concern, knock: Knock): boolean {
-  return (finding === 'expired' || finding === 'too fast') && sequence.steps[0] === knock.key;
+export function isAnew({ explanation, sequence }: Candidate, knock: Knock): boolean {
+  return (explanation === 'expired' || explanation === 'too fast') && sequence.steps[0] === knock.key;
 }
 
 export function isFor(sequence: Sequence, knock: Knock): boolean {
@@ -72,10 +72,10 @@ export function isFor(sequence: Sequence, knock: Knock): boolean {
 }
 
 /** The sequences that the subject is in, or that begin with this port, in the order of judgement. */
-export function concernsOf(state: State, subject: Subject, knock: Knock): readonly Concern[] {
+export function candidatesOf(state: State, subject: Subject, knock: Knock): readonly Candidate[] {
   const { attempts, slots, held } = state;
   const firsts = state.ports.firsts(knock.key);
-  const concerns: Concern[] = [];
+  const candidates: Candidate[] = [];
   let repeated = false;
   let index = 0;
   let first = 0;
@@ -87,39 +87,39 @@ export function concernsOf(state: State, subject: Subject, knock: Knock): readon
     if (inId <= firstId) while (index < held && attempts.sequence(slots[index] ?? NONE) === inId) index += 1;
     if (firstId <= inId) first += 1;
     if (sequence === undefined || !isFor(sequence, knock)) continue;
-    const finding = find(state, subject, knock, sequence, from, index);
-    if (finding !== 'none') {
-      const mask = from < index ? maskOf(state, slots[from] ?? NONE, concerns.length) : NONE;
-      concerns.push({ sequence, from, to: index, finding, mask });
+    const explanation = find(state, subject, knock, sequence, from, index);
+    if (explanation !== 'none') {
+      const mask = from < index ? maskOf(state, slots[from] ?? NONE, candidates.length) : NONE;
+      candidates.push({ sequence, from, to: index, explanation, mask });
     }
-    if (finding === 'repeat' || finding === 'renews' || finding === 'guarded') repeated = true;
+    if (explanation === 'repeat' || explanation === 'renews' || explanation === 'guarded') repeated = true;
   }
-  if (attempts.words > 0) addKin(state, subject, knock, concerns);
-  if (!repeated) addGuarded(state, subject, knock, concerns);
-  return concerns;
+  if (attempts.words > 0) addKin(state, subject, knock, candidates);
+  if (!repeated) addGuarded(state, subject, knock, candidates);
+  return candidates;
 }
 
 /** Keeps for which sequences an entry stands: it may have to make room before all is carried out. */
-function maskOf({ attempts, masks }: State, slot: number, concern: number): number {
+function maskOf({ attempts, masks }: State, slot: number, candidate: number): number {
   if (attempts.isAlone(slot)) return NONE;
-  const at = concern * attempts.words;
+  const at = candidate * attempts.words;
   attempts.copyMask(slot, masks, at);
   return at;
 }
 
 /** Sequences with kin that begin with this port, and of which nothing is known: one entry is going to stand for all. */
-function addKin(state: State, subject: Subject, knock: Knock, concerns: Concern[]): void {
+function addKin(state: State, subject: Subject, knock: Knock, candidates: Candidate[]): void {
   const { ports, attempts, masks } = state;
   for (const kin of ports.kinFirsts(knock.key)) {
-    const at = concerns.length * attempts.words;
+    const at = candidates.length * attempts.words;
     const [first] = kin.members;
     const sequence = first !== undefined && isFor(first, knock) ? restOf(state, kin, kin.all, at) : undefined;
     if (sequence === undefined) continue;
-    const finding = find(state, subject, knock, sequence, 0, 0);
+    const explanation = find(state, subject, knock, sequence, 0, 0);
     const mask = firstBit(masks, at, attempts.words) < 0 ? NONE : at;
-    concerns.push({ sequence, from: 0, to: 0, finding, mask });
+    candidates.push({ sequence, from: 0, to: 0, explanation, mask });
     // In the order of judgement, as far as one entry that stands for several has one.
-    concerns.sort((x, y) => x.sequence.id - y.sequence.id);
+    candidates.sort((x, y) => x.sequence.id - y.sequence.id);
   }
 }
 
@@ -127,7 +127,7 @@ function addKin(state: State, subject: Subject, knock: Knock, concerns: Concern[
  * The sequences that may not begin yet, of which this packet is a step: whoever knocks on too soon is no offender.
  * They are not among the subject's attempts, and need not begin with this port.
  */
-function addGuarded(state: State, subject: Subject, knock: Knock, concerns: Concern[]): void {
+function addGuarded(state: State, subject: Subject, knock: Knock, candidates: Candidate[]): void {
   const { attempts, ports, grants, slots, held } = state;
   const { key, now } = knock;
   const grantsHeld = grants.heldBy(subject);
@@ -146,7 +146,8 @@ function addGuarded(state: State, subject: Subject, knock: Knock, concerns: Conc
   for (const id of ids) {
     const sequence = ports.sequences[id];
     if (sequence === undefined || !(sequence.steps.includes(key) || sequence.spent.includes(key))) continue;
-    if (isFor(sequence, knock)) concerns.push({ sequence, from: 0, to: 0, finding: 'repeat', mask: NONE });
+    if (isFor(sequence, knock))
+      candidates.push({ sequence, from: 0, to: 0, explanation: 'repeat', mask: NONE });
   }
 }
 
@@ -170,7 +171,7 @@ function find(
   sequence: Sequence,
   from: number,
   to: number,
-): Finding {
+): Explanation {
   const { steps, settings } = sequence;
   const { key, now } = knock;
   const main = from < to ? (state.slots[from] ?? NONE) : NONE;

@@ -35,8 +35,17 @@ export function complete(state: State, subject: Subject, sequence: Sequence, now
     state.ports = createPorts(state.settings, state.knocks);
   }
   const until = now + settings.for;
-  const gift = { door, grantee, source: hostOf(subject), now, until, reason: null, holder: null, forgiven };
-  give(state, gift, emit);
+  const request = {
+    door,
+    grantee,
+    source: hostOf(subject),
+    now,
+    until,
+    reason: null,
+    holder: null,
+    forgiven,
+  };
+  openOrRenew(state, request, emit);
 }
 
 /** Rule 10: the last knock of a sequence that closes. */
@@ -72,7 +81,7 @@ export function guardedFrom({ ports }: State, grant: Grant): number {
   return shared === true ? grant.opened : grant.since;
 }
 
-interface Gift {
+interface GrantRequest {
   readonly door: number;
   readonly grantee: Grantee;
   readonly source: Grant['source'];
@@ -85,9 +94,9 @@ interface Gift {
 }
 
 /** Makes the grant or renews it; answers false where no more grants fit. */
-export function give(state: State, gift: Gift, emit: Emit): boolean {
+export function openOrRenew(state: State, request: GrantRequest, emit: Emit): boolean {
   const { grants } = state;
-  const { door, grantee, source, now, until, reason, holder } = gift;
+  const { door, grantee, source, now, until, reason, holder } = request;
   const settings = state.settings.doors[door];
   if (settings === undefined) return false;
   const there = grants.find(door, grantee);
@@ -103,9 +112,9 @@ export function give(state: State, gift: Gift, emit: Emit): boolean {
     there.reason = reason;
     emit({
       event: 'door.renewed',
-      ...words(settings, there, now),
+      ...eventFields(settings, there, now),
       until: milliseconds(there.until),
-      ...because(gift),
+      ...because(request),
       ...heldBy(holder),
     });
     return true;
@@ -125,9 +134,9 @@ export function give(state: State, gift: Gift, emit: Emit): boolean {
   if (!grants.add(grant)) return false;
   emit({
     event: 'door.opened',
-    ...words(settings, grant, now),
+    ...eventFields(settings, grant, now),
     until: milliseconds(until),
-    ...because(gift),
+    ...because(request),
     ...heldBy(holder),
   });
   return true;
@@ -138,7 +147,7 @@ export function end(state: State, grant: Grant, now: number, reason: CloseReason
   state.grants.remove(grant);
   if (settings !== undefined) state.former.note(settings.name, grant.source, grant.grantee, now);
   if (settings === undefined) return;
-  emit({ event: 'door.closed', ...words(settings, grant, now), reason, ...heldBy(grant.holder) });
+  emit({ event: 'door.closed', ...eventFields(settings, grant, now), reason, ...heldBy(grant.holder) });
 }
 
 /** One door's grants never exceed `holders`: who came first has moved on. */
@@ -166,7 +175,7 @@ function finishAttempts(state: State, subject: Subject, sequence: Sequence, now:
   }
 }
 
-function words(
+function eventFields(
   settings: DoorSettings,
   grant: Grant,
   now: number,
@@ -186,7 +195,7 @@ function words(
   };
 }
 
-function because({ reason, forgiven = [] }: Gift): { reason?: string; forgiven?: readonly Cidr[] } {
+function because({ reason, forgiven = [] }: GrantRequest): { reason?: string; forgiven?: readonly Cidr[] } {
   return { ...(reason === null ? {} : { reason }), ...(forgiven.length === 0 ? {} : { forgiven }) };
 }
 

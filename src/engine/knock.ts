@@ -1,6 +1,6 @@
 import { milliseconds } from '../packet/time.ts';
 import { membersOf, partEntries } from './alike.ts';
-import { type Concern, concernsOf, FOUND, isAnew, type Knock, staleness } from './describe.ts';
+import { type Candidate, candidatesOf, FOUND, isAnew, type Knock, staleness } from './describe.ts';
 import type { Emit } from './event.ts';
 import {
   isExcused,
@@ -45,17 +45,17 @@ interface Verdict {
 /** Judges a knock on every sequence it concerns, side by side; the subject's attempts have been collected. */
 export function judgeKnock(state: State, subject: Subject, knock: Knock, emit: Emit): Outcome {
   partEntries(state, subject, knock);
-  const concerns = concernsOf(state, subject, knock);
+  const candidates = candidatesOf(state, subject, knock);
   let found = 0;
-  for (const concern of concerns) found |= FOUND[concern.finding];
+  for (const candidate of candidates) found |= FOUND[candidate.explanation];
   const late = (found & LATE) !== 0;
-  const anew = late && concerns.some((concern) => isAnew(concern, knock));
+  const anew = late && candidates.some((candidate) => isAnew(candidate, knock));
   const forward = (found & FORWARD) !== 0 || anew;
-  if ((found & FOUND.guarded) !== 0) sayGuarded(subject, knock, concerns, emit);
+  if ((found & FOUND.guarded) !== 0) sayGuarded(subject, knock, candidates, emit);
   if (!forward && !late) {
     if ((found & REPEAT) !== 0) {
-      for (const concern of concerns) {
-        if (concern.finding === 'renews') advance(state, subject, knock, concern, emit);
+      for (const candidate of candidates) {
+        if (candidate.explanation === 'renews') advance(state, subject, knock, candidate, emit);
       }
       return 'repeat';
     }
@@ -72,8 +72,8 @@ export function judgeKnock(state: State, subject: Subject, knock: Knock, emit: E
   noteOthers(state, knock);
   const verdict = { forward, rest, count: counted(state, subject, strikes) };
   let forgiven = false;
-  for (const concern of concerns) {
-    const end = carryOut(state, subject, knock, concern, verdict, emit);
+  for (const candidate of candidates) {
+    const end = carryOut(state, subject, knock, candidate, verdict, emit);
     if (end !== undefined) outcome = end;
     if (end === 'opened') forgiven = true;
   }
@@ -92,54 +92,54 @@ export function judgeKnock(state: State, subject: Subject, knock: Knock, emit: E
  * Whoever closes what he has just opened, or opens again what he has just closed, is told that it begins nothing yet;
  * not where the packet is a step of the door's other sequence, as the last knock is of one that closes in reverse.
  */
-function sayGuarded(subject: Subject, knock: Knock, concerns: readonly Concern[], emit: Emit): void {
-  for (const { sequence, finding } of concerns) {
-    if (finding !== 'guarded') continue;
+function sayGuarded(subject: Subject, knock: Knock, candidates: readonly Candidate[], emit: Emit): void {
+  for (const { sequence, explanation } of candidates) {
+    if (explanation !== 'guarded') continue;
     const { settings } = sequence;
-    const moves = concerns.some((other) => other.sequence.settings === settings && isForward(other, knock));
+    const moves = candidates.some((other) => other.sequence.settings === settings && isForward(other, knock));
     if (!moves)
       emit({ event: 'knock.ignored', ...moment(subject, knock), door: settings.name, reason: 'guard' });
   }
 }
 
-function isForward(concern: Concern, knock: Knock): boolean {
-  return (FOUND[concern.finding] & FORWARD) !== 0 || isAnew(concern, knock);
+function isForward(candidate: Candidate, knock: Knock): boolean {
+  return (FOUND[candidate.explanation] & FORWARD) !== 0 || isAnew(candidate, knock);
 }
 
-/** Carries out one finding; answers how the packet ended if it completed the sequence. */
+/** Carries out one explanation; answers how the packet ended if it completed the sequence. */
 function carryOut(
   state: State,
   subject: Subject,
   knock: Knock,
-  concern: Concern,
+  candidate: Candidate,
   verdict: Verdict,
   emit: Emit,
 ): Outcome | undefined {
-  const { sequence, finding } = concern;
-  switch (finding) {
+  const { sequence, explanation } = candidate;
+  switch (explanation) {
     case 'begins':
     case 'advances':
     case 'renews':
-      return advance(state, subject, knock, concern, emit);
+      return advance(state, subject, knock, candidate, emit);
     case 'too fast':
     case 'expired':
-      return breakOffLate(state, subject, knock, concern, verdict, emit);
+      return breakOffLate(state, subject, knock, candidate, verdict, emit);
     case 'tolerated': {
       if (verdict.forward && !sequence.steps.includes(knock.key)) return undefined;
-      const step = stepOf(state, concern);
+      const step = stepOf(state, candidate);
       if (step === 0) return undefined;
-      tolerate(state, subject, knock, concern);
-      for (const member of membersOf(state, concern))
+      tolerate(state, subject, knock, candidate);
+      for (const member of membersOf(state, candidate))
         emit({ event: 'knock.wrong', ...about(subject, knock, member, step), reason: 'tolerated' });
       return undefined;
     }
     case 'broken': {
       // What begins or advances one door leaves alone whose sequence does not have its port, and is no mistake.
       if (verdict.forward && !sequence.steps.includes(knock.key)) return undefined;
-      const step = stepOf(state, concern);
-      endAll(state, concern);
+      const step = stepOf(state, candidate);
+      endAll(state, candidate);
       if (verdict.forward || step === 0) return undefined;
-      for (const member of membersOf(state, concern))
+      for (const member of membersOf(state, candidate))
         emit({ event: 'knock.wrong', ...about(subject, knock, member, step), ...reasonOf(verdict) });
       return undefined;
     }
@@ -148,7 +148,7 @@ function carryOut(
     case 'none':
       return undefined;
     default:
-      return finding satisfies never;
+      return explanation satisfies never;
   }
 }
 
@@ -157,30 +157,30 @@ function breakOffLate(
   state: State,
   subject: Subject,
   knock: Knock,
-  concern: Concern,
+  candidate: Candidate,
   verdict: Verdict,
   emit: Emit,
 ): Outcome | undefined {
-  const { sequence, finding } = concern;
-  const slot = brokenBy(state, concern, knock);
+  const { sequence, explanation } = candidate;
+  const slot = brokenBy(state, candidate, knock);
   if (slot === NONE) return undefined;
   const step = state.attempts.step(slot);
   const late = staleness(state, slot, sequence, knock.now) ?? 'within';
-  for (const member of membersOf(state, concern)) {
+  for (const member of membersOf(state, candidate)) {
     const { count } = verdict;
     const what = about(subject, knock, member, step);
-    if (finding === 'too fast') emit({ event: 'knock.too_fast', ...what, reason: 'gap', ...count });
+    if (explanation === 'too fast') emit({ event: 'knock.too_fast', ...what, reason: 'gap', ...count });
     else emit({ event: 'knock.expired', ...what, reason: late });
   }
-  endAll(state, concern);
-  noteGone(state, subject, knock, concern, step);
+  endAll(state, candidate);
+  noteGone(state, subject, knock, candidate, step);
   return sequence.steps[0] === knock.key
-    ? advance(state, subject, knock, { ...concern, finding: 'begins' }, emit)
+    ? advance(state, subject, knock, { ...candidate, explanation: 'begins' }, emit)
     : undefined;
 }
 
 /** The most advanced attempt that the knock is the next step of, or NONE. */
-function brokenBy({ attempts, slots }: State, { sequence, from, to }: Concern, knock: Knock): number {
+function brokenBy({ attempts, slots }: State, { sequence, from, to }: Candidate, knock: Knock): number {
   for (let index = from; index < to; index += 1) {
     const slot = slots[index] ?? NONE;
     const step = attempts.sequence(slot) === sequence.id ? attempts.step(slot) : 0;
@@ -190,7 +190,7 @@ function brokenBy({ attempts, slots }: State, { sequence, from, to }: Concern, k
 }
 
 /** How far the most advanced attempt was. */
-function stepOf({ attempts, slots }: State, { sequence, from, to }: Concern): number {
+function stepOf({ attempts, slots }: State, { sequence, from, to }: Candidate): number {
   for (let index = from; index < to; index += 1) {
     const slot = slots[index] ?? NONE;
     const step = attempts.sequence(slot) === sequence.id ? attempts.step(slot) : 0;

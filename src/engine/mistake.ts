@@ -1,7 +1,7 @@
 import { milliseconds } from '../packet/time.ts';
 import { restOf } from './alike.ts';
 import { placeOf } from './attempt.ts';
-import { type Concern, isFor, type Knock } from './describe.ts';
+import { type Candidate, isFor, type Knock } from './describe.ts';
 import type { Emit } from './event.ts';
 import { type Sequence, specOf } from './ports.ts';
 import { collectAttempts, type State } from './state.ts';
@@ -129,7 +129,7 @@ export function noteGone(
   state: State,
   subject: Subject,
   knock: Knock,
-  { sequence, mask }: Concern,
+  { sequence, mask }: Candidate,
   made: number,
 ): void {
   const slot = mainSlot(state, subject, sequence, mask, knock.now);

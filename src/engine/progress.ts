@@ -1,6 +1,6 @@
 import { milliseconds } from '../packet/time.ts';
 import { membersOf } from './alike.ts';
-import { type Concern, isAttempt, isGuarded, isTooFast, type Knock, staleness } from './describe.ts';
+import { type Candidate, isAttempt, isGuarded, isTooFast, type Knock, staleness } from './describe.ts';
 import { complete, completeClose } from './door.ts';
 import type { Emit } from './event.ts';
 import type { Outcome } from './outcome.ts';
@@ -17,22 +17,22 @@ export function advance(
   state: State,
   subject: Subject,
   knock: Knock,
-  concern: Concern,
+  candidate: Candidate,
   emit: Emit,
 ): Outcome | undefined {
   const { attempts, list } = state;
-  const { sequence, finding } = concern;
+  const { sequence, explanation } = candidate;
   const { now } = knock;
   const { steps, settings, kind, id } = sequence;
   list.clear();
-  addGoingOn(state, subject, knock, concern);
+  addGoingOn(state, subject, knock, candidate);
   // A door that this same packet has just renewed does not begin to close.
   if (steps[0] === knock.key && !isGuarded(state, subject, sequence, now))
     list.add({ step: 1, begun: now, advanced: now, tolerated: 0, fresh: true });
   const step = list.reached();
   if (step === 0) return undefined;
   // A repeat of the first step is a repeat: it only begins a newer attempt.
-  if (finding !== 'renews') sayAccepted(subject, knock, membersOf(state, concern), step, emit);
+  if (explanation !== 'renews') sayAccepted(subject, knock, membersOf(state, candidate), step, emit);
   const isComplete = step >= steps.length;
   if (isComplete) {
     list.keepUnfinished(steps.length);
@@ -41,17 +41,17 @@ export function advance(
   }
   // After an opening only knocks of a later attempt that this packet is one of too; after a closing none.
   const stays = !isComplete || (kind === 'open' && !settings.oneTime && list.size() > 0);
-  const slot = stays ? list.store(state, subject, concern, now) : attempts.find(subject, id);
+  const slot = stays ? list.store(state, subject, candidate, now) : attempts.find(subject, id);
   if (slot !== NONE) {
-    endTail(attempts, slot, finding === 'advances' ? 'later' : 'first');
-    if (finding !== 'renews') attempts.setLast(slot, knock.key);
+    endTail(attempts, slot, explanation === 'advances' ? 'later' : 'first');
+    if (explanation !== 'renews') attempts.setLast(slot, knock.key);
   }
   if (!isComplete) return undefined;
   return kind === 'open' ? 'opened' : 'closed';
 }
 
 /** The attempts in time that the packet is the next step of, or a step already made. */
-function addGoingOn(state: State, subject: Subject, knock: Knock, { sequence, from, to }: Concern): void {
+function addGoingOn(state: State, subject: Subject, knock: Knock, { sequence, from, to }: Candidate): void {
   const { attempts, list, slots } = state;
   const { steps } = sequence;
   const { key, now } = knock;
@@ -72,9 +72,9 @@ function addGoingOn(state: State, subject: Subject, knock: Knock, { sequence, fr
 }
 
 /** A wrong packet is let pass by the attempts that may let one pass; the others end. */
-export function tolerate(state: State, subject: Subject, knock: Knock, concern: Concern): void {
+export function tolerate(state: State, subject: Subject, knock: Knock, candidate: Candidate): void {
   const { attempts, list, slots } = state;
-  const { sequence, from, to } = concern;
+  const { sequence, from, to } = candidate;
   list.clear();
   for (let index = from; index < to; index += 1) {
     const slot = slots[index] ?? NONE;
@@ -87,13 +87,13 @@ export function tolerate(state: State, subject: Subject, knock: Knock, concern: 
     const [step, begun, advanced] = [attempts.step(slot), attempts.begun(slot), attempts.advanced(slot)];
     list.add({ step, begun, advanced, tolerated: tolerated + 1, fresh: false });
   }
-  const main = list.store(state, subject, concern, knock.now);
+  const main = list.store(state, subject, candidate, knock.now);
   const slot = main === NONE ? attempts.find(subject, sequence.id) : main;
   if (slot !== NONE) attempts.setLast(slot, knock.key);
 }
 
 /** Every attempt at the sequence is broken off; what else is known of it stays. */
-export function endAll({ attempts, slots }: State, { sequence, from, to }: Concern): void {
+export function endAll({ attempts, slots }: State, { sequence, from, to }: Candidate): void {
   for (let index = from; index < to; index += 1) {
     const slot = slots[index] ?? NONE;
     if (attempts.sequence(slot) === sequence.id) attempts.end(slot);

@@ -34,7 +34,7 @@ export interface State {
   /** The subject's entries of attempts while a packet is judged, by ascending sequence: slots, and how many. */
   slots: Int32Array;
   held: number;
-  /** While a packet is judged: for which sequences the entries of each of its concerns stand, as in `Attempts`. */
+  /** While a packet is judged: for which sequences the entries of each of its candidates stand, as in `Attempts`. */
   masks: Int32Array;
   /** Its attempts at one sequence, while they are advanced. */
   readonly list: AttemptList;
@@ -72,7 +72,7 @@ export function slotsFor(ports: Ports): Int32Array {
   return new Int32Array(ports.sequences.length * PLACES);
 }
 
-/** Room for the bits of as many concerns as there can be, and of two more. */
+/** Room for the bits of as many candidates as there can be, and of two more. */
 export function masksFor(ports: Ports): Int32Array {
   return new Int32Array((ports.sequences.length + 2) * ports.words);
 }

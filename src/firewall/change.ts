@@ -1,7 +1,7 @@
 import type { Family } from '../packet/address.ts';
 import { type Cidr, networkOf } from '../packet/cidr.ts';
 import type { Change, Grantee, HeldGrant } from './firewall.ts';
-import { concerns, grantKey, grantRules, type PlacedRule } from './grant.ts';
+import { grantKey, grantRules, hasFamily, type PlacedRule } from './grant.ts';
 import type { Layout } from './rules/layout.ts';
 import { banSet, doorSet, TABLES, type Table } from './rules/names.ts';
 
@@ -211,7 +211,7 @@ export function entriesByDoor(
 ): readonly SetChange[] {
   const sets = new Map<string, SetEntry[]>();
   for (const { door, grantee, until } of grants) {
-    if (!concerns(grantee, family)) continue;
+    if (!hasFamily(grantee, family)) continue;
     const set = doorSet(door, family);
     const entries = sets.get(set) ?? [];
     sets.set(set, entries);

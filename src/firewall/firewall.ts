@@ -41,7 +41,7 @@ export interface HeldBan {
 }
 
 /** What the kernel holds now, read from the kernel. */
-export interface Held {
+export interface ReadBack {
   readonly grants: readonly HeldGrant[];
   readonly bans: readonly HeldBan[];
 }
@@ -79,7 +79,7 @@ export interface Firewall {
   /** Also installs the base policy of an appliance beneath the rules. Idempotent. */
   installBase(): Promise<void>;
   apply(changes: readonly Change[]): Promise<void>;
-  held(): Promise<Held>;
+  readBack(): Promise<ReadBack>;
   /** True where chains, jumps, sets and static rules are as `install` made them. */
   intact(): Promise<boolean>;
   /**

@@ -20,7 +20,7 @@ const DATESTOP_SECONDS_MAX = 2_147_483_647;
  * by themselves at `until` (ms since 1970), which the kernel reads as the end of that second.
  */
 export function grantRules(layout: Layout, grant: HeldGrant, family: Family): readonly PlacedRule[] {
-  if (!concerns(grant.grantee, family)) return [];
+  if (!hasFamily(grant.grantee, family)) return [];
   const openings = layout.openings[family].get(grant.door) ?? [];
   const source = grant.grantee === 'any' ? '' : `-s ${formatCidr(grant.grantee)} `;
   const comment = `-m comment --comment "nfknock door=${checkedDoor(grant.door)} until=${Math.floor(grant.until)}"`;
@@ -50,7 +50,7 @@ export function grantKey(door: string, grantee: Grantee): string {
   return `${door} ${grantee === 'any' ? 'any' : formatCidr(grantee)}`;
 }
 
-export function concerns(grantee: Grantee, family: Family): boolean {
+export function hasFamily(grantee: Grantee, family: Family): boolean {
   return grantee === 'any' || grantee.address.family === family;
 }
 

@@ -4,9 +4,9 @@ import {
   type Change,
   type Firewall,
   FirewallError,
-  type Held,
   type HeldBan,
   type HeldGrant,
+  type ReadBack,
 } from './firewall.ts';
 import { grantKey } from './grant.ts';
 
@@ -93,7 +93,7 @@ export function memoryFirewall({ config, now }: MemoryOptions): MemoryFirewall {
         carry(change);
       }
     },
-    async held(): Promise<Held> {
+    async readBack(): Promise<ReadBack> {
       await open();
       reap();
       return { grants: [...grants.values()], bans: [...bans.values()] };

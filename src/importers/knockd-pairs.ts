@@ -72,7 +72,7 @@ function tellDifferences(open: KnockdDoor, close: KnockdDoor, warn: Findings['wa
 function takesBack(door: KnockdDoor): boolean {
   const { start, stop } = door;
   if (start === null || stop !== null || typeof door.knock === 'string') return false;
-  return start.does === 'delete' || (start.does === 'run' && turned(start.argv)?.does === 'delete');
+  return start.does === 'delete' || (start.does === 'run' && reversed(start.argv)?.does === 'delete');
 }
 
 /** Whether the door's command makes something that the other takes back. */
@@ -81,8 +81,8 @@ function opensWhat(start: Action | null, close: Action | null): boolean {
   if (start.does === 'add' && close.does === 'delete')
     return sameWho(start.rules, close.rules) && shares(start.rules.opens, close.rules.opens);
   if (start.does !== 'run' || close.does !== 'run') return false;
-  const made = turned(start.argv);
-  return made?.does === 'add' && made.what === turned(close.argv)?.what;
+  const made = reversed(start.argv);
+  return made?.does === 'add' && made.what === reversed(close.argv)?.what;
 }
 
 export function sameOpening(a: Action | null, b: Action | null): boolean {
@@ -132,7 +132,9 @@ const TURNS: Readonly<Record<string, 'add' | 'delete'>> = {
 };
 
 /** What a command of a firewall program makes or takes back, so that the one is known by the other. */
-function turned(argv: readonly string[]): { readonly does: 'add' | 'delete'; readonly what: string } | null {
+function reversed(
+  argv: readonly string[],
+): { readonly does: 'add' | 'delete'; readonly what: string } | null {
   const [program = '', ...rest] = argv;
   const name = program.split('/').pop() ?? '';
   if (!/^(ip6?tables|nft|ipset|ip)$/.test(name)) return null;

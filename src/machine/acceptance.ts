@@ -2,15 +2,15 @@ import type { Acceptance } from '../firewall/rules/acceptance.ts';
 import type { Family } from '../packet/address.ts';
 import type { Config } from '../policy/config.ts';
 import { dports, hasPorts } from '../policy/port-set.ts';
-import type { Concern } from './concerns.ts';
+import type { Observation } from './observations.ts';
 
 /** What nfknock goes on accepting before the bans of other programs, since nothing after it would. */
 export function ofAcceptance(
   { accept }: Pick<Config, 'accept'>,
   acceptances: ReadonlyMap<Family, Acceptance>,
-): readonly Concern[] {
+): readonly Observation[] {
   if (accept !== 'auto') return [];
-  return [...acceptances].flatMap(([family, { established, allow, by }]): readonly Concern[] => {
+  return [...acceptances].flatMap(([family, { established, allow, by }]): readonly Observation[] => {
     if (established === 'return' && !hasPorts(allow)) return [];
     const iptables = family === 4 ? 'iptables' : 'ip6tables';
     const matches = [

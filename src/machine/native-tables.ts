@@ -7,7 +7,7 @@ import { formatPortRange } from '../packet/port.ts';
 import type { Config, Door } from '../policy/config.ts';
 import { isHere, knocksOf, type OneTimePorts, rolesOf } from '../policy/port-roles.ts';
 import { common, type Ports } from '../policy/port-set.ts';
-import type { Concern } from './concerns.ts';
+import type { Observation } from './observations.ts';
 
 /** The priorities of iptables's tables filter and mangle (NF_IP_PRI_* of linux/netfilter_ipv4.h), where our rules stand. */
 const FILTER_PRIORITY = 0;
@@ -29,7 +29,10 @@ interface Needed {
  * Tables that iptables knows nothing of, firewalld's or an owner's own, that drop what the doors need. What one table
  * accepts another may still drop: a knock never arrives, or a door opens and nobody gets in.
  */
-export async function findNativeTables(config: Config, oneTime: OneTimePorts): Promise<readonly Concern[]> {
+export async function findNativeTables(
+  config: Config,
+  oneTime: OneTimePorts,
+): Promise<readonly Observation[]> {
   const forwards = config.doors.some((door) => door.forward !== null);
   const dropping = (await readBaseChains())
     .filter((chain) => chain.rest === 'drop' && !isOfIptables(chain))
@@ -37,12 +40,12 @@ export async function findNativeTables(config: Config, oneTime: OneTimePorts): P
   if (dropping.length === 0) return [];
   const walk = openNativeWalk();
   try {
-    const concerns: Concern[] = [];
+    const observations: Observation[] = [];
     for (const chain of dropping) {
       const refused = await refusedBy(walk, chain, neededOf(config, chain, oneTime));
-      if (refused.length > 0) concerns.push(concernOf(config, chain, refused));
+      if (refused.length > 0) observations.push(concernOf(config, chain, refused));
     }
-    return concerns;
+    return observations;
   } finally {
     walk.close();
   }
@@ -113,7 +116,7 @@ function packets(ports: Ports, family: Family, mark: number, what: 'knock'): rea
   );
 }
 
-function concernOf(config: Config, chain: BaseChain, refused: readonly Needed[]): Concern {
+function concernOf(config: Config, chain: BaseChain, refused: readonly Needed[]): Observation {
   const { family, table, name, hook } = chain;
   const opens = [...new Set(refused.flatMap(({ what }) => (what === 'knock' ? [] : [what])))];
   const knocks = refused.some(({ what }) => what === 'knock');

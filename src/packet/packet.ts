@@ -61,7 +61,7 @@ export function emptyPacket(): Packet {
 }
 
 /** The packet with its ends exchanged. */
-export function turned(packet: Packet): Packet {
+export function reversed(packet: Packet): Packet {
   return {
     ...packet,
     source0: packet.destination0,

@@ -15,7 +15,7 @@ export interface Direction {
   /** The rules accepted this packet, the last that was asked for: what follows on it belongs to a connection. */
   accepted(packet: Packet, now: number): void;
   /** A connection that was there before the capture began. */
-  underWay(packet: Packet, now: number): void;
+  inProgress(packet: Packet, now: number): void;
 }
 
 export const FATE = {
@@ -111,7 +111,7 @@ export function createDirection(local: LocalAddresses): Direction {
       const until = now + (packet.protocol === TCP ? TCP_OPENING_MS : UDP_MS);
       if (slot === NO_FLOW) flows.add(packet, 'far', now, until);
     },
-    underWay(packet, now) {
+    inProgress(packet, now) {
       flows.add(packet, 'near', now, now + TCP_ESTABLISHED_MS);
     },
   };

@@ -16,7 +16,7 @@ export interface LookAhead {
   /** The addresses that receive SYNs; where there is none, those that are called first. */
   local(): Address[];
   /** Each connection that was under way, as a packet; both of its ends are tried as the source. */
-  underWay(visit: (packet: Packet) => void): void;
+  inProgress(visit: (packet: Packet) => void): void;
 }
 
 /** Connections looked at; the bits of a flow say what was seen of it. */
@@ -61,7 +61,7 @@ export function createLookAhead(): LookAhead {
       }
     },
     local: () => localOf(called.list().length > 0 ? called.list() : addressed.list()),
-    underWay(visit) {
+    inProgress(visit) {
       flows.each((each, bits) => {
         if (bits === (FROM_LOW | FROM_HIGH)) visit(each);
       }, emptyPacket());

@@ -6,7 +6,7 @@ import type { EngineSettings } from '../engine/settings.ts';
 import type { Layout } from '../firewall/rules/layout.ts';
 import { decode, type MalformedReason } from '../packet/decode.ts';
 import { TCP_FLAG } from '../packet/flags.ts';
-import { emptyPacket, turned } from '../packet/packet.ts';
+import { emptyPacket, reversed } from '../packet/packet.ts';
 import { PROTOCOL_NUMBER } from '../packet/port.ts';
 import { milliseconds } from '../packet/time.ts';
 import { EPHEMERAL_FIRST, EPHEMERAL_LAST } from '../policy/limits.ts';
@@ -97,9 +97,9 @@ export function createReplay(settings: ReplaySettings): Replay {
     now = milliseconds(stamp);
     counts.first = stamp;
     exempt();
-    lookAhead?.underWay((each) => {
-      if (local.isSource(each)) direction.underWay(each, now);
-      else if (local.isDestination(each)) direction.underWay(turned(each), now);
+    lookAhead?.inProgress((each) => {
+      if (local.isSource(each)) direction.inProgress(each, now);
+      else if (local.isDestination(each)) direction.inProgress(reversed(each), now);
     });
   };
   const malformed = (reason: MalformedReason): void => {

@@ -43,7 +43,7 @@ interface Bar {
 }
 
 /** The events that become marks. */
-type Deed = Extract<EngineEvent, { readonly event: (typeof MARK_KINDS)[number] }>;
+type MarkedEvent = Extract<EngineEvent, { readonly event: (typeof MARK_KINDS)[number] }>;
 
 export function createCollector(): Collector {
   const lanes = createLanes();
@@ -135,8 +135,8 @@ function totalsOf(shown: readonly Lane[], dropped: number): [label: string, coun
   ];
 }
 
-/** Counts the deed for its source, and says it as a mark. */
-function markOf(event: Deed, lane: Lane): Mark {
+/** Counts the event for its source, and says it as a mark. */
+function markOf(event: MarkedEvent, lane: Lane): Mark {
   const { tally } = lane;
   if (event.event === 'knock.accepted') tally.knocks++;
   else if (event.event === 'decoy.hit') tally.decoys++;

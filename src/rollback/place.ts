@@ -136,7 +136,7 @@ export function codeOf(error: unknown): string | undefined {
 }
 
 /** Our rules are not to stand any more: deploy/boot-rules lays them no more after another program's. */
-export function forgetLaid(): void {
+export function forgetInstalled(): void {
   remove(join(MARKS, `laid-${namespaceOf()}`));
 }
 

@@ -17,7 +17,7 @@ import { messageOf } from '../text/error.ts';
 import {
   bootId,
   claim,
-  forgetLaid,
+  forgetInstalled,
   isReadable,
   makePlace,
   type Place,
@@ -200,7 +200,7 @@ export async function rollBack(why: string, now: number, id?: string): Promise<O
       throw new Error('the daemon that runs could not be ended: end it by hand');
   });
   await attempt(() => withSets((sets) => restoreParts(change, sets)));
-  if (change.parts.every((part) => part.chains.length === 0)) forgetLaid();
+  if (change.parts.every((part) => part.chains.length === 0)) forgetInstalled();
   await attempt(async () => restoreConfiguration(place, change));
   await attempt(() => restoreUnit(change.unit));
   const ended = { at: now, since: change.since, why, faults };

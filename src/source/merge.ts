@@ -8,24 +8,24 @@ import type { Batch, OnBatch } from './source.ts';
  */
 
 /** One source's way in. */
-export interface Lane {
+export interface Input {
   readonly take: OnBatch;
   /** What still waits in it is lost. Idempotent. */
   close(): void;
 }
 
-export interface Lanes {
-  open(): Lane;
+export interface Merge {
+  open(): Input;
   close(): void;
 }
 
 /**
- * Milliseconds that a packet waits for older ones from a lane that has nothing: the kernel gathers copies for 10 ms
+ * Milliseconds that a packet waits for older ones from a input that has nothing: the kernel gathers copies for 10 ms
  * at most where it is busy, and a reader gathers for 1 to 2.
  */
 const WAIT = 12;
-/** Packets that wait in one lane; when it is full the older half goes on. */
-const LANE_PACKETS = 2048;
+/** Packets that wait in one input; when it is full the older half goes on. */
+const INPUT_PACKETS = 2048;
 /** Bytes of a packet that are kept: as many as are copied of each. */
 const PACKET_BYTES = 256;
 /** Before every moment: nothing has waited too long yet. */
@@ -33,7 +33,7 @@ const NEVER = Number.NEGATIVE_INFINITY;
 /** Packets handed on with one call. */
 const HANDED_ON = 1024;
 
-interface Held extends Lane {
+interface OpenInput extends Input {
   readonly bytes: Uint8Array;
   readonly lengths: Int32Array;
   /** What the kernel said; 0: nothing. */
@@ -46,9 +46,9 @@ interface Held extends Lane {
   count: number;
 }
 
-/** A merger of what lanes hand over. A lone lane is handed through as it is. */
-export function createLanes(onBatch: OnBatch, now: () => number, wall: () => number): Lanes {
-  const lanes = new Set<Held>();
+/** A merger of what inputs hand over. A lone input is handed through as it is. */
+export function createMerge(onBatch: OnBatch, now: () => number, wall: () => number): Merge {
+  const inputs = new Set<OpenInput>();
   const out = {
     bytes: new Uint8Array(HANDED_ON * PACKET_BYTES),
     offsets: Int32Array.from({ length: HANDED_ON }, (_, index) => index * PACKET_BYTES),
@@ -59,79 +59,79 @@ export function createLanes(onBatch: OnBatch, now: () => number, wall: () => num
   let timer: NodeJS.Timeout | undefined;
   let soon: NodeJS.Immediate | undefined;
 
-  function open(): Lane {
-    const lane: Held = {
-      bytes: new Uint8Array(LANE_PACKETS * PACKET_BYTES),
-      lengths: new Int32Array(LANE_PACKETS),
-      stamps: new Float64Array(LANE_PACKETS),
-      order: new Float64Array(LANE_PACKETS),
-      since: new Float64Array(LANE_PACKETS),
+  function open(): Input {
+    const input: OpenInput = {
+      bytes: new Uint8Array(INPUT_PACKETS * PACKET_BYTES),
+      lengths: new Int32Array(INPUT_PACKETS),
+      stamps: new Float64Array(INPUT_PACKETS),
+      order: new Float64Array(INPUT_PACKETS),
+      since: new Float64Array(INPUT_PACKETS),
       first: 0,
       count: 0,
-      take: (batch, count) => take(lane, batch, count),
+      take: (batch, count) => take(input, batch, count),
       close() {
-        lane.count = 0;
-        lanes.delete(lane);
+        input.count = 0;
+        inputs.delete(input);
       },
     };
-    lanes.add(lane);
-    return lane;
+    inputs.add(input);
+    return input;
   }
 
-  function take(lane: Held, batch: Batch, count: number): void {
-    if (lanes.size === 1 && lane.count === 0) {
+  function take(input: OpenInput, batch: Batch, count: number): void {
+    if (inputs.size === 1 && input.count === 0) {
       onBatch(batch, count);
       return;
     }
     const at = now();
     const moment = wall();
     for (let index = 0; index < count; index += 1) {
-      if (lane.count === LANE_PACKETS) release(NEVER, LANE_PACKETS / 2);
-      hold(lane, batch, index, at, moment);
+      if (input.count === INPUT_PACKETS) release(NEVER, INPUT_PACKETS / 2);
+      hold(input, batch, index, at, moment);
     }
-    // Not those that have waited long: while everything stood still, the lane that is read next may hold an older one.
-    release(NEVER, LANE_PACKETS);
+    // Not those that have waited long: while everything stood still, the input that is read next may hold an older one.
+    release(NEVER, INPUT_PACKETS);
     if (timer === undefined && soon === undefined) wait(at);
   }
 
-  function hold(lane: Held, batch: Batch, index: number, at: number, moment: number): void {
-    const slot = (lane.first + lane.count) % LANE_PACKETS;
+  function hold(input: OpenInput, batch: Batch, index: number, at: number, moment: number): void {
+    const slot = (input.first + input.count) % INPUT_PACKETS;
     const from = batch.offsets[index] ?? 0;
     const length = Math.min(batch.lengths[index] ?? 0, PACKET_BYTES);
-    copy(batch.bytes, from, lane.bytes, slot * PACKET_BYTES, length);
+    copy(batch.bytes, from, input.bytes, slot * PACKET_BYTES, length);
     const stamp = batch.stamps[index] ?? 0;
-    lane.lengths[slot] = length;
-    lane.stamps[slot] = stamp;
-    lane.order[slot] = stamp > 0 ? stamp : moment;
-    lane.since[slot] = at;
-    lane.count += 1;
+    input.lengths[slot] = length;
+    input.stamps[slot] = stamp;
+    input.order[slot] = stamp > 0 ? stamp : moment;
+    input.since[slot] = at;
+    input.count += 1;
   }
 
   /**
    * Hands on, in order, what no older packet can come before any more, what has waited long enough at that moment,
-   * and what a lane has beyond `most`.
+   * and what a input has beyond `most`.
    */
   function release(at: number, most: number): void {
-    for (let lane = oldest(); lane !== undefined && isDue(at, most); lane = oldest()) {
-      const slot = lane.first;
-      copy(lane.bytes, slot * PACKET_BYTES, out.bytes, gathered * PACKET_BYTES, lane.lengths[slot] ?? 0);
-      out.lengths[gathered] = lane.lengths[slot] ?? 0;
-      out.stamps[gathered] = lane.stamps[slot] ?? 0;
-      lane.first = (slot + 1) % LANE_PACKETS;
-      lane.count -= 1;
+    for (let input = oldest(); input !== undefined && isDue(at, most); input = oldest()) {
+      const slot = input.first;
+      copy(input.bytes, slot * PACKET_BYTES, out.bytes, gathered * PACKET_BYTES, input.lengths[slot] ?? 0);
+      out.lengths[gathered] = input.lengths[slot] ?? 0;
+      out.stamps[gathered] = input.stamps[slot] ?? 0;
+      input.first = (slot + 1) % INPUT_PACKETS;
+      input.count -= 1;
       gathered += 1;
       if (gathered === HANDED_ON) handOn();
     }
     handOn();
   }
 
-  function oldest(): Held | undefined {
-    let found: Held | undefined;
+  function oldest(): OpenInput | undefined {
+    let found: OpenInput | undefined;
     let order = Number.POSITIVE_INFINITY;
-    for (const lane of lanes) {
-      const head = lane.count === 0 ? Number.POSITIVE_INFINITY : (lane.order[lane.first] ?? 0);
+    for (const input of inputs) {
+      const head = input.count === 0 ? Number.POSITIVE_INFINITY : (input.order[input.first] ?? 0);
       if (head < order) {
-        found = lane;
+        found = input;
         order = head;
       }
     }
@@ -139,13 +139,14 @@ export function createLanes(onBatch: OnBatch, now: () => number, wall: () => num
   }
 
   function isDue(at: number, most: number): boolean {
-    let everyLaneHasOne = true;
-    for (const lane of lanes) {
+    let everyInputHasOne = true;
+    for (const input of inputs) {
       // Whoever came in so long ago takes those along that are older than itself.
-      if (lane.count > most || (lane.count > 0 && at - (lane.since[lane.first] ?? 0) >= WAIT)) return true;
-      if (lane.count === 0) everyLaneHasOne = false;
+      if (input.count > most || (input.count > 0 && at - (input.since[input.first] ?? 0) >= WAIT))
+        return true;
+      if (input.count === 0) everyInputHasOne = false;
     }
-    return everyLaneHasOne;
+    return everyInputHasOne;
   }
 
   function handOn(): void {
@@ -157,17 +158,17 @@ export function createLanes(onBatch: OnBatch, now: () => number, wall: () => num
   function wait(at: number): void {
     timer = undefined;
     let since = Number.POSITIVE_INFINITY;
-    for (const lane of lanes) if (lane.count > 0) since = Math.min(since, lane.since[lane.first] ?? 0);
+    for (const input of inputs) if (input.count > 0) since = Math.min(since, input.since[input.first] ?? 0);
     if (since === Number.POSITIVE_INFINITY) return;
     timer = setTimeout(
       guarded('packets', () => {
         timer = undefined;
-        // Every lane is read once more first: where the process stood still, all that it missed waits in the kernel.
+        // Every input is read once more first: where the process stood still, all that it missed waits in the kernel.
         soon = setImmediate(
           guarded('packets', () => {
             soon = undefined;
             const later = now();
-            release(later, LANE_PACKETS);
+            release(later, INPUT_PACKETS);
             wait(later);
           }),
         );
@@ -183,7 +184,7 @@ export function createLanes(onBatch: OnBatch, now: () => number, wall: () => num
       clearImmediate(soon);
       timer = undefined;
       soon = undefined;
-      for (const lane of [...lanes]) lane.close();
+      for (const input of [...inputs]) input.close();
     },
   };
 }

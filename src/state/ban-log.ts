@@ -2,7 +2,7 @@ import type Database from 'better-sqlite3';
 import type { Family } from '../packet/address.ts';
 import { type Cidr, HOST_BITS } from '../packet/cidr.ts';
 import { NONE, type Offender, type Offenders } from './offenders.ts';
-import { isMoment } from './sense.ts';
+import { isMoment } from './validate.ts';
 
 /*
  * Bans in the file: a log of batches. A flood of forged decoy hits is a ban each, tens of thousands a second; a row

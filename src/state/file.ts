@@ -7,10 +7,10 @@ import { openBanLog } from './ban-log.ts';
 import type { Offenders } from './offenders.ts';
 import { cidrOf, keyOf } from './row-key.ts';
 import { prepare, UnusableFile } from './schema.ts';
-import { isMoment, latestEnd } from './sense.ts';
 import type { KeptUses, KeyChange, StoredGrant } from './store.ts';
 import { syncBeside } from './sync-beside.ts';
 import { openUseRows } from './use-rows.ts';
+import { isMoment, latestEnd } from './validate.ts';
 
 export interface FileOptions {
   /** How long to wait for a process that holds the file, in milliseconds; the thread stands still meanwhile. */

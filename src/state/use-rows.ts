@@ -1,6 +1,6 @@
 import type Database from 'better-sqlite3';
-import { isMoment } from './sense.ts';
 import type { KeptUses, KeyChange } from './store.ts';
+import { isMoment } from './validate.ts';
 
 /** The tables, as SQLite keeps them. Without a stamp a packet is remembered for ever. */
 export const SEEN_SCHEMA = `CREATE TABLE seen (

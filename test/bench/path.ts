@@ -3,7 +3,7 @@ import { parseConfig } from '../../src/config/parse.ts';
 import { settingsOf } from '../../src/config/settings.ts';
 import { createAnnouncer } from '../../src/daemon/announce.ts';
 import { createIntake } from '../../src/daemon/intake.ts';
-import { createRecall } from '../../src/daemon/packet-history.ts';
+import { createPacketHistory } from '../../src/daemon/packet-history.ts';
 import { createEngine, type Engine } from '../../src/engine/engine.ts';
 import type { Emit } from '../../src/engine/event.ts';
 import { milliseconds } from '../../src/packet/time.ts';
@@ -58,7 +58,7 @@ export function createPath(config: Config): Path {
   const intake = createIntake({
     clock,
     engine,
-    recall: createRecall(),
+    history: createPacketHistory(),
     emit,
     after: () => undefined,
     isFull: () => false,

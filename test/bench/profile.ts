@@ -32,7 +32,7 @@ const PARTS: readonly (readonly [part: string, where: RegExp])[] = [
   ['decoding', /\/packet\//],
   ['keeping state', /\/state\/|better-sqlite3/],
   ['telling the kernel', /\/firewall\/|netlink/],
-  ['announcing and counting', /\/(log|metrics)\/|\/live\/(announce|lately|recall)\.js/],
+  ['announcing and counting', /\/(log|metrics)\/|\/live\/(announce|recent-count|packet-history)\.js/],
   ['taking batches in', /\/live\/|\/source\/|clock\.js/],
 ];
 /** Profiles the daemon, in its parts, under as many packets to `port` as go. */

@@ -14,7 +14,7 @@ describe('what the knockd.conf of every guide does, by examples/knockd.yaml:', (
   let daemon: Daemon;
   const folder = scratchFolder();
   const hook = join(folder, 'hook');
-  const told = join(folder, 'told');
+  const told = join(folder, 'configured');
   const sequences = join(folder, 'sequences');
 
   beforeAll(async () => {

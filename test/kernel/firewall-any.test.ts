@@ -76,7 +76,7 @@ describe('the firewall', () => {
       expect(replaced, `${which} in the place of another`).toEqual([true, true]);
 
       await firewall.apply(changesOf(config));
-      const held = await firewall.held();
+      const held = await firewall.readBack();
       const grants = held.grants.map(
         ({ door, grantee }) => `${door} ${grantee === 'any' ? grantee : formatCidr(grantee)}`,
       );

@@ -138,7 +138,7 @@ describe('the firewall and the tables', () => {
       await firewall.apply([open(`192.0.2.${host}`), open(`2001:db8::${host}`)]);
       for (const pid of await firewall.pids()) process.kill(pid, 'SIGKILL');
     }
-    expect((await firewall.held()).grants).toHaveLength(10);
+    expect((await firewall.readBack()).grants).toHaveLength(10);
   });
 
   it('change although iptables-restore hangs: it is ended, and started anew', async () => {
@@ -158,7 +158,7 @@ describe('the firewall and the tables', () => {
     expect(new Set(await firewall.applyAll(calls))).toEqual(new Set(['done']));
     const closes = calls.slice(0, 150).map((_, n) => [close(`192.0.2.${n + 1}`)]);
     expect(new Set(await firewall.applyAll(closes))).toEqual(new Set(['done']));
-    expect((await firewall.held()).grants).toHaveLength(50);
+    expect((await firewall.readBack()).grants).toHaveLength(50);
     expect((await sh('iptables -S NFKNOCK-GRANT')).match(/^-A/gm)).toHaveLength(50);
   });
 
@@ -169,7 +169,7 @@ describe('the firewall and the tables', () => {
       { change: 'ban', target: networkOf({ family: 6, a: 0x2001_0db8, b: n, c: 0, d: 0 }, 64), until },
     ]).flat();
     await firewall.apply(bans);
-    const { bans: held } = await firewall.held();
+    const { bans: held } = await firewall.readBack();
     expect(held).toHaveLength(20_000);
     for (const each of held) expect(Math.abs(each.until - until)).toBeLessThan(3_000);
     expect(await sh('ipset list -t nfknock-ban4')).toContain('Number of entries: 10000\n');
@@ -178,7 +178,7 @@ describe('the firewall and the tables', () => {
         each.change === 'ban' ? [{ change: 'unban', target: each.target } as const] : [],
       ),
     );
-    expect((await firewall.held()).bans).toEqual([]);
+    expect((await firewall.readBack()).bans).toEqual([]);
   });
 
   it('keep the bans when the limit is changed', async () => {
@@ -189,12 +189,12 @@ describe('the firewall and the tables', () => {
     );
     await firewall.apply(bans);
     await firewall.replace({ ...CONFIG, bans: { ...CONFIG.bans, limit: 40 } });
-    const { bans: held } = await firewall.held();
+    const { bans: held } = await firewall.readBack();
     expect(held).toHaveLength(40);
     // The longest are kept.
     expect(Math.min(...held.map((each) => each.until))).toBeGreaterThan(until + 55_000);
     await firewall.replace(CONFIG);
-    expect((await firewall.held()).bans).toHaveLength(40);
+    expect((await firewall.readBack()).bans).toHaveLength(40);
   });
 
   it('open a door although someone has just taken every chain away', async () => {
@@ -221,10 +221,10 @@ describe('the firewall and the tables', () => {
       'iptables -N DOCKER-USER',
       'ipset flush nfknock-ban4',
     ];
-    for (const meddling of meddlings) {
+    for (const tampering of meddlings) {
       expect(await firewall.intact()).toBe(true);
-      await sh(meddling);
-      expect(await firewall.intact(), meddling).toBe(false);
+      await sh(tampering);
+      expect(await firewall.intact(), tampering).toBe(false);
       await firewall.install();
       await firewall.apply([{ change: 'ban', target: cidr('203.0.113.9'), until: Date.now() + LATER }]);
     }
@@ -232,7 +232,7 @@ describe('the firewall and the tables', () => {
     expect(await sh('iptables -S INPUT')).toMatch(
       /^-P INPUT ACCEPT\n-A INPUT ! -i lo .*-j NFKNOCK\n-A INPUT -j ACCEPT\n$/,
     );
-    expect((await firewall.held()).grants).toHaveLength(1);
+    expect((await firewall.readBack()).grants).toHaveLength(1);
     await firewall.remove();
     await sh('iptables -F; iptables -X');
   });
@@ -241,10 +241,10 @@ describe('the firewall and the tables', () => {
     await firewall.apply([{ change: 'ban', target: cidr('203.0.113.9'), until: Date.now() + LATER }]);
     await firewall.watchRules();
     await firewall.apply([open('192.0.2.7')]);
-    const repaired = async (meddling: string): Promise<number> => {
+    const repaired = async (tampering: string): Promise<number> => {
       const before = (await firewall.seen()).length;
       const started = performance.now();
-      await sh(meddling);
+      await sh(tampering);
       while ((await firewall.seen()).length === before) {
         if (performance.now() - started > REPAIR_WITHIN) return Number.POSITIVE_INFINITY;
         await sleep(20);
@@ -255,7 +255,7 @@ describe('the firewall and the tables', () => {
     expect(await repaired('ipset flush')).toBeLessThan(REPAIR_WITHIN);
     expect(await firewall.seen()).toEqual(['rules', 'sets']);
     expect(await firewall.intact()).toBe(true);
-    expect((await firewall.held()).grants).toHaveLength(1);
+    expect((await firewall.readBack()).grants).toHaveLength(1);
   });
 
   it('leak no packet and lose no grant while the configuration is replaced again and again', async () => {
@@ -326,16 +326,16 @@ describe('the firewall and the tables', () => {
     await daemon.apply([open(v4), open('192.0.2.200'), ban]);
     expect(await net.clientA.canConnect(net.clientA.server4, 22)).toBe(true);
     await daemon.apply([close('192.0.2.200')]);
-    const { grants, bans } = await daemon.held();
+    const { grants, bans } = await daemon.readBack();
     expect([grants.length, bans.length]).toEqual([1, 1]);
     expect(await daemon.intact()).toBe(true);
-    for (const meddling of [
+    for (const tampering of [
       'iptables -F NFKNOCK-GRANT',
       'ip6tables -D NFKNOCK 2',
       'iptables -I INPUT 1 -j ACCEPT',
     ]) {
-      await sh(meddling);
-      expect(await daemon.intact(), meddling).toBe(false);
+      await sh(tampering);
+      expect(await daemon.intact(), tampering).toBe(false);
       await firewall.install();
       await daemon.apply([close(v4)]);
       await daemon.apply([open(v4)]);

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Concern } from '../../src/machine/concerns.ts';
+import type { Observation } from '../../src/machine/observations.ts';
 import { randomOf } from '../fuzz/random.ts';
 import { SEED } from '../seed.ts';
 import { configOf } from '../support/configs.ts';
@@ -26,7 +26,7 @@ beforeAll(async () => {
 afterAll(() => net?.close());
 
 /** What is said of a chain with these rules, besides which it drops. */
-async function concerns(priority: number, rules: string, before = ''): Promise<readonly Concern[]> {
+async function observations(priority: number, rules: string, before = ''): Promise<readonly Observation[]> {
   const text = `flush ruleset
 table inet own {
   ${before}
@@ -48,7 +48,7 @@ table inet own {
     JSON.stringify(CONFIG),
   ]);
   expect(stderr).toBe('');
-  return JSON.parse(stdout) as readonly Concern[];
+  return JSON.parse(stdout) as readonly Observation[];
 }
 
 describe(`a table that drops accepts what the doors need (FC_SEED=${SEED})`, { timeout: 30_000 }, () => {
@@ -77,8 +77,8 @@ describe(`a table that drops accepts what the doors need (FC_SEED=${SEED})`, { t
       halves(''),
     ],
   ])('by %s', async (rules, before = '') => {
-    expect(await concerns(BEFORE, rules, before)).toEqual([]);
-    expect(await concerns(AFTER, rules, before)).toEqual([]);
+    expect(await observations(BEFORE, rules, before)).toEqual([]);
+    expect(await observations(AFTER, rules, before)).toEqual([]);
   });
 
   it.each([
@@ -108,7 +108,7 @@ describe(`a table that drops accepts what the doors need (FC_SEED=${SEED})`, { t
       halves('203.0.113.0/24 . 7, ', '0.0.0.0/2'),
     ],
   ])('and not by "%s"', async (rules, what, fix, before = '') => {
-    const [found, ...more] = await concerns(BEFORE, rules, before);
+    const [found, ...more] = await observations(BEFORE, rules, before);
     expect(more).toEqual([]);
     expect(found?.code).toBe('native-table');
     expect(found?.what).toMatch(what);

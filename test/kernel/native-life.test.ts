@@ -83,7 +83,7 @@ test('the socket is not inherited by children', async () => {
     queue.close();
   `);
   await script.next();
-  expect(await lab.meddle(script, 'cloexec')).toBe('1');
+  expect(await lab.tamper(script, 'cloexec')).toBe('1');
   script.tell('go');
   await script.ended();
 });

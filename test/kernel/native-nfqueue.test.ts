@@ -136,7 +136,7 @@ describe('a queue under load', () => {
       queue.close();
     `);
     await script.next();
-    await lab.meddle(script, 'copyrange', '7', '65535');
+    await lab.tamper(script, 'copyrange', '7', '65535');
     script.tell('go');
     expect(await script.next()).toMatchObject({ packets: 1, depth: 0, errors: 70 });
   });
@@ -158,7 +158,7 @@ describe('a queue under load', () => {
   test.each([
     ['reports of it switched off', ''],
     ['reports of it switched on', 'enobufs'],
-  ])('survives a full socket buffer, with %s', async (_, meddling) => {
+  ])('survives a full socket buffer, with %s', async (_, tampering) => {
     const script = lab.start(`
       const queue = new NfQueue({ queue: 7, onError, onBatch, receiveBuffer: 4096 });
       say('open');
@@ -176,9 +176,9 @@ describe('a queue under load', () => {
       queue.close();
     `);
     await script.next();
-    if (meddling !== '') await lab.meddle(script, meddling);
+    if (tampering !== '') await lab.tamper(script, tampering);
     script.tell('go');
-    expect(await script.next()).toEqual([true, meddling !== '', 0]);
+    expect(await script.next()).toEqual([true, tampering !== '', 0]);
     expect((await script.ended()).code).toBe(0);
   });
 
@@ -239,7 +239,7 @@ describe('a queue in bad company', () => {
       say(queue.stats());
       queue.close();
     `);
-    await lab.meddle(script, 'forge', `${await script.next()}`);
+    await lab.tamper(script, 'forge', `${await script.next()}`);
     expect(await script.next()).toMatchObject({ packets: 1, errors: 1 });
   });
 
@@ -253,7 +253,7 @@ describe('a queue in bad company', () => {
       queue.close();
     `);
     await script.next();
-    await lab.meddle(script, 'unbind', '7');
+    await lab.tamper(script, 'unbind', '7');
     expect(await script.next()).toEqual([
       true,
       'SOCKET_FAILED',

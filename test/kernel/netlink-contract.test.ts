@@ -185,7 +185,7 @@ describe.each([
         socket.close();
       `);
       await running.next();
-      await lab.meddle(running, 'enobufs');
+      await lab.tamper(running, 'enobufs');
       running.tell('go');
       expect(await running.next()).toEqual([true, 0]);
       expect(await running.next()).toBe('alive');
@@ -222,7 +222,7 @@ describe.each([
         socket.close();
       `);
       await running.next();
-      await lab.meddle(running, 'forge', `${running.pid}`);
+      await lab.tamper(running, 'forge', `${running.pid}`);
       running.tell('go');
       expect(await running.next()).toEqual([0, 0, 0]);
       expect(await running.next()).toBe('alive');

@@ -60,7 +60,7 @@ async function expectAllIsWell(what: string): Promise<void> {
     stranger6: await banned.canConnect(banned.server6, SERVICE),
     banned: await banned.canConnect(banned.server4, OPEN_PORT),
   });
-  // Once more, perhaps: where the meddling took several commands, the first look may have come between them.
+  // Once more, perhaps: where the tampering took several commands, the first look may have come between them.
   await expect
     .poll(well, { timeout: NOTICED, interval: 100, message: what })
     .toEqual({ owner4: true, owner6: true, stranger6: false, banned: false });

@@ -93,20 +93,20 @@ async function allIsWell(): Promise<void> {
     await sendFrom(net.clientB.source().v4);
     return { owner: [await letIn(), await letIn6()], banned, stranger };
   };
-  // Once more, perhaps: where someone meddles with several commands, the first look may come between them.
+  // Once more, perhaps: where someone tampers with several commands, the first look may come between them.
   await expect
     .poll(seen, { timeout: NOTICED, interval: 100 })
     .toEqual({ owner: [true, true], banned: false, stranger: [false, true] });
 }
 
-async function repaired(daemon: Daemon, meddling: string): Promise<void> {
+async function repaired(daemon: Daemon, tampering: string): Promise<void> {
   const before = daemon.seen({ event: 'firewall.repaired' }).length;
   const began = performance.now();
-  expect((await sh(meddling)).stderr).toBe('');
+  expect((await sh(tampering)).stderr).toBe('');
   await expect
     .poll(() => daemon.seen({ event: 'firewall.repaired' }).length, { timeout: 2 * NOTICED, interval: 50 })
     .toBeGreaterThan(before);
-  expect(performance.now() - began, meddling).toBeLessThan(NOTICED);
+  expect(performance.now() - began, tampering).toBeLessThan(NOTICED);
 }
 
 describe('with CAP_NET_ADMIN alone and the rules laid before', () => {
@@ -152,14 +152,14 @@ describe('with CAP_NET_ADMIN alone and the rules laid before', () => {
     const daemon = await start();
     await open(daemon);
     await beBanned(daemon);
-    for (const meddling of [
+    for (const tampering of [
       'iptables -F && ip6tables -F',
       'iptables -F && iptables -X && ip6tables -F && ip6tables -X && ipset destroy',
       'iptables -I INPUT 1 -j ACCEPT',
       'iptables -F NFKNOCK-BAN',
       'ipset flush nfknock-ban4',
     ]) {
-      await repaired(daemon, meddling);
+      await repaired(daemon, tampering);
       await allIsWell();
     }
     await sh('iptables -D INPUT -j ACCEPT');

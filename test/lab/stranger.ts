@@ -1,6 +1,6 @@
 import { type Cidr, contains } from '../../src/packet/cidr.ts';
 import { decode } from '../../src/packet/decode.ts';
-import { emptyPacket, turned } from '../../src/packet/packet.ts';
+import { emptyPacket, reversed } from '../../src/packet/packet.ts';
 import { createDirection, FATE } from '../../src/replay/direction.ts';
 import { createLocalAddresses } from '../../src/replay/local.ts';
 import { createLookAhead } from '../../src/replay/look-ahead.ts';
@@ -75,9 +75,9 @@ export async function strangersOf(file: string, here: readonly Cidr[]): Promise<
       const stamp = batch.stamps[i] ?? 0;
       if (!begun) {
         begun = true;
-        lookAhead.underWay((each) => {
-          if (local.isSource(each)) direction.underWay(each, stamp);
-          else if (local.isDestination(each)) direction.underWay(turned(each), stamp);
+        lookAhead.inProgress((each) => {
+          if (local.isSource(each)) direction.inProgress(each, stamp);
+          else if (local.isDestination(each)) direction.inProgress(reversed(each), stamp);
         });
       }
       total++;

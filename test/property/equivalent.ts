@@ -82,19 +82,19 @@ export const EQUIVALENT: readonly Equivalent[] = [
     },
   },
   {
-    why: 'what is no concern is passed over once more, later',
+    why: 'what is no candidate is passed over once more, later',
     mutants: {
-      'src/engine/finding.js': [
-        "if (finding !== 'none')  →  if (true)",
+      'src/engine/describe.js': [
+        "if (explanation !== 'none')  →  if (true)",
         'none: 0,  →  none: 1,',
         'repeated = true;  →  repeated = false;',
-        "if (finding === 'repeat')  →  if (false)",
+        "if (explanation === 'repeat')  →  if (false)",
       ],
     },
   },
   {
     why: 'the two are only ever asked about together',
-    mutants: { 'src/engine/finding.js': ['begins: 1,  →  begins: 2,', 'advances: 2,  →  advances: 1,'] },
+    mutants: { 'src/engine/describe.js': ['begins: 1,  →  begins: 2,', 'advances: 2,  →  advances: 1,'] },
   },
   {
     why: 'what it lets in is refused by the limit that follows',
@@ -138,7 +138,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
     why: 'no slot lies outside of the arrays: what is written there is nowhere',
     mutants: {
       'src/engine/door.js': ['if (slot === NONE)  →  if (false)'],
-      'src/engine/finding.js': ['if (slot === NONE)  →  if (false)'],
+      'src/engine/describe.js': ['if (slot === NONE)  →  if (false)'],
       'src/engine/table.js': ['if (slot !== NONE)  →  if (true)'],
     },
   },

@@ -76,7 +76,7 @@ function programOf(
   };
 }
 
-/** The compiler's own way of writing imports and exports, turned into calls. */
+/** The compiler's own way of writing imports and exports, reversed into calls. */
 function moduleOf(path: string, code: string, folder: string): Module {
   const imports: string[] = [];
   const place = (specifier: string): string => {

@@ -5,7 +5,8 @@ import type { Config } from '../../src/policy/config.ts';
 import { cidr, configOf } from './configs.ts';
 
 /** What the contract tries of a `Firewall`, which may be in another process. */
-export interface Tried extends Pick<Firewall, 'install' | 'apply' | 'held' | 'intact' | 'remove' | 'close'> {
+export interface Tried
+  extends Pick<Firewall, 'install' | 'apply' | 'readBack' | 'intact' | 'remove' | 'close'> {
   replace(config: Config): Promise<readonly unknown[]>;
 }
 
@@ -36,9 +37,9 @@ export function firewallContract(name: string, make: () => Promise<Tried>, confi
     });
     const unban = (target: string): Change => ({ change: 'unban', target: cidr(target) });
     const grants = async (): Promise<readonly string[]> =>
-      (await firewall.held()).grants.map(({ door, grantee: who }) => `${door} ${wordOf(who)}`).sort();
+      (await firewall.readBack()).grants.map(({ door, grantee: who }) => `${door} ${wordOf(who)}`).sort();
     const bans = async (): Promise<readonly string[]> =>
-      (await firewall.held()).bans.map(({ target }) => formatCidr(target)).sort();
+      (await firewall.readBack()).bans.map(({ target }) => formatCidr(target)).sort();
 
     beforeEach(async () => {
       firewall = await make();
@@ -60,7 +61,7 @@ export function firewallContract(name: string, make: () => Promise<Tried>, confi
     it('holds a renewed grant once, with its new end', async () => {
       await firewall.apply([open('ssh', '192.0.2.7', 5_000)]);
       await firewall.apply([open('ssh', '192.0.2.7', 90_000)]);
-      const { grants: held } = await firewall.held();
+      const { grants: held } = await firewall.readBack();
       expect(held).toHaveLength(1);
       expect(Math.abs((held[0]?.until ?? 0) - Date.now() - 90_000)).toBeLessThan(3_000);
     });
@@ -90,14 +91,14 @@ export function firewallContract(name: string, make: () => Promise<Tried>, confi
 
     it('closes what is not open and unbans who is not banned without a word', async () => {
       await firewall.apply([close('ssh', '192.0.2.7'), unban('203.0.113.9'), unban('2001:db8::/64')]);
-      expect(await firewall.held()).toEqual({ grants: [], bans: [] });
+      expect(await firewall.readBack()).toEqual({ grants: [], bans: [] });
     });
 
     it('holds bans of both families, a ban of longer time in the place of a shorter one', async () => {
       await firewall.apply([ban('203.0.113.9', 5_000), ban('2001:db8:9::/64')]);
       await firewall.apply([ban('203.0.113.9', 90_000)]);
       expect(await bans()).toEqual(['2001:db8:9::/64', '203.0.113.9']);
-      const four = (await firewall.held()).bans.find((each) => each.target.address.family === 4);
+      const four = (await firewall.readBack()).bans.find((each) => each.target.address.family === 4);
       expect(Math.abs((four?.until ?? 0) - Date.now() - 90_000)).toBeLessThan(3_000);
     });
 
@@ -128,7 +129,7 @@ export function firewallContract(name: string, make: () => Promise<Tried>, confi
       await firewall.apply([open('ssh', '192.0.2.7'), ban('203.0.113.9')]);
       await firewall.remove();
       await firewall.remove();
-      expect(await firewall.held()).toEqual({ grants: [], bans: [] });
+      expect(await firewall.readBack()).toEqual({ grants: [], bans: [] });
       expect(await firewall.intact()).toBe(false);
     });
 
@@ -138,7 +139,7 @@ export function firewallContract(name: string, make: () => Promise<Tried>, confi
       await firewall.close();
       await expect(firewall.install()).rejects.toMatchObject({ code: 'CLOSED' });
       await expect(firewall.apply([open('ssh', '192.0.2.7')])).rejects.toMatchObject({ code: 'CLOSED' });
-      await expect(firewall.held()).rejects.toMatchObject({ code: 'CLOSED' });
+      await expect(firewall.readBack()).rejects.toMatchObject({ code: 'CLOSED' });
       firewall = await make();
     });
   });

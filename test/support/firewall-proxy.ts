@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { type Change, type Firewall, FirewallError, type Held } from '../../src/firewall/firewall.ts';
+import { type Change, type Firewall, FirewallError, type ReadBack } from '../../src/firewall/firewall.ts';
 import type { Connection } from '../../src/firewall/netlink/conntrack.ts';
 import type { Config } from '../../src/policy/config.ts';
 import type { Host } from './net.ts';
@@ -10,7 +10,7 @@ import { ROOT } from './root.ts';
 /** What can be asked over a pipe. */
 type FirewallCore = Pick<
   Firewall,
-  'install' | 'installBase' | 'apply' | 'held' | 'intact' | 'remove' | 'close'
+  'install' | 'installBase' | 'apply' | 'readBack' | 'intact' | 'remove' | 'close'
 >;
 
 /** The built firewall in a process of its own, in a namespace. */
@@ -89,7 +89,7 @@ export async function startFirewall(
     install: () => ask('install'),
     installBase: () => ask('installBase'),
     apply: (changes) => ask('apply', changes),
-    held: () => ask<Held>('held'),
+    readBack: () => ask<ReadBack>('readBack'),
     intact: () => ask('intact'),
     setsIntact: () => ask('setsIntact'),
     replace: (next) => ask('replace', next),

@@ -2,7 +2,7 @@ import type { Change, Firewall, FirewallError, RuleListener } from '../../src/fi
 import { type MemoryFirewall, memoryFirewall } from '../../src/firewall/memory.ts';
 import type { Config } from '../../src/policy/config.ts';
 
-/** A firewall in memory that answers late, refuses, or is meddled with, when the test says so. */
+/** A firewall in memory that answers late, refuses, or is tampered with, when the test says so. */
 export interface MemoryKernel {
   readonly firewall: Firewall;
   /** What was carried out so far. */
@@ -18,7 +18,7 @@ export interface MemoryKernel {
   /** Refuses another configuration. */
   refuseConfig(error: FirewallError | undefined): void;
   /** Someone else takes the rules away; resolves once that was answered. */
-  meddle(what: 'rules' | 'sets'): Promise<void>;
+  tamper(what: 'rules' | 'sets'): Promise<void>;
   /** Tells whoever watches. */
   readonly listener: () => RuleListener | undefined;
   /** How often the rules were installed. */
@@ -89,7 +89,7 @@ export function memoryKernel(options: { readonly config: Config; readonly now: (
     refuseConfig(error) {
       configRefusal = error;
     },
-    async meddle(what) {
+    async tamper(what) {
       await memory.remove();
       await listener?.onDrift(what).catch((error) => listener?.onError(error));
     },

@@ -28,8 +28,8 @@ export interface Lab {
   start(script: string, options?: ScriptOptions): Running;
   /** Runs test/bench/flood.c; answers with the packets that were sent. */
   flood(...args: readonly string[]): Promise<number>;
-  /** Runs native/test/meddle.c against a running script. */
-  meddle(running: Running, ...args: readonly string[]): Promise<string>;
+  /** Runs native/test/tamper.c against a running script. */
+  tamper(running: Running, ...args: readonly string[]): Promise<string>;
   /** Ends what a failed test has left running, so that the next finds its queue free. */
   killAll(): void;
   close(): void;
@@ -77,7 +77,7 @@ export function createLab(): Lab {
     return path;
   };
   const flood = program('flood', 'test/bench/flood.c');
-  const meddle = program('meddle', 'native/test/meddle.c', 'native/src/nfnl.c');
+  const tamper = program('tamper', 'native/test/tamper.c', 'native/src/nfnl.c');
   program('no_netfilter', 'native/test/no_netfilter.c');
   const start = (script: string, options: ScriptOptions = {}): Running =>
     startScript(namespace, script, options, { FLOOD: flood, PACKAGE: PACKAGE_URL });
@@ -87,7 +87,7 @@ export function createLab(): Lab {
     start,
     run: (script, options) => runToEnd(start(script, options), options?.code ?? 0),
     flood: async (...args) => sentBy(await output(namespace, [flood, ...args])),
-    meddle: async (running, ...args) => output(namespace, [meddle, `${running.pid}`, ...args]),
+    tamper: async (running, ...args) => output(namespace, [tamper, `${running.pid}`, ...args]),
     killAll: () => killAll(namespace),
     close,
   };

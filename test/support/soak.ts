@@ -186,11 +186,11 @@ const ACTIONS: Readonly<Record<string, Action>> = {
     await reload(world, { doors: { ssh: { knock: [], opens: ['x'] } } }, 'config.rejected');
     writeFileSync(world.daemon.config, 'neither this: is [a configuration\n');
   },
-  flush: (world) => meddle(world, 'iptables -F && ip6tables -F'),
-  'remove chains': (world) => meddle(world, 'for t in iptables ip6tables; do $t -F; $t -X; done'),
-  'go before us': (world) => meddle(world, 'iptables -I INPUT 1 -p tcp --dport 9999 -j ACCEPT'),
+  flush: (world) => tamper(world, 'iptables -F && ip6tables -F'),
+  'remove chains': (world) => tamper(world, 'for t in iptables ip6tables; do $t -F; $t -X; done'),
+  'go before us': (world) => tamper(world, 'iptables -I INPUT 1 -p tcp --dport 9999 -j ACCEPT'),
   'flush sets': async (world) => {
-    if (alive(world.bans, () => 0) !== undefined) await meddle(world, 'ipset flush');
+    if (alive(world.bans, () => 0) !== undefined) await tamper(world, 'ipset flush');
   },
   kill: (world) => restart(world, 'SIGKILL'),
   stop: (world) => restart(world, 'SIGTERM'),
@@ -204,7 +204,7 @@ const ACTIONS: Readonly<Record<string, Action>> = {
 };
 
 /** Someone else changes the rules, and the daemon puts them back. What slips in meanwhile is not its doing. */
-async function meddle(world: World, command: string): Promise<void> {
+async function tamper(world: World, command: string): Promise<void> {
   const { leaked } = await world.port.read();
   try {
     await again(world, 'firewall.repaired', () => world.net.server.exec(['sh', '-c', command]));

@@ -3,8 +3,8 @@ import { loadConfig } from '../../config/load.ts';
 import { settingsOf } from '../../config/settings.ts';
 import { ofFiles } from '../../doctor/files.ts';
 import { installedUnit } from '../../doctor/unit.ts';
-import { concernsOf, shownIn } from '../../machine/concerns.ts';
 import { lookAtMachine, type Machine } from '../../machine/look.ts';
+import { observationsOf, shownIn } from '../../machine/observations.ts';
 import type { Config, Door } from '../../policy/config.ts';
 import { isPublished } from '../../policy/published.ts';
 import { ordersOpened } from '../../strength/guesser.ts';
@@ -66,7 +66,7 @@ async function reportOf(config: Config, file: string, machine: Machine): Promise
     };
   });
   const found = warnings(config, oneTime);
-  const here = concernsOf(config, machine, ({ name }) => next(name));
+  const here = observationsOf(config, machine, ({ name }) => next(name));
   return {
     file,
     config,

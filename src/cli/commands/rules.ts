@@ -12,13 +12,13 @@ import { lookForAcceptance } from '../../firewall/iptables/read-following.ts';
 import { legacyBeside } from '../../firewall/iptables/watch.ts';
 import { type Layout, layoutOf, withAnswers } from '../../firewall/rules/layout.ts';
 import { type RuleSet, rulesOf } from '../../firewall/rules/rules.ts';
-import { ofAnswersFault } from '../../machine/concerns.ts';
 import { findUntracked } from '../../machine/notrack/find.ts';
 import { ofUntracked } from '../../machine/notrack/untracked.ts';
+import { ofAnswersFault } from '../../machine/observations.ts';
 import { findAnswers } from '../../machine/on-link.ts';
 import type { Family } from '../../packet/address.ts';
 import type { Config } from '../../policy/config.ts';
-import { forgetLaid } from '../../rollback/place.ts';
+import { forgetInstalled } from '../../rollback/place.ts';
 import { armRollback, keepConfirmed, noticeOf, pendingChange, rollBack } from '../../rollback/rollback.ts';
 import { messageOf } from '../../text/error.ts';
 import { putBackBy } from '../ask-daemon.ts';
@@ -95,7 +95,7 @@ async function print(config: Config, options: RulesOptions): Promise<ExitCode> {
     const acceptance = await lookForAcceptance(layout, family);
     if (acceptance.by === 'unread') {
       const what = `IPv${family}: what follows in INPUT can't be read, so "accept: own" is assumed`;
-      process.stderr.write(`nfknock: ${what}; run as root to see what is laid\n`);
+      process.stderr.write(`nfknock: ${what}; run as root to see what is installed\n`);
     }
     sets.push(rulesOf(layout, family, acceptance));
   }
@@ -149,7 +149,9 @@ async function install(config: Config, options: RulesOptions): Promise<ExitCode>
     const notice = noticeOf(systemClock.wall());
     if (notice !== undefined) process.stderr.write(`nfknock: ${notice}\n`);
     await sayPlan(config, families, options);
-    await lay(options, () => (options.policy === 'appliance' ? firewall.installBase() : firewall.install()));
+    await installWithWayBack(options, () =>
+      options.policy === 'appliance' ? firewall.installBase() : firewall.install(),
+    );
     const { what, fix } = ofAnswersFault(firewall.answersFault())[0] ?? { what: undefined, fix: '' };
     if (what !== undefined) process.stderr.write(`nfknock: warning: ${what}; ${fix}\n`);
     const legacy = await legacyBeside();
@@ -160,8 +162,8 @@ async function install(config: Config, options: RulesOptions): Promise<ExitCode>
   }
 }
 
-/** With `--confirm` the way back is kept first; without, what is laid is what later changes fall back to. */
-async function lay(options: RulesOptions, put: () => Promise<void>): Promise<void> {
+/** With `--confirm` the way back is kept first; without, what is installed is what later changes fall back to. */
+async function installWithWayBack(options: RulesOptions, put: () => Promise<void>): Promise<void> {
   const { confirm: time, config: path } = options;
   if (time === undefined) {
     await put();
@@ -179,7 +181,7 @@ async function lay(options: RulesOptions, put: () => Promise<void>): Promise<voi
   process.stdout.write(`nfknock's own part is rolled back in ${time} unless you run: nfknock confirm\n`);
 }
 
-/** Who has no such folder has no way back either, and the rules are laid all the same. */
+/** Who has no such folder has no way back either, and the rules are installed all the same. */
 function keepWhereRoot(path: string): void {
   try {
     keepConfirmed(path);
@@ -208,12 +210,12 @@ async function remove(options: RulesOptions): Promise<ExitCode> {
     config,
     now: systemClock.wall,
     oneTime: oneTimePortsOf,
-    // What a family's tools could not lay is not there to be taken out.
+    // What a family's tools could not install is not there to be taken out.
     families: familiesOf(options).filter((family) => family === 4 || familiesHere().includes(family)),
   });
   try {
     await firewall.remove();
-    forgetLaid();
+    forgetInstalled();
     const warning = await putBackBy(options.config);
     if (warning !== undefined) process.stderr.write(`nfknock: warning: ${warning}\n`);
     return EXIT.done;

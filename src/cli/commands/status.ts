@@ -1,5 +1,5 @@
 import type { Status } from '../../control/status.ts';
-import { ofQueueReaders } from '../../machine/concerns.ts';
+import { ofQueueReaders } from '../../machine/observations.ts';
 import { findQueueReaders } from '../../machine/queue-readers.ts';
 import { printable } from '../../text/plain.ts';
 import { tell, type View } from '../ask-daemon.ts';

@@ -5,9 +5,9 @@ import type { Sets } from '../netlink/ipset.ts';
 
 /**
  * A few entries that must be in their sets for a while yet. The kernel tells nobody when a set is flushed;
- * where a witness is gone before its time, someone has flushed it.
+ * where a canary is gone before its time, someone has flushed it.
  */
-export interface Witnesses {
+export interface Canaries {
   note(changes: readonly SetChange[]): void;
   present(): Promise<boolean>;
   /** Those that are gone are asked for no more: their loss is known. */
@@ -17,24 +17,24 @@ export interface Witnesses {
   clear(): void;
 }
 
-interface Witness {
+interface Canary {
   readonly set: string;
   readonly target: Cidr;
   /** Wall time, ms. */
   readonly until: number;
 }
 
-/** Witnesses of each set. */
+/** Canaries of each set. */
 const WITNESSES_MAX = 4;
 /** An entry this near its end, in ms, is asked for no more. */
 const MARGIN_MS = 5000;
 
-export function openWitnesses(sets: Sets, now: () => number): Witnesses {
-  const bySet = new Map<string, Map<string, Witness>>();
+export function openCanaries(sets: Sets, now: () => number): Canaries {
+  const bySet = new Map<string, Map<string, Canary>>();
   return {
     note(changes) {
       for (const { set, action, entries } of changes) {
-        const known = bySet.get(set) ?? new Map<string, Witness>();
+        const known = bySet.get(set) ?? new Map<string, Canary>();
         bySet.set(set, known);
         if (action === 'del') {
           if (known.size > 0) for (const entry of entries) known.delete(formatCidr(entry.target));
@@ -50,17 +50,17 @@ export function openWitnesses(sets: Sets, now: () => number): Witnesses {
     },
     async present() {
       for (const known of bySet.values()) {
-        for (const [key, witness] of known) {
-          if (witness.until < now() + MARGIN_MS) known.delete(key);
-          else if (!(await sets.has(witness.set, witness.target))) return false;
+        for (const [key, canary] of known) {
+          if (canary.until < now() + MARGIN_MS) known.delete(key);
+          else if (!(await sets.has(canary.set, canary.target))) return false;
         }
       }
       return true;
     },
     async forgetLost() {
       for (const known of bySet.values()) {
-        for (const [key, witness] of known)
-          if (!(await sets.has(witness.set, witness.target))) known.delete(key);
+        for (const [key, canary] of known)
+          if (!(await sets.has(canary.set, canary.target))) known.delete(key);
       }
     },
     forget(names) {

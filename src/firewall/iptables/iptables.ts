@@ -6,8 +6,8 @@ import {
   type Change,
   type Firewall,
   FirewallError,
-  type Held,
   type HeldGrant,
+  type ReadBack,
   type RuleListener,
 } from '../firewall.ts';
 import { grantKey } from '../grant.ts';
@@ -18,11 +18,11 @@ import { type Answers, NO_ANSWERS } from '../rules/answers.ts';
 import { type Layout, layoutOf, withAnswers } from '../rules/layout.ts';
 import { openAnswers } from './answers.ts';
 import { applyQueue } from './apply-queue.ts';
-import { openWitnesses } from './canary.ts';
+import { byKind, throwFirst, twice } from './by-kind.ts';
+import { openCanaries } from './canary.ts';
 import { openCuts } from './cuts.ts';
 import { hasIpv6 } from './families.ts';
-import { lanes, throwFirst, twice } from './lanes.ts';
-import { heldBans, heldGrants, strayEntries } from './read-back.ts';
+import { readBans, readGrants, strayEntries } from './read-back.ts';
 import { openRestore } from './restore-process.ts';
 import { type BaseWish, type Looked, openTables, type Tables } from './tables.ts';
 import { isNftables, legacyBeside, watchRules } from './watch.ts';
@@ -70,7 +70,7 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
   // Of its own: while connections are listed, which may take long, sets change.
   const connections = openNetfilter();
   const sets = openSets(socket);
-  const witnesses = openWitnesses(sets, now);
+  const canaries = openCanaries(sets, now);
   const privilege = mayNameSets() ? 'sets' : 'no sets';
   let asked: Promise<boolean> | undefined;
   const nftables = (): Promise<boolean> => {
@@ -96,19 +96,19 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
   /** What the kernel holds becomes what we know, once: later we know better. */
   const load = async (): Promise<void> => {
     if (loaded) return;
-    const held = await heldGrants(layout, tables, sets, now());
+    const held = await readGrants(layout, tables, sets, now());
     grants = new Map(held.map((grant) => [grantKey(grant.door, grant.grantee), grant]));
     loaded = true;
   };
 
   const seen = async (from: Layout): Promise<Layout> => withAnswers(from, await answers.look(from.config));
 
-  const lay = async (to: Layout, base: BaseWish = 'keep'): Promise<void> => {
+  const putIn = async (to: Layout, base: BaseWish = 'keep'): Promise<void> => {
     await load();
     const alive = new Map([...grants].filter(([, grant]) => grant.until > now() && to.doors.has(grant.door)));
-    await witnesses.forgetLost();
+    await canaries.forgetLost();
     await sets.change(await strayEntries({ layout: to, grants: alive, families }, sets, now()));
-    for (const each of tables) witnesses.note(await each.prepare(to, alive, sets, now()));
+    for (const each of tables) canaries.note(await each.prepare(to, alive, sets, now()));
     // Each to its end, also where another fails: who puts the old rules back must not find one still at work.
     throwFirst(await Promise.allSettled(tables.map((each) => each.install(to, alive, now(), base))));
     grants = alive;
@@ -119,7 +119,7 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
     const left: FirewallError[] = [];
     for (const each of tables) {
       const dropped = await each.dropSets(needed, sets);
-      witnesses.forget(dropped.gone);
+      canaries.forget(dropped.gone);
       left.push(...dropped.left);
     }
     return left;
@@ -131,10 +131,10 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
     return checks.every(Boolean);
   };
 
-  const setsHeld = async (): Promise<boolean> => {
+  const setsComplete = async (): Promise<boolean> => {
     await load();
     const strays = await strayEntries({ layout, grants, families }, sets, now());
-    return strays.length === 0 && (await witnesses.present());
+    return strays.length === 0 && (await canaries.present());
   };
 
   const carryDoors = async (changes: readonly Change[]): Promise<void> => {
@@ -154,13 +154,13 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
       if (grant === undefined) grants.delete(key);
       else grants.set(key, grant);
     }
-    witnesses.note(plan.sets);
+    canaries.note(plan.sets);
   };
 
   const carryBans = async (changes: readonly Change[]): Promise<void> => {
     const plan = planChanges(layout, NO_GRANTS, changes, now());
     await sets.change(plan.sets.filter((each) => families.includes(each.family)));
-    witnesses.note(plan.sets);
+    canaries.note(plan.sets);
   };
 
   const fix = async (error: FirewallError): Promise<void> => {
@@ -168,7 +168,7 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
       await looking;
       // Of the grants some may be in force already: they are written anew.
       if (error.code !== 'NO_SET' && (await tablesIntact('without grants'))) return;
-      await lay(layout);
+      await putIn(layout);
       listener?.onRestored();
     } catch (second) {
       // Who may not lay rules may still write the grants anew; where that fails too, it says why.
@@ -194,7 +194,7 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
     return Promise.reject(new FirewallError('use the firewall', 'CLOSED', 'it was closed before'));
   };
   const allIntact = async (): Promise<boolean> =>
-    stale.size === 0 && (await tablesIntact('with grants')) && (await setsHeld());
+    stale.size === 0 && (await tablesIntact('with grants')) && (await setsComplete());
   /** While grants come and go, which must not wait for it: that something is amiss is believed only of a look alone. */
   const intactBeside = async (): Promise<boolean> => {
     if (closed || !loaded) return false;
@@ -205,22 +205,22 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
     });
   };
 
-  const layAnew = async (next: Layout, base: BaseWish = 'keep'): Promise<void> => {
-    await lay(next, base);
+  const reinstall = async (next: Layout, base: BaseWish = 'keep'): Promise<void> => {
+    await putIn(next, base);
     layout = next;
   };
 
   const self: IptablesFirewall = {
-    install: () => open(async () => layAnew(await seen(layout))),
-    installBase: () => open(async () => layAnew(await seen(layout), 'lay')),
+    install: () => open(async () => reinstall(await seen(layout))),
+    installBase: () => open(async () => reinstall(await seen(layout), 'install')),
     async refresh() {
       // Looked at beside the lanes, so that no knock waits for it.
-      if ((await seen(layout)) !== layout) await open(async () => layAnew(await seen(layout)));
+      if ((await seen(layout)) !== layout) await open(async () => reinstall(await seen(layout)));
     },
     answersFault: answers.fault,
     async apply(changes) {
       if (closed) return open(() => Promise.resolve());
-      const [ofDoors, ofBans, ofCuts] = lanes(changes);
+      const [ofDoors, ofBans, ofCuts] = byKind(changes);
       const both = await Promise.allSettled([
         ...(ofDoors.length > 0 ? [doors.apply(ofDoors)] : []),
         ...(ofBans.length > 0 ? [bans.apply(ofBans)] : []),
@@ -229,11 +229,11 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
       if (ofCuts.length > 0) await cuts.apply(ofCuts);
       throwFirst(both);
     },
-    held: () =>
-      open(async (): Promise<Held> => {
+    readBack: () =>
+      open(async (): Promise<ReadBack> => {
         const moment = now();
-        const held = await heldGrants(layout, tables, sets, moment);
-        return { grants: held, bans: await heldBans(families, sets, moment) };
+        const held = await readGrants(layout, tables, sets, moment);
+        return { grants: held, bans: await readBans(families, sets, moment) };
       }),
     intact: async () => (await intactBeside()) || (await open(allIntact)),
     replace: (config, oneTime = NO_ONE_TIME) =>
@@ -242,11 +242,11 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
         const next = await seen(layoutOf(config, oneTime));
         const kept: Grants = new Map(grants);
         try {
-          await lay(next);
+          await putIn(next);
           layout = next;
         } catch (error) {
           grants = new Map(kept);
-          await lay(before);
+          await putIn(before);
           await dropSets(before);
           throw error;
         }
@@ -256,12 +256,12 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
       open(async () => {
         for (const each of tables) await each.remove();
         grants.clear();
-        witnesses.clear();
+        canaries.clear();
         loaded = true;
         const [left] = await dropSets(undefined);
         if (left !== undefined) throw left;
       }),
-    setsIntact: () => open(() => (grants.size > QUICK_MAX ? witnesses.present() : setsHeld())),
+    setsIntact: () => open(() => (grants.size > QUICK_MAX ? canaries.present() : setsComplete())),
     acceptances: () =>
       new Map(tables.flatMap((each) => each.acceptance().map((found) => [each.family, found]))),
     beside: async () => (await legacyBeside()) ?? null,

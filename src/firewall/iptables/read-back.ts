@@ -9,7 +9,7 @@ import { banSet, doorSet } from '../rules/names.ts';
 import type { Tables } from './tables.ts';
 
 /** The grants in the kernel that have not ended at `now`, each once. */
-export async function heldGrants(
+export async function readGrants(
   layout: Layout,
   tables: readonly Tables[],
   sets: Sets,
@@ -30,7 +30,7 @@ export async function heldGrants(
 }
 
 /** The bans in the kernel. Their ends are known to the second. */
-export async function heldBans(
+export async function readBans(
   families: readonly Family[],
   sets: Sets,
   now: number,

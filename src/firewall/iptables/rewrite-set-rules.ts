@@ -39,12 +39,12 @@ export interface Workshop {
 }
 
 /** Those of the chains in which a rule names a set. */
-export function chainsApart(chains: readonly Chain[]): readonly Chain[] {
+export function rewriteSetChains(chains: readonly Chain[]): readonly Chain[] {
   return chains.filter((chain) => chain.rules.some((rule) => SET_MATCH.test(rule)));
 }
 
 /** Makes a chain that is there hold its rules and no other, in one transaction. Its sets must be there. */
-export async function writeApart({ restore, nft, sets }: Workshop, chain: Chain): Promise<void> {
+export async function rewriteChain({ restore, nft, sets }: Workshop, chain: Chain): Promise<void> {
   const { table, name } = chain;
   await restore.apply(draftBlock(table, chain.rules));
   const drafted = (await nft.rules(table)).filter((rule) => rule.chain === CHAIN.draft);

@@ -15,9 +15,9 @@ import { type RuleSet, rulesOf } from '../rules/rules.ts';
 import { openDecisions } from './decisions.ts';
 import { openListing } from './listing.ts';
 import type { Restore } from './restore-process.ts';
-import { chainsApart, writeApart } from './rewrite-set-rules.ts';
+import { rewriteChain, rewriteSetChains } from './rewrite-set-rules.ts';
 
-export type BaseWish = 'lay' | 'keep';
+export type BaseWish = 'install' | 'keep';
 /** What is looked at: while grants change, some may be there already. */
 export type Looked = 'with grants' | 'without grants';
 
@@ -26,7 +26,7 @@ export interface Tables {
   readonly family: Family;
   /** Makes the sets that the rules will name, and puts into them what they must hold from the first moment. */
   prepare(layout: Layout, grants: Grants, sets: Sets, now: number): Promise<readonly SetChange[]>;
-  /** With `lay`, also the base policy of an appliance; with `keep`, as it was. */
+  /** With `install`, also the base policy of an appliance; with `keep`, as it was. */
   install(layout: Layout, grants: Grants, now: number, base: BaseWish): Promise<void>;
   /** Those of the blocks that are of this family, in their order. */
   apply(blocks: readonly Block[]): Promise<void>;
@@ -85,7 +85,7 @@ export function openTables(options: TablesOptions): Tables {
     rules: ruleSet(layout),
     grants,
     base: before === undefined ? undefined : baseOf(layout.config, family, before),
-    apart: privilege === 'sets' ? [] : chainsApart(ruleSet(layout).chains),
+    rewrittenElsewhere: privilege === 'sets' ? [] : rewriteSetChains(ruleSet(layout).chains),
     now,
   });
   const read = async (wish: BaseWish = 'keep'): Promise<Saved> => {
@@ -96,7 +96,7 @@ export function openTables(options: TablesOptions): Tables {
     const emptied = before?.input === 'ACCEPT' && now.input === 'DROP';
     if (there === undefined && !emptied) before = undefined;
     else before ??= there;
-    if (wish === 'lay') before ??= now;
+    if (wish === 'install') before ??= now;
     return saved;
   };
   const apply = async (blocks: readonly Block[]): Promise<void> => {
@@ -120,7 +120,7 @@ export function openTables(options: TablesOptions): Tables {
       const want = wanted(layout, grants, now);
       // First what closes: for a moment bans may not hold, but no port is open.
       await apply(installBlocks(saved, want));
-      for (const chain of want.apart) await writeApart(workshop, chain);
+      for (const chain of want.rewrittenElsewhere) await rewriteChain(workshop, chain);
       const text = fingerprint(await read(), wanted(layout, grants, now));
       expected = text === undefined ? undefined : { layout, text };
     },

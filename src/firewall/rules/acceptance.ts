@@ -12,18 +12,18 @@ export interface Acceptance {
   readonly established: 'accept' | 'return';
   /** Those of the ports of `allow` that our chain accepts. */
   readonly allow: Ports;
-  /** `read`: by what follows our jump; `unread`: that could not be read; `told`: by the configuration. */
-  readonly by: 'told' | 'read' | 'unread';
+  /** `read`: by what follows our jump; `unread`: that could not be read; `configured`: by the configuration. */
+  readonly by: 'configured' | 'read' | 'unread';
 }
 
 /** What is taken for true where nobody has looked: our chain accepts, since being cut off is worse than a ban passed by. */
 export function assumedAcceptance(config: Config): Acceptance {
   return config.accept === 'return'
-    ? { established: 'return', allow: portsOf([]), by: 'told' }
+    ? { established: 'return', allow: portsOf([]), by: 'configured' }
     : {
         established: 'accept',
         allow: portsOf(config.allow),
-        by: config.accept === 'own' ? 'told' : 'unread',
+        by: config.accept === 'own' ? 'configured' : 'unread',
       };
 }
 

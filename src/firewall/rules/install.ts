@@ -30,7 +30,7 @@ export interface Wanted {
   readonly grants: Grants;
   readonly base: Base | undefined;
   /** Chains that are only made where they are missing: their rules are written by other means. */
-  readonly apart: readonly Chain[];
+  readonly rewrittenElsewhere: readonly Chain[];
   /** Wall time, ms. */
   readonly now: number;
 }
@@ -52,7 +52,7 @@ export function installBlocks(saved: Saved, wanted: Wanted): readonly Block[] {
       ...(table === 'filter' ? (wanted.base?.policies ?? []) : []),
       ...[...written.map((chain) => chain.name), ...stale].map((name) => `:${name} - [0:0]`),
       ...written
-        .filter((chain) => !isApart(wanted, chain))
+        .filter((chain) => !isRewrittenElsewhere(wanted, chain))
         .flatMap((chain) => chain.rules.map((rule) => `-A ${chain.name} ${rule}`)),
       ...jumpEdits(saved, table, jumpsOf(wanted)),
       ...stale.map((name) => `-X ${name}`),
@@ -140,13 +140,13 @@ function staticChains(wanted: Wanted): readonly Chain[] {
   return filledChains(wanted).filter((chain) => bySet || !GRANT_CHAINS.includes(chain.name));
 }
 
-function isApart({ apart }: Wanted, { name, table }: Chain): boolean {
-  return apart.some((each) => each.name === name && each.table === table);
+function isRewrittenElsewhere({ rewrittenElsewhere }: Wanted, { name, table }: Chain): boolean {
+  return rewrittenElsewhere.some((each) => each.name === name && each.table === table);
 }
 
 /** True for a chain that is not to be written: one of grants that holds exactly those it should. */
 function isRight(saved: Saved, wanted: Wanted, chain: Chain): boolean {
-  if (isApart(wanted, chain)) return saved.get(chain.table)?.has(chain.name) === true;
+  if (isRewrittenElsewhere(wanted, chain)) return saved.get(chain.table)?.has(chain.name) === true;
   if (!GRANT_CHAINS.includes(chain.name) || wanted.layout.config.grants === 'set') return false;
   const there = saved.get(chain.table)?.get(chain.name);
   return there !== undefined && sameRules(there, chain.rules);

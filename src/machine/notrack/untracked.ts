@@ -3,7 +3,7 @@ import { PORT_MAX, type Protocol } from '../../packet/port.ts';
 import type { Config, Door } from '../../policy/config.ts';
 import { knocksOf, type OneTimePorts, rolesOf } from '../../policy/port-roles.ts';
 import { common, type Ports, portsOf, type Span } from '../../policy/port-set.ts';
-import type { Concern } from '../concerns.ts';
+import type { Observation } from '../observations.ts';
 import type { PortMatch, RawHook, RawRule } from './raw-rule.ts';
 
 /** A port of a door that a rule takes out of connection tracking. */
@@ -47,8 +47,8 @@ export function untrackedOf(
 }
 
 /** Said of each rule that keeps a door shut. */
-export function ofUntracked(found: readonly Untracked[]): readonly Concern[] {
-  return found.map(({ door, family, protocol, port, role, rule, fix }): Concern => {
+export function ofUntracked(found: readonly Untracked[]): readonly Observation[] {
+  return found.map(({ door, family, protocol, port, role, rule, fix }): Observation => {
     const effect =
       role === 'service'
         ? `door ${door} stays closed over IPv${family}`

@@ -231,7 +231,7 @@ export const ATTACKS: Readonly<Record<string, Attack>> = {
     kind: 'changes',
     run: (world) => {
       const rule = ['-s', STRANGERS, '-p', 'tcp', '--dport', `${SERVICE}`, '-j', 'ACCEPT'];
-      return meddle(
+      return tamper(
         world,
         () => onServer(world, ['iptables', '-I', 'NFKNOCK-GRANT', '1', ...rule]),
         // Whichever comes first, a look at the rules or a change to the chain, takes it away.
@@ -241,12 +241,12 @@ export const ATTACKS: Readonly<Record<string, Attack>> = {
   },
   'chains flushed': {
     kind: 'changes',
-    run: (world) => meddle(world, () => onServer(world, ['sh', '-c', 'iptables -F; ip6tables -F'])),
+    run: (world) => tamper(world, () => onServer(world, ['sh', '-c', 'iptables -F; ip6tables -F'])),
   },
   'chains and sets destroyed': {
     kind: 'changes',
     run: (world) =>
-      meddle(world, () =>
+      tamper(world, () =>
         onServer(world, [
           'sh',
           '-c',
@@ -303,7 +303,7 @@ async function order(world: World, ...args: readonly string[]): Promise<void> {
 }
 
 /** Someone else changes the rules, and the daemon puts them back. What slips in meanwhile is not its doing. */
-async function meddle(
+async function tamper(
   world: World,
   change: () => Promise<unknown>,
   restored?: () => Promise<boolean>,

@@ -42,7 +42,7 @@ function line(): {
   const intake = createIntake({
     clock,
     engine,
-    recall: { record: () => undefined, of: () => [], forgotten: () => 0 },
+    history: { record: () => undefined, of: () => [], forgotten: () => 0 },
     emit: (event) => void events.push(event),
     after: () => undefined,
     isFull: () => false,

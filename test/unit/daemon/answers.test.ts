@@ -14,7 +14,7 @@ import type { Running } from '../../../src/daemon/dependencies.ts';
 import { createEffects } from '../../../src/daemon/effects.ts';
 import { createHealth } from '../../../src/daemon/health.ts';
 import { executeLifting } from '../../../src/daemon/lift-bans.ts';
-import { createRecall } from '../../../src/daemon/packet-history.ts';
+import { createPacketHistory } from '../../../src/daemon/packet-history.ts';
 import type { Command } from '../../../src/engine/command.ts';
 import { createEngine, type Engine } from '../../../src/engine/engine.ts';
 import type { EngineEvent } from '../../../src/engine/event.ts';
@@ -65,7 +65,7 @@ afterAll(async () => {
 async function fullTables(): Promise<Bench> {
   const engine = createEngine(settings({ sources: SOURCES, bans: { limit: BANS } }), [1, 2]);
   const clock = systemClock;
-  const recall = createRecall();
+  const history = createPacketHistory();
   const announcer = createAnnouncer({ log: { level: 'error' } }, clock, { log: () => undefined });
   const emit = (event: EngineEvent): void => announcer.announce(event);
   const config = configOf('{ doors: { ssh: { knock: [7000, 8000], opens: [22] } } }');
@@ -133,15 +133,15 @@ async function fullTables(): Promise<Bench> {
     if (packet === undefined) return;
     packet.sequence = serial;
     packet.source0 = (0x2000_0000 + serial) | 0;
-    recall.record(packet, engine.judge(packet, clock.now(), emit), clock.now());
+    history.record(packet, engine.judge(packet, clock.now(), emit), clock.now());
   };
   while (serial < 2 * SOURCES) flood();
   for (let packet = 0; packet < 40_000; packet += 1) {
     const mine = packetOf(packet % 3 === 0 ? '23' : '443', { from: HERE, sequence: packet });
-    recall.record(mine, engine.judge(mine, clock.now(), emit), clock.now());
+    history.record(mine, engine.judge(mine, clock.now(), emit), clock.now());
   }
   const core = {
-    ...{ engine, clock, recall, announcer, store, effects, configFile: '', version: '', since: now },
+    ...{ engine, clock, history, announcer, store, effects, configFile: '', version: '', since: now },
     config: () => config,
     health: createHealth({ clock, announcer, store, logFault: () => null }),
     execute(command: Command) {

@@ -93,7 +93,7 @@ describe('bans that the kernel has not taken yet', () => {
         () => performance.now(),
       ),
       engine,
-      recall: { record: () => undefined, of: () => [], forgotten: () => 0 },
+      history: { record: () => undefined, of: () => [], forgotten: () => 0 },
       emit: () => undefined,
       after: () => undefined,
       isFull: () => full,

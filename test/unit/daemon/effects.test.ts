@@ -70,7 +70,7 @@ const doorEvents = ({ said }: Machine): readonly string[] =>
     return [`${event.event} ${formatAddress(event.source)}${reason}`];
   });
 const held = async ({ kernel }: Machine): Promise<readonly string[]> =>
-  (await kernel.firewall.held()).grants.map(({ door, grantee }) => grantKey(door, grantee)).sort();
+  (await kernel.firewall.readBack()).grants.map(({ door, grantee }) => grantKey(door, grantee)).sort();
 const kept = ({ store, clock }: Machine): readonly string[] =>
   store
     .load(clock.wall())

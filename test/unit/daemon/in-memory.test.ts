@@ -68,7 +68,7 @@ async function pass({ clock }: Machine, ms: number): Promise<void> {
 const named = ({ said }: Machine, name: string): readonly NfknockEvent[] =>
   said.filter(({ event }) => event === name);
 const held = async ({ kernel }: Machine): Promise<readonly string[]> =>
-  (await kernel.firewall.held()).grants.map(({ door, grantee }) =>
+  (await kernel.firewall.readBack()).grants.map(({ door, grantee }) =>
     grantee === 'any' ? `${door} any` : `${door} ${formatAddress(grantee.address)}`,
   );
 const dataOf = async (machine: Machine, request: object): Promise<never> => {
@@ -167,7 +167,7 @@ describe('a start over what was there', () => {
     daemons.push(await startOn(machine));
     await settled();
     expect(await held(machine)).toEqual([`ssh ${GUEST}`]);
-    expect((await machine.kernel.firewall.held()).bans).toHaveLength(1);
+    expect((await machine.kernel.firewall.readBack()).bans).toHaveLength(1);
     expect(named(machine, 'door.closed')).toMatchObject([{ door: 'web', reason: 'expired' }]);
     expect(named(machine, 'door.opened')).toEqual([]);
     await pass(machine, 20_001);
@@ -194,10 +194,10 @@ describe('the supervisor', () => {
     const { machine } = await start();
     await send(machine, GUEST, 7000, 8000);
     await send(machine, OTHER, 23, 2323);
-    await machine.kernel.meddle('rules');
+    await machine.kernel.tamper('rules');
     await settled();
     expect(await held(machine)).toEqual([`ssh ${GUEST}`]);
-    expect((await machine.kernel.firewall.held()).bans).toHaveLength(1);
+    expect((await machine.kernel.firewall.readBack()).bans).toHaveLength(1);
     expect(named(machine, 'firewall.repaired')).toHaveLength(1);
   });
 
@@ -267,7 +267,7 @@ describe('the supervisor', () => {
     exempt = [OTHER];
     await pass(machine, 30_000);
     expect(named(machine, 'ban.lifted')).toMatchObject([{ reason: 'exempt' }]);
-    expect((await machine.kernel.firewall.held()).bans).toEqual([]);
+    expect((await machine.kernel.firewall.readBack()).bans).toEqual([]);
   });
 });
 
@@ -305,12 +305,12 @@ describe('what people ask', () => {
       error: { code: 'never banned' },
     });
     await dataOf(machine, { command: 'ban', address: OTHER, for: 5_000 });
-    expect((await machine.kernel.firewall.held()).bans).toHaveLength(1);
+    expect((await machine.kernel.firewall.readBack()).bans).toHaveLength(1);
     expect([...((await dataOf(machine, { command: 'bans' })) as Iterable<object>)]).toMatchObject([
       { target: OTHER },
     ]);
     expect(await dataOf(machine, { command: 'unban', all: true })).toEqual({ changed: 1 });
-    expect((await machine.kernel.firewall.held()).bans).toEqual([]);
+    expect((await machine.kernel.firewall.readBack()).bans).toEqual([]);
   });
 
   it('explain: each packet of a host with what became of it, oldest first, ends between them', async () => {

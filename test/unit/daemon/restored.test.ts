@@ -89,7 +89,7 @@ async function start({ kept, seen, truth, wall, boot = 'another', ...clockIs }: 
     /** How long the engine holds it from now; undefined: not in force. */
     grantLeft: () => leftOf(core.engine.grants()[0]?.until, clock.now()),
     banLeft: () => leftOf(core.engine.bans()[0]?.until, clock.now()),
-    inKernel: async () => (await firewall.held()).grants.length > 0,
+    inKernel: async () => (await firewall.readBack()).grants.length > 0,
   };
 }
 

@@ -38,7 +38,7 @@ describe('a whole daemon in memory', () => {
     knock(machine, GUEST, 7000, 8000);
     await settled();
     expect(names(machine)).toEqual(['daemon.ready', 'knock.accepted', 'knock.accepted', 'door.opened']);
-    expect((await machine.kernel.firewall.held()).grants).toHaveLength(1);
+    expect((await machine.kernel.firewall.readBack()).grants).toHaveLength(1);
     expect(machine.store.load(machine.clock.wall()).grants).toHaveLength(1);
     expect(machine.ran).toEqual([
       { argv: ['/bin/open', '%IP%'], subject: { ip: GUEST, door: 'ssh', ports: '22/tcp' } },

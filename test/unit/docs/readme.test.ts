@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { parseConfig } from '../../../src/config/parse.ts';
 import { settingsOf } from '../../../src/config/settings.ts';
-import { concernsOf } from '../../../src/machine/concerns.ts';
+import { observationsOf } from '../../../src/machine/observations.ts';
 import { NO_ONE_TIME } from '../../../src/policy/port-roles.ts';
 import { runScans } from '../../../src/strength/scans.ts';
 import { warnings } from '../../../src/strength/warnings.ts';
@@ -19,7 +19,7 @@ it('the first configuration of README is strong on a machine whose policy is ACC
   const { config } = parsed;
   expect(warnings(config)).toEqual([]);
   const machine = { interfaces: [], inputDefaults: { 4: 'ACCEPT', 6: 'ACCEPT' }, listeners: [] } as const;
-  expect(concernsOf(config, machine, NO_ONE_TIME)).toEqual([]);
+  expect(observationsOf(config, machine, NO_ONE_TIME)).toEqual([]);
   for (const scans of runScans(
     settingsOf(config, () => []),
     500,

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { createLanes } from '../../../src/source/merge.ts';
+import { createMerge } from '../../../src/source/merge.ts';
 import type { Batch } from '../../../src/source/source.ts';
 
 /** A batch of packets that hold one byte each: its name. */
@@ -22,8 +22,8 @@ describe('packets of several sources', () => {
       heard += String.fromCharCode(batch.bytes[batch.offsets[index] ?? 0] ?? 0);
     }
   };
-  const open = (): ReturnType<typeof createLanes> =>
-    createLanes(
+  const open = (): ReturnType<typeof createMerge> =>
+    createMerge(
       listen,
       () => performance.now(),
       () => Date.now(),
@@ -45,8 +45,8 @@ describe('packets of several sources', () => {
   });
 
   it('are judged in the order of their stamps, whichever source was read first', () => {
-    const lanes = open();
-    const [queue, group] = [lanes.open(), lanes.open()];
+    const merge = open();
+    const [queue, group] = [merge.open(), merge.open()];
     queue.take(batchOf(['a', 1], ['c', 3]), 2);
     group.take(batchOf(['b', 2], ['d', 4]), 2);
     pass(12);
@@ -54,8 +54,8 @@ describe('packets of several sources', () => {
   });
 
   it('that have waited while the process stood still wait until every source was read again', () => {
-    const lanes = open();
-    const [queue, group] = [lanes.open(), lanes.open()];
+    const merge = open();
+    const [queue, group] = [merge.open(), merge.open()];
     queue.take(batchOf(['b', 2]), 1);
     vi.setSystemTime(Date.now() + 500);
     vi.advanceTimersByTime(12);
@@ -69,8 +69,8 @@ describe('packets of several sources', () => {
   });
 
   it('do not wait where no older one can come any more', () => {
-    const lanes = open();
-    const [queue, group] = [lanes.open(), lanes.open()];
+    const merge = open();
+    const [queue, group] = [merge.open(), merge.open()];
     queue.take(batchOf(['a', 1], ['d', 4]), 2);
     expect(heard).toBe('');
     group.take(batchOf(['b', 2], ['c', 3]), 2);
@@ -80,8 +80,8 @@ describe('packets of several sources', () => {
   });
 
   it('wait 12 ms for a source that has nothing, and no longer', () => {
-    const lanes = open();
-    const [queue] = [lanes.open(), lanes.open()];
+    const merge = open();
+    const [queue] = [merge.open(), merge.open()];
     queue.take(batchOf(['a', 1]), 1);
     pass(11);
     expect(heard).toBe('');
@@ -90,15 +90,15 @@ describe('packets of several sources', () => {
   });
 
   it('wait for nothing where there is one source, which is handed through as it is', () => {
-    const lanes = open();
-    const only = lanes.open();
+    const merge = open();
+    const only = merge.open();
     only.take(batchOf(['b', 2], ['a', 1]), 2);
     expect(heard).toBe('ba');
   });
 
   it('without a stamp stand where they came in', () => {
-    const lanes = open();
-    const [queue, group] = [lanes.open(), lanes.open()];
+    const merge = open();
+    const [queue, group] = [merge.open(), merge.open()];
     queue.take(batchOf(['b', 0]), 1);
     group.take(batchOf(['a', Date.now() - 1]), 1);
     pass(12);
@@ -106,8 +106,8 @@ describe('packets of several sources', () => {
   });
 
   it('are all handed on in a flood from one, in calls of many', () => {
-    const lanes = open();
-    const [queue] = [lanes.open(), lanes.open()];
+    const merge = open();
+    const [queue] = [merge.open(), merge.open()];
     const flood = batchOf(...Array.from({ length: 128 }, (_, index) => ['x', index + 1] as const));
     for (let batch = 0; batch < 100; batch += 1) queue.take(flood, 128);
     pass(30);
@@ -116,21 +116,21 @@ describe('packets of several sources', () => {
   });
 
   it('of a source that is closed are lost, and nobody waits for it any more', () => {
-    const lanes = open();
-    const [queue, group] = [lanes.open(), lanes.open()];
+    const merge = open();
+    const [queue, group] = [merge.open(), merge.open()];
     group.take(batchOf(['g', 1]), 1);
     group.close();
     queue.take(batchOf(['a', 2]), 1);
     expect(heard).toBe('a');
     queue.take(batchOf(['b', 3]), 1);
-    lanes.close();
+    merge.close();
     pass(30);
     expect(heard).toBe('ab');
   });
 
   it('keep their order over any splitting into batches', () => {
-    const lanes = open();
-    const both = [lanes.open(), lanes.open()];
+    const merge = open();
+    const both = [merge.open(), merge.open()];
     const names = 'abcdefghijklmnopqrstuvwxyz';
     for (const [index, name] of [...names].entries()) {
       both[index % 3 === 0 ? 1 : 0]?.take(batchOf([name, index + 1]), 1);

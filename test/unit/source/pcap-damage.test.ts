@@ -78,7 +78,7 @@ function createRuns(): (bytes: Uint8Array) => 'cut' | 'damaged' | 'unknown' | 'n
     first.push(bytes);
     const local = createLocalAddresses([]);
     for (const address of lookAhead.local()) local.add(address);
-    lookAhead.underWay(() => undefined);
+    lookAhead.inProgress(() => undefined);
     if (replay === undefined || runs % RUNS_PER_ENGINE === 0) {
       const emit = (event: EngineEvent): void => {
         last[0] = event;

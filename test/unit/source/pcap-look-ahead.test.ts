@@ -21,7 +21,7 @@ const localOf = (...packets: readonly Uint8Array[]): string[] =>
     .map(formatAddress);
 const underWayOf = (...packets: readonly Uint8Array[]): number => {
   let count = 0;
-  lookedAt(...packets).underWay(() => {
+  lookedAt(...packets).inProgress(() => {
     count++;
   });
   return count;

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { parseConfig } from '../../../src/config/parse.ts';
-import { concernsOf, ofQueueReaders, shownIn } from '../../../src/machine/concerns.ts';
 import type { Fate } from '../../../src/machine/input-default.ts';
 import { unseenOf } from '../../../src/machine/interfaces.ts';
 import { boundOf, type Listener } from '../../../src/machine/listeners.ts';
 import type { Machine } from '../../../src/machine/look.ts';
+import { observationsOf, ofQueueReaders, shownIn } from '../../../src/machine/observations.ts';
 import { netfilterSockets } from '../../../src/machine/queue-readers.ts';
 import type { Config } from '../../../src/policy/config.ts';
 import { NO_ONE_TIME } from '../../../src/policy/port-roles.ts';
@@ -19,7 +19,7 @@ function configOf(text: string): Config {
 }
 
 const said = (text: string, machine: Partial<Machine>): readonly string[] =>
-  concernsOf(configOf(text), { ...NOWHERE, ...machine }, NO_ONE_TIME).map(
+  observationsOf(configOf(text), { ...NOWHERE, ...machine }, NO_ONE_TIME).map(
     ({ what, fix }) => `${what}; ${fix}`,
   );
 

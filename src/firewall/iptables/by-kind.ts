@@ -18,14 +18,14 @@ export async function twice(
 }
 
 /** Each kind of change goes its own way, and waits for no other. */
-export function lanes(
+export function byKind(
   changes: readonly Change[],
 ): readonly [doors: readonly Change[], bans: readonly Change[], cuts: readonly Change[]] {
   const laneOf = ({ change }: Change): 'door' | 'ban' | 'cut' =>
     change === 'open' || change === 'close' ? 'door' : change === 'cut' ? 'cut' : 'ban';
-  const lane = (name: 'door' | 'ban' | 'cut'): readonly Change[] =>
+  const of = (name: 'door' | 'ban' | 'cut'): readonly Change[] =>
     changes.filter((change) => laneOf(change) === name);
-  return [lane('door'), lane('ban'), lane('cut')];
+  return [of('door'), of('ban'), of('cut')];
 }
 
 /** Of several that were each carried to its end. */

@@ -2,11 +2,11 @@
  * Does to another process's netfilter socket what a kernel or a machine in trouble would: test/kernel/native-*
  * compiles it on demand.
  *
- *   meddle PID copyrange NUMBER BYTES   lets the kernel send more of each packet than the process has room for
- *   meddle PID unbind NUMBER            takes queue NUMBER away, and asks for a verdict on it
- *   meddle PID enobufs                  switches the reports of a full buffer back on
- *   meddle PID forge PORT               sends a packet's message, a sound one, from a socket of our own
- *   meddle PID cloexec                  prints 1 where the socket is close-on-exec
+ *   tamper PID copyrange NUMBER BYTES   lets the kernel send more of each packet than the process has room for
+ *   tamper PID unbind NUMBER            takes queue NUMBER away, and asks for a verdict on it
+ *   tamper PID enobufs                  switches the reports of a full buffer back on
+ *   tamper PID forge PORT               sends a packet's message, a sound one, from a socket of our own
+ *   tamper PID cloexec                  prints 1 where the socket is close-on-exec
  */
 #include <dirent.h>
 #include <fcntl.h>

@@ -11,7 +11,7 @@ import type { Process } from './proc.ts';
 import type { QueueReader } from './queue-readers.ts';
 
 /** What on this machine stands against a configuration, and what to do. */
-export interface Concern {
+export interface Observation {
   /** A short name for programs. */
   readonly code:
     | 'interface'
@@ -35,7 +35,11 @@ const DHCP_CLIENT: readonly number[] = [68, 546];
 const NAMED_MAX = 20;
 
 /** All that stands against a configuration on a machine, but for who reads its queues. */
-export function concernsOf(config: Config, machine: Machine, oneTime: OneTimePorts): readonly Concern[] {
+export function observationsOf(
+  config: Config,
+  machine: Machine,
+  oneTime: OneTimePorts,
+): readonly Observation[] {
   return [
     ...ofInterfaces(unseenOf(config.listen.interfaces, machine.interfaces)),
     ...ofAnswer(config, machine.inputDefaults),
@@ -44,8 +48,8 @@ export function concernsOf(config: Config, machine: Machine, oneTime: OneTimePor
 }
 
 /** Interfaces by which no packet is ever seen: the ports are open there, and knocks are not noticed. */
-export function ofInterfaces(unseen: readonly Unseen[]): readonly Concern[] {
-  return unseen.map((each): Concern => {
+export function ofInterfaces(unseen: readonly Unseen[]): readonly Observation[] {
+  return unseen.map((each): Observation => {
     const about = { code: 'interface', key: 'listen.interfaces' } as const;
     if (each.why === 'port') {
       const { name, master } = each;
@@ -71,7 +75,7 @@ export function shownIn(
 }
 
 /** Ports that answer otherwise than the rest of the machine show themselves in a scan. */
-export function ofAnswer(config: Config, defaults: InputDefaults): readonly Concern[] {
+export function ofAnswer(config: Config, defaults: InputDefaults): readonly Observation[] {
   const shown = shownIn(config, defaults);
   if (shown.length === 0 || config.doors.length === 0) return [];
   const over = shown.map((family) => `IPv${family}`).join(' and ');
@@ -92,7 +96,7 @@ export function ofListeners(
   config: Config,
   listeners: readonly Listener[],
   oneTime: OneTimePorts,
-): readonly Concern[] {
+): readonly Observation[] {
   const found = new Map<string, { readonly process: Process | null; readonly knock: boolean }>();
   for (const family of FAMILIES) {
     const roles = rolesOf(config, family, oneTime);
@@ -106,7 +110,7 @@ export function ofListeners(
     }
   }
   const named = [...found].sort(([a], [b]) => Number.parseInt(a, 10) - Number.parseInt(b, 10));
-  const concerns = named.slice(0, NAMED_MAX).map(([port, { process, knock }]): Concern => {
+  const observations = named.slice(0, NAMED_MAX).map(([port, { process, knock }]): Observation => {
     const who = process === null ? 'a program' : `${process.name} (process ${process.pid})`;
     const as = knock ? 'a knock' : 'a decoy';
     const whom = !knock && isQuestion(config, port) ? 'nobody beyond its own networks' : 'nobody';
@@ -118,13 +122,13 @@ export function ofListeners(
     };
   });
   const rest = named.slice(NAMED_MAX);
-  if (rest.length === 0) return concerns;
+  if (rest.length === 0) return observations;
   const what = `${rest.length} more ports on which something listens are closed: ${rest
     .map(([port]) => port)
     .slice(0, NAMED_MAX)
     .join(', ')}`;
   return [
-    ...concerns,
+    ...observations,
     { code: 'listener-closed', key: 'allow', what, fix: 'add them to "allow", or stop the programs' },
   ];
 }
@@ -151,7 +155,7 @@ function holds(spans: readonly Span[], port: number): boolean {
 }
 
 /** Answers to this machine's own questions are struck, since the kernel can't tell them from touches. */
-export function ofAnswersFault(fault: string | null): readonly Concern[] {
+export function ofAnswersFault(fault: string | null): readonly Observation[] {
   if (fault === null) return [];
   const what = `devices that answer this machine's own discovery (SSDP, mDNS, WS-Discovery) are struck, since iptables's match "socket" can't be used: ${fault}`;
   return [
@@ -169,11 +173,11 @@ export function ofQueueReaders(
   config: Config,
   readers: readonly QueueReader[],
   own: readonly number[],
-): readonly Concern[] {
+): readonly Observation[] {
   if (config.listen.source !== 'nfqueue') return [];
   return readers
     .filter(({ process }) => process === null || !own.includes(process.pid))
-    .map(({ queue, process }): Concern => {
+    .map(({ queue, process }): Observation => {
       const who = process === null ? 'another program' : `${process.name} (process ${process.pid})`;
       return {
         code: 'queue-reader',

@@ -17,7 +17,7 @@ export interface Taken {
 }
 
 /** The events of one grant. */
-interface Lane {
+interface GrantQueue {
   current: Taken;
   readonly waiting: Taken[];
   readonly finished: Promise<void>;
@@ -25,7 +25,7 @@ interface Lane {
 }
 
 /** The events of every grant that has some on their way: one after the other, each to its end. */
-export interface Lanes {
+export interface GrantQueues {
   /** Begun at once where none of the same grant is on its way, else once those before it have come to their end. */
   take(taken: Taken): void;
   /** What of this event's grant is on its way. */
@@ -42,58 +42,58 @@ export interface Lanes {
   finished(): Promise<unknown>;
 }
 
-export function createLanes(begin: (taken: Taken) => void): Lanes {
-  const lanes = new Map<string, Lane>();
+export function createGrantQueues(begin: (taken: Taken) => void): GrantQueues {
+  const queues = new Map<string, GrantQueue>();
   let waiting = 0;
 
   function endOf(event: GrantEvent): number {
-    return lanes.get(keyOf(event))?.waiting.findIndex((each) => each.event.event === 'door.closed') ?? -1;
+    return queues.get(keyOf(event))?.waiting.findIndex((each) => each.event.event === 'door.closed') ?? -1;
   }
 
   function advance(event: DoorEvent): void {
-    const lane = lanes.get(keyOf(event));
-    if (lane === undefined) return;
-    const first = lane.waiting.shift();
+    const queue = queues.get(keyOf(event));
+    if (queue === undefined) return;
+    const first = queue.waiting.shift();
     if (first === undefined) {
-      lanes.delete(keyOf(event));
-      lane.finish();
+      queues.delete(keyOf(event));
+      queue.finish();
       return;
     }
     waiting -= 1;
-    lane.current = first;
+    queue.current = first;
     begin(first);
   }
 
   return {
     take(taken) {
-      const lane = lanes.get(keyOf(taken.event));
-      if (lane === undefined) {
-        lanes.set(keyOf(taken.event), createLane(taken));
+      const queue = queues.get(keyOf(taken.event));
+      if (queue === undefined) {
+        queues.set(keyOf(taken.event), createGrantQueue(taken));
         begin(taken);
       } else {
-        lane.waiting.push(taken);
+        queue.waiting.push(taken);
         waiting += 1;
       }
     },
-    current: (event) => lanes.get(keyOf(event))?.current,
+    current: (event) => queues.get(keyOf(event))?.current,
     endOf,
     drop(event, stage) {
-      const lane = lanes.get(keyOf(event));
-      if (lane === undefined) return;
+      const queue = queues.get(keyOf(event));
+      if (queue === undefined) return;
       const end = endOf(event);
       const isUnheard = event.event === 'door.opened';
-      const dropped = end === -1 ? lane.waiting.length : isUnheard && stage === 'asked' ? end + 1 : end;
-      lane.waiting.splice(0, dropped);
+      const dropped = end === -1 ? queue.waiting.length : isUnheard && stage === 'asked' ? end + 1 : end;
+      queue.waiting.splice(0, dropped);
       waiting -= dropped;
-      const [first] = lane.waiting;
+      const [first] = queue.waiting;
       // What is kept has to be taken out of the state file, in silence.
       if (isUnheard && stage === 'kept' && first !== undefined)
-        lane.waiting[0] = { ...first, announce: 'no' };
+        queue.waiting[0] = { ...first, announce: 'no' };
       advance(event);
     },
     advance,
     waiting: () => waiting,
-    finished: () => Promise.all([...lanes.values()].map((lane) => lane.finished)),
+    finished: () => Promise.all([...queues.values()].map((queue) => queue.finished)),
   };
 }
 
@@ -101,7 +101,7 @@ function keyOf({ door, grantee }: DoorEvent): string {
   return grantKey(door, grantee);
 }
 
-function createLane(current: Taken): Lane {
+function createGrantQueue(current: Taken): GrantQueue {
   let finish = (): void => undefined;
   const finished = new Promise<void>((resolve) => {
     finish = resolve;
