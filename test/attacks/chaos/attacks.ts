@@ -259,8 +259,13 @@ export const ATTACKS: Readonly<Record<string, Attack>> = {
     run: async (world) => {
       const filler = join(world.disk, 'filler');
       const { bavail, bsize } = statfsSync(world.disk);
-      writeFileSync(filler, Buffer.alloc(Math.max(0, bavail * bsize)));
       try {
+        try {
+          writeFileSync(filler, Buffer.alloc(Math.max(0, bavail * bsize)));
+        } catch (error) {
+          // The log was quicker with the last of it: full it is.
+          if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+        }
         await order(world, 'grant', 'ssh', nextUser());
         await toldOf(world, /can't be written/);
       } finally {

@@ -46,10 +46,11 @@ export function createKnocker({ net: { clientA } }: World): Knocker {
     if (routed.code !== 0) throw new Error(routed.stderr);
     for (;;) {
       const lostBefore = losses;
+      const losingBefore = losing;
       const { code, stderr } = await clientA.exec(['knock', '-d', '20', server, ...KNOCKS]);
       if (code !== 0) throw new Error(stderr);
       if (await isLetIn(server, owner, performance.now())) return;
-      if (losing === 0 && losses === lostBefore)
+      if (losing === 0 && losingBefore === 0 && losses === lostBefore)
         throw new Error(`${owner} knocked and is not in after ${OPEN_WITHIN} ms`);
       while (losing > 0) await sleep(20);
     }
