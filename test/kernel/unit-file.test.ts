@@ -69,13 +69,14 @@ function run(argv: readonly string[], env: Readonly<Record<string, string>> = {}
   });
   return { code: status, out: stdout, err: stderr };
 }
-function bootRulesTried(verb: string): Ran {
+function bootRulesTried(verb: string, more: Readonly<Record<string, string>> = {}): Ran {
   const env = {
     NFKNOCK: join(folder, 'nfknock'),
     NFKNOCK_CONFIG: config,
     NFKNOCK_RULES: join(folder, 'rules'),
     NFKNOCK_ROLLBACK_DIR: join(folder, 'rollback'),
     NFKNOCK_MARKS: join(folder, 'marks'),
+    ...more,
   };
   return run([BOOT_RULES, verb], env);
 }
@@ -153,6 +154,30 @@ describe('at boot', () => {
     bootRules('lay');
     expect(tables()).toBe(before);
   });
+
+  test.each([
+    ['IPv4', 'iptables', 'ip6tables'],
+    ['IPv6', 'ip6tables', 'iptables'],
+  ])(
+    'where the rules of %s can not be laid, those of the other family are, and it fails',
+    (_, broken, whole) => {
+      bootRules('save');
+      const bin = mkdtempSync(join(folder, 'bin-'));
+      chmodSync(bin, 0o755);
+      writeFileSync(join(bin, `${broken}-restore`), '#!/bin/sh\nexit 1\n', { mode: 0o755 });
+      const chains = (tool: string): string => run([`${tool}-save`, '-t', 'filter']).out;
+      for (const verb of ['lay', 'again']) {
+        forget();
+        if (verb === 'lay') rmSync(join(folder, 'marks'), { recursive: true, force: true });
+        expect(bootRulesTried(verb, { PATH: `${bin}:${process.env['PATH']}` }).code, verb).toBe(1);
+        expect(chains(whole)).toMatch(/^-A NFKNOCK-SERVICE -j DROP$/m);
+        expect(chains(broken)).not.toContain('NFKNOCK');
+      }
+      // Once it works again both are there.
+      bootRules('again');
+      for (const tool of [broken, whole]) expect(chains(tool)).toMatch(/^-A NFKNOCK-SERVICE -j DROP$/m);
+    },
+  );
 
   test('marks of grants are laid too, once however often, and go with the rest', () => {
     const early = (): string =>
