@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Finding } from '../../src/doctor/finding.ts';
 import { type Daemon, NFKNOCK, writeConfig } from '../support/daemon.ts';
-import { type Place, sh, startDocker, startUfw } from '../support/healthy-machines.ts';
+import { type Place, sh, startDocker, startFirewalld, startUfw } from '../support/healthy-machines.ts';
 import { createNet } from '../support/net.ts';
+import { startProcess } from '../support/process.ts';
 import { temporaryFolder } from '../support/scratch.ts';
 import { skewed } from '../support/skewed.ts';
 
@@ -75,6 +76,20 @@ describe('doctor finds nothing on', { timeout: LONG }, () => {
   it('a server with ufw, which drops what is not allowed', async () => {
     await startUfw(place, ['80/tcp', '443/tcp', '22/tcp']);
     await expectHealthy({ doors: { ssh: SSH }, allow: ['80/tcp', '443/tcp'], decoys: ['23/tcp', '161/udp'] });
+  });
+
+  it('a desktop with firewalld, which lets in knocks, the service and discovery, and serves what desktops serve', async () => {
+    const ports = [...KNOCK, `${SERVICE}/tcp`, '1900/udp'].map((port) => `--add-port=${port}`);
+    await startFirewalld(place, [...ports, '--add-service=mdns']);
+    // Printers and other machines by discovery; a resolver and a print server on loopback.
+    for (const port of [
+      'UDP4-RECV:5353,reuseaddr',
+      'UDP4-RECV:1900',
+      'TCP4-LISTEN:631,bind=127.0.0.1,fork',
+      'UDP4-RECV:53,bind=127.0.0.53',
+    ])
+      startProcess(net.server.namespace, ['socat', '-u', port, '/dev/null']);
+    await expectHealthy({ doors: { ssh: SSH }, allow: ['5353/udp', '1900/udp'], decoys: 'all' });
   });
 
   it('a router with Docker, which publishes ports of containers', async () => {

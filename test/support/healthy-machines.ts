@@ -1,11 +1,12 @@
 import { execFileSync, type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { atEnd } from './cleanup.ts';
 import type { Server } from './net.ts';
+import { startProcess } from './process.ts';
 
-/* Machines as people have them, in a network namespace: the real ufw and Docker, with folders of their own. */
+/* Machines as people have them, in a network namespace: the real ufw, Docker and firewalld, with folders of their own. */
 
 /** What such a machine is put together in. */
 export interface Place {
@@ -45,6 +46,33 @@ export async function startUfw(place: Place, allowed: readonly string[]): Promis
       'ufw --force enable; ufw status | grep -q "Status: active"',
     ].join('; '),
   );
+}
+
+const BUS = (socket: string): string => `<busconfig><type>system</type><listen>unix:path=${socket}</listen>
+<auth>EXTERNAL</auth><policy context="default"><allow user="*"/><allow own="*"/><allow send_type="method_call"/>
+<allow send_destination="*"/><allow receive_sender="*"/></policy></busconfig>
+`;
+
+/** A desktop with firewalld as Debian brings it, and what its owner has told it, each the options of `firewall-cmd`. */
+export async function startFirewalld(place: Place, told: readonly string[]): Promise<void> {
+  const etc = join(place.folder, 'firewalld');
+  const bus = join(place.folder, 'bus.conf');
+  const socket = join(place.folder, 'bus');
+  const env = { DBUS_SYSTEM_BUS_ADDRESS: `unix:path=${socket}` };
+  cpSync('/etc/firewalld', etc, { recursive: true });
+  writeFileSync(bus, BUS(socket));
+  const start = (argv: readonly string[]): void => {
+    const child = startProcess(place.server.namespace, argv, env);
+    for (const stream of [child.stdout, child.stderr]) stream.resume();
+  };
+  start(['dbus-daemon', `--config-file=${bus}`, '--nofork', '--nopidfile']);
+  start(['firewalld', '--nofork', '--nopid', '--system-config', etc, '--log-target', 'console']);
+  const ask = async (...args: readonly string[]): Promise<boolean> =>
+    (await place.server.exec(['firewall-cmd', ...args], { env })).code === 0;
+  await until('firewalld', () => ask('--state'));
+  for (const options of [...told, '--runtime-to-permanent']) {
+    if (!(await ask(...options.split(' ')))) throw new Error(`firewall-cmd ${options} has failed`);
+  }
 }
 
 export interface Docker {
