@@ -49,7 +49,15 @@ if [ "${CLEAN_ROOT_INSIDE:-}" != yes ]; then
   root="$(mktemp -d /var/tmp/nfknock-root.XXXXXX)"
   # As any root: other users walk through it.
   chmod 755 "$root"
-  trap 'rm -rf --one-file-system "$root"' EXIT
+  # What a test has left running in there would keep its mounts.
+  clean_up() {
+    local each
+    for each in /proc/[0-9]*; do
+      if [ "$(readlink "$each/root" || true)" = "$root" ]; then kill -KILL "${each#/proc/}" || true; fi
+    done 2>/dev/null
+    rm -rf --one-file-system "$root"
+  }
+  trap clean_up EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM
   arguments=(--suite "$suite")
