@@ -120,7 +120,7 @@ export async function controlPath(file: string): Promise<string> {
     const fix = "name the daemon's configuration with -c";
     throw new CommandFailure(EXIT.config, `${file} can't be read (${code}): ${fix}`);
   }
-  // This key alone: whoever reads all of it refuses what `check` is there to explain.
+  // This key alone: anyone who reads all of it refuses what `check` is there to explain.
   const { parseDocument } = await import('yaml');
   const found: unknown = parseDocument(text).get('control');
   return typeof found === 'string' && found !== '' ? found : CONTROL_DEFAULT;

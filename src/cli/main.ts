@@ -8,7 +8,7 @@ import { program, usageExit } from './program.ts';
 
 let spoiled = false;
 // A reader that goes away (`nfknock bans | head`) is no error of ours, and no full disk behind standard output may
-// end the daemon; but whoever redirected a list must not take half of it for all.
+// end the daemon; but anyone who redirected a list must not take half of it for all.
 for (const stream of [process.stdout, process.stderr]) {
   if (isFile(stream.fd)) writeWhole(stream);
   stream.on('error', (error: NodeJS.ErrnoException) => {

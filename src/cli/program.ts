@@ -48,13 +48,13 @@ export const DEFINITIONS: readonly Definition[] = [
       json(),
       option(
         '--policy <name>',
-        'with install: also lay a base policy; "appliance" drops what is not allowed',
+        'with install: also install a base policy; "appliance" drops what is not allowed',
       ),
       option(
         '--confirm <time>',
         "with install: roll back nfknock's own part after this time unless `nfknock confirm` is run",
       ),
-      option('--ipv4-only', "with install: go on where IPv6's rules can't be laid, and leave IPv6 open"),
+      option('--ipv4-only', "with install: go on where IPv6's rules can't be installed, and leave IPv6 open"),
       option(
         '--even-untracked',
         'with install: go on where a rule keeps a door from opening (NOTRACK), and close its ports',
@@ -146,7 +146,7 @@ export const DEFINITIONS: readonly Definition[] = [
   },
   {
     name: 'sources',
-    summary: 'list who has strikes or is part-way through a sequence',
+    summary: 'list who has strikes or is in the middle of a sequence',
     example: 'nfknock sources',
     options: [json()],
     load: () => import('./commands/sources.ts'),

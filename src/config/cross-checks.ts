@@ -219,7 +219,7 @@ function ofBans(root: Fields<RootShape>, reading: Reading): void {
   );
 }
 
-/** A queued packet can only be dropped: whoever is to be answered must be copied to the daemon instead. */
+/** A queued packet can only be dropped: anyone who is to be answered must be copied to the daemon instead. */
 function ofAnswer({ answer, listen }: Fields<RootShape>, reading: Reading): void {
   const source = listen.value?.source;
   if (answer.value !== 'closed' || source?.value !== 'nfqueue') return;

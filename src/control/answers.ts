@@ -25,7 +25,7 @@ export interface BanRow {
   readonly until: Moment;
   /** Which ban of this target it is. */
   readonly count: number;
-  /** True where it is only said, not enforced. */
+  /** True where it is only logged, not enforced. */
   readonly shadow: boolean;
 }
 

@@ -16,7 +16,7 @@ export interface Connection {
   ask<Asked extends Request>(request: Asked, timeout?: number): Promise<AnswerTo<Asked>>;
   /** From now on events are told as they happen. */
   watch(watching: Watching): Promise<void>;
-  /** Resolves when the connection has ended, whoever ended it. */
+  /** Resolves when the connection has ended, anyone who ended it. */
   readonly ended: Promise<void>;
   close(): void;
 }

@@ -107,7 +107,7 @@ function admitted(
   socket.on(
     'error',
     guarded('control', () => {
-      // Whoever went away is taken out on `close`.
+      // Anyone who went away is taken out on `close`.
     }),
   );
   if (sessions.size >= limits.connections && !makeRoom(sessions)) {

@@ -17,7 +17,7 @@ export interface ControlLimits {
   readonly stalled: number;
 }
 
-/** One client. It has one request under way; what it sends meanwhile waits in the kernel. */
+/** One client. It has one request in progress; what it sends meanwhile waits in the kernel. */
 export interface Session {
   /** Takes in what came; true where there is a request to be carried out. */
   push(chunk: Uint8Array): boolean;

@@ -89,7 +89,7 @@ function groupId(name: string): number | undefined {
   }
 }
 
-/** Whether somebody takes connections there. A full backlog counts: whoever has one is alive. */
+/** Whether somebody takes connections there. A full backlog counts: anyone who has one is alive. */
 function answers(path: string): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const socket = connect(path);

@@ -8,9 +8,9 @@ import type { Milliseconds } from '../packet/time.ts';
 import type { StateChange, Store, StoredGrant, Surviving } from '../state/store.ts';
 import { sentenceOf } from '../text/error.ts';
 
-/** Bans that come within so many milliseconds of each other go to the disk and the kernel as one. */
+/** Bans that come within this many milliseconds of each other go to the disk and the kernel as one. */
 const BAN_GATHER = 20;
-/** Bans that may wait for the kernel, at about 1 kB each. A flood has some 10,000 under way. */
+/** Bans that may wait for the kernel, at about 1 kB each. A flood has some 10,000 in progress. */
 const WAITING_MAX = 65_536;
 
 export interface CommitOptions {
@@ -201,7 +201,7 @@ export function createCommit(options: CommitOptions): Commit {
 }
 
 /**
- * What ended before its time, by whoever's will, and what people ordered must not be undone by a power cut: it is on the
+ * What ended before its time, by anybody's will, and what people ordered must not be undone by a power cut: it is on the
  * disk before it is announced. Knocks, strikes and what ends by itself do not wait for the disk.
  */
 function survivingOf(events: readonly (DoorEvent | BanEvent)[]): Surviving {

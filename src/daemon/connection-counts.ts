@@ -98,7 +98,7 @@ export function watchUses(core: Core): Uses {
     fault(null);
   }
 
-  /** The kernel's events may be switched off at any time; whoever came in then is found by looking. */
+  /** The kernel's events may be switched off at any time; anyone who came in then is found by looking. */
   function follow(): void {
     const off = eventsAreOff();
     if (off) looksUntil = clock.now() + HALF_WAY_MS;

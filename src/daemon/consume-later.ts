@@ -12,7 +12,7 @@ export interface Consumptions {
   begin(event: GrantEvent, consume: () => Promise<Consumption>): void;
 }
 
-/** `ended` is never called before `begin` returns, unless so many wait that this one is refused. */
+/** `ended` is never called before `begin` returns, unless this many wait that this one is refused. */
 export function createConsumptions(
   ended: (event: GrantEvent, consumption: Consumption) => void,
 ): Consumptions {

@@ -17,7 +17,7 @@ export interface Consumption {
   readonly command: Command | null;
 }
 
-/** What a grant takes before it may be in force: it is used up durably, once, whoever else asks for it. */
+/** What a grant takes before it may be in force: it is used up durably, once, anyone who else asks for it. */
 export type ConsumptionTask =
   | { readonly when: 'at once'; readonly consume: () => Consumption }
   /** Refused where it rejects or takes too long; what it comes to after that is not looked at. */

@@ -26,7 +26,7 @@ import { createGrantQueues, type Origin, type Stage, type Taken } from './grant-
  *     grant is looked at, with every renewal that came meanwhile. Nobody has heard of an opening that was refused, so
  *     nobody hears of its end; a grant that was to be renewed was announced, so its end is carried out and announced.
  *  5. What has ended while it was being consumed is not put in force, and nobody hears of it.
- *  6. What waits is bounded: so many consumptions at once, each for so long; and where too much waits for the kernel no
+ *  6. What waits is bounded: this many consumptions at once, each for so long; and where too much waits for the kernel no
  *     packet is judged (`isFull`).
  *  7. Killed after it was consumed, a grant is lost and what it took stays consumed; after it was made durable, the next
  *     start puts it in force; after it was in force, the next start knows it, and its end is announced.

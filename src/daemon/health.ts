@@ -38,7 +38,7 @@ export interface Health {
   judged(count: number, lag: number): void;
   /** A door took so long from its last knock to the kernel's acknowledgement. In milliseconds. */
   opened(took: number): void;
-  /** Whoever keeps distributions of the two. */
+  /** Anyone who keeps distributions of the two. */
   measureWith(measures: Measures): void;
   /** Says what was missed since it was last called. */
   tick(): void;

@@ -56,7 +56,7 @@ function news(name: string, path: string, file: ReturnType<typeof readOneTime>):
   if (faults.length > 0) {
     return {
       next,
-      warning: `${path}: lines ${faults.slice(0, 10).join(', ')} are no sequences and are passed over`,
+      warning: `${path}: lines ${faults.slice(0, 10).join(', ')} are not valid sequences; skipped`,
     };
   }
   return {

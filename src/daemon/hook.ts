@@ -13,7 +13,7 @@ const WAITING_MAX = 1024;
 const OUTPUT_GRACE = 200;
 /**
  * Pipes that something which a command left behind holds open. They are read on, so that it never fails at writing
- * (`(sleep 3600; echo closing; iptables -D …) &`); beyond so many the oldest is closed. Our choice.
+ * (`(sleep 3600; echo closing; iptables -D …) &`); beyond this many the oldest is closed. Our choice.
  */
 const LEFT_OPEN_MAX = 64;
 

@@ -10,7 +10,7 @@ import { placeOf } from './faults.ts';
 /**
  * The last line of defence: an exception or rejection that no part of the daemon owns (src/guard) ends it, since
  * nobody knows what it left half done; but not without a word. The rules stay, so that every door is shut to
- * newcomers; what was announced is in the state file; whoever supervises the process starts it anew.
+ * newcomers; what was announced is in the state file; anyone who supervises the process starts it anew.
  */
 export function sayLastWords({ file }: Pick<LogSettings, 'file'>, exit: () => never): void {
   sayNative(file);

@@ -105,7 +105,7 @@ export function createReloader(core: Running): Reloader {
     try {
       if (!(await core.firewall.intact())) await core.firewall.install();
     } catch (error) {
-      core.health.report('firewall', `the rules of the old configuration can't be put back: ${words(error)}`);
+      core.health.report('firewall', `the rules of the old configuration can't be restored: ${words(error)}`);
     }
   }
 

@@ -38,7 +38,7 @@ export function createRepairs(core: Repaired): Repairs {
     }
     // What starts the daemon may have more rights, and lays the rules before it does: then a new start fixes it.
     if (error instanceof FirewallError && error.code === 'NOT_PERMITTED') {
-      core.fail(new Error(`the rules were changed and may not be put back by this user: ${reason}`));
+      core.fail(new Error(`the rules were changed and may not be restored by this user: ${reason}`));
     }
   }
 
@@ -74,10 +74,10 @@ function createAnnounced({ clock, health }: Pick<Core, 'clock' | 'health'>): {
     repaired(what) {
       health.count('external changes', 1);
       const times = health.snapshot().lately['external changes'];
-      if (times <= SAID_MAX) return `${what} had been changed by someone else`;
+      if (times <= SAID_MAX) return `${what} had been changed by another program`;
       if (clock.now() - summed < LATELY) return null;
       summed = clock.now();
-      return `${what} had been changed by someone else, ${times} times in the last minute; find out who does it, further repairs are said once a minute`;
+      return `${what} had been changed by another program, ${times} times in the last minute; find out who does it, further repairs are said once a minute`;
     },
   };
 }

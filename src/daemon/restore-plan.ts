@@ -15,7 +15,7 @@ export interface StartMoment {
   readonly trusted: boolean;
 }
 
-/** Something that goes on, for so many milliseconds from now. */
+/** Something that goes on, for this many milliseconds from now. */
 export interface Lasting<Kept> {
   readonly kept: Kept;
   readonly left: number;

@@ -96,7 +96,7 @@ function problemsOf(core: Running, queue: SourceHealth, health: HealthSnapshot):
   if (waiting > 0) {
     problems.push({
       what: `${waiting} ${waiting === 1 ? 'grant' : 'grants'} from before the reboot wait for a wall clock that is synchronised`,
-      fix: 'start systemd-timesyncd or chrony; who knocks anew is let in meanwhile',
+      fix: 'start systemd-timesyncd or chrony; users who knock again are let in meanwhile',
     });
   }
   if (faults.ipv6 !== null) {
@@ -108,7 +108,7 @@ function problemsOf(core: Running, queue: SourceHealth, health: HealthSnapshot):
   if (faults.metrics !== null) {
     problems.push({
       what: faults.metrics,
-      fix: 'end who has the address, or give `metrics` another, and restart',
+      fix: 'stop the program that has the address, or give `metrics` another, and restart',
     });
   }
   if (faults.log !== null) {
@@ -120,7 +120,7 @@ function problemsOf(core: Running, queue: SourceHealth, health: HealthSnapshot):
   const refused = core.announcer.lastRefused();
   if (refused !== undefined && core.clock.now() - refused.at < HOUR) {
     problems.push({
-      what: `knocks come from ${formatAddress(refused.source)}, a gateway or name server of this machine: a grant to it would let in whoever is behind it, so none is given`,
+      what: `knocks come from ${formatAddress(refused.source)}, a gateway or name server of this machine: a grant to it would let in everyone behind it, so none is given`,
       fix: 'have the router pass source addresses on (no source NAT in front), or write `grant: any` for a door that everybody may be let in by',
     });
   }
@@ -133,13 +133,13 @@ function problemsOf(core: Running, queue: SourceHealth, health: HealthSnapshot):
   const externalChanges = lately['external changes'];
   if (externalChanges > EXTERNAL_CHANGES_WORRYING) {
     problems.push({
-      what: `someone else changed the rules ${externalChanges} times in the last minute; each time they were put back`,
-      fix: 'find out who: docker, ufw, firewalld, a script; `nfknock tail --event "firewall.*"` tells when',
+      what: `another program changed nfknock's rules ${externalChanges} times in the last minute; restored each time`,
+      fix: 'find out which program does it: docker, ufw, firewalld, a script; `nfknock tail --event "firewall.*"` tells when',
     });
   }
   if (!config.bans.enforce) {
     problems.push({
-      what: 'bans are only said, not enforced',
+      what: 'bans are only logged, not enforced',
       fix: 'set bans.enforce: true once the log shows what you expect',
     });
   }

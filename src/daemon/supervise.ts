@@ -11,7 +11,7 @@ import { executeLifting } from './lift-bans.ts';
 import { createRepairs } from './repair.ts';
 import { totalHealth } from './sample.ts';
 
-/** What is looked after once a second, and what only every so many seconds. */
+/** What is looked after once a second, and what only every this many seconds. */
 const TICK = 1000;
 const EXEMPT_EVERY = 30;
 const MACHINE_EVERY = 300;

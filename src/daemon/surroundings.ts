@@ -83,7 +83,7 @@ export function createSurroundings(core: Observed): Surroundings {
     say();
   }
 
-  /** It starts tools: whoever asks while one looks gets what that one finds. */
+  /** It starts tools: anyone who asks while one looks gets what that one finds. */
   function lookAtTracking(): Promise<void> {
     looking ??= findUntracked(core.config(), oneTimePortsOf)
       .then((found) => {

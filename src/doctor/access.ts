@@ -58,7 +58,7 @@ export function isWithin(path: string, folder: string): boolean {
 
 function may(user: User, path: string, bit: number): boolean {
   const found = stats(path);
-  // What is not there yet is made by whoever may write what is above it.
+  // What is not there yet is made by anyone who may write what is above it.
   return found === undefined || permitted(user, found, bit);
 }
 

@@ -110,7 +110,7 @@ export function ofDisk({ state }: Config): readonly Finding[] {
   return [free < 64 * 1024 ? fault('disk-full', problem, fix) : warning('disk-full', problem, fix)];
 }
 
-/** Where no unit is installed the daemon is whoever starts it, and that is who asks. */
+/** Where no unit is installed the daemon is anyone who starts it, and that is who asks. */
 function userOf(unit: Unit | undefined): User | undefined {
   if (unit !== undefined) return findUser(unit.user);
   const groups = process.getgroups?.() ?? [];

@@ -32,7 +32,7 @@ export function ofBoot({ daemon, rules, saved }: Boot): readonly Finding[] {
     found.push(warning('boot-order', problem, 'systemctl enable nfknock-rules.service'));
   }
   for (const file of saved) {
-    const problem = `${file} holds nfknock's own rules: at boot they are laid as they were when it was saved, or the whole file is refused`;
+    const problem = `${file} holds nfknock's own rules: at boot they are installed as they were when it was saved, or the whole file is refused`;
     found.push(
       fault(
         'saved-rules',

@@ -5,7 +5,7 @@ import { accessFault, findUser, ownerName, type User } from './access.ts';
 import { type Finding, fault, warning } from './finding.ts';
 import type { Unit } from './unit.ts';
 
-/** Whoever is on this machine and neither root, the daemon, nor in one of its groups. */
+/** Anyone who is on this machine and neither root, the daemon, nor in one of its groups. */
 const ANYBODY: User = { name: 'anybody', uid: -1, groups: [] };
 const GROUP_READ = 0o040;
 const GROUP_WRITE = 0o020;

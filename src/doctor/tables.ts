@@ -32,7 +32,7 @@ export function ofTables(config: Config, rules: Rulesets): readonly Finding[] {
   const { v4, v6, ipv6 } = rules;
   if (v4 === undefined) return [];
   if (jumpOf(v4) === undefined) {
-    const problem = "nfknock's rules are not laid: what its doors protect is as open as without it";
+    const problem = "nfknock's rules are not installed: what its doors protect is as open as without it";
     return [
       fault('rules-missing', problem, 'start the daemon, or run: nfknock rules install'),
       ...ofTranslated(config, rules),
@@ -100,7 +100,7 @@ function ofBans({ accept }: Config, v4: Saved): readonly Finding[] {
   const behind = (jumpOf(v4)?.after ?? []).filter((rule) => isBan(rule, chains));
   if (behind.length === 0) return [];
   const who = behind.some((rule) => /crowdsec/i.test(rule)) ? 'CrowdSec' : 'fail2ban or its like';
-  const problem = `${who} bans behind nfknock's rules, which accept open connections: whom it bans goes on until the connection ends`;
+  const problem = `${who} bans behind nfknock's rules, which accept open connections: an address that it bans goes on until the connection ends`;
   return [warning('bans-passed-by', problem, 'write "accept: auto", or let it put its jump first')];
 }
 

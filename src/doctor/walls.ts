@@ -44,7 +44,7 @@ function talksOf({ metrics }: Config): readonly Talk[] {
   const host = metrics === null ? undefined : /^(\[::1\]|[\d.]+|localhost):\d+$/.exec(metrics)?.[1];
   if (host === undefined) return [];
   const address = parseAddress(host === 'localhost' ? '127.0.0.1' : host.replace(/[[\]]/g, ''));
-  const loss = 'whoever asks for the metrics gets no answer';
+  const loss = 'anyone who asks for the metrics gets no answer';
   return address === undefined ? [] : [{ key: 'metrics', address, loss }];
 }
 

@@ -6,7 +6,7 @@ import { NONE } from './table.ts';
 
 /**
  * A source's attempts at one sequence, taken out of the table while a packet is judged. Kept are the most advanced, the
- * newest, and those that this packet has begun or advanced: whoever knocks the whole sequence is always among them,
+ * newest, and those that this packet has begun or advanced: anyone who knocks the whole sequence is always among them,
  * whatever came before and however often its first port comes again in it. Of two that have made equal steps the newer
  * is in time for longer. Most advanced first; used again for every packet.
  */

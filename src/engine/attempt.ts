@@ -7,7 +7,7 @@ import { createTable, NONE, type Table } from './table.ts';
  * the most advanced at place 0, newer ones after it. Place 0 also keeps what is known beside attempts:
  *
  *   step 0            no attempt; kept for what else it knows
- *   step 1 … n − 1    an attempt: so many knocks made, the first at `begun`, the last at `advanced`
+ *   step 1 … n − 1    an attempt: this many knocks made, the first at `begun`, the last at `advanced`
  *   completed         the sequence opened or closed a moment ago: its knocks are repeats
  *   tail              the rest of a mistake: the steps that are no further strikes (tail.ts)
  *   last              the source's last knock packet, if this sequence was concerned by it
@@ -49,7 +49,7 @@ export interface Attempts {
   complete(slot: number, now: number): void;
   /** Ends the attempt; true where the entry stays for what else it knows. */
   end(slot: number): boolean;
-  /** When an attempt that may have been under way last had to make room for another one; −Infinity: never. */
+  /** When an attempt that may have been in progress last had to make room for another one; −Infinity: never. */
   crowded(): number;
   /** Words of the bits below; 0: no sequence has kin. */
   readonly words: number;
@@ -98,7 +98,7 @@ const LAST = 14;
 const WORDS = 2 * FLOATS;
 const NEVER = Number.NEGATIVE_INFINITY;
 
-/** Whoever knocked last longer ago, in milliseconds, has given up as a rule: the usual gap is far shorter. */
+/** Anyone who knocked last longer ago, in milliseconds, has given up as a rule: the usual gap is far shorter. */
 const UNDER_WAY = 15_000;
 
 export function createAttempts(capacity: number, words: number = 0): Attempts {

@@ -33,7 +33,7 @@ export interface Knock {
   readonly flags: number;
   /** Whether its moment is the kernel's own: nobody is too fast on a packet that waited unstamped. */
   readonly stamped: boolean;
-  /** A live service is behind the port: whoever visits it is no offender, even where he breaks an attempt off. */
+  /** A live service is behind the port: anyone who visits it is no offender, even where he breaks an attempt off. */
   readonly observed: boolean;
   readonly now: number;
 }
@@ -124,7 +124,7 @@ function addKin(state: State, subject: Subject, knock: Knock, candidates: Candid
 }
 
 /**
- * The sequences that may not begin yet, of which this packet is a step: whoever knocks on too soon is no offender.
+ * The sequences that may not begin yet, of which this packet is a step: anyone who knocks on too soon is no offender.
  * They are not among the subject's attempts, and need not begin with this port.
  */
 function addGuarded(state: State, subject: Subject, knock: Knock, candidates: Candidate[]): void {

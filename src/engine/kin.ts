@@ -99,7 +99,7 @@ export function setBit(mask: Int32Array, bit: number): void {
   mask[bit >> 5] = (mask[bit >> 5] ?? 0) | (1 << (bit & 31));
 }
 
-/* Masks: so many words of a longer array, from a place on. */
+/* Masks: this many words of a longer array, from a place on. */
 
 export function hasBit(mask: Int32Array, at: number, bit: number): boolean {
   return (((mask[at + (bit >> 5)] ?? 0) >>> (bit & 31)) & 1) !== 0;

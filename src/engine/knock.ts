@@ -89,7 +89,7 @@ export function judgeKnock(state: State, subject: Subject, knock: Knock, emit: E
 }
 
 /**
- * Whoever closes what he has just opened, or opens again what he has just closed, is told that it begins nothing yet;
+ * Anyone who closes what he has just opened, or opens again what he has just closed, is told that it begins nothing yet;
  * not where the packet is a step of the door's other sequence, as the last knock is of one that closes in reverse.
  */
 function sayGuarded(subject: Subject, knock: Knock, candidates: readonly Candidate[], emit: Emit): void {

@@ -30,7 +30,7 @@ export interface Views {
   sources(now: Milliseconds, limit: number): Search;
   source(address: Address, now: Milliseconds): SourceState;
   sizes(): Sizes;
-  /** When an attempt that may have been under way last had to make room for another one; −Infinity: never. */
+  /** When an attempt that may have been in progress last had to make room for another one; −Infinity: never. */
   crowded(): number;
 }
 

@@ -54,7 +54,7 @@ export async function writeAll(descriptor: number, bytes: Uint8Array): Promise<v
 
 export interface Owner {
   readonly mode: number;
-  /** Left out: whoever runs this. */
+  /** Left out: anyone who runs this. */
   readonly uid?: number;
   readonly gid?: number;
 }

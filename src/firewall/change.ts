@@ -41,7 +41,7 @@ export interface Plan {
 export const SET_TIMEOUT_SECONDS_MAX = 2_147_483;
 
 /**
- * A chain of up to so many rules is written anew where one ends: 10 ms. To delete a rule iptables reads every rule that
+ * A chain of up to this many rules is written anew where one ends: 10 ms. To delete a rule iptables reads every rule that
  * anyone has in the table: half a second where another program has twenty thousand.
  */
 const ANEW_MAX = 256;
@@ -165,7 +165,7 @@ function blocksOf(
   });
 }
 
-/** Those of the rules whose chain, of so many rules at most, it is quicker to write anew. */
+/** Those of the rules whose chain, of this many rules at most, it is quicker to write anew. */
 function cheaperAnew(gone: readonly PlacedRule[], most: number): readonly PlacedRule[] {
   if (most <= ANEW_MAX) return gone;
   const losses = new Map<string, number>();

@@ -72,7 +72,7 @@ export interface RuleWatch {
  * A place where rules live: all that the rest of the program may ask of one. `install` and `remove` are idempotent and
  * touch nothing that is not nfknock's. `apply` resolves once every change given is in force, or rejects with a
  * FirewallError naming the first that is not; calls are carried out in their order, and changes that come while one is
- * under way gather and go in one flush.
+ * in progress gather and go in one flush.
  */
 export interface Firewall {
   install(): Promise<void>;

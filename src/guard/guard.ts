@@ -1,7 +1,7 @@
 /*
  * Whose exception it is. What runs by itself (a timer, a listener, a promise that nobody waits for) has no caller that
  * could catch: an exception there would end the process. Each such piece of work is wrapped here, under the name of
- * the part that it belongs to; what it throws is told to whoever has asked for it, and only this one run of it is lost.
+ * the part that it belongs to; what it throws is told to anyone who has asked for it, and only this one run of it is lost.
  */
 
 /** Must not throw. */

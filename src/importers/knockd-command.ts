@@ -26,7 +26,7 @@ export type Action = { readonly line: number; readonly argv: Argv } & (
     }
   | {
       readonly does: 'run';
-      /** What it runs after so many seconds. */
+      /** What it runs after this many seconds. */
       readonly undo: Argv | null;
       readonly seconds: number | null;
     }

@@ -27,7 +27,7 @@ interface Setting {
 const NO_EQUAL: Readonly<Record<string, string>> = {
   HISTORY_FILE: 'no equal: bans are kept in the state file; see `nfknock bans`',
   BLOCKED_FILE: 'no equal: bans are kept in the state file; see `nfknock bans`',
-  RESOLVE_HOST: 'no equal: no names are looked up, since whoever scans could watch the look-ups',
+  RESOLVE_HOST: 'no equal: no names are looked up, since anyone who scans could watch the look-ups',
   KILL_ROUTE: "taken over by nfknock's own bans, which drop every packet of the source in the kernel",
   KILL_HOSTS_DENY: 'no equal: the kernel drops the packets before any service sees them',
   KILL_RUN_CMD:

@@ -48,7 +48,7 @@ interface Begun {
  * Appends to a file and rotates it. Before every batch it looks whether the name still means the file that is
  * open, so that a file moved or removed by someone else is begun anew; a directory that vanished is made again.
  *
- * What a full disk left off is written later, from where it stopped. Nothing is ever cut off the file: whoever follows
+ * What a full disk left off is written later, from where it stopped. Nothing is ever cut off the file: anyone who follows
  * it (`tail -F`, a shipper of logs) takes a file that got shorter for a new one, and reads all of it again.
  *
  * winston's own file transport is not used: when a write fails (a full disk, say) it only tells its debug
@@ -184,7 +184,7 @@ async function append(to: Opened, bytes: Buffer): Promise<void> {
   }
 }
 
-/** Takes the lines off that so many bytes hold whole; answers with the bytes left, which are of the next one. */
+/** Takes the lines off that this many bytes hold whole; answers with the bytes left, which are of the next one. */
 function takeOff(lines: Buffer[], bytes: number): number {
   let left = bytes;
   for (let [first] = lines; first !== undefined && first.length <= left; [first] = lines) {
@@ -194,7 +194,7 @@ function takeOff(lines: Buffer[], bytes: number): number {
   return left;
 }
 
-/** The first lines that together have at most so many bytes, but at least one. */
+/** The first lines that together have at most this many bytes, but at least one. */
 function takeUpTo(lines: readonly Buffer[], bytes: number): Buffer[] {
   let sum = 0;
   const end = lines.findIndex((line, index) => {

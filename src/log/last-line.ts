@@ -6,7 +6,7 @@ import { formatLine, type WallOf } from './line.ts';
 const STDOUT = 1;
 const FILE_MODE = 0o640;
 const APPEND = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT;
-/** A pipe whose reader is behind is tried again so often, each time after so many ms; then the line is given up. */
+/** A pipe whose reader is behind is tried again this often, each time after this many ms; then the line is given up. */
 const ATTEMPTS_MAX = 50;
 const PAUSE_MS = 10;
 

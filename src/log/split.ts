@@ -11,7 +11,7 @@ export interface Splitter {
   end(): string | undefined;
 }
 
-/** A line longer than `max` bytes is cut there; the rest of it is passed over. */
+/** A line longer than `max` bytes is cut there; the rest of it is skipped. */
 export function createSplitter(max: number = LINE_BYTES_MAX): Splitter {
   let held: Uint8Array[] = [];
   let size = 0;

@@ -2,7 +2,7 @@ import type { Family } from '../packet/address.ts';
 import type { Protocol } from '../packet/port.ts';
 import { holdersOf, type Process, readText, rowsOf } from './proc.ts';
 
-/** A socket that serves whoever comes: a TCP listener, or a UDP socket that is connected to nobody. */
+/** A socket that serves everyone: a TCP listener, or a UDP socket that is connected to nobody. */
 export interface Listener {
   readonly protocol: Protocol;
   readonly port: number;

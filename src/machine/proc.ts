@@ -44,7 +44,7 @@ export function holdersOf(inodes: ReadonlySet<string>): ReadonlyMap<string, Proc
   return holders;
 }
 
-/** A process may call itself what it likes: nothing that a terminal or a log would obey is kept. */
+/** A process may call itself what it likes: nothing that a terminal or a log would act on is kept. */
 function nameOf(pid: string): string {
   return readText(`/proc/${pid}/comm`)
     .trim()

@@ -46,7 +46,7 @@ const NOT_CLOSED: Readonly<Record<CloseReason, number>> = {
   key: 0,
 };
 
-/** A sum that begins at 0 shows its first step, too, to whoever looks at its rate. */
+/** A sum that begins at 0 shows its first step, too, to anyone who looks at its rate. */
 const NONE: Readonly<Record<EventName, number>> = {
   'daemon.ready': 0,
   'daemon.stopped': 0,

@@ -21,7 +21,7 @@ class MetricsError extends Error {
   readonly code: string;
   constructor(place: string, code: string, options?: ErrorOptions) {
     super(
-      `metrics: ${place} can not be listened on (${code}): ${MEND[code] ?? 'name another place under metrics:'}`,
+      `metrics: ${place} can not be listened on (${code}): ${FIX[code] ?? 'name another place under metrics:'}`,
       options,
     );
     this.name = 'MetricsError';
@@ -29,7 +29,7 @@ class MetricsError extends Error {
   }
 }
 
-const MEND: Readonly<Record<string, string>> = {
+const FIX: Readonly<Record<string, string>> = {
   EADDRINUSE: 'another program has it; name another port or path under metrics:',
   EACCES: "nfknock's user may not; name a port above 1023, or a path in /run/nfknock",
   ENOENT: 'its directory is missing; name a path in /run/nfknock',

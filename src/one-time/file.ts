@@ -13,7 +13,7 @@ export interface OneTimeFile {
   readonly next: readonly PortSpec[];
   /** Unused sequences, `next` included. */
   readonly left: number;
-  /** Lines that are neither blank, used nor a sequence, from 1: they are passed over. */
+  /** Lines that are neither blank, used nor a sequence, from 1: they are skipped. */
   readonly faults: readonly number[];
 }
 

@@ -49,7 +49,7 @@ export interface Door {
   readonly close: readonly PortSpec[];
   /** Connections after which the grant ends. */
   readonly uses: number | null;
-  /** At most so many grants of this door at once; the oldest ends with reason `moved`. */
+  /** At most this many grants of this door at once; the oldest ends with reason `moved`. */
   readonly holders: number | null;
   readonly grant: 'source' | 'any' | Cidr;
   /** The host behind this machine that has the service, and whether this machine's port is translated to it. */

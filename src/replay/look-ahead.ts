@@ -15,7 +15,7 @@ export interface LookAhead {
   add(batch: CaptureBatch, count: number): void;
   /** The addresses that receive SYNs; where there is none, those that are called first. */
   local(): Address[];
-  /** Each connection that was under way, as a packet; both of its ends are tried as the source. */
+  /** Each connection that was in progress, as a packet; both of its ends are tried as the source. */
   inProgress(visit: (packet: Packet) => void): void;
 }
 

@@ -15,7 +15,7 @@ import { createReplay, type ReplayCounts } from './replayer.ts';
 
 /**
  * Unpacked bytes that are looked at before judging begins: from them come this machine's addresses and the
- * connections under way. They are held meanwhile, since standard input can't be read twice.
+ * connections in progress. They are held meanwhile, since standard input can't be read twice.
  */
 export const LOOK_AHEAD_BYTES = 33_554_432;
 

@@ -6,7 +6,7 @@ const ROWS_MAX = 100;
 
 /** What a source did and what it got, as a table for people. */
 export function summaryTable(data: ReportData): string {
-  const head = ['SOURCE', 'KNOCKS', 'WRONG', 'DECOYS', 'SCANS', 'STRIKES', 'BANS', 'LET IN', 'WHAT IT GOT'];
+  const head = ['SOURCE', 'KNOCKS', 'WRONG', 'DECOYS', 'SCANS', 'STRIKES', 'BANS', 'GRANTS', 'WHAT IT GOT'];
   const rows = data.lanes
     .slice(0, ROWS_MAX)
     .map((lane, index) => [lane.name, ...figures(lane), got(data, index)]);

@@ -8,7 +8,7 @@ import type { Chosen, DrawChart, Page, PageElement, Shapes, TextTools } from './
 
 /** The timeline: a lane for each source, bars for what it had, marks for what it did. */
 export function chartDrawer(tools: TextTools, shapes: Shapes): DrawChart {
-  /** Below so many pixels names stand inside the lanes. */
+  /** Below this many pixels names stand inside the lanes. */
   const NARROW = 560;
 
   interface Colours {

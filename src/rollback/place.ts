@@ -28,7 +28,7 @@ const ENOENT = 'ENOENT';
 /** The files of one network namespace, all in one folder. deploy/boot-rules knows these names too. */
 export interface Place {
   readonly folder: string;
-  /** A change that waits for its confirmation; whoever renames it first decides. */
+  /** A change that waits for its confirmation; anyone who renames it first decides. */
   readonly pending: string;
   /** One that is being rolled back. */
   readonly undoing: string;

@@ -141,7 +141,7 @@ export function createMerge(onBatch: OnBatch, now: () => number, wall: () => num
   function isDue(at: number, most: number): boolean {
     let everyInputHasOne = true;
     for (const input of inputs) {
-      // Whoever came in so long ago takes those along that are older than itself.
+      // Anyone who came in so long ago takes those along that are older than itself.
       if (input.count > most || (input.count > 0 && at - (input.since[input.first] ?? 0) >= WAIT))
         return true;
       if (input.count === 0) everyInputHasOne = false;

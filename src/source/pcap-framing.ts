@@ -1,6 +1,6 @@
 /**
  * How a capture format is read: frame by frame out of a buffer that holds what has arrived. A format never
- * waits and never allocates by a length that it has read; it says how many bytes it wants, and whoever holds
+ * waits and never allocates by a length that it has read; it says how many bytes it wants, and anyone who holds
  * the buffer adds bytes as they come.
  */
 export interface Framing {

@@ -19,7 +19,7 @@ const TWO_32 = 2 ** 32;
 /** Up to here the remainder below fits 32-bit arithmetic. */
 const EXACT_UNITS_MAX = 2 ** 31;
 
-/** Reads the options of an interface description between `from` and `tail`; broken ones are passed over. */
+/** Reads the options of an interface description between `from` and `tail`; broken ones are skipped. */
 export function readClock(bytes: Uint8Array, from: number, tail: number, bigEndian: boolean): Clock {
   let { unitsPerSecond, offset } = MICROSECONDS;
   for (let at = from; at + 4 <= tail; ) {

@@ -2,14 +2,14 @@ import { readFileSync } from 'node:fs';
 
 /** The most that a queue can be told to hold. */
 const LENGTH_MAX = 65_535;
-/** One entry in so many of conntrack's table may stand for a packet that waits for us. Our choice. */
+/** One entry in this many of conntrack's table may stand for a packet that waits for us. Our choice. */
 const SHARE = 4;
 /** Ordinary bursts fit, however small the table is: a port scan's, while the daemon starts anew. */
 const LENGTH_MIN = 1024;
 const CONNTRACK_MAX = '/proc/sys/net/netfilter/nf_conntrack_max';
 
 /**
- * How many packets each of so many queues may hold. A packet that waits has an entry in conntrack's table: while the
+ * How many packets each of this many queues may hold. A packet that waits has an entry in conntrack's table: while the
  * daemon stands still, queues as long as the table would keep the whole machine from making connections.
  */
 export function queueLength(queues: number): number {

@@ -1,6 +1,6 @@
 /** So many of something a second, and a second's worth at once. Time is an argument, in milliseconds. */
 export interface Bucket {
-  /** Whether so many are left; if so they are gone. */
+  /** Whether this many are left; if so they are gone. */
   take(count: number, now: number): boolean;
 }
 

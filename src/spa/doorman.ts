@@ -7,7 +7,7 @@ import { type Proven, type SpaPacket, type Unproven, unproven } from './proof.ts
 
 /*
  * The packet of doorman 0.81: "<port> <group> <tag> <HMAC-MD5 of what stands before>", to 1001/udp. It says neither when
- * it was made nor for whom, so it opens for whoever sends it first, and is remembered for ever.
+ * it was made nor for whom, so it opens for anyone who sends it first, and is remembered for ever.
  */
 
 /** What a packet says. */

@@ -23,7 +23,7 @@ export interface Ask {
   readonly wants: /** `id` in hexadecimal. */
     | { readonly by: 'door'; readonly id: string }
     | { readonly by: 'ports'; readonly ports: readonly PortSpec[]; readonly nat: FwknopNat | null }
-    /** What can't be had here, whoever asks. */
+    /** What can't be had here, anyone who asks. */
     | { readonly by: 'nothing'; readonly reason: 'command' | 'nat' | 'ports' };
   /** For whom; null: for the address that the packet comes from. */
   readonly address: Address | null;

@@ -56,6 +56,6 @@ export interface ClaimTime {
 }
 
 export interface UsedOnce {
-  /** Never rejects. Of all claims of one use, whoever makes them, one is won. */
+  /** Never rejects. Of all claims of one use, anyone who makes them, one is won. */
   claim(use: Use, time: ClaimTime): Promise<Claim>;
 }

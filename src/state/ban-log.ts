@@ -39,7 +39,7 @@ export interface BanLog {
   /** Cleans up, in a quiet moment. */
   tidy(): void;
   /**
-   * Reads everything into the offenders; answers how many entries made no sense. No ban ends after `latest` (wall time,
+   * Reads everything into the offenders; answers how many entries were unreadable. No ban ends after `latest` (wall time,
    * ms).
    */
   read(latest: number): number;

@@ -15,11 +15,11 @@ import { isMoment, latestEnd } from './validate.ts';
 export interface FileOptions {
   /** How long to wait for a process that holds the file, in milliseconds; the thread stands still meanwhile. */
   readonly wait: number;
-  /** The file grows to so many pages of 4 KiB at most. */
+  /** The file grows to this many pages of 4 KiB at most. */
   readonly pagesMax?: number;
 }
 
-/** What the file held, and how many of its rows made no sense. */
+/** What the file held, and how many of its rows were unreadable. */
 interface Rows {
   readonly grants: readonly StoredGrant[];
   readonly uses: KeptUses;

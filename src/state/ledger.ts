@@ -42,7 +42,7 @@ export interface Ledger {
   apply(changes: readonly StateChange[], now: number): Touched;
   /** Takes in grants that a file held, under what is known already: memory is newer than any file. */
   absorb(grants: Iterable<StoredGrant>): void;
-  /** Forgets what has ended, looking at so many entries from where it stopped the last time. */
+  /** Forgets what has ended, looking at this many entries from where it stopped the last time. */
   sweep(now: number, entriesMax: number, spared?: Spared): Forgotten;
   current(now: number, spared?: Spared): Stored;
   /** The grants that are over and not yet swept away. */

@@ -10,7 +10,7 @@ export function openMemoryStore(keep: Keep, now: number): Store {
     ended: ledger.ended,
     load(moment, spared) {
       told = moment;
-      // The first ends a round that was under way, the second is a whole one.
+      // The first ends a round that was in progress, the second is a whole one.
       ledger.sweep(moment, Number.POSITIVE_INFINITY, spared);
       ledger.sweep(moment, Number.POSITIVE_INFINITY, spared);
       return ledger.current(moment, spared);

@@ -24,7 +24,7 @@ export interface Offender {
  */
 export interface Offenders {
   size(): number;
-  /** Makes room for so many more. To be called before they are put. */
+  /** Makes room for this many more. To be called before they are put. */
   reserve(more: number): void;
   find(target: Cidr): number;
   /** Adds or replaces the target's entry, which becomes the one touched last. */

@@ -10,7 +10,7 @@ import { type Keep, type Spared, StateError, type Store, type Surviving } from '
 const SEEN_EVERY = 60_000;
 /** The log is carried over into the file this often, in milliseconds, so that it does not grow. */
 const CARRY_EVERY = 10_000;
-/** What tells the boots of the machine apart is a digest of so many bits: SQLite has room for a signed 32-bit number. */
+/** What tells the boots of the machine apart is a digest of this many bits: SQLite has room for a signed 32-bit number. */
 const MARK_MAX = 0x7fff_ffff;
 /** A store that can't write tries again after so long, then after twice that …, in milliseconds. */
 const RETRY_FIRST = 1000;
@@ -21,7 +21,7 @@ const LOCK_WAIT = 2000;
 export interface StoreOptions extends Keep {
   /** Wall time, milliseconds since 1970. */
   readonly now: number;
-  /** The file grows to so many pages of 4 KiB at most; default: as far as the disk. */
+  /** The file grows to this many pages of 4 KiB at most; default: as far as the disk. */
   readonly pagesMax?: number;
 }
 
@@ -65,7 +65,7 @@ function storeOf(ledger: Ledger, link: Link): Store {
     ended: (now, spared) => ledger.ended(moment(now), spared),
     load(now, spared) {
       told = now;
-      // The first ends a round that was under way, the second is a whole one.
+      // The first ends a round that was in progress, the second is a whole one.
       sweep(moment(now), Number.POSITIVE_INFINITY, spared);
       sweep(moment(now), Number.POSITIVE_INFINITY, spared);
       return ledger.current(moment(now), spared);
@@ -120,7 +120,7 @@ function createLink(path: string, options: StoreOptions, ledger: Ledger): Link {
   let tried = 0;
   let carried = 0;
   let uncarried = false;
-  /** Written since the log was last synced; and whether that is under way. */
+  /** Written since the log was last synced; and whether that is in progress. */
   let unsynced = false;
   let syncing = false;
 
@@ -183,9 +183,7 @@ function createLink(path: string, options: StoreOptions, ledger: Ledger): Link {
     seen = rows.seen;
     if (mark === 0) mark = rows.mark;
     if (tried > 0) from.replace(allOf(ledger), stamp(now));
-    return rows.unreadable === 0
-      ? null
-      : `${rows.unreadable} entries of ${path} made no sense and were passed over`;
+    return rows.unreadable === 0 ? null : `${rows.unreadable} entries of ${path} were unreadable; skipped`;
   }
 
   /** Beside the thread: a disk that takes its time must not hold up the knocks. */

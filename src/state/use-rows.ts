@@ -15,7 +15,7 @@ export interface UseRows {
   write(changes: readonly KeyChange[]): void;
   /** Writes these, and takes everything else out. */
   replace(changes: readonly KeyChange[]): void;
-  /** And how many rows made no sense. */
+  /** And how many rows were unreadable. */
   read(): { readonly uses: KeptUses; readonly unreadable: number };
 }
 

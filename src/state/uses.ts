@@ -16,7 +16,7 @@ interface OfKey {
   used: { readonly uses: number; readonly last: number } | null;
 }
 
-/** Bounded by who applies: packets of keys that are proven, so many of each (src/spa/seen.ts). */
+/** Bounded by who applies: packets of keys that are proven, this many of each (src/spa/seen.ts). */
 export function createUses(): Uses {
   const keys = new Map<string, OfKey>();
 

@@ -75,7 +75,7 @@ export function scanChance(steps: number, decoys: number, strikes: number): numb
   const all = steps + decoys;
   if (steps === 1) return Math.min(1, strikes / all);
   const places = decoys + 1;
-  // Whoever meets `strikes` decoys before the first step is banned before it.
+  // Anyone who meets `strikes` decoys before the first step is banned before it.
   return Math.min(1, Math.exp(logFactorial(places) - logFactorial(all)) * Math.min(1, strikes / places));
 }
 
@@ -193,7 +193,7 @@ function includes(range: PortRange, protocol: string, port: number): boolean {
   return range.protocol === protocol && port >= range.first && port <= range.last;
 }
 
-/** Seconds that one source needs for so many tries: the quicker of staying under the threshold and of sitting out bans. */
+/** Seconds that one source needs for this many tries: the quicker of staying under the threshold and of sitting out bans. */
 function duration(way: Way, tries: number, config: Config): number {
   const least = atRate(way, tries, config);
   if (!config.bans.enforce || way.strikes === 0) return least;

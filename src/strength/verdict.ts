@@ -2,7 +2,7 @@ import type { Guessing } from './guessing.ts';
 import type { DoorScans } from './scans.ts';
 import { SCAN_KINDS } from './scans.ts';
 
-/** How a door stands against whoever does not know its sequence. */
+/** How a door stands against anyone who does not know its sequence. */
 export type Verdict = 'weak' | 'fair' | 'strong';
 
 const ORDER: readonly Verdict[] = ['weak', 'fair', 'strong'];

@@ -58,7 +58,7 @@ export function ofService(door: Door, steps: readonly PortSpec[]): Warning[] {
       warning(
         'long-grant',
         `doors.${door.name}.for`,
-        `new connections are let in for ${formatDuration(door.for)} after a knock, to whoever has the address by then`,
+        `new connections are let in for ${formatDuration(door.for)} after a knock, to any user of the address by then`,
         'write 30s: established connections outlive the grant',
       ),
     );
@@ -138,7 +138,7 @@ export function ofKnocker(door: Door, steps: readonly PortSpec[], config: Config
       warning(
         'short-grant',
         `${key}.for`,
-        `who does not connect within ${formatDuration(door.for)} of his last knock has to knock again; a lost first packet is sent again after a second`,
+        `a user who does not connect within ${formatDuration(door.for)} of the last knock has to knock again; a lost first packet is sent again after a second`,
         'write 30s',
       ),
     );

@@ -135,7 +135,7 @@ export function ofOneTime(door: Door, { left, unreadable, broken }: OneTimeFacts
       warning(
         'one-time-broken',
         key,
-        `line ${broken.slice(0, 5).join(', ')} of the file is no sequence and is passed over`,
+        `line ${broken.slice(0, 5).join(', ')} of the file is not a valid sequence; skipped`,
         'write it as 80:tcp,443:tcp,53:udp, with neighbours that differ',
       ),
     );
@@ -170,7 +170,7 @@ export function ofOthers(door: Door, steps: readonly PortSpec[], config: Config)
       warning(
         'inside-another',
         `doors.${other.name}.knock`,
-        `whoever knocks for ${door.name} opens ${other.name} on the way`,
+        `anyone who knocks for ${door.name} opens ${other.name} on the way`,
         'choose ports of its own, unless that is meant',
       ),
     ];

@@ -210,7 +210,7 @@ describe('the firewall and the tables', () => {
       open('192.0.2.7'),
       { change: 'ban', target: cidr('203.0.113.9'), until: Date.now() + LATER },
     ]);
-    const meddlings = [
+    const tamperings = [
       'iptables -F',
       'ip6tables -D NFKNOCK 2',
       'iptables -I NFKNOCK 1 -j ACCEPT',
@@ -221,7 +221,7 @@ describe('the firewall and the tables', () => {
       'iptables -N DOCKER-USER',
       'ipset flush nfknock-ban4',
     ];
-    for (const tampering of meddlings) {
+    for (const tampering of tamperings) {
       expect(await firewall.intact()).toBe(true);
       await sh(tampering);
       expect(await firewall.intact(), tampering).toBe(false);

@@ -155,7 +155,7 @@ describe('a program that changes the rules again and again', () => {
         timeout: PATIENCE,
         interval: 200,
       })
-      .toMatch(/someone else changed the rules \d+ times in the last minute/);
+      .toMatch(/another program changed nfknock's rules \d+ times in the last minute/);
     await expect
       .poll(async () => (await sh('iptables -S INPUT 1')).stdout, { timeout: PATIENCE })
       .toContain('-j NFKNOCK');

@@ -55,7 +55,7 @@ async function runningOf(path: string): Promise<Running | undefined> {
 }
 
 function linesOf(findings: readonly Finding[], width: number | null): readonly string[] {
-  if (findings.length === 0) return ['Nothing stands in the way.'];
+  if (findings.length === 0) return ['No problem was found on this machine.'];
   const fold = (line: string): readonly string[] => (width === null ? [line] : folded(line, width, 9));
   return findings.flatMap(({ level, code, problem, fix }) => [
     ...fold(printable(`${`${level}:`.padEnd(9)}${problem} (${code})`)),

@@ -20,7 +20,7 @@ export function explainLines(explanation: Explanation, { width, now }: View): re
   const { source, grants, ban, strikes, attempts, packets, forgotten } = explanation;
   const standing: string[] = [];
   if (ban !== null) {
-    const shadow = ban.shadow ? ' (only said, not enforced)' : '';
+    const shadow = ban.shadow ? ' (only logged, not enforced)' : '';
     standing.push(
       `${ban.target} is banned for another ${leftInWords(ban.until, now)}; it is ban number ${ban.count}${shadow}.`,
     );

@@ -8,7 +8,7 @@ export async function command([text, door]: readonly string[], options: CommonOp
     options,
     () => ({
       command: 'revoke',
-      address: addressArgument(text, 'that which nfknock grants shows under ASKED BY, or LET IN'),
+      address: addressArgument(text, 'that which nfknock grants shows under REQUESTED BY, or GRANTED TO'),
       ...(door === undefined ? {} : { door: doorArgument(door) }),
     }),
     ({ changed }) => [

@@ -119,7 +119,7 @@ interface Signals {
 }
 
 /**
- * Heard from the start: whoever reads that the daemon is ready may send a signal in the same moment, and
+ * Heard from the start: anyone who reads that the daemon is ready may send a signal in the same moment, and
  * without a listener it would end the process.
  */
 function hearSignals(): Signals {

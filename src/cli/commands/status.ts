@@ -59,7 +59,7 @@ export function factLines(status: Status): readonly string[] {
   const facts: readonly (readonly [about: string, fact: string])[] = [
     ['packets', packets.length === 0 ? 'none yet' : packets.join(', ')],
     ['queue', `${queue.source}: ${queue.packets} read, ${queueWords(queue)}${lag}`],
-    ['bans', `${status.bans}${status.enforce ? '' : ' (only said, not enforced)'}`],
+    ['bans', `${status.bans}${status.enforce ? '' : ' (only logged, not enforced)'}`],
     ['sources', `${status.sources} remembered, of at most ${status.sources_max}`],
     ['state', status.state.ok ? 'on disk' : `not written: ${status.state.reason ?? 'unknown'}`],
     [

@@ -8,8 +8,8 @@ export function grantLines(rows: readonly GrantRow[], { width, now }: View): rea
   if (rows.length === 0) return ['Nobody is let in.'];
   const columns = [
     { title: 'DOOR', least: 8 },
-    { title: 'LET IN', least: 15, kind: 'address' },
-    { title: 'ASKED BY', least: 15, kind: 'address' },
+    { title: 'GRANTED TO', least: 15, kind: 'address' },
+    { title: 'REQUESTED BY', least: 15, kind: 'address' },
     { title: 'SINCE (UTC)', kind: 'optional' },
     { title: 'LEFT', align: 'right' },
     { title: 'USES', align: 'right' },
@@ -42,18 +42,18 @@ export function banLines(rows: readonly BanRow[], { width, now }: View): readonl
     utcTime(row.since),
     leftInWords(row.until, now),
     `${row.count}`,
-    row.shadow ? 'only said, not enforced' : '',
+    row.shadow ? 'only logged, not enforced' : '',
   ]);
   return withoutEmpty(columns, cells, width);
 }
 
-/** Who has strikes or is part-way through a sequence, for people. */
+/** Who has strikes or is in the middle of a sequence, for people. */
 export function sourceLines(rows: readonly SourceRow[], { width, now }: View): readonly string[] {
-  if (rows.length === 0) return ['Nobody has strikes or is part-way through a sequence.'];
+  if (rows.length === 0) return ['Nobody has strikes or is in the middle of a sequence.'];
   const columns = [
     { title: 'SOURCE', least: 18, kind: 'address' },
     { title: 'STRIKES', align: 'right' },
-    { title: 'PART-WAY', least: 12 },
+    { title: 'PROGRESS', least: 12 },
     { title: 'BANNED FOR', align: 'right' },
   ] as const;
   const cells = rows.map((row) => [

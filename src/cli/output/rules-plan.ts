@@ -25,8 +25,8 @@ export function planLines(
   );
   const services = [...new Set(config.doors.flatMap((door) => door.opens.map(formatPortRange)))];
   return [
-    ...(lines.length === 0 ? ['nothing new: what is there is laid again'] : lines),
-    `closed to whoever has no grant: ${services.join(', ')}`,
+    ...(lines.length === 0 ? ['nothing new: the rules that are there are installed again'] : lines),
+    `closed to anyone who has no grant: ${services.join(', ')}`,
   ];
 }
 

@@ -125,7 +125,7 @@ function doorLines({ status, grants, now }: Scene, columns: number): readonly st
 const OFFENDERS: readonly Column[] = [
   { title: 'SOURCE', least: 10, kind: 'address' },
   { title: 'STANDING', least: 10 },
-  { title: 'PART-WAY', least: 6 },
+  { title: 'PROGRESS', least: 6 },
 ];
 
 /** The banned first, those who were banned most often on top; then by strikes. */

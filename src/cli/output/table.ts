@@ -90,7 +90,7 @@ function narrowed(columns: readonly Column[], wanted: readonly number[], width: 
   return widths;
 }
 
-/** The text in lines of so many cells, broken between words where that can be; `indent` cells before all but the first. */
+/** The text in lines of this many cells, broken between words where that can be; `indent` cells before all but the first. */
 export function folded(text: string, width: number, indent = 0): string[] {
   const lines: string[] = [];
   const room = (): number => Math.max(1, lines.length === 0 ? width : width - indent);
@@ -125,7 +125,7 @@ function halves(text: string, width: number): readonly [string, string] {
   return [head, text.slice(head.length)];
 }
 
-/** The text cut to so many cells, with … where something is missing. */
+/** The text cut to this many cells, with … where something is missing. */
 export function fitted(text: string, width: number): string {
   if (widthOf(text) <= width) return text;
   let cells = 0;

@@ -1,7 +1,7 @@
 import { owned } from '../../guard/guard.ts';
 import type { Change } from '../firewall.ts';
 
-/** Carries changes out in their order; those that come while a flush is under way go together in the next. */
+/** Carries changes out in their order; those that come while a flush is in progress go together in the next. */
 export interface ApplyQueue {
   apply(changes: readonly Change[]): Promise<void>;
   /** Runs alone, in its turn. */

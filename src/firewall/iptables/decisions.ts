@@ -23,9 +23,9 @@ export interface DecisionsOptions extends FollowingOptions {
   readonly now: () => number;
 }
 
-/** From so many rules on a look costs something. */
+/** From this many rules on a look costs something. */
 const MANY = 2_000;
-/** After such a look the next comes so many times later as it took, though others change their rules meanwhile. */
+/** After such a look the next comes this many times later as it took, though others change their rules meanwhile. */
 const REST = 30;
 const REST_MS_MAX = 30_000;
 

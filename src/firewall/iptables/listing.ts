@@ -41,14 +41,14 @@ const PARENTS: readonly string[] = ['INPUT', 'FORWARD', 'PREROUTING', 'DOCKER-US
 const OWN_PREFIX = 'NFKNOCK';
 /** A rule of somebody else's: that it is there is all that matters. */
 const OTHER = 'nf_tables';
-/** Of a chain with more rules only so many are read while all that leads to us is among these: our jumps come first. */
+/** Of a chain with more rules only this many are read while all that leads to us is among these: our jumps come first. */
 const TOP_MAX = 128;
 /** Jumps whose words are remembered: a handful, however often the configuration changes. */
 const JUMPS_MAX = 256;
 
 /**
  * From nf_tables itself where iptables writes that: it starts no process, and takes CAP_NET_ADMIN alone, where
- * iptables ends with an error at the first rule that names a set, whoever made it. Else from iptables-save.
+ * iptables ends with an error at the first rule that names a set, anyone who made it. Else from iptables-save.
  */
 export function openListing(options: ListOptions): List {
   const { privilege, nftables } = options;

@@ -53,7 +53,7 @@ export async function lookForAcceptance(layout: Layout, family: Family): Promise
   return acceptanceOf(layout, family, following);
 }
 
-/** Chain by chain: iptables ends with an error at the first rule that names a set, whoever made it. */
+/** Chain by chain: iptables ends with an error at the first rule that names a set, anyone who made it. */
 async function readChains(options: FollowingOptions): Promise<Following | undefined> {
   const { family, directories, socket } = options;
   const tool = findTool(toolName('iptables', family), directories);
@@ -88,7 +88,7 @@ async function readChains(options: FollowingOptions): Promise<Following | undefi
   const open = ['INPUT'];
   for (let chain = open.pop(); chain !== undefined; chain = open.pop()) {
     if (chains.size >= CHAINS_MAX) return undefined;
-    // What can't be read is left out, and whoever is led there makes it unsure.
+    // What can't be read is left out, and anyone who is led there makes it unsure.
     const rules = names.has(chain) ? await read(chain) : [];
     if (rules === undefined) continue;
     chains.set(chain, rules);

@@ -15,7 +15,7 @@ export interface Restore {
   apply(block: string): Promise<void>;
   /** The child's process id; undefined while none runs. */
   pid(): number | undefined;
-  /** Ends the child once the blocks under way are done. Idempotent. */
+  /** Ends the child once the blocks in progress are done. Idempotent. */
   close(): Promise<void>;
 }
 

@@ -33,9 +33,9 @@ const ATTRIBUTE_PID = 2;
 const SETTLE_MS = 150;
 /** Between two looks at the rules, in ms, at least: two programs that both want to be first must not spin. */
 const PAUSE_MS = 1000;
-/** The kernel tells nobody of sets, nor of iptables-legacy: these are looked at every so many ms. */
+/** The kernel tells nobody of sets, nor of iptables-legacy: these are looked at every this many ms. */
 const POLL_MS = 3000;
-/** The rules are looked at every so many polls, even where nothing was told. */
+/** The rules are looked at every this many polls, even where nothing was told. */
 const RULES_EVERY_POLLS = 10;
 
 /**

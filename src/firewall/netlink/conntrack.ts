@@ -26,7 +26,7 @@ const ENOENT = 2;
 const EVENTS_SWITCH = '/proc/sys/net/netfilter/nf_conntrack_events';
 /** Entries that are taken out in one turn of the event loop: 10 to 20 µs each. */
 const DELETED_AT_ONCE = 64;
-/** Up to so many hosts are each looked for by the kernel; more, or networks, by reading the table once. */
+/** Up to this many hosts are each looked for by the kernel; more, or networks, by reading the table once. */
 const FILTERED_MAX = 4;
 
 /**

@@ -8,7 +8,7 @@ import { type NetfilterSocket, openNetfilter } from './socket.ts';
 
 /** Looks at what chains of others accept. Reads each chain and set once, when it is first come by. */
 export interface NativeWalk {
-  /** True where the chain is known to accept such a packet, whoever sends it. */
+  /** True where the chain is known to accept such a packet, anyone who sends it. */
   accepts(chain: BaseChain, packet: NativePacket): Promise<boolean>;
   close(): void;
 }

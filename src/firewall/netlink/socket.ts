@@ -110,7 +110,7 @@ export function openNetfilter(options: NetfilterOptions = {}): NetfilterSocket {
     }
   });
 
-  /** The kernel threw events or answers away. Whoever waits for an answer might wait for good. */
+  /** The kernel threw events or answers away. Anyone who waits for an answer might wait for good. */
   function overrun(count: number, code: string): void {
     for (const asked of [...waiting.values()]) settle(asked, (each) => each.reject(lost(code)));
     if (!closed) tell(() => options.onOverrun?.(count));

@@ -59,7 +59,7 @@ export function earlyJumps(layout: Layout, family: Family, inbound: readonly str
   }));
 }
 
-/** Knocks that our own chain drops, whoever sends them: a port that anybody reaches is marked for nobody. */
+/** Knocks that our own chain drops, anyone who sends them: a port that anybody reaches is marked for nobody. */
 function knocksByDoor(
   layout: Layout,
   family: Family,

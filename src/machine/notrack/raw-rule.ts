@@ -34,7 +34,7 @@ export interface RawHook {
 
 const TEXT_CHARACTERS_MAX = 200;
 
-/** Comments are anybody's words: nothing that a terminal would obey is kept. */
+/** Comments are anybody's words: nothing that a terminal would act on is kept. */
 export function readable(text: string): string {
   return text.replace(/[^\x20-\x7e]+/g, '?').slice(0, TEXT_CHARACTERS_MAX);
 }

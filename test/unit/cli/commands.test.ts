@@ -68,11 +68,11 @@ describe('for people', { timeout: TIMEOUT }, () => {
     const environment = { NFKNOCK_CONTROL: path };
     const grants = await nfknock(['grants'], environment);
     expect(grants.out).toMatch(
-      /^DOOR +LET IN +ASKED BY +SINCE \(UTC\) +LEFT +USES +REASON\nssh +198\.51\.100\.7 .* 9m \d+s +2 +ticket 4711\nweb +everyone +2001:db8::7 .* 59m \d+s\n$/,
+      /^DOOR +GRANTED TO +REQUESTED BY +SINCE \(UTC\) +LEFT +USES +REASON\nssh +198\.51\.100\.7 .* 9m \d+s +2 +ticket 4711\nweb +everyone +2001:db8::7 .* 59m \d+s\n$/,
     );
     const bans = await nfknock(['bans'], environment);
     expect(bans.out).toMatch(
-      /\n203\.0\.113\.9 .* 8m \d+s +2\n2001:db8:0:1::\/64 .* 6d 23h +1 +only said, not enforced\n$/,
+      /\n203\.0\.113\.9 .* 8m \d+s +2\n2001:db8:0:1::\/64 .* 6d 23h +1 +only logged, not enforced\n$/,
     );
     const sources = await nfknock(['sources'], environment);
     expect(sources.out).toMatch(/\n203\.0\.113\.20 +2 +ssh 1 of 3\n203\.0\.113\.9 +3 +8m \d+s\n$/);

@@ -54,7 +54,7 @@ describe('a program that changes the rules once a second for ten minutes', () =>
     pass(60_000);
     expect(changesOf(core)).toBe(0);
     await repairs.repair('sets');
-    expect(said.at(-1)).toMatchObject({ reason: 'sets had been changed by someone else' });
+    expect(said.at(-1)).toMatchObject({ reason: 'sets had been changed by another program' });
   });
 });
 
@@ -81,7 +81,7 @@ describe('rules that can not be put back', () => {
     await expect(repairs.repair('rules')).rejects.toThrow('NOT_PERMITTED');
     expect(said.at(-1)?.event).toBe('firewall.failed');
     expect(failed.map(({ message }) => message)).toEqual([
-      expect.stringContaining('may not be put back by this user'),
+      expect.stringContaining('may not be restored by this user'),
     ]);
   });
 });
