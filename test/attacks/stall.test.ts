@@ -73,7 +73,7 @@ describe('while the daemon is stopped by SIGSTOP', () => {
     expect(await reaches()).toBe(false);
   });
 
-  it('whoever waits at the port is not let in by a queue that runs over', async () => {
+  it('anyone who waits at the port is not let in by a queue that runs over', async () => {
     const { server4 } = net.clientA;
     await net.clientA.moveToFreshSource();
     daemon.signal('SIGSTOP');
