@@ -16,7 +16,7 @@ export const ON_THE_KERNEL: readonly Countermeasure[] = [
     from: '(void)set_flag(self, NFQA_CFG_F_GSO);',
     to: '(void)set_flag(self, NFQA_CFG_F_GSO);\n\t(void)set_flag(self, NFQA_CFG_F_FAIL_OPEN);',
     test: 'test/attacks/stall.test.ts',
-    of: 'whoever waits at the port is not let in by a queue that runs over',
+    of: 'anyone who waits at the port is not let in by a queue that runs over',
   },
   {
     name: 'SOCK_CLOEXEC on the queue’s socket',
