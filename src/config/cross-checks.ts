@@ -7,6 +7,7 @@ import type { Reading } from './document.ts';
 import type { DoorEntry } from './doors.ts';
 import { formatDuration } from './duration.ts';
 import type { Fields } from './field.ts';
+import { ofKeys } from './key-checks.ts';
 import type { Found } from './read.ts';
 import type { RootShape } from './schema.ts';
 
@@ -20,6 +21,7 @@ export function conflicts(root: Fields<RootShape>, reading: Reading): void {
   ofBans(root, reading);
   ofMemory(root, reading);
   ofAnswer(root, reading);
+  ofKeys(root, doors, reading);
   if (doors.length === 0 && root.doors.value !== undefined && root.decoys.value?.length === 0) {
     reading.fault(
       root.doors.spot,
@@ -230,15 +232,15 @@ function ofAnswer({ answer, listen }: Fields<RootShape>, reading: Reading): void
   );
 }
 
-function meet(a: PortRange, b: PortRange): boolean {
+export function meet(a: PortRange, b: PortRange): boolean {
   return a.protocol === b.protocol && a.first <= b.last && b.first <= a.last;
 }
 
-interface Sound<T> {
+export interface Sound<T> {
   readonly value: T;
   readonly spot: Found<T>['spot'];
 }
 
-function soundOf<T>(items: readonly Found<T>[] | null | undefined): Sound<T>[] {
+export function soundOf<T>(items: readonly Found<T>[] | null | undefined): Sound<T>[] {
   return (items ?? []).flatMap(({ value, spot }) => (value === undefined ? [] : [{ value, spot }]));
 }

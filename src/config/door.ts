@@ -35,7 +35,7 @@ const ms = milliseconds;
 export const DAY: Milliseconds = ms(86_400_000);
 
 /** What a command's words may hold; each stands for what the door knows. */
-const PLACEHOLDERS = ['%IP%', '%DOOR%', '%PORTS%'];
+const PLACEHOLDERS = ['%IP%', '%DOOR%', '%PORTS%', '%KEY%', '%PERSON%'];
 
 type Steps = readonly Found<PortSpec>[];
 type Argv = readonly string[] | null;
@@ -60,6 +60,9 @@ export type DoorShape = {
   readonly on_close: Field<Argv>;
 };
 
+/** Instead of a sequence: the door opens by key alone. */
+const BY_KEY = 'spa';
+
 const steps: Kind<Steps> = listOf(knockPort, 'a list of ports, one for each knock', [1, STEPS_MAX]);
 
 const KNOCKS: Wanted = {
@@ -74,6 +77,7 @@ const COMMAND: Wanted = {
 /** The sequence; a text instead of a list is probably a file, or knockd's form. */
 const readSequence: Read<Steps> = (node, spot, reading) => {
   const text = textOf(node);
+  if (text === BY_KEY) return [];
   if (text?.startsWith('/') === true) {
     return wrong(node, spot, reading, {
       ...KNOCKS,
@@ -90,7 +94,11 @@ const readSequence: Read<Steps> = (node, spot, reading) => {
   }
   return steps.read(node, spot, reading);
 };
-const sequence: Kind<Steps> = { ...steps, read: readSequence };
+const sequence: Kind<Steps> = {
+  takes: `${steps.takes}; or \`${BY_KEY}\``,
+  schema: { anyOf: [{ const: BY_KEY }, steps.schema] },
+  read: readSequence,
+};
 
 export const ports: Kind<readonly Found<PortRange>[]> = listOf(portRange, 'a list of ports', [0, PORTS_MAX]);
 
@@ -100,7 +108,7 @@ const commandWords: Kind<readonly Found<string>[]> = listOf(
   [1, ARGUMENTS_MAX],
 );
 /** Text in which every placeholder is a known one. */
-const KNOWN_PLACEHOLDERS = '([^%\\u0000]|%(IP|DOOR|PORTS)%|%(?![A-Za-z][A-Za-z0-9_]+%))*';
+const KNOWN_PLACEHOLDERS = '([^%\\u0000]|%(IP|DOOR|PORTS|KEY|PERSON)%|%(?![A-Za-z][A-Za-z0-9_]+%))*';
 
 const readCommand: Read<readonly string[]> = (node, spot, reading) => {
   const text = isScalar(node) && typeof node.value === 'string' ? node.value : undefined;
@@ -123,7 +131,7 @@ const readCommand: Read<readonly string[]> = (node, spot, reading) => {
       if (PLACEHOLDERS.includes(word)) continue;
       sound = false;
       const meant = PLACEHOLDERS.includes(word.toUpperCase()) ? `; write ${word.toUpperCase()}` : '';
-      const fix = `expected %IP%, %DOOR% or %PORTS%${meant}`;
+      const fix = `expected %IP%, %DOOR%, %PORTS%, %KEY% or %PERSON%${meant}`;
       reading.fault(place, `${quoted(word)} is not a known placeholder`, fix);
     }
   });
@@ -209,7 +217,8 @@ const shape: DoorShape = {
   }),
   on_open: field(orNull(command), {
     fallback: null,
-    means: 'a command as a list of words, run without a shell; `%IP%`, `%DOOR%` and `%PORTS%` are filled in',
+    means:
+      'a command as a list of words, run without a shell; `%IP%`, `%DOOR%` and `%PORTS%` are filled in, and `%KEY%` and `%PERSON%` where a key opened the door',
   }),
   on_close: field(orNull(command), { fallback: null, means: 'the same when the grant ends' }),
 };
@@ -218,7 +227,7 @@ const shape: DoorShape = {
 const RULES: readonly Schema[] = [
   {
     oneOf: [
-      { properties: { knock: { type: 'array' } }, required: ['knock'] },
+      { properties: { knock: { type: ['array', 'string'] } }, required: ['knock'] },
       { properties: { one_time: { type: 'string' } }, required: ['one_time'] },
     ],
   },

@@ -63,7 +63,7 @@ function configOf(file: Fields<RootShape>): Config {
   const decoys = sound(ports);
   return {
     ...asRead(rest),
-    listen: { ...asRead(listen), interfaces: items(listen.interfaces) },
+    listen: { ...asRead(listen), interfaces: items(listen.interfaces), spa: items(listen.spa) },
     doors: sound(doors).map(doorOf),
     decoys: decoys === 'all' ? 'all' : decoys.map(sound),
     allow: items(allow),

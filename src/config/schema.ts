@@ -1,5 +1,5 @@
 import type { Cidr } from '../packet/cidr.ts';
-import type { PortRange } from '../packet/port.ts';
+import type { Port, PortRange } from '../packet/port.ts';
 import { type Milliseconds, milliseconds } from '../packet/time.ts';
 import type { Bans, Config, Listen, LogSettings } from '../policy/config.ts';
 import { DAY, ports } from './door.ts';
@@ -7,6 +7,7 @@ import { type DoorEntry, doors } from './doors.ts';
 import { type Field, type Fields, field, section } from './field.ts';
 import { decimal, integer, type Kind, listOf, oneOf, orNull, type Schema, truth } from './kind.ts';
 import { type Found, textOf, wrong } from './read.ts';
+import { spaPort } from './spa-port.ts';
 import { cidr, duration, interfaceName, metricsPlace, path, queues, size, socketPath } from './value.ts';
 
 /** Interfaces of one list. */
@@ -22,6 +23,8 @@ const RATE_PACKETS_MAX = 10_000_000;
 /** NFLOG groups are 16 bits. */
 const GROUP_MAX = 65_535;
 const LOG_FILES_MAX = 1000;
+/** As many as one rule can name. */
+const SPA_PORTS_MAX = 15;
 const KILOBYTE = 1024;
 const TERABYTE = KILOBYTE ** 4;
 
@@ -37,6 +40,8 @@ export type RootShape = {
       readonly queues: Field<Listen['queues']>;
       readonly group: Field<number>;
       readonly interfaces: Items<string>;
+      readonly spa: Items<Port>;
+      readonly clock_skew: Field<Milliseconds>;
     }>
   >;
   readonly doors: Field<readonly DoorEntry[]>;
@@ -47,6 +52,7 @@ export type RootShape = {
   readonly bans: Field<Fields<BansShape>>;
   readonly grants: Field<'rule' | 'set'>;
   readonly memory: Field<Fields<{ readonly sources: Field<number> }>>;
+  readonly keys: Field<string>;
   readonly state: Field<string>;
   readonly control: Field<string>;
   readonly log: Field<Fields<LogShape>>;
@@ -171,6 +177,15 @@ const shape: RootShape = {
         fallback: [],
         means: 'interfaces that packets are judged on; empty: all but `lo`',
       }),
+      spa: field(listOf(spaPort, 'a list of UDP ports', [0, SPA_PORTS_MAX]), {
+        fallback: [],
+        means:
+          'UDP ports for packets that a key proves, such as `62201/udp`; a range is not taken. They come by a queue of their own, the one after the last of `queues` (with `nflog`: the group after `group`)',
+      }),
+      clock_skew: field(duration(SECOND, DAY), {
+        fallback: '60s',
+        means: "how far the clock of a key's owner may be off",
+      }),
     },
   }),
   doors,
@@ -203,6 +218,11 @@ const shape: RootShape = {
         means: 'sources remembered at once; the least advanced goes first when there are more',
       }),
     },
+  }),
+  keys: field(path, {
+    fallback: '/etc/nfknock/keys.yaml',
+    means:
+      "the file with the keys of people, read where `listen.spa` names a port; only the daemon's user may read it",
   }),
   state: field(path, {
     fallback: '/var/lib/nfknock/state.db',

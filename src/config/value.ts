@@ -19,7 +19,7 @@ export const ARGUMENT_CHARACTERS_MAX = 4096;
 /** Queues of one `--queue-balance`. */
 const QUEUES_MAX = 64;
 /** Queue numbers are 16 bits in the kernel; a running daemon holds the last as its sign (src/daemon/open-sources.ts). */
-const QUEUE_NUMBER_MAX = 65_534;
+export const QUEUE_NUMBER_MAX = 65_534;
 
 /** Parts of the patterns for editors. */
 const PORT = '0*([1-9]\\d{0,3}|[1-5]\\d{4}|6[0-4]\\d{3}|65[0-4]\\d{2}|655[0-2]\\d|6553[0-5])';

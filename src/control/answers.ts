@@ -16,6 +16,25 @@ export interface GrantRow {
   /** Connections left; null: no limit. */
   readonly uses_left: number | null;
   readonly reason: string | null;
+  /** The key that it rests on, and whose that is; null: none, nobody was named. */
+  readonly key: string | null;
+  readonly person: string | null;
+}
+
+/** A key, without anything secret. */
+export interface KeyRow {
+  readonly name: string;
+  readonly person: string | null;
+  /** `ssh`, `ed25519`, `secret`, `fwknop`, `totp` or `doorman`. */
+  readonly kind: string;
+  readonly doors: readonly string[];
+  readonly expires: Moment | null;
+  /** Openings that it has had, and the most it may have; null: no limit. */
+  readonly used: number;
+  readonly uses: number | null;
+  readonly last_used: Moment | null;
+  /** Grants that rest on it now. */
+  readonly grants: number;
 }
 
 export interface BanRow {
@@ -58,6 +77,8 @@ export interface ExplainRow {
   /** Why the source is not banned for them, or not struck. */
   readonly exempt: string | null;
   readonly reason: string | null;
+  readonly key: string | null;
+  readonly person: string | null;
 }
 
 export interface Explanation {
@@ -93,6 +114,8 @@ export interface Answers {
   readonly unban: Changed;
   readonly sources: readonly SourceRow[];
   readonly explain: Explanation;
+  readonly keys: readonly KeyRow[];
+  readonly key_revoke: Changed;
   readonly reload: Reloaded;
   readonly subscribe: Readonly<Record<string, never>>;
 }
@@ -116,6 +139,7 @@ export type RefusalCode =
   | 'unknown command'
   | 'bad argument'
   | 'unknown door'
+  | 'unknown key'
   /** The address may not be banned. */
   | 'never banned'
   /** A limit is reached: connections, subscribers, grants. */

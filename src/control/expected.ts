@@ -6,6 +6,7 @@ import type {
   ExplainRow,
   Explanation,
   GrantRow,
+  KeyRow,
   Refusal,
   Reloaded,
   SourceRow,
@@ -32,6 +33,8 @@ const grant = record<GrantRow>({
   until: moment,
   uses_left: nullable(number),
   reason: nullable(text),
+  key: nullable(text),
+  person: nullable(text),
 });
 const ban = record<BanRow>({ target: text, since: moment, until: moment, count: number, shadow: flag });
 const attempt = record<Attempt>({ door: doorName, step: number, of: number });
@@ -47,6 +50,8 @@ const explained = record<ExplainRow>({
   strikes: nullable(number),
   exempt: nullable(text),
   reason: nullable(text),
+  key: nullable(text),
+  person: nullable(text),
 });
 
 /** What each command's answer must be. */
@@ -70,6 +75,13 @@ export const EXPECTED: { readonly [Name in keyof Answers]: Shape<Answers[Name]> 
     packets: list(explained),
     forgotten: number,
   }),
+  keys: list(
+    record<KeyRow>({
+      ...{ name: text, person: nullable(text), kind: text, doors: list(doorName), expires: nullable(moment) },
+      ...{ used: number, uses: nullable(number), last_used: nullable(moment), grants: number },
+    }),
+  ),
+  key_revoke: changed,
   reload: record<Reloaded>({ warnings: list(text) }),
   subscribe: record<Readonly<Record<string, never>>>({}),
 };

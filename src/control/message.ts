@@ -34,6 +34,8 @@ export type Request =
   | { readonly command: 'unban'; readonly all: true }
   | { readonly command: 'sources'; readonly limit?: number }
   | { readonly command: 'explain'; readonly address: string }
+  | { readonly command: 'keys'; readonly limit?: number }
+  | { readonly command: 'key_revoke'; readonly name: string }
   | { readonly command: 'reload' }
   | { readonly command: 'subscribe' };
 
@@ -61,6 +63,10 @@ const address: Field = {
 const door: Field = {
   allowed: "a door's name",
   fits: (value) => typeof value === 'string' && isDoorName(value),
+};
+const keyName: Field = {
+  allowed: "a key's name",
+  fits: (value) => typeof value === 'string' && /^[a-z0-9_][a-z0-9_-]{0,31}$/.test(value),
 };
 /** Forged packets may come from these; nobody has them. */
 const NOBODY: readonly string[] = ['0.0.0.0', '::'];
@@ -98,6 +104,8 @@ const FIELDS: Readonly<
   unban: { needs: {}, takes: { address, all } },
   sources: { needs: {}, takes: { limit } },
   explain: { needs: { address }, takes: {} },
+  keys: { needs: {}, takes: { limit } },
+  key_revoke: { needs: { name: keyName }, takes: {} },
   reload: { needs: {}, takes: {} },
   subscribe: { needs: {}, takes: {} },
 };

@@ -11,6 +11,7 @@ import { createEffects } from './effects.ts';
 import { createHealth } from './health.ts';
 import { doorOf, hookSubject, nextSequence } from './hook-subject.ts';
 import { createIntake } from './intake.ts';
+import { createKeys, type Keys } from './keys.ts';
 import { createPacketHistory } from './packet-history.ts';
 import { createRestored } from './restored.ts';
 
@@ -63,15 +64,21 @@ export function assemble(given: Dependencies, subject: Subject): Core {
     };
   }
 
+  const keys: Keys = createKeys({
+    ...{ clock, store, announcer, engine, config: () => config },
+    collect: (event) => effects.collect(event),
+    carryOut: () => effects.carryOut('command'),
+    settle: (packet, outcome, at) => intake.settle(packet, outcome, at),
+  });
   const effects = createEffects({
-    ...{ clock, store, firewall, announcer, engine, consumer, whyShut, commandOf },
+    ...{ clock, store, firewall, announcer, engine, consumer, whyShut, commandOf, keys },
     cut: () => config.bans.cut,
     opened: health.opened,
     after: schedule,
   });
   const history = createPacketHistory();
   const intake = createIntake({
-    ...{ clock, engine, history, emit: effects.collect, isFull: effects.isFull },
+    ...{ clock, engine, history, emit: effects.collect, isFull: effects.isFull, prove: keys.prove },
     after(count, lag) {
       health.judged(count, lag);
       effects.carryOut('knock');
@@ -81,7 +88,7 @@ export function assemble(given: Dependencies, subject: Subject): Core {
   const base = {
     ...given,
     ...{ configFile: subject.configFile, version: subject.version, fail: subject.fail },
-    ...{ engine, health, intake, history, effects, surroundings },
+    ...{ engine, health, intake, history, effects, surroundings, keys },
     since: clock.now(),
     config: () => config,
     configure(next: Config) {

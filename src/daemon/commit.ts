@@ -20,6 +20,8 @@ export interface CommitOptions {
   /** Whether a ban also ends established connections. */
   readonly cut: () => boolean;
   readonly grant: (event: DoorEvent) => GrantView | undefined;
+  /** What a key has used up by this opening: it is kept in the same transaction. */
+  readonly usedBy: (event: DoorEvent) => readonly StateChange[];
   /** Bans that are in force, and what the kernel refused of them. */
   readonly announce: (event: NfknockEvent) => void;
   /** It is durable and in force. */
@@ -59,6 +61,8 @@ export function createCommit(options: CommitOptions): Commit {
   const { clock, store, firewall, announce } = options;
   let doors: DoorEvent[] = [];
   let bans: BanEvent[] = [];
+  /** A ban was lifted that is in the way of an opening. */
+  let urgent = false;
   let timer: NodeJS.Timeout | undefined;
   let lastBans = Number.NEGATIVE_INFINITY;
   /** Bans that the kernel has been told and has not answered for. */
@@ -79,7 +83,7 @@ export function createCommit(options: CommitOptions): Commit {
     doors = [];
     store.write(events.flatMap(doorState), clock.wall(), survivingOf(events));
     follow(
-      firewall.apply(events.flatMap(doorChanges)).then(
+      firewall.apply(events.flatMap((event) => doorChanges(event, wall))).then(
         () => {
           for (const event of events) options.inForce(event);
         },
@@ -92,7 +96,7 @@ export function createCommit(options: CommitOptions): Commit {
   async function commitSingly(events: readonly DoorEvent[]): Promise<void> {
     for (const event of events) {
       try {
-        await firewall.apply(doorChanges(event));
+        await firewall.apply(doorChanges(event, wall));
       } catch (error) {
         options.failed(event, error);
         continue;
@@ -107,6 +111,7 @@ export function createCommit(options: CommitOptions): Commit {
     if (bans.length === 0) return;
     const events = bans;
     bans = [];
+    urgent = false;
     lastBans = clock.now();
     told += events.length;
     store.write(banStates(events), clock.wall(), survivingOf(events));
@@ -127,13 +132,8 @@ export function createCommit(options: CommitOptions): Commit {
       return [{ change: 'ungrant', door: event.door, grantee: event.grantee }];
     const grant = options.grant(event);
     const forgiven = (event.forgiven ?? []).map((target): StateChange => ({ change: 'forgive', target }));
-    return grant === undefined ? forgiven : [...forgiven, { change: 'grant', grant: stored(grant, clock) }];
-  }
-
-  function doorChanges(event: DoorEvent): readonly Change[] {
-    const { door, grantee } = event;
-    if (event.event === 'door.closed') return [{ change: 'close', door, grantee }];
-    return [{ change: 'open', door, grantee, until: wall(event.until) }];
+    const used = [...forgiven, ...options.usedBy(event)];
+    return grant === undefined ? used : [...used, { change: 'grant', grant: stored(grant, clock) }];
   }
 
   /** What the state file is to keep. A flood passes here: no list a ban. */
@@ -181,9 +181,12 @@ export function createCommit(options: CommitOptions): Commit {
         announce(event);
       } else {
         bans.push(event);
+        if (event.event === 'ban.lifted' && event.reason === 'key') urgent = true;
       }
     },
     flush() {
+      // Whom a door is opened for must not find himself still banned.
+      if (urgent) commitBans();
       commitDoors();
       if (bans.length === 0 || timer !== undefined) return;
       const wait = lastBans + BAN_GATHER - clock.now();
@@ -200,6 +203,12 @@ export function createCommit(options: CommitOptions): Commit {
   };
 }
 
+function doorChanges(event: DoorEvent, wall: (at: Milliseconds) => number): readonly Change[] {
+  const { door, grantee } = event;
+  if (event.event === 'door.closed') return [{ change: 'close', door, grantee }];
+  return [{ change: 'open', door, grantee, until: wall(event.until) }];
+}
+
 /**
  * What ended before its time, by anybody's will, and what people ordered must not be undone by a power cut: it is on the
  * disk before it is announced. Knocks, strikes and what ends by itself do not wait for the disk.
@@ -212,6 +221,10 @@ function mustSurvive(event: DoorEvent | BanEvent): boolean {
   switch (event.event) {
     case 'door.closed':
       return event.reason !== 'expired';
+    case 'door.opened':
+    case 'door.renewed':
+      // By a key: its packet must not open once more, whatever happens to the machine.
+      return event.key !== undefined;
     case 'ban.lifted':
       return true;
     case 'ban.added':

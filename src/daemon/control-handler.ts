@@ -19,6 +19,7 @@ import { type Milliseconds, milliseconds } from '../packet/time.ts';
 import type { Running } from './dependencies.ts';
 import { granteeText } from './hook-subject.ts';
 import { inTurns } from './in-turns.ts';
+import { inJudgedOrder } from './judged-order.ts';
 import { unbanAll } from './lift-bans.ts';
 import type { Reloader } from './reload.ts';
 import { statusOf } from './status.ts';
@@ -60,6 +61,10 @@ export function createHandler(core: Running, reloader: Reloader): (request: Requ
         return done(await sources(request.limit ?? SOURCES_MAX));
       case 'explain':
         return done(explain(read(request.address)));
+      case 'keys':
+        return done(core.keys.rows());
+      case 'key_revoke':
+        return revokeKey(request.name);
       case 'reload':
         return reloader.fromControl();
       case 'subscribe':
@@ -68,6 +73,13 @@ export function createHandler(core: Running, reloader: Reloader): (request: Requ
         return request satisfies never;
     }
   };
+
+  function revokeKey(name: string): Promise<Answer> | Answer {
+    const count = core.keys.revoke(name);
+    return count !== undefined
+      ? changed({ ok: true, changed: count })
+      : refuse('unknown key', 'no key has that name', 'nfknock key list has them');
+  }
 
   async function grant(request: Request & { command: 'grant' }): Promise<Answer> {
     const address = read(request.address);
@@ -109,7 +121,7 @@ export function createHandler(core: Running, reloader: Reloader): (request: Requ
   }
 
   function grantRow(each: GrantView): GrantRow {
-    const { door, grantee, source, since, until, usesLeft, reason } = each;
+    const { door, grantee, source, since, until, usesLeft, reason, holder } = each;
     return {
       door,
       grantee: granteeText(grantee),
@@ -118,6 +130,7 @@ export function createHandler(core: Running, reloader: Reloader): (request: Requ
       until: moment(until),
       uses_left: usesLeft,
       reason,
+      ...byKey(holder ?? {}),
     };
   }
 
@@ -156,7 +169,9 @@ export function createHandler(core: Running, reloader: Reloader): (request: Requ
     const rest: NfknockEvent[] = [];
     const remembered = core.history.of(host, PACKETS_MAX);
     // The packet's own row already says that it opened the door; who was let in by hand sent none.
-    const opening = new Set(remembered.filter(({ outcome }) => outcome === 'opened').map(({ at }) => at));
+    const opening = new Set(
+      remembered.filter(({ outcome }) => outcome === 'opened' || outcome === 'proven').map(({ at }) => at),
+    );
     for (const event of said) {
       if ('port' in event) byPacket.set(`${event.at} ${formatPort(event.port)}`, event);
       else if (event.event !== 'door.opened' || !opening.has(event.at)) rest.push(event);
@@ -187,7 +202,8 @@ export function createHandler(core: Running, reloader: Reloader): (request: Requ
       of: fields.of ?? null,
       strikes: fields.strikes ?? null,
       exempt: fields.exempt ?? null,
-      reason: fields.reason ?? null,
+      reason: fields.detail ?? fields.reason ?? null,
+      ...byKey(fields),
     };
   }
 
@@ -210,7 +226,15 @@ interface EventFields {
   readonly of?: number;
   readonly strikes?: number;
   readonly reason?: string;
+  readonly detail?: string;
+  readonly key?: string;
+  readonly person?: string | null;
 }
+
+const byKey = ({ key = null, person = null }: { key?: string | null; person?: string | null }) => ({
+  key,
+  person,
+});
 
 /** A row at a time: a full table must not hold the daemon up. */
 function* lazily<Item, Row>(items: Iterable<Item>, row: (item: Item) => Row): Iterable<Row> {
@@ -255,31 +279,4 @@ function refused(answer: Extract<CommandAnswer, { ok: false }>): Answer {
     default:
       return answer.reason satisfies never;
   }
-}
-
-interface Timed {
-  readonly at: number;
-}
-
-/**
- * Packets stay in the order in which they were judged, which with several queues is not quite that of their stamps.
- * What was said without a packet follows the packet of its moment, or stands before the first later one.
- */
-export function inJudgedOrder<Row extends Timed>(
-  judged: readonly Row[],
-  said: readonly Row[],
-): readonly Row[] {
-  const merged: Row[] = [];
-  let next = 0;
-  let before = Number.NEGATIVE_INFINITY;
-  for (const row of judged) {
-    for (let event = said[next]; event !== undefined; event = said[next]) {
-      if (event.at >= row.at && (event.at > before || row.at === before)) break;
-      merged.push(event);
-      next += 1;
-    }
-    merged.push(row);
-    before = row.at;
-  }
-  return [...merged, ...said.slice(next)];
 }

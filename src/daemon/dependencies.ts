@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts';
+import type { LoadedKeys } from '../config/load-keys.ts';
 import type { Parsed } from '../config/parse.ts';
 import type { ControlOptions, ControlServer } from '../control/server.ts';
 import type { Command, CommandAnswer } from '../engine/command.ts';
@@ -9,7 +10,6 @@ import type { ClockTrust } from '../machine/clock-trust.ts';
 import type { openMetrics } from '../metrics/server.ts';
 import type { Milliseconds } from '../packet/time.ts';
 import type { Config } from '../policy/config.ts';
-import type { OnBatch } from '../source/source.ts';
 import type { Store } from '../state/store.ts';
 import type { Announcer } from './announce.ts';
 import type { Consumer } from './consume.ts';
@@ -18,7 +18,8 @@ import type { Exempt } from './exemptions.ts';
 import type { Health } from './health.ts';
 import type { Hooks } from './hook.ts';
 import type { Intake } from './intake.ts';
-import type { Sources } from './open-sources.ts';
+import type { Keys } from './keys.ts';
+import type { Sources, Takers } from './open-sources.ts';
 import type { PacketHistory } from './packet-history.ts';
 import type { Restored } from './restored.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -36,11 +37,9 @@ export interface Dependencies {
   /** Of the engine's tables. */
   readonly key: HashKey;
   readonly loadConfig: () => Parsed;
-  readonly openSources: (
-    config: Config,
-    onBatch: OnBatch,
-    onError: (error: Error) => void,
-  ) => Promise<Sources>;
+  /** Reads the key file that a configuration names. */
+  readonly loadKeys: (config: Config) => LoadedKeys;
+  readonly openSources: (config: Config, takers: Takers, onError: (error: Error) => void) => Promise<Sources>;
   readonly openControl: (handle: ControlOptions['handle']) => Promise<ControlServer>;
   readonly openMetrics: typeof openMetrics;
   /** What grants take: one-time lines. */
@@ -62,6 +61,7 @@ export interface Core extends Dependencies {
   readonly history: PacketHistory;
   /** What an earlier boot left. */
   readonly restored: Restored;
+  readonly keys: Keys;
   readonly effects: Effects;
   readonly surroundings: Surroundings;
   /** What is in force. */

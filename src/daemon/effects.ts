@@ -8,6 +8,7 @@ import type { Consumer, Consumption, GrantEvent } from './consume.ts';
 import { createConsumptions } from './consume-later.ts';
 import { warn } from './dependencies.ts';
 import { createGrantQueues, type Origin, type Stage, type Taken } from './grant-queue.ts';
+import type { Keys } from './keys.ts';
 
 /*
  * What comes of what the engine says. While packets are judged or a command is executed events are only collected;
@@ -60,6 +61,8 @@ export interface EffectsOptions extends Pick<CommitOptions, 'store' | 'firewall'
   readonly whyShut: (event: GrantEvent) => string | null;
   /** The command of the door as it is configured now. */
   readonly commandOf: (event: DoorEvent) => () => void;
+  /** What a key used up for an opening, and what is to be said of its packet before the door's. */
+  readonly keys: Pick<Keys, 'usedBy' | 'acceptanceOf'>;
   /** How long a door took from its last knock to the kernel's acknowledgement, in milliseconds. */
   readonly opened: (took: number) => void;
   /** Something was carried out: the engine may have another deadline. */
@@ -78,6 +81,7 @@ export function createEffects(options: EffectsOptions): Effects {
     ...{ clock, store: options.store, firewall: options.firewall, cut: options.cut },
     announce: announcer.announce,
     grant: (event) => engine.grant(event.door, event.grantee),
+    usedBy: options.keys.usedBy,
     inForce(event) {
       const taken = queues.current(event);
       if (taken?.announce === 'yes') tell(taken);
@@ -101,6 +105,8 @@ export function createEffects(options: EffectsOptions): Effects {
   /** What fails here must not keep the next event of the grant from its turn. */
   const tell = guarded('effects', ({ event, runCommand }: Taken) => {
     if (event.event === 'door.opened') options.opened(Math.max(0, clock.now() - event.at));
+    const acceptance = options.keys.acceptanceOf(event);
+    if (acceptance !== undefined) announcer.announce(acceptance);
     announcer.announce(event);
     runCommand();
   });

@@ -87,6 +87,8 @@ export function hookSubject(event: DoorEvent): HookSubject {
     ip: formatAddress(event.source),
     door: event.door,
     ports: event.ports.map(formatPortRange).join(','),
+    key: event.key ?? '',
+    person: event.person ?? '',
   };
 }
 

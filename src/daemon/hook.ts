@@ -17,11 +17,14 @@ const OUTPUT_GRACE = 200;
  */
 const LEFT_OPEN_MAX = 64;
 
-/** What fills the placeholders of an argument vector. None of it can hold a space or a shell's character. */
+/** What fills the placeholders of an argument vector. None of it comes from a packet. */
 export interface HookSubject {
   readonly ip: string;
   readonly door: string;
   readonly ports: string;
+  /** By whose key, as the key file names them. */
+  readonly key?: string;
+  readonly person?: string;
 }
 
 export interface HookResult {
@@ -42,10 +45,16 @@ export interface Hooks {
 /** Every occurrence of every placeholder, in every argument. */
 export function fillPlaceholders(
   argv: readonly string[],
-  { ip, door, ports }: HookSubject,
+  { ip, door, ports, key = '', person = '' }: HookSubject,
 ): readonly string[] {
   return argv.map((each) =>
-    each.replaceAll('%IP%', ip).replaceAll('%DOOR%', door).replaceAll('%PORTS%', ports),
+    each
+      .replaceAll('%IP%', ip)
+      .replaceAll('%DOOR%', door)
+      .replaceAll('%PORTS%', ports)
+      .replaceAll('%KEY%', key)
+      // Not as a pattern of replaceAll: a person may be named anything.
+      .replaceAll('%PERSON%', () => person),
   );
 }
 

@@ -4,7 +4,8 @@ import type { Emit } from '../engine/event.ts';
 import { OUTCOMES, type Outcome } from '../engine/outcome.ts';
 import { fault } from '../guard/guard.ts';
 import { decode } from '../packet/decode.ts';
-import { emptyPacket } from '../packet/packet.ts';
+import { emptyPacket, type Packet } from '../packet/packet.ts';
+import type { Milliseconds } from '../packet/time.ts';
 import type { Batch, OnBatch } from '../source/source.ts';
 import type { PacketHistory } from './packet-history.ts';
 
@@ -17,11 +18,19 @@ export interface IntakeOptions {
   readonly after: (count: number, lag: number) => void;
   /** Whether what was judged before must be settled first. */
   readonly isFull: () => boolean;
+  /** Whether a key proves a packet to the ports of keys: what becomes of it is said with `settle`. */
+  readonly prove: (packet: Packet, at: Milliseconds) => boolean;
 }
+
+type JudgeOne = (batch: Batch, index: number) => void;
 
 /** Takes batches from the queue, decodes and judges. Nothing here can let a packet in: the kernel has its DROP. */
 export interface Intake {
   readonly onBatch: OnBatch;
+  /** The same of packets to the ports of keys: those that no key proves are judged as if there were no keys. */
+  readonly onKeys: OnBatch;
+  /** What has become of a packet that a key proved. */
+  settle(packet: Packet, outcome: Outcome, at: Milliseconds): void;
   /** Packets since the start, by what became of them. */
   counts(): Readonly<Record<Outcome, number>>;
   /** Packets since the start that were left unjudged since what was judged before was not settled. */
@@ -29,7 +38,7 @@ export interface Intake {
 }
 
 export function createIntake(options: IntakeOptions): Intake {
-  const { clock, engine, history, emit, after, isFull } = options;
+  const { clock, engine, history, emit, after, isFull, prove } = options;
   const packet = emptyPacket();
   const stamps = createStamps(clock);
   const counts = Object.fromEntries(OUTCOMES.map((outcome) => [outcome, 0])) as Record<Outcome, number>;
@@ -38,19 +47,19 @@ export function createIntake(options: IntakeOptions): Intake {
   /** Of the last packet judged. */
   let lag = Number.NaN;
 
-  function onBatch(batch: Batch, count: number): void {
+  function taken(batch: Batch, count: number, judgeOne: JudgeOne): void {
     if (isFull()) {
       shed += count;
       return;
     }
     stamps.begin();
     lag = Number.NaN;
-    for (let index = 0; index < count; ) index = judgeFrom(index, batch, count);
+    for (let index = 0; index < count; ) index = judgeFrom(index, batch, count, judgeOne);
     after(count, lag);
   }
 
   /** Judges from this packet on; answers with where to go on. One that fails costs none of the others. */
-  function judgeFrom(first: number, batch: Batch, count: number): number {
+  function judgeFrom(first: number, batch: Batch, count: number, judgeOne: JudgeOne): number {
     let index = first;
     try {
       for (; index < count; index += 1) judgeOne(batch, index);
@@ -61,7 +70,24 @@ export function createIntake(options: IntakeOptions): Intake {
     return index;
   }
 
-  function judgeOne({ bytes, offsets, lengths, stamps: stamped }: Batch, index: number): void {
+  function settle(of: Packet, outcome: Outcome, at: Milliseconds): void {
+    counts[outcome] += 1;
+    history.record(of, outcome, at);
+  }
+
+  /** By the moment at which it is read: how long a packet of a key has waited matters to nobody. */
+  function judgeKey({ bytes, offsets, lengths }: Batch, index: number): void {
+    const at = clock.now();
+    const wrong = decode(bytes, offsets[index] ?? 0, lengths[index] ?? 0, packet);
+    if (wrong !== null) {
+      counts[engine.malformed(wrong, at, emit)] += 1;
+      return;
+    }
+    packet.stamped = false;
+    if (!prove(packet, at)) settle(packet, engine.judge(packet, at, emit), at);
+  }
+
+  function judgeKnock({ bytes, offsets, lengths, stamps: stamped }: Batch, index: number): void {
     const at = stamps.at(stamped[index] ?? 0);
     const wrong = decode(bytes, offsets[index] ?? 0, lengths[index] ?? 0, packet);
     if (wrong !== null) {
@@ -69,11 +95,15 @@ export function createIntake(options: IntakeOptions): Intake {
       return;
     }
     packet.stamped = stamps.stamped;
-    const outcome = engine.judge(packet, at, emit);
-    counts[outcome] += 1;
-    history.record(packet, outcome, at);
+    settle(packet, engine.judge(packet, at, emit), at);
     lag = packet.stamped ? clock.now() - at : Number.NaN;
   }
 
-  return { onBatch, counts: () => counts, shed: () => shed };
+  return {
+    onBatch: (batch, count) => taken(batch, count, judgeKnock),
+    onKeys: (batch, count) => taken(batch, count, judgeKey),
+    settle,
+    counts: () => counts,
+    shed: () => shed,
+  };
 }

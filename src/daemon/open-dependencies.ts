@@ -1,5 +1,6 @@
 import { systemClock } from '../clock.ts';
 import { loadConfig } from '../config/load.ts';
+import { loadKeys } from '../config/load-keys.ts';
 import { openControl } from '../control/server.ts';
 import { findFamilies, hasIpv6 } from '../firewall/iptables/families.ts';
 import { openFirewall } from '../firewall/iptables/iptables.ts';
@@ -75,6 +76,7 @@ async function open(
       ...{ logFault: logger.fault, openSources, findExempt, createSurroundings },
       createConsumer: createOneTimeConsumer,
       loadConfig: () => loadConfig(configFile),
+      loadKeys,
       openControl: (handle) => openControl({ path: config.control, handle }),
       // Loaded only where it is wanted: prom-client takes its time.
       openMetrics: async (place, read) => (await import('../metrics/server.ts')).openMetrics(place, read),

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { QueueError } from '@nfknock/nfqueue';
 import { systemClock } from '../clock.ts';
+import { KEYS_BYTES, keysQueue } from '../firewall/rules/keys.ts';
 import { hasObserved, layoutOf } from '../firewall/rules/layout.ts';
 import { guarded } from '../guard/guard.ts';
 import type { Config } from '../policy/config.ts';
@@ -37,15 +38,26 @@ export interface Prepared {
 /** `queue 0`, `group 5`: what is to be opened, and how. */
 type Wanted = ReadonlyMap<string, () => Source>;
 
+/** Who takes packets that may be knocks, and those to the ports of keys. */
+export interface Takers {
+  readonly onBatch: OnBatch;
+  readonly onKeys: OnBatch;
+}
+
+interface Ways {
+  readonly merge: Merge;
+  readonly onKeys: OnBatch;
+}
+
 /** Opens them all, or none. Rejects with QueueError, and where another nfknock serves this network namespace. */
 export async function openSources(
   config: Config,
-  onBatch: OnBatch,
+  { onBatch, onKeys }: Takers,
   onError: (error: Error) => void,
 ): Promise<Sources> {
   let opened = new Map<string, Source>();
   const merge = createMerge(onBatch, systemClock.now, systemClock.wall);
-  const wanted = (from: Config): Wanted => wantedBy(from, merge, onError);
+  const wanted = (from: Config): Wanted => wantedBy(from, { merge, onKeys }, onError);
   opened = await openMissing(wanted(config), opened);
   const place = await takePlace().catch((error: unknown) => {
     closeAll(opened);
@@ -100,11 +112,12 @@ async function takePlace(): Promise<{ close(): void }> {
   }
 }
 
-function wantedBy(config: Config, merge: Merge, onError: (error: Error) => void): Wanted {
-  const { source, queues, group } = config.listen;
+function wantedBy(config: Config, { merge, onKeys }: Ways, onError: (error: Error) => void): Wanted {
+  const { source, queues, group, spa } = config.listen;
   const wanted = new Map<string, () => Source>();
   if (source === 'nfqueue') {
-    const length = (): number => queueLength(queues.last - queues.first + 1);
+    const own = spa.length > 0 ? 1 : 0;
+    const length = (): number => queueLength(queues.last - queues.first + 1 + own);
     for (let queue = queues.first; queue <= queues.last; queue += 1) {
       wanted.set(`queue ${queue}`, () =>
         asInput(merge, (onBatch) =>
@@ -112,6 +125,17 @@ function wantedBy(config: Config, merge: Merge, onError: (error: Error) => void)
         ),
       );
     }
+  }
+  // Not merged: their order among knocks does not matter, and what is merged keeps less of a packet.
+  if (spa.length > 0) {
+    const number = keysQueue(config);
+    const options = { copyRange: KEYS_BYTES, onBatch: guarded('packets', onKeys), onError };
+    const count = queues.last - queues.first + 2;
+    wanted.set(`keys ${source} ${number}`, () =>
+      source === 'nfqueue'
+        ? openNfqueue({ queue: number, length: () => queueLength(count), ...options })
+        : openNflog({ group: number, ...options }),
+    );
   }
   // Knock ports with a live service behind them are copied to the group, whatever the rest comes through.
   if (source === 'nflog' || hasObserved(layoutOf(config, oneTimePortsOf))) {

@@ -40,8 +40,10 @@ export function createReloader(core: Running): Reloader {
   async function reload(): Promise<Answer> {
     const { announcer, clock } = core;
     const loaded = core.loadConfig();
-    if (!loaded.ok) {
-      const faults = loaded.faults.map(formatFault);
+    const keys = loaded.ok ? core.loadKeys(loaded.config) : loaded;
+    if (!loaded.ok || !keys.ok) {
+      const found = [loaded, keys].flatMap((read) => (read.ok ? [] : read.faults));
+      const faults = [...new Set(found)].map(formatFault);
       const more = faults.length > FAULTS_SAID ? `; and ${faults.length - FAULTS_SAID} more` : '';
       const reason = `${faults.slice(0, FAULTS_SAID).join('; ')}${more}`;
       announcer.announce({ event: 'config.rejected', at: clock.now(), reason });
@@ -68,8 +70,9 @@ export function createReloader(core: Running): Reloader {
         error: { code: 'failed', message: words(error), fix: 'the old configuration stays in force' },
       };
     }
-    const warnings = [...fixedWarnings(config, started), ...left];
+    const warnings = [...fixedWarnings(config, started), ...keys.warnings, ...left];
     core.configure(config);
+    core.keys.replace(keys.file);
     reloaded?.();
     for (const text of warnings) warn(core, text);
     owned('supervisor', core.surroundings.look());

@@ -1,3 +1,4 @@
+import { formatFault } from '../config/fault.ts';
 import type { ControlServer } from '../control/server.ts';
 import { openOverIpv6 } from '../firewall/iptables/families.ts';
 import { tellFaults } from '../guard/guard.ts';
@@ -73,19 +74,26 @@ async function start(
   const failed = new Promise<Error>((resolve) => {
     fail = resolve;
   });
+  const keys = given.loadKeys(config);
+  if (!keys.ok) throw new Error(keys.faults.map(formatFault).join('; '));
   const core = assemble(given, { ...options, fail });
   cleanUp.push(core.close);
   tellFaults(core.health.caught);
   sayFindings(core, options);
 
   // The queue first: who finds it taken must not have touched the rules of who has it.
-  const sources = await given.openSources(config, core.intake.onBatch, fail);
+  const sources = await given.openSources(config, core.intake, fail);
   cleanUp.push(() => sources.close());
   const running: Running = { ...core, sources };
+  // Rules that stand say that keys may have opened doors before, whatever the state file knows of it.
+  const stood = config.listen.spa.length > 0 && (await core.firewall.intact());
+  core.keys.begin(keys.file, stood);
   if (options.install) await core.firewall.install();
   else await installMissing(core);
   await executeLifting(core, { command: 'exempt', ...(await core.findExempt()) });
   await reconcile(core, options.stateNotice === null ? 'known' : 'lost');
+  for (const warning of keys.warnings) warn(core, warning);
+  core.keys.look();
   const reloader = createReloader(running);
   await serve(running, reloader, cleanUp);
   for (const door of config.doors) warn(core, nextSequence(door).warning, door.name);
@@ -104,6 +112,7 @@ async function start(
       core.surroundings.close();
       // No packet after this; what was judged is carried to its end. The rules stay: every door is shut.
       sources.close();
+      await core.keys.drained();
       await core.effects.drained();
       core.announcer.drain();
       core.announcer.announce({ event: 'daemon.stopped', at: core.clock.now(), reason });

@@ -64,6 +64,7 @@ export function createSupervisor(core: Running): Supervisor {
     announcer.tick,
     () => core.restored.look(),
     () => store.write([], clock.wall()),
+    core.keys.tick,
     tellState,
     tellLost,
     uses.tick,

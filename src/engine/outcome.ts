@@ -1,4 +1,7 @@
-/** What became of a packet; every packet is dropped whatever the outcome. The names are the counters' labels. */
+/**
+ * What became of a packet; every packet is dropped whatever the outcome. The names are the counters' labels;
+ * the last four are of packets that a key proves, which are not judged as knocks.
+ */
 export const OUTCOMES = [
   'malformed',
   'banned',
@@ -16,6 +19,10 @@ export const OUTCOMES = [
   'too_fast',
   'wrong',
   'decoy',
+  'proven',
+  'stale',
+  'replayed',
+  'refused',
 ] as const;
 
 export type Outcome = (typeof OUTCOMES)[number];

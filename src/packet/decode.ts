@@ -131,12 +131,16 @@ function decodeTransport(
     if (header < TCP_HEADER_BYTES_MIN || header > present) return 'transport header';
     packet.sequence = i32(bytes, offset + 4);
     packet.flags = at(bytes, offset + 13) & TCP_FLAGS_MASK;
+    packet.payload = 0;
+    packet.payloadLength = 0;
   } else if (protocol === UDP) {
     if (captured < UDP_HEADER_BYTES) return 'transport header';
     const datagram = u16(bytes, offset + 4);
     if (datagram < UDP_HEADER_BYTES || datagram > present) return 'transport header';
     packet.sequence = 0;
     packet.flags = 0;
+    packet.payload = offset + UDP_HEADER_BYTES;
+    packet.payloadLength = datagram - UDP_HEADER_BYTES;
   } else {
     return 'protocol';
   }

@@ -28,6 +28,9 @@ export interface Packet {
   stamped: boolean;
   /** IP length in bytes, as the packet says. */
   length: number;
+  /** Where UDP's payload begins in `bytes`, and its length as the packet says; 0 for TCP. */
+  payload: number;
+  payloadLength: number;
   /** What was captured of the IP packet, borrowed for one call: `bytes[start … end)`. */
   bytes: Uint8Array;
   start: number;
@@ -54,6 +57,8 @@ export function emptyPacket(): Packet {
     sequence: 0,
     stamped: true,
     length: 0,
+    payload: 0,
+    payloadLength: 0,
     bytes: NO_BYTES,
     start: 0,
     end: 0,

@@ -1,6 +1,6 @@
 import type { Cidr } from '../packet/cidr.ts';
 import type { FlagRule } from '../packet/flags.ts';
-import type { PortRange, PortSpec } from '../packet/port.ts';
+import type { Port, PortRange, PortSpec } from '../packet/port.ts';
 import type { Milliseconds } from '../packet/time.ts';
 
 /** The configuration after parsing: every default filled in, every value in its domain type. Types only. */
@@ -18,6 +18,8 @@ export interface Config {
   readonly grants: 'rule' | 'set';
   /** Sources remembered at once. */
   readonly memory: { readonly sources: number };
+  /** The file of keys; read where `listen.spa` names a port. */
+  readonly keys: string;
   readonly state: string;
   readonly control: string;
   readonly log: LogSettings;
@@ -32,11 +34,15 @@ export interface Listen {
   readonly group: number;
   /** Ingress interfaces; empty: all but `lo`. */
   readonly interfaces: readonly string[];
+  /** UDP ports for packets that a key proves. */
+  readonly spa: readonly Port[];
+  /** How far the clock of their sender may be off. */
+  readonly clockSkew: Milliseconds;
 }
 
 export interface Door {
   readonly name: string;
-  /** The sequence, or the path of a one-time sequences file. */
+  /** The sequence, or the path of a one-time sequences file; empty: the door opens by key alone. */
   readonly knock: readonly PortSpec[] | { readonly oneTime: string };
   /** From the first knock to the last; null: by the number of steps (`withinOf`). */
   readonly within: Milliseconds | null;

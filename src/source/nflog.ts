@@ -5,6 +5,8 @@ import type { OnBatch, Source } from './source.ts';
 export interface NflogOptions {
   /** Group number, 0–65535. */
   readonly group: number;
+  /** Bytes copied of each packet; where it is left out: 256, all headers that the decoder reads. */
+  readonly copyRange?: number;
   readonly onBatch: OnBatch;
   /** The group is dead and closed; nothing comes from it any more. */
   readonly onError: (error: QueueError) => void;

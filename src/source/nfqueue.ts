@@ -7,6 +7,8 @@ export interface NfqueueOptions {
   readonly queue: number;
   /** Packets that may wait in it, as the machine stands. */
   readonly length: () => number;
+  /** Bytes copied of each packet; where it is left out: 256, all headers that the decoder reads. */
+  readonly copyRange?: number;
   readonly onBatch: OnBatch;
   /** The queue is dead and closed; nothing comes from it any more. */
   readonly onError: (error: QueueError) => void;

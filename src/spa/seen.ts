@@ -36,7 +36,11 @@ export const NOTHING_RESTORED: RestoredUses = {
   floor: Number.NEGATIVE_INFINITY,
 };
 
-export function createSeen(restored: RestoredUses = NOTHING_RESTORED): Seen {
+/** `start`: the floor of every key where what was used before may not be known; asked anew, since clocks are set. */
+export function createSeen(
+  restored: RestoredUses = NOTHING_RESTORED,
+  start: () => number = () => Number.NEGATIVE_INFINITY,
+): Seen {
   const keys = new Map<string, OfKey>();
   let count = 0;
 
@@ -80,7 +84,7 @@ export function createSeen(restored: RestoredUses = NOTHING_RESTORED): Seen {
     const own = ofKey(key);
     const before = own.packets.get(id);
     if (before !== undefined) return { outcome: 'used', by: before.source };
-    if (stamp !== null && stamp <= own.floor) return { outcome: 'old' };
+    if (stamp !== null && stamp <= Math.max(own.floor, start())) return { outcome: 'old' };
     const raised = letGo(own, time);
     if (!hasRoom(own, stamp, time)) return { outcome: 'full' };
     own.packets.set(id, { stamp, source });

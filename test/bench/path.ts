@@ -62,6 +62,7 @@ export function createPath(config: Config): Path {
     emit,
     after: () => undefined,
     isFull: () => false,
+    prove: () => false,
   });
   const batch = emptyBatch();
   const view = new DataView(batch.bytes.buffer);

@@ -28,6 +28,10 @@ export interface Line {
   readonly port?: string;
   readonly ports?: readonly string[];
   readonly reason?: string;
+  readonly detail?: string;
+  readonly key?: string;
+  readonly person?: string;
+  readonly count?: number;
   readonly until?: string;
   readonly strikes?: number;
   readonly step?: number;

@@ -93,6 +93,7 @@ export function memoryMachine<C extends Clock = TestClock>(
     hooks: { run: (argv, subject) => void ran.push({ argv, subject }), close: () => undefined },
     logFault: () => null,
     loadConfig: () => parseConfig(machine.file, 'test'),
+    loadKeys: () => ({ ok: true, file: { realms: [], keys: [] }, warnings: [] }),
     openSources: sources.open,
     openControl: async (given) => {
       handle = given;

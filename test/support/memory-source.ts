@@ -3,7 +3,7 @@ import type { Config } from '../../src/policy/config.ts';
 import type { Batch, OnBatch, Source, SourceHealth } from '../../src/source/source.ts';
 
 /** As many bytes as the kernel copies of a packet, and as many packets as it hands over at once. */
-const SLOT = 256;
+const SLOT = 512;
 const BATCH = 128;
 
 /** A source that hands over what the test sends. As a real one it lends the same memory again and again. */
@@ -54,6 +54,8 @@ export function memorySource(onBatch: OnBatch): MemorySource {
 export interface MemorySources {
   readonly open: Dependencies['openSources'];
   send(packets: readonly Uint8Array[], stamp?: number): void;
+  /** Packets by the queue of keys. */
+  sendToKeys(packets: readonly Uint8Array[]): void;
   refuse(error: Error | undefined): void;
   /** What became of the configurations that were prepared, in their order. */
   readonly prepared: ('commit' | 'rollback' | 'open')[];
@@ -62,12 +64,14 @@ export interface MemorySources {
 export function memorySources(): MemorySources {
   const prepared: MemorySources['prepared'] = [];
   let source: MemorySource | undefined;
+  let forKeys: MemorySource | undefined;
   let refusal: Error | undefined;
   return {
     prepared,
-    open: async (_config: Config, onBatch) => {
-      const opened = memorySource(onBatch);
+    open: async (_config: Config, takers) => {
+      const opened = memorySource(takers.onBatch);
       source = opened;
+      forKeys = memorySource(takers.onKeys);
       return {
         health: () => [opened.health()],
         adapt: () => undefined,
@@ -89,6 +93,7 @@ export function memorySources(): MemorySources {
     send(packets, stamp) {
       source?.send(packets, stamp);
     },
+    sendToKeys: (packets) => forKeys?.send(packets),
     refuse(error) {
       refusal = error;
     },

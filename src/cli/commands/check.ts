@@ -1,5 +1,7 @@
+import { existsSync } from 'node:fs';
 import { formatFault } from '../../config/fault.ts';
 import { loadConfig } from '../../config/load.ts';
+import { loadKeys } from '../../config/load-keys.ts';
 import { settingsOf } from '../../config/settings.ts';
 import { ofFiles } from '../../doctor/files.ts';
 import { installedUnit } from '../../doctor/unit.ts';
@@ -36,11 +38,21 @@ export const command = async (
     for (const fault of loaded.faults) process.stderr.write(`${formatFault(fault)}\n`);
     return EXIT.config;
   }
+  const keys = loadKeys(loaded.config);
+  // A file that this user may not see is the daemon's business.
+  const isSeen = !keys.ok && existsSync(loaded.config.keys);
+  if (!keys.ok && isSeen) {
+    if (json) print(`${JSON.stringify({ ok: false, faults: keys.faults }, null, 2)}\n`);
+    for (const fault of keys.faults) process.stderr.write(`${formatFault(fault)}\n`);
+    return EXIT.config;
+  }
   const report = await reportOf(loaded.config, file, await look());
+  const ofKeys = keys.ok ? keys.warnings : keys.faults.map(formatFault);
+  for (const text of ofKeys) process.stderr.write(`${file}: warning: keys: ${text}\n`);
   const { formatReport, formatWarning, jsonReport } = await import('../output/check-report.ts');
   print(json ? `${JSON.stringify(jsonReport(report), null, 2)}\n` : formatReport(report));
   for (const warning of report.warnings) process.stderr.write(`${formatWarning(warning, file)}\n`);
-  return strict && report.warnings.length > 0 ? EXIT.failed : EXIT.done;
+  return strict && report.warnings.length + ofKeys.length > 0 ? EXIT.failed : EXIT.done;
 };
 
 function print(text: string): void {

@@ -107,6 +107,7 @@ async function planOfDoor(name: string, file: string, asked: number | undefined)
   if ('oneTime' in door.knock) {
     throw usage(`the door ${name} has one-time sequences: name the ports of its next unused line`);
   }
+  if (door.knock.length === 0) throw usage(`the door ${name} opens by key alone: knock with a key of it`);
   const { min, max } = door.gap;
   const delay = Math.max(
     asked ?? DELAY_MS,

@@ -4,6 +4,7 @@ import { systemClock } from '../../clock.ts';
 import { parseDuration } from '../../config/duration.ts';
 import { formatFault } from '../../config/fault.ts';
 import { loadConfig } from '../../config/load.ts';
+import { loadKeys } from '../../config/load-keys.ts';
 import { sayLastWords } from '../../daemon/last-words.ts';
 import { type Notifier, openNotifier } from '../../daemon/notify.ts';
 import { shipped } from '../../files/shipped.ts';
@@ -39,6 +40,11 @@ export async function command(_args: readonly string[], options: RunOptions): Pr
   const loaded = loadConfig(options.config);
   if (!loaded.ok) {
     for (const fault of loaded.faults) process.stderr.write(`${formatFault(fault)}\n`);
+    return EXIT.config;
+  }
+  const keys = loadKeys(loaded.config);
+  if (!keys.ok) {
+    for (const fault of keys.faults) process.stderr.write(`${formatFault(fault)}\n`);
     return EXIT.config;
   }
   // At once: whatever state the process is in, nothing more of it may run.

@@ -149,6 +149,7 @@ function doorLines(each: DoorReport): string[] {
 }
 
 function knockText(knock: readonly PortSpec[], left: number | null): string {
+  if (left === null && knock.length === 0) return 'none: it opens by key alone';
   if (left === null) return knock.map(formatPort).join(', ');
   if (left === 0) return 'no one-time sequence left: the door stays shut';
   return `${left} one-time ${left === 1 ? 'sequence' : 'sequences'} left, the next of ${knock.length} steps`;

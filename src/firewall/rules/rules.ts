@@ -8,6 +8,7 @@ import { setRules } from '../grant.ts';
 import { type Acceptance, allowRules, assumedAcceptance } from './acceptance.ts';
 import { type Answers, answerRules, NO_ANSWERS } from './answers.ts';
 import { copy, toDaemon } from './hand-over.ts';
+import { keysRules } from './keys.ts';
 import { type Layout, layoutOf, targetOf, withAnswers } from './layout.ts';
 import { earlyChains, earlyJumps } from './mark.ts';
 import { banSet, CHAIN, DOOR_SET_LIMIT, doorSet, type Table } from './names.ts';
@@ -129,6 +130,7 @@ function inputRules(layout: Layout, family: Family, acceptance: Acceptance): rea
     ...(family === 6 ? ['-p ipv6-icmp -m conntrack --ctstate UNTRACKED -j RETURN'] : []),
     // ESTABLISHED alone: a helper's expectation (RELATED) must not reach a protected port.
     `-m conntrack --ctstate ESTABLISHED -j ${acceptance.established.toUpperCase()}`,
+    ...keysRules(config),
     ...(config.bans.scope === 'all' ? toBans(config, 'input') : []),
     ...dports(roles.observed).map((match) => `${match} -m conntrack --ctstate NEW ${copy(config)}`),
     ...allowRules(roles.allow, acceptance),

@@ -46,6 +46,7 @@ function line(): {
     emit: (event) => void events.push(event),
     after: () => undefined,
     isFull: () => false,
+    prove: () => false,
   });
   return {
     events,

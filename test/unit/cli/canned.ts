@@ -27,6 +27,8 @@ export const GRANTS: readonly GrantRow[] = [
     until: soon(10 * MINUTE),
     uses_left: 2,
     reason: 'ticket 4711',
+    key: null,
+    person: null,
   },
   {
     door: 'web',
@@ -36,6 +38,8 @@ export const GRANTS: readonly GrantRow[] = [
     until: soon(60 * MINUTE),
     uses_left: null,
     reason: null,
+    key: null,
+    person: null,
   },
 ];
 export const BANS: readonly BanRow[] = [
@@ -53,7 +57,16 @@ export const SOURCES: readonly SourceRow[] = [
   { source: '203.0.113.9', strikes: 3, attempts: [], banned: soon(9 * MINUTE) },
 ];
 
-const past = { door: null, step: null, of: null, strikes: null, exempt: null, reason: null };
+const past = {
+  door: null,
+  step: null,
+  of: null,
+  strikes: null,
+  exempt: null,
+  reason: null,
+  key: null,
+  person: null,
+};
 export const EXPLANATION: Explanation = {
   source: '203.0.113.20',
   grants: [],
@@ -113,7 +126,13 @@ export function answerOf(request: Request): Answer {
       };
       return {
         ok: true,
-        data: { ...row, until: soon(request.for ?? 30_000), reason: request.reason ?? null },
+        data: {
+          ...row,
+          until: soon(request.for ?? 30_000),
+          reason: request.reason ?? null,
+          key: null,
+          person: null,
+        },
       };
     }
     case 'ban':

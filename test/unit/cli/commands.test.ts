@@ -117,6 +117,8 @@ describe('for people', { timeout: TIMEOUT }, () => {
       time: '2026-11-21T06:40:00.000Z',
       outcome,
       reason: 'order',
+      key: null,
+      person: null,
     }));
     const { path } = await cannedDaemon(() => ({ ok: true, data: { ...EXPLANATION, packets } }));
     const { out } = await nfknock(['explain', '203.0.113.20'], { NFKNOCK_CONTROL: path });

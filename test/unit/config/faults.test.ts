@@ -161,12 +161,10 @@ describe('A key', () => {
 
 describe('A key of a later version', () => {
   it.each([
-    'keys: /etc/nfknock/keys.yaml',
     'fleet: { realm: a }',
     'crowdsec: { key: hunter2 }',
     'syslog: unix:/dev/log',
     'geo: []',
-    'listen: { spa: [62201/udp] }',
     'bans: { lists: [] }',
     'bans: { on_ban: [/bin/true] }',
   ])('is not passed over: %s', (text) => {
@@ -298,7 +296,7 @@ describe('A door', () => {
     [
       'whose command has an unknown placeholder',
       door('on_close: [/bin/a, "%USER%"]'),
-      /on_close\[1\]: "%USER%" is not a known placeholder; expected %IP%, %DOOR% or %PORTS%/,
+      /on_close\[1\]: "%USER%" is not a known placeholder; expected %IP%, %DOOR%, %PORTS%, %KEY% or %PERSON%/,
     ],
     ['whose placeholder is in small letters', door('on_close: [/bin/a, "-%ip%"]'), /write %IP%/],
     [

@@ -100,6 +100,10 @@ const config: fc.Arbitrary<Config> = fc
         .map(([first, more]) => ({ first, last: first + more })),
       group: fc.integer({ min: 0, max: 65_535 }),
       interfaces: fc.array(fc.constantFrom('eth0', 'wg+', 'br-lan', 'enp3s0.100'), { maxLength: 3 }),
+      spa: fc
+        .uniqueArray(fc.integer({ min: 62_000, max: 65_535 }), { maxLength: 3 })
+        .map((all) => all as Port[]),
+      clockSkew: time(1000, 86_400_000),
     }),
     doors: fc
       .uniqueArray(fc.tuple(fc.stringMatching(/^[a-z0-9_][a-z0-9_-]{0,23}$/), door), {
@@ -134,6 +138,7 @@ const config: fc.Arbitrary<Config> = fc
     }),
     grants: fc.constantFrom('rule' as const, 'set' as const),
     memory: fc.record({ sources: fc.integer({ min: 1, max: 4_194_304 }) }),
+    keys: path,
     state: path,
     control: path,
     log: fc.record({

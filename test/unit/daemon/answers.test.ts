@@ -77,6 +77,7 @@ async function fullTables(): Promise<Bench> {
     whyShut: () => null,
     commandOf: () => () => undefined,
     cut: () => false,
+    keys: { usedBy: () => [], acceptanceOf: () => undefined },
     opened: () => undefined,
     after: () => undefined,
   });

@@ -34,6 +34,7 @@ function world() {
     firewall: kernel,
     cut: () => false,
     grant: () => undefined,
+    usedBy: () => [],
     announce: (event) => said.push(event),
     inForce: () => undefined,
     failed: () => undefined,
@@ -97,6 +98,7 @@ describe('bans that the kernel has not taken yet', () => {
       emit: () => undefined,
       after: () => undefined,
       isFull: () => full,
+      prove: () => false,
     });
     const bytes = tcp({ from: '198.51.100.7', to: '192.0.2.1', port: 7000, sequence: 1 });
     const batch = {

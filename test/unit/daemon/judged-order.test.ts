@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { inJudgedOrder } from '../../../src/daemon/control-handler.ts';
+import { inJudgedOrder } from '../../../src/daemon/judged-order.ts';
 
 const row = (at: number, name: string): { at: number; name: string } => ({ at, name });
 

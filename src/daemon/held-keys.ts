@@ -1,0 +1,100 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Clock } from '../clock.ts';
+import type { KeyRow } from '../control/answers.ts';
+import type { GrantView } from '../engine/views.ts';
+import type { Port } from '../packet/port.ts';
+import type { Milliseconds } from '../packet/time.ts';
+import type { Config } from '../policy/config.ts';
+import type { Key, KeyFile } from '../spa/key.ts';
+import { createKeyring, type Keyring } from '../spa/keyring.ts';
+import { createSeen } from '../spa/seen.ts';
+import { createUsage, type Usage } from '../spa/usage.ts';
+import type { UsedOnce } from '../spa/used-once.ts';
+import type { StateChange, Store } from '../state/store.ts';
+
+/** The state file hears of the time at least each minute: one that is older may have missed what was used. */
+const HEARD_MAX = 90_000;
+const SECOND = 1000;
+
+/** The keys in force, and what they have used up. */
+export interface HeldKeys {
+  /** Takes in the first file, and what the state file knows. */
+  begin(file: KeyFile, stood: boolean): void;
+  /** Another file, or another configuration. */
+  take(file: KeyFile): void;
+  file(): KeyFile;
+  /** Ports that packets of keys come to. */
+  ports(): readonly Port[];
+  ring(): Keyring;
+  named(name: string): Key | undefined;
+  usage(): Usage;
+  usedOnce(): UsedOnce;
+  /** The key opens; answers what is to be kept of it. */
+  note(key: Key, now: Milliseconds, wall: number): StateChange;
+  rows(grants: readonly GrantView[]): readonly KeyRow[];
+}
+
+export interface HeldKeysOptions {
+  readonly clock: Clock;
+  readonly store: Pick<Store, 'uses' | 'seen'>;
+  readonly config: () => Config;
+}
+
+export function createHeldKeys({ clock, store, config }: HeldKeysOptions): HeldKeys {
+  let file: KeyFile = { realms: [], keys: [] };
+  let ports: readonly Port[] = [];
+  let ring: Keyring = createKeyring(file, ports);
+  let byName: ReadonlyMap<string, Key> = new Map();
+  let usedOnce: UsedOnce = createSeen();
+  let usage = createUsage(new Map());
+  const used = new Map<string, { readonly uses: number; readonly last: number }>();
+
+  /** The same keys at the same ports stay as they are: known sources, and which of them came last. */
+  function take(next: KeyFile): void {
+    const { spa } = config().listen;
+    if (isDeepStrictEqual(next, file) && isDeepStrictEqual(spa, ports)) return;
+    file = next;
+    ports = spa;
+    ring = createKeyring(file, ports);
+    byName = new Map(file.keys.map((key) => [key.name, key]));
+  }
+
+  return {
+    begin(first, stood) {
+      const kept = store.uses();
+      for (const [key, one] of kept.used) used.set(key, one);
+      usage = createUsage(new Map([...kept.used].map(([key, { uses }]) => [key, uses])));
+      const since = clock.now();
+      // Clients of fwknop know whole seconds: what was made in this one may have been made after the start.
+      const start = (): number => Math.floor(clock.wallOf(since) / SECOND) * SECOND - 1;
+      const restored = { ...kept, floor: Number.NEGATIVE_INFINITY };
+      const isDistrusted = stood && clock.wall() - store.seen() > HEARD_MAX;
+      usedOnce = isDistrusted ? createSeen(restored, start) : createSeen(restored);
+      take(first);
+    },
+    take,
+    file: () => file,
+    ports: () => ports,
+    ring: () => ring,
+    named: (name) => byName.get(name),
+    usage: () => usage,
+    usedOnce: () => usedOnce,
+    note(key, now, last) {
+      const uses = usage.note(key, now);
+      used.set(key.name, { uses, last });
+      return { change: 'key_used', key: key.name, uses, last };
+    },
+    rows(grants) {
+      const moment = (wall: number): string => new Date(wall).toISOString();
+      return file.keys.map(({ name, person, credential, doors, expires, uses }) => {
+        const own = used.get(name);
+        return {
+          ...{ name, person, kind: credential.kind, doors, uses, used: own?.uses ?? 0 },
+          expires: expires === null ? null : moment(expires),
+          last_used: own === undefined ? null : moment(own.last),
+          grants: grants.filter(({ holder }) => holder?.key === name).length,
+        };
+      });
+    },
+  };
+}

@@ -1,0 +1,291 @@
+import type { Clock } from '../clock.ts';
+import type { KeyRow } from '../control/answers.ts';
+import type { Engine } from '../engine/engine.ts';
+import type { Emit, EngineEvent, NfknockEvent, SpaReason } from '../engine/event.ts';
+import type { Outcome } from '../engine/outcome.ts';
+import type { GrantView } from '../engine/views.ts';
+import { guarded } from '../guard/guard.ts';
+import type { Address } from '../packet/address.ts';
+import type { Packet } from '../packet/packet.ts';
+import { type Port, type PortSpec, PROTOCOL_NUMBER } from '../packet/port.ts';
+import type { Milliseconds } from '../packet/time.ts';
+import type { Config } from '../policy/config.ts';
+import { type Accepted, admit, claimRejection, type Rejected } from '../spa/admit.ts';
+import type { Key, KeyFile } from '../spa/key.ts';
+import type { Proven, SpaPacket } from '../spa/proof.ts';
+import type { Claim } from '../spa/used-once.ts';
+import type { StateChange, Store } from '../state/store.ts';
+import type { Announcer } from './announce.ts';
+import { createClaims } from './claim.ts';
+import { distanceInWords } from './distance.ts';
+import { createHeldKeys } from './held-keys.ts';
+
+/*
+ * What comes of packets to the ports of keys:
+ *
+ *   prove ─▶ admit ─▶ claim: used once ─▶ engine: authorize ─▶ effects: durable with what was used, in force, announced
+ *
+ * What no key proves is judged as if the port had no keys, so that nothing tells it from its neighbours. Nothing of a
+ * packet is ever said but what its key's file says, the address it came from and the port it came to.
+ */
+
+/** UDP payloads that some format has. */
+const PAYLOAD_BYTES = { min: 40, max: 440 } as const;
+
+export interface Keys {
+  /** Takes the file in at the start. `stood`: rules of an earlier daemon are there, so keys may have opened before. */
+  begin(file: KeyFile, stood: boolean): void;
+  /** Another file is in force, or another configuration. */
+  replace(file: KeyFile): void;
+  /** Whether a key proves a packet; what comes of it is under way then. */
+  prove(packet: Packet, at: Milliseconds): boolean;
+  /** Takes a key out at once; answers how many grants that ended, or undefined where there is none of that name. */
+  revoke(name: string): number | undefined;
+  /** Ends grants whose key may not have them any more. Answers how many. */
+  look(): number;
+  rows(): readonly KeyRow[];
+  /** To be called once a second. */
+  tick(): void;
+  /** Resolves once every packet proven so far has come to its end. */
+  drained(): Promise<void>;
+  /** What an opening has used up. */
+  usedBy(event: object): readonly StateChange[];
+  /** What is said of the packet that an event came of. */
+  acceptanceOf(event: EngineEvent): NfknockEvent | undefined;
+}
+
+export interface KeysOptions {
+  readonly clock: Clock;
+  readonly engine: Pick<Engine, 'execute' | 'ban' | 'eachGrant'>;
+  readonly store: Pick<Store, 'uses' | 'seen' | 'write'>;
+  readonly announcer: Pick<Announcer, 'announce'>;
+  readonly config: () => Config;
+  readonly collect: Emit;
+  readonly carryOut: () => void;
+  /** What has become of a packet. */
+  readonly settle: (packet: Packet, outcome: Outcome, at: Milliseconds) => void;
+}
+
+/** A packet on its way. */
+interface Arrival {
+  readonly packet: Packet;
+  readonly spa: Omit<SpaPacket, 'payload'>;
+}
+
+interface Note {
+  readonly changes: readonly StateChange[];
+  readonly source: Address;
+  readonly port: PortSpec;
+}
+
+const NOTHING: readonly StateChange[] = [];
+
+export function createKeys(options: KeysOptions): Keys {
+  const { clock, engine, store, announcer, config, collect, carryOut, settle } = options;
+  const held = createHeldKeys(options);
+  const unproven = new Map<Port, number>();
+  const notes = new WeakMap<object, Note>();
+  const claims = createClaims();
+  let carrying = false;
+
+  function prove(packet: Packet, at: Milliseconds): boolean {
+    const { payload: from, payloadLength: length, protocol, end } = packet;
+    const port = packet.port as Port;
+    if (protocol !== PROTOCOL_NUMBER.udp || !held.ports().includes(port)) return false;
+    // A datagram that was cut short proves nothing.
+    const isWhole = from + length <= end && length >= PAYLOAD_BYTES.min && length <= PAYLOAD_BYTES.max;
+    const spa = {
+      source: sourceOf(packet),
+      destination: destinationOf(packet),
+      port,
+      now: at,
+      wall: clock.wall(),
+    };
+    const proof = isWhole
+      ? held.ring().prove({ ...spa, payload: packet.bytes.subarray(from, from + length) })
+      : undefined;
+    if (proof?.outcome !== 'proven') {
+      unproven.set(port, (unproven.get(port) ?? 0) + 1);
+      return false;
+    }
+    judge(proof, { packet: { ...packet }, spa });
+    return true;
+  }
+
+  function judge(proven: Proven, arrival: Arrival): void {
+    const { doors, listen } = config();
+    const skew = listen.clockSkew;
+    // Only the payload is not at hand any more, and it has been looked into.
+    const packet = { ...arrival.spa, payload: new Uint8Array(0) };
+    const admitted = admit(proven, packet, { doors, skew, usage: held.usage() });
+    if (admitted.outcome === 'rejected') {
+      reject(arrival, admitted);
+    } else if (engine.ban(admitted.address)?.origin === 'order') {
+      reject(arrival, { ...plain(admitted.key), reason: 'banned' });
+    } else {
+      const { wall } = arrival.spa;
+      claims.begin(
+        () => held.usedOnce().claim(admitted.use, { wall, skew }),
+        guarded('keys', (claim: Claim) => {
+          if (claim.outcome === 'won') open(arrival, admitted, claim.changes);
+          else reject(arrival, claimRejection(admitted, claim));
+        }),
+      );
+    }
+  }
+
+  /** It is used up by now, whatever comes of it. */
+  function open(arrival: Arrival, accepted: Accepted, changes: readonly StateChange[]): void {
+    const { key, doors, address } = accepted;
+    const { source, port, now, wall } = arrival.spa;
+    const refuse = (reason: SpaReason): void => {
+      store.write(changes, clock.wall(), 'machine');
+      reject(arrival, { ...plain(key), reason });
+    };
+    // While it was asked whether it was used, the key may have been revoked, or have opened for another packet.
+    const taken = held.named(key.name) === key;
+    if (!taken || !held.usage().permits(key, now)) {
+      refuse(taken ? 'limit' : 'expired');
+      return;
+    }
+    const all: readonly StateChange[] = [...changes, held.note(key, now, wall)];
+    const note: Note = { changes: all, source, port: { protocol: 'udp', port } };
+    const holder = { key: key.name, person: key.person };
+    const emit: Emit = (event) => {
+      if (event.event === 'door.opened' || event.event === 'door.renewed') notes.set(event, note);
+      collect(event);
+    };
+    const at = clock.now();
+    const answers = doors.map(({ door, for: length }) =>
+      engine.execute({ command: 'authorize', door, address, for: length, holder }, at, emit),
+    );
+    const refusal = answers.find(({ ok }) => !ok);
+    if (answers.some(({ ok }) => ok)) {
+      held.ring().budget.remember(source);
+      for (const grant of beyondHolders(engine.eachGrant(), key)) end(grant, 'moved');
+      settle(arrival.packet, 'proven', now);
+    } else if (refusal !== undefined && !refusal.ok) {
+      store.write(all, clock.wall(), 'machine');
+      const { reason } = refusal;
+      // That everybody may come from there has been said by the engine.
+      if (reason === 'everybody') settle(arrival.packet, 'refused', now);
+      else reject(arrival, { ...plain(key), reason: REFUSALS[reason] ?? 'door' });
+    }
+    carryOut();
+  }
+
+  function reject({ packet, spa }: Arrival, rejected: Refused): void {
+    const { key, reason, behind, offence } = rejected;
+    const holder = { key: key.name, person: key.person };
+    const old = reason === 'stale' ? { detail: 'it is older than what is remembered of its key' } : {};
+    const detail = behind === null ? old : { detail: distanceInWords(behind) };
+    const about = { source: spa.source, port: { protocol: 'udp', port: spa.port }, holder } as const;
+    engine.execute({ command: 'reject', ...about, reason, ...detail, offence }, clock.now(), collect);
+    settle(packet, reason === 'stale' || reason === 'replayed' ? reason : 'refused', spa.now);
+    carryOutSoon();
+  }
+
+  /** Used packets can be sent again by anybody, as fast as he likes: what is said of many is carried out as one. */
+  function carryOutSoon(): void {
+    if (carrying) return;
+    carrying = true;
+    setImmediate(
+      guarded('keys', () => {
+        carrying = false;
+        carryOut();
+      }),
+    );
+  }
+
+  function look(): number {
+    const over = [...engine.eachGrant()].filter(
+      ({ door, holder }) => holder !== null && held.named(holder.key)?.doors.includes(door) !== true,
+    );
+    for (const grant of over) end(grant, 'key');
+    if (over.length > 0) carryOut();
+    return over.length;
+  }
+
+  function end({ door, grantee }: GrantView, reason: 'moved' | 'key'): void {
+    engine.execute({ command: 'refuse', door, grantee, reason }, clock.now(), collect);
+  }
+
+  function tell(event: 'key.added' | 'key.revoked', { name, person }: Key): void {
+    announcer.announce({ event, at: clock.now(), key: name, ...(person === null ? {} : { person }) });
+  }
+
+  return {
+    prove,
+    look,
+    begin: held.begin,
+    replace(next) {
+      const before = held.file().keys;
+      held.take(next);
+      const isThere = (keys: readonly Key[], { name }: Key): boolean =>
+        keys.some((each) => each.name === name);
+      for (const key of before) if (!isThere(next.keys, key)) tell('key.revoked', key);
+      for (const key of next.keys) if (!isThere(before, key)) tell('key.added', key);
+      look();
+    },
+    revoke(name) {
+      const key = held.named(name);
+      if (key === undefined) return undefined;
+      const file = held.file();
+      held.take({ ...file, keys: file.keys.filter((each) => each !== key) });
+      tell('key.revoked', key);
+      return look();
+    },
+    rows: () => held.rows([...engine.eachGrant()]),
+    tick() {
+      const at = clock.now();
+      for (const [port, count] of unproven)
+        announcer.announce({ event: 'spa.unauthenticated', at, port: { protocol: 'udp', port }, count });
+      unproven.clear();
+      const count = held.ring().budget.overload();
+      if (count > 0) announcer.announce({ event: 'spa.overload', at, count });
+      look();
+    },
+    drained: claims.drained,
+    usedBy: (event) => notes.get(event)?.changes ?? NOTHING,
+    acceptanceOf: (event) => acceptanceOf(event, notes.get(event), clock.now()),
+  };
+}
+
+/** One more than a key's `holders`, and its oldest grant ends. */
+function beyondHolders(grants: Iterable<GrantView>, { name, holders }: Key): readonly GrantView[] {
+  if (holders === null) return [];
+  const own = [...grants].filter(({ holder }) => holder?.key === name).sort((x, y) => x.opened - y.opened);
+  return own.slice(0, Math.max(0, own.length - holders));
+}
+
+function acceptanceOf(
+  event: EngineEvent,
+  note: Note | undefined,
+  at: Milliseconds,
+): NfknockEvent | undefined {
+  if (note === undefined || (event.event !== 'door.opened' && event.event !== 'door.renewed'))
+    return undefined;
+  const { key, person, door } = event;
+  const { source, port } = note;
+  if (key === undefined) return undefined;
+  return { event: 'spa.accepted', at, source, door, port, key, ...(person === undefined ? {} : { person }) };
+}
+
+/** Why a packet opens nothing; the engine has a reason more. */
+type Refused = Omit<Rejected, 'reason' | 'outcome'> & { readonly reason: SpaReason };
+
+/** Why the engine opened nothing. */
+const REFUSALS: Readonly<Record<string, SpaReason>> = { banned: 'banned', full: 'full' };
+
+function plain(key: Key): Omit<Refused, 'reason'> {
+  return { key, behind: null, offence: false };
+}
+
+function sourceOf({ family, source0: a, source1: b, source2: c, source3: d }: Packet): Address {
+  return { family, a, b, c, d };
+}
+
+function destinationOf(packet: Packet): Address {
+  const { family, destination0: a, destination1: b, destination2: c, destination3: d } = packet;
+  return { family, a, b, c, d };
+}

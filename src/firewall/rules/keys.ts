@@ -1,0 +1,38 @@
+import type { Config } from '../../policy/config.ts';
+import { dports, type Ports, portsOf } from '../../policy/port-set.ts';
+import { refusal } from './refusal.ts';
+
+/** Bytes of a packet that go to the daemon: the longest that a client of fwknop makes has 468. */
+export const KEYS_BYTES = 512;
+/** IP lengths of packets that a key may prove; others are nobody's, and do not cost the daemon anything. */
+const LENGTHS = '168:512';
+/** doorman's packets are shorter, and come to its own port. */
+const DOORMAN = { port: 1001, lengths: '68:107' } as const;
+
+/** The number of the queue or group that has the keys' packets alone: a flood of knocks loses none of them. */
+export function keysQueue({ listen }: Pick<Config, 'listen'>): number {
+  return listen.source === 'nfqueue' ? listen.queues.last + 1 : listen.group + 1;
+}
+
+/** UDP ports that keys knock at. */
+export function keysPorts({ listen }: Pick<Config, 'listen'>): Ports {
+  return portsOf(listen.spa.map((port) => ({ protocol: 'udp', port })));
+}
+
+/**
+ * Packets of keys go to the daemon, and no further. These rules stand before the bans: a forger who has an owner banned
+ * does not keep him out. What is not for this machine, or has another length, is left to the rules after them.
+ */
+export function keysRules(config: Config): readonly string[] {
+  const lengths = (of: string): string => `-m length --length ${of} -m addrtype --dst-type LOCAL`;
+  const matches = dports(keysPorts(config)).map((match) => `${match} ${lengths(LENGTHS)}`);
+  if (config.listen.spa.some((port) => port === DOORMAN.port))
+    matches.push(`-p udp -m multiport --dports ${DOORMAN.port} ${lengths(DOORMAN.lengths)}`);
+  return matches.flatMap((match) => targets(config).map((target) => `${match} ${target}`));
+}
+
+function targets(config: Config): readonly string[] {
+  const number = keysQueue(config);
+  if (config.listen.source === 'nfqueue') return [`-j NFQUEUE --queue-num ${number}`];
+  return [`-j NFLOG --nflog-group ${number} --nflog-size ${KEYS_BYTES}`, refusal(config, 'input')];
+}
