@@ -86,7 +86,7 @@ export function createKeys(options: KeysOptions): Keys {
   const unproven = new Map<Port, number>();
   const notes = new WeakMap<object, Note>();
   const claims = createClaims();
-  let carrying = false;
+  const carryOutSoon = gathered(carryOut);
 
   function prove(packet: Packet, at: Milliseconds): boolean {
     const { payload: from, payloadLength: length, protocol, end } = packet;
@@ -175,26 +175,16 @@ export function createKeys(options: KeysOptions): Keys {
   }
 
   function reject({ packet, spa }: Arrival, rejected: Refused): void {
-    const { key, reason, behind, offence } = rejected;
+    const { key, reason, offence } = rejected;
     const holder = { key: key.name, person: key.person };
-    const old = reason === 'stale' ? { detail: 'it is older than what is remembered of its key' } : {};
-    const detail = behind === null ? old : { detail: distanceInWords(behind) };
     const about = { source: spa.source, port: { protocol: 'udp', port: spa.port }, holder } as const;
-    engine.execute({ command: 'reject', ...about, reason, ...detail, offence }, clock.now(), collect);
+    engine.execute(
+      { command: 'reject', ...about, reason, ...detailOf(rejected), offence },
+      clock.now(),
+      collect,
+    );
     settle(packet, reason === 'stale' || reason === 'replayed' ? reason : 'refused', spa.now);
     carryOutSoon();
-  }
-
-  /** Used packets can be sent again by anybody, as fast as he likes: what is said of many is carried out as one. */
-  function carryOutSoon(): void {
-    if (carrying) return;
-    carrying = true;
-    setImmediate(
-      guarded('keys', () => {
-        carrying = false;
-        carryOut();
-      }),
-    );
   }
 
   function look(): number {
@@ -249,6 +239,26 @@ export function createKeys(options: KeysOptions): Keys {
     usedBy: (event) => notes.get(event)?.changes ?? NOTHING,
     acceptanceOf: (event) => acceptanceOf(event, notes.get(event), clock.now()),
   };
+}
+
+/** Used packets can be sent again by anybody, as fast as he likes: what is said of many is carried out as one. */
+function gathered(carryOut: () => void): () => void {
+  let waiting = false;
+  return () => {
+    if (waiting) return;
+    waiting = true;
+    setImmediate(
+      guarded('keys', () => {
+        waiting = false;
+        carryOut();
+      }),
+    );
+  };
+}
+
+function detailOf({ reason, behind }: Refused): { detail?: string } {
+  if (behind !== null) return { detail: distanceInWords(behind) };
+  return reason === 'stale' ? { detail: 'it is older than what is remembered of its key' } : {};
 }
 
 /** One more than a key's `holders`, and its oldest grant ends. */
