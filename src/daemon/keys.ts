@@ -18,6 +18,7 @@ import type { StateChange, Store } from '../state/store.ts';
 import type { Announcer } from './announce.ts';
 import { createClaims } from './claim.ts';
 import { distanceInWords } from './distance.ts';
+import { gathered } from './gathered.ts';
 import { createHeldKeys } from './held-keys.ts';
 
 /*
@@ -89,21 +90,11 @@ export function createKeys(options: KeysOptions): Keys {
   const carryOutSoon = gathered(carryOut);
 
   function prove(packet: Packet, at: Milliseconds): boolean {
-    const { payload: from, payloadLength: length, protocol, end } = packet;
     const port = packet.port as Port;
-    if (protocol !== PROTOCOL_NUMBER.udp || !held.ports().includes(port)) return false;
-    // A datagram that was cut short proves nothing.
-    const isWhole = from + length <= end && length >= PAYLOAD_BYTES.min && length <= PAYLOAD_BYTES.max;
-    const spa = {
-      source: sourceOf(packet),
-      destination: destinationOf(packet),
-      port,
-      now: at,
-      wall: clock.wall(),
-    };
-    const proof = isWhole
-      ? held.ring().prove({ ...spa, payload: packet.bytes.subarray(from, from + length) })
-      : undefined;
+    if (packet.protocol !== PROTOCOL_NUMBER.udp || !held.ports().includes(port)) return false;
+    const spa = arrivalOf(packet, at, clock.wall());
+    const payload = payloadOf(packet);
+    const proof = payload && held.ring().prove({ ...spa, payload });
     if (proof?.outcome !== 'proven') {
       unproven.set(port, (unproven.get(port) ?? 0) + 1);
       return false;
@@ -227,32 +218,14 @@ export function createKeys(options: KeysOptions): Keys {
     },
     rows: () => held.rows([...engine.eachGrant()]),
     tick() {
-      const at = clock.now();
-      for (const [port, count] of unproven)
-        announcer.announce({ event: 'spa.unauthenticated', at, port: { protocol: 'udp', port }, count });
+      for (const event of countsOf(unproven, held.ring().budget.overload(), clock.now()))
+        announcer.announce(event);
       unproven.clear();
-      const count = held.ring().budget.overload();
-      if (count > 0) announcer.announce({ event: 'spa.overload', at, count });
       look();
     },
     drained: claims.drained,
     usedBy: (event) => notes.get(event)?.changes ?? NOTHING,
     acceptanceOf: (event) => acceptanceOf(event, notes.get(event), clock.now()),
-  };
-}
-
-/** Used packets can be sent again by anybody, as fast as he likes: what is said of many is carried out as one. */
-function gathered(carryOut: () => void): () => void {
-  let waiting = false;
-  return () => {
-    if (waiting) return;
-    waiting = true;
-    setImmediate(
-      guarded('keys', () => {
-        waiting = false;
-        carryOut();
-      }),
-    );
   };
 }
 
@@ -266,6 +239,17 @@ function beyondHolders(grants: Iterable<GrantView>, { name, holders }: Key): rea
   if (holders === null) return [];
   const own = [...grants].filter(({ holder }) => holder?.key === name).sort((x, y) => x.opened - y.opened);
   return own.slice(0, Math.max(0, own.length - holders));
+}
+
+function countsOf(
+  unproven: ReadonlyMap<Port, number>,
+  over: number,
+  at: Milliseconds,
+): readonly NfknockEvent[] {
+  const counts = [...unproven].map(([port, count]): NfknockEvent => {
+    return { event: 'spa.unauthenticated', at, port: { protocol: 'udp', port }, count };
+  });
+  return over > 0 ? [...counts, { event: 'spa.overload', at, count: over }] : counts;
 }
 
 function acceptanceOf(
@@ -289,6 +273,17 @@ const REFUSALS: Readonly<Record<string, SpaReason>> = { banned: 'banned', full: 
 
 function plain(key: Key): Omit<Refused, 'reason'> {
   return { key, behind: null, offence: false };
+}
+
+/** A datagram that was cut short, or has no length of any format, proves nothing. */
+function payloadOf({ bytes, payload: from, payloadLength: length, end }: Packet): Uint8Array | undefined {
+  const isWhole = from + length <= end && length >= PAYLOAD_BYTES.min && length <= PAYLOAD_BYTES.max;
+  return isWhole ? bytes.subarray(from, from + length) : undefined;
+}
+
+function arrivalOf(packet: Packet, now: Milliseconds, wall: number): Arrival['spa'] {
+  const [source, destination] = [sourceOf(packet), destinationOf(packet)];
+  return { source, destination, port: packet.port as Port, now, wall };
 }
 
 function sourceOf({ family, source0: a, source1: b, source2: c, source3: d }: Packet): Address {
