@@ -209,7 +209,7 @@ export const DEFINITIONS: readonly Definition[] = [
   },
   {
     name: 'knock',
-    summary: 'the client: send the knocks of a sequence',
+    summary: 'the client: send the knocks of a sequence, or the one packet of a key',
     example: 'nfknock knock host.example 7000 8000/udp 9000',
     args: [
       ['<host>', 'a name or address'],
@@ -221,7 +221,14 @@ export const DEFINITIONS: readonly Definition[] = [
       option('-4', 'IPv4 only'),
       option('-6', 'IPv6 only'),
       option('-v, --verbose', 'say each knock'),
-      option('--door <name>', 'take the sequence from the configuration'),
+      option('--door <name>', 'with a key: what to open; without: take its sequence from the configuration'),
+      option('--key <file>', 'open by this key: the file that `nfknock key new` made for this client'),
+      option(
+        '--ssh-key <file>',
+        'open by this SSH key (Ed25519), or by its .pub where an agent has it; the server is that of --key, or of ~/.config/nfknock/HOST.key',
+      ),
+      option('--address <address>', 'with a key: for whom to open; default: where the packet comes from'),
+      option('--port <port>', "with a key: the UDP port; default: the key file's, else 62201"),
     ],
     load: () => import('./commands/knock.ts'),
   },

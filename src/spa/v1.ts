@@ -14,6 +14,8 @@ import type { RealmBytes, V1Credential } from './key.ts';
  * The realm opens nothing: it hides who knocks at what, and keeps strangers from the dear part, which is the proof.
  */
 
+/** Where packets go that name no other port: fwknop's own. */
+export const SPA_PORT = 62_201;
 export const V1_BYTES = 144;
 const SALT_BYTES = 16;
 const INNER_BYTES = 48;

@@ -7,16 +7,18 @@ export interface Receiver {
   readonly port: number;
   /** The next packet; throws where none comes. */
   next(): Promise<Buffer>;
+  /** Packets that came and were not asked for yet. */
+  count(): number;
   close(): void;
 }
 
 const PATIENCE_MS = 20_000;
 
-export async function openReceiver(address: '127.0.0.1' | '::1'): Promise<Receiver> {
+export async function openReceiver(address: '127.0.0.1' | '::1', port = 0): Promise<Receiver> {
   const socket: Socket = createSocket(address === '::1' ? 'udp6' : 'udp4');
   const arrived: Buffer[] = [];
   socket.on('message', (packet) => arrived.push(packet));
-  socket.bind(0, address);
+  socket.bind(port, address);
   await once(socket, 'listening');
   return {
     port: socket.address().port,
@@ -29,6 +31,7 @@ export async function openReceiver(address: '127.0.0.1' | '::1'): Promise<Receiv
         await setTimeout(10);
       }
     },
+    count: () => arrived.length,
     close: () => socket.close(),
   };
 }

@@ -1,12 +1,13 @@
 import { createSocket } from 'node:dgram';
-import { lookup } from 'node:dns/promises';
 import { connect, isIP } from 'node:net';
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import { formatFault } from '../../config/fault.ts';
 import { formatPort, type PortSpec, type Protocol, parsePort } from '../../packet/port.ts';
 import { withinOf } from '../../policy/limits.ts';
 import { quoted } from '../../text/plain.ts';
+import { CommandFailure, fail, usage } from '../ask-daemon.ts';
 import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
+import { codeOf, resolve } from '../resolve.ts';
 
 export interface KnockOptions extends CommonOptions {
   /** Milliseconds between two knocks, as text; left out: DELAY_MS, or what the door's times allow. */
@@ -16,6 +17,12 @@ export interface KnockOptions extends CommonOptions {
   readonly '6'?: boolean;
   readonly verbose?: boolean;
   readonly door?: string;
+  /** Files: what `key new` made for this client, and an SSH key. */
+  readonly key?: string;
+  readonly sshKey?: string;
+  /** For whom the door is to open; left out: for the address that the packet comes from. */
+  readonly address?: string;
+  readonly port?: string;
 }
 
 /** Milliseconds: long enough that a jittery line does not reorder two knocks, too short to be noticed. */
@@ -34,28 +41,27 @@ interface Plan {
   readonly delay: number;
 }
 
-class Refusal extends Error {
-  readonly code: ExitCode;
-  constructor(code: ExitCode, message: string) {
-    super(message);
-    this.code = code;
-  }
-}
-
 /** The client: one SYN or one datagram a port, strictly in order, and nothing sent again. */
 export async function command(args: readonly string[], options: KnockOptions): Promise<ExitCode> {
   try {
     const [host = '', ...ports] = args;
+    if (options.key !== undefined || options.sshKey !== undefined) {
+      const { knockWithKey } = await import('../keys/knock-with-key.ts');
+      return await knockWithKey(host, ports, options);
+    }
+    for (const name of ['address', 'port'] as const) {
+      if (options[name] !== undefined)
+        throw usage(`--${name} belongs to a key: add --key FILE or --ssh-key FILE, or leave it out`);
+    }
     const plan = await planOf(ports, options);
-    const address = await resolve(host, options);
+    const [address = ''] = await resolve(host, options);
     await knock(address, plan, (spec) => {
       if (options.verbose) process.stdout.write(`knocking at ${formatPort(spec)} of ${address}\n`);
     });
     return EXIT.done;
   } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
-    if (error.message !== '') process.stderr.write(`nfknock: ${error.message}\n`);
-    return error.code;
+    if (!(error instanceof CommandFailure)) throw error;
+    return fail(error);
   }
 }
 
@@ -97,7 +103,7 @@ async function planOfDoor(name: string, file: string, asked: number | undefined)
   const loaded = await loadConfig(file);
   if (!loaded.ok) {
     for (const fault of loaded.faults) process.stderr.write(`${formatFault(fault)}\n`);
-    throw new Refusal(EXIT.config, '');
+    throw new CommandFailure(EXIT.config, `${file} can't be used: correct it (nfknock check)`);
   }
   const { doors } = loaded.config;
   const door = doors.find((each) => each.name === name);
@@ -122,25 +128,6 @@ async function planOfDoor(name: string, file: string, asked: number | undefined)
   return { ports: door.knock, delay: Math.min(delay, longest) };
 }
 
-async function resolve(host: string, options: KnockOptions): Promise<string> {
-  if (options['4'] && options['6']) throw usage('-4 and -6 exclude each other: leave one out');
-  const family = options['4'] ? 4 : options['6'] ? 6 : 0;
-  const name = host.replace(/^\[(.*)\]$/, '$1');
-  const literal = isIP(name);
-  if (literal !== 0 && family !== 0 && literal !== family)
-    throw usage(`${name} is no IPv${family} address: leave -${family} out`);
-  if (literal !== 0) return name;
-  try {
-    return (await lookup(name, { family })).address;
-  } catch (error) {
-    const kind = family === 0 ? '' : `IPv${family} `;
-    throw new Refusal(
-      EXIT.failed,
-      `no ${kind}address for ${quoted(name)} (${codeOf(error)}): check the name, or give an address`,
-    );
-  }
-}
-
 async function knock(address: string, plan: Plan, tell: (spec: PortSpec) => void): Promise<void> {
   for (const [index, spec] of plan.ports.entries()) {
     if (index > 0 && plan.delay > 0) await setTimeout(plan.delay);
@@ -148,7 +135,7 @@ async function knock(address: string, plan: Plan, tell: (spec: PortSpec) => void
     try {
       await (spec.protocol === 'tcp' ? sendSyn(address, spec.port) : sendDatagram(address, spec.port));
     } catch (error) {
-      throw new Refusal(
+      throw new CommandFailure(
         EXIT.failed,
         `${formatPort(spec)} of ${address} could not be knocked at (${codeOf(error)}): check the address, the route and this machine's firewall`,
       );
@@ -183,12 +170,4 @@ function sendDatagram(host: string, port: number): Promise<void> {
       else failed(error);
     });
   });
-}
-
-function usage(message: string): Refusal {
-  return new Refusal(EXIT.usage, message);
-}
-
-function codeOf(error: unknown): string {
-  return (error as NodeJS.ErrnoException).code ?? String(error);
 }
