@@ -75,6 +75,7 @@ for module in "$modules"/better-sqlite3/build/Release/better_sqlite3.node "$modu
 done
 
 install -D -m 0755 deploy/boot-rules "$lib/boot-rules"
+install -D -m 0755 deploy/nfknock-knock.sh "$lib/deploy/nfknock-knock.sh"
 mkdir -p "$root/usr/bin"
 ln -s ../lib/nfknock/dist/bin/nfknock.js "$root/usr/bin/nfknock"
 install -D -m 0644 -t "$root/usr/lib/systemd/system" deploy/systemd/*.service

@@ -52,13 +52,21 @@ function completed(): readonly Completed[] {
       ...options.map(({ short, long, description, required, optional }) => ({
         names: [short, long].filter((each) => each !== undefined),
         about: description,
-        value: required || optional ? place(long === '--door' ? 'doors' : 'nothing', description) : null,
+        value: required || optional ? place(kindOf(long), description) : null,
       })),
       CONFIG_FLAG,
       HELP_FLAG,
     ],
     places: args.map(([syntax, description]) => placeOf(name, syntax, description)),
   }));
+}
+
+/** Options whose value is a file. */
+const OF_FILES: readonly string[] = ['--key', '--ssh-key', '--ssh', '--keys', '--out', '--report'];
+
+function kindOf(option: string | undefined): Kind {
+  if (option === '--door') return 'doors';
+  return option !== undefined && OF_FILES.includes(option) ? 'files' : 'nothing';
 }
 
 function placeOf(command: string, syntax: string, about: string): Place {

@@ -233,6 +233,41 @@ export const DEFINITIONS: readonly Definition[] = [
     load: () => import('./commands/knock.ts'),
   },
   {
+    name: 'key',
+    summary: 'make, list, revoke and rotate the keys that people open doors with, by one packet',
+    example: 'nfknock key new ada-laptop --door ssh --person ada',
+    args: [
+      ['<action>', 'new, list, revoke, rotate or realm'],
+      ['[name]', 'the name of a key'],
+    ],
+    options: [
+      json(),
+      new Option('--door <name>', 'with new: what it opens; again, or with commas, for several').argParser(
+        (name: string, before: readonly string[] | undefined) => [...(before ?? []), name],
+      ),
+      option('--person <name>', 'with new: whose it is'),
+      option(
+        '--ssh <file>',
+        'with new and rotate: take this public SSH key (Ed25519), so that nothing secret is here; - for standard input',
+      ),
+      option('--fwknop', "with new: a key for fwknop's own client"),
+      option('--secret', 'with new: one secret on both sides, instead of a pair of keys'),
+      new Option('--totp', 'with new: one-time codes').hideHelp(),
+      option('--expires <date>', 'with new: the day from which it opens nothing, such as 2027-03-31'),
+      option(
+        '--host <name>',
+        "with new and rotate: what clients call this server; default: the machine's name",
+      ),
+      option('--out <file>', 'keep what the client needs in a new file (0600) instead of showing it'),
+      option('--qr', 'as a QR code too; with --out in FILE.qr'),
+      option('--shell', 'with a client of sh, openssl, xxd and nc; with --out in FILE.sh'),
+      option('--grace <time>', 'with rotate: how long the old one is still taken at most; default: 7d'),
+      option('--new', 'with realm: make another, and take the old one for 7 days more'),
+      option('--keys <file>', 'the key file; default: that of the configuration'),
+    ],
+    load: () => import('./commands/key.ts'),
+  },
+  {
     name: 'import',
     summary: 'translate a knockd.conf or portsentry.conf into our YAML, and warn of what has no equal',
     example: 'nfknock import /etc/knockd.conf > nfknock.yaml',

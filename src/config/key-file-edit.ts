@@ -35,3 +35,34 @@ function edited(text: string, change: (document: Document) => unknown): string |
     ? undefined
     : document.toString({ lineWidth: 0, flowCollectionPadding: true });
 }
+
+/** The text with another credential for a key, and what it was before beside it. Undefined: it can't be edited. */
+export function withRotated(
+  text: string,
+  name: string,
+  {
+    kind,
+    credential,
+    until,
+  }: { readonly kind: string; readonly credential: KeyEntry[string]; readonly until: string },
+): string | undefined {
+  return edited(text, (document) => {
+    const entry = document.getIn(['keys', name], true);
+    if (!isMap(entry) || !entry.has(kind)) return false;
+    const former = document.createNode({ [kind]: entry.toJS(document)[kind], until }, { flow: true });
+    entry.set(kind, document.createNode(credential, { flow: true }));
+    entry.set('before', former);
+    return true;
+  });
+}
+
+/** The text with another realm; the one before it is taken until then. Undefined: it can't be edited. */
+export function withRealm(text: string, realm: string, until: string): string | undefined {
+  return edited(text, (document) => {
+    const former = document.get('realm');
+    if (typeof former === 'string')
+      document.set('old_realm', document.createNode({ realm: former, until }, { flow: true }));
+    document.set('realm', realm);
+    return true;
+  });
+}

@@ -1,0 +1,75 @@
+import { isKeyName } from '../../spa/key.ts';
+import { quoted } from '../../text/plain.ts';
+import { fail, usage } from '../ask-daemon.ts';
+import type { CommonOptions, ExitCode } from '../exit.ts';
+
+export interface KeyOptions extends CommonOptions {
+  /** The key file, above what the configuration says. */
+  readonly keys?: string;
+  readonly door?: readonly string[];
+  readonly person?: string;
+  readonly ssh?: string;
+  readonly fwknop?: boolean;
+  readonly secret?: boolean;
+  readonly totp?: boolean;
+  readonly expires?: string;
+  readonly host?: string;
+  readonly out?: string;
+  readonly qr?: boolean;
+  readonly shell?: boolean;
+  readonly grace?: string;
+  readonly new?: boolean;
+}
+
+/** What belongs to one action, and to no other. */
+const OWN: Readonly<Record<string, readonly (keyof KeyOptions)[]>> = {
+  new: ['door', 'person', 'ssh', 'fwknop', 'secret', 'totp', 'expires', 'host', 'out', 'qr', 'shell'],
+  list: ['json'],
+  revoke: [],
+  rotate: ['grace', 'ssh', 'host', 'out', 'qr', 'shell'],
+  realm: ['new', 'out'],
+};
+
+/** `nfknock key new|list|revoke|rotate|realm`. */
+export async function command(
+  [action = '', name, ...more]: readonly string[],
+  options: KeyOptions,
+): Promise<ExitCode> {
+  try {
+    const own = Object.hasOwn(OWN, action) ? OWN[action] : undefined;
+    if (own === undefined)
+      throw usage(`${quoted(action)} is not done to keys: write new, list, revoke, rotate or realm`);
+    const foreign = Object.values(OWN)
+      .flat()
+      .find((option) => options[option] !== undefined && !own.includes(option));
+    if (foreign !== undefined) throw usage(`--${foreign} is not for "key ${action}": leave it out`);
+    if (more.length > 0) throw usage(`one key at a time: leave ${quoted(more.join(' '))} out`);
+    switch (action) {
+      case 'list': {
+        if (name !== undefined) throw usage('all keys are listed: leave the name out');
+        return await (await import('../keys/list-keys.ts')).listKeys(options);
+      }
+      case 'realm': {
+        if (name !== undefined || options.new !== true)
+          throw usage('one realm is for all keys: "nfknock key realm --new" makes another');
+        return await (await import('../keys/change-keys.ts')).newRealm(options);
+      }
+      case 'new':
+        return await (await import('../keys/change-keys.ts')).newKey(keyName(name), options);
+      case 'rotate':
+        return await (await import('../keys/change-keys.ts')).rotateKey(keyName(name), options);
+      default:
+        return await (await import('../keys/revoke-key.ts')).revokeKey(keyName(name), options);
+    }
+  } catch (error) {
+    return fail(error);
+  }
+}
+
+function keyName(text: string | undefined): string {
+  if (text === undefined) throw usage('name the key, for example ada-laptop');
+  if (isKeyName(text)) return text;
+  throw usage(
+    `${quoted(text)} can't be the name of a key: write at most 32 of a-z, 0-9, _ and -, the first of them no -`,
+  );
+}

@@ -1,0 +1,175 @@
+import { closeSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { type ClientKey, formatClientKey } from '../../config/client-key.ts';
+import { shipped } from '../../files/shipped.ts';
+import { writeAllSync } from '../../files/write.ts';
+import type { Port, PortRange } from '../../packet/port.ts';
+import { SPA_PORT } from '../../spa/v1.ts';
+import { shellWord } from '../../text/shell.ts';
+import { CommandFailure, usage } from '../ask-daemon.ts';
+import { EXIT } from '../exit.ts';
+import { codeOf } from '../resolve.ts';
+import type { MadeKey } from './make-key.ts';
+
+/** What the other side of a key needs, once. */
+export interface Handout {
+  /** What the client keeps: its key file, or a stanza of `~/.fwknoprc`. */
+  readonly text: string;
+  /** The same for a camera. */
+  readonly qr: string;
+  /** How it knocks, given the name of the file. */
+  readonly use: (file: string) => readonly string[];
+}
+
+export interface ForWhom {
+  readonly name: string;
+  readonly person: string | null;
+  /** What this server is called by its clients. */
+  readonly host: string;
+  readonly port: Port | null;
+  readonly realm: Uint8Array;
+  readonly doors: readonly string[];
+  readonly opens: readonly PortRange[];
+}
+
+/** Ports that a packet of fwknop asks for: a few, since its client makes no packet of more than 440 bytes. */
+const FWKNOP_PORTS_MAX = 8;
+const ESCAPE_ON = '\u001b[97;40m';
+const ESCAPE_OFF = '\u001b[0m';
+
+export function handoutOf(made: MadeKey, whom: ForWhom): Handout {
+  return made.kind === 'fwknop' ? ofFwknop(made, whom) : ofClient({ ...whom, proof: made.proof }, whom);
+}
+
+function ofClient(key: ClientKey, { name, person, host, doors }: ForWhom): Handout {
+  const whose = person === null ? '' : ` of ${person}`;
+  const about =
+    key.proof?.kind === 'ssh'
+      ? `nfknock key ${name}${whose} at ${host}: nothing in it opens without the SSH key`
+      : `nfknock key ${name}${whose} at ${host}: whoever has this opens ${doors.join(', ')}; keep it 0600`;
+  const text = formatClientKey(key, about);
+  return {
+    text,
+    qr: text.replace(/^#.*\n/, ''),
+    use: (file) => doors.map((door) => `nfknock knock ${host} --door ${door} --key ${wordOf(file)}`),
+  };
+}
+
+function ofFwknop(made: Extract<MadeKey, { kind: 'fwknop' }>, whom: ForWhom): Handout {
+  const [key, hmac] = [made.key.toString('base64'), made.hmac.toString('base64')];
+  const ports = whom.opens.slice(0, FWKNOP_PORTS_MAX).map(({ protocol, first }) => `${protocol}/${first}`);
+  const rows = [
+    ['SPA_SERVER', whom.host],
+    ['SPA_SERVER_PORT', String(whom.port ?? SPA_PORT)],
+    ['ACCESS', ports.join(',')],
+    ['ALLOW_IP', 'source'],
+    ['USE_HMAC', 'Y'],
+    ['KEY_BASE64', key],
+    ['HMAC_KEY_BASE64', hmac],
+  ];
+  const lines = rows.map(([option = '', value = '']) => `${option.padEnd(24)}${value}`);
+  return {
+    text: [`[${whom.name}]`, ...lines, ''].join('\n'),
+    // As fwknop's own console-qr writes it, for the apps that read that.
+    qr: `KEY_BASE64:${key} HMAC_KEY_BASE64:${hmac} `,
+    use: (file) => [
+      file === '' ? `fwknop -n ${whom.name}` : `fwknop --rc-file ${wordOf(file)} -n ${whom.name}`,
+    ],
+  };
+}
+
+/** Where it goes: shown on a terminal, or into a file that nobody else reads. */
+export interface Showing {
+  readonly out: string | undefined;
+  readonly qr: boolean;
+  readonly shell: boolean;
+}
+
+/** Secrets belong on no pipe and in no log of a build. Throws CommandFailure before anything is made. */
+export function mayShow({ out }: Showing): void {
+  if (out === undefined && !process.stdout.isTTY)
+    throw usage(
+      'standard output is no terminal, and what would be printed is secret: add --out FILE, which is made with mode 0600',
+    );
+}
+
+/**
+ * Writes what is kept into files, where that is wanted; answers with what takes them away again. Throws CommandFailure.
+ */
+export async function keep(handout: Handout, { out, qr, shell }: Showing): Promise<() => void> {
+  if (out === undefined) return () => undefined;
+  const made: string[] = [];
+  const undo = (): void => {
+    for (const file of made) rmSync(file, { force: true });
+  };
+  try {
+    for (const [file, text, mode] of [
+      [out, handout.text, 0o600],
+      ...(qr ? [[`${out}.qr`, await qrOf(handout.qr, 'none'), 0o600] as const] : []),
+      ...(shell ? [[`${out}.sh`, shellClient(), 0o700] as const] : []),
+    ] as const) {
+      writeNew(file, text, mode);
+      made.push(file);
+    }
+    return undo;
+  } catch (error) {
+    undo();
+    throw error;
+  }
+}
+
+/** What is said when all is done. */
+export async function shown(handout: Handout, { out, qr, shell }: Showing, file: string): Promise<string> {
+  const use = handout.use(out ?? file).map((line) => `  ${line}`);
+  if (out !== undefined) {
+    const beside = [
+      ...(qr ? [`${out}.qr (its QR code)`] : []),
+      ...(shell ? [`${out}.sh (a client of sh)`] : []),
+    ];
+    const also = beside.length === 0 ? '' : `, ${beside.join(', ')}`;
+    return `What the client needs is in ${out}${also}. It knocks with:\n${use.join('\n')}\n`;
+  }
+  const where = file === '' ? 'append it to ~/.fwknoprc (0600)' : `save it as ${file} (0600)`;
+  return [
+    `On the client ${where}; it is shown this once:\n`,
+    handout.text,
+    ...(qr ? [await qrOf(handout.qr, 'ours')] : []),
+    ...(shell ? ['A client of sh, as nfknock-knock.sh:\n', shellClient()] : []),
+    `It knocks with:\n${use.join('\n')}\n`,
+  ].join('\n');
+}
+
+async function qrOf(text: string, colours: 'ours' | 'none'): Promise<string> {
+  const { renderUnicodeCompact } = await import('uqr');
+  const lines = renderUnicodeCompact(text, { border: 2 }).split('\n');
+  // White on black whatever the terminal's own colours are: many cameras read no other.
+  const shade = colours === 'ours' ? ([ESCAPE_ON, ESCAPE_OFF] as const) : (['', ''] as const);
+  return `${lines.map((line) => `${shade[0]}${line}${shade[1]}`).join('\n')}\n`;
+}
+
+function shellClient(): string {
+  return readFileSync(shipped('deploy/nfknock-knock.sh'), 'utf8');
+}
+
+function writeNew(path: string, text: string, mode: number): void {
+  let file: number;
+  try {
+    file = openSync(path, 'wx', mode);
+  } catch (error) {
+    const code = codeOf(error);
+    const fix =
+      code === 'EEXIST' ? 'it is there already: name another with --out' : 'name another with --out';
+    throw new CommandFailure(EXIT.failed, `${path} can't be made (${code}): ${fix}`);
+  }
+  try {
+    writeAllSync(file, Buffer.from(text));
+  } catch (error) {
+    rmSync(path, { force: true });
+    throw error;
+  } finally {
+    closeSync(file);
+  }
+}
+
+function wordOf(file: string): string {
+  return /^[\w./~-]+$/.test(file) ? file : shellWord(file);
+}
