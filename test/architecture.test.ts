@@ -22,7 +22,7 @@ const CODE: Readonly<Record<string, readonly string[]>> = {
   spa: ['packet', 'policy'],
   config: ['packet', 'policy', 'spa'],
   machine: ['packet', 'policy', 'firewall'],
-  importers: ['packet', 'policy', 'config'],
+  importers: ['packet', 'policy', 'config', 'spa'],
   strength: ['packet', 'policy', 'engine', 'config'],
   state: ['packet', 'policy', 'engine'],
   log: ['packet', 'policy', 'files', 'guard'],

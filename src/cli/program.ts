@@ -269,10 +269,15 @@ export const DEFINITIONS: readonly Definition[] = [
   },
   {
     name: 'import',
-    summary: 'translate a knockd.conf or portsentry.conf into our YAML, and warn of what has no equal',
-    example: 'nfknock import /etc/knockd.conf > nfknock.yaml',
-    args: [['<file>', 'knockd.conf or portsentry.conf']],
-    options: [json()],
+    summary:
+      "translate knockd's, portsentry's, fwknop's or doorman's configuration into our YAML, and warn of what has no equal",
+    example: 'nfknock import /etc/fwknop/access.conf --keys /etc/nfknock/keys.yaml > nfknock.yaml',
+    args: [['<file>', 'knockd.conf, portsentry.conf, access.conf or guestlist']],
+    options: [
+      json(),
+      option('--keys <file>', 'put the keys that the file holds into this key file (0600)'),
+      option('--out <file>', 'write the YAML into a new file instead of to standard output'),
+    ],
     load: () => import('./commands/import.ts'),
   },
   {

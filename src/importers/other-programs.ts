@@ -6,18 +6,8 @@ interface Program {
   readonly instead: string;
 }
 
-/** Files that people try instead, known by lines that no knockd.conf or portsentry.conf has. */
+/** Files that people try instead, known by lines that no file has that can be imported. */
 const PROGRAMS: readonly Program[] = [
-  {
-    name: "fwknop's access.conf",
-    is: /^\s*(SOURCE|OPEN_PORTS|(HMAC_)?KEY(_BASE64)?|FW_ACCESS_TIMEOUT)\s+\S/m,
-    instead: 'write a door for its OPEN_PORTS by hand: keys are not imported',
-  },
-  {
-    name: "fwknop's fwknopd.conf",
-    is: /^\s*(PCAP_INTF|PCAP_FILTER|ENABLE_SPA_\w+|FLUSH_IPT_AT_INIT)\s+\S/m,
-    instead: 'nothing of it has an equal here; write the doors by hand',
-  },
   {
     name: 'a script of RouterOS (MikroTik)',
     is: /^\s*(\/ip firewall|\/ipv6 firewall|add (action|chain)=)/m,
@@ -44,7 +34,14 @@ const PROGRAMS: readonly Program[] = [
 export function otherProgram(text: string, file: string): Fault | undefined {
   if (text.includes('\0')) {
     const problem = 'this is not a text file';
-    return { file, line: 1, column: 1, key: '(file)', problem, fix: 'name a knockd.conf or portsentry.conf' };
+    return {
+      file,
+      line: 1,
+      column: 1,
+      key: '(file)',
+      problem,
+      fix: 'name a knockd.conf, portsentry.conf, access.conf or guestlist',
+    };
   }
   const lines = text.split(/\r?\n/);
   if (lines.some((line) => /^\s*(sequence|one_time_sequences)\s*=/i.test(line))) return undefined;
@@ -58,7 +55,7 @@ export function otherProgram(text: string, file: string): Fault | undefined {
       column: 1,
       key: '(file)',
       // The line itself is not repeated: it may hold a key.
-      problem: `this is ${name}, not a knockd.conf or portsentry.conf`,
+      problem: `this is ${name}, which can't be imported`,
       fix: instead,
     };
   }

@@ -14,6 +14,8 @@ export interface ForeignYaml {
   readonly from: string;
   readonly notes: readonly string[];
   readonly interfaces: readonly string[];
+  /** Further lines of `listen`. */
+  readonly listen?: readonly string[];
   readonly doors: readonly YamlDoor[];
   readonly decoys: readonly string[];
   readonly bans: readonly (readonly [line: string, comment: string])[];
@@ -21,13 +23,16 @@ export interface ForeignYaml {
 }
 
 /** The text of the file, ready for `parseConfig`. */
-export function foreignYaml({ from, notes, interfaces, doors, decoys, bans, log }: ForeignYaml): string {
+export function foreignYaml(foreign: ForeignYaml): string {
+  const { from, notes, interfaces, listen = [], doors, decoys, bans, log } = foreign;
   const lines = [
     `# Translated from ${oneLine(from)} by nfknock import.`,
     ...notes.map((note) => `# ${note}`),
   ];
-  if (interfaces.length > 0)
-    lines.push('listen:', `  interfaces: [${interfaces.map((name) => yamlText(name)).join(', ')}]`);
+  const watched =
+    interfaces.length === 0 ? [] : [`interfaces: [${interfaces.map((name) => yamlText(name)).join(', ')}]`];
+  if (watched.length + listen.length > 0)
+    lines.push('listen:', ...[...watched, ...listen].map((line) => `  ${line}`));
   if (doors.length === 0) lines.push('doors: {}');
   else lines.push('doors:');
   for (const door of doors) {

@@ -1,13 +1,11 @@
-import { closeSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { type ClientKey, formatClientKey } from '../../config/client-key.ts';
 import { shipped } from '../../files/shipped.ts';
-import { writeAllSync } from '../../files/write.ts';
 import type { Port, PortRange } from '../../packet/port.ts';
 import { SPA_PORT } from '../../spa/v1.ts';
 import { shellWord } from '../../text/shell.ts';
-import { CommandFailure, usage } from '../ask-daemon.ts';
-import { EXIT } from '../exit.ts';
-import { codeOf } from '../resolve.ts';
+import { usage } from '../ask-daemon.ts';
+import { writeNew } from '../new-file.ts';
 import type { MadeKey } from './make-key.ts';
 
 /** What the other side of a key needs, once. */
@@ -148,26 +146,6 @@ async function qrOf(text: string, colours: 'ours' | 'none'): Promise<string> {
 
 function shellClient(): string {
   return readFileSync(shipped('deploy/nfknock-knock.sh'), 'utf8');
-}
-
-function writeNew(path: string, text: string, mode: number): void {
-  let file: number;
-  try {
-    file = openSync(path, 'wx', mode);
-  } catch (error) {
-    const code = codeOf(error);
-    const fix =
-      code === 'EEXIST' ? 'it is there already: name another with --out' : 'name another with --out';
-    throw new CommandFailure(EXIT.failed, `${path} can't be made (${code}): ${fix}`);
-  }
-  try {
-    writeAllSync(file, Buffer.from(text));
-  } catch (error) {
-    rmSync(path, { force: true });
-    throw error;
-  } finally {
-    closeSync(file);
-  }
 }
 
 function wordOf(file: string): string {

@@ -276,7 +276,6 @@ describe('What copying loses', () => {
 
 describe("Another program's file", () => {
   it.each([
-    ['access.conf', "fwknop's access.conf"],
     ['jail.local', 'a jail of fail2ban'],
     ['routeros.rsc', 'a script of RouterOS'],
   ])('%s is named', (name, program) => {
