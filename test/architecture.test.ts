@@ -23,7 +23,7 @@ const CODE: Readonly<Record<string, readonly string[]>> = {
   config: ['packet', 'policy', 'spa'],
   machine: ['packet', 'policy', 'firewall'],
   importers: ['packet', 'policy', 'config', 'spa'],
-  strength: ['packet', 'policy', 'engine', 'config'],
+  strength: ['packet', 'policy', 'engine', 'config', 'spa'],
   state: ['packet', 'policy', 'engine'],
   log: ['packet', 'policy', 'files', 'guard'],
   metrics: ['packet', 'policy', 'guard'],

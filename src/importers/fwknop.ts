@@ -39,25 +39,13 @@ export function importFwknop(text: string, file: string, server: Beside | null):
   return imported.ok ? { ...imported, keys } : imported;
 }
 
-/** Translates fwknopd.conf by itself, which has no doors. */
-export function importFwknopd(text: string, file: string): Imported {
-  const { findings, warnings } = gather(file);
-  const listen = fwknopServer(readDirectives(text, broken(findings)), findings.warn);
-  findings.warn(
-    1,
-    '(file)',
-    'the doors and keys are in access.conf: import that one, which takes this one in too',
-  );
-  const yaml = foreignYaml({
-    from: file,
-    notes: ['Without doors: those are in access.conf.'],
-    ...listening(listen),
-    doors: [],
-    decoys: [],
-    bans: [],
-    log: null,
-  });
-  return checked(yaml, warnings, file);
+/** Translates fwknopd.conf with the access.conf beside it: by itself it opens nothing. */
+export function importFwknopd(text: string, file: string, access: Beside | null): Imported {
+  if (access !== null) return importFwknop(access.text, access.file, { file, text });
+  const problem =
+    'this says where packets come in; the doors and keys are in access.conf, which is not beside it';
+  const fix = 'put access.conf into the same folder, and import that';
+  return { ok: false, faults: [{ file, line: 1, column: 1, key: '(file)', problem, fix }] };
 }
 
 function gather(file: string): {

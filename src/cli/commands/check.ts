@@ -1,4 +1,5 @@
-import { existsSync } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
+import { systemClock } from '../../clock.ts';
 import { formatFault } from '../../config/fault.ts';
 import { loadConfig } from '../../config/load.ts';
 import { loadKeys } from '../../config/load-keys.ts';
@@ -9,11 +10,13 @@ import { lookAtMachine, type Machine } from '../../machine/look.ts';
 import { observationsOf, shownIn } from '../../machine/observations.ts';
 import type { Config, Door } from '../../policy/config.ts';
 import { isPublished } from '../../policy/published.ts';
+import type { Key } from '../../spa/key.ts';
 import { ordersOpened } from '../../strength/guesser.ts';
 import { guessing } from '../../strength/guessing.ts';
 import { runScans, SCAN_KINDS } from '../../strength/scans.ts';
 import { type OneTimeFacts, type Warning, warning } from '../../strength/warning.ts';
 import { warnings } from '../../strength/warnings.ts';
+import { ofKeys } from '../../strength/weak-keys.ts';
 import { CONFIG_FILE, type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
 import type { DoorReport, Report } from '../output/check-report.ts';
 
@@ -38,28 +41,70 @@ export const command = async (
     for (const fault of loaded.faults) process.stderr.write(`${formatFault(fault)}\n`);
     return EXIT.config;
   }
-  const keys = loadKeys(loaded.config);
-  // A file that this user may not see is the daemon's business.
-  const isSeen = !keys.ok && existsSync(loaded.config.keys);
-  if (!keys.ok && isSeen) {
+  const keys = keysOf(loaded.config);
+  if (!keys.ok) {
     if (json) print(`${JSON.stringify({ ok: false, faults: keys.faults }, null, 2)}\n`);
     for (const fault of keys.faults) process.stderr.write(`${formatFault(fault)}\n`);
     return EXIT.config;
   }
-  const report = await reportOf(loaded.config, file, await look());
-  const ofKeys = keys.ok ? keys.warnings : keys.faults.map(formatFault);
-  for (const text of ofKeys) process.stderr.write(`${file}: warning: keys: ${text}\n`);
+  const report = await reportOf(loaded.config, file, { machine: await look(), found: keys });
   const { formatReport, formatWarning, jsonReport } = await import('../output/check-report.ts');
   print(json ? `${JSON.stringify(jsonReport(report), null, 2)}\n` : formatReport(report));
   for (const warning of report.warnings) process.stderr.write(`${formatWarning(warning, file)}\n`);
-  return strict && report.warnings.length + ofKeys.length > 0 ? EXIT.failed : EXIT.done;
+  return strict && report.warnings.length > 0 ? EXIT.failed : EXIT.done;
 };
 
 function print(text: string): void {
   process.stdout.write(text);
 }
 
-async function reportOf(config: Config, file: string, machine: Machine): Promise<Report> {
+type FoundKeys =
+  | {
+      readonly ok: true;
+      /** Null: who runs this can't see them, which is as it should be. */
+      readonly keys: readonly Key[] | null;
+      readonly warnings: readonly Warning[];
+    }
+  | Extract<ReturnType<typeof loadKeys>, { ok: false }>;
+
+/** Said below with a code of its own (src/strength/weak-keys.ts). */
+const SAID = /opens by key alone|has a sequence beside keys|fwknop keys at/;
+
+function keysOf(config: Config): FoundKeys {
+  const path = config.keys;
+  if (config.listen.spa.length > 0 && existsSync(path)) {
+    try {
+      accessSync(path, constants.R_OK);
+    } catch {
+      const text = `this user may not read ${path}, so nothing is said of keys`;
+      return { ok: true, keys: null, warnings: [warning('keys-unread', 'keys', text, 'run this as root')] };
+    }
+  }
+  const loaded = loadKeys(config);
+  if (loaded.ok) {
+    const { keys } = loaded.file;
+    const others = loaded.warnings.filter((text) => !SAID.test(text));
+    const found = others.map((text) => warning('key-file', 'keys', text, 'the daemon says so too'));
+    return { ok: true, keys, warnings: [...found, ...ofKeys(config, keys, systemClock.wall())] };
+  }
+  if (existsSync(path)) return loaded;
+  // A file that is not there, or not to be seen from here: the daemon would refuse to start without it.
+  const missing = loaded.faults.map(({ problem, fix }) =>
+    warning('keys-missing', 'keys', `${path}: ${problem}`, fix),
+  );
+  return { ok: true, keys: null, warnings: missing };
+}
+
+interface Surroundings {
+  readonly machine: Machine;
+  readonly found: Extract<FoundKeys, { ok: true }>;
+}
+
+async function reportOf(
+  config: Config,
+  file: string,
+  { machine, found: { keys, warnings: keyWarnings } }: Surroundings,
+): Promise<Report> {
   const oneTime = await oneTimeFacts(config);
   const next = (name: string): OneTimeFacts['next'] => oneTime.get(name)?.next ?? [];
   const exposure = shownIn(config, machine.inputDefaults).length > 0 ? 'shown' : 'hidden';
@@ -83,9 +128,11 @@ async function reportOf(config: Config, file: string, machine: Machine): Promise
     file,
     config,
     doors,
+    keys,
     inputDefaults: machine.inputDefaults,
     warnings: [
       ...found,
+      ...keyWarnings,
       ...config.doors.flatMap(ofPublished),
       ...doors.flatMap((each) => ofScans(each, found)),
       ...ofUnit(config),

@@ -89,7 +89,7 @@ async function keepKeys(keys: readonly ForeignKey[], path: string | undefined, f
 function translated(text: string, file: string): Imported {
   if (isPortsentry(text)) return importPortsentry(text, file, ignored);
   if (isAccessConf(text)) return importFwknop(text, file, besides(join(dirname(file), 'fwknopd.conf')));
-  if (isFwknopdConf(text)) return importFwknopd(text, file);
+  if (isFwknopdConf(text)) return importFwknopd(text, file, besides(join(dirname(file), 'access.conf')));
   const other = otherProgram(text, file);
   if (other === undefined && isGuestlist(text)) return importGuestlist(text, file);
   return other === undefined ? importKnockd(text, file) : { ok: false, faults: [other] };

@@ -4,7 +4,7 @@ import type { ExitCode } from '../exit.ts';
 import { edited, keyNamed } from './change-keys.ts';
 import { editKeys } from './edit-key-file.ts';
 import { keyPlace } from './place.ts';
-import { tellDaemon } from './tell-daemon.ts';
+import { endGrants, tellDaemon } from './tell-daemon.ts';
 
 /** Takes a key out of the file, and has the daemon end what it opened. Rejects with CommandFailure. */
 export async function revokeKey(name: string, options: KeyOptions): Promise<ExitCode> {
@@ -14,5 +14,7 @@ export async function revokeKey(name: string, options: KeyOptions): Promise<Exit
     return edited(withoutKey(text, name), place);
   });
   process.stdout.write(`Key ${name} is no longer in ${place.file}.\n`);
+  // First this: a configuration that is wrong elsewhere must not keep anybody in.
+  await endGrants(options.config, name);
   return tellDaemon(options.config);
 }

@@ -6,11 +6,14 @@ import { milliseconds } from '../../packet/time.ts';
 import type { Config, Door } from '../../policy/config.ts';
 import { withinOf } from '../../policy/limits.ts';
 import { isPublished } from '../../policy/published.ts';
+import type { Key } from '../../spa/key.ts';
 import type { OrdersOpened } from '../../strength/guesser.ts';
 import { type Guessing, MANY_SOURCES, type Method } from '../../strength/guessing.ts';
 import type { DoorScans, ScanResult } from '../../strength/scans.ts';
 import { type Verdict, verdictOf, weakest } from '../../strength/verdict.ts';
 import type { Warning } from '../../strength/warning.ts';
+import { keyBits } from '../../strength/weak-keys.ts';
+import { keyLimits } from './key-words.ts';
 
 /** What `check` found out about one door. */
 export interface DoorReport {
@@ -29,6 +32,8 @@ export interface Report {
   readonly file: string;
   readonly config: Config;
   readonly doors: readonly DoorReport[];
+  /** Null: nobody here may read the key file. */
+  readonly keys: readonly Key[] | null;
   readonly warnings: readonly Warning[];
   readonly inputDefaults: InputDefaults;
 }
@@ -39,13 +44,14 @@ export function formatWarning({ key, text, fix }: Warning, file: string): string
 }
 
 /** The report as data. Times are seconds; null: longer than a number holds. */
-export function jsonReport({ file, doors, warnings, inputDefaults }: Report): unknown {
+export function jsonReport({ file, doors, keys, warnings, inputDefaults }: Report): unknown {
   return {
     ok: true,
     file,
     // What this machine does with packets to ports that nobody named; null: unknown.
     input: { ipv4: word(inputDefaults[4]), ipv6: word(inputDefaults[6]) },
     doors: doors.map(jsonDoor),
+    keys: keys?.map(jsonKey) ?? null,
     warnings,
   };
 }
@@ -91,7 +97,7 @@ function jsonGuessing({ method, sequences, bits, alone, many, aloneWithoutBans }
   };
 }
 
-export function formatReport({ file, config, doors, warnings }: Report): string {
+export function formatReport({ file, config, doors, keys, warnings }: Report): string {
   const count =
     config.doors.length === 0
       ? 'no doors'
@@ -101,10 +107,23 @@ export function formatReport({ file, config, doors, warnings }: Report): string 
   const verdict = weakest(doors.map(doorVerdict));
   const lines = [`${file}: ${verdict}: ${count}, ${decoysText(config)}.`];
   for (const each of doors) lines.push('', ...doorLines(each));
+  if (keys !== null && keys.length > 0) lines.push('', ...keys.map(keyLine));
   const said =
     warnings.length === 1 ? 'One warning, with its fix' : `${warnings.length} warnings, each with its fix`;
   lines.push('', warnings.length === 0 ? 'No warnings.' : `${said}, on standard error.`);
   return `${lines.join('\n')}\n`;
+}
+
+function keyLine(key: Key): string {
+  const bits = keyBits(key.credential);
+  const kind = `${key.credential.kind}${bits === null ? '' : `, ${bits} bits at most`}`;
+  const limits = keyLimits(key).map((each) => `, ${each}`);
+  return `key ${key.name}: ${kind}; opens ${key.doors.join(', ')}${limits.join('')}`;
+}
+
+function jsonKey(key: Key): unknown {
+  const { name, person, credential, doors } = key;
+  return { name, person, kind: credential.kind, bits: keyBits(credential), doors, limits: keyLimits(key) };
 }
 
 function decoysText({ decoys }: Config): string {

@@ -341,9 +341,9 @@ describe('Keys', () => {
     out = '';
     expect(await key('list')).toBe(EXIT.done);
     expect(out.split('\n').map((line) => line.trimEnd())).toEqual([
-      expect.stringMatching(/^KEY +PERSON +KIND +BITS +OPENS +LIMITS$/),
-      expect.stringMatching(/^ada +ada +secret +256 +ssh, mail +until 2999-01-01T00:00:00Z$/),
-      expect.stringMatching(/^phone +- +fwknop +256 +ssh +-$/),
+      expect.stringMatching(/^KEY +PERSON +KIND +BITS +OPENS +LAST USED +LIMITS$/),
+      expect.stringMatching(/^ada +ada +secret +256 +ssh, mail +- +until 2999-01-01T00:00:00Z$/),
+      expect.stringMatching(/^phone +- +fwknop +256 +ssh +- +-$/),
       '',
     ]);
     const text = out;

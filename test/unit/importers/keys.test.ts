@@ -104,16 +104,24 @@ describe("A stanza of fwknop's access.conf", () => {
 });
 
 describe("fwknop's fwknopd.conf", () => {
+  const server = read(join(FIXTURES, 'fwknop/fwknopd.conf'));
+
   it('says where packets are heard', () => {
-    const imported = importFwknopd(read(join(FIXTURES, 'fwknop/fwknopd.conf')), 'f');
+    const imported = importFwknopd(server, 'f', {
+      file: 'a.conf',
+      text: `SOURCE ANY\nOPEN_PORTS tcp/22\n${KEYS}`,
+    });
     expect(imported.ok ? imported.yaml : said(imported)).toContain(
       'listen:\n  interfaces: ["eth1"]\n  spa: [62210/udp]\n  clock_skew: 90s\n',
     );
     expect(said(imported).map((each) => each.split(': ')[1])).toEqual([
-      '(file)',
       'ENABLE_SPA_PACKET_AGING',
       'ENABLE_SPA_OVER_HTTP',
     ]);
+  });
+
+  it('opens nothing by itself', () => {
+    expect(said(importFwknopd(server, 'f', null))[0]).toContain('the doors and keys are in access.conf');
   });
 });
 

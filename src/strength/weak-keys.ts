@@ -1,0 +1,112 @@
+import type { Config } from '../policy/config.ts';
+import type { Credential, Key } from '../spa/key.ts';
+import { secretBits } from '../spa/secret-bits.ts';
+import { SPA_PORT } from '../spa/v1.ts';
+import { type Warning, warning } from './warning.ts';
+
+/** Below it whoever reads one packet can guess the secret. */
+const BITS_LEAST = 80;
+/** Keys of fwknop at one port, above which a stranger's packet costs noticeably more. */
+const FWKNOP_KEYS_MANY = 8;
+/** Milliseconds before its end that a key is warned of. */
+const SOON = 14 * 86_400_000;
+
+/** The bits that the weakest of a key's secrets has at most; null: nothing secret is here. */
+export function keyBits(credential: Credential): number | null {
+  switch (credential.kind) {
+    case 'fwknop':
+      return Math.min(secretBits(credential.key), secretBits(credential.hmac));
+    case 'secret':
+    case 'totp':
+    case 'doorman':
+      return secretBits(credential.secret);
+    default:
+      return null;
+  }
+}
+
+/** What makes keys weaker, or of less use, than they could be. `wall`: now, in milliseconds since 1970. */
+export function ofKeys(config: Config, keys: readonly Key[], wall: number): readonly Warning[] {
+  if (config.listen.spa.length === 0) return [];
+  return [
+    ...keys.flatMap((key) => ofKey(key, wall)),
+    ...ofAddresses(keys),
+    ...ofDoors(config, keys),
+    ...ofPorts(config, keys),
+  ];
+}
+
+function ofKey({ name, credential, expires }: Key, wall: number): readonly Warning[] {
+  const found: Warning[] = [];
+  const bits = keyBits(credential);
+  if (bits !== null && bits < BITS_LEAST) {
+    const text = `about ${bits} bits at most: whoever reads one packet guesses it`;
+    found.push(warning('weak-key', `keys.${name}`, text, renewal(name, credential)));
+  }
+  if (credential.kind === 'fwknop' && ['md5', 'sha1'].includes(credential.digest)) {
+    const text = `an HMAC by ${credential.digest}, which is out of date`;
+    const fix = 'take sha256, here and in the client (--hmac-digest-type)';
+    found.push(warning('old-hmac', `keys.${name}.fwknop.digest`, text, fix));
+  }
+  if (expires === null || expires > wall + SOON) return found;
+  const day = new Date(expires).toISOString().slice(0, 10);
+  const [text, fix] =
+    expires <= wall
+      ? [`it expired on ${day}, and opens nothing`, `remove it: nfknock key revoke ${name}`]
+      : [`it expires on ${day}`, 'write a later day, or tell whose it is'];
+  return [...found, warning('key-expires-soon', `keys.${name}.expires`, text, fix)];
+}
+
+function renewal(name: string, { kind }: Credential): string {
+  if (kind === 'fwknop' || kind === 'secret') return `draw another: nfknock key rotate ${name}`;
+  return 'make a key of another kind: nfknock key new';
+}
+
+/** Said once: it is the same for all of them. */
+function ofAddresses(keys: readonly Key[]): readonly Warning[] {
+  const names = keys.flatMap(({ name, address, credential: { kind } }) =>
+    address === 'optional' && kind !== 'totp' ? [name] : [],
+  );
+  if (names.length === 0) return [];
+  const which =
+    names.length > 3 ? `${names.slice(0, 3).join(', ')} and ${names.length - 3} more` : names.join(', ');
+  const text = `packets of ${which} need not name an address, and who holds such a one back can send it from his own`;
+  const fix = 'write "address: required" where the client knows its address (--address; fwknop: -a)';
+  return [warning('address-optional', 'keys', text, fix)];
+}
+
+function ofDoors({ doors }: Config, keys: readonly Key[]): readonly Warning[] {
+  const named = new Set(keys.flatMap((key) => key.doors));
+  return doors.flatMap(({ name, knock }) => {
+    const alone = !('oneTime' in knock) && knock.length === 0;
+    if (alone && !named.has(name)) {
+      const text = 'the door opens by key alone, and no key names it';
+      return [
+        warning('door-without-key', `doors.${name}`, text, `make one: nfknock key new NAME --door ${name}`),
+      ];
+    }
+    if (alone || 'oneTime' in knock || !named.has(name)) return [];
+    const text = 'the door has a sequence beside keys, and whoever reads the sequence can repeat it';
+    return [warning('sequence-beside-key', `doors.${name}.knock`, text, 'write "knock: spa"')];
+  });
+}
+
+function ofPorts({ listen }: Config, keys: readonly Key[]): readonly Warning[] {
+  return listen.spa.flatMap((port) => {
+    const found: Warning[] = [];
+    const count = keys.filter(
+      (key) => key.credential.kind === 'fwknop' && (key.port ?? port) === port,
+    ).length;
+    if (count > FWKNOP_KEYS_MANY) {
+      const text = `${count} fwknop keys at ${port}/udp: a stranger's packet costs ${count} MACs`;
+      found.push(
+        warning('many-fwknop-keys', 'listen.spa', text, 'give groups ports of their own ("port" of a key)'),
+      );
+    }
+    if (Number(port) === SPA_PORT) {
+      const text = `${port}/udp is fwknop's own port, which is looked for`;
+      found.push(warning('keys-port-known', 'listen.spa', text, 'choose another, and tell it the clients'));
+    }
+    return found;
+  });
+}
