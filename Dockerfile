@@ -71,6 +71,7 @@ RUN apt-get update -q \
  && find / -xdev -type f -perm /6000 -exec chmod a-s {} + \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=production /out /usr/lib/nfknock
+COPY deploy/nfknock-knock.sh /usr/lib/nfknock/deploy/
 COPY deploy/docker/start /usr/local/libexec/nfknock-start
 RUN ln -s ../lib/nfknock/dist/bin/nfknock.js /usr/bin/nfknock \
  && chmod 0755 /usr/lib/nfknock/dist/bin/nfknock.js /usr/local/libexec/nfknock-start
