@@ -40,7 +40,7 @@ function ofKey({ name, credential, expires }: Key, wall: number): readonly Warni
   const found: Warning[] = [];
   const bits = keyBits(credential);
   if (bits !== null && bits < BITS_LEAST) {
-    const text = `about ${bits} bits at most: whoever reads one packet guesses it`;
+    const text = `about ${bits} bits at most: anyone who reads one packet can guess it`;
     found.push(warning('weak-key', `keys.${name}`, text, renewal(name, credential)));
   }
   if (credential.kind === 'fwknop' && ['md5', 'sha1'].includes(credential.digest)) {
@@ -70,7 +70,7 @@ function ofAddresses(keys: readonly Key[]): readonly Warning[] {
   if (names.length === 0) return [];
   const which =
     names.length > 3 ? `${names.slice(0, 3).join(', ')} and ${names.length - 3} more` : names.join(', ');
-  const text = `packets of ${which} need not name an address, and who holds such a one back can send it from his own`;
+  const text = `packets of ${which} need not name an address, so anyone who delays one can send it from another address`;
   const fix = 'write "address: required" where the client knows its address (--address; fwknop: -a)';
   return [warning('address-optional', 'keys', text, fix)];
 }
@@ -86,7 +86,7 @@ function ofDoors({ doors }: Config, keys: readonly Key[]): readonly Warning[] {
       ];
     }
     if (alone || 'oneTime' in knock || !named.has(name)) return [];
-    const text = 'the door has a sequence beside keys, and whoever reads the sequence can repeat it';
+    const text = 'the door has a sequence beside keys, and anyone who reads the sequence can repeat it';
     return [warning('sequence-beside-key', `doors.${name}.knock`, text, 'write "knock: spa"')];
   });
 }

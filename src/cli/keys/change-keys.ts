@@ -10,7 +10,7 @@ import { quoted } from '../../text/plain.ts';
 import { CommandFailure, usage } from '../ask-daemon.ts';
 import type { KeyOptions } from '../commands/key.ts';
 import { EXIT, type ExitCode } from '../exit.ts';
-import { editKeys, type Held } from './edit-key-file.ts';
+import { editKeys, type KeysOnDisk } from './edit-key-file.ts';
 import { type Handout, handoutOf, keep, mayShow, type Showing, shown } from './handout.ts';
 import { base64, type MadeKey, makeKey, takeSshKey } from './make-key.ts';
 import { doorsNamed, type KeyPlace, keyPlace } from './place.ts';
@@ -184,7 +184,7 @@ function fileNameOf({ kind }: MadeKey, name: string): string {
 }
 
 /** The text with a realm, which the first key makes. */
-function withRealmIn({ text, file }: Held): { readonly text: string; readonly realm: Uint8Array } {
+function withRealmIn({ text, file }: KeysOnDisk): { readonly text: string; readonly realm: Uint8Array } {
   const present = file.realms.find(({ until }) => until === null);
   if (present !== undefined) return { text, realm: present.bytes };
   const realm = randomBytes(REALM_BYTES);
@@ -202,10 +202,7 @@ export function keyNamed(name: string, { keys }: KeyFile, { file }: KeyPlace): K
 
 export function edited(text: string | undefined, { file }: KeyPlace): { readonly text: string } {
   if (text !== undefined) return { text };
-  throw new CommandFailure(
-    EXIT.failed,
-    `${file} is laid out in a way that can't be edited: change it by hand`,
-  );
+  throw new CommandFailure(EXIT.failed, `${file} has a form that can't be edited: change it by hand`);
 }
 
 function graceOf(text: string | undefined): number {

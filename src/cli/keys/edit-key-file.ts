@@ -11,7 +11,7 @@ import { EXIT } from '../exit.ts';
 import { codeOf } from '../resolve.ts';
 
 /** The key file as it is: its text, and what it holds. An absent file is an empty one. */
-export interface Held {
+export interface KeysOnDisk {
   readonly text: string;
   readonly file: KeyFile;
 }
@@ -24,7 +24,7 @@ const EMPTY: KeyFile = { realms: [], keys: [] };
 const PATIENCE = 5_000;
 
 /** Reads the key file. Throws CommandFailure with its faults, none of which repeats a value. */
-export function readKeys(path: string): Held {
+export function readKeys(path: string): KeysOnDisk {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
@@ -45,7 +45,7 @@ export function readKeys(path: string): Held {
  */
 export async function editKeys<Made extends { readonly text: string }>(
   path: string,
-  change: (held: Held) => Promise<Made>,
+  change: (held: KeysOnDisk) => Promise<Made>,
 ): Promise<Made> {
   const place = existsSync(path) ? realpathSync(path) : path;
   const unlock = await locked(place);

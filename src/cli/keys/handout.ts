@@ -43,7 +43,7 @@ function ofClient(key: ClientKey, { name, person, host, doors }: ForWhom): Hando
   const about =
     key.proof?.kind === 'ssh'
       ? `nfknock key ${name}${whose} at ${host}: nothing in it opens without the SSH key`
-      : `nfknock key ${name}${whose} at ${host}: whoever has this opens ${doors.join(', ')}; keep it 0600`;
+      : `nfknock key ${name}${whose} at ${host}: anyone who has this opens ${doors.join(', ')}; keep it 0600`;
   const text = formatClientKey(key, about);
   return {
     text,
