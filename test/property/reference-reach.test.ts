@@ -7,7 +7,7 @@ import { play } from '../reference/model.ts';
 import { initialState } from '../reference/state.ts';
 
 const { REFERENCE_SHOW } = env;
-const SAMPLES = 500;
+const SAMPLES = 1_000;
 
 /** Every event and reason that packets and commands can bring about. */
 const EVERYTHING = [

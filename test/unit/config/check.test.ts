@@ -181,7 +181,7 @@ decoys: all
       `doors: { ssh: { one_time: ${sequences}, opens: [22] } }\ndecoys: all\n`,
     );
     expect(out).toContain('2 one-time sequences left, the next of 3 steps');
-    expect(err).toContain('line 3 of the file is no sequence');
+    expect(err).toContain('line 3 of the file is not a valid sequence');
     expect(err).toContain('only 2 sequences are left');
   });
 });

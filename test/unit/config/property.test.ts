@@ -165,7 +165,11 @@ function written({ doors, listen, decoys, allow, bans, log, ...rest }: Config): 
   return {
     ...rest,
     listen: {
-      ...listen,
+      source: listen.source,
+      group: listen.group,
+      interfaces: listen.interfaces,
+      spa: listen.spa.map((port) => `${port}/udp`),
+      clock_skew: formatDuration(listen.clockSkew),
       queues:
         listen.queues.first === listen.queues.last
           ? listen.queues.first

@@ -41,7 +41,10 @@ describe('a whole daemon in memory', () => {
     expect((await machine.kernel.firewall.readBack()).grants).toHaveLength(1);
     expect(machine.store.load(machine.clock.wall()).grants).toHaveLength(1);
     expect(machine.ran).toEqual([
-      { argv: ['/bin/open', '%IP%'], subject: { ip: GUEST, door: 'ssh', ports: '22/tcp' } },
+      {
+        argv: ['/bin/open', '%IP%'],
+        subject: { ip: GUEST, door: 'ssh', ports: '22/tcp', key: '', person: '' },
+      },
     ]);
     await daemon?.stop('told to');
     daemon = undefined;
