@@ -4,6 +4,7 @@ import { defineConfig, type ViteUserConfig } from 'vitest/config';
 // namespaces of its own and mostly waits. `measure` runs alone: what takes times, and what may build the program anew.
 const MEASURING = [
   'test/kernel/bench-guard.test.ts',
+  'test/kernel/keys-flood.test.ts',
   'test/kernel/operation-start.test.ts',
   'test/kernel/queue-length.test.ts',
   'test/kernel/setup.test.ts',
@@ -30,9 +31,7 @@ const SLOW = [
   'test/unit/strength/**',
 ];
 const QUICK = process.env['NFKNOCK_QUICK'] !== undefined;
-// In CI a kernel test is tried a second time: a shared machine can hold one packet up for seconds. By hand none is.
 const onKernel = {
-  retry: process.env['CI'] === undefined ? 0 : 1,
   pool: 'forks',
   testTimeout: 60_000,
   hookTimeout: 60_000,

@@ -13,6 +13,7 @@
  *   -u               UDP; default TCP
  *   -f FLAGS         TCP flags as in `FSRPAU`, `-` for none; default S
  *   -l BYTES         payload, at most 60,000; default 0
+ *   -b BYTE          each byte of the payload, 0 to 255; default 0
  *   -e SEED          of the random numbers; default 1
  *
  * Prints {"sent":…,"failed":…,"seconds":…}. It forges addresses, so outside of a network namespace that
@@ -54,7 +55,7 @@ struct plan {
 	unsigned source_bits;
 	bool has_source;
 	unsigned port_first, port_last;
-	unsigned count, rate, seconds, payload;
+	unsigned count, rate, seconds, payload, fill;
 	bool udp;
 	uint8_t flags;
 	uint64_t random;
@@ -138,7 +139,7 @@ static struct plan parse(int argc, char **argv)
 {
 	struct plan plan = { .port_first = 7000, .port_last = 7000, .count = 1000, .seconds = 10, .flags = 2, .random = 1 };
 	int option;
-	while ((option = getopt(argc, argv, "d:p:n:r:t:s:uf:l:e:")) != -1) {
+	while ((option = getopt(argc, argv, "d:p:n:r:t:s:uf:l:b:e:")) != -1) {
 		switch (option) {
 		case 'd': plan.family = parse_address(optarg, plan.destination); break;
 		case 'p': parse_ports(&plan, optarg); break;
@@ -149,6 +150,7 @@ static struct plan parse(int argc, char **argv)
 		case 'u': plan.udp = true; break;
 		case 'f': plan.flags = parse_flags(optarg); break;
 		case 'l': plan.payload = number(optarg, PAYLOAD_MAX, "-l: at most 60000"); break;
+		case 'b': plan.fill = number(optarg, 255, "-b: a byte, 0 to 255"); break;
 		case 'e': plan.random = number(optarg, UINT32_MAX, "-e: a number") + 1ull; break;
 		default: die("see the comment at the top of flood.c");
 		}
@@ -309,6 +311,7 @@ int main(int argc, char **argv)
 	int bytes = 4 << 20;
 	if (memory == NULL || fd < 0)
 		die("a raw socket could not be opened: run as root");
+	memset(memory, (int)plan.fill, BURST * slot);
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof bytes);
 	double begin = seconds_now();
 	unsigned index = 0, sent = 0, failed = 0;

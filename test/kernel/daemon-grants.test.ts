@@ -53,14 +53,13 @@ describe('a grant on the kernel', () => {
       .filter((rule) => rule.includes(`${address}/`));
 
   describe.each(FAMILIES)('over $family', ({ server, source, iptables, host }) => {
-    // A busy machine may hold up the measuring client itself: what counts is that 50 ms are enough.
-    it('lets in who knocked, within 50 ms of the last knock, and nobody else', { retry: 2 }, async () => {
+    it('lets in who knocked, and nobody else', async () => {
       const address = (await net.clientA.moveToFreshSource())[source];
       const target = net.clientA[server];
       expect(await net.clientA.canConnect(target, SERVICE)).toBe(false);
 
       const letIn = await net.clientA.runThenConnect(['knock', target, ...KNOCKS], target, SERVICE);
-      expect(letIn?.ms).toBeLessThanOrEqual(OPEN_WITHIN);
+      expect(letIn).toBeDefined();
       expect(await net.clientB.canConnect(net.clientB[server], SERVICE)).toBe(false);
 
       const opened = await daemon.waitFor({ event: 'door.opened', source: address });
@@ -69,6 +68,19 @@ describe('a grant on the kernel', () => {
       expect(more).toEqual([]);
       expect(rule).toContain(`-s ${address}${host} `);
       expect(rule).toMatch(/--datestop \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d .*--comment ".*ssh.*-j ACCEPT$/);
+    });
+
+    // A busy machine may hold up the measuring client itself: the median of five says what the daemon needs.
+    it('lets in within 50 ms of the last knock', async () => {
+      const took: number[] = [];
+      for (let time = 0; time < 5; time += 1) {
+        await net.clientA.moveToFreshSource();
+        const target = net.clientA[server];
+        const letIn = await net.clientA.runThenConnect(['knock', target, ...KNOCKS], target, SERVICE);
+        took.push(letIn?.ms ?? Number.POSITIVE_INFINITY);
+        await letIn?.close();
+      }
+      expect(took.sort((x, y) => x - y)[2]).toBeLessThanOrEqual(OPEN_WITHIN);
     });
 
     it('ends by itself at its time, and the connection made with it lives on', async () => {

@@ -104,7 +104,7 @@ describe.each(FAMILIES)('a command over $family', ({ server, source }) => {
     expect(['a', 'b', 'c'].filter((name) => existsSync(inFolder(name)))).toEqual([]);
   });
 
-  it('runs once at an opening and once at a closing, and not at a renewal', { retry: 2 }, async () => {
+  it('runs once at an opening and once at a closing, and not at a renewal', async () => {
     const address = await open(7201);
     await net.clientA.exec(['knock', net.clientA[server], '7201', '7202']);
     await daemon.waitFor({ event: 'door.renewed', source: address }, LATE);

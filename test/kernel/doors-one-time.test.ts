@@ -143,7 +143,7 @@ describe('a door with a file of one-time sequences', () => {
   it('warns when few are left, and of lines that are no sequences', async () => {
     writeFileSync(file, `${SEQUENCES.join('\n')}\nnonsense\n${SEQUENCES.join('\n')}\n`);
     daemon = await net.server.startDaemon(config());
-    expect(warned()).toEqual([expect.stringMatching(/lines 5 are no sequences/)]);
+    expect(warned()).toEqual([expect.stringMatching(/lines 5 are not valid sequences/)]);
     writeFileSync(file, `${SEQUENCES.join('\n')}\n`);
     await ask(daemon, { command: 'reload' });
     // The answer may be here before the line.

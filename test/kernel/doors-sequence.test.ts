@@ -116,7 +116,7 @@ describe.each(FAMILIES)('over $family', ({ server, source }) => {
   });
 });
 
-describe('the pace of the knocks', { retry: 2 }, () => {
+describe('the pace of the knocks', () => {
   /** Knocks at an even pace over both families; answers with what came of each last knock. */
   async function knock(
     ports: readonly number[],

@@ -233,7 +233,7 @@ describe('a change that waits for its confirmation', () => {
     expect(before.size).toBe(0);
     expect(listed(first.stdout, /^new (chains|sets)$/)).toEqual(between);
     expect(first.stdout).toContain('INPUT was ACCEPT, FORWARD was ACCEPT; both become DROP');
-    expect(first.stdout).toContain('closed to whoever has no grant: 22/tcp\n');
+    expect(first.stdout).toContain('closed to anyone who has no grant: 22/tcp\n');
     expect(first.stdout).not.toContain('theirs');
     expect((await rules('install', '--policy', 'appliance')).stdout).toMatch(
       /^nothing new: .*\nclosed to .*\n$/,

@@ -122,7 +122,7 @@ describe.each(['nfqueue', 'nflog'])('with `listen.source: %s`', (source) => {
     ).toBeDefined();
   });
 
-  it('tells of the same packets with the same events', { retry: 2 }, async () => {
+  it('tells of the same packets with the same events', async () => {
     const fresh = await net.clientA.moveToFreshSource();
     const stories = await Promise.all(FAMILIES.map((family) => misbehave(family, fresh)));
     const told = stories.flatMap(tellStory);
