@@ -235,11 +235,11 @@ describe('a change that waits for its confirmation', () => {
     expect(first.stdout).toContain('INPUT was ACCEPT, FORWARD was ACCEPT; both become DROP');
     expect(first.stdout).toContain('closed to anyone who has no grant: 22/tcp\n');
     expect(first.stdout).not.toContain('theirs');
-    expect((await rules('install', '--policy', 'appliance')).stdout).toMatch(
-      /^nothing new: .*\nclosed to .*\n$/,
+    expect((await rules('install', '--policy', 'appliance', '--confirm', '60s')).stdout).toMatch(
+      /^nothing new: .*\nclosed to .*\n/,
     );
     writeConfig({ ...WEB, doors: { ...WEB.doors, marked: { ...DOORS.ssh, grant_mark: '0x7' } } }, folder);
-    const last = await rules('install');
+    const last = await rules('install', '--confirm', '60s');
     const after = await named();
     expect(listed(last.stdout, /^new (chains|sets)$/)).toEqual(
       new Set([...after].filter((each) => !between.has(each))),

@@ -112,6 +112,8 @@ function layoutHere(config: Config): Layout {
 
 /** Before anything is changed. Who may not read what is there (it takes CAP_NET_RAW where sets are named) is told less. */
 async function sayPlan(config: Config, families: readonly Family[], options: RulesOptions): Promise<void> {
+  // A script that puts rules in is told nothing where nothing is wrong.
+  if (options.confirm === undefined && !process.stdout.isTTY) return;
   const layout = layoutHere(config);
   try {
     const plans: FamilyPlan[] = [];
