@@ -51,6 +51,9 @@ const PATIENCE = 20_000;
 /** The last part of a soak is without restarts, so that a leak can be seen. */
 const STEADY_SHARE = 0.5;
 
+/** Kinds of things that happen at least. */
+export const KINDS_LEAST = 9;
+
 export async function soak({ seconds, seed, who, say }: SoakOptions): Promise<SoakReport> {
   const random = randomFrom(seed);
   const world = await createWorld(who);
@@ -62,7 +65,10 @@ export async function soak({ seconds, seed, who, say }: SoakOptions): Promise<So
     const began = performance.now();
     let last = began;
     let deck: string[] = [];
-    for (let now = began; now - began < seconds * 1000; now = performance.now()) {
+    // On a slow machine it takes longer until enough has happened, but not for ever.
+    const goesOn = (ms: number): boolean =>
+      ms < seconds * 1000 || (Object.keys(done).length < KINDS_LEAST && ms < seconds * 5_000);
+    for (let now = began; goesOn(now - began); now = performance.now()) {
       const steady = (now - began) / (seconds * 1000) > 1 - STEADY_SHARE;
       if (deck.length === 0) deck = shuffled(Object.keys(ACTIONS), random);
       const name = deck.pop() ?? '';
