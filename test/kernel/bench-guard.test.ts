@@ -59,9 +59,14 @@ describe('the whole daemon', () => {
 
   it('needs no more processor time a packet than a C reader that does nothing', async () => {
     const names = ['textbook C', 'nfknock'] as const;
-    const costs = await throughput(net, { rates: [100_000], seconds: 1, names }, () => undefined);
-    const [textbook, daemon] = names.map((name) => costs.find((cost) => cost.name === name));
-    expect(daemon?.lost).toBe(0);
-    expect(daemon?.micros).toBeLessThan(1.25 * (textbook?.micros ?? 0));
+    const ratios: number[] = [];
+    // The median of three: something else on the machine may take one of them.
+    for (let time = 0; time < 3; time += 1) {
+      const costs = await throughput(net, { rates: [100_000], seconds: 1, names }, () => undefined);
+      const [textbook, daemon] = names.map((name) => costs.find((cost) => cost.name === name));
+      ratios.push((daemon?.micros ?? Number.POSITIVE_INFINITY) / (textbook?.micros ?? 0));
+      if (time === 0) expect(daemon?.lost).toBe(0);
+    }
+    expect(ratios.sort((x, y) => x - y)[1], ratios.join(', ')).toBeLessThan(1.25);
   });
 });
