@@ -146,7 +146,7 @@ function wantedBy(config: Config, { merge, onKeys }: Ways, onError: (error: Erro
   return wanted;
 }
 
-/** Opens a source whose packets go by a input of their own. */
+/** Opens a source whose packets go by an input of their own. */
 function asInput(merge: Merge, open: (onBatch: OnBatch) => Source): Source {
   const input = merge.open();
   try {

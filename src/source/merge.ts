@@ -20,7 +20,7 @@ export interface Merge {
 }
 
 /**
- * Milliseconds that a packet waits for older ones from a input that has nothing: the kernel gathers copies for 10 ms
+ * Milliseconds that a packet waits for older ones from an input that has nothing: the kernel gathers copies for 10 ms
  * at most where it is busy, and a reader gathers for 1 to 2.
  */
 const WAIT = 12;
@@ -109,7 +109,7 @@ export function createMerge(onBatch: OnBatch, now: () => number, wall: () => num
 
   /**
    * Hands on, in order, what no older packet can come before any more, what has waited long enough at that moment,
-   * and what a input has beyond `most`.
+   * and what an input has beyond `most`.
    */
   function release(at: number, most: number): void {
     for (let input = oldest(); input !== undefined && isDue(at, most); input = oldest()) {

@@ -1,6 +1,6 @@
 import { accessSync, constants, existsSync } from 'node:fs';
 import { systemClock } from '../../clock.ts';
-import { formatFault } from '../../config/fault.ts';
+import { type Fault, formatFault } from '../../config/fault.ts';
 import { loadConfig } from '../../config/load.ts';
 import { loadKeys } from '../../config/load-keys.ts';
 import { settingsOf } from '../../config/settings.ts';
@@ -36,23 +36,21 @@ export const command = async (
     return EXIT.usage;
   }
   const loaded = loadConfig(file);
-  if (!loaded.ok) {
-    if (json) print(`${JSON.stringify({ ok: false, faults: loaded.faults }, null, 2)}\n`);
-    for (const fault of loaded.faults) process.stderr.write(`${formatFault(fault)}\n`);
-    return EXIT.config;
-  }
+  if (!loaded.ok) return refuse(loaded.faults, json);
   const keys = keysOf(loaded.config);
-  if (!keys.ok) {
-    if (json) print(`${JSON.stringify({ ok: false, faults: keys.faults }, null, 2)}\n`);
-    for (const fault of keys.faults) process.stderr.write(`${formatFault(fault)}\n`);
-    return EXIT.config;
-  }
+  if (!keys.ok) return refuse(keys.faults, json);
   const report = await reportOf(loaded.config, file, { machine: await look(), found: keys });
   const { formatReport, formatWarning, jsonReport } = await import('../output/check-report.ts');
   print(json ? `${JSON.stringify(jsonReport(report), null, 2)}\n` : formatReport(report));
   for (const warning of report.warnings) process.stderr.write(`${formatWarning(warning, file)}\n`);
   return strict && report.warnings.length > 0 ? EXIT.failed : EXIT.done;
 };
+
+function refuse(faults: readonly Fault[], json: boolean): ExitCode {
+  if (json) print(`${JSON.stringify({ ok: false, faults }, null, 2)}\n`);
+  for (const fault of faults) process.stderr.write(`${formatFault(fault)}\n`);
+  return EXIT.config;
+}
 
 function print(text: string): void {
   process.stdout.write(text);

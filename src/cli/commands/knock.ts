@@ -1,11 +1,11 @@
-import { createSocket } from 'node:dgram';
-import { connect, isIP } from 'node:net';
+import { connect } from 'node:net';
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import { formatFault } from '../../config/fault.ts';
 import { formatPort, type PortSpec, type Protocol, parsePort } from '../../packet/port.ts';
 import { withinOf } from '../../policy/limits.ts';
 import { quoted } from '../../text/plain.ts';
 import { CommandFailure, fail, usage } from '../ask-daemon.ts';
+import { sendDatagram } from '../datagram.ts';
 import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
 import { codeOf, resolve } from '../resolve.ts';
 
@@ -133,7 +133,9 @@ async function knock(address: string, plan: Plan, tell: (spec: PortSpec) => void
     if (index > 0 && plan.delay > 0) await setTimeout(plan.delay);
     tell(spec);
     try {
-      await (spec.protocol === 'tcp' ? sendSyn(address, spec.port) : sendDatagram(address, spec.port));
+      await (spec.protocol === 'tcp'
+        ? sendSyn(address, spec.port)
+        : sendDatagram(address, spec.port, Uint8Array.of(0)));
     } catch (error) {
       throw new CommandFailure(
         EXIT.failed,
@@ -157,17 +159,4 @@ async function sendSyn(host: string, port: number): Promise<void> {
   await setImmediate();
   socket.destroy();
   if (failure !== undefined && !ANSWERS.has(failure.code ?? '')) throw failure;
-}
-
-/** A socket of its own for each datagram: with the same source port twice it would look like a repetition. */
-function sendDatagram(host: string, port: number): Promise<void> {
-  return new Promise((done, failed) => {
-    const socket = createSocket(isIP(host) === 6 ? 'udp6' : 'udp4');
-    socket.on('error', failed);
-    socket.send(Uint8Array.of(0), port, host, (error) => {
-      socket.close();
-      if (error === null) done();
-      else failed(error);
-    });
-  });
 }

@@ -1,5 +1,4 @@
 import { randomBytes, sign } from 'node:crypto';
-import { createSocket } from 'node:dgram';
 import { readFileSync, statSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { homedir } from 'node:os';
@@ -25,6 +24,7 @@ import {
 import { printable, quoted } from '../../text/plain.ts';
 import { CommandFailure, doorArgument, usage } from '../ask-daemon.ts';
 import type { KnockOptions } from '../commands/knock.ts';
+import { sendDatagram } from '../datagram.ts';
 import { EXIT, type ExitCode } from '../exit.ts';
 import { codeOf, resolve } from '../resolve.ts';
 import { type SshKey, sshKeyIn, sshKeyInAgent } from './ssh-key.ts';
@@ -68,7 +68,7 @@ export async function knockWithKey(
     });
     const proof = await prover.prove(messageOf(realm, inner));
     try {
-      await sendTo(address, port, sealV1(realm, inner, proof, randomBytes(16)));
+      await sendDatagram(address, port, sealV1(realm, inner, proof, randomBytes(16)));
       sent += 1;
       if (options.verbose) process.stdout.write(`one packet for door ${door} to ${port}/udp of ${address}\n`);
     } catch (error) {
@@ -171,16 +171,4 @@ function ofSsh({ publicKey, sign: signed }: SshKey): Prover {
 /** Never 0, which says that there is none. */
 function nonceOf(): number {
   return randomBytes(4).readUInt32BE(0) || 1;
-}
-
-function sendTo(address: string, port: number, packet: Uint8Array): Promise<void> {
-  return new Promise((done, failed) => {
-    const socket = createSocket(isIP(address) === 6 ? 'udp6' : 'udp4');
-    socket.on('error', failed);
-    socket.send(packet, port, address, (error) => {
-      socket.close();
-      if (error === null) done();
-      else failed(error);
-    });
-  });
 }
