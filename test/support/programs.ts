@@ -50,6 +50,23 @@ function wordsOfShell(text: string): readonly string[] {
   return [...code.matchAll(BEGINNING)].map(([, word = '']) => word);
 }
 
+/** What a TypeScript file starts by name, and nothing that only looks like a command. */
+export function startedBy(path: string): readonly Call[] {
+  const file = relative(ROOT, path);
+  const found: string[] = [];
+  visitCalls(parseAst(readFileSync(path, 'utf8'), { lang: 'ts' }), (callee, [first]) => {
+    if (STARTS.test(callee)) found.push(...wordOf(first));
+  });
+  return [...new Set(found)].map((program) => ({ program, file }));
+}
+
+function visitCalls(node: unknown, said: (callee: string, args: readonly unknown[]) => void): void {
+  if (typeof node !== 'object' || node === null) return;
+  const at = node as Record<string, unknown>;
+  if (at['type'] === 'CallExpression') said(nameOf(at['callee']), at['arguments'] as unknown[]);
+  for (const value of Object.values(at)) visitCalls(value, said);
+}
+
 function wordsOfScript(text: string, file: string): readonly string[] {
   const found: string[] = [];
   const visit = (node: unknown): void => {

@@ -1,14 +1,28 @@
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { type Call, callingFiles, candidatesIn, type Debian, readDebian } from '../support/programs.ts';
+import {
+  type Call,
+  callingFiles,
+  candidatesIn,
+  type Debian,
+  readDebian,
+  startedBy,
+} from '../support/programs.ts';
 import { ROOT } from '../support/root.ts';
 import { temporaryFolder } from '../support/scratch.ts';
 
 /* A program that happens to be at hand hides nothing: what tests and scripts call is in the list of scripts/setup.sh. */
 
 const SETUP = readFileSync(join(ROOT, 'scripts/setup.sh'), 'utf8');
+const DOCKERFILE = readFileSync(join(ROOT, 'Dockerfile'), 'utf8');
 const INSTALLED = listsIn(SETUP, /PACKAGES=\(\n([\s\S]*?)\n\)/g);
+/** What runs without root. */
+const UNIT_TESTS = /^test\/unit\/.*\.ts$/;
+/** What the stage `build` begins with and adds. */
+const OF_NODE_IMAGE = ['python3', 'make', 'g++'];
+/** Programs that a unit test looks for, and says so where they are missing. */
+const LOOKED_FOR = ['chromium', 'promtool', 'tmux', 'zsh'];
 /** Whoever builds brings them along. */
 const BROUGHT = ['node', 'npm', 'npx'];
 /** Words of sentences and of other programs' command lines that are names of programs too. */
@@ -49,6 +63,17 @@ describe('the list of scripts/setup.sh', () => {
       return unexplained(calls, [...INSTALLED, ...own], debian);
     });
     expect(missing).toEqual([]);
+  });
+
+  it('has its like in the image that runs the unit tests', () => {
+    const stage = /^FROM build AS unit\n([\s\S]*?)(?=^FROM |(?![\s\S]))/m.exec(DOCKERFILE)?.[1] ?? '';
+    const brought = [...ownOf(stage.replaceAll('\\\n', '')), ...OF_NODE_IMAGE];
+    expect(brought).toContain('openssh-client');
+    const units = callingFiles().filter((path) => UNIT_TESTS.test(relative(ROOT, path)));
+    const calls = [...units.flatMap(startedBy), ...candidatesIn(join(ROOT, 'deploy/nfknock-knock.sh'))];
+    expect(calls.map(({ program }) => program)).toEqual(expect.arrayContaining(['fwknop', 'openssl', 'nc']));
+    const missing = unexplained(calls, brought, readDebian());
+    expect(missing.filter((line) => !LOOKED_FOR.includes(line.replace(/:.*/, '')))).toEqual([]);
   });
 
   it('is read, and so are the calls', () => {
