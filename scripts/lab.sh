@@ -5,6 +5,7 @@
 #   npm run lab                          needs a Docker engine that answers, or root and dockerd
 #   npm run lab -- --get-engine          installs docker.io, docker-compose and debootstrap first (Debian, Ubuntu; root)
 #   npm run lab -- --capture FILE        only plays this capture, and holds the daemon against a replay of it
+#   npm run lab -- --units               only runs the unit tests on the image's Node.js
 #   npm run lab -- --keep                leaves the lab up, to play with by hand
 #
 # Ends with 0 where all passed, 1 where something did not, 69 where no Docker engine can be had.
@@ -24,6 +25,7 @@ is_ours=no
 tries_units=no
 keep=no
 get_engine=no
+only_units=no
 capture=''
 passed=0
 failed=0
@@ -41,6 +43,8 @@ main() {
   build
   if [ -n "$capture" ]; then
     play_capture
+  elif [ "$only_units" = yes ]; then
+    units
   else
     attack
     replays
@@ -55,6 +59,7 @@ options() {
     case "$1" in
       --keep) keep=yes ;;
       --get-engine) get_engine=yes ;;
+      --units) only_units=yes ;;
       --capture)
         shift
         capture="$(realpath -- "${1-}")" && [ -f "$capture" ] || usage "--capture: there is no file \"${1-}\""
@@ -66,7 +71,7 @@ options() {
 }
 
 usage() {
-  sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+  sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
   printf '\nlab: %s\n' "$1" >&2
   exit 2
 }
@@ -75,7 +80,8 @@ units() {
   say "the unit tests on the image's Node.js"
   tries_units=yes
   check 'the unit tests pass on Node 24' \
-    quiet_unless_failed docker run --rm --init --name "$PROJECT-unit" --network none "$PROJECT/unit"
+    quiet_unless_failed docker run --rm --init --name "$PROJECT-unit" --network none \
+    --sysctl net.ipv6.conf.all.disable_ipv6=0 --sysctl net.ipv6.conf.lo.disable_ipv6=0 "$PROJECT/unit"
 }
 
 say() { printf '\n── %s\n' "$*"; }
