@@ -41,3 +41,32 @@ bool capture_is_foreign(const void *name, uint32_t length)
 	memcpy(&sender, name, sizeof sender);
 	return sender.nl_family != AF_NETLINK || sender.nl_pid != 0;
 }
+
+bool capture_has_room(const struct capture *self)
+{
+	return self->used + DATAGRAM_BYTES_MAX <= self->batch.bytes_length && self->count < self->batch.capacity;
+}
+
+int capture_receive(struct capture *self, struct datagram *datagram)
+{
+	struct sockaddr_nl name;
+	struct iovec room = { .iov_base = self->batch.bytes + self->used, .iov_len = DATAGRAM_BYTES_MAX };
+	struct msghdr header = { .msg_iov = &room, .msg_iovlen = 1, .msg_name = &name };
+	ssize_t got;
+	int error;
+	do {
+		header.msg_namelen = sizeof name;
+		got = recvmsg(self->socket.fd, &header, MSG_DONTWAIT);
+	} while (got < 0 && capture_receive_failed(self, &error));
+	if (got < 0)
+		return -error;
+	*datagram = (struct datagram){ .at = self->used, .truncated = (header.msg_flags & MSG_TRUNC) != 0 };
+	if (capture_is_foreign(&name, header.msg_namelen)) {
+		self->counts.errors++;
+		return 1;
+	}
+	datagram->length = (uint32_t)got;
+	/* What nobody takes of it is read over. */
+	self->used += ((uint32_t)got + 7u) & ~7u;
+	return 1;
+}

@@ -11,6 +11,13 @@
 #include "nfnl.h"
 #include "socket.h"
 
+/*
+ * The largest datagram that is read behind others: NFLOG's greatest NLBUFSIZ, or one packet of 64 KiB and its headers;
+ * lists come in datagrams of at most 32 KiB, a refusal carries the refused request back, and a request is under 64 KiB,
+ * as an attribute's 16-bit length is.
+ */
+#define DATAGRAM_BYTES_MAX (128u * 1024u)
+
 /* Where a batch is written: one piece of memory, allocated by the caller and reused. */
 struct batch {
 	/* Room for `bytes_length` bytes, 8-aligned. */
@@ -63,12 +70,24 @@ struct capture {
 	/* Packets in the index. */
 	uint32_t count;
 	bool more;
+	/* Bytes of the batch's memory that hold datagrams, where they are read one behind the other. */
+	uint32_t used;
 	/* Each wake is read at once: somebody waits for what comes. Else wakes that come close gather. */
 	bool eager;
 	/* What the last batch stands for, in packets, where one datagram is many messages; 0: as many as were in it. */
 	uint32_t weight;
 	/* Messages that the kernel threw away, or that could not be taken, and JavaScript has not been told of. */
 	uint64_t lost;
+};
+
+/* A datagram that was read behind the others. */
+struct datagram {
+	/* Where it begins in the batch's memory. */
+	uint32_t at;
+	/* Bytes of it that are there; 0: it came from a process, and is none of ours. */
+	uint32_t length;
+	/* It was larger than DATAGRAM_BYTES_MAX, and cut off. */
+	bool truncated;
 };
 
 /* How large a batch must be. */
@@ -79,6 +98,10 @@ struct batch_size {
 
 /* Adds a packet to the index, which has room. */
 void capture_add(struct capture *capture, const struct nfnl_packet *packet);
+/* One more datagram of the largest size fits behind the others, and its first packet into the index. */
+bool capture_has_room(const struct capture *capture);
+/* Reads one datagram behind the others. 1: there was one, 0: none, below 0: -errno, the socket is dead. */
+int capture_receive(struct capture *capture, struct datagram *datagram);
 /* What a failed receive means: true: go on reading, false: stop; `error` is then 0 or the errno of a dead socket. */
 bool capture_receive_failed(struct capture *capture, int *error);
 /* A message came from a process, not from the kernel. */

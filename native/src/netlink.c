@@ -56,67 +56,39 @@ static void note_drops(struct netlink *self, uint64_t reports)
 	self->capture.lost += lost;
 }
 
-static void take(struct netlink *self, uint32_t length)
+static void take(struct netlink *self, const struct datagram *datagram)
 {
-	struct nfnl_packet datagram = {
-		.payload = self->capture.batch.bytes + self->used,
-		.payload_length = length,
-		.full_length = length,
+	struct nfnl_packet packet = {
+		.payload = self->capture.batch.bytes + datagram->at,
+		.payload_length = datagram->length,
+		.full_length = datagram->length,
 	};
-	capture_add(&self->capture, &datagram);
-	self->used += (length + 7u) & ~7u;
-}
-
-/* Reads one datagram behind the others. 1: there was one, 0: none, below 0: -errno, the socket is dead. */
-static int receive(struct netlink *self)
-{
-	struct sockaddr_nl name;
-	struct iovec room = {
-		.iov_base = self->capture.batch.bytes + self->used,
-		.iov_len = NETLINK_DATAGRAM_BYTES_MAX,
-	};
-	struct msghdr header = { .msg_iov = &room, .msg_iovlen = 1, .msg_name = &name };
-	ssize_t got;
-	int error;
-	do {
-		header.msg_namelen = sizeof name;
-		got = recvmsg(self->capture.socket.fd, &header, MSG_DONTWAIT);
-	} while (got < 0 && capture_receive_failed(&self->capture, &error));
-	if (got < 0)
-		return -error;
-	if (capture_is_foreign(&name, header.msg_namelen)) {
-		self->capture.counts.errors++;
-	} else if ((header.msg_flags & MSG_TRUNC) != 0) {
+	if (datagram->truncated) {
 		/* Larger than anything that we ask for: what it said is lost. */
+		self->capture.used = datagram->at;
 		self->capture.counts.errors++;
 		self->capture.lost++;
-	} else {
-		take(self, (uint32_t)got);
+	} else if (datagram->length > 0) {
+		capture_add(&self->capture, &packet);
 	}
-	return 1;
-}
-
-static bool has_room(const struct netlink *self)
-{
-	return self->used + NETLINK_DATAGRAM_BYTES_MAX <= self->capture.batch.bytes_length &&
-	       self->capture.count < self->capture.batch.capacity;
 }
 
 static int fill(struct capture *capture)
 {
 	struct netlink *self = of(capture);
 	uint64_t reports = capture->counts.overruns;
+	struct datagram datagram;
 	int result = 1;
 	capture->count = 0;
-	self->used = 0;
-	while (has_room(self) && result > 0)
-		result = receive(self);
+	capture->used = 0;
+	while (capture_has_room(capture) && (result = capture_receive(capture, &datagram)) > 0)
+		take(self, &datagram);
 	if (result < 0)
 		return result;
 	note_drops(self, capture->counts.overruns - reports);
 	capture->more = result > 0;
 	/* A list comes with some hundred entries a datagram: of a long one the loop must not read all at once. */
-	capture->weight = self->used / MESSAGE_BYTES;
+	capture->weight = capture->used / MESSAGE_BYTES;
 	capture->counts.packets += capture->count;
 	return (int)capture->count;
 }

@@ -10,18 +10,11 @@
 
 /* Datagrams handed to JavaScript with one call. */
 #define NETLINK_DATAGRAMS 256
-/* Datagrams are read one behind the other into a buffer of so many bytes … */
+/* Datagrams are read one behind the other into a buffer of so many bytes, while one of the largest size still fits. */
 #define NETLINK_BUFFER_BYTES (256u * 1024u)
-/*
- * … while one of the largest size still fits: a list comes in datagrams of at most 32 KiB, a refusal carries the
- * refused request back, and a request is under 64 KiB, as an attribute's 16-bit length is.
- */
-#define NETLINK_DATAGRAM_BYTES_MAX (128u * 1024u)
 
 struct netlink {
 	struct capture capture;
-	/* Bytes of the buffer that hold datagrams. */
-	uint32_t used;
 	/* What the socket had thrown away when it was last looked at; it counts round a circle. */
 	uint32_t drops;
 };

@@ -39,7 +39,7 @@ static const struct level {
 } levels[] = {
 	{ .threshold = 1, .buffer = 8 * 1024 - SKB_OVERHEAD, .up_at = 0 },
 	{ .threshold = 64, .buffer = 64 * 1024 - SKB_OVERHEAD, .up_at = 20000 },
-	{ .threshold = 256, .buffer = NFLOG_DATAGRAM_BYTES_MAX - SKB_OVERHEAD, .up_at = 150000 },
+	{ .threshold = 256, .buffer = DATAGRAM_BYTES_MAX - SKB_OVERHEAD, .up_at = 150000 },
 };
 #define LEVELS (sizeof levels / sizeof levels[0])
 
@@ -132,39 +132,6 @@ void nflog_begin(struct nflog *self, uint32_t at, uint32_t length)
 	self->cursor = (struct nfnl_cursor){ .bytes = self->capture.batch.bytes + at, .length = length };
 }
 
-/* Reads one datagram behind the others. 1: there was one, 0: none, below 0: -errno, the socket is dead. */
-static int receive(struct nflog *self)
-{
-	struct sockaddr_nl name;
-	struct iovec room = {
-		.iov_base = self->capture.batch.bytes + self->used,
-		.iov_len = NFLOG_DATAGRAM_BYTES_MAX,
-	};
-	struct msghdr header = { .msg_iov = &room, .msg_iovlen = 1, .msg_name = &name };
-	ssize_t got;
-	int error;
-	do {
-		header.msg_namelen = sizeof name;
-		got = recvmsg(self->capture.socket.fd, &header, MSG_DONTWAIT);
-	} while (got < 0 && capture_receive_failed(&self->capture, &error));
-	if (got < 0)
-		return -error;
-	if (capture_is_foreign(&name, header.msg_namelen)) {
-		self->capture.counts.errors++;
-		return 1;
-	}
-	/* A datagram that was cut off ends in a message that claims more than is there: counted as that. */
-	nflog_begin(self, self->used, (uint32_t)got);
-	self->used += ((uint32_t)got + 7u) & ~7u;
-	return 1;
-}
-
-static bool has_room(const struct nflog *self)
-{
-	return self->used + NFLOG_DATAGRAM_BYTES_MAX <= self->capture.batch.bytes_length &&
-	       self->capture.count < self->capture.batch.capacity;
-}
-
 /*
  * Reads datagrams until none waits or the index or the buffer is full. A datagram that the index had no room for
  * stays where it is and is gone on with at the next call, before anything is read over it.
@@ -173,16 +140,21 @@ static int fill(struct capture *capture)
 {
 	struct nflog *self = of(capture);
 	bool left_over = self->cursor.at < self->cursor.length;
+	struct datagram datagram;
 	int error;
 	capture->count = 0;
 	if (!left_over)
-		self->used = 0;
+		capture->used = 0;
 	int result = 1;
-	do {
+	for (;;) {
 		error = nflog_take(self);
 		if (error != 0)
 			return error;
-	} while (has_room(self) && (result = receive(self)) > 0);
+		if (!capture_has_room(capture) || (result = capture_receive(capture, &datagram)) <= 0)
+			break;
+		/* A datagram that was cut off ends in a message that claims more than is there: counted as that. */
+		nflog_begin(self, datagram.at, datagram.length);
+	}
 	if (result < 0)
 		return result;
 	capture->more = result > 0;

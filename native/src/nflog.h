@@ -10,10 +10,8 @@
 
 /* Packets handed to JavaScript with one call. */
 #define NFLOG_PACKETS 4096
-/* Datagrams are read one behind the other into a buffer of so many bytes … */
+/* Datagrams are read one behind the other into a buffer of so many bytes, while one of the largest size still fits. */
 #define NFLOG_BUFFER_BYTES (1024u * 1024u)
-/* … while one of the largest size still fits: NLBUFSIZ's greatest value, or one packet of 64 KiB and its headers. */
-#define NFLOG_DATAGRAM_BYTES_MAX (128u * 1024u)
 
 struct nflog_options {
 	uint16_t group;
@@ -23,8 +21,7 @@ struct nflog_options {
 
 struct nflog {
 	struct capture capture;
-	/* Bytes of the buffer that hold datagrams, and the datagram being taken apart. */
-	uint32_t used;
+	/* The datagram being taken apart. */
 	struct nfnl_cursor cursor;
 	/* The sequence number that the next packet should have. */
 	uint32_t next_sequence;
