@@ -84,7 +84,8 @@ const FIELDS: Readonly<Record<Field, FieldNote>> = {
   of: { schema: COUNT, means: 'how many steps the sequence has', example: '3' },
   count: {
     schema: COUNT,
-    means: 'how many: bans that this source has had, packets lost, lines not written',
+    means:
+      'how many: bans that this source has had, packets lost, lines not written; of a knock: doors that it is the same to beyond the ten that are named',
     example: '1',
   },
   shadow: {

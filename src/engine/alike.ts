@@ -12,6 +12,27 @@ import { NONE } from './table.ts';
  * rules then see one sequence, and only what is said is said of each.
  */
 
+/**
+ * Doors of which it is said what one packet was to them. The log writes no more than some in a second, and a flood of
+ * first knocks would be mostly talk.
+ */
+const NAMED_MAX = 10;
+
+/** Tells the first of them one by one, and with the last how many there are beside. */
+export function tellEach(
+  members: readonly Sequence[],
+  tell: (member: Sequence, more: { readonly count?: number }) => void,
+): void {
+  const named = Math.min(members.length, NAMED_MAX);
+  for (let index = 0; index < named; index += 1) {
+    const member = members[index];
+    const isLast = index === named - 1 && members.length > named;
+    if (member !== undefined) tell(member, isLast ? { count: members.length - named } : NO_MORE);
+  }
+}
+
+const NO_MORE = {};
+
 /** The sequences that the explanation is about: `sequence` and those that its entries, or the entry to come, stand for. */
 export function membersOf({ masks }: State, { sequence, mask }: Candidate): readonly Sequence[] {
   return mask === NONE ? sequence.alone : inMask(sequence, masks, mask);

@@ -62,6 +62,8 @@ export type EngineEvent = Moment &
         readonly port: PortSpec;
         readonly step: number;
         readonly of: number;
+        /** Doors that it is the same to, and that are not named. */
+        readonly count?: number;
       }
     | {
         readonly event: 'knock.wrong';
@@ -73,6 +75,8 @@ export type EngineEvent = Moment &
         readonly of?: number;
         readonly strikes?: number;
         readonly exempt?: ExemptReason;
+        /** Doors that it is the same to, and that are not named. */
+        readonly count?: number;
       }
     | {
         readonly event: 'knock.ignored';
@@ -91,6 +95,8 @@ export type EngineEvent = Moment &
         readonly reason: 'gap';
         readonly strikes?: number;
         readonly exempt?: ExemptReason;
+        /** Doors that it is the same to, and that are not named. */
+        readonly count?: number;
       }
     | {
         readonly event: 'knock.expired';
@@ -100,6 +106,8 @@ export type EngineEvent = Moment &
         readonly step: number;
         readonly of: number;
         readonly reason: ExpiredReason;
+        /** Doors that it is the same to, and that are not named. */
+        readonly count?: number;
       }
     | {
         readonly event: 'decoy.hit';

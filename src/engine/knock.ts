@@ -1,5 +1,5 @@
 import { milliseconds } from '../packet/time.ts';
-import { membersOf, partEntries } from './alike.ts';
+import { membersOf, partEntries, tellEach } from './alike.ts';
 import { type Candidate, candidatesOf, FOUND, isAnew, type Knock, staleness } from './describe.ts';
 import type { Emit } from './event.ts';
 import {
@@ -129,8 +129,9 @@ function carryOut(
       const step = stepOf(state, candidate);
       if (step === 0) return undefined;
       tolerate(state, subject, knock, candidate);
-      for (const member of membersOf(state, candidate))
-        emit({ event: 'knock.wrong', ...about(subject, knock, member, step), reason: 'tolerated' });
+      tellEach(membersOf(state, candidate), (member, more) =>
+        emit({ event: 'knock.wrong', ...about(subject, knock, member, step), reason: 'tolerated', ...more }),
+      );
       return undefined;
     }
     case 'broken': {
@@ -139,8 +140,9 @@ function carryOut(
       const step = stepOf(state, candidate);
       endAll(state, candidate);
       if (verdict.forward || step === 0) return undefined;
-      for (const member of membersOf(state, candidate))
-        emit({ event: 'knock.wrong', ...about(subject, knock, member, step), ...reasonOf(verdict) });
+      tellEach(membersOf(state, candidate), (member, more) =>
+        emit({ event: 'knock.wrong', ...about(subject, knock, member, step), ...reasonOf(verdict), ...more }),
+      );
       return undefined;
     }
     case 'repeat':
@@ -166,12 +168,12 @@ function breakOffLate(
   if (slot === NONE) return undefined;
   const step = state.attempts.step(slot);
   const late = staleness(state, slot, sequence, knock.now) ?? 'within';
-  for (const member of membersOf(state, candidate)) {
-    const { count } = verdict;
-    const what = about(subject, knock, member, step);
-    if (explanation === 'too fast') emit({ event: 'knock.too_fast', ...what, reason: 'gap', ...count });
+  tellEach(membersOf(state, candidate), (member, more) => {
+    const what = { ...about(subject, knock, member, step), ...more };
+    if (explanation === 'too fast')
+      emit({ event: 'knock.too_fast', ...what, reason: 'gap', ...verdict.count });
     else emit({ event: 'knock.expired', ...what, reason: late });
-  }
+  });
   endAll(state, candidate);
   noteGone(state, subject, knock, candidate, step);
   return sequence.steps[0] === knock.key

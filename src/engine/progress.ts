@@ -1,5 +1,5 @@
 import { milliseconds } from '../packet/time.ts';
-import { membersOf } from './alike.ts';
+import { membersOf, tellEach } from './alike.ts';
 import { type Candidate, isAttempt, isGuarded, isTooFast, type Knock, staleness } from './describe.ts';
 import { complete, completeClose } from './door.ts';
 import type { Emit } from './event.ts';
@@ -111,6 +111,16 @@ function sayAccepted(
   const at = milliseconds(knock.now);
   const source = hostOf(subject);
   const port = specOf(knock.key);
-  for (const { settings, steps } of sequences)
-    emit({ event: 'knock.accepted', at, source, port, door: settings.name, step, of: steps.length });
+  tellEach(sequences, ({ settings, steps }, { count }) => {
+    const event = {
+      event: 'knock.accepted',
+      at,
+      source,
+      port,
+      door: settings.name,
+      step,
+      of: steps.length,
+    } as const;
+    emit(count === undefined ? event : { ...event, count });
+  });
 }

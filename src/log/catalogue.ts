@@ -89,7 +89,14 @@ export const CATALOGUE: { readonly [Name in EventName]: Entry<Name> } = {
   'knock.accepted': {
     level: 'info',
     when: 'a source advanced by one step',
-    fields: { source: 'always', door: 'always', port: 'always', step: 'always', of: 'always' },
+    fields: {
+      source: 'always',
+      door: 'always',
+      port: 'always',
+      step: 'always',
+      of: 'always',
+      count: 'sometimes',
+    },
   },
   'knock.wrong': {
     level: 'warn',
@@ -103,6 +110,7 @@ export const CATALOGUE: { readonly [Name in EventName]: Entry<Name> } = {
       of: 'sometimes',
       strikes: 'sometimes',
       exempt: 'sometimes',
+      count: 'sometimes',
     },
     reasons: {
       'out of order': 'it was not the next port of the sequence',
@@ -133,6 +141,7 @@ export const CATALOGUE: { readonly [Name in EventName]: Entry<Name> } = {
       reason: 'always',
       strikes: 'sometimes',
       exempt: 'sometimes',
+      count: 'sometimes',
     },
     reasons: { gap: 'less than `gap.min` between two knocks' },
   },
@@ -146,6 +155,7 @@ export const CATALOGUE: { readonly [Name in EventName]: Entry<Name> } = {
       step: 'always',
       of: 'always',
       reason: 'always',
+      count: 'sometimes',
     },
     reasons: {
       gap: 'more than `gap.max` between two knocks',

@@ -26,6 +26,8 @@ const strikes: Sentence = ({ strikes: count, exempt }) => {
   return exempt === undefined ? counted : `${counted}, never banned (${exempt})`;
 };
 const step: Sentence = (line) => (line.step === undefined ? '' : ` (step ${line.step} of ${line.of ?? '?'})`);
+/** Doors that a knock is the same to, and that are not named. */
+const others: Sentence = ({ count }) => (count === undefined ? '' : `, and ${count} more doors like it`);
 const because: Sentence = ({ reason }) => (reason === undefined ? '' : `: ${reason}`);
 const inBrackets: Sentence = ({ reason }) => (reason === undefined ? '' : ` (${reason})`);
 /** Why a ban was made: `order` is the log's word for what somebody asked for. */
@@ -49,14 +51,16 @@ const SENTENCE: { readonly [Name in EventName]: Sentence } = {
   'config.rejected': (line) => `the new configuration is wrong, the old one stays${because(line)}`,
   'config.warning': (line) => `${line.door === undefined ? 'the configuration' : door(line)}${because(line)}`,
   'knock.accepted': (line) =>
-    `${door(line)}: knocked ${port(line)}, step ${line.step ?? '?'} of ${line.of ?? '?'}`,
+    `${door(line)}: knocked ${port(line)}, step ${line.step ?? '?'} of ${line.of ?? '?'}${others(line)}`,
   'knock.wrong': (line) => {
     const which = line.door === undefined ? '' : ` at ${door(line)}${step(line)}`;
-    return `wrong knock on ${port(line)}${which}${because(line)}${strikes(line)}`;
+    return `wrong knock on ${port(line)}${which}${because(line)}${strikes(line)}${others(line)}`;
   },
   'knock.ignored': (line) => `${door(line)}: knocked ${port(line)} without effect${because(line)}`,
-  'knock.too_fast': (line) => `${door(line)}: knocked ${port(line)} too soon${step(line)}${strikes(line)}`,
-  'knock.expired': (line) => `${door(line)}: knocked ${port(line)} too late${step(line)}${because(line)}`,
+  'knock.too_fast': (line) =>
+    `${door(line)}: knocked ${port(line)} too soon${step(line)}${strikes(line)}${others(line)}`,
+  'knock.expired': (line) =>
+    `${door(line)}: knocked ${port(line)} too late${step(line)}${because(line)}${others(line)}`,
   'decoy.hit': (line) =>
     line.reason === 'service'
       ? `touched the service ${port(line)} without a grant${strikes(line)}`

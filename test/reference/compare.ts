@@ -133,7 +133,24 @@ export function report(settings: EngineSettings, history: readonly Move[]): stri
   ].join('\n');
 }
 
+/** Doors that the engine names one by one where a packet is the same to them; of more it says how many there are. */
+const NAMED_MAX = 10;
+
 /** Within one packet or one call of `expire` the order of what is said is held by `disorder`, not by the model. */
 function lines(events: readonly EventLike[]): readonly string[] {
-  return events.map(eventText).sort();
+  const alike = new Map<string, { readonly texts: string[]; count: number }>();
+  for (const event of events) {
+    const { count, ...named } = event;
+    const isKnock = event.event.startsWith('knock.');
+    const { door: _door, of: _of, ...same } = named;
+    const text = eventText(isKnock ? (same as EventLike) : event);
+    const group = alike.get(text) ?? { texts: [], count: 0 };
+    group.texts.push(eventText(isKnock ? (named as EventLike) : event));
+    group.count += 1 + (isKnock ? Number(count ?? 0) : 0);
+    alike.set(text, group);
+  }
+  const told = [...alike].flatMap(([text, { texts, count }]) =>
+    count > NAMED_MAX && text.startsWith('knock.') ? [`${text} at ${count} doors`] : texts,
+  );
+  return told.sort();
 }
