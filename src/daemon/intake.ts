@@ -84,7 +84,10 @@ export function createIntake(options: IntakeOptions): Intake {
       return;
     }
     packet.stamped = false;
-    if (!prove(packet, at)) settle(packet, engine.judge(packet, at, emit), at);
+    if (prove(packet, at)) return;
+    // Were there no keys, a port that is nothing else would not be shown to us: not even its packets may be counted.
+    const isSeen = engine.isWatched(packet.protocol, packet.port);
+    settle(packet, isSeen ? engine.judge(packet, at, emit) : 'ignored', at);
   }
 
   function judgeKnock({ bytes, offsets, lengths, stamps: stamped }: Batch, index: number): void {

@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts';
 import type { KeyRow } from '../control/answers.ts';
 import type { Engine } from '../engine/engine.ts';
-import type { Emit, EngineEvent, NfknockEvent, SpaReason } from '../engine/event.ts';
+import type { Emit, EngineEvent, NfknockEvent } from '../engine/event.ts';
 import type { Outcome } from '../engine/outcome.ts';
 import type { GrantView } from '../engine/views.ts';
 import { guarded } from '../guard/guard.ts';
@@ -10,14 +10,15 @@ import type { Packet } from '../packet/packet.ts';
 import { type Port, type PortSpec, PROTOCOL_NUMBER } from '../packet/port.ts';
 import type { Milliseconds } from '../packet/time.ts';
 import type { Config } from '../policy/config.ts';
-import { type Accepted, admit, claimRejection, type Rejected } from '../spa/admit.ts';
+import { type Accepted, admit, claimRejection } from '../spa/admit.ts';
+import { arrivalOf, payloadOf, type Arrival as SpaArrival } from '../spa/arrival.ts';
 import type { Key, KeyFile } from '../spa/key.ts';
-import type { Proven, SpaPacket } from '../spa/proof.ts';
+import type { Proven } from '../spa/proof.ts';
+import { beyondHolders, detailOf, engineRefusal, type Refused, refusal } from '../spa/refusal.ts';
 import type { Claim } from '../spa/used-once.ts';
 import type { StateChange, Store } from '../state/store.ts';
 import type { Announcer } from './announce.ts';
 import { createClaims } from './claim.ts';
-import { distanceInWords } from './distance.ts';
 import { gathered } from './gathered.ts';
 import { createHeldKeys } from './held-keys.ts';
 
@@ -29,9 +30,6 @@ import { createHeldKeys } from './held-keys.ts';
  * What no key proves is judged as if the port had no keys, so that nothing tells it from its neighbours. Nothing of a
  * packet is ever said but what its key's file says, the address it came from and the port it came to.
  */
-
-/** UDP payloads that some format has. */
-const PAYLOAD_BYTES = { min: 40, max: 440 } as const;
 
 export interface Keys {
   /** Takes the file in at the start. `stood`: rules of an earlier daemon are there, so keys may have opened before. */
@@ -70,7 +68,7 @@ export interface KeysOptions {
 /** A packet on its way. */
 interface Arrival {
   readonly packet: Packet;
-  readonly spa: Omit<SpaPacket, 'payload'>;
+  readonly spa: SpaArrival;
 }
 
 interface Note {
@@ -112,7 +110,7 @@ export function createKeys(options: KeysOptions): Keys {
     if (admitted.outcome === 'rejected') {
       reject(arrival, admitted);
     } else if (engine.ban(admitted.address)?.origin === 'order') {
-      reject(arrival, { ...plain(admitted.key), reason: 'banned' });
+      reject(arrival, refusal(admitted.key, 'banned'));
     } else {
       const { wall } = arrival.spa;
       claims.begin(
@@ -129,9 +127,9 @@ export function createKeys(options: KeysOptions): Keys {
   function open(arrival: Arrival, accepted: Accepted, changes: readonly StateChange[]): void {
     const { key, doors, address } = accepted;
     const { source, port, now, wall } = arrival.spa;
-    const refuse = (reason: SpaReason): void => {
+    const refuse = (reason: Refused['reason']): void => {
       store.write(changes, clock.wall(), 'machine');
-      reject(arrival, { ...plain(key), reason });
+      reject(arrival, refusal(key, reason));
     };
     // While it was asked whether it was used, the key may have been revoked, or have opened for another packet.
     const taken = held.named(key.name) === key;
@@ -150,17 +148,17 @@ export function createKeys(options: KeysOptions): Keys {
     const answers = doors.map(({ door, for: length }) =>
       engine.execute({ command: 'authorize', door, address, for: length, holder }, at, emit),
     );
-    const refusal = answers.find(({ ok }) => !ok);
+    const failed = answers.find(({ ok }) => !ok);
     if (answers.some(({ ok }) => ok)) {
       held.ring().budget.remember(source);
       for (const grant of beyondHolders(engine.eachGrant(), key)) end(grant, 'moved');
-      settle(arrival.packet, 'proven', now);
-    } else if (refusal !== undefined && !refusal.ok) {
+      settle(arrival.packet, 'proven', at);
+    } else if (failed !== undefined && !failed.ok) {
       store.write(all, clock.wall(), 'machine');
-      const { reason } = refusal;
+      const { reason } = failed;
       // That everybody may come from there has been said by the engine.
-      if (reason === 'everybody') settle(arrival.packet, 'refused', now);
-      else reject(arrival, { ...plain(key), reason: REFUSALS[reason] ?? 'door' });
+      if (reason === 'everybody') settle(arrival.packet, 'refused', at);
+      else reject(arrival, engineRefusal(key, reason));
     }
     carryOut();
   }
@@ -169,12 +167,10 @@ export function createKeys(options: KeysOptions): Keys {
     const { key, reason, offence } = rejected;
     const holder = { key: key.name, person: key.person };
     const about = { source: spa.source, port: { protocol: 'udp', port: spa.port }, holder } as const;
-    engine.execute(
-      { command: 'reject', ...about, reason, ...detailOf(rejected), offence },
-      clock.now(),
-      collect,
-    );
-    settle(packet, reason === 'stale' || reason === 'replayed' ? reason : 'refused', spa.now);
+    const at = clock.now();
+    engine.execute({ command: 'reject', ...about, reason, ...detailOf(rejected), offence }, at, collect);
+    // At the same moment, by which `explain` finds what was said of a packet.
+    settle(packet, reason === 'stale' || reason === 'replayed' ? reason : 'refused', at);
     carryOutSoon();
   }
 
@@ -225,20 +221,8 @@ export function createKeys(options: KeysOptions): Keys {
     },
     drained: claims.drained,
     usedBy: (event) => notes.get(event)?.changes ?? NOTHING,
-    acceptanceOf: (event) => acceptanceOf(event, notes.get(event), clock.now()),
+    acceptanceOf: (event) => acceptanceOf(event, notes.get(event)),
   };
-}
-
-function detailOf({ reason, behind }: Refused): { detail?: string } {
-  if (behind !== null) return { detail: distanceInWords(behind) };
-  return reason === 'stale' ? { detail: 'it is older than what is remembered of its key' } : {};
-}
-
-/** One more than a key's `holders`, and its oldest grant ends. */
-function beyondHolders(grants: Iterable<GrantView>, { name, holders }: Key): readonly GrantView[] {
-  if (holders === null) return [];
-  const own = [...grants].filter(({ holder }) => holder?.key === name).sort((x, y) => x.opened - y.opened);
-  return own.slice(0, Math.max(0, own.length - holders));
 }
 
 function countsOf(
@@ -252,45 +236,11 @@ function countsOf(
   return over > 0 ? [...counts, { event: 'spa.overload', at, count: over }] : counts;
 }
 
-function acceptanceOf(
-  event: EngineEvent,
-  note: Note | undefined,
-  at: Milliseconds,
-): NfknockEvent | undefined {
+function acceptanceOf(event: EngineEvent, note: Note | undefined): NfknockEvent | undefined {
   if (note === undefined || (event.event !== 'door.opened' && event.event !== 'door.renewed'))
     return undefined;
-  const { key, person, door } = event;
+  const { key, person, door, at } = event;
   const { source, port } = note;
   if (key === undefined) return undefined;
   return { event: 'spa.accepted', at, source, door, port, key, ...(person === undefined ? {} : { person }) };
-}
-
-/** Why a packet opens nothing; the engine has a reason more. */
-type Refused = Omit<Rejected, 'reason' | 'outcome'> & { readonly reason: SpaReason };
-
-/** Why the engine opened nothing. */
-const REFUSALS: Readonly<Record<string, SpaReason>> = { banned: 'banned', full: 'full' };
-
-function plain(key: Key): Omit<Refused, 'reason'> {
-  return { key, behind: null, offence: false };
-}
-
-/** A datagram that was cut short, or has no length of any format, proves nothing. */
-function payloadOf({ bytes, payload: from, payloadLength: length, end }: Packet): Uint8Array | undefined {
-  const isWhole = from + length <= end && length >= PAYLOAD_BYTES.min && length <= PAYLOAD_BYTES.max;
-  return isWhole ? bytes.subarray(from, from + length) : undefined;
-}
-
-function arrivalOf(packet: Packet, now: Milliseconds, wall: number): Arrival['spa'] {
-  const [source, destination] = [sourceOf(packet), destinationOf(packet)];
-  return { source, destination, port: packet.port as Port, now, wall };
-}
-
-function sourceOf({ family, source0: a, source1: b, source2: c, source3: d }: Packet): Address {
-  return { family, a, b, c, d };
-}
-
-function destinationOf(packet: Packet): Address {
-  const { family, destination0: a, destination1: b, destination2: c, destination3: d } = packet;
-  return { family, a, b, c, d };
 }

@@ -3,6 +3,7 @@ import type { Milliseconds } from '../packet/time.ts';
 import type { Ban } from './ban.ts';
 import type { Grantee } from './event.ts';
 import type { Grant } from './grant.ts';
+import { portKey } from './ports.ts';
 import { describe, type Search, type SourceState, searchSources } from './sources.ts';
 import type { State } from './state.ts';
 import { NONE } from './table.ts';
@@ -30,6 +31,8 @@ export interface Views {
   sources(now: Milliseconds, limit: number): Search;
   source(address: Address, now: Milliseconds): SourceState;
   sizes(): Sizes;
+  /** Whether the port is a knock, a service, a decoy or allowed: others are nobody's business. */
+  isWatched(protocol: number, port: number): boolean;
   /** When an attempt that may have been in progress last had to make room for another one; −Infinity: never. */
   crowded(): number;
 }
@@ -90,6 +93,7 @@ export function viewsOf(state: State): Views {
     sources: (now, limit) => searchSources(state, now, limit),
     source: (address, now) => describe(state, address, now),
     crowded: () => state.attempts.crowded(),
+    isWatched: (protocol, port) => state.ports.role(portKey(protocol, port)) !== 0,
     sizes: () => ({
       attempts: state.attempts.table.size(),
       offenders: state.offenders.table.size(),

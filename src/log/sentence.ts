@@ -1,5 +1,6 @@
 import type { EventName } from '../engine/event.ts';
 import { printable } from '../text/plain.ts';
+import { refusalWords } from '../text/refusal-words.ts';
 import type { ReadLine } from './entry.ts';
 
 /** Whether escape sequences for colour are written. */
@@ -84,7 +85,7 @@ const SENTENCE: { readonly [Name in EventName]: Sentence } = {
   'door.closed': (line) => `closed ${letIn(line)}${inBrackets(line)}${byKey(line)}`,
   'spa.accepted': (line) => `${door(line)}: a packet to ${port(line)} was accepted${byKey(line)}`,
   'spa.rejected': (line) =>
-    `a packet to ${port(line)} opens nothing${byKey(line)}: ${line.detail ?? line.reason ?? '?'}${strikes(line)}`,
+    `a packet to ${port(line)} opens nothing${byKey(line)}: ${line.detail ?? refusalWords(line.reason ?? '?')}${strikes(line)}`,
   'spa.unauthenticated': (line) => `${line.count ?? '?'} packets to ${port(line)} that no key proves`,
   'spa.overload': (line) => `${line.count ?? '?'} packets not looked into: more than can be proven`,
   'key.added': (line) => `key ${line.key ?? '?'}${whose(line)} is taken from now on`,

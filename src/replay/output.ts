@@ -71,7 +71,7 @@ export function createProgress(
       }
       const part = Math.min(position / size, 1);
       const cells = Math.floor(part * BAR_CELLS);
-      show(`[${'#'.repeat(cells)}${'../cli'.repeat(BAR_CELLS - cells)}] ${Math.floor(part * 100)} %`);
+      show(`[${'#'.repeat(cells)}${'.'.repeat(BAR_CELLS - cells)}] ${Math.floor(part * 100)} %`);
     },
     clear: () => show(''),
   };

@@ -1,4 +1,4 @@
-import type { EngineEvent, NfknockEvent } from '../engine/event.ts';
+import type { NfknockEvent } from '../engine/event.ts';
 import { formatLine } from '../log/line.ts';
 import { createSuppressor } from '../log/suppress.ts';
 import { type Milliseconds, milliseconds } from '../packet/time.ts';
@@ -6,7 +6,7 @@ import type { Output } from './output.ts';
 
 /** Prints events as the daemon's log would have them, a flood's lines counted as there. */
 export interface Printer {
-  add(event: EngineEvent): void;
+  add(event: NfknockEvent): void;
   /** Says what was counted and not yet said. */
   end(): void;
 }

@@ -1,6 +1,6 @@
 import type { Command } from '../engine/command.ts';
 import { createEngine } from '../engine/engine.ts';
-import type { Emit, EngineEvent } from '../engine/event.ts';
+import type { Emit, EngineEvent, NfknockEvent } from '../engine/event.ts';
 import type { HashKey } from '../engine/hash.ts';
 import type { EngineSettings } from '../engine/settings.ts';
 import type { Layout } from '../firewall/rules/layout.ts';
@@ -14,6 +14,7 @@ import { createReassembly, isFragment } from '../source/fragments.ts';
 import type { CaptureBatch } from '../source/pcap-batch.ts';
 import { WAY } from '../source/way.ts';
 import { createDirection, FATE } from './direction.ts';
+import { createReplayKeys, type ReplayKeyFile } from './keys.ts';
 import { isLoopback, type LocalAddresses } from './local.ts';
 import { destinationOf, type LookAhead, sourceOf } from './look-ahead.ts';
 import { createPortCounts } from './port-counts.ts';
@@ -44,8 +45,12 @@ export interface ReplayCounts {
 export interface Replay {
   take(batch: CaptureBatch, count: number): void;
   readonly counts: Readonly<ReplayCounts>;
+  /** Says what was counted and not yet said: the capture is over. */
+  end(): void;
   /** Datagrams whose fragments never came together. */
   lostFragments(): number;
+  /** Packets of keys that could not be looked into. */
+  leftOut(): number;
   /** The ports that are not watched and got most packets, at most `limit`, with how many. */
   unwatched(limit: number): readonly (readonly [port: string, count: number])[];
 }
@@ -59,7 +64,8 @@ export interface ReplaySettings {
   readonly lookAhead: LookAhead | null;
   /** What the engine is to be told after an event. */
   readonly after: (event: EngineEvent) => Command | undefined;
-  readonly emit: Emit;
+  readonly keys: ReplayKeyFile;
+  readonly emit: (event: NfknockEvent) => void;
 }
 
 /** Fixed, so that the same capture gives the same events; nobody gains by flooding his own replay. */
@@ -86,10 +92,16 @@ export function createReplay(settings: ReplaySettings): Replay {
   const emit: Emit = (event: EngineEvent) => {
     rules.note(event);
     if (everyPort && mayBeAnAnswer(event)) counts.unasked++;
+    const acceptance = keys.acceptanceOf(event);
+    if (acceptance !== undefined) settings.emit(acceptance);
     settings.emit(event);
     const command = settings.after(event);
     if (command !== undefined) commands.push(command);
   };
+  const keys = createReplayKeys({
+    ...{ config: settings.layout.config, keys: settings.keys, engine: () => engine, emit },
+    say: settings.emit,
+  });
   const exempt = (): void => {
     engine.execute({ command: 'exempt', networks: local.list() }, now, emit);
   };
@@ -106,7 +118,14 @@ export function createReplay(settings: ReplaySettings): Replay {
     counts.malformed++;
     engine.malformed(reason, now, emit);
   };
+  /** Packets to the ports of keys come before all that a port is else; what no key proves is what it would be. */
+  const isProven = (): boolean => {
+    if (!keys.takes(packet) || !keys.prove(packet, now)) return false;
+    counts.judged++;
+    return true;
+  };
   const arrived = (): void => {
+    if (isProven()) return;
     const treatment = rules.treat(packet);
     if (treatment.judged) {
       counts.judged++;
@@ -148,7 +167,9 @@ export function createReplay(settings: ReplaySettings): Replay {
 
   return {
     counts,
+    end: () => keys.end(now),
     lostFragments: () => reassembly.lost(),
+    leftOut: keys.leftOut,
     unwatched: unwatched.most,
     take(batch, count) {
       const { bytes, offsets, lengths, fullLengths, stamps, ways } = batch;
@@ -162,6 +183,7 @@ export function createReplay(settings: ReplaySettings): Replay {
         // The engine's clock never steps back, whatever the capture's does.
         if (stamp > now) now = milliseconds(stamp);
         counts.last = now;
+        keys.expire(now);
         engine.expire(now, emit);
         if (isCutByLie(bytes, offset, length, fullLengths[i] ?? 0)) malformed('total length');
         else if (isFragment(bytes, offset, length)) {

@@ -1,5 +1,5 @@
 import { settingsOf } from '../config/settings.ts';
-import type { Emit } from '../engine/event.ts';
+import type { NfknockEvent } from '../engine/event.ts';
 import { layoutOf } from '../firewall/rules/layout.ts';
 import type { Cidr } from '../packet/cidr.ts';
 import type { Config } from '../policy/config.ts';
@@ -7,6 +7,7 @@ import { EPHEMERAL_FIRST, EPHEMERAL_LAST } from '../policy/limits.ts';
 import { mayHoldIp } from '../source/frame-name.ts';
 import { type CaptureReader, createCaptureReader } from '../source/pcap.ts';
 import type { CaptureInput } from '../source/pcap-input.ts';
+import type { ReplayKeyFile } from './keys.ts';
 import { createLocalAddresses } from './local.ts';
 import { createLookAhead, type LookAhead } from './look-ahead.ts';
 import { nothingJudged } from './nothing-judged.ts';
@@ -26,7 +27,8 @@ export interface ReplayRun {
   readonly addresses: readonly Cidr[];
   /** A live pipe is judged as it comes, which needs its addresses to be given. */
   readonly pace: 'look ahead' | 'as it comes';
-  readonly emit: Emit;
+  readonly keys: ReplayKeyFile;
+  readonly emit: (event: NfknockEvent) => void;
   /** Called between two chunks; answers whether to go on. */
   readonly between: (packets: number) => Promise<boolean>;
 }
@@ -60,6 +62,7 @@ export async function runReplay(run: ReplayRun): Promise<ReplayEnd> {
     local,
     learn: addresses.length === 0 ? 'learn' : 'fixed',
     lookAhead,
+    keys: run.keys,
     emit: run.emit,
   });
   const reader = createCaptureReader(replay.take);
@@ -69,6 +72,7 @@ export async function runReplay(run: ReplayRun): Promise<ReplayEnd> {
     finished = await run.between(replay.counts.packets);
     if (!finished) break;
   }
+  replay.end();
   const fault = finished ? faultOf(reader, input) : null;
   return {
     counts: replay.counts,
@@ -78,6 +82,7 @@ export async function runReplay(run: ReplayRun): Promise<ReplayEnd> {
       ...oneTime.warnings,
       ...warningsOf(reader, replay.lostFragments()),
       ...unaskedWarning(replay.counts.unasked),
+      ...leftOutWarning(replay.leftOut(), run.keys),
       // Where reading stopped early, that says enough.
       ...(finished && fault === null ? nothingJudged(replay, reader.counts, local) : []),
     ],
@@ -126,6 +131,12 @@ function unaskedWarning(count: number): readonly string[] {
   return [
     `${packets} from ${EPHEMERAL_FIRST} to ${EPHEMERAL_LAST} counted as decoys: a capture does not show where a socket waited for an answer (SSDP, mDNS, WS-Discovery), which is no offence from a directly connected network`,
   ];
+}
+
+function leftOutWarning(count: number, keys: ReplayKeyFile): readonly string[] {
+  if (count === 0 || keys.file !== null) return [];
+  const were = count === 1 ? '1 packet to a port of keys was' : `${count} packets to ports of keys were`;
+  return [`${were} not looked into: ${keys.reason}`];
 }
 
 function warningsOf(reader: CaptureReader, lostFragments: number): string[] {

@@ -1,15 +1,19 @@
 import { writableMoment } from '../packet/time.ts';
-import type { BarData, LaneData, ReportData } from '../report/data.ts';
+import { type BarData, type LaneData, MARK_KINDS, type ReportData } from '../report/data.ts';
 
 /** Sources listed in the table; JSON has all that are known. */
 const ROWS_MAX = 100;
 
 /** What a source did and what it got, as a table for people. */
 export function summaryTable(data: ReportData): string {
-  const head = ['SOURCE', 'KNOCKS', 'WRONG', 'DECOYS', 'SCANS', 'STRIKES', 'BANS', 'GRANTS', 'WHAT IT GOT'];
+  const byKey = data.lanes.some(({ tally }) => tally.accepted + tally.refused > 0)
+    ? ['ACCEPTED', 'REFUSED']
+    : [];
+  const counted = ['KNOCKS', 'WRONG', 'DECOYS', 'SCANS', 'STRIKES', 'BANS', 'GRANTS', ...byKey];
+  const head = ['SOURCE', ...counted, 'WHAT IT GOT'];
   const rows = data.lanes
     .slice(0, ROWS_MAX)
-    .map((lane, index) => [lane.name, ...figures(lane), got(data, index)]);
+    .map((lane, index) => [lane.name, ...figures(lane).slice(0, counted.length), got(data, index)]);
   const lines = [
     `${data.counts.map(countText).join(', ')}; this machine: ${data.local.join(', ')}`,
     '',
@@ -34,6 +38,7 @@ export function summaryJson(data: ReportData): string {
     first: momentOf(lane.tally.first),
     last: momentOf(lane.tally.last),
     got: barsOf(data, index).map((bar) => barJson(data, bar)),
+    refusals: refusalsOf(data, index),
   }));
   const counts = Object.fromEntries(data.counts);
   return JSON.stringify({
@@ -46,24 +51,40 @@ export function summaryJson(data: ReportData): string {
 }
 
 function figures({ tally }: LaneData): string[] {
-  const { knocks, wrong, decoys, scans, strikes, bans, opened } = tally;
-  return [knocks, wrong, decoys, scans, strikes, bans, opened].map(String);
+  const { knocks, wrong, decoys, scans, strikes, bans, opened, accepted, refused } = tally;
+  return [knocks, wrong, decoys, scans, strikes, bans, opened, accepted, refused].map(String);
 }
 
 function got(data: ReportData, lane: number): string {
   const bars = barsOf(data, lane);
   const last = bars.at(-1);
-  if (last === undefined) return '-';
+  if (last === undefined) return refusalsOf(data, lane).at(-1)?.why ?? '-';
   const more = bars.length > 1 ? ` (and ${bars.length - 1} before)` : '';
-  const [, to, , kind, door] = last;
+  const [, to, , kind, door, , , key] = last;
   const what =
-    kind === 0 ? `door ${data.doors[door]?.name ?? ''} open` : kind === 1 ? 'banned' : 'would be banned';
+    kind === 0
+      ? `door ${data.doors[door]?.name ?? ''} open${key === '' ? '' : ` by ${key}`}`
+      : kind === 1
+        ? 'banned'
+        : 'would be banned';
   return `${what} until ${momentOf(to)}${more}`;
 }
 
-function barJson(data: ReportData, [from, to, , kind, door, ended]: BarData): object {
+/** Packets of keys that opened nothing, and why; where marks stand for several, one of them. */
+function refusalsOf(
+  data: ReportData,
+  lane: number,
+): readonly { readonly at: string; readonly why: string }[] {
+  return data.marks
+    .filter((mark) => mark[1] === lane && MARK_KINDS[mark[2]] === 'spa.rejected')
+    .map((mark) => ({ at: momentOf(mark[0]), why: `refused: ${mark[7]}` }));
+}
+
+function barJson(data: ReportData, [from, to, , kind, door, ended, , key]: BarData): object {
   const what =
-    kind === 0 ? { door: data.doors[door]?.name ?? null } : { ban: kind === 1 ? 'in force' : 'shadow' };
+    kind === 0
+      ? { door: data.doors[door]?.name ?? null, key: key === '' ? null : key }
+      : { ban: kind === 1 ? 'in force' : 'shadow' };
   return { ...what, from: momentOf(from), until: momentOf(to), ended: ended === '' ? null : ended };
 }
 

@@ -1,13 +1,14 @@
-import type { EngineEvent, Grantee } from '../engine/event.ts';
+import type { Grantee, NfknockEvent } from '../engine/event.ts';
 import { formatCidr } from '../packet/cidr.ts';
 import { formatPort, type PortSpec } from '../packet/port.ts';
 import { writableMoment } from '../packet/time.ts';
+import { refusalWords } from '../text/refusal-words.ts';
 import { BAR_KINDS, type BarData, MARK_KINDS, type MarkData, type ReportData } from './data.ts';
 import { createLanes, type KeptMark, type Lane, nameOf } from './rows.ts';
 
 /** Gathers what a report or a summary shows, in bounded memory. */
 export interface Collector {
-  add(event: EngineEvent): void;
+  add(event: NfknockEvent): void;
   /** What has gathered. Bars that nothing ended last until the time that was announced. */
   data(about: About): ReportData;
 }
@@ -40,10 +41,11 @@ interface Bar {
   readonly door: string;
   readonly grantee: string;
   ended: string;
+  readonly key: string;
 }
 
 /** The events that become marks. */
-type MarkedEvent = Extract<EngineEvent, { readonly event: (typeof MARK_KINDS)[number] }>;
+type MarkedEvent = Extract<NfknockEvent, { readonly event: (typeof MARK_KINDS)[number] }>;
 
 export function createCollector(): Collector {
   const lanes = createLanes();
@@ -53,8 +55,6 @@ export function createCollector(): Collector {
   return {
     add(event) {
       switch (event.event) {
-        case 'packet.malformed':
-          return;
         case 'door.opened':
         case 'door.renewed': {
           const lane = lanes.ofHost(event.source, event.at);
@@ -67,6 +67,7 @@ export function createCollector(): Collector {
             door: event.door,
             grantee: textOf(event.grantee),
             ended: '',
+            key: keyText(event),
           });
           return;
         }
@@ -79,7 +80,8 @@ export function createCollector(): Collector {
           lane.tally.strikes = Math.max(lane.tally.strikes, event.strikes);
           const kind = BAR_KINDS.indexOf(event.shadow === true ? 'shadow ban' : 'ban');
           const grantee = formatCidr(event.target);
-          bars.begin(grantee, { from: event.at, to: event.until, lane, kind, door: '', grantee, ended: '' });
+          const bar = { from: event.at, to: event.until, lane, kind, door: '', grantee, ended: '', key: '' };
+          bars.begin(grantee, bar);
           return;
         }
         case 'ban.extended':
@@ -91,12 +93,8 @@ export function createCollector(): Collector {
         case 'ban.lifted':
           bars.end(formatCidr(event.target), event.at, event.reason);
           return;
-        case 'door.refused':
-        case 'spa.rejected':
-        case 'knock.ignored':
-          return;
         default:
-          marks.add(markOf(event, lanes.ofHost(event.source, event.at)));
+          if (isMarked(event)) marks.add(markOf(event, lanes.ofHost(event.source, event.at)));
       }
     },
     data(about) {
@@ -126,13 +124,20 @@ function writableTally(tally: Lane['tally']): Lane['tally'] {
 function totalsOf(shown: readonly Lane[], dropped: number): [label: string, count: number][] {
   const sum = (of: (tally: Lane['tally']) => number): number =>
     shown.reduce((total, { tally }) => total + of(tally), 0);
+  const refused = sum((tally) => tally.refused);
   return [
     ['sources', shown.length + dropped],
     ['knocks', sum((tally) => tally.knocks)],
     ['offences', sum((tally) => tally.wrong + tally.decoys + tally.scans)],
     ['bans', sum((tally) => tally.bans)],
     ['let in', sum((tally) => tally.opened)],
+    // Only where there are keys.
+    ...(refused > 0 ? [['refused keys', refused] as [string, number]] : []),
   ];
+}
+
+function isMarked(event: NfknockEvent): event is MarkedEvent {
+  return MARK_KINDS.some((kind) => kind === event.event);
 }
 
 /** Counts the event for its source, and says it as a mark. */
@@ -141,6 +146,8 @@ function markOf(event: MarkedEvent, lane: Lane): Mark {
   if (event.event === 'knock.accepted') tally.knocks++;
   else if (event.event === 'decoy.hit') tally.decoys++;
   else if (event.event === 'scan.detected') tally.scans++;
+  else if (event.event === 'spa.accepted') tally.accepted++;
+  else if (event.event === 'spa.rejected') tally.refused++;
   else tally.wrong++;
   if ('strikes' in event) tally.strikes = Math.max(tally.strikes, event.strikes ?? 0);
   const port: PortSpec = event.port;
@@ -152,9 +159,22 @@ function markOf(event: MarkedEvent, lane: Lane): Mark {
     port: formatPort(port),
     step: 'step' in event ? (event.step ?? 0) : 0,
     of: 'of' in event ? (event.of ?? 0) : 0,
-    reason: 'reason' in event ? (event.reason ?? '') : '',
+    reason: reasonOf(event),
     n: 1,
   };
+}
+
+function reasonOf(event: MarkedEvent): string {
+  if (event.event === 'spa.accepted') return keyText(event);
+  if (event.event === 'spa.rejected')
+    return `${keyText(event)}: ${event.detail ?? refusalWords(event.reason)}`;
+  return 'reason' in event ? (event.reason ?? '') : '';
+}
+
+/** By which key, and whose; empty: by none. */
+function keyText({ key, person }: { readonly key?: string; readonly person?: string }): string {
+  if (key === undefined) return '';
+  return `key ${key}${person === undefined ? '' : ` (${person})`}`;
 }
 
 interface Marks {
@@ -264,8 +284,8 @@ function barData(
 ): readonly BarData[] {
   const lane = lanes.get(bar.lane);
   if (lane === undefined) return [];
-  const { from, to, kind, door, ended, grantee } = bar;
-  return [[writableMoment(from), writableMoment(to), lane, kind, doors.get(door) ?? -1, ended, grantee]];
+  const { from, to, kind, door, ended, grantee, key } = bar;
+  return [[writableMoment(from), writableMoment(to), lane, kind, doors.get(door) ?? -1, ended, grantee, key]];
 }
 
 function textOf(grantee: Grantee): string {

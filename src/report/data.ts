@@ -36,6 +36,9 @@ export interface Tally {
   decoys: number;
   scans: number;
   opened: number;
+  /** Packets of keys: accepted, and refused. */
+  accepted: number;
+  refused: number;
   bans: number;
   /** The most strikes that counted at once. */
   strikes: number;
@@ -51,6 +54,8 @@ export const MARK_KINDS = [
   'knock.expired',
   'decoy.hit',
   'scan.detected',
+  'spa.accepted',
+  'spa.rejected',
 ] as const;
 
 /** The kinds of bars, in the order of their numbers. */
@@ -78,6 +83,8 @@ export type BarData = readonly [
   door: number,
   ended: string,
   grantee: string,
+  /** The key that it was opened by, and whose; empty: none. */
+  key: string,
 ];
 
 export interface Thinned {

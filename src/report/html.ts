@@ -54,7 +54,7 @@ export function reportHtml(data: ReportData, library: string): string {
 <button id="more-lanes" class="more" type="button" hidden></button>
 <h2>Worst sources</h2>
 <div class="wide"><table>
-<thead><tr><th>source</th><th>knocks</th><th>wrong</th><th>decoys</th><th>scans</th><th>strikes</th><th>bans</th><th>let in</th></tr></thead>
+<thead><tr><th>source</th><th>knocks</th><th>wrong</th><th>decoys</th><th>scans</th><th>strikes</th><th>bans</th><th>let in</th><th>key accepted</th><th>key refused</th></tr></thead>
 <tbody id="sources"></tbody>
 </table></div>
 <p id="sources-more" class="dim"></p>

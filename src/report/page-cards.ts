@@ -43,7 +43,7 @@ export function cardDrawer(tools: TextTools): Cards {
   }
 
   function opening(page: Page, bar: BarData): PageElement {
-    const [from, to, lane, , , ended, grantee] = bar;
+    const [from, to, lane, , , ended, grantee, key] = bar;
     const source = page.data.lanes[lane]?.name ?? '';
     const whom = grantee === source ? source : `${source}, for ${grantee}`;
     const how =
@@ -53,7 +53,7 @@ export function cardDrawer(tools: TextTools): Cards {
       'li',
       '',
       make(page, 'b', '', whom),
-      make(page, 'span', 'dim', ` opened ${timeOf(from)}, ${how}`),
+      make(page, 'span', 'dim', ` opened ${timeOf(from)}${key === '' ? '' : ` by ${key}`}, ${how}`),
     );
   }
 

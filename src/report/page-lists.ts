@@ -77,6 +77,8 @@ export function listDrawer(tools: TextTools, cards: Cards): Lists {
         tally.strikes,
         tally.bans,
         tally.opened,
+        tally.accepted,
+        tally.refused,
       ];
       return make(
         page,
@@ -99,10 +101,12 @@ export function listDrawer(tools: TextTools, cards: Cards): Lists {
       (mark: MarkData): Entry => ({ at: mark[0], kind: mark[2], lane: mark[1], text: sentence(page, mark) }),
     );
     const bars = found.bars.map((bar): Entry => {
-      const [from, to, lane, kind, door, , grantee] = bar;
+      const [from, to, lane, kind, door, , grantee, key] = bar;
       const what =
-        kind === 0 ? `door ${data.doors[door]?.name ?? ''} opened for ${grantee}` : `${grantee} banned`;
-      return { at: from, kind: kind + 6, lane, text: `${what} until ${timeOf(to)}` };
+        kind === 0
+          ? `door ${data.doors[door]?.name ?? ''} opened for ${grantee}${key === '' ? '' : ` by ${key}`}`
+          : `${grantee} banned`;
+      return { at: from, kind: kind + 8, lane, text: `${what} until ${timeOf(to)}` };
     });
     const all = [...marks, ...bars].sort((x, y) => x.at - y.at || x.kind - y.kind);
     const rows = all

@@ -21,7 +21,7 @@ export function shapeDrawer(tools: TextTools): Shapes {
     return (params, api) => {
       const from = api.coord([api.value(0), api.value(1)]);
       const to = api.coord([api.value(2), api.value(1)]);
-      const kind = api.value(4) + 6;
+      const kind = api.value(4) + 8;
       const area = params.coordSys;
       const left = Math.max(from[0], area.x);
       const right = Math.min(to[0], area.x + area.width);
@@ -30,7 +30,7 @@ export function shapeDrawer(tools: TextTools): Shapes {
       return {
         type: 'rect',
         shape: { x: left, y: from[1] + down - 9, width: Math.max(right - left, 2), height: 18, r: 4 },
-        style: { fill: colour, opacity: kind === 6 ? 0.5 : 0.3, stroke: colour, lineWidth: 1 },
+        style: { fill: colour, opacity: kind === 8 ? 0.5 : 0.3, stroke: colour, lineWidth: 1 },
       };
     };
   }
@@ -99,6 +99,24 @@ export function shapeDrawer(tools: TextTools): Shapes {
           [-8, 3],
           [-8, -3],
           [-3, -3],
+        ],
+        [
+          [0, -8],
+          [3, -3],
+          [8, 0],
+          [3, 3],
+          [0, 8],
+          [-3, 3],
+          [-8, 0],
+          [-3, -3],
+        ],
+        [
+          [-4, -8],
+          [4, -8],
+          [8, 0],
+          [4, 8],
+          [-4, 8],
+          [-8, 0],
         ],
       ];
       const points = (shapes[kind] ?? []).map(([dx = 0, dy = 0]) => [x + dx, y + dy]);

@@ -9,7 +9,8 @@ import type { TextTools } from './page-dom.ts';
 /** Words, numbers and colours. */
 export function textTools(): TextTools {
   function kindNames(): readonly string[] {
-    return ['knock', 'wrong', 'too fast', 'expired', 'decoy', 'scan', 'grant', 'ban', 'shadow ban'];
+    const marks = ['knock', 'wrong', 'too fast', 'expired', 'decoy', 'scan', 'key accepted', 'key refused'];
+    return [...marks, 'grant', 'ban', 'shadow ban'];
   }
 
   /** One colour a kind, told apart also by shape; the same in light and dark. */
@@ -21,6 +22,8 @@ export function textTools(): TextTools {
       '#8b95a5',
       '#ef4444',
       '#b4540a',
+      '#0d9488',
+      '#7c3aed',
       '#16a34a',
       '#dc2626',
       '#94a3b8',
@@ -48,11 +51,11 @@ export function textTools(): TextTools {
   }
 
   function barText(data: ReportData, bar: BarData): string {
-    const [from, to, , kind, door, ended, grantee] = bar;
+    const [from, to, , kind, door, ended, grantee, key] = bar;
     const what =
       kind === 0
-        ? `door ${data.doors[door]?.name ?? ''} open for ${grantee}`
-        : `${kindNames()[kind + 6]} of ${grantee}`;
+        ? `door ${data.doors[door]?.name ?? ''} open for ${grantee}${key === '' ? '' : ` by ${key}`}`
+        : `${kindNames()[kind + 8]} of ${grantee}`;
     const how = ended === '' ? 'still in force when the capture ends' : `ended: ${ended}`;
     return `${what}\n${clockText(from)} – ${clockText(to)}\n${how}`;
   }

@@ -90,5 +90,6 @@ function sorted(lanes: ReadonlyMap<string, Lane>): readonly (readonly [string, L
 }
 
 function emptyTally(at: number): Tally {
-  return { knocks: 0, wrong: 0, decoys: 0, scans: 0, opened: 0, bans: 0, strikes: 0, first: at, last: at };
+  const counts = { knocks: 0, wrong: 0, decoys: 0, scans: 0, opened: 0, accepted: 0, refused: 0 };
+  return { ...counts, bans: 0, strikes: 0, first: at, last: at };
 }

@@ -50,7 +50,7 @@ th:first-child { text-align: left; } thead th { color: var(--dim); font-size: 13
 #events li { display: flex; gap: 4px 12px; flex-wrap: wrap; padding: 4px 14px; border-left: 4px solid var(--kind); margin: 2px 0 2px 8px; }
 #events time { color: var(--dim); font-variant-numeric: tabular-nums; } #events b { font-weight: 600; min-width: 8.5em; }
 .kind0 { --kind: #3b82f6; } .kind1 { --kind: #f59e0b; } .kind2 { --kind: #c026d3; } .kind3 { --kind: #8b95a5; }
-.kind4 { --kind: #ef4444; } .kind5 { --kind: #b4540a; } .kind6 { --kind: #16a34a; } .kind7 { --kind: #dc2626; }
-.kind8 { --kind: #94a3b8; }
+.kind4 { --kind: #ef4444; } .kind5 { --kind: #b4540a; } .kind6 { --kind: #0d9488; } .kind7 { --kind: #7c3aed; }
+.kind8 { --kind: #16a34a; } .kind9 { --kind: #dc2626; } .kind10 { --kind: #94a3b8; }
 [hidden] { display: none !important; }
 `;

@@ -29,7 +29,10 @@ export interface Rejected {
   readonly outcome: 'rejected';
   readonly key: Key;
   readonly reason: RejectReason;
-  /** How far its clock is behind this machine's, in milliseconds; less than 0: ahead. Null: that is not the reason. */
+  /**
+   * How far its clock is behind this machine's, in milliseconds; less than 0: ahead. Of a key that has expired: for how
+   * long. Null: time is not the reason.
+   */
   readonly behind: number | null;
   /** Whether it is an offence of its source: only who sends another's used packet again commits one. */
   readonly offence: boolean;
@@ -68,7 +71,9 @@ export function admit(proven: Proven, packet: SpaPacket, admission: Admission): 
   if (stamp !== null && Math.abs(wall - stamp) > admission.skew) {
     return { ...reject('stale'), behind: wall - stamp };
   }
-  if (key.expires !== null && wall >= key.expires) return reject('expired');
+  if (key.expires !== null && wall >= key.expires) {
+    return { ...reject('expired'), behind: wall - key.expires };
+  }
   if (!isAmong(source, key.from) || !isAmong(packet.destination, key.to)) return reject('from');
   if (key.user !== null && ask.user !== key.user) return reject('user');
   const doors = wantedDoors(proven, admission.doors);

@@ -1,5 +1,6 @@
 import type { ExplainRow, Explanation } from '../../control/answers.ts';
 import { printable } from '../../text/plain.ts';
+import { refusalWords } from '../../text/refusal-words.ts';
 import { addressArgument, tell, type View } from '../ask-daemon.ts';
 import type { CommonOptions, ExitCode } from '../exit.ts';
 import { counted, leftInWords, utcTime } from '../output/durations.ts';
@@ -61,6 +62,9 @@ export function explainLines(explanation: Explanation, { width, now }: View): re
   return [...lines, '', ...older, ...formatTable(columns, rows, width)];
 }
 
+/** Outcomes whose words hold the reason. */
+const WORDED: ReadonlySet<string> = new Set(['stale', 'replayed', 'refused']);
+
 type Why = (row: ExplainRow) => string;
 const at: Why = ({ door, step, of }) =>
   door === null ? '' : `${door}${step === null ? '' : ` step ${step} of ${of ?? '?'}`}`;
@@ -94,8 +98,18 @@ const WHY: Readonly<Record<string, Why>> = {
   'ban.extended': () => 'banned for longer',
   'ban.lifted': () => 'the ban was lifted',
   'ban.expired': () => 'the ban ended',
+  proven: (row) => `${ofKey(row)}: ${row.door ?? 'the door'} is open`,
+  stale: (row) => opensNothing(row),
+  replayed: (row) => opensNothing(row),
+  refused: (row) => opensNothing(row),
   decoy: () => 'a decoy: nothing is behind this port, so touching it is scanning',
 };
+
+/** A packet that a key proved, and whose key that was. */
+const ofKey = ({ key, person }: ExplainRow): string =>
+  key === null ? 'a packet of a key' : `a packet of key ${key}${person === null ? '' : ` (${person})`}`;
+const opensNothing: Why = (row) =>
+  `${ofKey(row)} that opens nothing: ${refusalWords(row.reason ?? 'everybody may come from there')}`;
 
 /** `order` is the log's word for what somebody asked for. */
 function byHand({ outcome, reason }: ExplainRow): boolean {
@@ -104,7 +118,8 @@ function byHand({ outcome, reason }: ExplainRow): boolean {
 
 function whyOf(row: ExplainRow): string {
   const why = WHY[row.outcome]?.(row) ?? '';
-  const reason = row.reason === null || row.reason === '' ? '' : ` [${byHand(row) ? 'by hand' : row.reason}]`;
+  const told = row.reason === null || row.reason === '' || WORDED.has(row.outcome);
+  const reason = told ? '' : ` [${byHand(row) ? 'by hand' : row.reason}]`;
   const strikes = row.strikes === null || row.strikes === 0 ? '' : `; strike ${row.strikes}`;
   const exempt = row.exempt === null ? '' : `; never banned: ${row.exempt}`;
   return `${why}${reason}${strikes}${exempt}`.trimStart();

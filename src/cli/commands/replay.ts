@@ -3,10 +3,12 @@ import { access } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { formatFault } from '../../config/fault.ts';
 import { loadConfig } from '../../config/load.ts';
+import { loadKeys } from '../../config/load-keys.ts';
 import { writeFileWhole } from '../../files/write.ts';
 import { type Cidr, formatCidr, parseCidr } from '../../packet/cidr.ts';
 import { formatPortRange } from '../../packet/port.ts';
 import type { Config } from '../../policy/config.ts';
+import type { ReplayKeyFile } from '../../replay/keys.ts';
 import { createOutput, createProgress } from '../../replay/output.ts';
 import { createPrinter } from '../../replay/print.ts';
 import { type ReplayEnd, runReplay } from '../../replay/run.ts';
@@ -63,6 +65,7 @@ async function replay(
     input,
     config,
     addresses,
+    keys: keysOf(config),
     pace: file === STANDARD_INPUT && addresses.length > 0 ? 'as it comes' : 'look ahead',
     emit(event) {
       collector?.add(event);
@@ -89,6 +92,14 @@ async function replay(
   if (data !== null && options.report !== undefined && !(await writeReport(options.report, data)))
     code = EXIT.failed;
   return code;
+}
+
+/** Where it can't be read, such as without root, all else is judged, and what was not looked into is said. */
+function keysOf(config: Config): ReplayKeyFile {
+  const loaded = loadKeys(config);
+  if (loaded.ok) return { file: loaded.file };
+  const [fault] = loaded.faults;
+  return { file: null, reason: fault === undefined ? 'the key file is wrong' : formatFault(fault) };
 }
 
 /** The report's code and its library are loaded only where one is asked for. */

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
+import { keysCapture } from '../../unit/source/keys-capture.ts';
 import { malformedCapture } from '../../unit/source/malformed-capture.ts';
 import { CAPTURES, goldenCases } from './captures.ts';
 import { configOf, replayed } from './replayed.ts';
@@ -27,4 +28,9 @@ describe('a capture of a real client gives the events that were written down for
 test('the capture of malformed headers is what its description makes', () => {
   const written = readFileSync(`${CAPTURES}malformed.pcap`);
   expect(malformedCapture().equals(written)).toBe(true);
+});
+
+test('the capture of packets of keys is what its description makes', () => {
+  const written = readFileSync(`${CAPTURES}keys.pcap`);
+  expect(keysCapture().equals(written)).toBe(true);
 });

@@ -1,8 +1,11 @@
+import { parseKeyFile } from '../../../src/config/key-file.ts';
+import type { ReplayKeyFile } from '../../../src/replay/keys.ts';
+import { CAPTURES } from './captures.ts';
 import { createOutput } from '../../../src/replay/output.ts';
 import { createPrinter } from '../../../src/replay/print.ts';
 import { type ReplayEnd, runReplay } from '../../../src/replay/run.ts';
 import { loadConfig } from '../../../src/config/load.ts';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import type { Config } from '../../../src/policy/config.ts';
@@ -25,6 +28,14 @@ export function configOf(file: string): Config {
   return { ...parsed.config, doors };
 }
 
+/** The key file beside the captures, whose mode a checkout does not keep. */
+function keysOf({ keys, listen }: Config): ReplayKeyFile {
+  if (listen.spa.length === 0) return { file: { realms: [], keys: [] } };
+  const parsed = parseKeyFile(readFileSync(join(CAPTURES, basename(keys)), 'utf8'), keys);
+  if (!parsed.ok) throw new Error(JSON.stringify(parsed.faults));
+  return parsed;
+}
+
 /** Replays a file, or bytes given in pieces, and gives what `nfknock replay` prints. */
 export async function replayed(capture: string | readonly Uint8Array[], config: Config): Promise<Replayed> {
   const stream = new PassThrough({ highWaterMark: 1 << 26 });
@@ -38,6 +49,7 @@ export async function replayed(capture: string | readonly Uint8Array[], config: 
     input: await openCapture(typeof capture === 'string' ? capture : '-', given()),
     config,
     addresses: [],
+    keys: keysOf(config),
     pace: 'look ahead',
     emit: printer.add,
     between: async () => true,

@@ -26,6 +26,8 @@ describe('what a report is drawn from', () => {
           decoys: 0,
           scans: 0,
           opened: 1,
+          accepted: 0,
+          refused: 0,
           bans: 0,
           strikes: 0,
           first: BEGIN,
@@ -41,13 +43,13 @@ describe('what a report is drawn from', () => {
       [900, 0, 'knock.accepted', 0, 3],
     ]);
     expect(data.bars).toEqual([
-      [BEGIN + 900, BEGIN + 5000, 0, BAR_KINDS.indexOf('grant'), 0, 'knock', FRIEND],
+      [BEGIN + 900, BEGIN + 5000, 0, BAR_KINDS.indexOf('grant'), 0, 'knock', FRIEND, ''],
     ]);
   });
 
   test('a bar that nothing ended lasts as long as was announced', () => {
     const { bars } = reportOf([opened(100, FRIEND)]);
-    expect(bars).toEqual([[BEGIN + 100, BEGIN + 30_100, 0, 0, 0, '', FRIEND]]);
+    expect(bars).toEqual([[BEGIN + 100, BEGIN + 30_100, 0, 0, 0, '', FRIEND, '']]);
   });
 
   test('opening again ends the bar and begins another', () => {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { settingsOf } from '../../../src/config/settings.ts';
-import type { EngineEvent } from '../../../src/engine/event.ts';
+import type { NfknockEvent } from '../../../src/engine/event.ts';
 import { layoutOf } from '../../../src/firewall/rules/layout.ts';
 import { createLocalAddresses } from '../../../src/replay/local.ts';
 import { createLookAhead } from '../../../src/replay/look-ahead.ts';
@@ -71,7 +71,7 @@ test('ten thousand damaged captures crash and hang nothing', () => {
 function createRuns(): (bytes: Uint8Array) => 'cut' | 'damaged' | 'unknown' | 'none' {
   let runs = 0;
   let replay: Replay | undefined;
-  const last: EngineEvent[] = [];
+  const last: NfknockEvent[] = [];
   return (bytes) => {
     const lookAhead = createLookAhead();
     const first = createCaptureReader(lookAhead.add);
@@ -80,7 +80,7 @@ function createRuns(): (bytes: Uint8Array) => 'cut' | 'damaged' | 'unknown' | 'n
     for (const address of lookAhead.local()) local.add(address);
     lookAhead.inProgress(() => undefined);
     if (replay === undefined || runs % RUNS_PER_ENGINE === 0) {
-      const emit = (event: EngineEvent): void => {
+      const emit = (event: NfknockEvent): void => {
         last[0] = event;
       };
       replay = createReplay({
@@ -89,6 +89,7 @@ function createRuns(): (bytes: Uint8Array) => 'cut' | 'damaged' | 'unknown' | 'n
         local,
         learn: 'learn',
         lookAhead,
+        keys: { file: { realms: [], keys: [] } },
         after: () => undefined,
         emit,
       });
