@@ -1,6 +1,6 @@
 import type { Packet } from '../packet/packet.ts';
 import { RETRANSMISSION_WINDOW, TWIN_WINDOW } from '../policy/limits.ts';
-import { ROLE } from './ports.ts';
+import { ROLE } from '../policy/port-roles.ts';
 import type { State } from './state.ts';
 
 /* Rule 3: what is no packet of its own, and which touch of a decoy is one that was struck already. */

@@ -1,10 +1,11 @@
 import { flagsMatch } from '../packet/flags.ts';
+import { isUdp, type PortKey } from '../packet/port-key.ts';
 import { CLOSE_GUARD, REPEAT_WINDOW } from '../policy/limits.ts';
 import { restOf } from './alike.ts';
 import { placeOf } from './attempt.ts';
 import { closeIsGuarded, guardedFrom, mayClose } from './door.ts';
 import { firstBit } from './kin.ts';
-import { isUdp, type PortKey, type Sequence } from './ports.ts';
+import type { Sequence } from './ports.ts';
 import type { State } from './state.ts';
 import type { Subject } from './subject.ts';
 import { NONE } from './table.ts';

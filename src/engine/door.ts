@@ -1,6 +1,7 @@
 import { sameAddress } from '../packet/address.ts';
 import { type Cidr, hostCidr } from '../packet/cidr.ts';
 import type { PortSpec } from '../packet/port.ts';
+import { keyOf } from '../packet/port-key.ts';
 import { type Milliseconds, milliseconds } from '../packet/time.ts';
 import { CLOSE_GUARD } from '../policy/limits.ts';
 import { placeOf } from './attempt.ts';
@@ -8,7 +9,7 @@ import { endFrom } from './attempt-list.ts';
 import type { CloseReason, Emit, Grantee, Holder } from './event.ts';
 import type { Grant } from './grant.ts';
 import { pardon } from './offence.ts';
-import { createPorts, keyOf, type Sequence } from './ports.ts';
+import { createPorts, type Sequence } from './ports.ts';
 import type { DoorSettings } from './settings.ts';
 import type { State } from './state.ts';
 import { hostOf, type Subject } from './subject.ts';

@@ -3,8 +3,10 @@ import type { MalformedReason } from '../packet/decode.ts';
 import { TCP_FLAG } from '../packet/flags.ts';
 import type { Packet } from '../packet/packet.ts';
 import { type Port, PROTOCOL_NUMBER } from '../packet/port.ts';
+import { portKey, specOf } from '../packet/port-key.ts';
 import { type Milliseconds, milliseconds } from '../packet/time.ts';
 import { EPHEMERAL_FIRST, EPHEMERAL_LAST } from '../policy/limits.ts';
+import { ROLE } from '../policy/port-roles.ts';
 import { isSeenAgain, isTouchedAgain, lookUp } from './already-seen.ts';
 import type { Command, CommandAnswer } from './command.ts';
 import { execute } from './commands.ts';
@@ -17,7 +19,6 @@ import { judgeKnock } from './knock.ts';
 import { banIfDue, counted, strike } from './offence.ts';
 import { countKnocks, countTouches } from './offender-scope.ts';
 import type { Outcome } from './outcome.ts';
-import { portKey, ROLE, specOf } from './ports.ts';
 import type { EngineSettings } from './settings.ts';
 import { collectAttempts, createState, endAttempts } from './state.ts';
 import { hostOf } from './subject.ts';
@@ -110,7 +111,7 @@ export function createEngine(settings: EngineSettings, key: HashKey): Engine {
 
   /** A knock port that another door opens is one only for those who hold that door's grant. */
   function gateIsOpen(): boolean {
-    return (current.role & ROLE.service) === 0 || !state.ports.isGated(current.key) || holdsOpener();
+    return (current.role & ROLE.chained) === 0 || holdsOpener();
   }
 
   function holdsOpener(): boolean {
@@ -137,8 +138,9 @@ export function createEngine(settings: EngineSettings, key: HashKey): Engine {
   /** What arrives of this machine's own outgoing connections once conntrack has forgotten them. */
   function isRemains(): boolean {
     const { key, role, flags } = current;
+    const every = state.settings.decoys === 'all';
     const ephemeral = key >= EPHEMERAL_FIRST && key <= EPHEMERAL_LAST;
-    return (role & ROLE.decoyByAll) !== 0 && ephemeral && (flags & TCP_FLAG.ack) !== 0;
+    return (role & ROLE.decoy) !== 0 && every && ephemeral && (flags & TCP_FLAG.ack) !== 0;
   }
 
   /** Rule 5. Who holds a grant is not counted: such packets can be forged in its name. */

@@ -1,4 +1,5 @@
-import type { PortKey, Sequence } from './ports.ts';
+import type { PortKey } from '../packet/port-key.ts';
+import type { Sequence } from './ports.ts';
 
 /*
  * Many doors may begin with the same knock, and each packet to it is judged for all of them. What a source has made of

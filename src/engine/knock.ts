@@ -1,3 +1,4 @@
+import { specOf } from '../packet/port-key.ts';
 import { milliseconds } from '../packet/time.ts';
 import { membersOf, partEntries, tellEach } from './alike.ts';
 import { type Candidate, candidatesOf, FOUND, isAnew, type Knock, staleness } from './describe.ts';
@@ -13,7 +14,7 @@ import {
 } from './mistake.ts';
 import { banIfDue, counted, strike } from './offence.ts';
 import type { Outcome } from './outcome.ts';
-import { type Sequence, specOf } from './ports.ts';
+import type { Sequence } from './ports.ts';
 import { advance, endAll, tolerate } from './progress.ts';
 import type { State } from './state.ts';
 import { hostOf, type Subject } from './subject.ts';

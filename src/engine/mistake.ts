@@ -1,9 +1,10 @@
+import { specOf } from '../packet/port-key.ts';
 import { milliseconds } from '../packet/time.ts';
 import { restOf } from './alike.ts';
 import { placeOf } from './attempt.ts';
 import { type Candidate, isFor, type Knock } from './describe.ts';
 import type { Emit } from './event.ts';
-import { type Sequence, specOf } from './ports.ts';
+import type { Sequence } from './ports.ts';
 import { collectAttempts, type State } from './state.ts';
 import { hostOf, type Subject } from './subject.ts';
 import { NONE } from './table.ts';

@@ -1,33 +1,11 @@
 import { type FlagRule, flagsMatch } from '../packet/flags.ts';
-import { PORT_MAX, type Port, type PortRange, type PortSpec, PROTOCOL_NUMBER } from '../packet/port.ts';
-import { unaskedPorts, withinOf } from '../policy/limits.ts';
+import { type PortRange, type PortSpec, PROTOCOL_NUMBER } from '../packet/port.ts';
+import { isUdp, keyOf, type PortKey, portKey } from '../packet/port-key.ts';
+import { withinOf } from '../policy/limits.ts';
+import { markPorts, ROLE, type RoleTable, rolesAnywhere, tableOf } from '../policy/port-roles.ts';
+import { NO_PORTS, portsOf } from '../policy/port-set.ts';
 import { type Draft, findKins, type Kin, NO_KIN, wordsOf } from './kin.ts';
 import type { DoorSettings, EngineSettings } from './settings.ts';
-
-/** What a port is for; a port can be several. */
-export const ROLE = { knock: 1, service: 2, allow: 4, decoy: 8, decoyByAll: 16 } as const;
-
-/** A protocol and a port in one number: the port, and 65536 more for UDP. */
-export type PortKey = number;
-const UDP_KEY = PORT_MAX + 1;
-
-export function portKey(protocol: number, port: number): PortKey {
-  return protocol === PROTOCOL_NUMBER.udp ? UDP_KEY + port : port;
-}
-
-export function keyOf(spec: PortSpec): PortKey {
-  return portKey(PROTOCOL_NUMBER[spec.protocol], spec.port);
-}
-
-export function isUdp(key: PortKey): boolean {
-  return key >= UDP_KEY;
-}
-
-export function specOf(key: PortKey): PortSpec {
-  return isUdp(key)
-    ? { protocol: 'udp', port: (key - UDP_KEY) as Port }
-    : { protocol: 'tcp', port: key as Port };
-}
 
 /** One order of knocks: the one that opens a door, or the one that closes it. */
 export interface Sequence {
@@ -66,8 +44,6 @@ export interface Ports {
   isKnock(key: PortKey, flags: number): boolean;
   /** The doors that open this port, by index. */
   openers(key: PortKey): readonly number[];
-  /** Chained doors: whether a knock port that doors open is one that no door both opens and knocks on. */
-  isGated(key: PortKey): boolean;
 }
 
 const NO_SEQUENCES: readonly Sequence[] = [];
@@ -81,7 +57,7 @@ export interface Knocks {
 }
 
 export function createPorts(settings: EngineSettings, knocks: Knocks): Ports {
-  const roles = new Uint8Array(2 * UDP_KEY);
+  const roles = roleTableOf(settings, knocks);
   const sequences: Draft[] = [];
   const firsts = new Map<PortKey, Sequence[]>();
   const containing = new Map<PortKey, Sequence[]>();
@@ -114,7 +90,6 @@ export function createPorts(settings: EngineSettings, knocks: Knocks): Ports {
     // An empty sequence keeps its id, so that ids do not move when a one-time door runs dry; it never begins.
     sequences.push(sequence);
     for (const key of portsIn(sequence)) {
-      roles[key] = (roles[key] ?? 0) | ROLE.knock;
       const { set, clear } = doorSettings.flags;
       if (!rules.get(key)?.some((rule) => rule.set === set && rule.clear === clear))
         append(rules, key, doorSettings.flags);
@@ -124,10 +99,7 @@ export function createPorts(settings: EngineSettings, knocks: Knocks): Ports {
   settings.doors.forEach((door, index) => {
     addSequence(index, 'open', knocks.now[index] ?? [], knocks.spent[index] ?? []);
     addSequence(index, 'close', door.close, []);
-    for (const key of keysOf(door.opens)) {
-      roles[key] = (roles[key] ?? 0) | ROLE.service;
-      append(openers, key, index);
-    }
+    for (const key of keysOf(door.opens)) append(openers, key, index);
   });
   const kins = findKins(sequences);
   for (const kin of kins) {
@@ -141,8 +113,6 @@ export function createPorts(settings: EngineSettings, knocks: Knocks): Ports {
     if (first !== undefined) append(firsts, first, sequence);
     for (const key of portsIn(sequence)) append(containing, key, sequence);
   }
-  for (const key of keysOf(settings.allow)) roles[key] = (roles[key] ?? 0) | ROLE.allow;
-  markDecoys(roles, settings.decoys);
 
   return {
     sequences,
@@ -160,10 +130,6 @@ export function createPorts(settings: EngineSettings, knocks: Knocks): Ports {
       return false;
     },
     openers: (key) => openers.get(key) ?? NO_DOORS,
-    isGated: (key) => {
-      const knocking = sequences.filter((sequence) => sequence.steps.includes(key));
-      return !knocking.some((sequence) => openers.get(key)?.includes(sequence.door));
-    },
   };
 }
 
@@ -171,17 +137,22 @@ function portsIn({ steps, spent }: Draft): ReadonlySet<PortKey> {
   return new Set([...steps, ...spent]);
 }
 
-function markDecoys(roles: Uint8Array, decoys: EngineSettings['decoys']): void {
-  if (decoys !== 'all') {
-    for (const key of keysOf(decoys)) if (roles[key] === 0) roles[key] = ROLE.decoy;
-    return;
-  }
-  const unasked = new Set<PortKey>();
-  for (const { first, last } of [...unaskedPorts(4), ...unaskedPorts(6)])
-    for (let port = first; port <= last; port += 1) unasked.add(portKey(PROTOCOL_NUMBER.udp, port));
-  for (let key = 0; key < roles.length; key += 1) {
-    if (roles[key] === 0 && !unasked.has(key)) roles[key] = ROLE.decoy | ROLE.decoyByAll;
-  }
+/** The engine is not told where a packet was sent to: what is a service of any host is a service. */
+export function roleTableOf({ doors, decoys, allow }: EngineSettings, { now, spent }: Knocks): RoleTable {
+  const policy = {
+    doors: doors.map(({ opens, close }, index) => ({
+      knocks: portsOf([...(now[index] ?? []), ...(spent[index] ?? []), ...close]),
+      opens: portsOf(opens),
+      forward: null,
+    })),
+    decoys: decoys === 'all' ? decoys : portsOf(decoys),
+    allow: portsOf(allow),
+    keys: NO_PORTS,
+  };
+  const table = tableOf(rolesAnywhere(policy));
+  // Of a service that is open to everyone too, which no configuration that is read has, visitors are no offenders.
+  markPorts(table, policy.allow, ROLE.allow);
+  return table;
 }
 
 function* keysOf(ranges: readonly PortRange[]): Iterable<PortKey> {

@@ -1,10 +1,11 @@
+import { specOf } from '../packet/port-key.ts';
 import { milliseconds } from '../packet/time.ts';
 import { membersOf, tellEach } from './alike.ts';
 import { type Candidate, isAttempt, isGuarded, isTooFast, type Knock, staleness } from './describe.ts';
 import { complete, completeClose } from './door.ts';
 import type { Emit } from './event.ts';
 import type { Outcome } from './outcome.ts';
-import { type Sequence, specOf } from './ports.ts';
+import type { Sequence } from './ports.ts';
 import type { State } from './state.ts';
 import { hostOf, type Subject } from './subject.ts';
 import { NONE } from './table.ts';

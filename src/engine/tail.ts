@@ -1,5 +1,6 @@
+import type { PortKey } from '../packet/port-key.ts';
 import type { Attempts } from './attempt.ts';
-import type { PortKey, Sequence } from './ports.ts';
+import type { Sequence } from './ports.ts';
 import { NONE } from './table.ts';
 
 /*

@@ -1,9 +1,9 @@
 import { type Address, sameAddress } from '../packet/address.ts';
+import { portKey } from '../packet/port-key.ts';
 import type { Milliseconds } from '../packet/time.ts';
 import type { Ban } from './ban.ts';
 import type { Grantee } from './event.ts';
 import type { Grant } from './grant.ts';
-import { portKey } from './ports.ts';
 import { describe, type Search, type SourceState, searchSources } from './sources.ts';
 import type { State } from './state.ts';
 import { NONE } from './table.ts';

@@ -2,7 +2,7 @@ import type { Family } from '../packet/address.ts';
 import type { Config } from '../policy/config.ts';
 import { EPHEMERAL_FIRST, EPHEMERAL_LAST } from '../policy/limits.ts';
 import { type OneTimePorts, type Roles, rolesOf } from '../policy/port-roles.ts';
-import type { Ports, Span } from '../policy/port-set.ts';
+import { hasPort, type Ports } from '../policy/port-set.ts';
 import type { Fate, InputDefaults } from './input-default.ts';
 import { type Unseen, unseenOf } from './interfaces.ts';
 import type { Listener } from './listeners.ts';
@@ -102,7 +102,7 @@ export function ofListeners(
     const roles = rolesOf(config, family, oneTime);
     for (const { protocol, port, families, process } of listeners) {
       if (!families.includes(family) || !isClosed(config, roles, { protocol, port })) continue;
-      const knock = holds(roles.knocks[protocol], port);
+      const knock = hasPort(roles.knocks, { protocol, port });
       found.set(`${port}/${protocol}`, {
         process: process ?? found.get(`${port}/${protocol}`)?.process ?? null,
         knock,
@@ -144,14 +144,11 @@ function isClosed(
   roles: Roles,
   { protocol, port }: Pick<Listener, 'protocol' | 'port'>,
 ): boolean {
-  const has = (ports: Ports): boolean => holds(ports[protocol], port);
-  if (has(roles.allow) || has(roles.services)) return false;
-  if (has(roles.knocks) || has(roles.decoys)) return true;
-  return decoys === 'all' && !(protocol === 'udp' && DHCP_CLIENT.includes(port));
-}
-
-function holds(spans: readonly Span[], port: number): boolean {
-  return spans.some(({ first, last }) => port >= first && port <= last);
+  const has = (ports: Ports): boolean => hasPort(ports, { protocol, port });
+  if (has(roles.knocks)) return true;
+  // A DHCP client of one family may hold a socket of both.
+  if (decoys === 'all' && protocol === 'udp' && DHCP_CLIENT.includes(port)) return false;
+  return has(roles.decoys) || has(roles.traced);
 }
 
 /** Answers to this machine's own questions are struck, since the kernel can't tell them from touches. */

@@ -34,7 +34,16 @@ export function without(ports: Ports, taken: Ports): Ports {
 }
 
 export function common(x: Ports, y: Ports): Ports {
-  return without(x, without(x, y));
+  return { tcp: intersection(x.tcp, y.tcp), udp: intersection(x.udp, y.udp) };
+}
+
+/** How many ports there are. */
+export function countPorts({ tcp, udp }: Ports): number {
+  return [...tcp, ...udp].reduce((sum, { first, last }) => sum + last - first + 1, 0);
+}
+
+export function hasPort(ports: Ports, { protocol, port }: { protocol: Protocol; port: number }): boolean {
+  return ports[protocol].some(({ first, last }) => port >= first && port <= last);
 }
 
 export function hasPorts(ports: Ports): boolean {
@@ -85,16 +94,34 @@ function merged(spans: readonly Span[]): readonly Span[] {
   return result;
 }
 
+function intersection(spans: readonly Span[], others: readonly Span[]): readonly Span[] {
+  const result: Span[] = [];
+  let next = 0;
+  for (const span of spans) {
+    while ((others[next]?.last ?? PORT_MAX) < span.first) next += 1;
+    for (let at = next; at < others.length; at += 1) {
+      const other = others[at];
+      if (other === undefined || other.first > span.last) break;
+      result.push({ first: Math.max(span.first, other.first), last: Math.min(span.last, other.last) });
+    }
+  }
+  return result;
+}
+
+/** Both ascending: each is gone through once, since a configuration may name thousands. */
 function difference(spans: readonly Span[], taken: readonly Span[]): readonly Span[] {
   const result: Span[] = [];
+  let next = 0;
   for (const span of spans) {
     let from = span.first;
-    for (const hole of taken) {
-      if (hole.last < from || hole.first > span.last) continue;
+    while ((taken[next]?.last ?? PORT_MAX) < from) next += 1;
+    for (let at = next; at < taken.length; at += 1) {
+      const hole = taken[at];
+      if (hole === undefined || hole.first > span.last) break;
       if (hole.first > from) result.push({ first: from, last: hole.first - 1 });
       from = hole.last + 1;
     }
-    if (from <= Math.min(span.last, PORT_MAX)) result.push({ first: from, last: span.last });
+    if (from <= span.last) result.push({ first: from, last: span.last });
   }
   return result;
 }

@@ -4,11 +4,11 @@ import type { Address, Family } from '../packet/address.ts';
 import { type Cidr, contains, formatCidr, HOST_BITS } from '../packet/cidr.ts';
 import { TCP_FLAG } from '../packet/flags.ts';
 import type { Packet } from '../packet/packet.ts';
-import { PORT_MAX, PROTOCOL_NUMBER } from '../packet/port.ts';
+import { PROTOCOL_NUMBER } from '../packet/port.ts';
+import { type PortKey, portKey } from '../packet/port-key.ts';
 import type { Door } from '../policy/config.ts';
-import { unaskedPorts } from '../policy/limits.ts';
-import { knocksOf, type Roles } from '../policy/port-roles.ts';
-import { common, type Ports, portsOf, union, without } from '../policy/port-set.ts';
+import { isHere, isWatched, ROLE, type RoleTable, tableOf } from '../policy/port-roles.ts';
+import { type Ports, portsOf } from '../policy/port-set.ts';
 
 /** What the rules do with a packet that begins something. */
 export interface Treatment {
@@ -30,49 +30,67 @@ export interface ReplayRules {
   note(event: EngineEvent): void;
 }
 
-/** What a port is to the rules. */
-const ROLE = { none: 0, queue: 1, allow: 2, observed: 3, service: 4, ownKnock: 5, chained: 6 } as const;
-
 const UNSEEN: Treatment = { judged: false, accepted: false, door: null };
 const JUDGED: Treatment = { judged: true, accepted: false, door: null };
 const ALLOWED: Treatment = { judged: false, accepted: true, door: null };
 const OBSERVED: Treatment = { judged: true, accepted: true, door: null };
 
-/** A protocol and a port in one number, as an index: UDP stands behind TCP. */
-const UDP_FROM = PORT_MAX + 1;
-
 const { fin: FIN, syn: SYN, rst: RST, ack: ACK } = TCP_FLAG;
 
+/** Where packets go: to this machine over one family, or to a host behind it. */
+interface Destination {
+  /** Of a host behind. */
+  readonly to: Cidr | null;
+  readonly table: RoleTable;
+  /** By the door's name: what its grants let in there. */
+  readonly opens: ReadonlyMap<string, Ports>;
+}
+
 export function createReplayRules(layout: Layout): ReplayRules {
-  const here = { 4: tableOf(layout, 4), 6: tableOf(layout, 6) };
-  const behind = hostsBehind(layout);
+  const { bans, doors } = layout.config;
+  const here = { 4: destinationHere(layout, 4), 6: destinationHere(layout, 6) };
+  const behind = layout.behind.map(({ to, roles }): Destination => {
+    const leading = doors.filter(
+      ({ forward }) => forward !== null && formatCidr(forward.to) === formatCidr(to),
+    );
+    return { to, table: tableOf(roles), opens: opensOf(leading) };
+  });
   const grants = createGrantBook();
 
   /** The door that opens this packet's port and that its source holds a grant of. */
-  const openDoor = (packet: Packet, doors: ReadonlyMap<string, Ports>): string | undefined =>
+  const openDoor = (packet: Packet, { opens }: Destination): string | undefined =>
     grants.heldBy(packet).find((name) => {
-      const opens = doors.get(name);
-      return opens !== undefined && includes(opens, packet);
+      const ports = opens.get(name);
+      return ports !== undefined && includes(ports, packet);
     });
-  const opensHere = new Map(layout.config.doors.map((door) => [door.name, portsOf(door.opens)]));
 
   return {
     note: grants.note,
     treat(packet) {
-      const host = behind.length === 0 ? undefined : hostOf(behind, packet);
-      const table = host?.table ?? here[packet.family];
-      const key = packet.protocol === PROTOCOL_NUMBER.udp ? UDP_FROM + packet.port : packet.port;
-      const role = table[key] ?? ROLE.none;
-      if (role === ROLE.none) return UNSEEN;
-      if (role === ROLE.queue) return JUDGED;
+      const key = portKey(packet.protocol, packet.port);
+      const to = behind.length === 0 ? undefined : hostOf(behind, packet, key);
+      const destination = to ?? here[packet.family];
+      const role = destination.table[key] ?? 0;
+      if ((role & (ROLE.allow | ROLE.service)) === 0) return isWatched(role, bans) ? JUDGED : UNSEEN;
       const begins = isNew(packet);
-      if (role === ROLE.allow) return begins ? ALLOWED : UNSEEN;
-      if (role === ROLE.observed) return begins ? OBSERVED : UNSEEN;
-      const door = begins ? openDoor(packet, host?.opens ?? opensHere) : undefined;
-      if (door !== undefined) return role === ROLE.chained ? JUDGED : { ...ALLOWED, door };
-      return role === ROLE.ownKnock ? JUDGED : UNSEEN;
+      if ((role & ROLE.allow) !== 0) {
+        if (!begins) return UNSEEN;
+        return (role & ROLE.knock) === 0 ? ALLOWED : OBSERVED;
+      }
+      const door = begins ? openDoor(packet, destination) : undefined;
+      if (door !== undefined) return (role & ROLE.chained) === 0 ? { ...ALLOWED, door } : JUDGED;
+      return isWatched(role, bans) ? JUDGED : UNSEEN;
     },
   };
+}
+
+function destinationHere(layout: Layout, family: Family): Destination {
+  const doors = layout.config.doors.filter((door) => isHere(door, family));
+  return { to: null, table: tableOf(layout.roles[family]), opens: opensOf(doors) };
+}
+
+function opensOf(doors: readonly Door[]): ReadonlyMap<string, Ports> {
+  return new Map(doors.map((door) => [door.name, portsOf(door.opens)]));
 }
 
 /** Whether conntrack calls a packet without a connection NEW: a SYN, or an ACK, which it takes up midway. Else INVALID. */
@@ -82,65 +100,15 @@ export function isNew(packet: Packet): boolean {
   return flags === SYN || flags === ACK;
 }
 
-type RoleTable = Uint8Array;
-
-function tableOf(layout: Layout, family: Family): RoleTable {
-  const { bans, decoys } = layout.config;
-  const roles: Roles = layout.roles[family];
-  const table = new Uint8Array(2 * UDP_FROM);
-  if (decoys === 'all') {
-    table.fill(ROLE.queue);
-    mark(table, { tcp: [], udp: unaskedPorts(family) }, ROLE.none);
-  }
-  mark(table, roles.decoys, ROLE.queue);
-  mark(table, roles.knocks, ROLE.queue);
-  mark(table, roles.allow, ROLE.allow);
-  mark(table, roles.observed, ROLE.observed);
-  mark(table, roles.services, bans.strikeOnService ? ROLE.ownKnock : ROLE.service);
-  mark(table, roles.ownKnocks, ROLE.ownKnock);
-  mark(table, roles.chained, ROLE.chained);
-  return table;
-}
-
-/** A machine behind this one that has services of doors. */
-interface HostBehind {
-  readonly to: Cidr;
-  readonly table: RoleTable;
-  readonly opens: ReadonlyMap<string, Ports>;
-}
-
-function hostsBehind(layout: Layout): readonly HostBehind[] {
-  const { config, oneTime } = layout;
-  const byHost = new Map<string, { readonly to: Cidr; readonly doors: Door[] }>();
-  for (const door of config.doors) {
-    if (door.forward === null) continue;
-    const { to } = door.forward;
-    const entry = byHost.get(formatCidr(to)) ?? { to, doors: [] };
-    entry.doors.push(door);
-    byHost.set(formatCidr(to), entry);
-  }
-  const decoys = config.decoys === 'all' ? portsOf([]) : portsOf(config.decoys);
-  return [...byHost.values()].map(({ to, doors }) => {
-    const table = new Uint8Array(2 * UDP_FROM);
-    const services = union(...doors.map((door) => portsOf(door.opens)));
-    const routed = doors.filter((door) => door.forward?.dnat !== true);
-    const knocks = union(...routed.map((door) => knocksOf(door, oneTime)));
-    if (routed.length > 0) mark(table, without(union(knocks, decoys), services), ROLE.queue);
-    mark(table, services, config.bans.strikeOnService ? ROLE.ownKnock : ROLE.service);
-    for (const door of doors)
-      mark(table, common(portsOf(door.opens), knocksOf(door, oneTime)), ROLE.ownKnock);
-    return { to, table, opens: new Map(doors.map((door) => [door.name, portsOf(door.opens)])) };
-  });
-}
-
-function hostOf(hosts: readonly HostBehind[], packet: Packet): HostBehind | undefined {
-  const { family, destination0: a, destination1: b, destination2: c, destination3: d } = packet;
-  return hosts.find(({ to }) => contains(to, { family, a, b, c, d }));
-}
-
-function mark(table: RoleTable, ports: Ports, role: number): void {
-  for (const { first, last } of ports.tcp) table.fill(role, first, last + 1);
-  for (const { first, last } of ports.udp) table.fill(role, UDP_FROM + first, UDP_FROM + last + 1);
+/** Networks may overlap: of those with the packet in them the first that has the port. */
+function hostOf(
+  hosts: readonly Destination[],
+  { family, destination0: a, destination1: b, destination2: c, destination3: d }: Packet,
+  key: PortKey,
+): Destination | undefined {
+  const address: Address = { family, a, b, c, d };
+  const around = hosts.filter(({ to }) => to !== null && contains(to, address));
+  return around.find(({ table }) => table[key] !== 0) ?? around[0];
 }
 
 function includes(ports: Ports, packet: Packet): boolean {

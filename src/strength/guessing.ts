@@ -1,5 +1,7 @@
-import { PORT_MAX, type PortRange, type PortSpec } from '../packet/port.ts';
+import { PORT_MAX } from '../packet/port.ts';
 import type { Config, Door } from '../policy/config.ts';
+import { NO_ONE_TIME, policyOf, rolesAnywhere } from '../policy/port-roles.ts';
+import { countPorts, portsOf, union, without } from '../policy/port-set.ts';
 
 /** Ports that a step can be: every port of TCP and of UDP. */
 export const PORTS_OF_A_STEP: number = 2 * PORT_MAX;
@@ -162,35 +164,22 @@ function scan(door: Door, config: Config, steps: number): Way[] {
   ];
 }
 
+interface WatchedPorts {
+  readonly own: number;
+  readonly others: number;
+  readonly decoys: number;
+}
+
 /** How many ports are watched besides the door's own steps: other knock ports, and decoys. */
-function watchedBeside(
-  door: Door,
-  config: Config,
-): { readonly own: number; readonly others: number; readonly decoys: number } {
-  const own = new Set('oneTime' in door.knock ? [] : door.knock.map(keyOf));
-  const knocks = new Set(
-    config.doors
-      .flatMap((each) => [...('oneTime' in each.knock ? [] : each.knock), ...each.close])
-      .map(keyOf),
-  );
-  const used = [...config.allow, ...config.doors.flatMap(({ opens }) => opens)];
-  const others = [...knocks].filter((key) => !own.has(key));
-  const decoys = new Set<number>();
-  for (const range of config.decoys === 'all' ? [] : config.decoys) {
-    for (let port: number = range.first; port <= range.last; port += 1) {
-      const key = range.protocol === 'tcp' ? port : port + PORTS_OF_A_STEP;
-      if (!knocks.has(key) && !used.some((each) => includes(each, range.protocol, port))) decoys.add(key);
-    }
-  }
-  return { own: own.size, others: others.length, decoys: decoys.size };
-}
-
-function keyOf({ protocol, port }: PortSpec): number {
-  return protocol === 'tcp' ? port : port + PORTS_OF_A_STEP;
-}
-
-function includes(range: PortRange, protocol: string, port: number): boolean {
-  return range.protocol === protocol && port >= range.first && port <= range.last;
+export function watchedBeside(door: Door, config: Config): WatchedPorts {
+  const own = portsOf('oneTime' in door.knock ? [] : door.knock);
+  const policy = policyOf(config, NO_ONE_TIME);
+  const knocks = union(...policy.doors.map((each) => each.knocks));
+  return {
+    own: countPorts(own),
+    others: countPorts(without(knocks, own)),
+    decoys: countPorts(rolesAnywhere(policy).decoys),
+  };
 }
 
 /** Seconds that one source needs for this many tries: the quicker of staying under the threshold and of sitting out bans. */

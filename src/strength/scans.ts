@@ -1,10 +1,13 @@
 import { createEngine, type Engine } from '../engine/engine.ts';
 import type { EngineEvent } from '../engine/event.ts';
+import { roleTableOf } from '../engine/ports.ts';
 import type { EngineSettings } from '../engine/settings.ts';
 import { TCP_FLAG } from '../packet/flags.ts';
 import { emptyPacket } from '../packet/packet.ts';
-import { PORT_MAX, type PortRange, type PortSpec, PROTOCOL_NUMBER } from '../packet/port.ts';
+import { PORT_MAX, PROTOCOL_NUMBER } from '../packet/port.ts';
+import { isUdp, type PortKey, portOf } from '../packet/port-key.ts';
 import { milliseconds } from '../packet/time.ts';
+import { isWatched, ROLE } from '../policy/port-roles.ts';
 
 /** How one scan, or many of one kind, ended for a door. */
 export interface ScanResult {
@@ -43,11 +46,8 @@ const NMAP_FIRST = [
   1723, 3306, 3389, 5900, 8080, 8888,
 ];
 
-/** A port in one number: UDP above TCP. */
-type Key = number;
-const UDP: Key = 65_536;
 /** The ports of a scan in their order, each with its place among all that are touched. */
-type Order = Iterable<readonly [key: Key, place: number]>;
+type Order = Iterable<readonly [key: PortKey, place: number]>;
 
 /**
  * Runs full port scans through the real engine: every port of TCP and UDP upwards and downwards (one protocol
@@ -130,10 +130,9 @@ function createRange(settings: EngineSettings): {
     packet.source0 = (FIRST_SOURCE + (scans % 131_072)) | 0;
     let last = 0;
     for (const [key, place] of order) {
-      const tcp = key < UDP;
-      packet.protocol = tcp ? PROTOCOL_NUMBER.tcp : PROTOCOL_NUMBER.udp;
-      packet.port = tcp ? key : key - UDP;
-      packet.flags = tcp ? TCP_FLAG.syn : 0;
+      packet.protocol = isUdp(key) ? PROTOCOL_NUMBER.udp : PROTOCOL_NUMBER.tcp;
+      packet.port = portOf(key);
+      packet.flags = isUdp(key) ? 0 : TCP_FLAG.syn;
       packet.sourcePort = 1024 + (place % 60_000);
       packet.sequence = place;
       engine.judge(packet, milliseconds(now + place * speed), emit);
@@ -161,45 +160,35 @@ function createRange(settings: EngineSettings): {
   return { scan };
 }
 
-/** The ports whose packets reach the daemon, in ascending order, UDP after TCP. */
-function watchedKeys({ doors, decoys, allow, bans }: EngineSettings): Key[] {
-  const watched = new Set<Key>();
-  const each = ({ protocol, first, last }: PortRange, visit: (key: Key) => void): void => {
-    for (let port: number = first; port <= last; port += 1) visit(protocol === 'tcp' ? port : port + UDP);
-  };
-  if (decoys === 'all') {
-    for (let port = 1; port <= PORT_MAX; port += 1) watched.add(port).add(port + UDP);
-  } else for (const range of decoys) each(range, (key) => watched.add(key));
-  for (const range of allow) each(range, (key) => watched.delete(key));
-  for (const { opens } of doors)
-    for (const range of opens)
-      each(range, (key) => (bans.strikeOnService ? watched.add(key) : watched.delete(key)));
-  for (const { knock, close } of doors) for (const step of [...knock, ...close]) watched.add(keyOf(step));
-  return [...watched].sort((a, b) => a - b);
-}
-
-function keyOf({ protocol, port }: PortSpec): Key {
-  return protocol === 'tcp' ? port : port + UDP;
+/** The ports whose packets reach the daemon, in ascending order, UDP after TCP; chained ones may after a grant. */
+export function watchedKeys(settings: EngineSettings): readonly PortKey[] {
+  const knocks = { now: settings.doors.map(({ knock }) => knock), spent: [] };
+  const watched: PortKey[] = [];
+  roleTableOf(settings, knocks).forEach((role, key) => {
+    const seen = isWatched(role, settings.bans) || (role & ROLE.knock) !== 0;
+    if (seen && portOf(key) > 0) watched.push(key);
+  });
+  return watched;
 }
 
 /** Upwards: TCP and then UDP, UDP and then TCP, and both side by side. */
-function linearOrders(watched: readonly Key[]): (readonly (readonly [Key, number])[])[] {
-  const placed = (place: (key: Key) => number): (readonly [Key, number])[] =>
+function linearOrders(watched: readonly PortKey[]): (readonly (readonly [PortKey, number])[])[] {
+  const placed = (place: (key: PortKey) => number): (readonly [PortKey, number])[] =>
     watched.map((key) => [key, place(key)] as const).sort((a, b) => a[1] - b[1]);
   return [
-    placed((key) => (key < UDP ? key : key - UDP + PORT_MAX)),
-    placed((key) => (key < UDP ? key + PORT_MAX : key - UDP)),
-    placed((key) => (key < UDP ? 2 * key : 2 * (key - UDP) + 1)),
+    placed((key) => (isUdp(key) ? portOf(key) + PORT_MAX : key)),
+    placed((key) => (isUdp(key) ? portOf(key) : key + PORT_MAX)),
+    placed((key) => 2 * portOf(key) + (isUdp(key) ? 1 : 0)),
   ];
 }
 
-function reversed(order: readonly (readonly [Key, number])[]): Order {
+function reversed(order: readonly (readonly [PortKey, number])[]): Order {
   return order.map(([key, place]) => [key, 2 * PORT_MAX + 1 - place] as const).reverse();
 }
 
 /** All TCP ports in random order, the common ones first; each call is another such order. */
-function nmapOrders(watched: readonly Key[], random: () => number): () => Order {
-  const tcp = watched.filter((key) => key < UDP);
+function nmapOrders(watched: readonly PortKey[], random: () => number): () => Order {
+  const tcp = watched.filter((key) => !isUdp(key));
   const common = tcp.filter((key) => NMAP_FIRST.includes(key));
   const rest = tcp.filter((key) => !NMAP_FIRST.includes(key));
   return function* order() {
@@ -209,12 +198,12 @@ function nmapOrders(watched: readonly Key[], random: () => number): () => Order 
   };
 }
 
-function randomOrder(watched: readonly Key[], random: () => number): Order {
+function randomOrder(watched: readonly PortKey[], random: () => number): Order {
   return spread(watched, 2 * PORT_MAX, 0, random);
 }
 
 /** The watched ports in random order, at random places among `among` that a scan touches from `from` on. */
-function* spread(watched: readonly Key[], among: number, from: number, random: () => number): Order {
+function* spread(watched: readonly PortKey[], among: number, from: number, random: () => number): Order {
   if (watched.length * 2 > among) {
     let place = from;
     for (const key of shuffledLazily(watched, random)) yield [key, place++];
@@ -228,8 +217,8 @@ function* spread(watched: readonly Key[], among: number, from: number, random: (
 }
 
 /** Fisher and Yates, one draw an item, so that a scan that is banned early costs little. */
-function* shuffledLazily(items: readonly Key[], random: () => number): Iterable<Key> {
-  const moved = new Map<number, Key>();
+function* shuffledLazily(items: readonly PortKey[], random: () => number): Iterable<PortKey> {
+  const moved = new Map<number, PortKey>();
   for (let index = 0; index < items.length; index += 1) {
     const other = index + Math.floor(random() * (items.length - index));
     const here = moved.get(index) ?? items[index] ?? 0;

@@ -22,6 +22,8 @@ export interface Wire {
   readonly ack: boolean;
   /** Whether it belongs to a connection of this machine, whatever conntrack thinks of it; UDP: a socket is bound there. */
   readonly socket: boolean;
+  /** IP length in bytes. */
+  readonly length?: number;
 }
 
 /** `untouched`: no rule decided, so the policy does. */
@@ -30,6 +32,9 @@ export interface Fate {
   /** Copies that went to the daemon by NFLOG. */
   readonly copies: number;
 }
+
+/** A packet of UDP without anything in it. */
+const SHORTEST = 28;
 
 type Rule = readonly string[];
 
@@ -132,6 +137,11 @@ function holds(option: string, value: string, wire: Wire, sets: Tables['sets']):
       });
     case '--tcp-flags':
       return wire.ack;
+    case '--length': {
+      const [least = 0, most = least] = value.split(':').map(Number);
+      const { length = SHORTEST } = wire;
+      return length >= least && length <= most;
+    }
     case '--ctstate':
       return value.split(',').includes(wire.state);
     case '--dst-type':

@@ -1,5 +1,6 @@
 import type { Config } from '../../policy/config.ts';
-import { dports, type Ports, portsOf } from '../../policy/port-set.ts';
+import { keysPorts } from '../../policy/port-roles.ts';
+import { dports } from '../../policy/port-set.ts';
 import { refusal } from './refusal.ts';
 
 /** Bytes of a packet that go to the daemon: the longest that a client of fwknop makes has 468. */
@@ -12,11 +13,6 @@ const DOORMAN = { port: 1001, lengths: '68:107' } as const;
 /** The number of the queue or group that has the keys' packets alone: a flood of knocks loses none of them. */
 export function keysQueue({ listen }: Pick<Config, 'listen'>): number {
   return listen.source === 'nfqueue' ? listen.queues.last + 1 : listen.group + 1;
-}
-
-/** UDP ports that keys knock at. */
-export function keysPorts({ listen }: Pick<Config, 'listen'>): Ports {
-  return portsOf(listen.spa.map((port) => ({ protocol: 'udp', port })));
 }
 
 /**

@@ -1,7 +1,7 @@
 import { type Address, type Family, formatAddress } from '../../packet/address.ts';
 import { type Cidr, formatCidr, HOST_BITS } from '../../packet/cidr.ts';
 import type { Config, Door } from '../../policy/config.ts';
-import { NO_ONE_TIME, type OneTimePorts, type Roles, rolesOf } from '../../policy/port-roles.ts';
+import { NO_ONE_TIME, type OneTimePorts, type Roles, rolesBehind, rolesOf } from '../../policy/port-roles.ts';
 import { common, dports, hasPorts, portsOf, without } from '../../policy/port-set.ts';
 import { type Answers, NO_ANSWERS, sameAnswers } from './answers.ts';
 import { toDaemon } from './hand-over.ts';
@@ -13,11 +13,18 @@ export interface Layout {
   readonly config: Config;
   readonly oneTime: OneTimePorts;
   readonly roles: Readonly<Record<Family, Roles>>;
+  /** Hosts behind this machine that have services of doors, in the order of the doors. */
+  readonly behind: readonly HostBehind[];
   readonly doors: ReadonlyMap<string, Door>;
   /** By the door's name: what a grant of it is made of. */
   readonly openings: Readonly<Record<Family, ReadonlyMap<string, readonly Opening[]>>>;
   /** Let through where every port is a decoy. */
   readonly answers: Answers;
+}
+
+export interface HostBehind {
+  readonly to: Cidr;
+  readonly roles: Roles;
 }
 
 /** One rule of a grant, less who is let in and until when. */
@@ -41,10 +48,17 @@ export function layoutOf(config: Config, oneTime: OneTimePorts = NO_ONE_TIME): L
     config,
     oneTime,
     roles,
+    behind: hostsBehind(config, oneTime),
     doors: new Map(config.doors.map((door) => [door.name, door])),
     openings: { 4: openings(4), 6: openings(6) },
     answers: NO_ANSWERS,
   };
+}
+
+function hostsBehind(config: Config, oneTime: OneTimePorts): readonly HostBehind[] {
+  const hosts = config.doors.flatMap(({ forward }) => (forward === null ? [] : [forward.to]));
+  const distinct = new Map(hosts.map((to) => [formatCidr(to), to]));
+  return [...distinct.values()].map((to) => ({ to, roles: rolesBehind(config, to, oneTime) }));
 }
 
 /** The same layout where nothing changes by it. */

@@ -3,7 +3,6 @@ import { formatCidr } from '../../packet/cidr.ts';
 import type { Door } from '../../policy/config.ts';
 import { knocksOf } from '../../policy/port-roles.ts';
 import { common, dports, hasPorts, type Ports, portsOf, union, without } from '../../policy/port-set.ts';
-import { keysPorts } from './keys.ts';
 import type { Layout, Opening } from './layout.ts';
 import { CHAIN, JUMP_COMMENT } from './names.ts';
 import type { Chain, Jump } from './rules.ts';
@@ -48,7 +47,7 @@ export function earlyChains(layout: Layout, family: Family): readonly Chain[] {
   }
   // A key's packet says only to the daemon which door it is for: any mark that tables of others accept by serves.
   const [mark] = layout.config.doors.flatMap(({ grantMark }) => grantMark ?? []);
-  const keys = without(keysPorts(layout.config), taken);
+  const keys = without(layout.roles[family].keys, taken);
   if (mark !== undefined) rules.push(...dports(keys).map((match) => `${match} ${LOCAL} ${target(mark)}`));
   return [{ table: 'mangle', name: CHAIN.early, rules: [...rules, `-j ${CHAIN.mark}`] }];
 }

@@ -1,15 +1,15 @@
 import type { Family } from '../../packet/address.ts';
 import { formatCidr } from '../../packet/cidr.ts';
-import type { Config, Door } from '../../policy/config.ts';
+import type { Config } from '../../policy/config.ts';
 import { DHCP_CLIENT_PORT, TRACEROUTE } from '../../policy/limits.ts';
-import { knocksOf, NO_ONE_TIME, type OneTimePorts } from '../../policy/port-roles.ts';
-import { common, dports, portsOf, union, without } from '../../policy/port-set.ts';
+import { NO_ONE_TIME, type OneTimePorts } from '../../policy/port-roles.ts';
+import { dports, union, without } from '../../policy/port-set.ts';
 import { setRules } from '../grant.ts';
 import { type Acceptance, allowRules, assumedAcceptance } from './acceptance.ts';
 import { type Answers, answerRules, NO_ANSWERS } from './answers.ts';
 import { copy, toDaemon } from './hand-over.ts';
 import { keysRules } from './keys.ts';
-import { type Layout, layoutOf, targetOf, withAnswers } from './layout.ts';
+import { type HostBehind, type Layout, layoutOf, withAnswers } from './layout.ts';
 import { earlyChains, earlyJumps } from './mark.ts';
 import { banSet, CHAIN, DOOR_SET_LIMIT, doorSet, type Table } from './names.ts';
 import { banChains, forwardName, openSessions, refusal, refusalChain, toBans, type Way } from './refusal.ts';
@@ -65,8 +65,9 @@ export function rulesFor(
 
 export function rulesOf(layout: Layout, family: Family, acceptance: Acceptance): RuleSet {
   const { config } = layout;
-  const behind = config.doors.filter((door) => door.forward?.to.address.family === family);
-  const translated = behind.some((door) => door.forward?.dnat === true);
+  const forwards = config.doors.flatMap(({ forward }) => forward ?? []);
+  const behind = forwards.filter(({ to }) => to.address.family === family);
+  const translated = behind.some(({ dnat }) => dnat);
   const chains: Chain[] = [
     { table: 'filter', name: CHAIN.input, rules: inputRules(layout, family, acceptance) },
     ...refusalChain(config, family, 'input'),
@@ -78,8 +79,8 @@ export function rulesOf(layout: Layout, family: Family, acceptance: Acceptance):
   if (behind.length > 0) {
     chains.push(
       ...(config.answer === 'closed' ? closedForward(config, family) : []),
-      { table: 'filter', name: CHAIN.forward, rules: forwardRules(layout, behind) },
-      { table: 'filter', name: CHAIN.forwardService, rules: forwardServiceRules(layout, behind) },
+      { table: 'filter', name: CHAIN.forward, rules: forwardRules(layout, family) },
+      { table: 'filter', name: CHAIN.forwardService, rules: forwardServiceRules(layout, family) },
       grantChain(layout, family, 'filter', CHAIN.forwardGrant),
     );
   }
@@ -137,8 +138,9 @@ function inputRules(layout: Layout, family: Family, acceptance: Acceptance): rea
     ...dports(roles.services).map((match) => `${match} -j ${CHAIN.service}`),
     ...dports(roles.knocks).map((match) => `${match} -j ${CHAIN.queue}`),
     // A neighbour's broadcast to a decoy port is no offence.
-    ...dports(roles.decoys).map((match) => `${match} -m addrtype --dst-type LOCAL -j ${CHAIN.queue}`),
-    ...(every ? everyPortRules(layout, family) : []),
+    ...(every
+      ? everyPortRules(layout, family)
+      : dports(roles.decoys).map((match) => `${match} -m addrtype --dst-type LOCAL -j ${CHAIN.queue}`)),
   ];
 }
 
@@ -185,40 +187,32 @@ function queueRules(config: Config, way: Way): readonly string[] {
   ];
 }
 
-function forwardRules(layout: Layout, doors: readonly Door[]): readonly string[] {
+function forwardRules(layout: Layout, family: Family): readonly string[] {
   const { config } = layout;
-  const hosts = distinct(doors.map((door) => formatCidr(targetOf(door))));
+  const hosts = hostsOf(layout, family).map(({ to, roles }) => ({ host: formatCidr(to), roles }));
   const established = '-m conntrack --ctstate ESTABLISHED';
   const queue = forwardName(config, CHAIN.queue, CHAIN.forwardQueue);
-  const decoys = config.decoys === 'all' ? portsOf([]) : portsOf(config.decoys);
   return [
-    ...hosts.flatMap((host) => [
+    ...hosts.flatMap(({ host }) => [
       `-d ${host} ${established} -j ACCEPT`,
       `-s ${host} ${established} -j ACCEPT`,
     ]),
     `${established} -j RETURN`,
     ...(config.bans.scope === 'all' ? toBans(config, 'forward') : []),
-    ...hosts.flatMap((host) => {
-      const mine = doors.filter((door) => formatCidr(targetOf(door)) === host);
-      const services = union(...mine.map((door) => portsOf(door.opens)));
-      // Who is translated knocks at this machine; who is routed may knock at the host itself.
-      const routed = mine.filter((door) => door.forward?.dnat !== true);
-      const knocks = union(...routed.map((door) => knocksOf(door, layout.oneTime)));
-      const seen = routed.length === 0 ? portsOf([]) : without(union(knocks, decoys), services);
-      return [
-        ...dports(services).map((match) => `-d ${host} ${match} -j ${CHAIN.forwardService}`),
-        ...dports(seen).map((match) => `-d ${host} ${match} -j ${queue}`),
-      ];
-    }),
+    ...hosts.flatMap(({ host, roles: { services, knocks, decoys } }) => [
+      ...dports(services).map((match) => `-d ${host} ${match} -j ${CHAIN.forwardService}`),
+      ...dports(union(knocks, decoys)).map((match) => `-d ${host} ${match} -j ${queue}`),
+    ]),
   ];
 }
 
-function forwardServiceRules(layout: Layout, doors: readonly Door[]): readonly string[] {
+function forwardServiceRules(layout: Layout, family: Family): readonly string[] {
   const { config } = layout;
   const { scope, strikeOnService } = config.bans;
   const queue = forwardName(config, CHAIN.queue, CHAIN.forwardQueue);
-  const services = union(...doors.map((door) => portsOf(door.opens)));
-  const own = union(...doors.map((door) => common(portsOf(door.opens), knocksOf(door, layout.oneTime))));
+  const hosts = hostsOf(layout, family);
+  const services = union(...hosts.map(({ roles }) => roles.services));
+  const own = union(...hosts.map(({ roles }) => roles.ownKnocks));
   return [
     ...openSessions(services),
     ...(scope === 'hidden' ? toBans(config, 'forward') : []),
@@ -226,6 +220,10 @@ function forwardServiceRules(layout: Layout, doors: readonly Door[]): readonly s
     ...dports(strikeOnService ? services : own).map((match) => `${match} -j ${queue}`),
     refusal(config, 'forward'),
   ];
+}
+
+function hostsOf({ behind }: Layout, family: Family): readonly HostBehind[] {
+  return behind.filter(({ to }) => to.address.family === family);
 }
 
 function grantChain(layout: Layout, family: Family, table: Table, name: string): Chain {
@@ -259,8 +257,4 @@ function setsOf(config: Config, family: Family): readonly SetSpec[] {
     }),
   );
   return [bans, ...doors];
-}
-
-function distinct(values: readonly string[]): readonly string[] {
-  return [...new Set(values)];
 }
