@@ -8,6 +8,7 @@ const MEASURING = [
   'test/kernel/operation-start.test.ts',
   'test/kernel/queue-length.test.ts',
   'test/kernel/setup.test.ts',
+  'test/kernel/turns.test.ts',
 ];
 /**
  * What `npm run test:quick` leaves out: drawn histories by the thousand, full tables, and what starts programs. All of

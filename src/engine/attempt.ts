@@ -78,6 +78,8 @@ export function placeOf(sequence: number, place: number): number {
 
 /** The levels 0–31 are steps made; who has completed a sequence stands above them all. */
 const COMPLETED_LEVEL = 32;
+/** How many levels there are. */
+export const LEVELS: number = COMPLETED_LEVEL + 1;
 
 /*
  * A record lies side by side, as the table's cells do, and fills one line of a processor's cache. Moments are 64-bit
@@ -102,7 +104,7 @@ const NEVER = Number.NEGATIVE_INFINITY;
 const UNDER_WAY = 15_000;
 
 export function createAttempts(capacity: number, words: number = 0): Attempts {
-  const table = createTable(capacity, COMPLETED_LEVEL + 1);
+  const table = createTable(capacity, LEVELS);
   const floats = new Float64Array(capacity * FLOATS);
   const counts = new Int32Array(floats.buffer);
   const masks = new Int32Array(capacity * words);

@@ -28,6 +28,8 @@ export type Command =
     } & Piece)
   | ({ readonly command: 'reload'; readonly settings: EngineSettings } & Piece)
   /** Goes on looking for bans that must not be any more, from where the answer before said. */
+  /** Attempts that a reload has left to be moved: `rest` says that there are more. */
+  | { readonly command: 'move_attempts'; readonly most: number }
   | ({ readonly command: 'lift_exempt'; readonly from: number } & Piece)
   /** The next sequence of a one-time door; empty: none is left. */
   | { readonly command: 'sequence'; readonly door: string; readonly knock: readonly PortSpec[] }
@@ -105,7 +107,7 @@ export type CommandAnswer =
   | {
       readonly ok: true;
       readonly changed: number;
-      /** Where `lift_exempt` is to go on; nothing is left without it. */
+      /** Where `lift_exempt` or `move_attempts` is to go on; nothing is left without it. */
       readonly rest?: number;
       /** To whom the grants were that a connection has used up. */
       readonly ended?: readonly Grantee[];

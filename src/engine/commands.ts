@@ -9,6 +9,7 @@ import type { Command, CommandAnswer } from './command.ts';
 import { end, openOrRenew, sameKnocks } from './door.ts';
 import type { Emit, Grantee } from './event.ts';
 import { createExemptions } from './exempt.ts';
+import { moveSome } from './move-attempts.ts';
 import { ban, bansSoFar, lift } from './offence.ts';
 import { countKnocks } from './offender-scope.ts';
 import { createPorts } from './ports.ts';
@@ -38,7 +39,10 @@ export function execute(state: State, command: Command, now: number, emit: Emit)
       return exemptAnew(state, command.most, now, emit);
     case 'reload':
       reload(state, command.settings, now, emit);
+      if (command.most === undefined) moveSome(state, Number.POSITIVE_INFINITY);
       return exemptAnew(state, command.most, now, emit);
+    case 'move_attempts':
+      return moveSome(state, command.most) ? { ok: true, changed: 0 } : { ok: true, changed: 0, rest: 0 };
     case 'lift_exempt':
       return liftExempt(state, { from: command.from, most: command.most }, now, emit);
     case 'sequence':

@@ -36,6 +36,8 @@ export interface Offenders {
   /** The packet's number at which the last ban began, or −1: attempts that are older are forgotten. */
   forgotten(slot: number): number;
   forget(slot: number, turn: number): void;
+  /** Other times and rates hold from now on, with as many strikes to a ban. */
+  configure(settings: BanSettings): void;
 }
 
 export interface OffenderRecord {
@@ -70,10 +72,11 @@ const BAN_COUNT = 3;
 const RING_NEXT = 4;
 const RING_SIZE = 5;
 
-export function createOffenders(capacity: number, settings: BanSettings): Offenders {
+export function createOffenders(capacity: number, given: BanSettings): Offenders {
   const table = createTable(capacity, BANNED_LEVEL + 1);
   // The moments of the last `kept` strikes, as a ring an entry: older ones can't matter any more.
-  const kept = settings.strikes;
+  const kept = given.strikes;
+  let settings = given;
   const size = MOMENTS + kept;
   const floats = new Float64Array(capacity * size);
   const counts = new Int32Array(floats.buffer);
@@ -198,6 +201,9 @@ export function createOffenders(capacity: number, settings: BanSettings): Offend
     forgotten: (slot) => floats[slot * size + FORGOTTEN] ?? -1,
     forget(slot, turn) {
       floats[slot * size + FORGOTTEN] = turn;
+    },
+    configure(changed) {
+      settings = changed;
     },
   };
 }

@@ -1,6 +1,7 @@
 import type { Address } from '../packet/address.ts';
 import { membersAt } from './alike.ts';
 import { isAttempt, staleness } from './describe.ts';
+import { moveSome } from './move-attempts.ts';
 import type { Sequence } from './ports.ts';
 import { collectAttempts, type State } from './state.ts';
 import { countByHost, countByNetwork, type Subject } from './subject.ts';
@@ -70,6 +71,7 @@ export type Search = Generator<undefined, readonly SourceState[]>;
  * walk, and the memory, are bounded by `limit`.
  */
 export function* searchSources(state: State, now: number, limit: number): Search {
+  while (!moveSome(state, PIECE_SOURCES)) yield undefined;
   const { attempts, offenders, ports } = state;
   // As they are now: a reload may replace them between pieces.
   const there = { attempts };

@@ -5,6 +5,7 @@ import { createExemptions, type Exemptions, type ExemptNetworks } from './exempt
 import { createFormerHolders, type FormerHolders } from './former.ts';
 import { createGrants, type Grants } from './grant.ts';
 import type { HashKey } from './hash.ts';
+import { type Moving, moveOf } from './move-attempts.ts';
 import { createOffenders, type Offenders } from './offenders.ts';
 import { createPorts, type Knocks, type Ports } from './ports.ts';
 import { createRetransmissions, type Retransmissions } from './retransmission.ts';
@@ -20,6 +21,8 @@ export interface State {
   /** The turn at which each door's one-time sequence was used last: attempts at it that are older are over. */
   used: number[];
   attempts: Attempts;
+  /** Attempts that a reload has not moved yet. */
+  moving: Moving | undefined;
   offenders: Offenders;
   bans: Bans;
   retransmissions: Retransmissions;
@@ -51,6 +54,7 @@ export function createState(settings: EngineSettings, key: HashKey): State {
     knocks,
     used: settings.doors.map(() => 0),
     attempts: createAttempts(settings.sources, ports.words),
+    moving: undefined,
     offenders: createOffenders(settings.sources, settings.bans),
     bans: createBans(settings.bans.limit),
     retransmissions: createRetransmissions(settings.sources),
@@ -84,6 +88,7 @@ export function knocksOf(settings: EngineSettings): Knocks {
 
 /** Fills `state.slots` with the subject's entries, leaving out those that a ban has made forgotten. */
 export function collectAttempts(state: State, subject: Subject): void {
+  moveOf(state, subject);
   const { attempts, slots } = state;
   const count = attempts.collect(subject, slots);
   const forgotten = count === 0 ? -1 : forgottenSince(state, subject);

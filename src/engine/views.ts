@@ -95,7 +95,7 @@ export function viewsOf(state: State): Views {
     crowded: () => state.attempts.crowded(),
     isWatched: (protocol, port) => state.ports.role(portKey(protocol, port)) !== 0,
     sizes: () => ({
-      attempts: state.attempts.table.size(),
+      attempts: state.attempts.table.size() + (state.moving?.old.table.size() ?? 0),
       offenders: state.offenders.table.size(),
       bans: state.bans.size(),
       grants: state.grants.size(),

@@ -57,6 +57,7 @@ export function followCommand(state: State, command: Command, now: number): Resu
       return liftExempt({ ...state, exempt: command.networks.map(bitsOfCidr), everybody }, now);
     }
     case 'lift_exempt':
+    case 'move_attempts':
       // Here nothing is ever left over from before.
       return { state, events: [] };
     case 'reload':

@@ -41,6 +41,41 @@ describe('a reload', () => {
     ]);
   });
 
+  it('moves a piece of the attempts at a time, and those of whoever knocks at once', () => {
+    const w = world(two);
+    const hosts = Array.from({ length: 9 }, (_, index) => `203.0.113.${index + 1}`);
+    for (const from of hosts) w.send('7000', { from });
+    const moved = settings({ doors: [mail, ...two.doors.slice(0, 1)] });
+    const execute = (command: Parameters<World['engine']['execute']>[0]) =>
+      w.engine.execute(command, ms(w.now), () => undefined);
+    execute({ command: 'reload', settings: moved, most: 2 });
+    expect(w.engine.sizes().attempts).toBe(9);
+    w.send('8000/udp', { from: '203.0.113.9' });
+    w.send('9000', { from: '203.0.113.9' });
+    expect(w.events.at(-1)).toMatchObject({ event: 'door.opened', door: 'ssh' });
+    expect(execute({ command: 'move_attempts', most: 2 })).toEqual({ ok: true, changed: 0, rest: 0 });
+    // Another reload first ends what the one before has begun.
+    if (Math.random() < 0.5) execute({ command: 'reload', settings: two, most: 2 });
+    while ('rest' in execute({ command: 'move_attempts', most: 2 }));
+    expect(w.engine.sizes().attempts).toBe(9);
+    for (const from of hosts.slice(0, 8)) {
+      w.send('8000/udp', { from });
+      w.send('9000', { from });
+    }
+    expect(w.engine.grants()).toHaveLength(9);
+  });
+
+  it('keeps strikes where they are, under other limits', () => {
+    const w = world(two);
+    w.knock(DECOYS[0] ?? '');
+    const strikes = (): number => w.engine.source(address('198.51.100.7'), ms(w.now)).strikes;
+    reload(w, { ...two, bans: { ...two.bans, within: ms(5) } });
+    w.now += 5;
+    expect(strikes()).toBe(1);
+    w.now += 1;
+    expect(strikes()).toBe(0);
+  });
+
   it.each<[string, Partial<EngineSettings['doors'][number]>]>([
     ['sequence', { knock: ports('7000', '8000/udp', '9001') }],
     ['name', { name: 'other' }],
