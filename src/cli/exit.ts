@@ -7,6 +7,8 @@ export const EXIT = {
   notPermitted: 4,
   noDaemon: 5,
   rolledBack: 6,
+  /** ^C, as a shell says it. */
+  interrupted: 130,
 } as const;
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];

@@ -75,6 +75,50 @@ export const DEFINITIONS: readonly Definition[] = [
     load: () => import('./commands/confirm.ts'),
   },
   {
+    name: 'init',
+    summary:
+      'ask four questions (or take --yes and flags), and put a strong first configuration in force, with a way back',
+    example: 'sudo nfknock init',
+    options: [
+      option('-y, --yes', 'ask nothing: take what is recommended, or what the flags say'),
+      option(
+        '--confirm-by <event>',
+        'with --yes: the change stays once somebody came in through the door (knock), or at once (now)',
+      ),
+      option('--opens <ports>', 'what the door opens, comma-separated; default: where sshd listens'),
+      option('--door <name>', "the door's name; default: ssh"),
+      option(
+        '--allow <ports>',
+        'what stays open to everyone, comma-separated, or none; default with --yes: what is served here (found)',
+      ),
+      option(
+        '--by <method>',
+        'how it is knocked at: key or sequence; default: key, where the clock can be trusted',
+      ),
+      option('--ssh <file>', 'knock with this SSH key (Ed25519): its public half, or an authorized_keys'),
+      option(
+        '--never <list>',
+        "addresses and networks that are never banned, or none; default with --yes: the SSH session's client",
+      ),
+      option(
+        '--host <name>',
+        'what clients call this machine; default: as the SSH session does, else its name',
+      ),
+      option(
+        '--out <file>',
+        'keep the key for the client in a new file (0600), and a spare one in FILE.spare',
+      ),
+      option(
+        '--within <time>',
+        'roll back after this time unless somebody came in through the door; default: 5m',
+      ),
+      option('--replace', 'replace a configuration that is there; it is kept beside the new one'),
+      option('--ipv4-only', "go on where IPv6's rules can't be installed, and leave IPv6 open"),
+      option('--policy <name>', '"appliance": also install a base policy that drops what is not allowed'),
+    ],
+    load: () => import('./commands/init.ts'),
+  },
+  {
     name: 'doctor',
     summary: 'look for what stands in the way on this machine, each with its fix; exit 1 for faults',
     example: 'sudo nfknock doctor',

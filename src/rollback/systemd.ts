@@ -1,5 +1,5 @@
 import { existsSync, readlinkSync } from 'node:fs';
-import { findTool, runTool } from '../firewall/iptables/command.ts';
+import { findTool, type Ran, runTool } from '../firewall/iptables/command.ts';
 
 const UNIT = 'nfknock.service';
 const UNITS: readonly string[] = [UNIT, 'nfknock-rules.service', 'nfknock-sets.service'];
@@ -43,13 +43,28 @@ export async function restoreUnit(was: UnitState | undefined): Promise<void> {
   if (was.active) await run(['start', '--no-block', UNIT]);
 }
 
+/** Starts the daemon now, and answers how that went. */
+export function startUnit(): Promise<Ran> {
+  return ran(['start', UNIT]);
+}
+
+/** Has the daemon started at each boot, and its rules installed before the network is there. */
+export function enableUnit(): Promise<Ran> {
+  return ran(['enable', UNIT]);
+}
+
 async function says(question: string, unit: string): Promise<boolean> {
   return (await run([question, '--quiet', unit])) === 0;
 }
 
 async function run(args: readonly string[]): Promise<number> {
+  return (await ran(args)).status;
+}
+
+async function ran(args: readonly string[]): Promise<Ran> {
   const path = systemctl();
-  return path === undefined ? -1 : (await runTool(path, args)).status;
+  if (path === undefined) return { status: -1, output: '', complaint: 'systemctl is missing' };
+  return await runTool(path, args);
 }
 
 function systemctl(): string | undefined {

@@ -69,7 +69,7 @@ describe('the package', { timeout: LONG }, () => {
     const knocks = [first, second].map((each) => knockOf(each?.text ?? ''));
     expect(knocks.map((knock) => knock.length)).toEqual([4, 4]);
     expect(knocks[0]).not.toEqual(knocks[1]);
-    expect(log?.text).toContain(`Your knock is in ${CONFIG}`);
+    expect(log?.text).toContain(`your knock is in ${CONFIG}`);
     for (const step of knocks.flat()) expect(log?.text).not.toContain(formatPort(step));
     expect(template?.text).toContain('knock: [@KNOCK@]');
     // How strong it is depends on the policy of INPUT here; that it is a known one is never said.

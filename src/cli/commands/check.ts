@@ -22,12 +22,14 @@ import type { DoorReport, Report } from '../output/check-report.ts';
 
 interface CheckOptions extends CommonOptions {
   readonly strict?: boolean;
+  /** Only the verdict and the warnings: nothing that is secret. */
+  readonly brief?: boolean;
 }
 
 /** `nfknock check`: every fault of the file at once, or how strong each door is and what would make it stronger. */
 export const command = async (
   [named]: readonly string[],
-  { config, json = false, strict = false }: CheckOptions,
+  { config, json = false, strict = false, brief = false }: CheckOptions,
   look: () => Promise<Machine> = lookAtMachine,
 ): Promise<ExitCode> => {
   const file = named ?? config;
@@ -41,7 +43,8 @@ export const command = async (
   if (!keys.ok) return refuse(keys.faults, json);
   const report = await reportOf(loaded.config, file, { machine: await look(), found: keys });
   const { formatReport, formatWarning, jsonReport } = await import('../output/check-report.ts');
-  print(json ? `${JSON.stringify(jsonReport(report), null, 2)}\n` : formatReport(report));
+  const text = json ? `${JSON.stringify(jsonReport(report), null, 2)}\n` : formatReport(report);
+  print(brief ? `${text.split('\n')[0]}\n` : text);
   for (const warning of report.warnings) process.stderr.write(`${formatWarning(warning, file)}\n`);
   return strict && report.warnings.length > 0 ? EXIT.failed : EXIT.done;
 };

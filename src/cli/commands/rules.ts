@@ -37,6 +37,8 @@ export interface RulesOptions extends CommonOptions {
   readonly evenUntracked?: boolean;
   readonly yes?: boolean;
   readonly change?: string;
+  /** The change that waits is this caller's own. */
+  readonly ownChange?: boolean;
 }
 
 /** Stands in where the configuration does not matter. */
@@ -148,7 +150,7 @@ async function install(config: Config, options: RulesOptions): Promise<ExitCode>
     families,
   });
   try {
-    const notice = noticeOf(systemClock.wall());
+    const notice = options.ownChange === true ? undefined : noticeOf(systemClock.wall());
     if (notice !== undefined) process.stderr.write(`nfknock: ${notice}\n`);
     await sayPlan(config, families, options);
     await installWithWayBack(options, () =>

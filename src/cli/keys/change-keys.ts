@@ -184,7 +184,10 @@ function fileNameOf({ kind }: MadeKey, name: string): string {
 }
 
 /** The text with a realm, which the first key makes. */
-function withRealmIn({ text, file }: KeysOnDisk): { readonly text: string; readonly realm: Uint8Array } {
+export function withRealmIn({ text, file }: KeysOnDisk): {
+  readonly text: string;
+  readonly realm: Uint8Array;
+} {
   const present = file.realms.find(({ until }) => until === null);
   if (present !== undefined) return { text, realm: present.bytes };
   const realm = randomBytes(REALM_BYTES);

@@ -136,7 +136,8 @@ export async function shown(handout: Handout, { out, qr, shell }: Showing, file:
   ].join('\n');
 }
 
-async function qrOf(text: string, colours: 'ours' | 'none'): Promise<string> {
+/** For a camera; `ours`: white on black whatever the terminal's colours are. */
+export async function qrOf(text: string, colours: 'ours' | 'none'): Promise<string> {
   const { renderUnicodeCompact } = await import('uqr');
   const lines = renderUnicodeCompact(text, { border: 2 }).split('\n');
   // White on black whatever the terminal's own colours are: many cameras read no other.

@@ -1,0 +1,205 @@
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { printable } from '../../text/plain.ts';
+import { CommandFailure, controlPath, fail, usage } from '../ask-daemon.ts';
+import type { InitOptions } from '../commands/init.ts';
+import { CONFIG_FILE, EXIT, type ExitCode } from '../exit.ts';
+import { writeNew } from '../new-file.ts';
+import type { Answers } from './answers.ts';
+import { Cancelled } from './cancelled.ts';
+import { planned } from './compose.ts';
+import { type Given, makeKeys } from './credentials.ts';
+import { answersBy, checkFlags, settledBy } from './flags.ts';
+import {
+  armInit,
+  checkWritten,
+  keepIt,
+  obstacle,
+  putIn,
+  rememberKeys,
+  waitForKnock,
+  writeConfiguration,
+} from './install.ts';
+import { createJournal, type Journal, writeRemembered } from './journal.ts';
+import { type Prepared, prepare } from './prepare.ts';
+import { isDrawnByPackage, keepBeside } from './present.ts';
+import { foundLines, nextLines } from './said.ts';
+import { startAtBoot } from './serve.ts';
+import { sheetLines } from './sheet.ts';
+import { type Found, survey } from './survey.ts';
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/** Asks a few questions, or takes the answers from flags, and puts a first configuration in force, with a way back. */
+export async function init(options: InitOptions): Promise<ExitCode> {
+  const journal = createJournal();
+  const stopping = new AbortController();
+  const stop = (): void => stopping.abort(new Cancelled());
+  for (const signal of SIGNALS) process.on(signal, stop);
+  try {
+    return await begin(options, journal, stopping.signal);
+  } catch (error) {
+    const faults = await journal.undo();
+    for (const fault of faults) process.stderr.write(`nfknock: not all was put back: ${printable(fault)}\n`);
+    const all = faults.length === 0 ? ': the machine is as it was' : '';
+    if (error instanceof Cancelled) {
+      process.stderr.write(`nfknock: given up${all}\n`);
+      return EXIT.interrupted;
+    }
+    const code = fail(error);
+    if (code !== EXIT.usage && code !== EXIT.notPermitted)
+      process.stderr.write(`nfknock: nothing was kept${all}\n`);
+    return code;
+  } finally {
+    for (const signal of SIGNALS) process.off(signal, stop);
+  }
+}
+
+async function begin(options: InitOptions, journal: Journal, stop: AbortSignal): Promise<ExitCode> {
+  checkFlags(options);
+  const yes = options.yes === true;
+  if (process.geteuid?.() !== 0)
+    throw new CommandFailure(
+      EXIT.notPermitted,
+      'init changes the firewall and /etc: run it with sudo, or as root',
+    );
+  if (!yes && !(process.stdin.isTTY && process.stdout.isTTY))
+    throw usage(
+      'this is no terminal to ask questions on: add --yes, --confirm-by knock|now and flags (--help)',
+    );
+  const path = resolve(options.config);
+  const control = await controlPath(existsSync(path) ? path : CONFIG_FILE);
+  const inTheWay = await obstacle(control);
+  if (inTheWay !== undefined) throw new CommandFailure(EXIT.failed, inTheWay);
+  const found = await survey();
+  for (const line of foundLines(found)) say(line);
+  const replaces = await whatIsThere(path, options);
+  if (replaces === 'declined') return declined();
+  const answers = yes ? answersBy(options, found) : await asked(options, found);
+  if (yes && answers.method !== 'sequence' && options.out === undefined && !process.stdout.isTTY)
+    throw usage(
+      'the key that is made is secret, and this is no terminal: add --out FILE, which is made with mode 0600',
+    );
+  const prepared = prepare(answers, found, options);
+  const minutes = options.within ?? '5m';
+  say('');
+  say('What will be done:');
+  const files = { config: path, keys: prepared.keys, replaces, minutes };
+  for (const line of planned(answers, prepared.answer, files)) say(line);
+  if (!yes && !(await (await import('./ask.ts')).agreed('Do this now?', true))) return declined();
+  return await carryOut({ answers, prepared, replaces, options, stop }, journal);
+}
+
+interface Work {
+  readonly answers: Answers;
+  readonly prepared: Prepared;
+  readonly replaces: string | null;
+  readonly options: InitOptions;
+  readonly stop: AbortSignal;
+}
+
+async function carryOut(work: Work, journal: Journal): Promise<ExitCode> {
+  const { answers, prepared, replaces, options, stop } = work;
+  const { drawn, config, owner } = prepared;
+  const step = async (text: string, task: () => Promise<void> | void): Promise<void> => {
+    stop.throwIfAborted();
+    say('');
+    say(`· ${text}`);
+    await task();
+    stop.throwIfAborted();
+  };
+  const given: Given[] = [];
+  await step('keeping what is there for the way back', () => armInit(prepared, journal));
+  await step(`writing ${config.path}`, async () => {
+    if (replaces !== null) writeRemembered(journal, replaces, readFileSync(config.path, 'utf8'), owner);
+    await writeConfiguration(prepared, journal);
+    if (!('spa' in drawn.knock)) return;
+    rememberKeys(journal, prepared.keys, owner);
+    const who = process.env['SUDO_USER'] ?? process.env['USER'] ?? 'owner';
+    given.push(...(await makeKeys(answers, { file: prepared.keys, port: drawn.knock.spa, owner: who })));
+    writeKeys(given, options.out, journal);
+  });
+  await step('checking it', () => checkWritten(prepared));
+  await step('installing the rules and starting the daemon', () => putIn(prepared, stop));
+  const secrets = process.stdout.isTTY ? 'shown' : 'left out';
+  const sheet = await sheetLines(
+    {
+      answers,
+      keys: given,
+      sequence: 'sequence' in drawn.knock ? drawn.knock.sequence : null,
+      spare: drawn.spare,
+      config: config.path,
+      out: options.out ?? null,
+    },
+    secrets,
+  );
+  process.stdout.write(`${sheet.join('\n')}\n`);
+  if (options.confirmBy === 'now') await keepIt();
+  else await confirmByKnock(work);
+  const boot = await startAtBoot();
+  for (const line of nextLines(config.path, replaces, boot ? 'started' : 'by hand')) say(line);
+  return EXIT.done;
+}
+
+async function confirmByKnock({ answers, prepared, options, stop }: Work): Promise<void> {
+  const [port = ''] = answers.opens;
+  say(
+    `Now knock from somewhere else, and connect to ${port}. Keep this session. Unless somebody comes in within ${options.within ?? '5m'} all is put back; ^C does so at once.`,
+  );
+  const waited = await waitForKnock(prepared, stop, say);
+  if (waited === 'late')
+    throw new CommandFailure(EXIT.failed, 'nobody came in through the door in time, so all was put back');
+  if (waited === 'confirmed') return;
+  await keepIt();
+  say('Somebody came in through the door: the change stays.');
+}
+
+async function asked(options: InitOptions, found: Found): Promise<Answers> {
+  const { ask } = await import('./ask.ts');
+  return await ask(found, settledBy(options, found), sshKeyHere());
+}
+
+/** The public keys that somebody logs in with here; null: none can knock. */
+function sshKeyHere(): string | null {
+  const user = process.env['SUDO_USER'] ?? 'root';
+  const home = user === 'root' ? '/root' : `/home/${user}`;
+  const file = join(home, '.ssh/authorized_keys');
+  try {
+    return /^ssh-ed25519 /m.test(readFileSync(file, 'utf8')) ? file : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Where what is there is kept; null: nothing is, or what the package drew and nobody has used. */
+async function whatIsThere(path: string, options: InitOptions): Promise<string | null | 'declined'> {
+  if (!existsSync(path) || isDrawnByPackage(readFileSync(path, 'utf8'))) return null;
+  const beside = keepBeside(path);
+  if (options.replace === true) return beside;
+  if (options.yes === true)
+    throw new CommandFailure(
+      EXIT.failed,
+      `${path} is there already, and is not replaced unasked: add --replace, which keeps it as ${beside}`,
+    );
+  const { agreed } = await import('./ask.ts');
+  const message = `${path} is there already. Replace it? (It is kept as ${beside})`;
+  return (await agreed(message, false)) ? beside : 'declined';
+}
+
+function writeKeys(given: readonly Given[], out: string | undefined, journal: Journal): void {
+  if (out === undefined) return;
+  for (const [at, { handout }] of given.entries()) {
+    const file = at === 0 ? out : `${out}.spare`;
+    writeNew(file, handout.text, 0o600);
+    journal.remember(() => rmSync(file, { force: true }));
+  }
+}
+
+function declined(): ExitCode {
+  process.stderr.write('nfknock: nothing was changed\n');
+  return EXIT.failed;
+}
+
+function say(text: string): void {
+  process.stdout.write(`${printable(text)}\n`);
+}
