@@ -305,6 +305,7 @@ export const DEFINITIONS: readonly Definition[] = [
       option('--out <file>', 'keep what the client needs in a new file (0600) instead of showing it'),
       option('--qr', 'as a QR code too; with --out in FILE.qr'),
       option('--shell', 'with a client of sh, openssl, xxd and nc; with --out in FILE.sh'),
+      option('--cut', 'with revoke: end the open connections of whom it let in, too'),
       option('--grace <time>', 'with rotate: how long the old one is still taken at most; default: 7d'),
       option('--new', 'with realm: make another, and take the old one for 7 days more'),
       option('--keys <file>', 'the key file; default: that of the configuration'),

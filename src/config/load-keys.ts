@@ -1,21 +1,20 @@
-import { statSync } from 'node:fs';
+import { type Stats, statSync } from 'node:fs';
 import type { Config } from '../policy/config.ts';
 import { FWKNOP_KEYS_A_PORT_MAX } from '../spa/candidates.ts';
-import type { Key, KeyFile } from '../spa/key.ts';
+import type { KeyFile } from '../spa/key.ts';
 import { type Fault, WHOLE_FILE } from './fault.ts';
 import { parseKeyFile } from './key-file.ts';
+import { fwknopKeysAt, type KeyWarning, keyWarnings } from './key-warnings.ts';
 import { readText } from './load.ts';
 
 /** The keys of a configuration, and what its owner should know of them. */
 export type LoadedKeys =
-  | { readonly ok: true; readonly file: KeyFile; readonly warnings: readonly string[] }
+  | { readonly ok: true; readonly file: KeyFile; readonly warnings: readonly KeyWarning[] }
   | { readonly ok: false; readonly faults: readonly Fault[] };
 
 const NO_KEYS: KeyFile = { realms: [], keys: [] };
 const OTHERS = 0o007;
 const GROUP = 0o070;
-/** Above it a stranger's packet costs noticeably more, since fwknop's packet names no key. */
-const MANY_FWKNOP_KEYS = 8;
 
 /** Reads the key file where a port takes keys. Nobody but the daemon's user, and root, may be able to read or change it. */
 export function loadKeys(config: Pick<Config, 'keys' | 'listen' | 'doors'>): LoadedKeys {
@@ -42,20 +41,31 @@ export function loadKeys(config: Pick<Config, 'keys' | 'listen' | 'doors'>): Loa
       'give groups of them ports of their own in listen.spa, and each key its port',
     );
   }
-  const warnings = [...(access?.warning === undefined ? [] : [access.warning]), ...warningsOf(config, keys)];
+  const warnings = [...(access === undefined ? [] : [access]), ...keyWarnings(config, keys)];
   return { ok: true, file: parsed.file, warnings };
+}
+
+/** What can't be looked at is told of when it is read. */
+function statOf(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
 }
 
 function refused(file: string, problem: string, fix: string): LoadedKeys {
   return { ok: false, faults: [{ file, line: 1, column: 1, key: WHOLE_FILE, problem, fix }] };
 }
 
-type Access = { readonly problem: string; readonly fix: string } | { readonly warning: string };
+type Access = { readonly problem: string; readonly fix: string } | KeyWarning;
 
 /** Who else could read the secrets. A file that is not there is told of when it is read. */
 function accessOf(path: string): Access | undefined {
-  const stats = statSync(path, { throwIfNoEntry: false });
+  const stats = statOf(path);
   if (stats === undefined) return undefined;
+  // A pipe would be waited for, and a device never ends.
+  if (!stats.isFile()) return { problem: 'it is not a regular file', fix: 'name the file with the keys' };
   const mode = (stats.mode & 0o777).toString(8).padStart(4, '0');
   if ((stats.mode & OTHERS) !== 0)
     return { problem: `it can be read or changed by others (${mode})`, fix: `chmod 0600 ${path}` };
@@ -66,54 +76,11 @@ function accessOf(path: string): Access | undefined {
       fix: `chown ${own} ${path}`,
     };
   if ((stats.mode & GROUP) !== 0)
-    return { warning: `${path} can be read or changed by a group (${mode}): chmod 0600 ${path}` };
+    return {
+      code: 'key-file-group',
+      at: 'keys',
+      text: `${path} can be read or changed by a group (${mode})`,
+      fix: `chmod 0600 ${path}`,
+    };
   return undefined;
-}
-
-function fwknopKeysAt(keys: readonly Key[], port: number): number {
-  return keys
-    .filter((key) => key.port === null || key.port === port)
-    .flatMap(({ credential, previous }) => [credential, ...(previous === null ? [] : [previous.credential])])
-    .filter(({ kind }) => kind === 'fwknop').length;
-}
-
-function warningsOf(
-  { doors, listen }: Pick<Config, 'listen' | 'doors'>,
-  keys: readonly Key[],
-): readonly string[] {
-  const ports: readonly number[] = listen.spa;
-  const named = new Set(keys.flatMap((key) => key.doors));
-  return [
-    ...doors.flatMap(({ name, knock }) => {
-      const alone = !('oneTime' in knock) && knock.length === 0;
-      if (alone && !named.has(name))
-        return [`door ${name} opens by key alone, and no key names it: nfknock key new`];
-      return alone || !named.has(name)
-        ? []
-        : [
-            `door ${name} has a sequence beside keys, and a sequence can be replayed by who reads it: write knock: spa`,
-          ];
-    }),
-    ...keys.flatMap((key) => {
-      const gone = key.doors.filter((door) => !doors.some(({ name }) => name === door));
-      return [
-        ...gone.map((door) => `keys.${key.name}: there is no door ${door}`),
-        ...(key.port !== null && !ports.includes(key.port)
-          ? [`keys.${key.name}: ${key.port}/udp is not in listen.spa, so nobody hears it`]
-          : []),
-        ...(key.credential.kind === 'totp' ? [`keys.${key.name}: codes are not taken by this version`] : []),
-        ...(key.credential.kind === 'doorman' && !ports.includes(1001)
-          ? [`keys.${key.name}: doorman's packets are heard at 1001/udp, which is not in listen.spa`]
-          : []),
-      ];
-    }),
-    ...listen.spa.flatMap((port) => {
-      const count = fwknopKeysAt(keys, port);
-      return count <= MANY_FWKNOP_KEYS
-        ? []
-        : [
-            `${count} fwknop keys at ${port}/udp: a stranger's packet costs ${count} MACs; give groups ports of their own`,
-          ];
-    }),
-  ];
 }

@@ -35,7 +35,7 @@ export type Request =
   | { readonly command: 'sources'; readonly limit?: number }
   | { readonly command: 'explain'; readonly address: string }
   | { readonly command: 'keys'; readonly limit?: number }
-  | { readonly command: 'key_revoke'; readonly name: string }
+  | { readonly command: 'key_revoke'; readonly name: string; readonly cut?: true }
   | { readonly command: 'reload' }
   | { readonly command: 'subscribe' };
 
@@ -105,7 +105,7 @@ const FIELDS: Readonly<
   sources: { needs: {}, takes: { limit } },
   explain: { needs: { address }, takes: {} },
   keys: { needs: {}, takes: { limit } },
-  key_revoke: { needs: { name: keyName }, takes: {} },
+  key_revoke: { needs: { name: keyName }, takes: { cut: all } },
   reload: { needs: {}, takes: {} },
   subscribe: { needs: {}, takes: {} },
 };

@@ -68,6 +68,7 @@ export function assemble(given: Dependencies, subject: Subject): Core {
     ...{ clock, store, announcer, engine, config: () => config },
     collect: (event) => effects.collect(event),
     carryOut: () => effects.carryOut('command'),
+    overBudget: (count) => health.count('keys over budget', count),
     settle: (packet, outcome, at) => intake.settle(packet, outcome, at),
   });
   const effects = createEffects({

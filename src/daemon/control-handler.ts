@@ -64,7 +64,7 @@ export function createHandler(core: Running, reloader: Reloader): (request: Requ
       case 'keys':
         return done(core.keys.rows());
       case 'key_revoke':
-        return revokeKey(request.name);
+        return revokeKey(request.name, request.cut === true ? 'cut' : 'keep');
       case 'reload':
         return reloader.fromControl();
       case 'subscribe':
@@ -74,11 +74,16 @@ export function createHandler(core: Running, reloader: Reloader): (request: Requ
     }
   };
 
-  function revokeKey(name: string): Promise<Answer> | Answer {
-    const count = core.keys.revoke(name);
-    return count !== undefined
-      ? changed({ ok: true, changed: count })
-      : refuse('unknown key', 'no key has that name', 'nfknock key list has them');
+  async function revokeKey(name: string, connections: 'cut' | 'keep'): Promise<Answer> {
+    const ended = core.keys.revoke(name);
+    if (ended !== undefined) {
+      const answer = await changed({ ok: true, changed: ended.length });
+      const targets = ended.map(({ grantee, source }) => (grantee === 'any' ? hostCidr(source) : grantee));
+      if (connections === 'cut')
+        await core.firewall.apply(targets.map((target) => ({ change: 'cut', target })));
+      return answer;
+    }
+    return refuse('unknown key', 'no key has that name', 'nfknock key list has them');
   }
 
   async function grant(request: Request & { command: 'grant' }): Promise<Answer> {

@@ -5,12 +5,15 @@ import type { Store } from '../state/store.ts';
 import type { Announcer } from './announce.ts';
 import { createFaults } from './faults.ts';
 import { createLosses, type KernelEvents } from './losses.ts';
-import { createLately } from './recent-count.ts';
+import { createLately, type Lately } from './recent-count.ts';
 
 /** What can be at fault for longer than a moment, besides the state file and the log, which know it themselves. */
 type Part = 'firewall' | 'ipv6' | 'metrics' | 'uses';
-/** What is worrying where it happens often: the rules were changed by others, packets were lost unjudged. */
-type Incident = 'external changes' | 'lost packets';
+/**
+ * What is worrying where it happens often: the rules were changed by others, packets were lost unjudged, or packets of
+ * keys not looked into.
+ */
+type Incident = 'external changes' | 'lost packets' | 'keys over budget';
 
 export interface HealthSnapshot {
   /** Of each part what is wrong with it; null: nothing. */
@@ -54,7 +57,11 @@ export interface HealthOptions {
 
 export function createHealth({ clock, announcer, store, logFault }: HealthOptions): Health {
   const faults: Record<Part, string | null> = { firewall: null, ipv6: null, metrics: null, uses: null };
-  const incidents = { 'external changes': createLately(clock), 'lost packets': createLately(clock) };
+  const incidents: Record<Incident, Lately> = {
+    'external changes': createLately(clock),
+    'lost packets': createLately(clock),
+    'keys over budget': createLately(clock),
+  };
   const exceptions = createFaults(clock, announcer);
   const losses = createLosses(clock, announcer);
   let measures: Measures | undefined;
@@ -80,6 +87,7 @@ export function createHealth({ clock, announcer, store, logFault }: HealthOption
       lately: {
         'external changes': incidents['external changes'].sum(),
         'lost packets': incidents['lost packets'].sum(),
+        'keys over budget': incidents['keys over budget'].sum(),
       },
       missed: { total: losses.total(), lately: losses.lately() },
       exceptions: { total: exceptions.total(), last: exceptions.last() },

@@ -2,12 +2,14 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../clock.ts';
 import type { KeyRow } from '../control/answers.ts';
 import type { GrantView } from '../engine/views.ts';
+import type { KeysReading } from '../metrics/registry.ts';
 import type { Port } from '../packet/port.ts';
 import type { Milliseconds } from '../packet/time.ts';
 import type { Config } from '../policy/config.ts';
+import { rotationOf } from '../spa/candidates.ts';
 import type { Key, KeyFile } from '../spa/key.ts';
 import { createKeyring, type Keyring } from '../spa/keyring.ts';
-import { createSeen } from '../spa/seen.ts';
+import { createSeen, type Seen } from '../spa/seen.ts';
 import { createUsage, type Usage } from '../spa/usage.ts';
 import type { UsedOnce } from '../spa/used-once.ts';
 import type { StateChange, Store } from '../state/store.ts';
@@ -30,8 +32,9 @@ export interface HeldKeys {
   usage(): Usage;
   usedOnce(): UsedOnce;
   /** The key opens; answers what is to be kept of it. */
-  note(key: Key, now: Milliseconds, wall: number): StateChange;
+  note(key: Key, now: Milliseconds, wall: number): readonly StateChange[];
   rows(grants: readonly GrantView[]): readonly KeyRow[];
+  reading(): Omit<KeysReading, 'overloaded'>;
 }
 
 export interface HeldKeysOptions {
@@ -45,8 +48,13 @@ export function createHeldKeys({ clock, store, config }: HeldKeysOptions): HeldK
   let ports: readonly Port[] = [];
   let ring: Keyring = createKeyring(file, ports);
   let byName: ReadonlyMap<string, Key> = new Map();
-  let usedOnce: UsedOnce = createSeen();
+  let usedOnce: Seen = createSeen();
+  /** Of rings that were replaced. */
+  let macs = 0;
   let usage = createUsage(new Map());
+  /** Credentials that were rotated away and are done with, and which of them the state file knows. */
+  const rotated = new Set<string>();
+  const kept = new Set<string>();
   const used = new Map<string, { readonly uses: number; readonly last: number }>();
 
   /** The same keys at the same ports stay as they are: known sources, and which of them came last. */
@@ -55,19 +63,22 @@ export function createHeldKeys({ clock, store, config }: HeldKeysOptions): HeldK
     if (isDeepStrictEqual(next, file) && isDeepStrictEqual(spa, ports)) return;
     file = next;
     ports = spa;
-    ring = createKeyring(file, ports);
+    macs += ring.budget.spent();
+    ring = createKeyring(file, ports, rotated);
     byName = new Map(file.keys.map((key) => [key.name, key]));
   }
 
   return {
     begin(first, stood) {
-      const kept = store.uses();
-      for (const [key, one] of kept.used) used.set(key, one);
-      usage = createUsage(new Map([...kept.used].map(([key, { uses }]) => [key, uses])));
+      const known = store.uses();
+      for (const [key, one] of known.used) used.set(key, one);
+      for (const { id, stamp } of known.seen) if (stamp === null) kept.add(id);
+      for (const id of kept) rotated.add(id);
+      usage = createUsage(new Map([...known.used].map(([key, { uses }]) => [key, uses])));
       const since = clock.now();
       // Clients of fwknop know whole seconds: what was made in this one may have been made after the start.
       const start = (): number => Math.floor(clock.wallOf(since) / SECOND) * SECOND - 1;
-      const restored = { ...kept, floor: Number.NEGATIVE_INFINITY };
+      const restored = { ...known, floor: Number.NEGATIVE_INFINITY };
       const isDistrusted = stood && clock.wall() - store.seen() > HEARD_MAX;
       usedOnce = isDistrusted ? createSeen(restored, start) : createSeen(restored);
       take(first);
@@ -82,8 +93,23 @@ export function createHeldKeys({ clock, store, config }: HeldKeysOptions): HeldK
     note(key, now, last) {
       const uses = usage.note(key, now);
       used.set(key.name, { uses, last });
-      return { change: 'key_used', key: key.name, uses, last };
+      const keyUsed: StateChange = { change: 'key_used', key: key.name, uses, last };
+      const id = rotationOf(key);
+      // The first use of a new credential ends the one before, for good.
+      if (id === undefined || kept.has(id) || !rotated.has(id)) return [keyUsed];
+      kept.add(id);
+      return [keyUsed, { change: 'seen', key: key.name, id, stamp: null, source: '' }];
     },
+    reading: () => ({
+      macs: macs + ring.budget.spent(),
+      seen: usedOnce.count(),
+      lastUsed: Object.fromEntries(
+        file.keys.flatMap(({ name }) => {
+          const last = used.get(name)?.last;
+          return last === undefined ? [] : [[name, last]];
+        }),
+      ),
+    }),
     rows(grants) {
       const moment = (wall: number): string => new Date(wall).toISOString();
       return file.keys.map(({ name, person, credential, doors, expires, uses }) => {

@@ -5,6 +5,7 @@ import type { Emit, EngineEvent, NfknockEvent } from '../engine/event.ts';
 import type { Outcome } from '../engine/outcome.ts';
 import type { GrantView } from '../engine/views.ts';
 import { guarded } from '../guard/guard.ts';
+import type { KeysReading } from '../metrics/registry.ts';
 import type { Address } from '../packet/address.ts';
 import type { Packet } from '../packet/packet.ts';
 import { type Port, type PortSpec, PROTOCOL_NUMBER } from '../packet/port.ts';
@@ -38,11 +39,12 @@ export interface Keys {
   replace(file: KeyFile): void;
   /** Whether a key proves a packet; what comes of it is under way then. */
   prove(packet: Packet, at: Milliseconds): boolean;
-  /** Takes a key out at once; answers how many grants that ended, or undefined where there is none of that name. */
-  revoke(name: string): number | undefined;
-  /** Ends grants whose key may not have them any more. Answers how many. */
-  look(): number;
+  /** Takes a key out at once; answers the grants that this ended, or undefined where there is none of that name. */
+  revoke(name: string): readonly GrantView[] | undefined;
+  /** Ends grants whose key may not have them any more. Answers with them. */
+  look(): readonly GrantView[];
   rows(): readonly KeyRow[];
+  reading(): KeysReading;
   /** To be called once a second. */
   tick(): void;
   /** Resolves once every packet proven so far has come to its end. */
@@ -61,6 +63,8 @@ export interface KeysOptions {
   readonly config: () => Config;
   readonly collect: Emit;
   readonly carryOut: () => void;
+  /** So many packets were not looked into in the last second, since the budget was spent. */
+  readonly overBudget: (count: number) => void;
   /** What has become of a packet. */
   readonly settle: (packet: Packet, outcome: Outcome, at: Milliseconds) => void;
 }
@@ -85,6 +89,7 @@ export function createKeys(options: KeysOptions): Keys {
   const unproven = new Map<Port, number>();
   const notes = new WeakMap<object, Note>();
   const claims = createClaims();
+  let overloaded = 0;
   const carryOutSoon = gathered(carryOut);
 
   function prove(packet: Packet, at: Milliseconds): boolean {
@@ -137,7 +142,7 @@ export function createKeys(options: KeysOptions): Keys {
       refuse(taken ? 'limit' : 'expired');
       return;
     }
-    const all: readonly StateChange[] = [...changes, held.note(key, now, wall)];
+    const all: readonly StateChange[] = [...changes, ...held.note(key, now, wall)];
     const note: Note = { changes: all, source, port: { protocol: 'udp', port } };
     const holder = { key: key.name, person: key.person };
     const emit: Emit = (event) => {
@@ -174,13 +179,13 @@ export function createKeys(options: KeysOptions): Keys {
     carryOutSoon();
   }
 
-  function look(): number {
+  function look(): readonly GrantView[] {
     const over = [...engine.eachGrant()].filter(
       ({ door, holder }) => holder !== null && held.named(holder.key)?.doors.includes(door) !== true,
     );
     for (const grant of over) end(grant, 'key');
     if (over.length > 0) carryOut();
-    return over.length;
+    return over;
   }
 
   function end({ door, grantee }: GrantView, reason: 'moved' | 'key'): void {
@@ -213,9 +218,12 @@ export function createKeys(options: KeysOptions): Keys {
       return look();
     },
     rows: () => held.rows([...engine.eachGrant()]),
+    reading: () => ({ ...held.reading(), overloaded }),
     tick() {
-      for (const event of countsOf(unproven, held.ring().budget.overload(), clock.now()))
-        announcer.announce(event);
+      const over = held.ring().budget.overload();
+      overloaded += over;
+      options.overBudget(over);
+      for (const event of countsOf(unproven, over, clock.now())) announcer.announce(event);
       unproven.clear();
       look();
     },

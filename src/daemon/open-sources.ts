@@ -32,10 +32,10 @@ export interface Sources {
 /** New queues are open; either the old ones that are not needed any more are closed, or the new ones. */
 export interface Prepared {
   commit(): void;
-  rollback(): void;
+  rollback(): Promise<void> | void;
 }
 
-/** `queue 0`, `group 5`: what is to be opened, and how. */
+/** `queue 0`, `group 5`, `queue 1 of keys`: what is to be opened, and how. */
 type Wanted = ReadonlyMap<string, () => Source>;
 
 /** Who takes packets that may be knocks, and those to the ports of keys. */
@@ -58,7 +58,8 @@ export async function openSources(
   let opened = new Map<string, Source>();
   const merge = createMerge(onBatch, systemClock.now, systemClock.wall);
   const wanted = (from: Config): Wanted => wantedBy(from, { merge, onKeys }, onError);
-  opened = await openMissing(wanted(config), opened);
+  let current = wanted(config);
+  opened = await openMissing(current, opened);
   const place = await takePlace().catch((error: unknown) => {
     closeAll(opened);
     merge.close();
@@ -72,17 +73,26 @@ export async function openSources(
     async prepare(next) {
       const before = opened;
       const needed = wanted(next);
-      const fresh = await openMissing(needed, before);
-      const all = new Map([...before, ...fresh]);
+      const inTheWay = [...before].filter(([key]) => !needed.has(key) && isWantedElse(key, needed));
+      // Until its new reader is there the kernel drops what comes: nobody else can read it.
+      closeAll(inTheWay);
+      const left = new Map([...before].filter(([key]) => !inTheWay.some(([other]) => other === key)));
+      const fresh = await openMissing(needed, left).catch(async (error: unknown) => {
+        opened = new Map([...left, ...(await openMissing(current, left))]);
+        throw error;
+      });
+      const all = new Map([...left, ...fresh]);
       opened = all;
       return {
         commit() {
           closeAll([...all].filter(([key]) => !needed.has(key)));
+          current = needed;
           opened = new Map([...all].filter(([key]) => needed.has(key)));
         },
-        rollback() {
+        async rollback() {
           closeAll(fresh);
-          opened = before;
+          opened = left;
+          opened = new Map([...left, ...(await openMissing(current, left))]);
         },
       };
     },
@@ -131,7 +141,7 @@ function wantedBy(config: Config, { merge, onKeys }: Ways, onError: (error: Erro
     const number = keysQueue(config);
     const options = { copyRange: KEYS_BYTES, onBatch: guarded('packets', onKeys), onError };
     const count = queues.last - queues.first + 2;
-    wanted.set(`keys ${source} ${number}`, () =>
+    wanted.set(`${source === 'nfqueue' ? 'queue' : 'group'} ${number} of keys`, () =>
       source === 'nfqueue'
         ? openNfqueue({ queue: number, length: () => queueLength(count), ...options })
         : openNflog({ group: number, ...options }),
@@ -171,6 +181,15 @@ async function openMissing(wanted: Wanted, there: ReadonlyMap<string, Source>): 
     closeAll(fresh);
     throw error;
   }
+}
+
+/** Whether the same queue or group is to be read as another's: there is one reader of each. */
+function isWantedElse(key: string, needed: Wanted): boolean {
+  return [...needed.keys()].some((other) => other !== key && numberOf(other) === numberOf(key));
+}
+
+function numberOf(key: string): string {
+  return key.replace(' of keys', '');
 }
 
 function closeAll(sources: Iterable<readonly [string, Source]>): void {

@@ -1,4 +1,5 @@
 import { formatFault } from '../config/fault.ts';
+import { keyWarningText } from '../config/key-warnings.ts';
 import { needRestart } from '../config/restart.ts';
 import { settingsOf } from '../config/settings.ts';
 import type { Answer } from '../control/output.ts';
@@ -70,7 +71,7 @@ export function createReloader(core: Running): Reloader {
         error: { code: 'failed', message: words(error), fix: 'the old configuration stays in force' },
       };
     }
-    const warnings = [...fixedWarnings(config, started), ...keys.warnings, ...left];
+    const warnings = [...fixedWarnings(config, started), ...keys.warnings.map(keyWarningText), ...left];
     core.configure(config);
     core.keys.replace(keys.file);
     reloaded?.();
@@ -91,7 +92,7 @@ export function createReloader(core: Running): Reloader {
       left = await core.firewall.replace(config, oneTimePortsOf);
       lifting = executeLifting(core, { command: 'reload', settings });
     } catch (error) {
-      queues.rollback();
+      await queues.rollback();
       throw error;
     }
     queues.commit();

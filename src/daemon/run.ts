@@ -1,4 +1,5 @@
 import { formatFault } from '../config/fault.ts';
+import { keyWarningText } from '../config/key-warnings.ts';
 import type { ControlServer } from '../control/server.ts';
 import { openOverIpv6 } from '../firewall/iptables/families.ts';
 import { tellFaults } from '../guard/guard.ts';
@@ -92,7 +93,7 @@ async function start(
   else await installMissing(core);
   await executeLifting(core, { command: 'exempt', ...(await core.findExempt()) });
   await reconcile(core, options.stateNotice === null ? 'known' : 'lost');
-  for (const warning of keys.warnings) warn(core, warning);
+  for (const warning of keys.warnings) warn(core, keyWarningText(warning));
   core.keys.look();
   const reloader = createReloader(running);
   await serve(running, reloader, cleanUp);

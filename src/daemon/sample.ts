@@ -44,6 +44,7 @@ export function readingOf(core: Running): Reading {
     bans: sizes.bans,
     sources: Math.max(sizes.attempts, sizes.offenders),
     sourcesMax: sizes.sourcesMax,
+    keys: core.keys.reading(),
     stateOk: faults.state === null,
     logOk: faults.log === null,
     firewallOk: faults.firewall === null,

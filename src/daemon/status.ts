@@ -162,6 +162,13 @@ function problemsOf(core: Running, queue: SourceHealth, health: HealthSnapshot):
       fix: 'under a flood that is expected; else give the machine more time, or listen.source: nflog',
     });
   }
+  const unread = lately['keys over budget'];
+  if (unread > 0) {
+    problems.push({
+      what: `${unread} packets to the ports of keys were not looked into in the last minute: more than can be proven`,
+      fix: 'under a flood that is expected, and who has opened before still does; else take another port in listen.spa, and fewer fwknop keys at it',
+    });
+  }
   if (missed.lately > 0) {
     problems.push({
       what: `${missed.lately} of the kernel's messages on connections and rules were missed in the last minute; the rules were looked at again`,

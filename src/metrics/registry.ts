@@ -26,9 +26,21 @@ export interface Reading {
   /** Sources remembered now, of at most so many. */
   readonly sources: number;
   readonly sourcesMax: number;
+  readonly keys: KeysReading;
   readonly stateOk: boolean;
   readonly firewallOk: boolean;
   readonly logOk: boolean;
+}
+
+/** How it stands with keys. */
+export interface KeysReading {
+  /** MACs computed for packets, and packets for which none was left. */
+  readonly macs: number;
+  readonly overloaded: number;
+  /** Used packets that are remembered now. */
+  readonly seen: number;
+  /** When each key that has opened did so last, in milliseconds since 1970. */
+  readonly lastUsed: Readonly<Record<string, number>>;
 }
 
 /** What is measured one by one rather than read at a scrape. */
@@ -51,6 +63,7 @@ export function createRegistry(
   const registry = new Registry();
   fromEvents(registry, counters, read);
   fromReading(registry, read);
+  fromKeys(registry, read);
   ofProcess(registry);
   const batch = new Histogram({
     name: 'nfknock_batch_packets',
@@ -109,6 +122,24 @@ function fromEvents(registry: Registry, counters: Counters, read: () => Reading)
 
 function isDoor([door]: readonly [string, unknown]): boolean {
   return door !== '';
+}
+
+function fromKeys(registry: Registry, read: () => Reading): void {
+  const total = counterOf(registry);
+  const gauge = gaugeOf(registry);
+  total('nfknock_spa_macs_total', 'MACs computed for packets to the ports of keys', [], () => [
+    [{}, read().keys.macs],
+  ]);
+  total(
+    'nfknock_spa_overload_packets_total',
+    'Packets to the ports of keys that were not looked into: the budget was spent',
+    [],
+    () => [[{}, read().keys.overloaded]],
+  );
+  gauge('nfknock_spa_seen', 'Used packets of keys that are remembered', [], () => [[{}, read().keys.seen]]);
+  gauge('nfknock_key_last_used_seconds', 'When a key has last opened a door, since 1970', ['key'], () =>
+    Object.entries(read().keys.lastUsed).map(([key, last]): Sample => [{ key }, last / 1000]),
+  );
 }
 
 function fromReading(registry: Registry, read: () => Reading): void {

@@ -85,7 +85,7 @@ export function admit(proven: Proven, packet: SpaPacket, admission: Admission): 
   return {
     outcome: 'accepted',
     key,
-    doors: doors.map((door) => ({ door: door.name, for: timeAt(door, key, ask.seconds) })),
+    doors: doors.map((door) => ({ door: door.name, for: timeAt(door, proven, wall) })),
     address,
     use: { use: 'packet', key: key.name, id, stamp, source: sourceNetwork(source) },
   };
@@ -123,9 +123,12 @@ function wantedDoors({ key, ask }: Proven, doors: readonly SpaDoor[]): readonly 
   return wants.nat === null ? 'ports' : 'nat';
 }
 
-/** A packet may ask for less than the door's time, and for more only as far as its key may. */
-function timeAt(door: SpaDoor, key: Key, seconds: number): Milliseconds {
-  const most = key.forMax ?? door.for;
+/**
+ * A packet may ask for less than the door's time, and for more only as far as its key may. Nothing that a key opened
+ * outlasts it.
+ */
+function timeAt(door: SpaDoor, { key, ask: { seconds } }: Proven, wall: number): Milliseconds {
+  const most = Math.min(key.forMax ?? door.for, (key.expires ?? Number.POSITIVE_INFINITY) - wall);
   return milliseconds(Math.min(most, seconds === 0 ? door.for : seconds * 1000));
 }
 

@@ -31,6 +31,8 @@ export interface Budget {
   remember(source: Address): void;
   /** Packets that were refused for want of budget since the last call. */
   overload(): number;
+  /** MACs that were computed, in all. */
+  spent(): number;
 }
 
 /** One bucket for everybody, and one for known sources besides. */
@@ -46,6 +48,7 @@ export function createBudget(keys: readonly string[]): Budget {
   const proofs = divided(PROOFS_A_SECOND);
   const ofKeys = new Map(keys.map((name) => [name, divided(PROOFS_OF_A_KEY_A_SECOND)]));
   let refused = 0;
+  let spent = 0;
 
   /** Whether the source is a known one that has not sent more than one source may. */
   function favoured(source: Address, now: Milliseconds): boolean {
@@ -59,7 +62,9 @@ export function createBudget(keys: readonly string[]): Budget {
 
   return {
     macs(source, count, now) {
-      return counted(macs.open.take(count, now) || (favoured(source, now) && macs.kept.take(count, now)));
+      const granted = macs.open.take(count, now) || (favoured(source, now) && macs.kept.take(count, now));
+      if (granted) spent += count;
+      return counted(granted);
     },
     proof(source, key, now) {
       const own = ofKeys.get(key);
@@ -78,6 +83,7 @@ export function createBudget(keys: readonly string[]): Budget {
         return;
       }
     },
+    spent: () => spent,
     overload() {
       const count = refused;
       refused = 0;

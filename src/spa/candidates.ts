@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Credential, Key } from './key.ts';
 
 /** A credential that may prove a packet: a key's present one, or the one before it was rotated. */
@@ -37,14 +38,24 @@ export interface Rotation {
   proven(candidate: Candidate): void;
 }
 
-export function createRotation(): Rotation {
-  const done = new Set<string>();
+/** By which it is remembered that the credential before a key's present one is done with. Nothing secret is in it. */
+export function rotationOf({ name, previous }: Key): string | undefined {
+  if (previous === null) return undefined;
+  return createHash('sha256').update(`rotated ${name} ${previous.until}`).digest().toString('hex', 0, 16);
+}
+
+/** `done`: what is done with, by `rotationOf`; what comes to be is added. */
+export function createRotation(done: Set<string> = new Set()): Rotation {
   return {
     takes({ key, by }, wall) {
-      return by === 'present' || (key.previous !== null && wall < key.previous.until && !done.has(key.name));
+      return (
+        by === 'present' ||
+        (key.previous !== null && wall < key.previous.until && !done.has(rotationOf(key) ?? ''))
+      );
     },
     proven({ key, by }) {
-      if (by === 'present' && key.previous !== null) done.add(key.name);
+      const rotation = by === 'present' ? rotationOf(key) : undefined;
+      if (rotation !== undefined) done.add(rotation);
     },
   };
 }

@@ -15,10 +15,13 @@ export interface Keyring {
   readonly budget: Budget;
 }
 
-/** `ports`: those that packets may come in at (`listen.spa`). */
-export function createKeyring(file: KeyFile, ports: readonly Port[]): Keyring {
+/**
+ * `ports`: those that packets may come in at (`listen.spa`). `rotated`: credentials that are done with, as `rotationOf`
+ * names them.
+ */
+export function createKeyring(file: KeyFile, ports: readonly Port[], rotated?: Set<string>): Keyring {
   const budget = createBudget(file.keys.map(({ name }) => name));
-  const rotation = createRotation();
+  const rotation = createRotation(rotated);
   const proveFwknop = createFwknopProver(file.keys, ports, rotation);
   const proveV1 = createV1Prover(file, rotation);
   const proveDoorman = createDoormanProver(file.keys, rotation);

@@ -6,8 +6,6 @@ import { type Warning, warning } from './warning.ts';
 
 /** Below it whoever reads one packet can guess the secret. */
 const BITS_LEAST = 80;
-/** Keys of fwknop at one port, above which a stranger's packet costs noticeably more. */
-const FWKNOP_KEYS_MANY = 8;
 /** Milliseconds before its end that a key is warned of. */
 const SOON = 14 * 86_400_000;
 
@@ -28,12 +26,13 @@ export function keyBits(credential: Credential): number | null {
 /** What makes keys weaker, or of less use, than they could be. `wall`: now, in milliseconds since 1970. */
 export function ofKeys(config: Config, keys: readonly Key[], wall: number): readonly Warning[] {
   if (config.listen.spa.length === 0) return [];
-  return [
-    ...keys.flatMap((key) => ofKey(key, wall)),
-    ...ofAddresses(keys),
-    ...ofDoors(config, keys),
-    ...ofPorts(config, keys),
-  ];
+  return [...keys.flatMap((key) => ofKey(key, wall)), ...ofAddresses(keys), ...ofPorts(config)];
+}
+
+/** Whether anyone who has read one of its packets can guess the key. */
+export function isWeak({ credential }: Key): boolean {
+  const bits = keyBits(credential);
+  return bits !== null && bits < BITS_LEAST;
 }
 
 function ofKey({ name, credential, expires }: Key, wall: number): readonly Warning[] {
@@ -75,38 +74,11 @@ function ofAddresses(keys: readonly Key[]): readonly Warning[] {
   return [warning('address-optional', 'keys', text, fix)];
 }
 
-function ofDoors({ doors }: Config, keys: readonly Key[]): readonly Warning[] {
-  const named = new Set(keys.flatMap((key) => key.doors));
-  return doors.flatMap(({ name, knock }) => {
-    const alone = !('oneTime' in knock) && knock.length === 0;
-    if (alone && !named.has(name)) {
-      const text = 'the door opens by key alone, and no key names it';
-      return [
-        warning('door-without-key', `doors.${name}`, text, `make one: nfknock key new NAME --door ${name}`),
-      ];
-    }
-    if (alone || 'oneTime' in knock || !named.has(name)) return [];
-    const text = 'the door has a sequence beside keys, and anyone who reads the sequence can repeat it';
-    return [warning('sequence-beside-key', `doors.${name}.knock`, text, 'write "knock: spa"')];
-  });
-}
-
-function ofPorts({ listen }: Config, keys: readonly Key[]): readonly Warning[] {
-  return listen.spa.flatMap((port) => {
-    const found: Warning[] = [];
-    const count = keys.filter(
-      (key) => key.credential.kind === 'fwknop' && (key.port ?? port) === port,
-    ).length;
-    if (count > FWKNOP_KEYS_MANY) {
-      const text = `${count} fwknop keys at ${port}/udp: a stranger's packet costs ${count} MACs`;
-      found.push(
-        warning('many-fwknop-keys', 'listen.spa', text, 'give groups ports of their own ("port" of a key)'),
-      );
-    }
-    if (Number(port) === SPA_PORT) {
+function ofPorts({ listen }: Config): readonly Warning[] {
+  return listen.spa
+    .filter((port) => Number(port) === SPA_PORT)
+    .map((port) => {
       const text = `${port}/udp is fwknop's own port, which is looked for`;
-      found.push(warning('keys-port-known', 'listen.spa', text, 'choose another, and tell it the clients'));
-    }
-    return found;
-  });
+      return warning('keys-port-known', 'listen.spa', text, 'choose another, and tell it the clients');
+    });
 }

@@ -146,7 +146,8 @@ async function tryFrom(chosen: readonly Candidate[], results: Tried[]): Promise<
   listen();
   for await (const line of createInterface({ input: child.stdout })) {
     listen();
-    note(JSON.parse(line) as Tried);
+    // What a test says of itself comes in between.
+    if (line.startsWith('{')) note(JSON.parse(line) as Tried);
   }
   clearTimeout(watch);
   if (results.length === from && from === 0) throw new Error('the tests fail without any mutant');

@@ -16,7 +16,7 @@ import { guessing } from '../../strength/guessing.ts';
 import { runScans, SCAN_KINDS } from '../../strength/scans.ts';
 import { type OneTimeFacts, type Warning, warning } from '../../strength/warning.ts';
 import { warnings } from '../../strength/warnings.ts';
-import { ofKeys } from '../../strength/weak-keys.ts';
+import { isWeak, ofKeys } from '../../strength/weak-keys.ts';
 import { CONFIG_FILE, type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
 import type { DoorReport, Report } from '../output/check-report.ts';
 
@@ -68,9 +68,6 @@ type FoundKeys =
     }
   | Extract<ReturnType<typeof loadKeys>, { ok: false }>;
 
-/** Said below with a code of its own (src/strength/weak-keys.ts). */
-const SAID = /opens by key alone|has a sequence beside keys|fwknop keys at/;
-
 function keysOf(config: Config): FoundKeys {
   const path = config.keys;
   if (config.listen.spa.length > 0 && existsSync(path)) {
@@ -84,8 +81,7 @@ function keysOf(config: Config): FoundKeys {
   const loaded = loadKeys(config);
   if (loaded.ok) {
     const { keys } = loaded.file;
-    const others = loaded.warnings.filter((text) => !SAID.test(text));
-    const found = others.map((text) => warning('key-file', 'keys', text, 'the daemon says so too'));
+    const found = loaded.warnings.map(({ code, at, text, fix }) => warning(code, at, text, fix));
     return { ok: true, keys, warnings: [...found, ...ofKeys(config, keys, systemClock.wall())] };
   }
   if (existsSync(path)) return loaded;
@@ -114,8 +110,10 @@ async function reportOf(
   const doors: DoorReport[] = config.doors.map((door, index) => {
     const judged = settings.doors[index];
     const knock = 'oneTime' in door.knock ? next(door.name) : door.knock;
+    const weak = keys?.find((key) => key.doors.includes(door.name) && isWeak(key));
     return {
       door,
+      weakKey: weak?.name ?? null,
       knock,
       left: oneTime.get(door.name)?.left ?? null,
       guessing: guessing(door, config, knock.length, exposure) ?? null,

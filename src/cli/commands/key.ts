@@ -17,6 +17,7 @@ export interface KeyOptions extends CommonOptions {
   readonly out?: string;
   readonly qr?: boolean;
   readonly shell?: boolean;
+  readonly cut?: boolean;
   readonly grace?: string;
   readonly new?: boolean;
 }
@@ -25,7 +26,7 @@ export interface KeyOptions extends CommonOptions {
 const OWN: Readonly<Record<string, readonly (keyof KeyOptions)[]>> = {
   new: ['door', 'person', 'ssh', 'fwknop', 'secret', 'totp', 'expires', 'host', 'out', 'qr', 'shell'],
   list: ['json'],
-  revoke: [],
+  revoke: ['cut'],
   rotate: ['grace', 'ssh', 'host', 'out', 'qr', 'shell'],
   realm: ['new', 'out'],
 };

@@ -15,6 +15,6 @@ export async function revokeKey(name: string, options: KeyOptions): Promise<Exit
   });
   process.stdout.write(`Key ${name} is no longer in ${place.file}.\n`);
   // First this: a configuration that is wrong elsewhere must not keep anybody in.
-  await endGrants(options.config, name);
+  await endGrants(options.config, name, options.cut === true ? { cut: true } : {});
   return tellDaemon(options.config);
 }

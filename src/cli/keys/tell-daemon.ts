@@ -17,9 +17,13 @@ export async function tellDaemon(config: string): Promise<ExitCode> {
 }
 
 /** Has the daemon end what a key opened, at once and for good, whatever else the configuration holds. */
-export async function endGrants(config: string, name: string): Promise<void> {
+export async function endGrants(
+  config: string,
+  name: string,
+  more: { readonly cut?: true } = {},
+): Promise<void> {
   try {
-    const answer = await askIfThere(config, { command: 'key_revoke', name });
+    const answer = await askIfThere(config, { command: 'key_revoke', name, ...more });
     if (answer !== undefined)
       process.stdout.write(
         answer.changed === 0 ? 'It had no grant.\n' : `${counted(answer.changed, 'grant')} of it ended.\n`,

@@ -18,6 +18,8 @@ import { keyLimits } from './key-words.ts';
 /** What `check` found out about one door. */
 export interface DoorReport {
   readonly door: Door;
+  /** A key of the door that can be guessed by anyone who has read one of its packets; null: there is none. */
+  readonly weakKey: string | null;
   /** The sequence in force; empty: a one-time file without one. */
   readonly knock: readonly PortSpec[];
   /** Sequences left in a one-time file; null: the door has none. */
@@ -72,7 +74,8 @@ function jsonDoor(each: DoorReport): unknown {
 }
 
 /** A published example is the first that is tried, however long a guesser without it would need. */
-function doorVerdict({ knock, left, guessing, scans }: DoorReport): Verdict {
+function doorVerdict({ knock, left, guessing, scans, weakKey }: DoorReport): Verdict {
+  if (weakKey !== null) return 'weak';
   return left === null && isPublished(knock) ? 'weak' : verdictOf(guessing, scans);
 }
 

@@ -3,9 +3,11 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { explainLines } from '../../../src/cli/commands/explain.ts';
 import type { Explanation } from '../../../src/control/answers.ts';
 import type { Daemon } from '../../../src/daemon/run.ts';
+import { formatCidr } from '../../../src/packet/cidr.ts';
 import type { Key } from '../../../src/spa/key.ts';
-import { BEN, type KeysMachine, keysMachine } from '../../support/keys-machine.ts';
+import { BEN, datagram, type KeysMachine, keysMachine } from '../../support/keys-machine.ts';
 import { settled, startOn } from '../../support/memory-machine.ts';
+import { v1Packet } from '../spa/spa-world.ts';
 
 /* What a running daemon does with packets of keys, over a kernel, a disk and a clock of the test's own. */
 
@@ -103,6 +105,126 @@ describe('explain', () => {
     await machine.knock(ADA, used);
     await machine.knock(OTHER, used);
     expect((await explained(machine, OTHER)).join('\n')).toContain('it was used already; strike 1');
+  });
+});
+
+describe('a used packet', () => {
+  it('opens nothing again wherever the clock is set, and a new one opens', async () => {
+    const machine = await start();
+    const { clock } = machine;
+    const began = clock.wall();
+    const used = machine.own();
+    await machine.knock(ADA, used);
+    const reasons = (): readonly string[] =>
+      machine.named('spa.rejected').map((event) => ('reason' in event ? String(event.reason) : ''));
+    clock.setWall(began - 3_600_000);
+    await machine.knock(ADA, used);
+    // What is too old is forgotten once another packet comes, and nothing as old is believed from then on.
+    clock.setWall(began + 3_600_000);
+    await machine.knock(ADA, used);
+    await machine.knock(ADA, machine.own());
+    clock.setWall(began + 10);
+    await machine.knock(ADA, used);
+    expect(reasons()).toEqual(['stale', 'stale', 'stale']);
+    clock.setWall(began + 3_600_100);
+    await machine.knock(ADA, machine.own());
+    expect(machine.named('spa.accepted')).toHaveLength(3);
+  });
+
+  it('sent at the edge of what clocks may differ by opens, and a little beyond is stale', async () => {
+    const machine = await start();
+    const within = Math.floor(Math.random() * 5_000);
+    for (const distance of [60_000 - within, -60_000 + within, 60_001 + within, -60_001 - within])
+      await machine.knock(ADA, machine.own({ time: Math.floor(machine.clock.wall()) - distance }));
+    expect(machine.named('spa.accepted')).toHaveLength(2);
+    expect(machine.named('spa.rejected')).toMatchObject([{ reason: 'stale' }, { reason: 'stale' }]);
+  });
+});
+
+describe('a key', () => {
+  it('whose new secret was used is not taken by the old one again, after a reload and a restart', async () => {
+    const old = { kind: 'secret', secret: Buffer.alloc(32, 1) } as const;
+    const rotated = machineKey({ previous: { credential: old, until: 1_763_700_000_000 + 86_400_000 } });
+    const machine = await start(CONFIG, [rotated]);
+    let nonce = 900;
+    const nextNonce = (): number => {
+      nonce += 1;
+      return nonce;
+    };
+    const byOld = (): Buffer => v1Packet(old, { time: Math.floor(machine.clock.wall()), nonce: nextNonce() });
+    await machine.knock(ADA, byOld());
+    expect(machine.named('spa.accepted')).toHaveLength(1);
+    await machine.knock(ADA, machine.own());
+    await machine.knock(ADA, byOld());
+    expect(machine.named('spa.accepted')).toHaveLength(2);
+    machine.keys = [
+      rotated,
+      { ...BEN, name: 'eve', credential: { kind: 'secret', secret: Buffer.alloc(32, 3) } },
+    ];
+    await machine.ask({ command: 'reload' });
+    await machine.knock(ADA, byOld());
+    await daemons.pop()?.stop('a restart');
+    daemons.push(await startOn(machine));
+    await machine.knock(ADA, byOld());
+    expect(machine.named('spa.accepted')).toHaveLength(2);
+    await pass(machine, 1_000);
+    await machine.knock(ADA, machine.own());
+    expect(machine.named('spa.accepted')).toHaveLength(3);
+  });
+
+  it('is told to the commands of the door', async () => {
+    const hooked = CONFIG.replace(
+      'for: 1m',
+      'for: 1m, on_open: [/bin/o, "%KEY%"], on_close: [/bin/c, "%PERSON%"]',
+    );
+    const machine = await start(hooked);
+    await machine.knock(ADA, machine.own());
+    await machine.ask({ command: 'revoke', address: ADA });
+    expect(machine.ran.map(({ subject }) => [subject.key, subject.person])).toEqual([
+      ['ben', 'ben'],
+      ['ben', 'ben'],
+    ]);
+  });
+
+  it('that is revoked with its connections cuts those whom it let in, and nobody else', async () => {
+    const machine = await start();
+    await machine.knock(ADA, machine.own());
+    await machine.knock(OTHER, machine.own());
+    await machine.ask({ command: 'revoke', address: OTHER });
+    const cuts = (): readonly string[] =>
+      machine.kernel.changes.flatMap((change) =>
+        change.change === 'cut' ? [formatCidr(change.target)] : [],
+      );
+    expect(await machine.ask({ command: 'key_revoke', name: 'ben', cut: true })).toMatchObject({
+      ok: true,
+      data: { changed: 1 },
+    });
+    expect(cuts()).toEqual([ADA]);
+    expect(machine.named('door.closed').at(-1)).toMatchObject({ reason: 'key', key: 'ben' });
+  });
+
+  it('whose packets are too many to be looked into is a problem that status tells, for a minute', async () => {
+    const keys = Array.from({ length: 32 }, (_, index): Key => {
+      const secret = Buffer.alloc(32, index + 1);
+      const credential = {
+        kind: 'fwknop',
+        key: secret,
+        hmac: secret,
+        digest: 'sha256',
+        mode: 'cbc',
+      } as const;
+      return { ...BEN, name: `ada${index}`, credential };
+    });
+    const machine = await start(CONFIG, keys);
+    for (let count = 0; count < 1_000; count += 1)
+      machine.sources.sendToKeys([datagram(ADA, Buffer.from(randomBytes(153).toString('base64')))]);
+    await pass(machine, 1_000);
+    const problems = async (): Promise<string> => JSON.stringify(await machine.ask({ command: 'status' }));
+    const over = machine.named('spa.overload').map((event) => ('count' in event ? Number(event.count) : 0));
+    expect(over[0]).toBeGreaterThan(0);
+    expect(await problems()).toContain(`${over[0]} packets to the ports of keys were not looked into`);
+    await pass(machine, 61_000);
+    expect(await problems()).not.toContain('not looked into');
   });
 });
 

@@ -16,6 +16,7 @@ const READING: Reading = {
   bans: 0,
   sources: 0,
   sourcesMax: 10,
+  keys: { macs: 3, overloaded: 2, seen: 1, lastUsed: { ada: 1_763_700_000_000 } },
   stateOk: true,
   logOk: true,
   firewallOk: true,

@@ -22,6 +22,7 @@ const READING: Reading = {
   bans: 9,
   sources: 11,
   sourcesMax: 262_144,
+  keys: { macs: 3, overloaded: 2, seen: 1, lastUsed: { ada: 1_763_700_000_000 } },
   stateOk: true,
   logOk: true,
   firewallOk: false,
@@ -87,6 +88,10 @@ describe('the metrics', () => {
       'nfknock_bans 9',
       'nfknock_sources_max 262144',
       'nfknock_state_ok 1',
+      'nfknock_spa_macs_total 3',
+      'nfknock_spa_overload_packets_total 2',
+      'nfknock_spa_seen 1',
+      'nfknock_key_last_used_seconds{key="ada"} 1763700000',
       'nfknock_firewall_ok 0',
       'nfknock_events_total{event="door.opened"} 0',
     ]) {

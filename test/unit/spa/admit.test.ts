@@ -171,6 +171,17 @@ describe('A proven packet', () => {
     expect(time(0, 20_000)).toBe('20000');
   });
 
+  it('opens for no longer than its key lasts', () => {
+    const until = (expires: number): string =>
+      said({ limits: { expires: WALL + expires, forMax: milliseconds(600_000) } }).replace(
+        /^ssh (\d+) .*/,
+        '$1',
+      );
+    expect(until(30_001)).toBe('30000');
+    expect(until(29_999)).toBe('29999');
+    expect(until(1)).toBe('1');
+  });
+
   it('opens no more often than its key may', () => {
     const usage = createUsage(new Map([['ben', 3]]));
     const ada = keyOf('ada', SECRET, { rate: { knocks: 2, per: milliseconds(1_000) } });

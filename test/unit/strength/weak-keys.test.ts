@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { formatFault } from '../../../src/config/fault.ts';
+import { keyWarnings } from '../../../src/config/key-warnings.ts';
 import { parseConfig } from '../../../src/config/parse.ts';
 import type { Config } from '../../../src/policy/config.ts';
 import type { Credential, Key } from '../../../src/spa/key.ts';
@@ -17,7 +18,7 @@ function config(knock = 'spa', spa = '62210/udp'): Config {
   return parsed.config;
 }
 function codes(keys: readonly Key[], of = config()): readonly string[] {
-  return ofKeys(of, keys, WALL).map(({ code }) => code);
+  return [...ofKeys(of, keys, WALL), ...keyWarnings(of, keys)].map(({ code }) => code);
 }
 function fwknop(hmac: Uint8Array, digest: 'sha256' | 'md5' | 'sha1' = 'sha256'): Credential {
   return { kind: 'fwknop', key: bytes(32), hmac, digest, mode: 'cbc' };
@@ -37,7 +38,11 @@ describe('Keys', () => {
     ['10 bytes', fwknop(bytes(10)), []],
     ['md5', fwknop(bytes(32), 'md5'), ['old-hmac']],
     ['sha1', fwknop(bytes(32), 'sha1'), ['old-hmac']],
-    ["doorman's secret", { kind: 'doorman', group: 'g', secret: Buffer.from('abc') }, ['weak-key']],
+    [
+      "doorman's secret",
+      { kind: 'doorman', group: 'g', secret: Buffer.from('abc') },
+      ['weak-key', 'key-unheard'],
+    ],
   ])('with %s', (_, credential, expected) => {
     expect(codes([keyOf('ada', credential, required)])).toEqual(expected);
   });
@@ -70,7 +75,7 @@ describe('Keys', () => {
     const keys = Array.from({ length: count }, (_, at) => keyOf(`k${at}`, fwknop(bytes(32)), required));
     expect(codes(keys)).toEqual(expected);
     const elsewhere = keys.map((key) => ({ ...key, port: port(1) }));
-    expect(codes(elsewhere)).toEqual([]);
+    expect(new Set(codes(elsewhere))).toEqual(new Set(['key-unheard']));
   });
 
   it("at fwknop's own port", () => {

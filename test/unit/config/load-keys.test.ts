@@ -1,0 +1,89 @@
+import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdirSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { formatFault } from '../../../src/config/fault.ts';
+import { loadKeys } from '../../../src/config/load-keys.ts';
+import { configOf } from '../../support/configs.ts';
+import { temporaryFolder } from '../../support/scratch.ts';
+
+const SECRET = `base64:${Buffer.alloc(32, 7).toString('base64')}`;
+const FILE = `realm: "${SECRET}"\nkeys:\n  ada: { secret: "${SECRET}", doors: [ssh], address: required }\n`;
+
+let path: string;
+beforeEach(() => {
+  path = join(temporaryFolder(), 'keys.yaml');
+});
+
+/** What is wrong with the file, or how many keys it has and what is to be known of them. */
+function said(at = path): string {
+  const config = configOf({
+    listen: { spa: ['62210/udp'] },
+    keys: at,
+    doors: { ssh: { knock: 'spa', opens: [22] } },
+  });
+  const loaded = loadKeys(config);
+  if (!loaded.ok) return loaded.faults.map(formatFault).join('\n');
+  return [`${loaded.file.keys.length} keys`, ...loaded.warnings.map(({ code }) => code)].join(' ');
+}
+const write = (text: string | Uint8Array, mode = 0o600): void => {
+  writeFileSync(path, text, { mode });
+  chmodSync(path, mode);
+};
+
+describe('The key file', () => {
+  it('is read where only its owner can, also by another name', () => {
+    write(FILE);
+    expect(said()).toBe('1 keys');
+    symlinkSync(path, `${path}.link`);
+    expect(said(`${path}.link`)).toBe('1 keys');
+  });
+
+  it.each([0o604, 0o602, 0o666])('is refused where others can do anything with it (%o)', (mode) => {
+    write(FILE, mode);
+    expect(said()).toContain('it can be read or changed by others');
+    symlinkSync(path, `${path}.link`);
+    expect(said(`${path}.link`)).toContain('it can be read or changed by others');
+  });
+
+  it('is warned of where a group can', () => {
+    write(FILE, 0o640);
+    expect(said()).toBe('1 keys key-file-group');
+  });
+
+  it('that is a pipe, a folder or a device is refused at once', () => {
+    execFileSync('mkfifo', ['-m', '600', path]);
+    expect(said()).toContain('it is not a regular file; name the file with the keys');
+    mkdirSync(`${path}.d`, { mode: 0o700 });
+    expect(said(`${path}.d`)).toContain('it is not a regular file');
+    symlinkSync('/dev/zero', `${path}.zero`);
+    expect(said(`${path}.zero`)).toMatch(/not a regular file|by others/);
+  });
+
+  it('that is not there, is huge, is no text or no YAML is refused, and nothing of it is repeated', () => {
+    expect(said()).toContain('nfknock key new');
+    write('');
+    truncateSync(path, 2 ** 34);
+    expect(said()).toMatch(/bytes/);
+    for (const text of [
+      `${FILE}\0`,
+      Buffer.from([0xff, 0xfe, 0x00, 0x80]),
+      'keys: [',
+      FILE.replace('ada', 'Ada!'),
+    ]) {
+      write(text);
+      expect(said()).toMatch(/keys\.yaml:/);
+      expect(said()).not.toContain(SECRET.slice(7, 20));
+    }
+  });
+
+  it('in which a name stands twice is refused', () => {
+    write(`${FILE}  ada: { secret: "${SECRET}", doors: [ssh] }\n`);
+    expect(said()).toMatch(/keys\.yaml:4/);
+  });
+
+  it('in which two keys are the same secret is refused: which of them opens could not be said', () => {
+    write(`${FILE}  ben: { secret: "${SECRET}", doors: [ssh] }\n`);
+    expect(said()).toMatch(/keys\.yaml:\d+.*(same|twice|too)/);
+  });
+});
