@@ -1,31 +1,21 @@
-import {
-  type Connection,
-  type ConnectionWatch,
-  endConnections,
-  eventsAreOff,
-  listConnections,
-  watchConnections,
-} from '../firewall/netlink/conntrack.ts';
-import { type NetfilterSocket, openNetfilter } from '../firewall/netlink/socket.ts';
+import type { Connection, Connections, ConnectionWatch } from '../firewall/connections.ts';
 import { guarded, owned } from '../guard/guard.ts';
 import { type Address, sameAddress } from '../packet/address.ts';
-import { type Cidr, contains, formatCidr, networkOf } from '../packet/cidr.ts';
+import { type Cidr, contains, networkOf } from '../packet/cidr.ts';
 import { inRange, type Port } from '../packet/port.ts';
 import type { Door } from '../policy/config.ts';
 import { stored, words } from './commit.ts';
+import {
+  createKnown,
+  createOwnAddresses,
+  createSpent,
+  HALF_WAY_MS,
+  type OwnAddresses,
+} from './connection-books.ts';
 import { type Core, warn } from './dependencies.ts';
-import { ownAddresses } from './exemptions.ts';
 
-/** A connection that was half-way when its grant was used up completes within this or never: SYN_SENT's time-out. */
-const HALF_WAY_MS = 120_000;
-/** Connections that are known to be counted; the oldest go first. */
-const KNOWN_MAX = 65_536;
-/** Grants that were used up, and may have connections half-way. */
-const SPENT_MAX = 16_384;
 /** Between two looks at the table: at least this, and three times what the last took. In milliseconds. */
 const LOOK_REST_MS = 100;
-/** How old the list of this machine's addresses may be before an unknown one makes it be read anew. */
-const OWN_MS = 50;
 
 const NO_EVENTS =
   "uses: connections can't be counted: the kernel does not tell of them, and they are looked for once a second instead; switch them on: sysctl net.netfilter.nf_conntrack_events=1";
@@ -48,19 +38,15 @@ export interface Uses {
 export function watchUses(core: Core): Uses {
   const { clock, engine } = core;
   let watch: ConnectionWatch | undefined;
-  let socket: NetfilterSocket | undefined;
-  let known = new Set<string>();
-  const spent = new Map<
-    string,
-    { readonly door: string; readonly grantee: Cidr | 'any'; readonly until: number }
-  >();
+  let connections: Connections | undefined;
+  const known = createKnown();
+  const spent = createSpent(clock);
+  const own = createOwnAddresses(clock);
   let faultNow: string | null = null;
   let beyond: Connection[] = [];
   let looksUntil = Number.NEGATIVE_INFINITY;
   let looking = false;
   let again = false;
-  let own: readonly Address[] = [];
-  let ownAt = Number.NEGATIVE_INFINITY;
 
   const doors = (): readonly Door[] => core.config().doors.filter((door) => door.uses !== null);
 
@@ -75,8 +61,8 @@ export function watchUses(core: Core): Uses {
   }
 
   function start(): void {
-    socket ??= openNetfilter();
-    watch = watchConnections(count, (lost) => {
+    connections ??= core.firewall.openConnections();
+    watch = connections.watch(count, (lost) => {
       core.health.missed('connections', lost);
       owned('uses', look());
     });
@@ -84,26 +70,26 @@ export function watchUses(core: Core): Uses {
     // Who was connected before the count began has not come in by a grant that is counted now.
     owned(
       'uses',
-      list(ANY, (connection) => void remember(connection)),
+      list(ANY, (connection) => void known.add(connection)),
     );
   }
 
   function stop(): void {
     watch?.close();
-    socket?.close();
+    connections?.close();
     watch = undefined;
-    socket = undefined;
-    known = new Set();
+    connections = undefined;
+    known.clear();
     spent.clear();
     fault(null);
   }
 
   /** The kernel's events may be switched off at any time; anyone who came in then is found by looking. */
   function follow(): void {
-    const off = eventsAreOff();
+    const off = connections?.areHidden() === true;
     if (off) looksUntil = clock.now() + HALF_WAY_MS;
     fault(off ? NO_EVENTS : null);
-    for (const [key, each] of spent) if (each.until <= clock.now()) spent.delete(key);
+    spent.forget();
     if (clock.now() < looksUntil) owned('uses', look());
   }
 
@@ -118,7 +104,7 @@ export function watchUses(core: Core): Uses {
     again = true;
     if (looking) return;
     looking = true;
-    while (again && socket !== undefined) {
+    while (again && connections !== undefined) {
       again = false;
       const begun = clock.now();
       try {
@@ -140,59 +126,36 @@ export function watchUses(core: Core): Uses {
   }
 
   function list(sources: readonly Cidr[], visit: (connection: Connection) => void): Promise<void> {
-    return socket === undefined ? Promise.resolve() : listConnections(socket, sources, visit);
+    return connections?.list(sources, visit) ?? Promise.resolve();
   }
 
   /** Who may come in, and be counted. */
   function counted(): readonly Cidr[] {
-    const grantees = [...spent.values()].map(({ grantee }) => grantee);
+    const grantees = [...spent.grantees()];
     for (const { grantee, usesLeft } of engine.eachGrant()) if (usesLeft !== null) grantees.push(grantee);
     return grantees.includes('any') ? ANY : grantees.filter((grantee) => grantee !== 'any');
   }
 
   function count(connection: Connection): void {
-    const mine = doors().filter((door) => leadsThrough(door, connection));
-    if (mine.length === 0 || !remember(connection)) return;
+    const mine = doors().filter((door) => leadsThrough(door, connection, own));
+    if (mine.length === 0 || !known.add(connection)) return;
     let isBeyond = false;
     for (const { name } of mine) {
       const { source } = connection;
       const answer = core.execute({ command: 'connected', door: name, source });
       if (answer.ok) {
         keepUses(core, name, source);
-        for (const grantee of answer.ended ?? []) spend(name, grantee);
-      } else if (isSpent(name, source)) isBeyond = true;
+        for (const grantee of answer.ended ?? []) spent.add(name, grantee);
+      } else if (spent.has(name, source)) isBeyond = true;
     }
     if (isBeyond && !comesThroughAnother(connection)) cut(connection);
-  }
-
-  /** False where it is known already. */
-  function remember(connection: Connection): boolean {
-    const key = keyOf(connection);
-    if (known.has(key)) return false;
-    known.add(key);
-    if (known.size > KNOWN_MAX) for (const oldest of known) return known.delete(oldest);
-    return true;
-  }
-
-  function spend(door: string, grantee: Cidr | 'any'): void {
-    const key = `${door} ${grantee === 'any' ? grantee : formatCidr(grantee)}`;
-    spent.delete(key);
-    spent.set(key, { door, grantee, until: clock.now() + HALF_WAY_MS });
-    if (spent.size > SPENT_MAX) for (const oldest of spent.keys()) return void spent.delete(oldest);
-  }
-
-  function isSpent(name: string, source: Address): boolean {
-    for (const { door, grantee, until } of spent.values())
-      if (door === name && until > clock.now() && (grantee === 'any' || contains(grantee, source)))
-        return true;
-    return false;
   }
 
   /** Another door may let the same source in to the same port, without a count. */
   function comesThroughAnother(connection: Connection): boolean {
     const names = core
       .config()
-      .doors.filter((door) => leadsThrough(door, connection))
+      .doors.filter((door) => leadsThrough(door, connection, own))
       .map(({ name }) => name);
     for (const { door, grantee } of engine.eachGrant())
       if (names.includes(door) && (grantee === 'any' || contains(grantee, connection.source))) return true;
@@ -205,45 +168,29 @@ export function watchUses(core: Core): Uses {
   }
 
   function cutAll(): void {
-    const connections = beyond;
+    const ended = beyond;
     beyond = [];
-    if (socket === undefined) return;
-    endConnections(socket, connections).catch((error: unknown) =>
-      fault(`uses: connections beyond the count can't be cut: ${words(error)}`),
-    );
-  }
-
-  /**
-   * Whether a connection reaches the door's service from outside. What this machine begins, or passes on to another
-   * host's port of the same number, is no use of a grant to everyone.
-   */
-  function leadsThrough({ opens, forward }: Door, { source, protocol, host, port }: Connection): boolean {
-    if (!opens.some((range) => inRange(range, { protocol, port: port as Port }))) return false;
-    if (forward !== null) return sameAddress(forward.to.address, host);
-    return isOwn(host) && !isOwn(source);
-  }
-
-  function isOwn(address: Address): boolean {
-    const there = (): boolean => own.some((each) => sameAddress(each, address));
-    if (there()) return true;
-    if (clock.now() - ownAt < OWN_MS) return false;
-    ownAt = clock.now();
-    try {
-      own = ownAddresses();
-    } catch {
-      // No descriptor is left: those that were known are still ours.
-    }
-    return there();
+    connections
+      ?.end(ended)
+      .catch((error: unknown) => fault(`uses: connections beyond the count can't be cut: ${words(error)}`));
   }
 
   tick();
   return { tick, close: stop };
 }
 
-/** The kernel's id of an entry may come again for another; with who and what it is, it does not. */
-function keyOf({ source, sourcePort, port, entry }: Connection): string {
-  const { a, b, c, d } = source;
-  return `${entry.id?.toString('hex')} ${a} ${b} ${c} ${d} ${sourcePort} ${port}`;
+/**
+ * Whether a connection reaches the door's service from outside. What this machine begins, or passes on to another
+ * host's port of the same number, is no use of a grant to everyone.
+ */
+function leadsThrough(
+  { opens, forward }: Door,
+  { source, protocol, host, port }: Connection,
+  own: OwnAddresses,
+): boolean {
+  if (!opens.some((range) => inRange(range, { protocol, port: port as Port }))) return false;
+  if (forward !== null) return sameAddress(forward.to.address, host);
+  return own.has(host) && !own.has(source);
 }
 
 function keepUses({ engine, store, clock }: Core, door: string, source: Address): void {

@@ -1,36 +1,20 @@
-import type {
-  BanRow,
-  ExplainRow,
-  Explanation,
-  GrantRow,
-  Moment,
-  Refusal,
-  SourceRow,
-} from '../control/answers.ts';
+import type { Refusal } from '../control/answers.ts';
 import type { Request } from '../control/message.ts';
 import type { Answer } from '../control/output.ts';
 import type { CommandAnswer } from '../engine/command.ts';
-import type { NfknockEvent } from '../engine/event.ts';
-import type { GrantView } from '../engine/views.ts';
-import { type Address, formatAddress, parseAddress } from '../packet/address.ts';
-import { formatCidr, hostCidr, offenderOf } from '../packet/cidr.ts';
-import { formatPort } from '../packet/port.ts';
-import { type Milliseconds, milliseconds } from '../packet/time.ts';
+import { type Address, parseAddress } from '../packet/address.ts';
+import { hostCidr, offenderOf } from '../packet/cidr.ts';
+import { milliseconds } from '../packet/time.ts';
 import type { Running } from './dependencies.ts';
-import { granteeText } from './hook-subject.ts';
-import { inTurns } from './in-turns.ts';
-import { inJudgedOrder } from './judged-order.ts';
 import { unbanAll } from './lift-bans.ts';
 import type { Reloader } from './reload.ts';
+import { rowsOf } from './rows.ts';
 import { statusOf } from './status.ts';
-
-/** Sources listed at once, and packets told of one source: what a person can read. */
-const SOURCES_MAX = 1000;
-const PACKETS_MAX = 500;
 
 /** Carries out what people ask over the control socket. */
 export function createHandler(core: Running, reloader: Reloader): (request: Request) => Promise<Answer> {
   const { engine, clock } = core;
+  const { grantRow, banRow, sources, explain } = rowsOf(core);
 
   return async (request) => {
     switch (request.command) {
@@ -58,7 +42,7 @@ export function createHandler(core: Running, reloader: Reloader): (request: Requ
         if ('all' in request) return changed(await unbanAll(core));
         return changed(core.execute({ command: 'unban', address: read(request.address) }));
       case 'sources':
-        return done(await sources(request.limit ?? SOURCES_MAX));
+        return done(await sources(request.limit));
       case 'explain':
         return done(explain(read(request.address)));
       case 'keys':
@@ -125,121 +109,12 @@ export function createHandler(core: Running, reloader: Reloader): (request: Requ
     });
   }
 
-  function grantRow(each: GrantView): GrantRow {
-    const { door, grantee, source, since, until, usesLeft, reason, holder } = each;
-    return {
-      door,
-      grantee: granteeText(grantee),
-      source: formatAddress(source),
-      since: moment(since),
-      until: moment(until),
-      uses_left: usesLeft,
-      reason,
-      ...byKey(holder ?? {}),
-    };
-  }
-
-  function banRow({ target, since, until, count }: ReturnType<typeof engine.bans>[number]): BanRow {
-    return { target: formatCidr(target), since: moment(since), until: moment(until), count, shadow: false };
-  }
-
-  async function sources(limit: number): Promise<readonly SourceRow[]> {
-    const found = await inTurns(engine.sources(clock.now(), Math.min(limit, SOURCES_MAX)), clock);
-    return found.map(({ source, strikes, attempts, bannedUntil }) => ({
-      source: formatAddress(source),
-      strikes,
-      attempts,
-      banned: bannedUntil === null ? null : moment(bannedUntil),
-    }));
-  }
-
-  function explain(host: Address): Explanation {
-    const state = engine.source(host, clock.now());
-    const ban = engine.ban(host);
-    return {
-      source: formatAddress(host),
-      grants: engine.grantsOf(host).map(grantRow),
-      ban: ban === undefined ? null : banRow(ban),
-      strikes: state.strikes,
-      attempts: state.attempts,
-      packets: packets(host),
-      forgotten: core.history.forgotten(),
-    };
-  }
-
-  /** Each packet with what was said of it; ends and commands stand between them on rows of their own. */
-  function packets(host: Address): readonly ExplainRow[] {
-    const said = core.announcer.recent(host);
-    const byPacket = new Map<string, NfknockEvent>();
-    const rest: NfknockEvent[] = [];
-    const remembered = core.history.of(host, PACKETS_MAX);
-    // The packet's own row already says that it opened the door; who was let in by hand sent none.
-    const opening = new Set(
-      remembered.filter(({ outcome }) => outcome === 'opened' || outcome === 'proven').map(({ at }) => at),
-    );
-    for (const event of said) {
-      if ('port' in event) byPacket.set(`${event.at} ${formatPort(event.port)}`, event);
-      else if (event.event !== 'door.opened' || !opening.has(event.at)) rest.push(event);
-    }
-    const rows = remembered.map(({ at, protocol, port, outcome }) => {
-      const name = `${port}/${protocol}`;
-      return { at, row: row(at, name, outcome, byPacket.get(`${at} ${name}`)) };
-    });
-    const between = rest
-      .slice(-PACKETS_MAX)
-      .map((event) => ({ at: event.at, row: row(event.at, null, event.event, event) }));
-    return inJudgedOrder(rows, between).map((each) => each.row);
-  }
-
-  function row(
-    at: Milliseconds,
-    port: string | null,
-    outcome: string,
-    event: NfknockEvent | undefined,
-  ): ExplainRow {
-    const fields: EventFields = (event ?? {}) as EventFields;
-    return {
-      time: moment(at),
-      port,
-      outcome,
-      door: fields.door ?? null,
-      step: fields.step ?? null,
-      of: fields.of ?? null,
-      strikes: fields.strikes ?? null,
-      exempt: fields.exempt ?? null,
-      reason: fields.detail ?? fields.reason ?? null,
-      ...byKey(fields),
-    };
-  }
-
-  function moment(at: number): Moment {
-    return new Date(clock.wallOf(milliseconds(at))).toISOString();
-  }
-
   function changed(answer: CommandAnswer): Promise<Answer> | Answer {
     if (!answer.ok && answer.reason !== 'not found') return refused(answer);
     const count = answer.ok ? answer.changed : 0;
     return core.effects.drained().then(() => done({ changed: count }));
   }
 }
-
-/** What an event may tell of a packet. */
-interface EventFields {
-  readonly exempt?: string;
-  readonly door?: string;
-  readonly step?: number;
-  readonly of?: number;
-  readonly strikes?: number;
-  readonly reason?: string;
-  readonly detail?: string;
-  readonly key?: string;
-  readonly person?: string | null;
-}
-
-const byKey = ({ key = null, person = null }: { key?: string | null; person?: string | null }) => ({
-  key,
-  person,
-});
 
 /** A row at a time: a full table must not hold the daemon up. */
 function* lazily<Item, Row>(items: Iterable<Item>, row: (item: Item) => Row): Iterable<Row> {

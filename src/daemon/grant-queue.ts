@@ -1,4 +1,4 @@
-import { grantKey } from '../firewall/grant.ts';
+import { grantKey } from '../policy/grantee.ts';
 import type { DoorEvent } from './commit.ts';
 import type { GrantEvent } from './consume.ts';
 

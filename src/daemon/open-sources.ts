@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { QueueError } from '@nfknock/nfqueue';
 import { systemClock } from '../clock.ts';
-import { KEYS_BYTES, keysQueue } from '../firewall/rules/keys.ts';
-import { hasObserved, layoutOf } from '../firewall/rules/layout.ts';
 import { guarded } from '../guard/guard.ts';
 import type { Config } from '../policy/config.ts';
+import { KEYS_BYTES, keysQueue } from '../policy/keys-queue.ts';
+import { hasObserved } from '../policy/port-roles.ts';
 import { createMerge, type Merge } from '../source/merge.ts';
 import { openNflog } from '../source/nflog.ts';
 import { holdNfqueue, openNfqueue } from '../source/nfqueue.ts';
@@ -148,7 +148,7 @@ function wantedBy(config: Config, { merge, onKeys }: Ways, onError: (error: Erro
     );
   }
   // Knock ports with a live service behind them are copied to the group, whatever the rest comes through.
-  if (source === 'nflog' || hasObserved(layoutOf(config, oneTimePortsOf))) {
+  if (source === 'nflog' || hasObserved(config, oneTimePortsOf)) {
     wanted.set(`group ${group}`, () =>
       asInput(merge, (onBatch) => openNflog({ group, onBatch: guarded('packets', onBatch), onError })),
     );

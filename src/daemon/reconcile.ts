@@ -1,9 +1,9 @@
 import type { Command } from '../engine/command.ts';
 import type { Change, ReadBack } from '../firewall/firewall.ts';
-import { grantKey } from '../firewall/grant.ts';
 import { type Address, ipv4 } from '../packet/address.ts';
 import { formatCidr, hostCidr } from '../packet/cidr.ts';
 import { milliseconds } from '../packet/time.ts';
+import { grantKey } from '../policy/grantee.ts';
 import type { Spared, StateChange, Stored, StoredBan, StoredGrant } from '../state/store.ts';
 import type { Core } from './dependencies.ts';
 import { doorOf } from './hook-subject.ts';

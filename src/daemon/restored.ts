@@ -1,8 +1,8 @@
 import type { Command } from '../engine/command.ts';
-import { grantKey } from '../firewall/grant.ts';
 import { type Address, sameAddress } from '../packet/address.ts';
 import { contains, formatCidr } from '../packet/cidr.ts';
 import { type Milliseconds, milliseconds } from '../packet/time.ts';
+import { grantKey } from '../policy/grantee.ts';
 import type { StoredGrant } from '../state/store.ts';
 import { stored, words } from './commit.ts';
 import type { Core } from './dependencies.ts';

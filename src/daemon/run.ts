@@ -1,9 +1,9 @@
 import { formatFault } from '../config/fault.ts';
 import { keyWarningText } from '../config/key-warnings.ts';
 import type { ControlServer } from '../control/server.ts';
-import { openOverIpv6 } from '../firewall/iptables/families.ts';
 import { tellFaults } from '../guard/guard.ts';
 import type { Config } from '../policy/config.ts';
+import { openOverIpv6 } from '../policy/open-over-ipv6.ts';
 import { assemble } from './assemble.ts';
 import { words } from './commit.ts';
 import { createHandler } from './control-handler.ts';

@@ -1,9 +1,9 @@
 import { userInfo } from 'node:os';
 import type { Problem, Status } from '../control/status.ts';
-import { openOverIpv6 } from '../firewall/iptables/families.ts';
 import type { Observation } from '../machine/observations.ts';
 import { formatAddress } from '../packet/address.ts';
 import { formatPortRange } from '../packet/port.ts';
+import { openOverIpv6 } from '../policy/open-over-ipv6.ts';
 import { queueLength } from '../source/queue-length.ts';
 import type { SourceHealth } from '../source/source.ts';
 import type { Running } from './dependencies.ts';

@@ -135,22 +135,6 @@ export function createAttempts(capacity: number, words: number = 0): Attempts {
     if (step(out) > 0 && now - advanced(out) < UNDER_WAY) crowded = now;
   }
 
-  /** By sequence and place. They come the newest first, which is mostly the last first. */
-  function sort(slots: Int32Array, count: number): void {
-    for (let low = 0, high = count - 1; low < high; low += 1, high -= 1) {
-      const slot = slots[low] ?? 0;
-      slots[low] = slots[high] ?? 0;
-      slots[high] = slot;
-    }
-    for (let index = 1; index < count; index += 1) {
-      const slot = slots[index] ?? 0;
-      let at = index;
-      for (; at > 0 && table.extra(slots[at - 1] ?? 0) > table.extra(slot); at -= 1)
-        slots[at] = slots[at - 1] ?? 0;
-      slots[at] = slot;
-    }
-  }
-
   const put: Attempts['put'] = ({ hostHash, family, a, b, c, d }, where, to, turn, now) => {
     let slot = table.find(hostHash, family, a, b, c, d, where);
     if (slot === NONE) {
@@ -199,7 +183,7 @@ export function createAttempts(capacity: number, words: number = 0): Attempts {
       let count = 0;
       let slot = table.first(subject.hostHash, subject.family, subject.a, subject.b, subject.c, subject.d);
       for (; slot !== NONE && count < slots.length; slot = table.next(slot)) slots[count++] = slot;
-      sort(slots, count);
+      sort(table, slots, count);
       return count;
     },
     find({ hostHash, family, a, b, c, d }, sequence) {
@@ -208,16 +192,7 @@ export function createAttempts(capacity: number, words: number = 0): Attempts {
     put,
     words,
     masks,
-    isAlone(slot) {
-      for (let word = 0; word < words; word += 1) if (masks[slot * words + word] !== 0) return false;
-      return true;
-    },
-    copyMask(slot, to, at) {
-      for (let word = 0; word < words; word += 1) to[at + word] = masks[slot * words + word] ?? 0;
-    },
-    mark(slot, from, at) {
-      for (let word = 0; word < words; word += 1) masks[slot * words + word] = from[at + word] ?? 0;
-    },
+    ...masksIn(masks, words),
     keep(slot) {
       for (let word = 0; word < WORDS; word += 1) kept[word] = counts[slot * WORDS + word] ?? 0;
     },
@@ -252,6 +227,37 @@ export function createAttempts(capacity: number, words: number = 0): Attempts {
       floats[at + ADVANCED] = from.advanced(theirs);
       floats[at + COMPLETED] = from.completed(theirs);
       counts[2 * at + TOLERATED] = from.tolerated(theirs);
+    },
+  };
+}
+
+/** By sequence and place. They come the newest first, which is mostly the last first. */
+function sort(table: Table, slots: Int32Array, count: number): void {
+  for (let low = 0, high = count - 1; low < high; low += 1, high -= 1) {
+    const slot = slots[low] ?? 0;
+    slots[low] = slots[high] ?? 0;
+    slots[high] = slot;
+  }
+  for (let index = 1; index < count; index += 1) {
+    const slot = slots[index] ?? 0;
+    let at = index;
+    for (; at > 0 && table.extra(slots[at - 1] ?? 0) > table.extra(slot); at -= 1)
+      slots[at] = slots[at - 1] ?? 0;
+    slots[at] = slot;
+  }
+}
+
+function masksIn(masks: Int32Array, words: number): Pick<Attempts, 'isAlone' | 'copyMask' | 'mark'> {
+  return {
+    isAlone(slot) {
+      for (let word = 0; word < words; word += 1) if (masks[slot * words + word] !== 0) return false;
+      return true;
+    },
+    copyMask(slot, to, at) {
+      for (let word = 0; word < words; word += 1) to[at + word] = masks[slot * words + word] ?? 0;
+    },
+    mark(slot, from, at) {
+      for (let word = 0; word < words; word += 1) masks[slot * words + word] = from[at + word] ?? 0;
     },
   };
 }

@@ -1,35 +1,30 @@
-import type { Address } from '../packet/address.ts';
 import type { MalformedReason } from '../packet/decode.ts';
-import { TCP_FLAG } from '../packet/flags.ts';
 import type { Packet } from '../packet/packet.ts';
-import { type Port, PROTOCOL_NUMBER } from '../packet/port.ts';
-import { portKey, specOf } from '../packet/port-key.ts';
+import { PROTOCOL_NUMBER } from '../packet/port.ts';
+import { portKey } from '../packet/port-key.ts';
 import { type Milliseconds, milliseconds } from '../packet/time.ts';
-import { EPHEMERAL_FIRST, EPHEMERAL_LAST } from '../policy/limits.ts';
 import { ROLE } from '../policy/port-roles.ts';
-import { isSeenAgain, isTouchedAgain, lookUp } from './already-seen.ts';
+import { isSeenAgain, lookUp } from './already-seen.ts';
 import type { Command, CommandAnswer } from './command.ts';
 import { execute } from './commands.ts';
 import { end } from './door.ts';
-import type { Emit, ScanReason } from './event.ts';
-import type { ExemptReason } from './exempt.ts';
-import { shapeOf } from './flag-match.ts';
+import type { Emit } from './event.ts';
 import type { HashKey } from './hash.ts';
 import { judgeKnock } from './knock.ts';
-import { banIfDue, counted, strike } from './offence.ts';
 import { countKnocks, countTouches } from './offender-scope.ts';
 import type { Outcome } from './outcome.ts';
 import type { EngineSettings } from './settings.ts';
-import { collectAttempts, createState, endAttempts } from './state.ts';
-import { hostOf } from './subject.ts';
+import { collectAttempts, createState } from './state.ts';
 import { NONE } from './table.ts';
+import { createTouches, type Touch } from './touch.ts';
 import { type Views, viewsOf } from './views.ts';
 
 /*
  * Theory of operation. The engine is a state machine: packets, commands and time go in, events come out. It reads
  * no clock, does no I/O, never throws on any input, and its memory is bounded by its settings. `judge` reads as
  * the rules do, one step a rule, in their order; docs/decisions/judgement.md settles their corners. What a packet
- * does to the sequences is in knock.ts, what opens and closes in door.ts, strikes and bans in offence.ts.
+ * does to the sequences is in knock.ts, what no knock is in touch.ts, what opens and closes in door.ts, strikes and
+ * bans in offence.ts.
  */
 export interface Engine extends Views {
   /** Judges one decoded packet. Ends of grants and bans that are due at `now` come first. */
@@ -46,8 +41,7 @@ export interface Engine extends Views {
 export function createEngine(settings: EngineSettings, key: HashKey): Engine {
   const state = createState(settings, key);
   const { subject } = state.subjects;
-  /** What the rules share about the packet in hand. */
-  const current = {
+  const current: Touch = {
     key: 0,
     flags: 0,
     now: 0,
@@ -61,6 +55,7 @@ export function createEngine(settings: EngineSettings, key: HashKey): Engine {
     touchLow: 0,
     touchHigh: 0,
   };
+  const { gateIsOpen, judgeFlags, judgeDecoy, scan } = createTouches(state, current);
 
   function judge(packet: Packet, now: Milliseconds, emit: Emit): Outcome {
     expire(now, emit);
@@ -109,93 +104,10 @@ export function createEngine(settings: EngineSettings, key: HashKey): Engine {
     );
   }
 
-  /** A knock port that another door opens is one only for those who hold that door's grant. */
-  function gateIsOpen(): boolean {
-    return (current.role & ROLE.chained) === 0 || holdsOpener();
-  }
-
-  function holdsOpener(): boolean {
-    const openers = state.ports.openers(current.key);
-    return state.grants.heldBy(subject).some((grant) => openers.includes(grant.door)) || opensToAll(openers);
-  }
-
-  function opensToAll(openers: readonly number[]): boolean {
-    return openers.some((door) => state.grants.find(door, 'any') !== undefined);
-  }
-
-  /** Rule 4, for a TCP packet that is no knock; undefined where the later rules go on. */
-  function judgeFlags(emit: Emit): Outcome | undefined {
-    if (current.observed) return 'ignored';
-    const shape = shapeOf(current.flags);
-    const knockPort = (current.role & ROLE.knock) !== 0 && gateIsOpen();
-    if (shape === 'backscatter') return 'backscatter';
-    if (shape === 'ordinary') return knockPort ? 'ignored' : undefined;
-    if (knockPort) return scan(shape, false, emit);
-    if ((current.role & ROLE.decoy) === 0 || isRemains()) return 'ignored';
-    return scan(shape, true, emit);
-  }
-
-  /** What arrives of this machine's own outgoing connections once conntrack has forgotten them. */
-  function isRemains(): boolean {
-    const { key, role, flags } = current;
-    const every = state.settings.decoys === 'all';
-    const ephemeral = key >= EPHEMERAL_FIRST && key <= EPHEMERAL_LAST;
-    return (role & ROLE.decoy) !== 0 && every && ephemeral && (flags & TCP_FLAG.ack) !== 0;
-  }
-
   /** Rule 5. Who holds a grant is not counted: such packets can be forged in its name. */
   function exceedsRate(): boolean {
     const exceeds = state.offenders.exceeds(state.offenders.put(subject), current.now);
     return exceeds && state.grants.heldBy(subject).length === 0;
-  }
-
-  /** Rule 8. */
-  function judgeDecoy(emit: Emit): Outcome {
-    const service = (current.role & ROLE.service) !== 0;
-    if (service ? !state.settings.bans.strikeOnService || holdsOpener() : (current.role & ROLE.decoy) === 0) {
-      return 'ignored';
-    }
-    endAttempts(state, subject);
-    const holds = state.grants.heldBy(subject).length > 0;
-    // What is no strike is not noted as touched.
-    const again = !holds && isTouchedAgain(state, current);
-    const strikes = holds || again ? undefined : strike(state, subject, current.now);
-    const { at, source, port } = moment();
-    if (!service && isPlain(strikes)) emit({ event: 'decoy.hit', at, source, port, strikes });
-    else {
-      const rest = again ? {} : said(strikes);
-      if (service) emit({ event: 'decoy.hit', at, source, port, reason: 'service', ...rest });
-      else emit({ event: 'decoy.hit', at, source, port, ...rest });
-    }
-    if (strikes !== undefined) banIfDue(state, subject, strikes, current.now, emit);
-    return 'decoy';
-  }
-
-  function scan(reason: ScanReason, onDecoy: boolean, emit: Emit): Outcome {
-    if (onDecoy) endAttempts(state, subject);
-    const strikes = strikeUnlessHolder();
-    const { at, source, port } = moment();
-    if (isPlain(strikes)) emit({ event: 'scan.detected', at, source, port, reason, strikes });
-    else emit({ event: 'scan.detected', at, source, port, reason, ...said(strikes) });
-    if (strikes !== undefined) banIfDue(state, subject, strikes, current.now, emit);
-    return reason === 'rate' ? 'rate' : 'scan';
-  }
-
-  function strikeUnlessHolder(): number | undefined {
-    return state.grants.heldBy(subject).length > 0 ? undefined : strike(state, subject, current.now);
-  }
-
-  /** An offence in a flood: no more is to be said of it than its number, and nothing is built for that. */
-  function isPlain(strikes: number | undefined): strikes is number {
-    return strikes !== undefined && strikes < state.settings.bans.strikes;
-  }
-
-  function said(strikes: number | undefined): { strikes?: number; exempt?: ExemptReason } {
-    return strikes === undefined ? { exempt: 'holds a grant' } : counted(state, subject, strikes);
-  }
-
-  function moment(): { at: Milliseconds; source: Address; port: { protocol: 'tcp' | 'udp'; port: Port } } {
-    return { at: milliseconds(current.now), source: hostOf(subject), port: specOf(current.key) };
   }
 
   function expire(now: Milliseconds, emit: Emit): void {

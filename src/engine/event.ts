@@ -3,11 +3,11 @@ import type { Cidr } from '../packet/cidr.ts';
 import type { MalformedReason } from '../packet/decode.ts';
 import type { PortRange, PortSpec } from '../packet/port.ts';
 import type { Milliseconds } from '../packet/time.ts';
-
+import type { Grantee } from '../policy/grantee.ts';
+import type { RejectReason } from '../policy/key-use.ts';
 import type { ExemptReason } from './exempt.ts';
 
-/** Who a grant lets in: everyone, one host, or a network. */
-export type Grantee = 'any' | Cidr;
+export type { Grantee } from '../policy/grantee.ts';
 
 /** Why a grant ended. `used`: its last permitted connection was made. */
 export type CloseReason = 'expired' | 'knock' | 'revoked' | 'moved' | 'used' | 'reload' | 'refused' | 'key';
@@ -31,21 +31,7 @@ export interface Holder {
 }
 
 /** Why an authenticated packet opens nothing. */
-export type SpaReason =
-  | 'stale'
-  | 'replayed'
-  | 'expired'
-  | 'door'
-  | 'ports'
-  | 'address'
-  | 'from'
-  | 'limit'
-  | 'command'
-  | 'nat'
-  | 'user'
-  | 'full'
-  | 'unavailable'
-  | 'banned';
+export type SpaReason = RejectReason | 'banned';
 
 /** What every event has: the moment on the engine's clock. `strikes` is the count after this offence. */
 interface Moment {

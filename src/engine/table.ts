@@ -1,8 +1,9 @@
 import type { Family } from '../packet/address.ts';
-import { powerOfTwo } from './hash.ts';
+import { createBuckets } from './buckets.ts';
+import { ADDRESS, CELL_WORDS, CHAIN, EXTRA, FAMILY, FREE, HASH, NEWER, NONE } from './cell.ts';
+import { createLevels } from './levels.ts';
 
-/** No slot. */
-export const NONE = -1;
+export { NONE } from './cell.ts';
 
 /**
  * A bounded hash table of entries keyed by an address and one more number (`extra`), in typed arrays: no
@@ -58,37 +59,10 @@ export interface Table {
   word(slot: number, index: 0 | 1 | 2 | 3): number;
 }
 
-/*
- * All that is known of an entry lies side by side, in a cell of words: a packet of a flood is a new source, whose
- * entry is in no cache, and each array of its own would be one more wait for memory. The order is that of use.
- */
-/** 4 or 6; of a free cell FREE. */
-const FAMILY = 0;
-const FREE = 0;
-const ADDRESS = 1;
-const EXTRA = 5;
-/** The next entry of the bucket; of a free cell, the next free one. */
-const CHAIN = 6;
-const HASH = 7;
-const OLDER = 8;
-const NEWER = 9;
-const LEVEL = 10;
-const CELL_WORDS = 11;
-
-/*
- * A bucket tells of its first entry all that a search for something else needs, so that a source that is not there is
- * found missing without looking into a cell: (slot + 1) × 2, and 1 where there are more entries; then its hash. An
- * empty bucket is 0. There are two buckets for each entry, so that few have more than one.
- */
-const BUCKET_WORDS = 2;
-const MORE = 1;
-
 export function createTable(capacity: number, levels: number): Table {
-  const mask = powerOfTwo(capacity * 2) - 1;
-  const buckets = new Int32Array((mask + 1) * BUCKET_WORDS);
   const cells = new Int32Array(capacity * CELL_WORDS);
-  const oldest = new Int32Array(levels).fill(NONE);
-  const newest = new Int32Array(levels).fill(NONE);
+  const { candidate, chain, unchain, look } = createBuckets(cells, capacity);
+  const { oldest, link, unlink, nextOut, each } = createLevels(cells, levels);
   let used = 0;
   let unused = 0;
   let freed = NONE;
@@ -101,41 +75,6 @@ export function createTable(capacity: number, levels: number): Table {
       cells[at + ADDRESS + 3] === d &&
       cells[at + FAMILY] === family
     );
-  }
-
-  function link(slot: number, to: number): void {
-    const at = slot * CELL_WORDS;
-    const last = newest[to] ?? NONE;
-    cells[at + LEVEL] = to;
-    cells[at + OLDER] = last;
-    cells[at + NEWER] = NONE;
-    newest[to] = slot;
-    if (last === NONE) oldest[to] = slot;
-    else cells[last * CELL_WORDS + NEWER] = slot;
-  }
-
-  function unlink(slot: number): void {
-    const at = slot * CELL_WORDS;
-    const level = cells[at + LEVEL] ?? 0;
-    const before = cells[at + OLDER] ?? NONE;
-    const after = cells[at + NEWER] ?? NONE;
-    if (before === NONE) oldest[level] = after;
-    else cells[before * CELL_WORDS + NEWER] = after;
-    if (after === NONE) newest[level] = before;
-    else cells[after * CELL_WORDS + OLDER] = before;
-  }
-
-  /** The first entry of a bucket, or NONE. */
-  function leader(bucket: number): number {
-    return ((buckets[bucket] ?? 0) >> 1) - 1;
-  }
-
-  /** The first entry that can have this hash, or NONE. */
-  function candidate(hash: number): number {
-    const bucket = (hash & mask) * BUCKET_WORDS;
-    const slot = leader(bucket);
-    if (slot === NONE || buckets[bucket + 1] === hash) return slot;
-    return ((buckets[bucket] ?? 0) & MORE) === 0 ? NONE : (cells[slot * CELL_WORDS + CHAIN] ?? NONE);
   }
 
   function first(hash: number, family: Family, a: number, b: number, c: number, d: number): number {
@@ -191,28 +130,6 @@ export function createTable(capacity: number, levels: number): Table {
     return count < most ? NONE : eldest;
   };
 
-  /** Makes an entry, or none, the first of a bucket. */
-  function lead(bucket: number, slot: number): void {
-    const at = slot * CELL_WORDS;
-    const more = slot !== NONE && cells[at + CHAIN] !== NONE ? MORE : 0;
-    buckets[bucket] = ((slot + 1) << 1) | more;
-    if (slot !== NONE) buckets[bucket + 1] = cells[at + HASH] ?? 0;
-  }
-
-  function unchain(slot: number): void {
-    const bucket = ((cells[slot * CELL_WORDS + HASH] ?? 0) & mask) * BUCKET_WORDS;
-    const after = cells[slot * CELL_WORDS + CHAIN] ?? NONE;
-    const head = leader(bucket);
-    if (head === slot) {
-      lead(bucket, after);
-      return;
-    }
-    let before = head;
-    while (cells[before * CELL_WORDS + CHAIN] !== slot) before = cells[before * CELL_WORDS + CHAIN] ?? NONE;
-    cells[before * CELL_WORDS + CHAIN] = after;
-    if (before === head) lead(bucket, head);
-  }
-
   function remove(slot: number): void {
     const at = slot * CELL_WORDS;
     unchain(slot);
@@ -223,12 +140,6 @@ export function createTable(capacity: number, levels: number): Table {
     cells[at + CHAIN] = freed;
     freed = slot;
     used -= 1;
-  }
-
-  function nextOut(): number {
-    let lowest = 0;
-    while (oldest[lowest] === NONE) lowest += 1;
-    return oldest[lowest] ?? NONE;
   }
 
   function take(): number {
@@ -260,19 +171,14 @@ export function createTable(capacity: number, levels: number): Table {
       cells[at + ADDRESS + 2] = c;
       cells[at + ADDRESS + 3] = d;
       cells[at + EXTRA] = extra;
-      const bucket = (hash & mask) * BUCKET_WORDS;
-      cells[at + CHAIN] = leader(bucket);
-      cells[at + HASH] = hash;
-      lead(bucket, slot);
+      chain(slot, hash);
       link(slot, to);
       return slot;
     },
     remove,
     touch(hash) {
-      const there = buckets[(hash & mask) * BUCKET_WORDS] ?? 0;
-      if (used < capacity) return there;
-      const other = (cells[nextOut() * CELL_WORDS + HASH] ?? 0) & mask;
-      return there ^ (buckets[other * BUCKET_WORDS] ?? 0);
+      const there = look(hash);
+      return used < capacity ? there : there ^ look(cells[nextOut() * CELL_WORDS + HASH] ?? 0);
     },
     oldest: (level) => oldest[level] ?? NONE,
     newer: (slot) => cells[slot * CELL_WORDS + NEWER] ?? NONE,
@@ -281,16 +187,7 @@ export function createTable(capacity: number, levels: number): Table {
       link(slot, to);
     },
     extra: (slot) => cells[slot * CELL_WORDS + EXTRA] ?? 0,
-    each(visit) {
-      for (let level = 0; level < levels; level += 1) {
-        let slot = oldest[level] ?? NONE;
-        while (slot !== NONE) {
-          const following = cells[slot * CELL_WORDS + NEWER] ?? NONE;
-          visit(slot);
-          slot = following;
-        }
-      }
-    },
+    each,
     slots: () => unused,
     isUsed: (slot) => cells[slot * CELL_WORDS + FAMILY] !== FREE,
     family: (slot) => cells[slot * CELL_WORDS + FAMILY] as Family,

@@ -1,7 +1,8 @@
 import type { Family } from '../packet/address.ts';
 import { type Cidr, networkOf } from '../packet/cidr.ts';
+import { grantKey } from '../policy/grantee.ts';
 import type { Change, Grantee, HeldGrant } from './firewall.ts';
-import { grantKey, grantRules, hasFamily, type PlacedRule } from './grant.ts';
+import { grantRules, hasFamily, type PlacedRule } from './grant.ts';
 import type { Layout } from './rules/layout.ts';
 import { banSet, doorSet, TABLES, type Table } from './rules/names.ts';
 
@@ -53,23 +54,23 @@ const FAMILIES: readonly Family[] = [4, 6];
 /** The order in which a door is opened: who is let in is marked by then. It is shut in that of `TABLES`. */
 const OPENING: readonly Table[] = ['mangle', 'filter', 'nat'];
 
-/**
- * Groups changes so that each table and set is told once. `now` is wall time in ms. A family in `stale` has
- * its grants written anew whatever changes: an earlier block did not go through.
- */
-export function planChanges(
-  layout: Layout,
-  grants: Grants,
-  changes: readonly Change[],
-  now: number,
-  stale: ReadonlySet<Family> = new Set(),
-): Plan {
-  const touched = grantsTouched(layout, grants, changes, now);
+/** What there is before the changes. */
+export interface Standing {
+  readonly layout: Layout;
+  readonly grants: Grants;
+  /** Wall time in ms. */
+  readonly now: number;
+  /** Families whose grants are written anew whatever changes: an earlier block did not go through. */
+  readonly stale: ReadonlySet<Family>;
+}
+
+/** Groups changes so that each table and set is told once. */
+export function planChanges(standing: Standing, changes: readonly Change[]): Plan {
+  const { layout, now } = standing;
+  const touched = grantsTouched(standing, changes);
   const bySet = layout.config.grants === 'set';
-  const blocks = bySet
-    ? []
-    : FAMILIES.flatMap((family) => blocksOf(layout, grants, touched, family, now, stale));
-  const doorSets = bySet ? doorSetChanges(grants, touched, now, stale) : [];
+  const blocks = bySet ? [] : FAMILIES.flatMap((family) => blocksOf(standing, touched, family));
+  const doorSets = bySet ? doorSetChanges(standing, touched) : [];
   return { blocks, sets: [...doorSets, ...banSetChanges(changes, now)], grants: touched };
 }
 
@@ -106,7 +107,7 @@ export function networksOf(grantee: Grantee, family: Family): readonly Cidr[] {
 
 type Touched = ReadonlyMap<string, HeldGrant | undefined>;
 
-function grantsTouched(layout: Layout, grants: Grants, changes: readonly Change[], now: number): Touched {
+function grantsTouched({ layout, grants, now }: Standing, changes: readonly Change[]): Touched {
   const touched = new Map<string, HeldGrant | undefined>();
   for (const change of changes) {
     if (change.change !== 'open' && change.change !== 'close') continue;
@@ -134,12 +135,9 @@ function madeOf(touched: Touched): readonly HeldGrant[] {
  * grant is never missing, nor twice there.
  */
 function blocksOf(
-  layout: Layout,
-  grants: Grants,
+  { layout, grants, now, stale }: Standing,
   touched: Touched,
   family: Family,
-  now: number,
-  stale: ReadonlySet<Family>,
 ): readonly Block[] {
   const rulesOf = (some: readonly HeldGrant[]): readonly PlacedRule[] =>
     some.flatMap((grant) => grantRules(layout, grant, family));
@@ -185,12 +183,7 @@ function chainsOf(rules: readonly { readonly table: Table; readonly chain: strin
   return new Map(rules.map(({ chain, table }) => [chain, table]));
 }
 
-function doorSetChanges(
-  grants: Grants,
-  touched: Touched,
-  now: number,
-  stale: ReadonlySet<Family>,
-): readonly SetChange[] {
+function doorSetChanges({ grants, now, stale }: Standing, touched: Touched): readonly SetChange[] {
   const gone = goneOf(grants, touched).filter(
     (grant) => touched.get(grantKey(grant.door, grant.grantee)) === undefined,
   );

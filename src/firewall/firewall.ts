@@ -1,11 +1,12 @@
 import type { Family } from '../packet/address.ts';
 import type { Cidr } from '../packet/cidr.ts';
 import type { Config } from '../policy/config.ts';
+import type { Grantee } from '../policy/grantee.ts';
 import type { OneTimePorts } from '../policy/port-roles.ts';
+import type { Connections } from './connections.ts';
 import type { Acceptance } from './rules/acceptance.ts';
 
-/** Who a rule lets in. */
-export type Grantee = 'any' | Cidr;
+export type { Grantee } from '../policy/grantee.ts';
 
 /** One thing that the kernel must be told. Moments are wall time, milliseconds since 1970. */
 export type Change =
@@ -96,6 +97,8 @@ export interface Firewall {
   acceptances(): ReadonlyMap<Family, Acceptance>;
   /** What stands beside our rules in the kernel and could undo them, in words; null: nothing. */
   beside(): Promise<string | null>;
+  /** Opens the way to the connections; throws a FirewallError where there is none. */
+  openConnections(): Connections;
   /** Tells within 5 s of what others do to our rules. One listener at a time. */
   watch(listener: RuleListener): RuleWatch;
   remove(): Promise<void>;

@@ -45,11 +45,6 @@ export function parseGrant(line: string): HeldGrant | undefined {
   return grantee === undefined ? undefined : { door, grantee, until: Number(until) };
 }
 
-/** What tells one grant from another. */
-export function grantKey(door: string, grantee: Grantee): string {
-  return `${door} ${grantee === 'any' ? 'any' : formatCidr(grantee)}`;
-}
-
 export function hasFamily(grantee: Grantee, family: Family): boolean {
   return grantee === 'any' || grantee.address.family === family;
 }

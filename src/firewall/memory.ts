@@ -1,5 +1,7 @@
 import { formatCidr } from '../packet/cidr.ts';
 import type { Config } from '../policy/config.ts';
+import { grantKey } from '../policy/grantee.ts';
+import type { Connections } from './connections.ts';
 import {
   type Change,
   type Firewall,
@@ -8,7 +10,6 @@ import {
   type HeldGrant,
   type ReadBack,
 } from './firewall.ts';
-import { grantKey } from './grant.ts';
 
 /** A firewall that only remembers: for tests. */
 export interface MemoryFirewall extends Firewall {
@@ -20,9 +21,19 @@ export interface MemoryOptions {
   readonly config: Config;
   /** Wall time, ms since 1970. */
   readonly now: () => number;
+  /** Default: nobody connects. */
+  readonly connections?: Connections;
 }
 
-export function memoryFirewall({ config, now }: MemoryOptions): MemoryFirewall {
+const NO_CONNECTIONS: Connections = {
+  watch: () => ({ close: () => undefined }),
+  areHidden: () => false,
+  list: async () => undefined,
+  end: async () => 0,
+  close: () => undefined,
+};
+
+export function memoryFirewall({ config, now, connections = NO_CONNECTIONS }: MemoryOptions): MemoryFirewall {
   const changes: Change[] = [];
   const grants = new Map<string, HeldGrant>();
   const bans = new Map<string, HeldBan>();
@@ -114,6 +125,7 @@ export function memoryFirewall({ config, now }: MemoryOptions): MemoryFirewall {
     refresh: open,
     answersFault: () => null,
     acceptances: () => new Map(),
+    openConnections: () => connections,
     beside: async () => null,
     watch: () => ({ close: () => undefined }),
     async remove() {

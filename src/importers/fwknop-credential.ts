@@ -1,6 +1,6 @@
 import type { KeyEntry } from '../config/key-file-edit.ts';
 import { CIPHER_MODES, DIGESTS } from '../spa/fwknop-crypto.ts';
-import type { Directive } from './fwknop-file.ts';
+import type { Directive } from './directive.ts';
 
 /** What a stanza's packets are proven with; or why they can't be, in words that repeat nothing. */
 export type FwknopSecrets =

@@ -1,9 +1,4 @@
-/** A directive of fwknop's two files: `NAME value`, also `NAME: value;`. */
-export interface Directive {
-  readonly name: string;
-  readonly value: string;
-  readonly line: number;
-}
+import type { Directive } from './directive.ts';
 
 /** A stanza of access.conf, which begins with SOURCE. */
 export interface Stanza {

@@ -1,6 +1,6 @@
 import { isPort, type Port } from '../packet/port.ts';
 import { quoted } from '../text/plain.ts';
-import type { Directive } from './fwknop-file.ts';
+import type { Directive } from './directive.ts';
 
 /** What of fwknopd.conf has an equal. */
 export interface FwknopServer {

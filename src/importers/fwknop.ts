@@ -1,8 +1,9 @@
 import type { Fault } from '../config/fault.ts';
 import type { ForeignKey, Imported, Notice } from '../config/import-notice.ts';
 import { formatPort, type PortSpec } from '../packet/port.ts';
+import type { Directive } from './directive.ts';
 import { freeName } from './free-name.ts';
-import { type Directive, readDirectives, stanzasOf } from './fwknop-file.ts';
+import { readDirectives, stanzasOf } from './fwknop-file.ts';
 import { type FwknopServer, fwknopServer, SERVER_DEFAULTS } from './fwknop-server.ts';
 import { fwknopStanza, type TranslatedStanza } from './fwknop-stanza.ts';
 import type { Findings } from './knockd-command.ts';

@@ -1,6 +1,7 @@
 import type { PortRange } from '../packet/port.ts';
 import { quoted } from '../text/plain.ts';
-import type { Directive, Section } from './knockd-file.ts';
+import type { Directive } from './directive.ts';
+import type { Section } from './knockd-file.ts';
 import { type Step, stepOf, tellUser } from './knockd-step.ts';
 import type { Opening } from './opening.ts';
 import { splitCommand } from './shell-words.ts';

@@ -3,8 +3,9 @@ import { DURATION_MAX } from '../config/duration.ts';
 import { parseFlags } from '../packet/flags.ts';
 import { formatPort, type PortSpec, parsePort } from '../packet/port.ts';
 import { quoted } from '../text/plain.ts';
+import type { Directive } from './directive.ts';
 import { type Action, type Findings, keyOf, startOf, stopOf } from './knockd-command.ts';
-import type { Directive, Section } from './knockd-file.ts';
+import type { Section } from './knockd-file.ts';
 
 /** knockd's defaults, in seconds (knockd.c). */
 const SEQ_TIMEOUT = 25;

@@ -1,13 +1,6 @@
 import type { Fault } from '../config/fault.ts';
 import { oneLine, quoted } from '../text/plain.ts';
-
-/** A directive of knockd.conf. */
-export interface Directive {
-  /** In small letters, as none of them depends on case. */
-  readonly name: string;
-  readonly value: string;
-  readonly line: number;
-}
+import type { Directive } from './directive.ts';
 
 export interface Section {
   readonly name: string;

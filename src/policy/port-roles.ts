@@ -4,7 +4,7 @@ import { PORT_MAX, type PortSpec, PROTOCOL_NUMBER } from '../packet/port.ts';
 import { PORT_KEYS, portKey } from '../packet/port-key.ts';
 import type { Config, Door } from './config.ts';
 import { TRACEROUTE, unaskedPorts } from './limits.ts';
-import { common, NO_PORTS, type Ports, portsOf, union, without } from './port-set.ts';
+import { common, hasPorts, NO_PORTS, type Ports, portsOf, union, without } from './port-set.ts';
 
 /*
  * What is this port? Asked by the rules, the engine, replays, the strength of doors and what looks at the machine; and
@@ -92,6 +92,11 @@ export function rolesOf(config: Named, family: Family, oneTime: OneTimePorts): R
   const policy = policyOf(config, oneTime);
   const here = policy.doors.filter((door) => isHere(door, family));
   return rolesWith(policy, here, portsOfUnasked([family]));
+}
+
+/** True where a port of `allow` is a knock too: the daemon must read the NFLOG group for these. */
+export function hasObserved(config: Named, oneTime: OneTimePorts): boolean {
+  return FAMILIES.some((family) => hasPorts(rolesOf(config, family, oneTime).observed));
 }
 
 /** To whatever destination, over whatever family: for those who are not told which. */

@@ -1,6 +1,7 @@
 import type { Address } from '../packet/address.ts';
 import { type Cidr, contains, parseCidr } from '../packet/cidr.ts';
 import { type Milliseconds, milliseconds } from '../packet/time.ts';
+import type { RejectReason } from '../policy/key-use.ts';
 import type { Key } from './key.ts';
 import type { Proven, SpaPacket } from './proof.ts';
 import { sourceNetwork } from './source-network.ts';
@@ -8,22 +9,6 @@ import type { Usage } from './usage.ts';
 import type { Claim, PacketUse } from './used-once.ts';
 import { doorIdOf } from './v1.ts';
 import { doorsFor, type SpaDoor } from './wanted-doors.ts';
-
-/** Why a proven packet opens nothing. */
-export type RejectReason =
-  | 'stale'
-  | 'replayed'
-  | 'expired'
-  | 'door'
-  | 'ports'
-  | 'address'
-  | 'from'
-  | 'limit'
-  | 'command'
-  | 'nat'
-  | 'user'
-  | 'full'
-  | 'unavailable';
 
 export interface Rejected {
   readonly outcome: 'rejected';

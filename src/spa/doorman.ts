@@ -1,9 +1,8 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import { isPort, type PortSpec } from '../packet/port.ts';
-import type { Budget } from './budget.ts';
 import { candidatesOf, knocksAt, type Rotation } from './candidates.ts';
 import type { Key } from './key.ts';
-import { type Proven, type SpaPacket, type Unproven, unproven } from './proof.ts';
+import { type Prover, unproven } from './proof.ts';
 
 /*
  * The packet of doorman 0.81: "<port> <group> <tag> <HMAC-MD5 of what stands before>", to 1001/udp. It says neither when
@@ -38,9 +37,7 @@ export function isDoormanKnock({ text, mac }: DoormanKnock, secret: Uint8Array):
   return timingSafeEqual(Buffer.from(mac, 'latin1'), Buffer.from(wanted, 'latin1'));
 }
 
-export type DoormanProver = (packet: SpaPacket, budget: Budget) => Proven | Unproven;
-
-export function createDoormanProver(keys: readonly Key[], rotation: Rotation): DoormanProver {
+export function createDoormanProver(keys: readonly Key[], rotation: Rotation): Prover {
   const candidates = candidatesOf(keys, 'doorman');
 
   return ({ payload, source, port, now, wall }, budget) => {

@@ -1,6 +1,7 @@
 import type { Address } from '../packet/address.ts';
 import type { Port, PortSpec } from '../packet/port.ts';
 import type { Milliseconds } from '../packet/time.ts';
+import type { Budget } from './budget.ts';
 import type { FwknopStage } from './fwknop.ts';
 import type { FwknopNat } from './fwknop-fields.ts';
 import type { Key } from './key.ts';
@@ -56,3 +57,6 @@ export interface Proven {
 export function unproven(stage: ProofStage): Unproven {
   return { outcome: 'unproven', stage };
 }
+
+/** Looks for the key that proves a packet, of one format. */
+export type Prover = (packet: SpaPacket, budget: Budget) => Proven | Unproven;

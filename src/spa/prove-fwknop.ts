@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { milliseconds } from '../packet/time.ts';
-import type { Budget } from './budget.ts';
 import {
   type Candidate,
   candidatesOf,
@@ -11,7 +10,7 @@ import {
 import { hasFwknopForm, hasFwknopMac, openFwknop, withoutMac } from './fwknop.ts';
 import { type FwknopFields, parseAccess, parseNat, TYPE } from './fwknop-fields.ts';
 import type { FwknopCredential, Key } from './key.ts';
-import { type Ask, type Proven, type SpaPacket, type Unproven, unproven } from './proof.ts';
+import { type Ask, type Prover, unproven } from './proof.ts';
 
 type FwknopKey = Candidate<FwknopCredential>;
 
@@ -20,7 +19,7 @@ export function createFwknopProver(
   keys: readonly Key[],
   ports: readonly number[],
   rotation: Rotation,
-): FwknopProver {
+): Prover {
   const all = candidatesOf(keys, 'fwknop');
   const atPort = new Map<number, readonly FwknopKey[]>(
     ports.map((port) => [port, all.filter((one) => knocksAt(one, port)).slice(0, FWKNOP_KEYS_A_PORT_MAX)]),
@@ -55,8 +54,6 @@ export function createFwknopProver(
     };
   };
 }
-
-export type FwknopProver = (packet: SpaPacket, budget: Budget) => Proven | Unproven;
 
 /** What the fields ask for. */
 function askOf({ type, message, nat, timeout, user }: FwknopFields): Ask {

@@ -1,7 +1,6 @@
-import type { Budget } from './budget.ts';
 import { type Candidate, candidatesOf, knocksAt, type Rotation } from './candidates.ts';
 import type { KeyFile, V1Credential } from './key.ts';
-import { type Proven, type SpaPacket, type Unproven, unproven } from './proof.ts';
+import { type Prover, unproven } from './proof.ts';
 import { keyIdOf, openV1, realmOf, V1_BYTES, V1_KIND } from './v1.ts';
 import { createVerifier, type Verifier } from './v1-proof.ts';
 
@@ -10,10 +9,8 @@ interface V1Key {
   readonly verify: Verifier;
 }
 
-export type V1Prover = (packet: SpaPacket, budget: Budget) => Proven | Unproven;
-
 /** Proves packets of nfknock SPA v1: a realm's tag first, then the one key that the packet names. */
-export function createV1Prover(file: KeyFile, rotation: Rotation): V1Prover {
+export function createV1Prover(file: KeyFile, rotation: Rotation): Prover {
   const realms = file.realms.map(realmOf);
   const keys = new Map<string, V1Key>(
     candidatesOf(file.keys, 'secret', 'ed25519', 'ssh').map((candidate) => [

@@ -1,4 +1,5 @@
-import type { Rejected, RejectReason } from './admit.ts';
+import type { RejectReason } from '../policy/key-use.ts';
+import type { Rejected } from './admit.ts';
 import { distanceInWords, spanInWords } from './distance.ts';
 import type { Key } from './key.ts';
 

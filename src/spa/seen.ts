@@ -1,4 +1,5 @@
-import type { Claim, ClaimTime, PacketUse, Use, UseChange, UsedOnce } from './used-once.ts';
+import type { UseChange } from '../policy/key-use.ts';
+import type { Claim, ClaimTime, PacketUse, Use, UsedOnce } from './used-once.ts';
 
 /** Packets of one key that are remembered at once: an accepted one is, for twice the permitted distance of clocks. */
 export const SEEN_OF_A_KEY_MAX = 1_024;

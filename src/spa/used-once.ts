@@ -1,3 +1,4 @@
+import type { UseChange } from '../policy/key-use.ts';
 /*
  * "Used once" is asked in one place, so that who answers can be another: this machine's memory, or all machines of a
  * fleet.
@@ -25,18 +26,6 @@ export interface CodeUse {
 }
 
 export type Use = PacketUse | CodeUse;
-
-/** What must be written, in the same transaction as the grant, before anything opens. */
-export type UseChange =
-  | {
-      readonly change: 'seen';
-      readonly key: string;
-      readonly id: string;
-      readonly stamp: number | null;
-      readonly source: string;
-    }
-  /** Nothing of this key that was made then or earlier is believed again; what was noted of such packets goes. */
-  | { readonly change: 'floor'; readonly key: string; readonly stamp: number };
 
 export type Claim =
   | { readonly outcome: 'won'; readonly changes: readonly UseChange[] }

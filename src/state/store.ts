@@ -1,4 +1,5 @@
 import type { Cidr } from '../packet/cidr.ts';
+import type { UseChange } from '../policy/key-use.ts';
 
 /** Moments are wall time, milliseconds since 1970: this is what outlives the process. */
 export interface StoredGrant {
@@ -58,16 +59,7 @@ interface StoreHealth {
 
 /** What keys have used up. */
 export type KeyChange =
-  /** A packet that has opened. `stamp`: when it was made, by its sender's clock; null: it does not say. */
-  | {
-      readonly change: 'seen';
-      readonly key: string;
-      readonly id: string;
-      readonly stamp: number | null;
-      readonly source: string;
-    }
-  /** Nothing of this key that was made then or earlier is believed: what was noted of such packets goes. */
-  | { readonly change: 'floor'; readonly key: string; readonly stamp: number }
+  | UseChange
   /** How often the key has opened in all, and when it last did. */
   | { readonly change: 'key_used'; readonly key: string; readonly uses: number; readonly last: number };
 

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Connection } from '../../src/firewall/connections.ts';
 import { type Change, type Firewall, FirewallError, type ReadBack } from '../../src/firewall/firewall.ts';
-import type { Connection } from '../../src/firewall/netlink/conntrack.ts';
 import type { Config } from '../../src/policy/config.ts';
 import type { Host } from './net.ts';
 import { startProcess } from './process.ts';

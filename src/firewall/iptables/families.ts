@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs';
 import type { Family } from '../../packet/address.ts';
-import { formatPortRange } from '../../packet/port.ts';
 import type { Config } from '../../policy/config.ts';
 import { FirewallError } from '../firewall.ts';
 import { CHAIN, type Table } from '../rules/names.ts';
@@ -77,11 +76,4 @@ function probeOf(config: Config, table: Table): string {
     'COMMIT',
     '',
   ].join('\n');
-}
-
-/** What is open where IPv6 is not guarded, in words: `port 22 is open over IPv6`. */
-export function openOverIpv6({ doors }: Config): string {
-  const ranges = doors.filter((door) => door.forward === null).flatMap((door) => door.opens);
-  const ports = [...new Set(ranges.map((range) => formatPortRange(range).replace(/\/tcp$/, '')))];
-  return `port${ports.length === 1 ? ` ${ports[0]} is` : `s ${ports.join(', ')} are`} open over IPv6`;
 }

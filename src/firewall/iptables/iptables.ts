@@ -1,16 +1,8 @@
 import type { Family } from '../../packet/address.ts';
 import type { Config } from '../../policy/config.ts';
 import { NO_ONE_TIME, type OneTimePorts } from '../../policy/port-roles.ts';
-import { type Grants, planChanges } from '../change.ts';
-import {
-  type Change,
-  type Firewall,
-  FirewallError,
-  type HeldGrant,
-  type ReadBack,
-  type RuleListener,
-} from '../firewall.ts';
-import { grantKey } from '../grant.ts';
+import { type Firewall, FirewallError, type ReadBack, type RuleListener } from '../firewall.ts';
+import { openConnections } from '../netlink/conntrack.ts';
 import { openSets } from '../netlink/ipset.ts';
 import { openNetfilter } from '../netlink/socket.ts';
 import { mayNameSets } from '../privilege.ts';
@@ -22,9 +14,10 @@ import { byKind, throwFirst, twice } from './by-kind.ts';
 import { openCanaries } from './canary.ts';
 import { openCuts } from './cuts.ts';
 import { hasIpv6 } from './families.ts';
-import { readBans, readGrants, strayEntries } from './read-back.ts';
+import { openHolding } from './holding.ts';
+import { readBans, readGrants } from './read-back.ts';
 import { openRestore } from './restore-process.ts';
-import { type BaseWish, type Looked, openTables, type Tables } from './tables.ts';
+import { type BaseWish, openTables, type Tables } from './tables.ts';
 import { isNftables, legacyBeside, watchRules } from './watch.ts';
 
 /** The kernel's firewall: iptables, ip6tables and sets. What it has beyond the interface is for its own watch. */
@@ -52,10 +45,6 @@ export interface IptablesOptions {
   readonly directories?: readonly string[];
 }
 
-/** Grants in sets, at most, that are each looked at as often as the sets are: listing a thousand takes 2 ms. */
-const QUICK_MAX = 1024;
-
-const NO_GRANTS: Grants = new Map();
 /** Opens the way to the kernel; changes nothing. Throws a FirewallError where a tool or permission is missing. */
 export function openFirewall(options: IptablesOptions): Promise<IptablesFirewall> {
   return Promise.resolve().then(() => firewallOf(options));
@@ -83,92 +72,22 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
     return openTables({ family, restore, socket, sets, privilege, nftables, directories, now });
   });
   const answers = openAnswers({ families, find: options.answers ?? (() => NO_ANSWERS), directories });
-  let layout = layoutOf(options.config, options.oneTime ?? NO_ONE_TIME);
+  const first = layoutOf(options.config, options.oneTime ?? NO_ONE_TIME);
+  const holding = openHolding({ layout: first, families, tables, sets, canaries, now });
   let looked = false;
-  let grants = new Map<string, HeldGrant>();
-  let loaded = false;
   let closed = false;
   let listener: RuleListener | undefined;
   /** A look at the rules beside the lane of the doors: nobody lays rules meanwhile. */
   let looking: Promise<unknown> = Promise.resolve();
-  const stale = new Set<Family>();
-
-  /** What the kernel holds becomes what we know, once: later we know better. */
-  const load = async (): Promise<void> => {
-    if (loaded) return;
-    const held = await readGrants(layout, tables, sets, now());
-    grants = new Map(held.map((grant) => [grantKey(grant.door, grant.grantee), grant]));
-    loaded = true;
-  };
 
   const seen = async (from: Layout): Promise<Layout> => withAnswers(from, await answers.look(from.config));
-
-  const putIn = async (to: Layout, base: BaseWish = 'keep'): Promise<void> => {
-    await load();
-    const alive = new Map([...grants].filter(([, grant]) => grant.until > now() && to.doors.has(grant.door)));
-    await canaries.forgetLost();
-    await sets.change(await strayEntries({ layout: to, grants: alive, families }, sets, now()));
-    for (const each of tables) canaries.note(await each.prepare(to, alive, sets, now()));
-    // Each to its end, also where another fails: who puts the old rules back must not find one still at work.
-    throwFirst(await Promise.allSettled(tables.map((each) => each.install(to, alive, now(), base))));
-    grants = alive;
-    stale.clear();
-  };
-
-  const dropSets = async (needed: Layout | undefined): Promise<readonly FirewallError[]> => {
-    const left: FirewallError[] = [];
-    for (const each of tables) {
-      const dropped = await each.dropSets(needed, sets);
-      canaries.forget(dropped.gone);
-      left.push(...dropped.left);
-    }
-    return left;
-  };
-
-  const tablesIntact = async (what: Looked): Promise<boolean> => {
-    await load();
-    const checks = await Promise.all(tables.map((each) => each.intact(layout, grants, now(), what)));
-    return checks.every(Boolean);
-  };
-
-  const setsComplete = async (): Promise<boolean> => {
-    await load();
-    const strays = await strayEntries({ layout, grants, families }, sets, now());
-    return strays.length === 0 && (await canaries.present());
-  };
-
-  const carryDoors = async (changes: readonly Change[]): Promise<void> => {
-    await load();
-    const plan = planChanges(layout, grants, changes, now(), stale);
-    const results = await Promise.allSettled([
-      ...tables.map((each) => each.apply(plan.blocks)),
-      sets.change(plan.sets.filter((each) => families.includes(each.family))),
-    ]);
-    const failed = results.find((result) => result.status === 'rejected');
-    if (failed !== undefined) {
-      for (const family of families) stale.add(family);
-      throw failed.reason;
-    }
-    stale.clear();
-    for (const [key, grant] of plan.grants) {
-      if (grant === undefined) grants.delete(key);
-      else grants.set(key, grant);
-    }
-    canaries.note(plan.sets);
-  };
-
-  const carryBans = async (changes: readonly Change[]): Promise<void> => {
-    const plan = planChanges(layout, NO_GRANTS, changes, now());
-    await sets.change(plan.sets.filter((each) => families.includes(each.family)));
-    canaries.note(plan.sets);
-  };
 
   const fix = async (error: FirewallError): Promise<void> => {
     try {
       await looking;
       // Of the grants some may be in force already: they are written anew.
-      if (error.code !== 'NO_SET' && (await tablesIntact('without grants'))) return;
-      await putIn(layout);
+      if (error.code !== 'NO_SET' && (await holding.tablesIntact('without grants'))) return;
+      await holding.putIn(holding.layout());
       listener?.onRestored();
     } catch (second) {
       // Who may not lay rules may still write the grants anew; where that fails too, it says why.
@@ -176,16 +95,16 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
     }
   };
   // Doors in a lane of their own: who has knocked does not wait while a flood is being banned.
-  const doors = applyQueue((changes) => twice(() => carryDoors(changes), fix));
+  const doors = applyQueue((changes) => twice(() => holding.carryDoors(changes), fix));
   const bans = applyQueue((changes) =>
     twice(
-      () => carryBans(changes),
+      () => holding.carryBans(changes),
       (error) => doors.exclusive(() => fix(error)),
     ),
   );
   const cuts = openCuts(connections, now);
   const prepared = async <T>(task: () => Promise<T>): Promise<T> => {
-    if (!looked) layout = await seen(layout);
+    if (!looked) holding.follow(await seen(holding.layout()));
     looked = true;
     return await task();
   };
@@ -193,29 +112,28 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
     if (!closed) return bans.exclusive(() => doors.exclusive(() => prepared(task)));
     return Promise.reject(new FirewallError('use the firewall', 'CLOSED', 'it was closed before'));
   };
-  const allIntact = async (): Promise<boolean> =>
-    stale.size === 0 && (await tablesIntact('with grants')) && (await setsComplete());
   /** While grants come and go, which must not wait for it: that something is amiss is believed only of a look alone. */
   const intactBeside = async (): Promise<boolean> => {
-    if (closed || !loaded) return false;
+    if (closed || !holding.isLoaded()) return false;
     return bans.exclusive(() => {
-      const look = prepared(allIntact);
+      const look = prepared(holding.allIntact);
       looking = look.catch(() => {});
       return look;
     });
   };
 
   const reinstall = async (next: Layout, base: BaseWish = 'keep'): Promise<void> => {
-    await putIn(next, base);
-    layout = next;
+    await holding.putIn(next, base);
+    holding.follow(next);
   };
 
   const self: IptablesFirewall = {
-    install: () => open(async () => reinstall(await seen(layout))),
-    installBase: () => open(async () => reinstall(await seen(layout), 'install')),
+    install: () => open(async () => reinstall(await seen(holding.layout()))),
+    installBase: () => open(async () => reinstall(await seen(holding.layout()), 'install')),
     async refresh() {
       // Looked at beside the lanes, so that no knock waits for it.
-      if ((await seen(layout)) !== layout) await open(async () => reinstall(await seen(layout)));
+      if ((await seen(holding.layout())) !== holding.layout())
+        await open(async () => reinstall(await seen(holding.layout())));
     },
     answersFault: answers.fault,
     async apply(changes) {
@@ -232,38 +150,27 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
     readBack: () =>
       open(async (): Promise<ReadBack> => {
         const moment = now();
-        const held = await readGrants(layout, tables, sets, moment);
-        return { grants: held, bans: await readBans(families, sets, moment) };
+        const grants = await readGrants(holding.layout(), tables, sets, moment);
+        return { grants, bans: await readBans(families, sets, moment) };
       }),
-    intact: async () => (await intactBeside()) || (await open(allIntact)),
+    intact: async () => (await intactBeside()) || (await open(holding.allIntact)),
     replace: (config, oneTime = NO_ONE_TIME) =>
       open(async () => {
-        const before = layout;
         const next = await seen(layoutOf(config, oneTime));
-        const kept: Grants = new Map(grants);
-        try {
-          await putIn(next);
-          layout = next;
-        } catch (error) {
-          grants = new Map(kept);
-          await putIn(before);
-          await dropSets(before);
-          throw error;
-        }
-        return await dropSets(next);
+        await holding.replace(next);
+        return await holding.dropSets(next);
       }),
     remove: () =>
       open(async () => {
         for (const each of tables) await each.remove();
-        grants.clear();
-        canaries.clear();
-        loaded = true;
-        const [left] = await dropSets(undefined);
+        holding.forget();
+        const [left] = await holding.dropSets(undefined);
         if (left !== undefined) throw left;
       }),
-    setsIntact: () => open(() => (grants.size > QUICK_MAX ? canaries.present() : setsComplete())),
+    setsIntact: () => open(holding.setsIntact),
     acceptances: () =>
       new Map(tables.flatMap((each) => each.acceptance().map((found) => [each.family, found]))),
+    openConnections,
     beside: async () => (await legacyBeside()) ?? null,
     watch(given) {
       listener = given;

@@ -1,6 +1,7 @@
 import type { Family } from '../../packet/address.ts';
+import { grantKey } from '../../policy/grantee.ts';
 import type { HeldGrant } from '../firewall.ts';
-import { grantKey, parseGrant } from '../grant.ts';
+import { parseGrant } from '../grant.ts';
 import type { Sets } from '../netlink/ipset.ts';
 import { type Policies, policiesBefore, policiesNow, policyLines } from '../rules/base-policy.ts';
 import { jumpRemovals, ownChains, ownJumps, parseSaved, type Saved } from '../rules/jump.ts';

@@ -1,8 +1,8 @@
 import type { Family } from '../../packet/address.ts';
 import { type Cidr, formatCidr } from '../../packet/cidr.ts';
+import { grantKey } from '../../policy/grantee.ts';
 import { entriesByDoor, type Grants, type SetChange, type SetEntry } from '../change.ts';
 import type { Grantee, HeldBan, HeldGrant } from '../firewall.ts';
-import { grantKey } from '../grant.ts';
 import type { Sets } from '../netlink/ipset.ts';
 import type { Layout } from '../rules/layout.ts';
 import { banSet, doorSet } from '../rules/names.ts';

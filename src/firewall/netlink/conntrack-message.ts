@@ -1,5 +1,6 @@
 import type { Address, Family } from '../../packet/address.ts';
 import { PROTOCOL_NUMBER, type Protocol } from '../../packet/port.ts';
+import type { Connection, Entry } from '../connections.ts';
 import { AF, attributeMap, NFGEN_BYTES, NLM_F, writeMessage } from './attributes.ts';
 
 /** NFNL_SUBSYS_CTNETLINK of linux/netfilter/nfnetlink.h, as the upper byte of a message's type. */
@@ -21,31 +22,6 @@ const NESTED = 0x8000;
 const ASSURED = 1 << 2;
 /** TCP_CONNTRACK_ESTABLISHED of linux/netfilter/nf_conntrack_tcp.h. */
 const ESTABLISHED = 3;
-
-/** An entry of the table, with what is needed to take exactly it out. */
-export interface Entry {
-  readonly source: Address;
-  /** The original tuple, the entry's id and its zone, as the kernel wrote them. */
-  readonly tuple: Buffer;
-  readonly id: Buffer | undefined;
-  readonly zone: Buffer | undefined;
-}
-
-/** A connection: who began it, and what it reaches once every translation is done. */
-export interface Connection {
-  readonly source: Address;
-  /** Of the source. */
-  readonly sourcePort: number;
-  readonly protocol: Protocol;
-  readonly host: Address;
-  /** Of that host. */
-  readonly port: number;
-  /** Both sides have spoken: a TCP handshake was completed, a UDP exchange lasts. Forged packets alone don't get there. */
-  readonly assured: boolean;
-  /** TCP is between its handshake and its end, where the kernel says so; of UDP always. */
-  readonly established: boolean;
-  readonly entry: Entry;
-}
 
 /** Lists the table of a family. A kernel before 5.8 does not know of the filter by source and lists everything. */
 export function listMessage(family: Family, source?: Address): Buffer {

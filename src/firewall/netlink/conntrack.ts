@@ -2,11 +2,11 @@ import { readFileSync } from 'node:fs';
 import { abortConnection } from '@nfknock/nfqueue';
 import type { Address } from '../../packet/address.ts';
 import { type Cidr, HOST_BITS, networkOf } from '../../packet/cidr.ts';
+import type { Connection, Connections, ConnectionWatch } from '../connections.ts';
 import { FirewallError } from '../firewall.ts';
 import type { Message } from './attributes.ts';
 import {
   bytesOf,
-  type Connection,
   deleteMessage,
   isUpdate,
   listMessage,
@@ -14,8 +14,6 @@ import {
   sourceOfEntry,
 } from './conntrack-message.ts';
 import { type NetfilterSocket, openNetfilter } from './socket.ts';
-
-export type { Connection } from './conntrack-message.ts';
 
 /** NFNLGRP_CONNTRACK_UPDATE of linux/netfilter/nfnetlink.h. */
 const UPDATES = 2;
@@ -29,6 +27,18 @@ const DELETED_AT_ONCE = 64;
 /** Up to this many hosts are each looked for by the kernel; more, or networks, by reading the table once. */
 const FILTERED_MAX = 4;
 
+/** Throws a FirewallError where the kernel gives no socket for it. */
+export function openConnections(): Connections {
+  const socket = openNetfilter();
+  return {
+    watch: watchConnections,
+    areHidden: eventsAreOff,
+    list: (sources, visit) => listConnections(socket, sources, visit),
+    end: (connections) => endConnections(socket, connections),
+    close: () => socket.close(),
+  };
+}
+
 /**
  * Ends the connections that these sources began: of this machine's own TCP the socket is ended, and of each the entry
  * is deleted, so that its next packet is a new one. Resolves with how many ended. The table is walked in pieces, and
@@ -40,11 +50,7 @@ export async function cutConnections(socket: NetfilterSocket, sources: readonly 
   return endConnections(socket, found);
 }
 
-/** Ends exactly these. */
-export async function endConnections(
-  socket: NetfilterSocket,
-  connections: readonly Connection[],
-): Promise<number> {
+async function endConnections(socket: NetfilterSocket, connections: readonly Connection[]): Promise<number> {
   let ended = 0;
   const end = async (connection: Connection): Promise<void> => {
     // The entry first: what the socket's last packet, a reset, brings back must not find it.
@@ -68,8 +74,7 @@ function abort({ protocol, source, sourcePort, host, port }: Connection): void {
   abortConnection(bytesOf(host), port, bytesOf(source), sourcePort);
 }
 
-/** Calls back for each TCP or UDP connection in the table that one of these sources began; may be called twice for one. */
-export async function listConnections(
+async function listConnections(
   socket: NetfilterSocket,
   sources: readonly Cidr[],
   visit: (connection: Connection) => void,
@@ -113,17 +118,7 @@ function keyOf(address: Address, bits: number): string | number {
   return address.family === 4 ? a : `${a} ${b} ${c} ${d}`;
 }
 
-export interface ConnectionWatch {
-  /** Idempotent; no call comes after it. */
-  close(): void;
-}
-
-/**
- * Calls back for each connection once both sides have spoken: a TCP handshake is complete, a UDP exchange lasts. What
- * is forged in somebody's name gets no further than half-way. May call back twice for one connection. `onLost`: some
- * were missed. Throws a FirewallError where the kernel has no such events.
- */
-export function watchConnections(
+function watchConnections(
   onConnection: (connection: Connection) => void,
   onLost: (count: number) => void,
 ): ConnectionWatch {
@@ -144,8 +139,7 @@ export function watchConnections(
   return { close: () => socket.close() };
 }
 
-/** The kernel says nothing of connections. */
-export function eventsAreOff(): boolean {
+function eventsAreOff(): boolean {
   try {
     return readFileSync(EVENTS_SWITCH, 'utf8').trim() === '0';
   } catch {

@@ -61,12 +61,9 @@ export const ENTRIES_PER_MESSAGE = 1000;
 const ENTRY_BYTES_MAX = 60;
 
 export function createMessage(spec: SetSpec): Buffer {
-  const message = begin(
-    COMMAND.create,
-    spec.name,
-    NLM_F.request | NLM_F.ack | NLM_F.create | NLM_F.excl,
-    AF[spec.family],
-  );
+  const message = begin(COMMAND.create, spec.name, NLM_F.request | NLM_F.ack | NLM_F.create | NLM_F.excl, {
+    family: AF[spec.family],
+  });
   message.text(ATTRIBUTE.type, spec.type);
   // Revision 0 of both types has timeouts, and every `ipset` can list it.
   message.u8(ATTRIBUTE.revision, 0);
@@ -136,13 +133,8 @@ export function entriesMessage(
 ): Buffer {
   const last = Math.min(entries.length, first + ENTRIES_PER_MESSAGE);
   // Without NLM_F_EXCL an entry that is there, or gone, already is no error.
-  const message = begin(
-    command,
-    name,
-    NLM_F.request | NLM_F.ack,
-    AF[4],
-    256 + (last - first) * ENTRY_BYTES_MAX,
-  );
+  const bytes = 256 + (last - first) * ENTRY_BYTES_MAX;
+  const message = begin(command, name, NLM_F.request | NLM_F.ack, { bytes });
   message.u32(ATTRIBUTE.line, 0);
   message.begin(ATTRIBUTE.entries);
   for (let index = first; index < last; index += 1) {
@@ -207,8 +199,7 @@ function begin(
   command: number,
   name: string,
   flags: number,
-  family: number = AF[4],
-  bytes?: number,
+  { family = AF[4], bytes }: { readonly family?: number; readonly bytes?: number } = {},
 ): MessageWriter {
   const message = writeMessage({ type: SUBSYSTEM | command, flags, family }, bytes);
   message.u8(ATTRIBUTE.protocol, PROTOCOL);

@@ -80,13 +80,18 @@ export function listRulesMessage(family: Family, table: Table, chain?: string): 
   return message.finish();
 }
 
+/** A chain, and the one in which its rules were tried. */
+interface Replaced {
+  readonly family: Family;
+  readonly table: Table;
+  readonly chain: string;
+  readonly draft: string;
+}
+
 /** One transaction: `chain` holds these rules and no other, and `draft` is gone. */
 export function replaceMessage(
-  family: Family,
-  table: Table,
-  chain: string,
+  { family, table, chain, draft }: Replaced,
   rules: readonly { readonly expressions: readonly Expression[]; readonly protocol: ProtocolNumber }[],
-  draft: string,
 ): Buffer {
   const message = (type: number, flags: number): MessageWriter =>
     writeMessage({ type: SUBSYSTEM | type, flags: NLM_F.request | flags, family: AF[family] });

@@ -66,7 +66,7 @@ export function openNftables(socket: NetfilterSocket, family: Family): Nftables 
       );
     },
     async replace(table, chain, rules, draft) {
-      const answer = await socket.request(replaceMessage(family, table, chain, rules, draft));
+      const answer = await socket.request(replaceMessage({ family, table, chain, draft }, rules));
       if (!answer.ok) throw errorOf(`write the chain ${chain}`, answer.refusal.errno);
     },
   };

@@ -104,7 +104,7 @@ export function openNetfilter(options: NetfilterOptions = {}): NetfilterSocket {
     for (const message of readMessages(answers ? Buffer.from(datagram) : datagram)) {
       if (closed) return;
       const asked = message.sequence === 0 ? undefined : waiting.get(message.sequence);
-      if (asked !== undefined) take(message, asked);
+      if (asked !== undefined) take(message, asked, settle);
       else if (message.type !== NLMSG.error && message.type !== NLMSG.done)
         tell(() => options.onEvent?.(message));
     }
@@ -150,23 +150,6 @@ export function openNetfilter(options: NetfilterOptions = {}): NetfilterSocket {
     clearTimeout(asked.timer);
     if (waiting.size === 0 && groups.size === 0 && !socket.closed) socket.unref();
     how(asked);
-  }
-
-  function take(message: Message, asked: Waiting): void {
-    if (message.type === NLMSG.error) {
-      const errno = message.payload.length >= 4 ? -message.payload.readInt32LE(0) : 0;
-      if (errno === 0) settle(asked, (each) => each.resolve({ ok: true, messages: each.messages }));
-      else {
-        const echo = message.payload.subarray(4);
-        settle(asked, (each) => each.resolve({ ok: false, refusal: { errno, echo } }));
-      }
-    } else if (message.type === NLMSG.done) {
-      settle(asked, (each) => each.resolve({ ok: true, messages: each.messages }));
-    } else if (asked.onMessage !== undefined) {
-      asked.onMessage(message);
-    } else {
-      asked.messages.push(message);
-    }
   }
 
   const send = (message: Buffer, onMessage?: (message: Message) => void): Promise<Answer> => {
@@ -217,6 +200,26 @@ export function openNetfilter(options: NetfilterOptions = {}): NetfilterSocket {
       for (const asked of [...waiting.values()]) settle(asked, (each) => each.reject(lost('CLOSED')));
     },
   };
+}
+
+type Settle = (asked: Waiting, how: (asked: Waiting) => void) => void;
+
+/** What the kernel says to a request: its end, a refusal, or a piece of a list. */
+function take(message: Message, asked: Waiting, settle: Settle): void {
+  if (message.type === NLMSG.error) {
+    const errno = message.payload.length >= 4 ? -message.payload.readInt32LE(0) : 0;
+    if (errno === 0) settle(asked, (each) => each.resolve({ ok: true, messages: each.messages }));
+    else {
+      const echo = message.payload.subarray(4);
+      settle(asked, (each) => each.resolve({ ok: false, refusal: { errno, echo } }));
+    }
+  } else if (message.type === NLMSG.done) {
+    settle(asked, (each) => each.resolve({ ok: true, messages: each.messages }));
+  } else if (asked.onMessage !== undefined) {
+    asked.onMessage(message);
+  } else {
+    asked.messages.push(message);
+  }
 }
 
 /** Several messages in one datagram, a transaction, have one number: the first refusal or the end answers. */

@@ -1,19 +1,13 @@
 import type { Config } from '../../policy/config.ts';
+import { KEYS_BYTES, keysQueue } from '../../policy/keys-queue.ts';
 import { keysPorts } from '../../policy/port-roles.ts';
 import { dports } from '../../policy/port-set.ts';
 import { refusal } from './refusal.ts';
 
-/** Bytes of a packet that go to the daemon: the longest that a client of fwknop makes has 468. */
-export const KEYS_BYTES = 512;
 /** IP lengths of packets that a key may prove; others are nobody's, and do not cost the daemon anything. */
 const LENGTHS = '168:512';
 /** doorman's packets are shorter, and come to its own port. */
 const DOORMAN = { port: 1001, lengths: '68:107' } as const;
-
-/** The number of the queue or group that has the keys' packets alone: a flood of knocks loses none of them. */
-export function keysQueue({ listen }: Pick<Config, 'listen'>): number {
-  return listen.source === 'nfqueue' ? listen.queues.last + 1 : listen.group + 1;
-}
 
 /**
  * Packets of keys go to the daemon, and no further. These rules stand before the bans: a forger who has an owner banned

@@ -2,7 +2,7 @@ import { type Address, type Family, formatAddress } from '../../packet/address.t
 import { type Cidr, formatCidr, HOST_BITS } from '../../packet/cidr.ts';
 import type { Config, Door } from '../../policy/config.ts';
 import { NO_ONE_TIME, type OneTimePorts, type Roles, rolesBehind, rolesOf } from '../../policy/port-roles.ts';
-import { common, dports, hasPorts, portsOf, without } from '../../policy/port-set.ts';
+import { common, dports, portsOf, without } from '../../policy/port-set.ts';
 import { type Answers, NO_ANSWERS, sameAnswers } from './answers.ts';
 import { toDaemon } from './hand-over.ts';
 import { markOpenings } from './mark.ts';
@@ -64,11 +64,6 @@ function hostsBehind(config: Config, oneTime: OneTimePorts): readonly HostBehind
 /** The same layout where nothing changes by it. */
 export function withAnswers(layout: Layout, answers: Answers): Layout {
   return sameAnswers(layout.answers, answers) ? layout : { ...layout, answers };
-}
-
-/** True where a port of `allow` is a knock too: the daemon must read the NFLOG group for these. */
-export function hasObserved(layout: Layout): boolean {
-  return hasPorts(layout.roles[4].observed) || hasPorts(layout.roles[6].observed);
 }
 
 /** The host that a door's service runs on; throws for a door whose service is here. */

@@ -1,5 +1,5 @@
 import type { Config } from '../../policy/config.ts';
-import { CHAIN, checkedInterface, JUMP_COMMENT, type Table } from './names.ts';
+import { CHAIN, checkedInterface, JUMP_COMMENT } from './names.ts';
 import type { Jump } from './rules.ts';
 
 /** The jumps of filter and nat. */
@@ -10,29 +10,25 @@ export function jumpsOf(config: Config, forward: boolean, translated: boolean): 
   const answers = '-m conntrack --ctstate ESTABLISHED';
   const through =
     names.length === 0 ? [''] : names.flatMap((name) => [`-i ${name}`, `-o ${name} ${answers}`]);
-  const jump = (
-    table: Table,
-    from: string,
-    match: string,
-    to: string,
-    optional: 'always' | 'if there',
-  ): Jump => {
-    const rule = `-m comment --comment ${JUMP_COMMENT} -j ${to}`;
-    return { table, from, rule: match === '' ? rule : `${match} ${rule}`, optional: optional === 'if there' };
-  };
+  const toHere = inbound.map((match) => `${match} -m addrtype --dst-type LOCAL`);
   return [
-    ...inbound.map((match) => jump('filter', 'INPUT', match, CHAIN.input, 'always')),
-    ...(forward ? through.map((match) => jump('filter', 'FORWARD', match, CHAIN.forward, 'always')) : []),
-    // Docker puts its own rules before all others in FORWARD, and DOCKER-USER before its own.
+    ...jumpsFrom({ table: 'filter', from: 'INPUT', optional: false }, inbound, CHAIN.input),
     ...(forward
-      ? through.map((match) => jump('filter', 'DOCKER-USER', match, CHAIN.forward, 'if there'))
+      ? [
+          ...jumpsFrom({ table: 'filter', from: 'FORWARD', optional: false }, through, CHAIN.forward),
+          // Docker puts its own rules before all others in FORWARD, and DOCKER-USER before its own.
+          ...jumpsFrom({ table: 'filter', from: 'DOCKER-USER', optional: true }, through, CHAIN.forward),
+        ]
       : []),
     ...(translated
-      ? inbound.map((match) =>
-          jump('nat', 'PREROUTING', `${match} -m addrtype --dst-type LOCAL`, CHAIN.translate, 'always'),
-        )
+      ? jumpsFrom({ table: 'nat', from: 'PREROUTING', optional: false }, toHere, CHAIN.translate)
       : []),
   ];
+}
+
+function jumpsFrom(place: Omit<Jump, 'rule'>, matches: readonly string[], to: string): readonly Jump[] {
+  const rule = `-m comment --comment ${JUMP_COMMENT} -j ${to}`;
+  return matches.map((match) => ({ ...place, rule: match === '' ? rule : `${match} ${rule}` }));
 }
 
 /** What a jump matches where packets come in. */

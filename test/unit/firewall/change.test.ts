@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { type Grants, planChanges } from '../../../src/firewall/change.ts';
+import { type Grants, type Plan, planChanges } from '../../../src/firewall/change.ts';
 import type { Change, HeldGrant } from '../../../src/firewall/firewall.ts';
-import { grantKey, grantRules, parseGrant } from '../../../src/firewall/grant.ts';
+import { grantRules, parseGrant } from '../../../src/firewall/grant.ts';
 import { layoutOf } from '../../../src/firewall/rules/layout.ts';
+import type { Family } from '../../../src/packet/address.ts';
 import { formatCidr } from '../../../src/packet/cidr.ts';
 import type { Config } from '../../../src/policy/config.ts';
+import { grantKey } from '../../../src/policy/grantee.ts';
 import { cidr, configOf } from '../../support/configs.ts';
 
 /** 2026-11-21T07:02:06.123Z. */
@@ -30,6 +32,16 @@ const close = (door: string, who: string): Change => ({ change: 'close', door, g
 const ban = (target: string): Change => ({ change: 'ban', target: cidr(target), until: NOW + 1_500 });
 const unban = (target: string): Change => ({ change: 'unban', target: cidr(target) });
 
+function planned(
+  config: Config,
+  grants: Grants,
+  changes: readonly Change[],
+  now: number,
+  stale: ReadonlySet<Family> = new Set(),
+): Plan {
+  return planChanges({ layout: layoutOf(config), grants, now, stale }, changes);
+}
+
 function held(...grants: readonly (readonly [door: string, who: string])[]): Grants {
   return new Map(
     grants.map(([door, who]): [string, HeldGrant] => {
@@ -40,9 +52,7 @@ function held(...grants: readonly (readonly [door: string, who: string])[]): Gra
 }
 
 function texts(config: Config, grants: Grants, ...changes: readonly Change[]): readonly string[] {
-  return planChanges(layoutOf(config), grants, changes, NOW).blocks.map(
-    ({ family, text }) => `${family} ${text}`,
-  );
+  return planned(config, grants, changes, NOW).blocks.map(({ family, text }) => `${family} ${text}`);
 }
 
 const tail = '-m time --datestop 2026-11-21T07:02:36 -m comment --comment';
@@ -110,7 +120,7 @@ describe('what the kernel is told', () => {
     const grants = new Map(held(['ssh', '192.0.2.8']));
     const grantee = cidr('192.0.2.6');
     grants.set(grantKey('ssh', grantee), { door: 'ssh', grantee, until: NOW });
-    const [block] = planChanges(layoutOf(CONFIG), grants, [], NOW, new Set([4])).blocks;
+    const [block] = planned(CONFIG, grants, [], NOW, new Set([4])).blocks;
     expect(block?.text).not.toContain('192.0.2.6');
     expect(block?.text).toContain('192.0.2.8');
   });
@@ -144,15 +154,15 @@ describe('what the kernel is told', () => {
   });
 
   it('writes every chain of grants anew after a failure', () => {
-    const { blocks } = planChanges(layoutOf(CONFIG), held(['ssh', '192.0.2.7']), [], NOW, new Set([4]));
+    const { blocks } = planned(CONFIG, held(['ssh', '192.0.2.7']), [], NOW, new Set([4]));
     expect(blocks.map(({ family, table }) => `${family} ${table}`)).toEqual(['4 filter', '4 nat']);
     expect(blocks[0]?.text).toContain(':NFKNOCK-FWD-GRANT - [0:0]');
     expect(blocks[0]?.text).toContain(ssh('192.0.2.7'));
   });
 
   it('puts grants into sets where the configuration says so, everyone as two halves', () => {
-    const { blocks, sets } = planChanges(
-      layoutOf(SETS),
+    const { blocks, sets } = planned(
+      SETS,
       held(['ssh', '192.0.2.7']),
       [close('ssh', '192.0.2.7'), open('web', 'any')],
       NOW,
@@ -167,8 +177,8 @@ describe('what the kernel is told', () => {
   });
 
   it('lifts bans before it lays others, each for whole seconds and at least one', () => {
-    const { sets } = planChanges(
-      layoutOf(CONFIG),
+    const { sets } = planned(
+      CONFIG,
       new Map(),
       [ban('203.0.113.9'), unban('203.0.113.8'), ban('2001:db8:9::/64')],
       NOW,
@@ -185,7 +195,7 @@ describe('what the kernel is told', () => {
     ['lifted last is lifted', [ban('203.0.113.9'), unban('203.0.113.8'), unban('203.0.113.9')], 'del'],
     ['banned last is banned', [unban('203.0.113.9'), unban('203.0.113.8'), ban('203.0.113.9')], 'add'],
   ])('who is both lifted and banned at once and %s', (_, changes, action) => {
-    const { sets } = planChanges(layoutOf(CONFIG), new Map(), changes, NOW);
+    const { sets } = planned(CONFIG, new Map(), changes, NOW);
     const told = sets.flatMap((set) =>
       set.entries.map(({ target }) => `${set.action} ${formatCidr(target)}`),
     );
@@ -195,7 +205,7 @@ describe('what the kernel is told', () => {
 
   it('never gives an entry a time that the kernel refuses', () => {
     const forever: Change = { change: 'ban', target: cidr('203.0.113.9'), until: Number.MAX_SAFE_INTEGER };
-    const { sets } = planChanges(layoutOf(CONFIG), new Map(), [forever], NOW);
+    const { sets } = planned(CONFIG, new Map(), [forever], NOW);
     expect(sets[0]?.entries[0]?.seconds).toBe(2_147_483);
   });
 

@@ -36,7 +36,9 @@ describe('a chain is replaced', () => {
     { protocol: 6, expressions: [SET, COUNTER] },
     { protocol: 0, expressions: [COUNTER] },
   ] as const;
-  const messages = readMessages(replaceMessage(4, 'filter', 'NFKNOCK-BAN', rules, 'NFKNOCK-DRAFT'));
+  const messages = readMessages(
+    replaceMessage({ family: 4, table: 'filter', chain: 'NFKNOCK-BAN', draft: 'NFKNOCK-DRAFT' }, rules),
+  );
 
   test('in one transaction: emptied, written, its draft taken out, and only the last of it acknowledged', () => {
     // NFNL_MSG_BATCH_BEGIN, DELRULE, NEWRULE twice, DELRULE, DELCHAIN, NFNL_MSG_BATCH_END.
