@@ -32,7 +32,7 @@ export const IN_THE_ENGINE: readonly Countermeasure[] = [
   },
   {
     name: 'decoys are offences',
-    file: 'src/engine/engine.ts',
+    file: 'src/engine/touch.ts',
     from: 'if (service ? !state.settings.bans.strikeOnService || holdsOpener() : (current.role & ROLE.decoy) === 0) {',
     to: 'if (service || !service) {',
     test: 'test/unit/strength/strength.test.ts',
@@ -88,7 +88,7 @@ export const IN_THE_ENGINE: readonly Countermeasure[] = [
   },
   {
     name: 'who holds a grant is not struck for what can be forged',
-    file: 'src/engine/engine.ts',
+    file: 'src/engine/touch.ts',
     from: 'state.grants.heldBy(subject).length > 0 ? undefined : strike(state, subject, current.now)',
     to: 'strike(state, subject, current.now)',
     test: FLOOD,
@@ -96,7 +96,7 @@ export const IN_THE_ENGINE: readonly Countermeasure[] = [
   },
   {
     name: 'unasked answers are no offence',
-    file: 'src/engine/engine.ts',
+    file: 'src/engine/touch.ts',
     from: "if (shape === 'backscatter') return 'backscatter';",
     to: '',
     test: 'test/unit/engine/engine.test.ts',
