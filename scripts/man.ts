@@ -18,7 +18,7 @@ const EXIT_CODES: readonly (readonly [string, string])[] = [
 const SIGNALS: readonly (readonly [string, string])[] = [
   ['SIGUSR2', 'sent by a roll-back: end the daemon with 6. It leaves its rules to who sent it.'],
   ['SIGTERM, SIGINT', 'end the daemon in order. The rules stay: protected ports are closed to newcomers.'],
-  ['SIGHUP', 'take the configuration in again; a bad one changes nothing.'],
+  ['SIGHUP', 'reload the configuration; an invalid one changes nothing.'],
   ['SIGUSR1', 'does nothing. (In other programs of Node.js it opens a debugger.)'],
 ];
 

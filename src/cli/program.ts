@@ -120,7 +120,7 @@ export const DEFINITIONS: readonly Definition[] = [
   },
   {
     name: 'doctor',
-    summary: 'look for what stands in the way on this machine, each with its fix; exit 1 for faults',
+    summary: 'find what keeps nfknock from working on this machine, each with its fix; exit 1 for faults',
     example: 'sudo nfknock doctor',
     options: [json()],
     load: () => import('./commands/doctor.ts'),
@@ -205,7 +205,7 @@ export const DEFINITIONS: readonly Definition[] = [
   },
   {
     name: 'reload',
-    summary: 'take the configuration in again; a bad one changes nothing',
+    summary: 'reload the configuration; an invalid one changes nothing',
     example: 'nfknock reload',
     options: [json()],
     load: () => import('./commands/reload.ts'),
@@ -218,7 +218,7 @@ export const DEFINITIONS: readonly Definition[] = [
   },
   {
     name: 'tail',
-    summary: 'read the event log as text for people',
+    summary: 'print the event log as readable text',
     example: 'nfknock tail -f --event "ban.*" --source 203.0.113.0/24',
     args: [['[file]', 'a log file, or - for standard input; default: `log.file`']],
     options: [

@@ -43,7 +43,7 @@ export function memoryFirewall({ config, now, connections = NO_CONNECTIONS }: Me
   let closed = false;
 
   const open = async (): Promise<void> => {
-    if (closed) throw new FirewallError('use the firewall', 'CLOSED', 'it was closed before');
+    if (closed) throw new FirewallError('use the firewall', 'CLOSED', 'it is already closed');
   };
   const reap = (): void => {
     for (const [key, grant] of grants) if (grant.until <= now()) grants.delete(key);

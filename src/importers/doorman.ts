@@ -100,7 +100,7 @@ export function importGuestlist(text: string, file: string): Imported {
     file,
     line: 1,
     key: '(file)',
-    text: 'a packet of doorman says neither when it was made nor for whom: who holds one back uses it himself. Give each person a key of another kind when you can (nfknock key new)',
+    text: 'a packet of doorman says neither when it was made nor for whom: anyone who intercepts one can use it. Give each person a key of another kind when you can (nfknock key new)',
   });
   const yaml = foreignYaml({
     from: file,

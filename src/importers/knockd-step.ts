@@ -46,7 +46,7 @@ export function tellUser(argv: Argv, warn: (text: string) => void): void {
   warn(
     FOR_ROOT.includes(name)
       ? `${name} needs root, and the unit's user "nfknock" is not: it will fail there; have a service of root's do it that follows \`nfknock tail -f --json\``
-      : `${argv[0] ?? ''} runs as the unit's user "nfknock" within its walls (docs/operations.md, "Privileges"), where knockd's commands were root's: try it`,
+      : `${argv[0] ?? ''} runs as the unit's user "nfknock" inside the unit's sandbox (docs/operations.md, "Privileges"), where knockd's commands were root's: try it`,
   );
 }
 

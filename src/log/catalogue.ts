@@ -50,7 +50,7 @@ export type Entry<Name extends EventName> = {
 
 const RATE = 'more packets a second than `bans.rate` permits';
 const CLOSED_BY: Readonly<Record<CloseReason, string>> = {
-  expired: 'its time was over',
+  expired: 'its time was up',
   knock: "the door's close sequence was knocked",
   revoked: 'someone ran `nfknock revoke`',
   moved: 'another host took its place: the door has no more holders than `holders`',
@@ -115,7 +115,7 @@ export const CATALOGUE: { readonly [Name in EventName]: Entry<Name> } = {
     },
     reasons: {
       'out of order': 'it was not the next port of the sequence',
-      tolerated: "it was let pass by the door's `tolerate`",
+      tolerated: "the door's `tolerate` let it pass",
       'same mistake':
         'it is the next port after a knock that was wrong, too late or too soon, so it is no further strike',
     },
@@ -125,7 +125,7 @@ export const CATALOGUE: { readonly [Name in EventName]: Entry<Name> } = {
     when: 'a right knock had no effect; it is no strike',
     fields: { source: 'always', door: 'always', port: 'always', reason: 'always' },
     reasons: {
-      'used already': 'it is of the one-time sequence that has been used last',
+      'used already': 'it belongs to the one-time sequence that was used last',
       guard:
         'it is the first of a close sequence within 5 s of the opening, or of the opening one within 5 s of a close',
     },
@@ -232,7 +232,7 @@ export const CATALOGUE: { readonly [Name in EventName]: Entry<Name> } = {
     fields: { source: 'always', reason: 'always' },
     reasons: {
       unban: 'someone ran `nfknock unban`',
-      limit: '`bans.limit` bans were held, and this one was the first to go',
+      limit: '`bans.limit` bans were held, and this one made room for another',
       exempt: 'the source came onto the list of those that are never banned',
       key: 'a key opened a door for the source, which strikes had banned',
     },
@@ -270,11 +270,11 @@ export const CATALOGUE: { readonly [Name in EventName]: Entry<Name> } = {
   },
   'door.refused': {
     level: 'warn',
-    when: 'a right knock let nobody in: everybody may come from that address, and the door does not say `grant: any`',
+    when: 'a correct knock opened nothing: many people may share that address, and the door does not say `grant: any`',
     fields: { source: 'always', door: 'always', reason: 'always', key: 'sometimes', person: 'sometimes' },
     reasons: {
       'gateway or name server':
-        'the source is a default gateway or name server of this machine, which may send on the packets of everybody',
+        'the source is a default gateway or name server of this machine, which may forward the packets of others',
     },
   },
   'door.closed': {
@@ -352,7 +352,7 @@ export const CATALOGUE: { readonly [Name in EventName]: Entry<Name> } = {
   'state.recovered': { level: 'info', when: 'the state file can be written again', fields: {} },
   'firewall.repaired': {
     level: 'warn',
-    when: "someone changed nfknock's chains, jumps or sets, and they are as they were again",
+    when: "another program changed nfknock's chains, jumps or sets; they were restored",
     fields: { reason: 'always' },
     reasons: 'what was found',
   },
@@ -376,7 +376,7 @@ export const CATALOGUE: { readonly [Name in EventName]: Entry<Name> } = {
   },
   'daemon.fault': {
     level: 'error',
-    when: 'a part of the daemon failed in a way that nobody had thought of; it and everything else go on',
+    when: 'a part of the daemon failed unexpectedly; the daemon goes on',
     fields: { reason: 'always' },
     reasons: 'which part, and what it said',
   },

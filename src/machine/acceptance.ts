@@ -29,7 +29,7 @@ export function ofAcceptance(
         'where they accept open connections and "allow", write "accept: return"; else "accept: own"';
       return [{ code: 'accept', key, what, fix }];
     }
-    const what = `what follows in INPUT is not sure to accept ${about} over IPv${family}, ${so}`;
+    const what = `the rules that follow in INPUT may not accept ${about} over IPv${family}, ${so}`;
     const add = matches.map((match) => `${iptables} -A INPUT ${match} -j ACCEPT`).join('; ');
     const fix = `add, before any rule that drops the rest: ${add}; or write "accept: own"`;
     return [{ code: 'accept', key, what, fix }];

@@ -81,11 +81,11 @@ export function ofAnswer(config: Config, defaults: InputDefaults): readonly Obse
   const over = shown.map((family) => `IPv${family}`).join(' and ');
   const about = { code: 'answer', key: 'answer' } as const;
   if (config.answer === 'closed') {
-    const what = `ports that nobody named do not answer over ${over}, and the knock ports do: a scan lists them as closed, and only their order is left to guess`;
+    const what = `ports that the configuration does not name do not answer over ${over}, and the knock ports do: a scan lists them as closed, and only their order is left to guess`;
     return [{ ...about, what, fix: 'write "answer: drop", or "decoys: all", which makes all ports alike' }];
   }
   const rest = shown.some((family) => defaults[family] === 'REJECT') ? 'are rejected' : 'answer "closed"';
-  const what = `ports that nobody named ${rest} over ${over}, and the knock ports don't answer: a scan lists them as filtered, and only their order is left to guess`;
+  const what = `ports that the configuration does not name ${rest} over ${over}, and the knock ports don't answer: a scan lists them as filtered, and only their order is left to guess`;
   const fix =
     'write "answer: closed" and "listen: { source: nflog }", or "decoys: all", or drop what nobody allowed: nfknock rules install --policy appliance';
   return [{ ...about, what, fix }];
@@ -117,7 +117,7 @@ export function ofListeners(
     return {
       code: 'listener-closed',
       key: 'allow',
-      what: `${who} listens on ${port}, which is ${as}: ${whom} reaches it any more, and visitors are struck`,
+      what: `${who} listens on ${port}, which is ${as}: ${whom} can reach it any more, and its visitors get strikes`,
       fix: `add ${port} to "allow", or stop the program`,
     };
   });

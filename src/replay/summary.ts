@@ -10,7 +10,7 @@ export function summaryTable(data: ReportData): string {
     ? ['ACCEPTED', 'REFUSED']
     : [];
   const counted = ['KNOCKS', 'WRONG', 'DECOYS', 'SCANS', 'STRIKES', 'BANS', 'GRANTS', ...byKey];
-  const head = ['SOURCE', ...counted, 'WHAT IT GOT'];
+  const head = ['SOURCE', ...counted, 'RESULT'];
   const rows = data.lanes
     .slice(0, ROWS_MAX)
     .map((lane, index) => [lane.name, ...figures(lane).slice(0, counted.length), got(data, index)]);
@@ -21,7 +21,7 @@ export function summaryTable(data: ReportData): string {
   ];
   const more = data.lanes.length - ROWS_MAX + data.thinned.sources;
   if (more > 0) lines.push(`… and ${more} more ${more === 1 ? 'source' : 'sources'}, which did less`);
-  if (data.lanes.length === 0) lines.push('No source did anything that would have been an event.');
+  if (data.lanes.length === 0) lines.push('No source caused an event.');
   return lines.join('\n');
 }
 

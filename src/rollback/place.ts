@@ -58,7 +58,7 @@ export function makePlace(): Place {
   try {
     mkdirSync(place.folder, { recursive: true, mode: 0o700 });
   } catch (error) {
-    const fix = 'run it as root: what is kept for the way back is root’s alone';
+    const fix = 'run it as root: what is saved for a rollback belongs to root';
     throw new FirewallError(`make ${place.folder}`, codeOf(error) ?? 'UNKNOWN', fix, { cause: error });
   }
   if (!isOurs(place.folder)) {

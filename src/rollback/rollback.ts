@@ -80,7 +80,7 @@ export async function armRollback({
 }: Planned): Promise<{ cancel(): Promise<void> }> {
   const place = makePlace();
   if (readIfThere(join(place.undoing, 'boot')) !== undefined)
-    await rollBack('an earlier roll-back was cut off', now);
+    await rollBack('an earlier rollback was interrupted', now);
   const earlier = pendingChange(place);
   const change: Change = {
     ...(earlier ?? (await beginning(place, resolve(path), before))),
@@ -127,7 +127,8 @@ function keep(place: Place, change: Change): void {
   if (text === null) writeDurably(join(beside, 'absent'), '');
   if (change.unit?.enabled === false) writeDurably(join(beside, 'disabled'), '');
   writeDurably(join(beside, RECORD), JSON.stringify(change));
-  if (!claim(beside, place.pending)) throw new FirewallError('keep the way back', 'LOST', 'run it again');
+  if (!claim(beside, place.pending))
+    throw new FirewallError('save the rules for a rollback', 'LOST', 'run it again');
 }
 
 /** The change that waits for its confirmation, if any. */

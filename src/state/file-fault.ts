@@ -11,5 +11,5 @@ export function mendOf(path: string, error: unknown): string {
     return `${path} can't be written (${code}): give the daemon's user write access to it and its folder; ${memory}`;
   }
   if (faultOf(error) === 'locked') return `another process holds ${path}: end it; ${memory}`;
-  return `${path} can't be written (${code || text}): look after its disk; ${memory}`;
+  return `${path} can't be written (${code || text}): check its disk; ${memory}`;
 }

@@ -270,7 +270,7 @@ function openOrSetAside(
     if (fault !== 'damaged' && fault !== 'newer') throw error;
     const aside = setAside(path, fault, now);
     const text = messageOf(error);
-    return [openFile(path, offenders, options), `${text}: set aside as ${aside}, begun anew`];
+    return [openFile(path, offenders, options), `${text}: set aside as ${aside}, and a new one was started`];
   }
 }
 

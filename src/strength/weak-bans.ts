@@ -18,8 +18,8 @@ export function ofBans(config: Config): Warning[] {
       warning(
         'shadow',
         'bans.enforce',
-        'nobody is banned: it is only said who would be',
-        'write true once the log shows no honest source',
+        'nobody is banned: bans are only logged',
+        'write true once the log shows no legitimate source',
       ),
     );
   if (leaks(config)) {
@@ -39,7 +39,7 @@ export function ofBans(config: Config): Warning[] {
         'never-everyone',
         'bans.never',
         `${everyone.map(formatCidr).join(', ')} is everyone, so nobody is ever banned`,
-        'name the networks of your own',
+        'name your own networks',
       ),
     );
   if (bans.strikes === 1)

@@ -68,7 +68,7 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
   };
   const tables: readonly Tables[] = families.map((family, index) => {
     const restore = restores[index];
-    if (restore === undefined) throw new Error('every family has its restore');
+    if (restore === undefined) throw new Error('no iptables-restore process for this family');
     return openTables({ family, restore, socket, sets, privilege, nftables, directories, now });
   });
   const answers = openAnswers({ families, find: options.answers ?? (() => NO_ANSWERS), directories });
@@ -110,7 +110,7 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
   };
   const open = <T>(task: () => Promise<T>): Promise<T> => {
     if (!closed) return bans.exclusive(() => doors.exclusive(() => prepared(task)));
-    return Promise.reject(new FirewallError('use the firewall', 'CLOSED', 'it was closed before'));
+    return Promise.reject(new FirewallError('use the firewall', 'CLOSED', 'it is already closed'));
   };
   /** While grants come and go, which must not wait for it: that something is amiss is believed only of a look alone. */
   const intactBeside = async (): Promise<boolean> => {

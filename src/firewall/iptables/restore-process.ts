@@ -93,7 +93,7 @@ export function openRestore(family: Family, options: RestoreOptions = {}): Resto
         guarded('firewall', () => {
           if (running === to) running = undefined;
           to.child?.kill('SIGKILL');
-          const fix = 'another program holds the lock of the tables, or the machine is overloaded';
+          const fix = 'another program holds the xtables lock, or the machine is overloaded';
           to.onAnswer?.(new FirewallError(`run ${path}`, 'TIMEOUT', fix));
         }),
         answerMs,

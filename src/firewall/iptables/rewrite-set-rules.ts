@@ -52,7 +52,7 @@ export async function rewriteChain({ restore, nft, sets }: Workshop, chain: Chai
     throw new FirewallError(
       `write the chain ${name}`,
       'DRAFT_LOST',
-      'another program changes the rules; see who',
+      'another program keeps changing the rules; find out which',
     );
   }
   const rules = await Promise.all(

@@ -148,7 +148,7 @@ export async function legacyBeside(): Promise<string | undefined> {
     if (await hasLegacyRules(family)) found.push(toolName('iptables-legacy-save', family));
   }
   if (found.length === 0) return undefined;
-  return `there are rules of iptables-legacy beside ours: \`${found.join('` and `')}\` shows them; move them to iptables`;
+  return `rules of iptables-legacy exist beside nfknock's: \`${found.join('` and `')}\` shows them; move them to iptables`;
 }
 
 /** True where `iptables` writes nf_tables, of whose changes the kernel tells. */

@@ -122,7 +122,7 @@ describe('a state file of no use', () => {
     writeFileSync(path, bytes);
     const { store, notice } = openStore(path, options);
     const aside = join(folder, 'state.db.damaged-20261121T064000Z');
-    expect(notice).toContain(`set aside as ${aside}, begun anew`);
+    expect(notice).toContain(`set aside as ${aside}, and a new one was started`);
     expect(readFileSync(aside)).toEqual(bytes);
     store.write([grant('ssh', '198.51.100.7')], NOW);
     expect(store.health()).toEqual({ ok: true, reason: null });
