@@ -78,6 +78,19 @@ describe('A proven packet', () => {
     expect(tried({ asked: byDoor('mail') })).toMatchObject({ behind: null, offence: false });
   });
 
+  it('of a key that has expired says for how long', () => {
+    const admitted = admit(
+      proven(keyOf('ada', SECRET, { expires: WALL - 90_000 }), byDoor('ssh'), WALL),
+      packetOf(new Uint8Array()),
+      {
+        doors: [],
+        skew: 60_000,
+        usage: createUsage(new Map()),
+      },
+    );
+    expect(admitted).toMatchObject({ outcome: 'rejected', reason: 'expired', behind: 90_000 });
+  });
+
   it('opens nothing once its key has expired', () => {
     expect(said({ limits: { expires: WALL } })).toBe('expired');
     expect(said({ limits: { expires: WALL + 1 } })).toMatch(/^ssh/);

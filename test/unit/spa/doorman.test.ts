@@ -26,6 +26,7 @@ describe("doorman's packet", () => {
       mac: createHmac('md5', SECRET).update('22 guest 0123456789').digest('hex'),
     });
     expect(parseDoorman(line('9', 'guest', '1'))?.port.port).toBe(9);
+    expect(parseDoorman(line('9', 'g', '0123456789'))?.group).toBe('g');
     if (knock === undefined) return;
     expect(isDoormanKnock(knock, SECRET)).toBe(true);
     expect(isDoormanKnock(knock, Buffer.from('Geheim'))).toBe(false);

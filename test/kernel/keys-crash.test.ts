@@ -1,0 +1,203 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { ask } from '../support/asked.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { childrenOf, type KeysLab, keysLab } from '../support/keys-lab.ts';
+import { createNet, type Net } from '../support/net.ts';
+
+/*
+ * Killed with -9 at each step on the way of a packet of a key: proven, written, synced, in force, announced. What was on
+ * the disk opens nothing again, and what it opened is there; what was not has opened nothing.
+ */
+
+const SERVICE = 22;
+const LATE = 15_000;
+const QUICK = 150;
+/** Milliseconds until a daemon must be ready on a machine that is busy with other things. */
+const READY_WITHIN = 40_000;
+
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
+
+let net: Net;
+let lab: KeysLab;
+let daemon: Daemon;
+
+beforeAll(async () => {
+  net = await createNet();
+  await net.server.listen(SERVICE);
+});
+afterAll(() => net?.close());
+beforeEach(async () => {
+  await net.clientA.moveToFreshSource();
+  lab = keysLab();
+  daemon = await net.server.startDaemon(config(), { timeout: READY_WITHIN });
+});
+afterEach(() => daemon?.stop('SIGKILL'));
+
+const config = (): object => ({
+  listen: { spa: ['62201/udp'] },
+  keys: lab.file,
+  doors: { ssh: { knock: 'spa', opens: [SERVICE], for: '2m' } },
+});
+const again = async (): Promise<void> => {
+  daemon = await net.server.startDaemon(config(), { folder: daemon.folder, timeout: READY_WITHIN });
+};
+const me = (): string => net.clientA.source().v4;
+const reaches = (timeout = QUICK): Promise<boolean> =>
+  net.clientA.canConnect(net.clientA.server4, SERVICE, timeout);
+const opened = (): number => daemon.seen({ event: 'door.opened' }).length;
+const grants = async (): Promise<number> =>
+  ((await ask(daemon, { command: 'grants' })) as readonly unknown[]).length;
+
+/** The daemon is killed as it begins this system call for the first time from now on. */
+async function killAt(call: string): Promise<void> {
+  const inject = ['-f', '-e', `trace=${call}`, '-e', `inject=${call}:signal=KILL:when=1`];
+  const strace = spawn('strace', [...inject, '-p', `${daemon.pid}`], { stdio: ['ignore', 'ignore', 'pipe'] });
+  await once(strace.stderr, 'data');
+}
+
+async function died(): Promise<void> {
+  await expect.poll(() => isAlive(), { timeout: LATE }).toBe(false);
+}
+
+function isAlive(): boolean {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${daemon.pid}/status`, 'latin1'));
+  } catch {
+    return false;
+  }
+}
+
+/** Holds the programs that lay rules; what they were told stays in their pipes. */
+function holdRules(): readonly number[] {
+  const tools = childrenOf(daemon.pid);
+  signal(tools, 'SIGSTOP');
+  return tools;
+}
+
+function signal(pids: readonly number[], name: NodeJS.Signals): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, name);
+    } catch {
+      // It has ended with the daemon.
+    }
+  }
+}
+
+/** The same packet again, of the daemon that came after: it opens nothing. */
+async function isRefused(packet: Buffer): Promise<void> {
+  await lab.send(net.clientA, packet);
+  await daemon.waitFor({ event: 'spa.rejected', reason: 'replayed', key: 'ben' }, LATE);
+  expect(opened()).toBe(0);
+}
+
+/** A new packet opens, or makes longer what is open. */
+async function isAnswered(): Promise<void> {
+  await lab.send(net.clientA, lab.own(me()));
+  await daemon.waitFor({ event: 'spa.accepted', key: 'ben' }, LATE);
+  expect(await reaches(LATE)).toBe(true);
+}
+
+describe('a daemon killed with -9', () => {
+  it('before what a packet uses up is written has opened nothing, and the packet opens once', async () => {
+    const packet = lab.own(me());
+    await killAt('pwrite64');
+    await lab.send(net.clientA, packet);
+    await died();
+    expect(opened()).toBe(0);
+    expect(await reaches()).toBe(false);
+    await again();
+    expect(await grants()).toBe(0);
+    await lab.send(net.clientA, packet);
+    await daemon.waitFor({ event: 'door.opened', key: 'ben' }, LATE);
+    await lab.send(net.clientA, packet);
+    await daemon.waitFor({ event: 'spa.rejected', reason: 'replayed' }, LATE);
+    expect(opened()).toBe(1);
+  });
+
+  it('after it was written and before it was synced has announced nothing; grant and use are both there', async () => {
+    const packet = lab.own(me());
+    await killAt('fdatasync,fsync');
+    await lab.send(net.clientA, packet);
+    await died();
+    expect(opened()).toBe(0);
+    expect(await reaches()).toBe(false);
+    await again();
+    expect(await grants()).toBe(1);
+    await isRefused(packet);
+    await isAnswered();
+  });
+
+  it('after it was synced and before the rule has announced nothing; grant and use are both there', async () => {
+    const packet = lab.own(me());
+    const tools = holdRules();
+    await lab.send(net.clientA, packet);
+    await sleep(1_000);
+    expect(await reaches()).toBe(false);
+    process.kill(daemon.pid, 'SIGKILL');
+    signal(tools, 'SIGKILL');
+    await died();
+    expect(opened()).toBe(0);
+    await again();
+    expect(await grants()).toBe(1);
+    await isRefused(packet);
+    await isAnswered();
+  });
+
+  it('after the rule was in force and before that was announced keeps both', async () => {
+    const packet = lab.own(me());
+    const tools = holdRules();
+    await lab.send(net.clientA, packet);
+    await sleep(1_000);
+    process.kill(daemon.pid, 'SIGKILL');
+    // At once: the kernel hangs up on what it finds stopped and without a parent.
+    signal(tools, 'SIGCONT');
+    await died();
+    await expect.poll(() => reaches(), { timeout: LATE }).toBe(true);
+    expect(opened()).toBe(0);
+    await again();
+    expect(await grants()).toBe(1);
+    await isRefused(packet);
+    expect(await reaches(LATE)).toBe(true);
+  });
+
+  it('after it was announced loses nothing of it', async () => {
+    const packet = lab.own(me());
+    await lab.send(net.clientA, packet);
+    await daemon.waitFor({ event: 'door.opened', key: 'ben' }, LATE);
+    await daemon.stop('SIGKILL');
+    expect(await reaches(LATE)).toBe(true);
+    await again();
+    expect(await grants()).toBe(1);
+    await isRefused(packet);
+  });
+});
+
+describe('a daemon whose state file was taken away', () => {
+  it.each(['SIGKILL', 'SIGTERM'] as const)(
+    '(%s) believes no packet made before its start, and every later one',
+    async (signal) => {
+      const used = lab.own(me());
+      const unused = lab.own(me());
+      await lab.send(net.clientA, used);
+      await daemon.waitFor({ event: 'door.opened', key: 'ben' }, LATE);
+      await daemon.stop(signal);
+      for (const end of ['', '-wal', '-shm']) rmSync(join(daemon.folder, `state.db${end}`), { force: true });
+      await again();
+      for (const packet of [used, unused]) await lab.send(net.clientA, packet);
+      await expect
+        .poll(() => daemon.seen({ event: 'spa.rejected', reason: 'stale', key: 'ben' }).length, {
+          timeout: LATE,
+        })
+        .toBe(2);
+      expect(opened()).toBe(0);
+      await sleep(1_100);
+      await isAnswered();
+    },
+  );
+});
