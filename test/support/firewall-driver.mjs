@@ -9,7 +9,6 @@ const built =
 const load = (name) => import(new URL(name, built).href);
 const { openFirewall } = await load('iptables/iptables.js');
 const { openRestore } = await load('iptables/restore-process.js');
-const { watchConnections } = await load('netlink/conntrack.js');
 const { legacyBeside, watchRules } = await load('iptables/watch.js');
 
 let firewall;
@@ -60,7 +59,11 @@ const operations = {
 
   watchConnections: () => {
     const tell = ({ source, protocol, host, port }) => seen.push({ begun: { source, protocol, host, port } });
-    watches.push(watchConnections(tell, () => seen.push('lost')));
+    const connections = firewall.openConnections();
+    watches.push(
+      connections.watch(tell, () => seen.push('lost')),
+      connections,
+    );
   },
   watchRules: () => {
     const onDrift = async (what) => {
