@@ -1,11 +1,12 @@
 #!/bin/bash
-# Builds dist/nfknock_VERSION_ARCH.deb from this tree. Run through `npm run package`.
+# Builds a nfknock_VERSION_ARCH.deb from this tree. `npm run package` (scripts/packages.sh) builds them all.
 #
-#   bash scripts/package.sh [--built] [DIRECTORY]   --built: of what is built already; DIRECTORY: instead of dist
+#   bash scripts/package.sh [--built] [--carry ARCH NATIVES] [DIRECTORY]
 #
-# The package brings the program, its npm packages and its native parts; Node.js comes from the machine. What is
-# compiled for better-sqlite3 fits one major version of Node.js, the one that runs this script, so the package
-# depends on that one.
+# --built: of what is built already; DIRECTORY: instead of dist. With --carry the package carries its own Node.js and the
+# native parts that scripts/natives.sh has put into NATIVES, and needs nothing but iptables; a tarball of the same tree
+# lies beside it. Without, Node.js comes from the machine that it is installed on: what is compiled for better-sqlite3
+# then fits one major version of it, the one that runs this script, and the package depends on that one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,15 +18,25 @@ fail() {
 
 build=yes
 if [ "${1:-}" = --built ]; then build=no && shift; fi
+arch="$(dpkg --print-architecture)"
+natives=''
+if [ "${1:-}" = --carry ]; then
+  arch="${2:?--carry wants amd64 or arm64}"
+  natives="$(realpath "${3:?--carry wants the directory that natives.sh has filled}")"
+  shift 3
+fi
 into="${1:-dist}"
 
-for tool in dpkg-deb dpkg-shlibdeps gzip; do
+for tool in dpkg-deb dpkg-shlibdeps gzip xz; do
   command -v "$tool" >/dev/null || fail "$tool is missing: apt-get install dpkg-dev"
 done
 [ -d node_modules ] || fail 'no npm packages: run npm ci'
 
 version="$(node -p 'require("./package.json").version')"
-arch="$(dpkg --print-architecture)"
+case "$arch" in
+amd64) npm_arch=x64 ;;
+*) npm_arch="$arch" ;;
+esac
 node_major="$(node -p 'process.versions.node.split(".")[0]')"
 # Files bear the time of the last commit, so that the same tree gives the same package.
 SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}"
@@ -63,21 +74,36 @@ done
 modules="$lib/node_modules"
 rm -rf "$modules"/@types "$modules"/better-sqlite3/{deps,src,binding.gyp}
 find "$modules" -path '*/build/*' -type f ! -path '*/build/Release/*.node' -delete
+# What the linker left there is of the machine that built, whatever this package is for.
+find "$modules" -path '*/build/Release/obj.target/*' -type f -delete
+find "$modules" -name .npmignore -delete
 rm -rf "$modules"/@nfknock/nfqueue/build/sanitize "$modules"/@nfknock/nfqueue/{test,src,binding.gyp,build.js}
 rm -f "$modules"/better-sqlite3/build/Release/test_extension.node
-find "$modules" -path '*/prebuilds/*' -type f ! -path "*/linux-$(node -p process.arch)/*" -delete
+find "$modules" -path '*/prebuilds/*' -type f ! -path "*/linux-$npm_arch/*" -delete
 find "$modules" -name '*.md' ! -iname 'licen[cs]e*' -delete
 find "$modules" -type d -empty -delete
 
-for module in "$modules"/better-sqlite3/build/Release/better_sqlite3.node "$modules"/@nfknock/nfqueue/build/Release/nfqueue.node; do
-  [ -f "$module" ] || fail "$module is missing: run npm run build"
-  strip --strip-unneeded "$module"
-done
+sqlite="$modules/better-sqlite3/build/Release/better_sqlite3.node"
+nfqueue="$modules/@nfknock/nfqueue/build/Release/nfqueue.node"
+if [ -n "$natives" ]; then
+  install -m 0755 "$natives/node" "$lib/node"
+  install -D -m 0644 "$natives/better_sqlite3.node" "$sqlite"
+  install -D -m 0644 "$natives/nfqueue.node" "$nfqueue"
+else
+  for module in "$sqlite" "$nfqueue"; do
+    [ -f "$module" ] || fail "$module is missing: run npm run build"
+    strip --strip-unneeded "$module"
+  done
+fi
 
 install -D -m 0755 deploy/boot-rules "$lib/boot-rules"
 install -D -m 0755 deploy/nfknock-knock.sh "$lib/deploy/nfknock-knock.sh"
 mkdir -p "$root/usr/bin"
-ln -s ../lib/nfknock/dist/bin/nfknock.js "$root/usr/bin/nfknock"
+if [ -n "$natives" ]; then
+  printf '#!/bin/sh\nexec /usr/lib/nfknock/node /usr/lib/nfknock/dist/bin/nfknock.js "$@"\n' >"$root/usr/bin/nfknock"
+else
+  ln -s ../lib/nfknock/dist/bin/nfknock.js "$root/usr/bin/nfknock"
+fi
 install -D -m 0644 -t "$root/usr/lib/systemd/system" deploy/systemd/*.service
 for service in nftables netfilter-persistent iptables ip6tables ufw firewalld; do
   install -D -m 0644 deploy/systemd/beside.conf "$root/usr/lib/systemd/system/$service.service.d/nfknock.conf"
@@ -94,6 +120,10 @@ mkdir -p "$doc"
   cat LICENSE
   for each in dist/bin/LICENCES.txt dist/report/charting.LICENCES.txt; do printf '\n\n' && cat "$each"; done
   node scripts/production.mjs | sed 's|^|node_modules/|' | xargs node scripts/licences.mjs
+  if [ -n "$natives" ]; then
+    printf '\n\nNode.js, which stands in /usr/lib/nfknock/node:\n\n'
+    cat "$natives/LICENSE"
+  fi
 } >"$doc/copyright"
 for each in README.md CHANGELOG.md ARCHITECTURE.md docs/*.md docs/*.schema.json; do
   if [ -f "$each" ]; then install -m 0644 -t "$doc" "$each"; fi
@@ -114,11 +144,15 @@ node "$lib/dist/bin/nfknock.js" completion bash >"$root/usr/share/bash-completio
 node "$lib/dist/bin/nfknock.js" completion zsh >"$root/usr/share/zsh/vendor-completions/_nfknock"
 
 say 'describing'
-# dpkg-shlibdeps wants to stand beside a debian/control.
-mkdir -p "$stage/debian"
-printf 'Source: nfknock\n\nPackage: nfknock\nArchitecture: any\n' >"$stage/debian/control"
-libraries="$(cd "$stage" && find "$lib" -name '*.node' -exec dpkg-shlibdeps -O --ignore-missing-info {} + 2>/dev/null |
-  sed -n 's/^shlibs:Depends=//p')"
+if [ -n "$natives" ]; then
+  libraries="$(cat "$natives/libraries")"
+else
+  # dpkg-shlibdeps wants to stand beside a debian/control.
+  mkdir -p "$stage/debian"
+  printf 'Source: nfknock\n\nPackage: nfknock\nArchitecture: any\n' >"$stage/debian/control"
+  libraries="nodejs (>= 20.19), nodejs (>= $node_major), nodejs (<< $((node_major + 1))~), $(cd "$stage" && find "$lib" -name '*.node' -exec dpkg-shlibdeps -O --ignore-missing-info {} + 2>/dev/null |
+    sed -n 's/^shlibs:Depends=//p')"
+fi
 cat >"$root/DEBIAN/control" <<END
 Package: nfknock
 Version: $version
@@ -126,7 +160,7 @@ Architecture: $arch
 Section: net
 Priority: optional
 Maintainer: nfknock maintainers <nfknock@localhost>
-Depends: nodejs (>= 20.19), nodejs (>= $node_major), nodejs (<< $((node_major + 1))~), iptables, ipset${libraries:+, $libraries}
+Depends: iptables, ipset${libraries:+, ${libraries%, }}
 Recommends: systemd
 Suggests: prometheus
 Installed-Size: $(du -k -s --apparent-size "$root" | cut -f 1)
@@ -139,9 +173,17 @@ END
 install -m 0755 -t "$root/DEBIAN" deploy/debian/postinst deploy/debian/prerm deploy/debian/postrm
 (cd "$root" && find usr -type f -print0 | sort -z | xargs -0 md5sum) >"$root/DEBIAN/md5sums"
 chmod -R u=rwX,go=rX "$root"
-chmod 0755 "$lib/dist/bin/nfknock.js"
+chmod 0755 "$lib/dist/bin/nfknock.js" "$root/usr/bin/nfknock"
 find "$root" -print0 | xargs -0 touch --no-dereference --date="@$SOURCE_DATE_EPOCH"
 
 say 'packing'
-dpkg-deb --root-owner-group -Zxz --build "$root" "$deb" >/dev/null
+# One thread: how xz cuts its blocks would else depend on the machine.
+dpkg-deb --root-owner-group --threads-max=1 -Zxz --build "$root" "$deb" >/dev/null
 say "$deb ($(du -h "$deb" | cut -f 1)); install it with: apt-get install $(realpath "$deb")"
+
+if [ -n "$natives" ]; then
+  tarball="$into/nfknock-$version-linux-$arch.tar.xz"
+  tar -C "$root" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" \
+    --transform "s,^usr,nfknock-$version/usr," -cf - usr | xz -6 -T 1 >"$tarball"
+  say "$tarball ($(du -h "$tarball" | cut -f 1)); unpack it with: tar -C / --strip-components=1 -xf $(basename "$tarball")"
+fi

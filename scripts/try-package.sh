@@ -46,7 +46,7 @@ main() {
   for tool in debootstrap unshare nsenter ip; do
     command -v "$tool" >/dev/null || fail "$tool is missing: apt-get install debootstrap util-linux iproute2"
   done
-  deb="$(find dist -maxdepth 1 -name 'nfknock_*.deb' 2>/dev/null | head -n 1 || true)"
+  deb="$(find dist -maxdepth 1 -name "nfknock_*_$(dpkg --print-architecture).deb" 2>/dev/null | head -n 1 || true)"
   [ -n "$deb" ] || fail 'there is no package: run npm run package first'
   if [ ! -e "$base/etc/debian_version" ]; then
     say "bootstrapping Debian $SUITE into $base"

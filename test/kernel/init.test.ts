@@ -14,7 +14,7 @@ const SERVICE = 22;
 const WEB = 8080;
 const LONG = 240_000;
 const QUICK = 400;
-/** What init may write to: each is the test's own, whatever this machine has there. */
+/** What init may write to. */
 const FOLDERS = [
   '/etc/nfknock',
   '/var/lib/nfknock',
@@ -33,8 +33,13 @@ let holder: Child;
 beforeEach(async () => {
   net = await createNet();
   for (const port of [SERVICE, WEB]) await net.server.listen(port);
-  const mounts = FOLDERS.map((each) => `mkdir -p ${each}; mount -t tmpfs -o mode=700 tmpfs ${each}`);
-  const script = `mount --make-rprivate /; ${mounts.join('; ')}; echo ready; exec sleep 1000`;
+  // Layers over this machine's own, in which nothing of nfknock is: what is made in them is gone with the mounts.
+  const over = (folder: string): string =>
+    `mkdir -p /mnt/${folder}/upper /mnt/${folder}/work; mount -t overlay overlay -o lowerdir=/${folder},upperdir=/mnt/${folder}/upper,workdir=/mnt/${folder}/work /${folder}`;
+  const script = `
+    mount --make-rprivate /; mount -t tmpfs tmpfs /mnt; mount -t tmpfs -o mode=755 tmpfs /run
+    ${['etc', 'var/lib', 'var/log'].map(over).join('; ')}
+    rm -rf ${FOLDERS.join(' ')}; echo ready; exec sleep 1000`;
   holder = startProcess(net.server.namespace, ['unshare', '--mount', 'sh', '-ec', script]);
   await new Promise((resolve) => holder.stdout.once('data', resolve));
   await sh('for tool in iptables ip6tables; do $tool -P INPUT ACCEPT; $tool -A FORWARD -j ACCEPT; done');
@@ -254,7 +259,7 @@ describe('nfknock init', { timeout: LONG }, () => {
 
   it('replaces no configuration unasked, and keeps the one that it replaces', async () => {
     const own = 'doors: { own: { knock: [7301/tcp, 8301/udp], opens: [22/tcp] } }\n';
-    await sh(`printf '${own}' >${CONFIG}; chmod 600 ${CONFIG}`);
+    await sh(`mkdir /etc/nfknock; printf '${own}' >${CONFIG}; chmod 600 ${CONFIG}`);
     const before = await machine();
     const flags = [
       'init',
@@ -283,7 +288,7 @@ describe('nfknock init', { timeout: LONG }, () => {
     const run = await nfknock('init', '--yes', '--confirm-by', 'now', '--by', 'sequence');
     expect([run.code, run.stderr]).toEqual([1, expect.stringContaining('does not serve')]);
     expect(await machine()).toBe(withFolder);
-    await sh('rm -r /run/nfknock/control.sock');
+    await sh('rm -r /run/nfknock');
     expect(await machine()).toBe(before);
     expect(await reaches()).toBe(true);
   });

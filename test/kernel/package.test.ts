@@ -1,5 +1,5 @@
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { parseConfig } from '../../src/config/parse.ts';
@@ -105,6 +105,71 @@ describe('the package', { timeout: LONG }, () => {
     const [gone, beside] = shown(stdout);
     expect(gone?.text).toBe('');
     expect(beside?.text).toBe('ssh.knock\n');
+  });
+});
+
+describe('the package that carries its own Node.js', { timeout: LONG }, () => {
+  const arch = process.arch === 'x64' ? 'amd64' : 'arm64';
+
+  /** What scripts/natives.sh makes, but for Node.js, in whose place this one is called: 100 MB take a minute to pack. */
+  function natives(): string {
+    const place = temporaryFolder();
+    const shell = `#!/bin/sh\nexec ${process.execPath} "$@"\n`;
+    writeFileSync(join(place, 'node'), shell, { mode: 0o755 });
+    const modules = join(ROOT, 'node_modules');
+    copyFileSync(
+      join(modules, 'better-sqlite3/build/Release/better_sqlite3.node'),
+      join(place, 'better_sqlite3.node'),
+    );
+    copyFileSync(join(ROOT, 'native/build/Release/nfqueue.node'), join(place, 'nfqueue.node'));
+    writeFileSync(join(place, 'LICENSE'), 'The licence of Node.js\n');
+    writeFileSync(join(place, 'libraries'), 'libatomic1, libc6 (>= 2.28)\n');
+    return place;
+  }
+
+  function build(): readonly string[] {
+    const into = temporaryFolder();
+    const args = [join(ROOT, 'scripts/package.sh'), '--built', '--carry', arch, natives(), into];
+    const made = spawnSync('bash', args, { encoding: 'utf8' });
+    expect([made.status, made.stderr]).toEqual([0, '']);
+    return readdirSync(into)
+      .toSorted()
+      .map((name) => join(into, name));
+  }
+
+  it('is the same byte for byte each time, needs no Node.js, and has its licence and a tarball of the same', () => {
+    const [tarball = '', file = ''] = build();
+    const again = build();
+    for (const [at, each] of [tarball, file].entries())
+      expect(readFileSync(again[at] ?? '').equals(readFileSync(each))).toBe(true);
+    const of = (...args: readonly string[]): string => {
+      const { stdout, stderr } = spawnSync(args[0] ?? '', args.slice(1), {
+        encoding: 'utf8',
+        maxBuffer: 1e8,
+      });
+      expect(stderr).toBe('');
+      return stdout;
+    };
+    expect(of('dpkg-deb', '-f', file, 'Depends')).toBe('iptables, ipset, libatomic1, libc6 (>= 2.28)\n');
+    const unpacked = temporaryFolder();
+    of('dpkg-deb', '-x', file, unpacked);
+    of('tar', '-C', unpacked, '-xf', tarball);
+    const [top = ''] = readdirSync(unpacked).filter((name) => name.startsWith('nfknock-'));
+    expect(of('diff', '-r', join(unpacked, 'usr'), join(unpacked, top, 'usr'))).toBe('');
+    const copyright = readFileSync(join(unpacked, 'usr/share/doc/nfknock/copyright'), 'utf8');
+    expect(copyright).toContain('The licence of Node.js');
+    expect(readFileSync(join(unpacked, 'usr/bin/nfknock'), 'utf8')).toContain('/usr/lib/nfknock/node');
+  });
+
+  it.each([
+    [['riscv64', '/tmp/nothing'], /natives: unknown architecture riscv64: write amd64 or arm64/],
+    [[], /natives: name amd64 or arm64/],
+  ])('is built for what it can be built for: %j', (args, said) => {
+    const { status, stderr } = spawnSync('bash', [join(ROOT, 'scripts/natives.sh'), ...args], {
+      encoding: 'utf8',
+    });
+    expect(status).toBe(1);
+    expect(stderr).toMatch(said);
   });
 });
 

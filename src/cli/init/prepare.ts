@@ -61,7 +61,7 @@ export function prepare(answers: Answers, found: Found, options: InitOptions): P
     time: timeOf(options),
     ipv4Only: options.ipv4Only === true,
     appliance: options.policy === 'appliance',
-    made: [config.state, config.log.file].flatMap((file) =>
+    made: [config.state, config.log.file, config.control].flatMap((file) =>
       file === null ? [] : [dirname(file), file, `${file}-wal`, `${file}-shm`],
     ),
     drawn,

@@ -1,0 +1,78 @@
+#!/bin/bash
+# Makes everything that a release consists of, in dist/release: packages, tarballs, SBOM, notes, checksums, signature, and
+# a signed apt repository as plain files, to be put on any web server.
+#
+#   NFKNOCK_SIGN_SSH=KEY NFKNOCK_SIGN_GPG=ID npm run release [-- --built]
+#
+# NFKNOCK_SIGN_SSH: the file of a private SSH key, which signs SHA256SUMS (ssh-keygen -Y sign -n file).
+# NFKNOCK_SIGN_GPG: an OpenPGP key of this user's keyring, which signs the repository, since apt takes no other.
+# --built: of the packages that lie in dist already.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf 'release: %s\n' "$*"; }
+fail() {
+  printf 'release: %s\n' "$*" >&2
+  exit 1
+}
+
+ssh_key="${NFKNOCK_SIGN_SSH:?release: name the SSH key that signs: NFKNOCK_SIGN_SSH=FILE}"
+gpg_key="${NFKNOCK_SIGN_GPG:?release: name the OpenPGP key that signs the repository: NFKNOCK_SIGN_GPG=ID}"
+for tool in ssh-keygen gpg dpkg-scanpackages gzip sha256sum; do
+  command -v "$tool" >/dev/null || fail "$tool is missing: apt-get install openssh-client gpg dpkg-dev"
+done
+[ -f "$ssh_key" ] || fail "$ssh_key is not there"
+if [ "${1:-}" != --built ]; then bash scripts/packages.sh; fi
+
+version="$(node -p 'require("./package.json").version')"
+SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}"
+out=dist/release
+rm -rf "$out"
+mkdir -p "$out/apt"
+for arch in amd64 arm64; do
+  for file in "dist/nfknock_${version}_$arch.deb" "dist/nfknock-$version-linux-$arch.tar.xz"; do
+    [ -f "$file" ] || fail "$file is missing: npm run package"
+    cp "$file" "$out/"
+  done
+done
+
+say 'SBOM and notes'
+npm sbom --sbom-format cyclonedx --sbom-type application --omit dev >"$out/nfknock-$version.cdx.json"
+# The section of this version, without its title.
+awk -v title="## $version" 'index($0, title) == 1 { there = 1; next } /^## / { there = 0 } there' CHANGELOG.md \
+  >"$out/NOTES.md"
+[ -s "$out/NOTES.md" ] || fail "CHANGELOG.md has nothing under \"## $version\""
+
+say 'the apt repository'
+(
+  cd "$out/apt"
+  mkdir -p pool/main
+  cp ../*.deb pool/main/
+  for arch in amd64 arm64; do
+    folder="dists/stable/main/binary-$arch"
+    mkdir -p "$folder"
+    dpkg-scanpackages --arch "$arch" --multiversion pool >"$folder/Packages" 2>/dev/null
+    gzip -9nk "$folder/Packages"
+  done
+  cd dists/stable
+  {
+    printf 'Origin: nfknock\nLabel: nfknock\nSuite: stable\nCodename: stable\nArchitectures: amd64 arm64\nComponents: main\n'
+    printf 'Date: %s\n' "$(LC_ALL=C date -u -R -d "@$SOURCE_DATE_EPOCH")"
+    printf 'SHA256:\n'
+    find main -type f | sort | while read -r file; do
+      printf ' %s %s %s\n' "$(sha256sum "$file" | cut -d ' ' -f 1)" "$(stat -c %s "$file")" "$file"
+    done
+  } >Release
+  gpg --batch --yes --local-user "$gpg_key" --clearsign --output InRelease Release
+  gpg --batch --yes --local-user "$gpg_key" --armor --detach-sign --output Release.gpg Release
+  gpg --batch --export "$gpg_key" >../../nfknock-archive-keyring.gpg
+)
+
+say 'checksums and their signature'
+(
+  cd "$out"
+  find . -maxdepth 1 -type f -printf '%f\n' | LC_ALL=C sort | xargs sha256sum >"$OLDPWD/dist/SHA256SUMS"
+  mv "$OLDPWD/dist/SHA256SUMS" SHA256SUMS
+)
+ssh-keygen -q -Y sign -n file -f "$ssh_key" "$out/SHA256SUMS"
+say "$out is whole: check it with ssh-keygen -Y verify -n file, and sha256sum -c SHA256SUMS"
