@@ -14,6 +14,8 @@ export interface AttemptList {
   size(): number;
   /** The steps of the most advanced attempt that this packet has begun or advanced; 0: there is none. */
   reached(): number;
+  /** The digits of a code that this attempt has, as a number. */
+  code(): number;
   clear(): void;
   add(attempt: Attempt): void;
   /** Leaves only what this packet has begun or advanced, and of that nothing that has reached `steps`. */
@@ -30,6 +32,8 @@ export interface Attempt {
   begun: number;
   advanced: number;
   tolerated: number;
+  /** The digits of a code that it has so far, as a number. */
+  code: number;
   /** Begun or advanced by this packet. */
   fresh: boolean;
 }
@@ -57,6 +61,10 @@ export function createAttemptList(): AttemptList {
     size: () => size,
     reached() {
       for (let index = 0; index < size; index += 1) if (at(index).fresh) return at(index).step;
+      return 0;
+    },
+    code() {
+      for (let index = 0; index < size; index += 1) if (at(index).fresh) return at(index).code;
       return 0;
     },
     clear() {
@@ -90,9 +98,10 @@ export function createAttemptList(): AttemptList {
       }
       let main = NONE;
       for (let place = 0; place < size; place += 1) {
-        const { step, begun, advanced, tolerated } = at(place);
+        const { step, begun, advanced, tolerated, code } = at(place);
         const slot = attempts.put(subject, placeOf(sequence.id, place), step, turn, now);
         attempts.set(slot, begun, advanced, tolerated);
+        attempts.setCode(slot, code);
         if (mask !== NONE) attempts.mark(slot, masks, mask);
         if (place === 0) main = slot;
       }
@@ -118,5 +127,5 @@ export function endFrom(attempts: Attempts, subject: Subject, sequence: number, 
 }
 
 function blank(): Attempt {
-  return { step: 0, begun: 0, advanced: 0, tolerated: 0, fresh: false };
+  return { step: 0, begun: 0, advanced: 0, tolerated: 0, code: 0, fresh: false };
 }

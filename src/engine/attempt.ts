@@ -32,6 +32,9 @@ export interface Attempts {
   /** The steps that a mistake's rest may go on with, as bits; and the moment of the knock before. */
   tail(slot: number): number;
   tailAt(slot: number): number;
+  /** The digits of a code that it has so far, as a number. */
+  code(slot: number): number;
+  setCode(slot: number, code: number): void;
   /** What kind of mistake it was: bits of MISTAKE. */
   mistake(slot: number): number;
   setTail(slot: number, tail: number, mistake: number, now: number): void;
@@ -84,7 +87,8 @@ export const LEVELS: number = COMPLETED_LEVEL + 1;
 /*
  * A record lies side by side, as the table's cells do, and fills one line of a processor's cache. Moments are 64-bit
  * floats; counts are pairs of 32-bit integers in the place of one:
- *   0 begun   1 advanced   2 completed   3 changed   4 step, tolerated   5 tailAt   6 tail, mistake   7 last
+ *   0 begun   1 advanced   2 completed   3 changed   4 step, tolerated   5 tailAt   6 tail, mistake
+ *   7 last, code
  */
 const BEGUN = 0;
 const ADVANCED = 1;
@@ -97,6 +101,7 @@ const TOLERATED = 9;
 const TAIL = 12;
 const MISTAKES = 13;
 const LAST = 14;
+const CODE = 15;
 const WORDS = 2 * FLOATS;
 const NEVER = Number.NEGATIVE_INFINITY;
 
@@ -176,6 +181,10 @@ export function createAttempts(capacity: number, words: number = 0): Attempts {
       floats[slot * FLOATS + TAIL_AT] = now;
     },
     last: (slot) => counts[slot * WORDS + LAST] ?? 0,
+    code: (slot) => counts[slot * WORDS + CODE] ?? 0,
+    setCode(slot, code) {
+      counts[slot * WORDS + CODE] = code;
+    },
     setLast(slot, key) {
       counts[slot * WORDS + LAST] = key;
     },
@@ -227,6 +236,7 @@ export function createAttempts(capacity: number, words: number = 0): Attempts {
       floats[at + ADVANCED] = from.advanced(theirs);
       floats[at + COMPLETED] = from.completed(theirs);
       counts[2 * at + TOLERATED] = from.tolerated(theirs);
+      counts[2 * at + CODE] = from.code(theirs);
     },
   };
 }

@@ -3,14 +3,15 @@ import { milliseconds } from '../packet/time.ts';
 import type { Command, CommandAnswer } from './command.ts';
 import { heldBy, openOrRenew, personOf } from './door.ts';
 import type { Emit, Grantee } from './event.ts';
-import { banIfDue, counted, lift, pardon, strike } from './offence.ts';
-import { countTouches } from './offender-scope.ts';
+import { ban, banIfDue, bansSoFar, counted, lift, pardon, strike } from './offence.ts';
+import { countKnocks, countTouches } from './offender-scope.ts';
 import type { State } from './state.ts';
 import { countByHost, countByNetwork, type Subject } from './subject.ts';
 import { NONE } from './table.ts';
 
 type Authorize = Command & { command: 'authorize' };
 type Reject = Command & { command: 'reject' };
+type RefuseCode = Command & { command: 'refuse_code' };
 
 /**
  * What a key opens. As a complete knock does: who is let in is what the door says, strikes are forgiven. All of it is of
@@ -75,5 +76,30 @@ export function reject(state: State, command: Reject, now: number, emit: Emit): 
   const strikes = strike(state, subject, now);
   emit({ event: 'spa.rejected', ...about, ...said, ...counted(state, subject, strikes) });
   banIfDue(state, subject, strikes, now, emit);
+  return { ok: true, changed: 1 };
+}
+
+/**
+ * A wrong code is no strike: strikes within a minute would leave a guesser thousands of tries a day. Of wrong codes in a
+ * day the last that is too many bans at once, for the longest time that there is.
+ */
+export function refuseCode(state: State, command: RefuseCode, now: number, emit: Emit): CommandAnswer {
+  const { source, door, port, of, reason, holder, detail, tooMany } = command;
+  state.subjects.ofAddress(source);
+  const { subject } = state.subjects;
+  const isBanned = state.bans.size() > 0 && state.bans.covering(subject) !== NONE;
+  const due = tooMany && !isBanned;
+  const exempt = due ? state.exempt.reason(source) : undefined;
+  emit({
+    ...{ event: 'knock.wrong', at: milliseconds(now), source, port, door, step: of, of, reason },
+    ...heldBy(holder),
+    ...(detail === undefined ? {} : { detail }),
+    ...(exempt === undefined ? {} : { exempt }),
+  });
+  if (!due || exempt !== undefined) return { ok: true, changed: 0 };
+  countKnocks(state, subject);
+  const count = bansSoFar(state, subject, now) + 1;
+  const until = now + state.settings.bans.max;
+  ban(state, subject, now, until, { count, strikes: 0, reason: 'code' }, emit);
   return { ok: true, changed: 1 };
 }

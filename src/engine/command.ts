@@ -3,7 +3,7 @@ import type { Cidr } from '../packet/cidr.ts';
 import type { PortSpec } from '../packet/port.ts';
 import type { Milliseconds } from '../packet/time.ts';
 import type { BanOrigin } from './ban.ts';
-import type { CloseReason, Grantee, Holder, SpaReason } from './event.ts';
+import type { CloseReason, CodeReason, Grantee, Holder, SpaReason } from './event.ts';
 import type { EngineSettings } from './settings.ts';
 
 /** What people, the kernel and the state file tell the engine. Moments are on the engine's clock. */
@@ -61,6 +61,20 @@ export type Command =
       readonly detail?: string;
       /** Whether it is an offence of its source, which has sent another's used packet. */
       readonly offence: boolean;
+    }
+  /** A code that was knocked whole opens nothing. */
+  | {
+      readonly command: 'refuse_code';
+      readonly source: Address;
+      readonly door: string;
+      readonly port: PortSpec;
+      readonly of: number;
+      readonly reason: CodeReason;
+      /** Whose it is; null: nobody's. */
+      readonly holder: Holder | null;
+      readonly detail?: string;
+      /** Whether it is one wrong code too many of its source, which is banned for it. */
+      readonly tooMany: boolean;
     }
   /** What was kept from before a restart; nothing is announced. */
   | {

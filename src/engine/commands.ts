@@ -3,7 +3,7 @@ import { type Cidr, contains, HOST_BITS, hostCidr, OFFENDER_BITS } from '../pack
 import type { PortSpec } from '../packet/port.ts';
 import { milliseconds } from '../packet/time.ts';
 import { rememberedUntil } from '../policy/limits.ts';
-import { authorize, reject } from './authorize.ts';
+import { authorize, refuseCode, reject } from './authorize.ts';
 import { type Ban, banDuration } from './ban.ts';
 import type { Command, CommandAnswer } from './command.ts';
 import { end, openOrRenew, sameKnocks } from './door.ts';
@@ -59,6 +59,8 @@ export function execute(state: State, command: Command, now: number, emit: Emit)
       return authorize(state, command, now, emit);
     case 'reject':
       return reject(state, command, now, emit);
+    case 'refuse_code':
+      return refuseCode(state, command, now, emit);
     case 'restore':
       return restore(state, command);
     default:

@@ -3,6 +3,7 @@ import { isUdp, type PortKey } from '../packet/port-key.ts';
 import { CLOSE_GUARD, REPEAT_WINDOW } from '../policy/limits.ts';
 import { restOf } from './alike.ts';
 import { placeOf } from './attempt.ts';
+import { isMade } from './code.ts';
 import { closeIsGuarded, guardedFrom, mayClose } from './door.ts';
 import { firstBit } from './kin.ts';
 import type { Sequence } from './ports.ts';
@@ -30,7 +31,10 @@ export type Explanation =
 
 /** The packet as rules 6 and 7 see it. */
 export interface Knock {
+  /** Its port; the first of the range where the port is digits of a code. */
   readonly key: PortKey;
+  /** Its port itself. */
+  readonly port: PortKey;
   readonly flags: number;
   /** Whether its moment is the kernel's own: nobody is too fast on a packet that waited unstamped. */
   readonly stamped: boolean;
@@ -210,9 +214,9 @@ function seenBy(state: State, knock: Knock, sequence: Sequence, slot: number): n
     return SEEN.stale | (isNext ? SEEN.expired : 0);
   const ahead = made > 1 ? SEEN.ahead : 0;
   if (isNext) return SEEN.live | ahead | (isTooFast(state, knock, sequence, slot) ? SEEN.fast : SEEN.next);
-  const isMade = steps.indexOf(knock.key) < made && steps.includes(knock.key);
+  const repeats = isMade(sequence, attempts.code(slot), made, knock);
   const patient = attempts.tolerated(slot) < settings.tolerate;
-  return SEEN.live | ahead | (isMade ? SEEN.made : 0) | (patient ? SEEN.patient : 0);
+  return SEEN.live | ahead | (repeats ? SEEN.made : 0) | (patient ? SEEN.patient : 0);
 }
 
 export function isTooFast(state: State, knock: Knock, sequence: Sequence, slot: number): boolean {

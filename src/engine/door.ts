@@ -6,6 +6,8 @@ import { type Milliseconds, milliseconds } from '../packet/time.ts';
 import { CLOSE_GUARD } from '../policy/limits.ts';
 import { placeOf } from './attempt.ts';
 import { endFrom } from './attempt-list.ts';
+import { codeText } from './code.ts';
+import { saidOf } from './code-ports.ts';
 import type { CloseReason, Emit, Grantee, Holder } from './event.ts';
 import type { Grant } from './grant.ts';
 import { pardon } from './offence.ts';
@@ -61,6 +63,28 @@ export function completeClose(
   for (const grant of state.grants.heldBy(subject)) {
     if (grant.door === sequence.door) end(state, grant, now, 'knock', emit);
   }
+}
+
+/** The last knock of a sequence that takes a code. Whose it is, and whether it opens, is said by a command. */
+export function completeCode(
+  state: State,
+  subject: Subject,
+  sequence: Sequence,
+  code: number,
+  now: number,
+  emit: Emit,
+): void {
+  const { settings, steps } = sequence;
+  finishAttempts(state, subject, sequence, now);
+  emit({
+    event: 'code.knocked',
+    ...{ at: milliseconds(now), source: hostOf(subject), door: settings.name },
+    ...{
+      port: saidOf(state.ports.codes, steps.at(-1) ?? 0),
+      of: steps.length,
+      code: codeText(sequence, code),
+    },
+  });
 }
 
 /** Whether the subject may begin or go on with the close sequence of this door. */

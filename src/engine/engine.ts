@@ -43,6 +43,7 @@ export function createEngine(settings: EngineSettings, key: HashKey): Engine {
   const { subject } = state.subjects;
   const current: Touch = {
     key: 0,
+    port: 0,
     flags: 0,
     now: 0,
     role: 0,
@@ -81,7 +82,8 @@ export function createEngine(settings: EngineSettings, key: HashKey): Engine {
 
   function load(packet: Packet, now: Milliseconds): void {
     state.subjects.ofPacket(packet);
-    current.key = portKey(packet.protocol, packet.port);
+    current.port = portKey(packet.protocol, packet.port);
+    current.key = state.ports.codes?.first[current.port] ?? current.port;
     current.tcp = packet.protocol === PROTOCOL_NUMBER.tcp;
     current.flags = packet.flags;
     current.stamped = packet.stamped;

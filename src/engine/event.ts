@@ -15,7 +15,9 @@ export type CloseReason = 'expired' | 'knock' | 'revoked' | 'moved' | 'used' | '
 export type LiftReason = 'unban' | 'limit' | 'exempt' | 'key';
 
 /** What a packet did wrong, in words that never come from the packet. */
-export type WrongReason = 'out of order' | 'tolerated' | 'same mistake';
+export type WrongReason = 'out of order' | 'tolerated' | 'same mistake' | CodeReason;
+/** Why a code that was knocked whole opens nothing. `late`: it is right for a moment that is over, or to come. */
+export type CodeReason = 'code wrong' | 'code used' | 'code late';
 /** Why a right knock had no effect. `guard`: too soon after the door's other sequence. */
 export type IgnoredReason = 'used already' | 'guard';
 export type ExpiredReason = 'gap' | 'within';
@@ -63,6 +65,20 @@ export type EngineEvent = Moment &
         readonly exempt?: ExemptReason;
         /** Doors that it is the same to, and that are not named. */
         readonly count?: number;
+        /** Whose the code was. */
+        readonly key?: string;
+        readonly person?: string;
+        /** The same in words of this code. */
+        readonly detail?: string;
+      }
+    | {
+        /** A code was knocked whole. Never announced: what comes of it is. */
+        readonly event: 'code.knocked';
+        readonly source: Address;
+        readonly door: string;
+        readonly port: PortSpec;
+        readonly of: number;
+        readonly code: string;
       }
     | {
         readonly event: 'knock.ignored';
@@ -117,7 +133,7 @@ export type EngineEvent = Moment &
         readonly target: Cidr;
         readonly until: Milliseconds;
         readonly strikes: number;
-        readonly reason: 'strikes' | 'order';
+        readonly reason: 'strikes' | 'order' | 'code';
         readonly count: number;
         readonly shadow?: true;
       }
@@ -225,7 +241,12 @@ export type DaemonEvent = Moment &
     | { readonly event: 'log.suppressed'; readonly of_event: string; readonly count: number }
   );
 
-export type NfknockEvent = EngineEvent | DaemonEvent;
+/** A code that was knocked: for those alone who know the keys. */
+export type CodeKnocked = Extract<EngineEvent, { readonly event: 'code.knocked' }>;
+
+/** What the engine says and everybody may hear. */
+export type Announced = Exclude<EngineEvent, CodeKnocked>;
+export type NfknockEvent = Announced | DaemonEvent;
 export type EventName = NfknockEvent['event'];
 
 /** Takes an event for the length of the call; events are immutable, so it may keep it. */

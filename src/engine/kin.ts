@@ -55,10 +55,12 @@ export function findKins(drafts: readonly Draft[]): readonly Kin[] {
 
 /**
  * None for what an entry may have to tell of one door alone: a close sequence, whose door is guarded for a while; a
- * one-time sequence, which becomes another; one whose first step opens already.
+ * one-time sequence, which becomes another; one whose first step opens already; one that takes a code, which is not
+ * known of others.
  */
-function mayHaveKin({ kind, settings, steps }: Draft): boolean {
-  return kind === 'open' && !settings.oneTime && settings.close.length === 0 && steps.length > 1;
+function mayHaveKin({ kind, settings, steps, digits }: Draft): boolean {
+  const isPlain = !settings.oneTime && settings.close.length === 0 && digits === null;
+  return kind === 'open' && isPlain && steps.length > 1;
 }
 
 function nameOf({ steps, within, settings }: Draft): string {

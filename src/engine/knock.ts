@@ -1,6 +1,6 @@
-import { specOf } from '../packet/port-key.ts';
 import { milliseconds } from '../packet/time.ts';
 import { membersOf, partEntries, tellEach } from './alike.ts';
+import { saidOf } from './code-ports.ts';
 import { type Candidate, candidatesOf, FOUND, isAnew, type Knock, staleness } from './describe.ts';
 import type { Emit } from './event.ts';
 import {
@@ -52,7 +52,7 @@ export function judgeKnock(state: State, subject: Subject, knock: Knock, emit: E
   const late = (found & LATE) !== 0;
   const anew = late && candidates.some((candidate) => isAnew(candidate, knock));
   const forward = (found & FORWARD) !== 0 || anew;
-  if ((found & FOUND.guarded) !== 0) sayGuarded(subject, knock, candidates, emit);
+  if ((found & FOUND.guarded) !== 0) sayGuarded(state, subject, knock, candidates, emit);
   if (!forward && !late) {
     if ((found & REPEAT) !== 0) {
       for (const candidate of candidates) {
@@ -81,7 +81,7 @@ export function judgeKnock(state: State, subject: Subject, knock: Knock, emit: E
   if (rest) noteRest(state, knock);
   if (struck && !tooFast) noteMistake(state, subject, knock, strikes ?? 0);
   if (!knock.observed && !pardoned && (found & FOUND.broken) === 0) {
-    const { at, source, port } = moment(subject, knock);
+    const { at, source, port } = moment(state, subject, knock);
     emit({ event: 'knock.wrong', at, source, port, ...reasonOf(verdict) });
   }
   if (tooFast) outcome = 'too_fast';
@@ -93,13 +93,24 @@ export function judgeKnock(state: State, subject: Subject, knock: Knock, emit: E
  * Anyone who closes what he has just opened, or opens again what he has just closed, is told that it begins nothing yet;
  * not where the packet is a step of the door's other sequence, as the last knock is of one that closes in reverse.
  */
-function sayGuarded(subject: Subject, knock: Knock, candidates: readonly Candidate[], emit: Emit): void {
+function sayGuarded(
+  state: State,
+  subject: Subject,
+  knock: Knock,
+  candidates: readonly Candidate[],
+  emit: Emit,
+): void {
   for (const { sequence, explanation } of candidates) {
     if (explanation !== 'guarded') continue;
     const { settings } = sequence;
     const moves = candidates.some((other) => other.sequence.settings === settings && isForward(other, knock));
     if (!moves)
-      emit({ event: 'knock.ignored', ...moment(subject, knock), door: settings.name, reason: 'guard' });
+      emit({
+        event: 'knock.ignored',
+        ...moment(state, subject, knock),
+        door: settings.name,
+        reason: 'guard',
+      });
   }
 }
 
@@ -131,7 +142,12 @@ function carryOut(
       if (step === 0) return undefined;
       tolerate(state, subject, knock, candidate);
       tellEach(membersOf(state, candidate), (member, more) =>
-        emit({ event: 'knock.wrong', ...about(subject, knock, member, step), reason: 'tolerated', ...more }),
+        emit({
+          event: 'knock.wrong',
+          ...about(state, subject, knock, member, step),
+          reason: 'tolerated',
+          ...more,
+        }),
       );
       return undefined;
     }
@@ -142,7 +158,12 @@ function carryOut(
       endAll(state, candidate);
       if (verdict.forward || step === 0) return undefined;
       tellEach(membersOf(state, candidate), (member, more) =>
-        emit({ event: 'knock.wrong', ...about(subject, knock, member, step), ...reasonOf(verdict), ...more }),
+        emit({
+          event: 'knock.wrong',
+          ...about(state, subject, knock, member, step),
+          ...reasonOf(verdict),
+          ...more,
+        }),
       );
       return undefined;
     }
@@ -170,7 +191,7 @@ function breakOffLate(
   const step = state.attempts.step(slot);
   const late = staleness(state, slot, sequence, knock.now) ?? 'within';
   tellEach(membersOf(state, candidate), (member, more) => {
-    const what = { ...about(subject, knock, member, step), ...more };
+    const what = { ...about(state, subject, knock, member, step), ...more };
     if (explanation === 'too fast')
       emit({ event: 'knock.too_fast', ...what, reason: 'gap', ...verdict.count });
     else emit({ event: 'knock.expired', ...what, reason: late });
@@ -209,21 +230,23 @@ function reasonOf({ rest, count }: Verdict): Reason {
 }
 
 function about(
+  state: State,
   subject: Subject,
   knock: Knock,
   { settings, steps }: Sequence,
   step: number,
 ): ReturnType<typeof moment> & { door: string; step: number; of: number } {
-  return { ...moment(subject, knock), door: settings.name, step, of: steps.length };
+  return { ...moment(state, subject, knock), door: settings.name, step, of: steps.length };
 }
 
 function moment(
+  { ports }: State,
   subject: Subject,
   knock: Knock,
 ): {
   at: ReturnType<typeof milliseconds>;
   source: ReturnType<typeof hostOf>;
-  port: ReturnType<typeof specOf>;
+  port: ReturnType<typeof saidOf>;
 } {
-  return { at: milliseconds(knock.now), source: hostOf(subject), port: specOf(knock.key) };
+  return { at: milliseconds(knock.now), source: hostOf(subject), port: saidOf(ports.codes, knock.key) };
 }

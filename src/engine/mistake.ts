@@ -1,7 +1,7 @@
-import { specOf } from '../packet/port-key.ts';
 import { milliseconds } from '../packet/time.ts';
 import { restOf } from './alike.ts';
 import { placeOf } from './attempt.ts';
+import { saidOf } from './code-ports.ts';
 import { type Candidate, isFor, type Knock } from './describe.ts';
 import type { Emit } from './event.ts';
 import type { Sequence } from './ports.ts';
@@ -15,7 +15,7 @@ import { goOn, isRest, startUntimely, startWrong } from './tail.ts';
 /** The same port again as the source's last knock packet is a repeat, also when that was wrong: browsers open three. */
 export function isLast({ attempts, slots, held }: State, knock: Knock): boolean {
   for (let index = 0; index < held; index += 1) {
-    if (attempts.last(slots[index] ?? NONE) === knock.key) return true;
+    if (attempts.last(slots[index] ?? NONE) === knock.port) return true;
   }
   return false;
 }
@@ -24,7 +24,7 @@ export function isLast({ attempts, slots, held }: State, knock: Knock): boolean 
 export function noteOthers({ attempts, slots, held }: State, knock: Knock): void {
   for (let index = 0; index < held; index += 1) {
     const slot = slots[index] ?? NONE;
-    if (attempts.last(slot) !== knock.key) attempts.setLast(slot, 0);
+    if (attempts.last(slot) !== knock.port) attempts.setLast(slot, 0);
   }
 }
 
@@ -40,7 +40,7 @@ export function isExcused(state: State, subject: Subject, knock: Knock, emit: Em
     } else if (sequence.spent.includes(knock.key)) {
       const { settings } = sequence;
       const at = milliseconds(knock.now);
-      const port = specOf(knock.key);
+      const port = saidOf(state.ports.codes, knock.key);
       const reason = 'used already';
       emit({ event: 'knock.ignored', at, source: hostOf(subject), door: settings.name, port, reason });
       return true;
@@ -72,7 +72,7 @@ export function noteRest(state: State, knock: Knock): void {
     const sequence = mainOf(state, slot, knock);
     if (sequence === undefined || !isRest(attempts, slot, sequence, knock.key, knock.now)) continue;
     goOn(attempts, slot, sequence, knock.key, knock.now);
-    attempts.setLast(slot, knock.key);
+    attempts.setLast(slot, knock.port);
   }
 }
 
@@ -82,7 +82,7 @@ export function noteMistake(state: State, subject: Subject, knock: Knock, strike
     if (!isFor(sequence, knock) || !sequence.steps.includes(knock.key)) continue;
     const slot = mainSlot(state, subject, sequence, NONE, knock.now);
     startWrong(state.attempts, slot, sequence, knock, strikes);
-    state.attempts.setLast(slot, knock.key);
+    state.attempts.setLast(slot, knock.port);
   }
   if (state.attempts.words > 0) noteMistakeOfKin(state, subject, knock, strikes);
 }
@@ -94,7 +94,7 @@ function noteMistakeOfKin(state: State, subject: Subject, knock: Knock, strikes:
   const note = (sequence: Sequence, mask: number): void => {
     const slot = mainSlot(state, subject, sequence, mask, knock.now);
     startWrong(attempts, slot, sequence, knock, strikes);
-    attempts.setLast(slot, knock.key);
+    attempts.setLast(slot, knock.port);
   };
   for (const kin of ports.kinContaining(knock.key)) {
     const [first] = kin.members;
@@ -135,7 +135,7 @@ export function noteGone(
 ): void {
   const slot = mainSlot(state, subject, sequence, mask, knock.now);
   startUntimely(state.attempts, slot, sequence, made, knock.now);
-  state.attempts.setLast(slot, knock.key);
+  state.attempts.setLast(slot, knock.port);
 }
 
 /** The entry that knows of the sequence's mistakes, made if need be. */

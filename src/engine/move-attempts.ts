@@ -119,7 +119,8 @@ function sameIn(state: State, sequence: Sequence, renumbered: readonly number[])
   const door = state.settings.doors[index];
   const found = state.ports.sequences[index * 2 + (sequence.kind === 'open' ? 0 : 1)];
   if (door === undefined || !sameTiming(sequence.settings, door)) return undefined;
-  return String(found?.steps) === String(sequence.steps) ? found : undefined;
+  const same = [found?.steps, found?.digits].join() === [sequence.steps, sequence.digits].join();
+  return same ? found : undefined;
 }
 
 function standingsOf(

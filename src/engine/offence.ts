@@ -36,7 +36,7 @@ export function banIfDue(state: State, subject: Subject, strikes: number, now: n
 interface Sentence {
   readonly count: number;
   readonly strikes: number;
-  readonly reason: 'strikes' | 'order';
+  readonly reason: 'strikes' | 'order' | 'code';
 }
 
 /** Puts a ban in force, or in the shadow, and forgets what the offender was about. */

@@ -4,6 +4,7 @@ import { isUdp, keyOf, type PortKey, portKey } from '../packet/port-key.ts';
 import { withinOf } from '../policy/limits.ts';
 import { markPorts, ROLE, type RoleTable, rolesAnywhere, tableOf } from '../policy/port-roles.ts';
 import { NO_PORTS, portsOf } from '../policy/port-set.ts';
+import { type CodePorts, codePortsOf } from './code-ports.ts';
 import { type Draft, findKins, type Kin, NO_KIN, wordsOf } from './kin.ts';
 import type { DoorSettings, EngineSettings } from './settings.ts';
 
@@ -15,6 +16,8 @@ export interface Sequence {
   readonly settings: DoorSettings;
   readonly kind: 'open' | 'close';
   readonly steps: readonly PortKey[];
+  /** How many digits of a code each step takes; null: it takes none. */
+  readonly digits: readonly number[] | null;
   /** From the first knock to the last, in milliseconds. */
   readonly within: number;
   /** The steps of the one-time sequence that opened this door last: their repeats are still known. */
@@ -30,6 +33,8 @@ export interface Sequence {
 /** The configuration seen from its ports. */
 export interface Ports {
   readonly sequences: readonly Sequence[];
+  /** Null where no sequence takes a code. */
+  readonly codes: CodePorts | null;
   role(key: PortKey): number;
   /** The sequences without kin that begin with this port, by ascending id. */
   firsts(key: PortKey): readonly Sequence[];
@@ -80,6 +85,7 @@ export function createPorts(settings: EngineSettings, knocks: Knocks): Ports {
       settings: doorSettings,
       kind,
       steps: ports.map(keyOf),
+      digits: ports.some(({ digits }) => digits !== undefined) ? ports.map(({ digits = 0 }) => digits) : null,
       within: withinOf(doorSettings.within, ports.length),
       spent: used.map(keyOf),
       kin: NO_KIN,
@@ -101,6 +107,7 @@ export function createPorts(settings: EngineSettings, knocks: Knocks): Ports {
     addSequence(index, 'close', door.close, []);
     for (const key of keysOf(door.opens)) append(openers, key, index);
   });
+  const codes = codePortsOf(knocks.now.flat());
   const kins = findKins(sequences);
   for (const kin of kins) {
     const [first] = kin.members[0]?.steps ?? [];
@@ -116,6 +123,7 @@ export function createPorts(settings: EngineSettings, knocks: Knocks): Ports {
 
   return {
     sequences,
+    codes,
     role: (key) => roles[key] ?? 0,
     firsts: (key) => firsts.get(key) ?? NO_SEQUENCES,
     containing: (key) => containing.get(key) ?? NO_SEQUENCES,

@@ -1,8 +1,9 @@
-import { specOf } from '../packet/port-key.ts';
 import { milliseconds } from '../packet/time.ts';
 import { membersOf, tellEach } from './alike.ts';
+import { codeAfter, isMade } from './code.ts';
+import { saidOf } from './code-ports.ts';
 import { type Candidate, isAttempt, isGuarded, isTooFast, type Knock, staleness } from './describe.ts';
-import { complete, completeClose } from './door.ts';
+import { complete, completeClose, completeCode } from './door.ts';
 import type { Emit } from './event.ts';
 import type { Outcome } from './outcome.ts';
 import type { Sequence } from './ports.ts';
@@ -24,20 +25,25 @@ export function advance(
   const { attempts, list } = state;
   const { sequence, explanation } = candidate;
   const { now } = knock;
-  const { steps, settings, kind, id } = sequence;
+  const { steps, digits, settings, kind, id } = sequence;
   list.clear();
   addGoingOn(state, subject, knock, candidate);
   // A door that this same packet has just renewed does not begin to close.
   if (steps[0] === knock.key && !isGuarded(state, subject, sequence, now))
-    list.add({ step: 1, begun: now, advanced: now, tolerated: 0, fresh: true });
+    list.add({
+      ...{ step: 1, begun: now, advanced: now, tolerated: 0 },
+      ...{ code: codeAfter(sequence, 0, 0, knock), fresh: true },
+    });
   const step = list.reached();
   if (step === 0) return undefined;
   // A repeat of the first step is a repeat: it only begins a newer attempt.
-  if (explanation !== 'renews') sayAccepted(subject, knock, membersOf(state, candidate), step, emit);
+  if (explanation !== 'renews') sayAccepted(state, subject, knock, membersOf(state, candidate), step, emit);
   const isComplete = step >= steps.length;
   if (isComplete) {
+    const code = list.code();
     list.keepUnfinished(steps.length);
-    if (kind === 'open') complete(state, subject, sequence, now, emit);
+    if (digits !== null) completeCode(state, subject, sequence, code, now, emit);
+    else if (kind === 'open') complete(state, subject, sequence, now, emit);
     else completeClose(state, subject, sequence, now, emit);
   }
   // After an opening only knocks of a later attempt that this packet is one of too; after a closing none.
@@ -45,9 +51,9 @@ export function advance(
   const slot = stays ? list.store(state, subject, candidate, now) : attempts.find(subject, id);
   if (slot !== NONE) {
     endTail(attempts, slot, explanation === 'advances' ? 'later' : 'first');
-    if (explanation !== 'renews') attempts.setLast(slot, knock.key);
+    if (explanation !== 'renews') attempts.setLast(slot, knock.port);
   }
-  if (!isComplete) return undefined;
+  if (!isComplete || digits !== null) return undefined;
   return kind === 'open' ? 'opened' : 'closed';
 }
 
@@ -63,11 +69,13 @@ function addGoingOn(state: State, subject: Subject, knock: Knock, { sequence, fr
     const step = attempts.step(slot);
     const begun = attempts.begun(slot);
     const tolerated = attempts.tolerated(slot);
+    const code = attempts.code(slot);
     if (steps[step] === key) {
       if (isTooFast(state, knock, sequence, slot)) continue;
-      list.add({ step: step + 1, begun, advanced: now, tolerated, fresh: true });
-    } else if (steps.includes(key) && steps.indexOf(key) < step) {
-      list.add({ step, begun, advanced: attempts.advanced(slot), tolerated, fresh: false });
+      const longer = codeAfter(sequence, code, step, knock);
+      list.add({ step: step + 1, begun, advanced: now, tolerated, code: longer, fresh: true });
+    } else if (isMade(sequence, code, step, knock)) {
+      list.add({ step, begun, advanced: attempts.advanced(slot), tolerated, code, fresh: false });
     }
   }
 }
@@ -86,11 +94,12 @@ export function tolerate(state: State, subject: Subject, knock: Knock, candidate
       tolerated >= sequence.settings.tolerate;
     if (isOver) continue;
     const [step, begun, advanced] = [attempts.step(slot), attempts.begun(slot), attempts.advanced(slot)];
-    list.add({ step, begun, advanced, tolerated: tolerated + 1, fresh: false });
+    const code = attempts.code(slot);
+    list.add({ step, begun, advanced, tolerated: tolerated + 1, code, fresh: false });
   }
   const main = list.store(state, subject, candidate, knock.now);
   const slot = main === NONE ? attempts.find(subject, sequence.id) : main;
-  if (slot !== NONE) attempts.setLast(slot, knock.key);
+  if (slot !== NONE) attempts.setLast(slot, knock.port);
 }
 
 /** Every attempt at the sequence is broken off; what else is known of it stays. */
@@ -103,6 +112,7 @@ export function endAll({ attempts, slots }: State, { sequence, from, to }: Candi
 
 // Written out field by field: a flood of first knocks comes by here, and spreading costs more than judging.
 function sayAccepted(
+  { ports }: State,
   subject: Subject,
   knock: Knock,
   sequences: readonly Sequence[],
@@ -111,7 +121,7 @@ function sayAccepted(
 ): void {
   const at = milliseconds(knock.now);
   const source = hostOf(subject);
-  const port = specOf(knock.key);
+  const port = saidOf(ports.codes, knock.key);
   tellEach(sequences, ({ settings, steps }, { count }) => {
     const event = {
       event: 'knock.accepted',

@@ -1,11 +1,11 @@
 import type { Address } from '../packet/address.ts';
 import { TCP_FLAG } from '../packet/flags.ts';
-import type { Port } from '../packet/port.ts';
-import { specOf } from '../packet/port-key.ts';
+import type { PortSpec } from '../packet/port.ts';
 import { type Milliseconds, milliseconds } from '../packet/time.ts';
 import { EPHEMERAL_FIRST, EPHEMERAL_LAST } from '../policy/limits.ts';
 import { ROLE } from '../policy/port-roles.ts';
 import { isTouchedAgain, type Sight } from './already-seen.ts';
+import { saidOf } from './code-ports.ts';
 import type { Emit, ScanReason } from './event.ts';
 import type { ExemptReason } from './exempt.ts';
 import { shapeOf } from './flag-match.ts';
@@ -16,7 +16,9 @@ import { hostOf } from './subject.ts';
 
 /** What the rules share about the packet in hand. */
 export interface Touch extends Sight {
+  /** Its port; the first of the range where the port is digits of a code. */
   key: number;
+  port: number;
   flags: number;
   tcp: boolean;
   stamped: boolean;
@@ -115,8 +117,12 @@ export function createTouches(state: State, current: Touch): Touches {
     return strikes === undefined ? { exempt: 'holds a grant' } : counted(state, subject, strikes);
   }
 
-  function moment(): { at: Milliseconds; source: Address; port: { protocol: 'tcp' | 'udp'; port: Port } } {
-    return { at: milliseconds(current.now), source: hostOf(subject), port: specOf(current.key) };
+  function moment(): { at: Milliseconds; source: Address; port: PortSpec } {
+    return {
+      at: milliseconds(current.now),
+      source: hostOf(subject),
+      port: saidOf(state.ports.codes, current.key),
+    };
   }
 
   return { gateIsOpen, judgeFlags, judgeDecoy, scan };

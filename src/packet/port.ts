@@ -11,6 +11,8 @@ export type Port = number & { readonly __brand: 'Port' };
 export interface PortSpec {
   readonly protocol: Protocol;
   readonly port: Port;
+  /** So many last digits are those of a one-time code: it stands for as many ports, of which `port` is the first. */
+  readonly digits?: number;
 }
 
 /** `first` to `last`, both included. */
@@ -41,8 +43,24 @@ export function parsePort(text: string): PortSpec | undefined {
   return { protocol: range.protocol, port: range.first };
 }
 
-export function formatPort(spec: PortSpec): string {
-  return `${spec.port}/${spec.protocol}`;
+/** Reads one port, or one whose last digits are a code's: `1????/tcp` is every port from 10000 to 19999. */
+export function parseKnock(text: string): PortSpec | undefined {
+  const match = /^([1-9]\d{0,3})(\?{1,4})(?:\/(tcp|udp))?$/.exec(text);
+  if (match === null) return parsePort(text);
+  const digits = match[2]?.length ?? 0;
+  const port = Number(match[1]) * 10 ** digits;
+  if (!isPort(port) || !isPort(port + 10 ** digits - 1)) return undefined;
+  return { protocol: match[3] === 'udp' ? 'udp' : 'tcp', port, digits };
+}
+
+/** Every port that a knock may be. */
+export function rangeOf({ protocol, port, digits = 0 }: PortSpec): PortRange {
+  return { protocol, first: port, last: (port + 10 ** digits - 1) as Port };
+}
+
+export function formatPort({ protocol, port, digits = 0 }: PortSpec): string {
+  const text = `${port}`;
+  return `${text.slice(0, text.length - digits)}${'?'.repeat(digits)}/${protocol}`;
 }
 
 export function formatPortRange(range: PortRange): string {

@@ -1,4 +1,4 @@
-import { PORT_MAX, type PortRange, type PortSpec, type Protocol } from '../packet/port.ts';
+import { PORT_MAX, type PortRange, type PortSpec, type Protocol, rangeOf } from '../packet/port.ts';
 
 /** Ports of one protocol, `first` to `last`, both included; in a list: ascending, apart from each other. */
 export interface Span {
@@ -77,7 +77,8 @@ export function multiports(spans: readonly Span[]): string[] {
 }
 
 function spanOf(range: PortRange | PortSpec): Span {
-  return 'port' in range ? { first: range.port, last: range.port } : { first: range.first, last: range.last };
+  const { first, last } = 'port' in range ? rangeOf(range) : range;
+  return { first, last };
 }
 
 function merged(spans: readonly Span[]): readonly Span[] {

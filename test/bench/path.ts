@@ -54,7 +54,9 @@ export function createPath(config: Config): Path {
   );
   const silent = { log: () => undefined };
   const announcer = createAnnouncer(config, clock, silent);
-  const emit: Emit = (event) => announcer.announce(event);
+  const emit: Emit = (event) => {
+    if (event.event !== 'code.knocked') announcer.announce(event);
+  };
   const intake = createIntake({
     clock,
     engine,

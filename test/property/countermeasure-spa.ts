@@ -164,11 +164,11 @@ export const IN_THE_KEYS: readonly Countermeasure[] = [
   },
   {
     name: 'keys: a code is used once',
-    file: 'src/spa/code.ts',
-    from: 'stamp <= floor',
-    to: 'stamp < 0',
-    test: CODE,
-    of: 'is used up by itself and by every later one',
+    file: 'src/spa/seen.ts',
+    from: 'use.stamp <= own.floor',
+    to: 'use.stamp < 0',
+    test: 'test/unit/spa/seen.test.ts',
+    of: 'uses up itself and all before it',
   },
   {
     name: 'keys: the third wrong code in a day is too many',

@@ -103,7 +103,8 @@ function packetOf(state: State, one: Intent, index: number): RefPacket {
   const source = closing?.source ?? SOURCES[one.who % SOURCES.length] ?? '198.51.100.7';
   const family = source.includes(':') ? 6 : 4;
   const target = portOf(state, one, source);
-  const [number = '0', protocol] = target.text.split('/');
+  // Few digits, so that they come again.
+  const [number = '0', protocol] = target.text.replaceAll('?', one.which % 3 === 0 ? '7' : '0').split('/');
   const tcp = protocol !== 'udp';
   return {
     family,
@@ -237,6 +238,14 @@ function commandOf(state: State, one: Intent): Command {
       reason: 'replayed',
       ...(one.step === 0 ? { detail: 'it was used already' } : {}),
       offence: one.flags % 3 !== 0,
+    },
+    {
+      command: 'refuse_code',
+      ...{ source: address, door: name, port: { protocol: 'tcp', port: 62_000 as Port, digits: 3 }, of: 3 },
+      reason: one.step === 0 ? 'code late' : 'code wrong',
+      holder: one.step === 0 ? { key: 'ada', person: 'ada' } : null,
+      ...(one.flags % 2 === 0 ? {} : { detail: 'its clock is 5 min behind' }),
+      tooMany: one.step > 1,
     },
     ...(oneTime ? [] : [{ command: 'reload', settings: reloaded(state.settings, one) } as const]),
     ...(door?.oneTime === true

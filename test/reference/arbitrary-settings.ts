@@ -2,7 +2,13 @@ import fc from 'fast-check';
 import type { BanSettings, DoorSettings, EngineSettings } from '../../src/engine/settings.ts';
 import { type Cidr, parseCidr } from '../../src/packet/cidr.ts';
 import { type FlagRule, parseFlags } from '../../src/packet/flags.ts';
-import { type PortRange, type PortSpec, parsePort, parsePortRange } from '../../src/packet/port.ts';
+import {
+  type PortRange,
+  type PortSpec,
+  parseKnock,
+  parsePort,
+  parsePortRange,
+} from '../../src/packet/port.ts';
 import { milliseconds } from '../../src/packet/time.ts';
 
 /** The ports of all sequences: few, so that they meet; one is a range's, one is ephemeral, one is a service. */
@@ -73,8 +79,23 @@ const steps = (max: number): fc.Arbitrary<readonly PortSpec[]> =>
     .array(fc.constantFrom(...KNOCK_PORTS), { minLength: 1, maxLength: max })
     .map((all) => all.filter((spec, index) => index === 0 || textOf(spec) !== textOf(all[index - 1])));
 
-const door: fc.Arbitrary<Omit<DoorSettings, 'name'>> = fc.record({
-  knock: steps(4),
+/** Knocks that are ports whose last digits are a code's; no other port that is used is one of them. */
+const CODES: readonly PortSpec[] = ['3000?', '31??/udp', '62???'].map((text) =>
+  known(parseKnock(text), text),
+);
+
+/** The same with a code in some of its steps, at any place: that the first is none is the configuration's affair. */
+const stepsWithCodes = (max: number): fc.Arbitrary<readonly PortSpec[]> =>
+  fc
+    .tuple(
+      steps(max),
+      fc.oneof({ weight: 3, arbitrary: fc.constant([]) }, fc.subarray([...CODES])),
+      fc.nat(3),
+    )
+    .map(([fixed, codes, at]) => [...fixed.slice(0, at), ...codes, ...fixed.slice(at)].slice(0, max));
+
+const anyDoor: fc.Arbitrary<Omit<DoorSettings, 'name'>> = fc.record({
+  knock: stepsWithCodes(4),
   oneTime: oneIn(6),
   close: fc.oneof(fc.constant<readonly PortSpec[]>([]), steps(3)),
   within: fc.oneof({ weight: 4, arbitrary: times(500, 3000, 10_000, 100_000) }, fc.constant(null)),
@@ -95,6 +116,12 @@ const door: fc.Arbitrary<Omit<DoorSettings, 'name'>> = fc.record({
   ),
 });
 
+/** A line of a one-time file has no code in it. */
+const door = anyDoor.map((one) => ({
+  ...one,
+  oneTime: one.oneTime && one.knock.every(({ digits }) => digits === undefined),
+}));
+
 /** Doors share ports by chance, and here also the beginning of a sequence. */
 const doors: fc.Arbitrary<readonly DoorSettings[]> = fc
   .array(fc.tuple(door, fc.nat(3)), { minLength: 1, maxLength: 3 })
@@ -102,7 +129,9 @@ const doors: fc.Arbitrary<readonly DoorSettings[]> = fc
     all.map(([one, shared], index) => {
       const prefix = (all[index - 1]?.[0].knock ?? []).slice(0, shared);
       const rest = one.knock.filter((spec, at) => at > 0 || textOf(spec) !== textOf(prefix.at(-1)));
-      const knock = [...prefix, ...rest].slice(0, 4);
+      const isCode = ({ digits }: PortSpec): boolean => digits !== undefined;
+      const both = [...prefix, ...rest.filter((spec) => !isCode(spec) || !prefix.includes(spec))].slice(0, 4);
+      const knock = one.oneTime ? both.filter((spec) => !isCode(spec)) : both;
       const opens = one.oneTime ? opensApart(one.opens, [...knock, ...one.close]) : one.opens;
       return { ...one, name: `door${index}`, knock, opens };
     }),
@@ -138,7 +167,7 @@ export const settings: fc.Arbitrary<EngineSettings> = fc.record({
 const alike: fc.Arbitrary<readonly DoorSettings[]> = fc
   .record({
     first: door,
-    others: fc.array(steps(4), { minLength: 1, maxLength: 5 }),
+    others: fc.array(stepsWithCodes(4), { minLength: 1, maxLength: 5 }),
     odd: fc.option(door, { freq: 3 }),
     many: fc.constantFrom(0, 0, 0, 31, 33, 64),
   })
@@ -194,7 +223,7 @@ function known<T>(value: T | undefined, text: string): T {
 }
 
 function textOf(spec: PortSpec | undefined): string {
-  return spec === undefined ? 'none' : `${spec.port}/${spec.protocol}`;
+  return spec === undefined ? 'none' : `${spec.port}/${spec.protocol}/${spec.digits ?? 0}`;
 }
 
 function times(...values: number[]): fc.Arbitrary<ReturnType<typeof milliseconds>> {

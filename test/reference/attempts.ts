@@ -1,5 +1,5 @@
 import type { RefPacket } from './packet.ts';
-import { portText, type Sequence, withinOf } from './port.ts';
+import { fits, portText, type Sequence, withinOf } from './port.ts';
 import { type Attempt, age } from './state.ts';
 
 /** What a packet makes of a source's attempts at one sequence, and whether it began or advanced any of them. */
@@ -7,6 +7,8 @@ export interface Moved {
   readonly attempts: readonly Attempt[];
   /** Of those that it began or advanced the most advanced; undefined where there is none. */
   readonly reached: number | undefined;
+  /** Its knocks. */
+  readonly ports: readonly string[];
   /** What it began or advanced of those that are not complete: a second knocking in the tail of the first. */
   readonly unfinished: readonly Attempt[];
 }
@@ -25,15 +27,15 @@ export function lateness(sequence: Sequence, attempt: Attempt, now: number): 'ga
 }
 
 export function isNext(sequence: Sequence, attempt: Attempt, packet: RefPacket): boolean {
-  return sequence.steps[attempt.steps] === portText(packet);
+  return fits(sequence.steps[attempt.steps], packet);
 }
 
 export function isTooSoon(sequence: Sequence, attempt: Attempt, packet: RefPacket, now: number): boolean {
   return packet.stamped && age(now, attempt.last) < sequence.door.gap.min;
 }
 
-export function isMade(sequence: Sequence, attempt: Attempt, packet: RefPacket): boolean {
-  return sequence.steps.slice(0, attempt.steps).includes(portText(packet));
+export function isMade(attempt: Attempt, packet: RefPacket): boolean {
+  return attempt.ports.includes(portText(packet));
 }
 
 /** The packet is a next step, or a first one where `mayBegin`: every attempt that it fits goes on beside the others. */
@@ -49,20 +51,22 @@ export function move(
     .flatMap((attempt): Candidate[] => {
       if (isNext(sequence, attempt, packet)) {
         if (isTooSoon(sequence, attempt, packet, now)) return [];
-        return [{ ...attempt, steps: attempt.steps + 1, last: now, moved: true }];
+        const ports = [...attempt.ports, portText(packet)];
+        return [{ ...attempt, steps: attempt.steps + 1, last: now, ports, moved: true }];
       }
-      return isMade(sequence, attempt, packet) ? [{ ...attempt, moved: false }] : [];
+      return isMade(attempt, packet) ? [{ ...attempt, moved: false }] : [];
     });
   const begun: Candidate[] =
-    mayBegin && sequence.steps[0] === portText(packet)
-      ? [{ steps: 1, first: now, last: now, tolerated: 0, moved: true }]
+    mayBegin && fits(sequence.steps[0], packet)
+      ? [{ steps: 1, first: now, last: now, tolerated: 0, ports: [portText(packet)], moved: true }]
       : [];
   const all = newestOfEach([...goingOn, ...begun]);
-  const reached = all.find((one) => one.moved)?.steps;
+  const furthest = all.find((one) => one.moved);
   const length = sequence.steps.length;
   return {
     attempts: kept(all).map(plain),
-    reached,
+    reached: furthest?.steps,
+    ports: furthest?.ports ?? [],
     unfinished: all.filter((one) => one.moved && one.steps < length).map(plain),
   };
 }

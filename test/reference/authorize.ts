@@ -1,7 +1,7 @@
 import type { Command } from '../../src/engine/command.ts';
 import { type Bits, bitsOfAddress, networkOf, networkText, textOf } from './address.ts';
 import { granteeOf, holderFields, holdsAny, makeGrant } from './grant.ts';
-import { forgive, strike } from './offence.ts';
+import { ban, forgive, isExempt, offenderOf, strike, whyExempt } from './offence.ts';
 import { type Fields, lacking, type Result, type State } from './state.ts';
 
 type Authorize = Extract<Command, { command: 'authorize' }>;
@@ -64,6 +64,31 @@ export function reject(state: State, command: Extract<Command, { command: 'rejec
     return { state, events: [event] };
   const struck = strike(state, source, 'light', now);
   return { state: struck.state, events: [{ ...event, ...struck.said }, ...struck.events] };
+}
+
+/** A code that opens nothing is no strike; one wrong one too many is a ban at once, of the longest there is. */
+export function refuseCode(
+  before: State,
+  command: Extract<Command, { command: 'refuse_code' }>,
+  now: number,
+): Result {
+  const source = bitsOfAddress(command.source);
+  const { port, digits = 0, protocol } = command.port;
+  const number = String(port).slice(0, String(port).length - digits);
+  const said: Fields = {
+    ...{ source: textOf(source), port: `${number}${'?'.repeat(digits)}/${protocol}`, door: command.door },
+    ...{ step: command.of, of: command.of, reason: command.reason },
+    ...holderFields(command.holder),
+    ...(command.detail === undefined ? {} : { detail: command.detail }),
+  };
+  const event = { event: 'knock.wrong', at: now, ...said };
+  if (!command.tooMany || bansOver(before, source).length > 0) return { state: before, events: [event] };
+  if (isExempt(before, source))
+    return { state: before, events: [{ ...event, ...whyExempt(before, source) }] };
+  const offender = offenderOf(before, source, 'knock');
+  const banned = ban(before, offender, now, before.settings.bans.max, source);
+  const added = { ...banned.added, strikes: 0, reason: 'code' };
+  return { state: banned.state, events: [event, ...banned.events, added] };
 }
 
 function bansOver(state: State, host: Bits): readonly Bits[] {

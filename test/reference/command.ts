@@ -1,7 +1,7 @@
 import type { Command } from '../../src/engine/command.ts';
 import type { DoorSettings, EngineSettings } from '../../src/engine/settings.ts';
 import { type Bits, bitsOfAddress, bitsOfCidr, networkOf, networkText } from './address.ts';
-import { authorize, reject, whyNotAuthorized } from './authorize.ts';
+import { authorize, refuseCode, reject, whyNotAuthorized } from './authorize.ts';
 import { closedEvent, holdsIt, makeGrant } from './grant.ts';
 import { ban, banLength, isDivided, isExempt, known, offenderOf, rememberedUntil } from './offence.ts';
 import { sequencesOf } from './port.ts';
@@ -70,6 +70,8 @@ export function followCommand(state: State, command: Command, now: number): Resu
       return authorize(state, command, now);
     case 'reject':
       return reject(state, command, now);
+    case 'refuse_code':
+      return refuseCode(state, command, now);
     case 'restore':
       return restore(state, command);
     default:

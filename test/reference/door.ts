@@ -3,7 +3,7 @@ import { isInTime, isMade, isNext, isTooSoon, lateness, move, patient } from './
 import { close, open, wasHeld } from './grant.ts';
 import { forgive, strike } from './offence.ts';
 import type { RefPacket } from './packet.ts';
-import { flagsFit, isAllowed, portText, type Sequence, sequencesOf } from './port.ts';
+import { fits, flagsFit, isAllowed, portText, type Sequence, saidPort, sequencesOf } from './port.ts';
 import { attemptsOf, justCompletedWith, mayBegin, pausing, usedLast } from './standing.ts';
 import {
   type Attempt,
@@ -37,11 +37,10 @@ export function judgeKnock(before: State, packet: RefPacket, now: number): Resul
   const is = (...some: Meaning[]): boolean => meanings.some((one) => some.includes(one));
   const late = is('too fast', 'expired');
   const anew = sequences.some(
-    ({ steps }, index) =>
-      steps[0] === portText(packet) && ['too fast', 'expired'].includes(meanings[index] ?? ''),
+    ({ steps }, index) => fits(steps[0], packet) && ['too fast', 'expired'].includes(meanings[index] ?? ''),
   );
   const forward = is('begins', 'advances') || anew;
-  const unheard = guarded(sequences, meanings, packet, now);
+  const unheard = guarded(before, sequences, meanings, packet, now);
   if (!forward && !late) {
     if (is('repeat', 'guarded', 'begins again'))
       return { state: beginAgain(before, sequences, packet, now), events: unheard };
@@ -63,7 +62,7 @@ export function judgeKnock(before: State, packet: RefPacket, now: number): Resul
   let isLast = false;
   for (const sequence of sequences) {
     const what = meaning(state, sequence, packet, now);
-    const inside = sequence.steps.includes(portText(packet));
+    const inside = sequence.steps.some((step) => fits(step, packet));
     if (forward && !inside && (what === 'broken off' || what === 'tolerated')) continue;
     said.push(...complaints(state, sequence, what, packet, now, { forward, reason }));
     const done = carryOut(state, sequence, what, packet, now);
@@ -93,13 +92,14 @@ export function judgeKnock(before: State, packet: RefPacket, now: number): Resul
     events.push(counts ? { ...event, ...strikes } : event);
   }
   if (!observed && !pardoned && !is('broken off')) {
-    events.push({ ...knockEvent(packet, now), event: 'knock.wrong', reason, ...strikes });
+    events.push({ ...knockEvent(state, packet, now), event: 'knock.wrong', reason, ...strikes });
   }
   return { state: after.state, events: [...events, ...after.events] };
 }
 
 /** What begins too soon after the door's other sequence is said, unless the packet is a step of that one. */
 function guarded(
+  state: State,
   sequences: readonly Sequence[],
   meanings: readonly Meaning[],
   packet: RefPacket,
@@ -107,25 +107,27 @@ function guarded(
 ): readonly EventLike[] {
   const goesOn = (at: number): boolean => {
     const what = meanings[at] ?? 'nothing';
-    const isFirst = sequences[at]?.steps[0] === portText(packet);
+    const isFirst = fits(sequences[at]?.steps[0], packet);
     return what === 'begins' || what === 'advances' || (isFirst && ['too fast', 'expired'].includes(what));
   };
   return sequences.flatMap(({ door }, at) => {
     if (meanings[at] !== 'guarded') return [];
     if (sequences.some((other, index) => other.door === door && goesOn(index))) return [];
-    return [{ ...knockEvent(packet, now), event: 'knock.ignored', door: door.name, reason: 'guard' }];
+    return [{ ...knockEvent(state, packet, now), event: 'knock.ignored', door: door.name, reason: 'guard' }];
   });
 }
 
 /** The table, cell by cell. */
 function meaning(state: State, sequence: Sequence, packet: RefPacket, now: number): Meaning {
   const source = bitsOf(packet.source);
-  const port = portText(packet);
+  const begins = fits(sequence.steps[0], packet);
   const completed = justCompletedWith(state, sequence, packet, now);
   if (pausing(state, sequence, source, now)) {
     // A line that is used up begins nothing, so nothing is held back.
-    if (port === sequence.steps[0] && mayBegin(state, sequence, source)) return 'guarded';
-    return completed || [...sequence.steps, ...sequence.former].includes(port) ? 'repeat' : 'nothing';
+    if (begins && mayBegin(state, sequence, source)) return 'guarded';
+    return completed || [...sequence.steps, ...sequence.former].some((step) => fits(step, packet))
+      ? 'repeat'
+      : 'nothing';
   }
   const attempts = attemptsOf(state, sequence, packet);
   const live = attempts.filter((attempt) => isInTime(sequence, attempt, now));
@@ -133,10 +135,10 @@ function meaning(state: State, sequence: Sequence, packet: RefPacket, now: numbe
   if (next.some((attempt) => !isTooSoon(sequence, attempt, packet, now))) return 'advances';
   if (next.length > 0) return 'too fast';
   if (attempts.some((attempt) => isNext(sequence, attempt, packet))) return 'expired';
-  if (port === sequence.steps[0] && mayBegin(state, sequence, source)) {
+  if (begins && mayBegin(state, sequence, source)) {
     return live.length > 0 && live.every(({ steps }) => steps === 1) ? 'begins again' : 'begins';
   }
-  if (completed || live.some((attempt) => isMade(sequence, attempt, packet))) return 'repeat';
+  if (completed || live.some((attempt) => isMade(attempt, packet))) return 'repeat';
   if (attempts.length === 0) return 'nothing';
   return live.some(({ tolerated }) => tolerated < sequence.door.tolerate) ? 'tolerated' : 'broken off';
 }
@@ -162,7 +164,9 @@ function excuse(
     if (sequence.kind === 'close' && sequence.steps.includes(port) && wasHeld(state, source, name, now))
       return [];
     if (usedLast(state, sequence).includes(port)) {
-      return [{ ...knockEvent(packet, now), event: 'knock.ignored', door: name, reason: 'used already' }];
+      return [
+        { ...knockEvent(state, packet, now), event: 'knock.ignored', door: name, reason: 'used already' },
+      ];
     }
   }
   return undefined;
@@ -187,7 +191,7 @@ function complaints(
   if (most === undefined) return [];
   const gone = attempts.find((attempt) => isNext(sequence, attempt, packet)) ?? most;
   const about = (step: number): EventLike => ({
-    ...knockEvent(packet, now),
+    ...knockEvent(state, packet, now),
     event: 'knock.wrong',
     door: sequence.door.name,
     step,
@@ -238,7 +242,7 @@ function carryOut(state: State, sequence: Sequence, what: Meaning, packet: RefPa
         .find((attempt) => isNext(sequence, attempt, packet));
       const without = withAttempts(state, sequence, source, []);
       const tailed = afterUntimely(without, sequence, source, made?.steps ?? 0, now);
-      return portText(packet) === sequence.steps[0] && mayBegin(state, sequence, source)
+      return fits(sequence.steps[0], packet) && mayBegin(state, sequence, source)
         ? { ...progress(tailed, sequence, 'begins', packet, now), touched: true }
         : { state: tailed, events: [], touched: true };
     }
@@ -265,7 +269,7 @@ function progress(
   const moved = move(sequence, attemptsOf(state, sequence, packet), packet, now, may);
   if (moved.reached === undefined) return { state, events: [], touched: false };
   const step = { step: moved.reached, of: steps.length };
-  const accepted = { ...knockEvent(packet, now), event: 'knock.accepted', door: door.name, ...step };
+  const accepted = { ...knockEvent(state, packet, now), event: 'knock.accepted', door: door.name, ...step };
   const said = what === 'begins again' ? [] : [accepted];
   const touched = what !== 'begins again';
   const how = what === 'advances' ? 'advanced' : 'begun';
@@ -273,7 +277,7 @@ function progress(
     const with_ = withAttempts(state, sequence, source, moved.attempts);
     return { state: afterProgress(with_, sequence, source, how), events: said, touched };
   }
-  const done = kind === 'open' ? open(state, sequence, source, now) : close(state, sequence, source, now);
+  const done = complete(state, sequence, moved.ports, packet, now);
   const goesOn = kind === 'open' && !door.oneTime;
   const left = goesOn ? withAttempts(done.state, sequence, source, moved.unfinished) : done.state;
   return {
@@ -283,12 +287,50 @@ function progress(
   };
 }
 
+/** Where some steps are digits of a code, what opens is said by a command, once somebody has looked at it. */
+function complete(
+  state: State,
+  sequence: Sequence,
+  ports: readonly string[],
+  packet: RefPacket,
+  now: number,
+): Result {
+  const source = bitsOf(packet.source);
+  const { door, steps, kind } = sequence;
+  const code = codeIn(steps, ports);
+  if (kind === 'close') return close(state, sequence, source, now);
+  if (code === '') return open(state, sequence, source, now);
+  const theirs = (key: string): boolean => key.startsWith(`${source} ${door.name} `);
+  const key = sequenceKey(source, door.name, 'open');
+  return {
+    state: {
+      ...state,
+      attempts: lacking(state.attempts, theirs),
+      openings: having(state.openings, key, { at: now, steps }),
+    },
+    events: [
+      { ...knockEvent(state, packet, now), event: 'code.knocked', door: door.name, of: steps.length, code },
+    ],
+  };
+}
+
+/** What stands in the ports where the steps have `?`. */
+function codeIn(steps: readonly string[], ports: readonly string[]): string {
+  return steps
+    .flatMap((step, index) => [...step].map((sign, at) => (sign === '?' ? (ports[index]?.[at] ?? '') : '')))
+    .join('');
+}
+
 function withAttempts(state: State, sequence: Sequence, source: Bits, attempts: readonly Attempt[]): State {
   const key = sequenceKey(source, sequence.door.name, sequence.kind);
   const rest = lacking(state.attempts, (other) => other === key);
   return { ...state, attempts: attempts.length === 0 ? rest : having(rest, key, attempts) };
 }
 
-function knockEvent(packet: RefPacket, now: number): { at: number; source: string; port: string } {
-  return { at: now, source: textOf(bitsOf(packet.source)), port: portText(packet) };
+function knockEvent(
+  state: State,
+  packet: RefPacket,
+  now: number,
+): { at: number; source: string; port: string } {
+  return { at: now, source: textOf(bitsOf(packet.source)), port: saidPort(state, packet) };
 }

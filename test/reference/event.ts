@@ -28,7 +28,10 @@ function plainValue(name: string, value: unknown): string | number | boolean {
   if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return value;
   if (isAddress(value)) return textOf(bitsOfAddress(value));
   if (isCidr(value)) return networkText(bitsOfCidr(value));
-  if (isPort(value)) return `${value.port}/${value.protocol}`;
+  if (isPort(value)) {
+    const { port, digits = 0, protocol } = value;
+    return `${String(port).slice(0, String(port).length - digits)}${'?'.repeat(digits)}/${protocol}`;
+  }
   if (Array.isArray(value) && value.every(isRange)) {
     return value.map(({ first, last, protocol }) => `${first}-${last}/${protocol}`).join(' ');
   }
@@ -47,7 +50,7 @@ function isCidr(value: unknown): value is Cidr {
   return has(value, 'bits') && has(value, 'address');
 }
 
-function isPort(value: unknown): value is { port: number; protocol: string } {
+function isPort(value: unknown): value is { port: number; digits?: number; protocol: string } {
   return has(value, 'port') && has(value, 'protocol');
 }
 

@@ -82,7 +82,7 @@ export function strike(before: State, source: Bits, what: 'knock' | 'light', now
   };
 }
 
-function whyExempt({ everybody, exempt }: State, source: Bits): Fields {
+export function whyExempt({ everybody, exempt }: State, source: Bits): Fields {
   const isIn = (networks: readonly Bits[]): boolean => networks.some((network) => source.startsWith(network));
   if (isIn(everybody)) return { exempt: 'gateway or name server' };
   return { exempt: isIn(exempt) ? 'own address' : 'bans.never' };

@@ -12,6 +12,7 @@ import {
   isLetIn,
   isSequencePort,
   portText,
+  saidPort,
 } from './port.ts';
 import { REPEATED_FOR_MS } from './standing.ts';
 import { age, type EventLike, type Fields, having, lacking, type Result, type State } from './state.ts';
@@ -67,7 +68,7 @@ function judgeStealth(state: State, packet: RefPacket, kind: string, now: number
   const everyPortIsADecoy = decoy && state.settings.decoys === 'all';
   if (everyPortIsADecoy && packet.flags.includes('A') && ephemeral) return { state, events: [] };
   const ended = decoy ? withoutAttempts(state, packet) : state;
-  const scan = { ...eventOf('scan.detected', packet, now), reason: kind };
+  const scan = { ...eventOf(state, 'scan.detected', packet, now), reason: kind };
   if (holdsAny(state, bitsOf(packet.source))) return { state: ended, events: [{ ...scan, exempt: HOLDER }] };
   const struck = strike(ended, bitsOf(packet.source), 'light', now);
   const said = { ...scan, ...struck.said };
@@ -95,7 +96,7 @@ function count(before: State, packet: RefPacket, now: number): Counted {
 
 function tooMany(state: State, packet: RefPacket, now: number): Result {
   const struck = strike(state, bitsOf(packet.source), 'light', now);
-  const said = { ...eventOf('scan.detected', packet, now), reason: 'rate', ...struck.said };
+  const said = { ...eventOf(state, 'scan.detected', packet, now), reason: 'rate', ...struck.said };
   return { state: struck.state, events: [said, ...struck.events] };
 }
 
@@ -115,7 +116,7 @@ function judgeOther(state: State, packet: RefPacket, now: number): Result {
 function touched(state: State, packet: RefPacket, reason: Fields, now: number): Result {
   const source = bitsOf(packet.source);
   const ended = withoutAttempts(state, packet);
-  const hit = { ...eventOf('decoy.hit', packet, now), ...reason };
+  const hit = { ...eventOf(state, 'decoy.hit', packet, now), ...reason };
   if (holdsAny(state, source)) return { state: ended, events: [{ ...hit, exempt: HOLDER }] };
   const place = `${source} ${portText(packet)}`;
   const before = state.touches.get(place);
@@ -131,6 +132,6 @@ function withoutAttempts(state: State, packet: RefPacket): State {
   };
 }
 
-function eventOf(event: string, packet: RefPacket, now: number): EventLike {
-  return { event, at: now, source: textOf(bitsOf(packet.source)), port: portText(packet) };
+function eventOf(state: State, event: string, packet: RefPacket, now: number): EventLike {
+  return { event, at: now, source: textOf(bitsOf(packet.source)), port: saidPort(state, packet) };
 }

@@ -1,5 +1,5 @@
 import type { DoorSettings } from '../../src/engine/settings.ts';
-import type { PortRange } from '../../src/packet/port.ts';
+import type { PortRange, PortSpec } from '../../src/packet/port.ts';
 import { type Bits, bitsOf } from './address.ts';
 import { letsIn } from './grant.ts';
 import { flagBits, type RefPacket } from './packet.ts';
@@ -26,6 +26,29 @@ export function withinOf({ door, steps }: Pick<Sequence, 'door' | 'steps'>): num
 
 export function portText(packet: RefPacket): PortText {
   return `${packet.port}/${packet.protocol}`;
+}
+
+/** Whether the packet is this step; one with `?` in it takes any digit there. */
+export function fits(step: PortText | undefined, packet: RefPacket): boolean {
+  if (step === undefined) return false;
+  const port = portText(packet);
+  if (step === port || !step.includes('?')) return step === port;
+  return (
+    step.length === port.length &&
+    [...step].every((sign, at) => sign === port[at] || isAnyDigit(sign, port[at]))
+  );
+}
+
+function isAnyDigit(sign: string, digit: string | undefined): boolean {
+  return sign === '?' && digit !== undefined && '0123456789'.includes(digit);
+}
+
+/** What is said of the packet's port: not the digits of a code. */
+export function saidPort(state: State, packet: RefPacket): PortText {
+  const code = sequencesOf(state)
+    .flatMap(({ steps }) => steps)
+    .find((step) => step.includes('?') && fits(step, packet));
+  return code ?? portText(packet);
 }
 
 /** Every sequence there is, in the order in which packets are held against them. */
@@ -64,7 +87,9 @@ export function isKnock(state: State, packet: RefPacket): boolean {
 }
 
 function sequencesWith(state: State, packet: RefPacket): readonly Sequence[] {
-  return sequencesOf(state).filter(({ steps, former }) => [...steps, ...former].includes(portText(packet)));
+  return sequencesOf(state).filter(({ steps, former }) =>
+    [...steps, ...former].some((step) => fits(step, packet)),
+  );
 }
 
 /**
@@ -135,6 +160,9 @@ function within(ranges: readonly PortRange[], packet: RefPacket): boolean {
   );
 }
 
-function texts(specs: readonly { readonly port: number; readonly protocol: string }[]): readonly PortText[] {
-  return specs.map((spec) => `${spec.port}/${spec.protocol}`);
+function texts(specs: readonly PortSpec[]): readonly PortText[] {
+  return specs.map(({ port, digits = 0, protocol }) => {
+    const text = String(port);
+    return `${text.slice(0, text.length - digits)}${'?'.repeat(digits)}/${protocol}`;
+  });
 }

@@ -1,7 +1,7 @@
 import { type Bits, bitsOf } from './address.ts';
 import { grantsHeld } from './grant.ts';
 import type { RefPacket } from './packet.ts';
-import { portText, type Sequence, sequencesOf } from './port.ts';
+import { fits, type Sequence, sequencesOf } from './port.ts';
 import { type Attempt, age, type State, sequenceKey } from './state.ts';
 
 /* How a source stands to one sequence. */
@@ -28,7 +28,7 @@ export function justCompletedWith(state: State, sequence: Sequence, packet: RefP
   const opening = state.openings.get(key);
   if (opening === undefined || age(now, opening.at) > REPEATED_FOR_MS) return false;
   const isOneTime = sequence.kind === 'open' && state.oneTime.has(sequence.door.name);
-  return (isOneTime ? usedLast(state, sequence) : opening.steps).includes(portText(packet));
+  return (isOneTime ? usedLast(state, sequence) : opening.steps).some((step) => fits(step, packet));
 }
 
 /** A closing sequence is only there for one who holds a grant of its door. */

@@ -13,6 +13,8 @@ export interface Attempt {
   readonly first: number;
   readonly last: number;
   readonly tolerated: number;
+  /** The ports of its knocks, as they came. */
+  readonly ports: readonly PortText[];
 }
 
 /** What may still come of a mistake at one sequence without a further strike. */

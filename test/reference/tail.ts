@@ -1,7 +1,7 @@
 import type { Bits } from './address.ts';
 import { bitsOf } from './address.ts';
 import type { RefPacket } from './packet.ts';
-import { portText, type Sequence } from './port.ts';
+import { fits, type Sequence } from './port.ts';
 import { age, having, type State, sequenceKey, type Tail } from './state.ts';
 
 /* The rest of a mistake is the same mistake: what of it a source may still send without a further strike. */
@@ -20,7 +20,7 @@ export function isRest(
 function restIn(state: State, sequence: Sequence, packet: RefPacket, now: number): readonly number[] {
   const tail = state.tails.get(keyOf(sequence, bitsOf(packet.source)));
   if (tail === undefined || age(now, tail.at) > 2 * sequence.door.gap.max) return [];
-  return tail.places.filter((place) => sequence.steps[place] === portText(packet));
+  return tail.places.filter((place) => fits(sequence.steps[place], packet));
 }
 
 /** Each mistake that the packet is the rest of goes on by one step. */
@@ -48,9 +48,8 @@ export function afterWrong(
   now: number,
   strikes: number,
 ): State {
-  const port = portText(packet);
   return sequences.reduce((before, sequence) => {
-    const places = sequence.steps.flatMap((step, place) => (step === port ? [place] : []));
+    const places = sequence.steps.flatMap((step, place) => (fits(step, packet) ? [place] : []));
     if (places.length === 0) return before;
     const key = keyOf(sequence, bitsOf(packet.source));
     const old = before.tails.get(key);
