@@ -17,7 +17,8 @@ const MOMENT = {
   type: 'string',
   pattern: '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z$',
 };
-const PORT = '[0-9]{1,5}/(tcp|udp)';
+/** With `?` for digits of a one-time code, which are said nowhere. */
+const PORT = '([0-9]{1,5}|[0-9]{1,4}[?]{1,4})/(tcp|udp)';
 const NETWORK = '([0-9]{1,3}(\\.[0-9]{1,3}){3}|[0-9a-f:]*:[0-9a-f:.]*)(/[0-9]{1,3})?';
 
 /** Every field of a line, in the order in which it stands there. A field that is missing here does not compile. */

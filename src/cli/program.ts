@@ -257,7 +257,7 @@ export const DEFINITIONS: readonly Definition[] = [
     example: 'nfknock knock host.example 7000 8000/udp 9000',
     args: [
       ['<host>', 'a name or address'],
-      ['[ports...]', 'PORT or PORT/tcp or PORT/udp, in order'],
+      ['[ports...]', 'PORT or PORT/tcp or PORT/udp, in order; with --code 1???? too'],
     ],
     options: [
       option('-d, --delay <ms>', 'milliseconds between two knocks (default: 50)'),
@@ -271,6 +271,10 @@ export const DEFINITIONS: readonly Definition[] = [
         '--ssh-key <file>',
         'open by this SSH key (Ed25519), or by its .pub where an agent has it; the server is that of --key, or of ~/.config/nfknock/HOST.key',
       ),
+      option(
+        '--code <digits>',
+        'the one-time code that an authenticator shows, for the "?" of the ports or of --door; not secret once it has been used',
+      ),
       option('--address <address>', 'with a key: for whom to open; default: where the packet comes from'),
       option('--port <port>', "with a key: the UDP port; default: the key file's, else 62201"),
     ],
@@ -278,7 +282,7 @@ export const DEFINITIONS: readonly Definition[] = [
   },
   {
     name: 'key',
-    summary: 'make, list, revoke and rotate the keys that people open doors with, by one packet',
+    summary: 'make, list, revoke and rotate the keys that people open doors with, by one packet or a code',
     example: 'nfknock key new ada-laptop --door ssh --person ada',
     args: [
       ['<action>', 'new, list, revoke, rotate or realm'],
@@ -296,7 +300,7 @@ export const DEFINITIONS: readonly Definition[] = [
       ),
       option('--fwknop', "with new: a key for fwknop's own client"),
       option('--secret', 'with new: one secret on both sides, instead of a pair of keys'),
-      new Option('--totp', 'with new: one-time codes').hideHelp(),
+      option('--totp', 'with new: the one-time codes of an authenticator, for doors that take a code'),
       option('--expires <date>', 'with new: the day from which it opens nothing, such as 2027-03-31'),
       option(
         '--host <name>',

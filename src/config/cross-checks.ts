@@ -3,6 +3,7 @@ import type { FlagRule } from '../packet/flags.ts';
 import { formatPort, formatPortRange, type PortRange, type PortSpec } from '../packet/port.ts';
 import { milliseconds } from '../packet/time.ts';
 import { withinOf } from '../policy/limits.ts';
+import { ofCodes } from './code-checks.ts';
 import type { Reading } from './document.ts';
 import type { DoorEntry } from './doors.ts';
 import { formatDuration } from './duration.ts';
@@ -22,6 +23,7 @@ export function conflicts(root: Fields<RootShape>, reading: Reading): void {
   ofMemory(root, reading);
   ofAnswer(root, reading);
   ofKeys(root, doors, reading);
+  ofCodes(root, doors, reading);
   if (doors.length === 0 && root.doors.value !== undefined && root.decoys.value?.length === 0) {
     reading.fault(
       root.doors.spot,

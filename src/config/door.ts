@@ -15,6 +15,7 @@ import {
   grantee,
   host,
   knockPort,
+  knockStep,
   packetMark,
   path,
   portRange,
@@ -30,6 +31,8 @@ const ARGUMENTS_MAX = 64;
 const TOLERATE_MAX = 100;
 const USES_MAX = 1_000_000;
 const HOLDERS_MAX = 65_536;
+/** A code of more than five minutes ago is one that others may have read. */
+const CODE_STEPS_MAX = 10;
 
 const ms = milliseconds;
 export const DAY: Milliseconds = ms(86_400_000);
@@ -43,6 +46,7 @@ type Argv = readonly string[] | null;
 export type DoorShape = {
   readonly knock: Field<Steps | null>;
   readonly one_time: Field<string | null>;
+  readonly code_steps: Field<Fields<{ readonly back: Field<number>; readonly ahead: Field<number> }>>;
   readonly within: Field<Milliseconds | null>;
   readonly gap: Field<Fields<{ readonly min: Field<Milliseconds>; readonly max: Field<Milliseconds> }>>;
   readonly tolerate: Field<number>;
@@ -63,7 +67,7 @@ export type DoorShape = {
 /** Instead of a sequence: the door opens by key alone. */
 const BY_KEY = 'spa';
 
-const steps: Kind<Steps> = listOf(knockPort, 'a list of ports, one for each knock', [1, STEPS_MAX]);
+const steps: Kind<Steps> = listOf(knockStep, 'a list of ports, one for each knock', [1, STEPS_MAX]);
 
 const KNOCKS: Wanted = {
   noun: 'a list of ports',
@@ -151,11 +155,20 @@ const command: Kind<readonly string[]> = {
 const shape: DoorShape = {
   knock: field(orNull(sequence), {
     fallback: null,
-    means: 'the sequence: ports such as `7000/tcp` or `8000/udp`; a bare number is tcp',
+    means:
+      'the sequence: ports such as `7000/tcp` or `8000/udp`; a bare number is tcp. In `1????/tcp` each `?` is the next digit of a one-time code, of which a sequence takes 6 to 8',
   }),
   one_time: field(orNull(path), {
     fallback: null,
     means: 'instead of `knock`: a file with one sequence a line, each of which opens once',
+  }),
+  code_steps: section({
+    means:
+      'with a one-time code: which codes are taken besides the present one, each of which is shown for 30 s',
+    shape: {
+      back: field(integer(0, CODE_STEPS_MAX), { fallback: 2, means: 'as many before it' }),
+      ahead: field(integer(0, CODE_STEPS_MAX), { fallback: 1, means: 'as many after it' }),
+    },
   }),
   within: field(orNull(duration(ms(1), DAY)), {
     fallback: null,

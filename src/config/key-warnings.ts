@@ -1,3 +1,4 @@
+import { takesCode } from '../policy/codes.ts';
 import type { Config } from '../policy/config.ts';
 import type { Key } from '../spa/key.ts';
 
@@ -41,7 +42,9 @@ export function fwknopKeysAt(keys: readonly Key[], port: number): number {
 
 function ofDoors({ doors }: Parts, keys: readonly Key[]): readonly KeyWarning[] {
   const named = new Set(keys.flatMap((key) => key.doors));
-  return doors.flatMap(({ name, knock }): readonly KeyWarning[] => {
+  return doors.flatMap((door): readonly KeyWarning[] => {
+    const { name, knock } = door;
+    if (takesCode(door)) return ofCodeDoor(name, keys);
     const alone = !('oneTime' in knock) && knock.length === 0;
     if (alone && !named.has(name)) {
       const text = `door ${name} opens by key alone, and no key names it`;
@@ -52,6 +55,13 @@ function ofDoors({ doors }: Parts, keys: readonly Key[]): readonly KeyWarning[] 
     const text = `door ${name} has a sequence beside keys, and anyone who reads the sequence can repeat it`;
     return [{ code: 'sequence-beside-key', at: `doors.${name}.knock`, text, fix: 'write "knock: spa"' }];
   });
+}
+
+function ofCodeDoor(name: string, keys: readonly Key[]): readonly KeyWarning[] {
+  if (keys.some(({ credential, doors }) => credential.kind === 'totp' && doors.includes(name))) return [];
+  const text = `door ${name} opens by a code, and no key of kind totp names it`;
+  const fix = `make one: nfknock key new NAME --totp --door ${name}`;
+  return [{ code: 'door-without-key', at: `doors.${name}`, text, fix }];
 }
 
 function ofKey({ doors, listen }: Parts, key: Key): readonly KeyWarning[] {
@@ -67,8 +77,16 @@ function ofKey({ doors, listen }: Parts, key: Key): readonly KeyWarning[] {
     ...(key.port !== null && !ports.includes(key.port)
       ? [unheard(`${at}: ${key.port}/udp is not in listen.spa, so nobody hears it`, 'add the port there')]
       : []),
-    ...(key.credential.kind === 'totp'
-      ? [unheard(`${at}: codes are not taken by this version`, 'make a key of another kind')]
+    ...doors
+      .filter((door) => key.credential.kind === 'totp' && key.doors.includes(door.name) && !takesCode(door))
+      .map(({ name }) =>
+        unheard(
+          `${at}: door ${name} takes no code`,
+          `write "?" for its digits into doors.${name}.knock, or make a key of another kind`,
+        ),
+      ),
+    ...(key.credential.kind !== 'totp' && listen.spa.length === 0
+      ? [unheard(`${at}: no port takes its packets`, 'name one in listen.spa')]
       : []),
     ...(key.credential.kind === 'doorman' && !ports.includes(DOORMAN_PORT)
       ? [

@@ -1,4 +1,5 @@
 import { type Stats, statSync } from 'node:fs';
+import { readsKeys } from '../policy/codes.ts';
 import type { Config } from '../policy/config.ts';
 import { FWKNOP_KEYS_A_PORT_MAX } from '../spa/candidates.ts';
 import type { KeyFile } from '../spa/key.ts';
@@ -18,7 +19,7 @@ const GROUP = 0o070;
 
 /** Reads the key file where a port takes keys. Nobody but the daemon's user, and root, may be able to read or change it. */
 export function loadKeys(config: Pick<Config, 'keys' | 'listen' | 'doors'>): LoadedKeys {
-  if (config.listen.spa.length === 0) return { ok: true, file: NO_KEYS, warnings: [] };
+  if (!readsKeys(config)) return { ok: true, file: NO_KEYS, warnings: [] };
   const path = config.keys;
   const access = accessOf(path);
   if (access !== undefined && 'problem' in access) return refused(path, access.problem, access.fix);

@@ -80,12 +80,23 @@ function bansOf(bans: Fields<BansShape>): Config['bans'] {
     // Where only `for` is given and longer than the default of `max`, bans simply do not grow.
     max: milliseconds(Math.max(plain.max, plain.for)),
     rate: asRead(sound(bans.rate)),
+    code: asRead(sound(bans.code)),
     never: items(bans.never),
   };
 }
 
 function doorOf({ name, fields }: DoorEntry): Door {
-  const { knock: steps, one_time: oneTime, gap: gaps, opens, close, forward: to, dnat, ...rest } = fields;
+  const {
+    knock: steps,
+    one_time: oneTime,
+    gap: gaps,
+    code_steps: codeSteps,
+    opens,
+    close,
+    forward: to,
+    dnat,
+    ...rest
+  } = fields;
   const knock = sound(steps);
   const gap = sound(gaps);
   const host = sound(to);
@@ -94,6 +105,7 @@ function doorOf({ name, fields }: DoorEntry): Door {
     ...others,
     name,
     knock: knock === null ? { oneTime: sound(oneTime) ?? '' } : knock.map(sound),
+    codeSteps: asRead(sound(codeSteps)),
     gap: { min: sound(gap.min), max: milliseconds(gapMaxOf(gap.max, others.within)) },
     opens: items(opens),
     close: items(close),

@@ -22,6 +22,8 @@ const TABLE_MAX = 4_194_304;
 const RATE_PACKETS_MAX = 10_000_000;
 /** NFLOG groups are 16 bits. */
 const GROUP_MAX = 65_535;
+/** Wrong codes of one source that are remembered. */
+const WRONG_CODES_MAX = 100;
 const LOG_FILES_MAX = 1000;
 /** As many as one rule can name. */
 const SPA_PORTS_MAX = 15;
@@ -30,6 +32,7 @@ const TERABYTE = KILOBYTE ** 4;
 
 const ms = milliseconds;
 const SECOND: Milliseconds = ms(1000);
+const MINUTE: Milliseconds = ms(60_000);
 const WEEK: Milliseconds = ms(7 * DAY);
 type Items<T> = Field<readonly Found<T>[]>;
 
@@ -73,6 +76,7 @@ export type BansShape = {
   readonly escalate: Field<number>;
   readonly max: Field<Milliseconds>;
   readonly rate: Field<Fields<{ readonly packets: Field<number>; readonly per: Field<Milliseconds> }>>;
+  readonly code: Field<Fields<{ readonly wrong: Field<number>; readonly per: Field<Milliseconds> }>>;
   readonly never: Items<Cidr>;
   readonly strike_on_service: Field<boolean>;
   readonly enforce: Field<boolean>;
@@ -135,6 +139,14 @@ const bans: BansShape = {
     shape: {
       packets: field(integer(1, RATE_PACKETS_MAX), { fallback: 20, means: 'this many' }),
       per: field(duration(ms(1), DAY), { fallback: '1s', means: 'in this time' }),
+    },
+  }),
+  code: section({
+    means:
+      'more wrong one-time codes than a person makes: the source is banned for `max`. A code that was used already, or is of a few minutes ago, is no wrong one',
+    shape: {
+      wrong: field(integer(1, WRONG_CODES_MAX), { fallback: 3, means: 'this many' }),
+      per: field(duration(MINUTE, ms(31 * DAY)), { fallback: '1d', means: 'in this time' }),
     },
   }),
   never: field(listOf(cidr, 'a list of addresses and networks', [0, NEVER_MAX]), {
@@ -222,7 +234,7 @@ const shape: RootShape = {
   keys: field(path, {
     fallback: '/etc/nfknock/keys.yaml',
     means:
-      "the file with the keys of people, read where `listen.spa` names a port; only the daemon's user may read it",
+      "the file with the keys of people, read where `listen.spa` names a port or a door takes one-time codes; only the daemon's user may read it",
   }),
   state: field(path, {
     fallback: '/var/lib/nfknock/state.db',

@@ -1,7 +1,7 @@
 import { parseAddress } from '../packet/address.ts';
 import { type Cidr, formatCidr, HOST_BITS, networkOf, parseCidr, unmappedCidr } from '../packet/cidr.ts';
 import { type FlagRule, parseFlags } from '../packet/flags.ts';
-import { type PortRange, type PortSpec, parsePort, parsePortRange } from '../packet/port.ts';
+import { type PortRange, type PortSpec, parseKnock, parsePort, parsePortRange } from '../packet/port.ts';
 import { type Milliseconds, milliseconds } from '../packet/time.ts';
 import { quoted } from '../text/plain.ts';
 import { DURATION_MAX, formatDuration, parseDuration } from './duration.ts';
@@ -93,6 +93,20 @@ export const knockPort: Kind<PortSpec> = parsed(parsePort, {
       ? knockdPort(text)
       : 'name one port, since any scan would match a range',
   schema: portsLike(`${PORT}${PROTOCOL}`),
+});
+
+/** One step of a sequence that opens: it can be digits of a one-time code. */
+export const knockStep: Kind<PortSpec> = parsed(parseKnock, {
+  noun: 'one port from 1 to 65535',
+  form: 'a port and its protocol, for example 7000/tcp or 8000/udp, or for digits of a one-time code 1????/tcp',
+  hint: (text) => {
+    if (text.includes('?'))
+      return 'after 1 to 4 digits come 1 to 4 of "?", and the highest such port is 65535: 5????/tcp is the last of its length';
+    return parsePortRange(text) === undefined
+      ? knockdPort(text)
+      : 'name one port, since any scan would match a range';
+  },
+  schema: portsLike(`(${PORT}|[1-9]\\d{0,3}\\?{1,4})${PROTOCOL}`),
 });
 
 export const portRange: Kind<PortRange> = parsed(parsePortRange, {

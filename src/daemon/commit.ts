@@ -145,7 +145,8 @@ export function createCommit(options: CommitOptions): Commit {
       // The state file knows by itself when a ban is over, and keeps its history.
       else if (event.event !== 'ban.expired') {
         const { at, until, count, reason } = event;
-        const ban = { target, since: wall(at), until: wall(until), count, origin: reason };
+        const origin = reason === 'order' ? reason : 'strikes';
+        const ban = { target, since: wall(at), until: wall(until), count, origin } as const;
         states.push({ change: 'ban', ban });
       }
     }

@@ -62,7 +62,7 @@ export interface EffectsOptions extends Pick<CommitOptions, 'store' | 'firewall'
   /** The command of the door as it is configured now. */
   readonly commandOf: (event: DoorEvent) => () => void;
   /** What a key used up for an opening, and what is to be said of its packet before the door's. */
-  readonly keys: Pick<Keys, 'usedBy' | 'acceptanceOf'>;
+  readonly keys: Pick<Keys, 'usedBy' | 'acceptanceOf' | 'judgeCode'>;
   /** How long a door took from its last knock to the kernel's acknowledgement, in milliseconds. */
   readonly opened: (took: number) => void;
   /** Something was carried out: the engine may have another deadline. */
@@ -138,6 +138,9 @@ export function createEffects(options: EffectsOptions): Effects {
       case 'ban.lifted':
       case 'ban.expired':
         commit.take(event);
+        return;
+      case 'code.knocked':
+        options.keys.judgeCode(event);
         return;
       default:
         announcer.announce(event);

@@ -7,6 +7,7 @@ import type { Port } from '../packet/port.ts';
 import type { Milliseconds } from '../packet/time.ts';
 import type { Config } from '../policy/config.ts';
 import { rotationOf } from '../spa/candidates.ts';
+import { type CodeBook, createCodeBook } from '../spa/code.ts';
 import type { Key, KeyFile } from '../spa/key.ts';
 import { createKeyring, type Keyring } from '../spa/keyring.ts';
 import { createSeen, type Seen } from '../spa/seen.ts';
@@ -28,6 +29,7 @@ export interface HeldKeys {
   /** Ports that packets of keys come to. */
   ports(): readonly Port[];
   ring(): Keyring;
+  codes(): CodeBook;
   named(name: string): Key | undefined;
   usage(): Usage;
   usedOnce(): UsedOnce;
@@ -47,6 +49,7 @@ export function createHeldKeys({ clock, store, config }: HeldKeysOptions): HeldK
   let file: KeyFile = { realms: [], keys: [] };
   let ports: readonly Port[] = [];
   let ring: Keyring = createKeyring(file, ports);
+  let codes: CodeBook = createCodeBook([]);
   let byName: ReadonlyMap<string, Key> = new Map();
   let usedOnce: Seen = createSeen();
   /** Of rings that were replaced. */
@@ -65,6 +68,7 @@ export function createHeldKeys({ clock, store, config }: HeldKeysOptions): HeldK
     ports = spa;
     macs += ring.budget.spent();
     ring = createKeyring(file, ports, rotated);
+    codes = createCodeBook(file.keys, rotated);
     byName = new Map(file.keys.map((key) => [key.name, key]));
   }
 
@@ -87,6 +91,7 @@ export function createHeldKeys({ clock, store, config }: HeldKeysOptions): HeldK
     file: () => file,
     ports: () => ports,
     ring: () => ring,
+    codes: () => codes,
     named: (name) => byName.get(name),
     usage: () => usage,
     usedOnce: () => usedOnce,

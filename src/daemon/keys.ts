@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts';
 import type { KeyRow } from '../control/answers.ts';
 import type { Engine } from '../engine/engine.ts';
-import type { Emit, EngineEvent, NfknockEvent } from '../engine/event.ts';
+import type { CodeKnocked, Emit, EngineEvent, NfknockEvent } from '../engine/event.ts';
 import type { Outcome } from '../engine/outcome.ts';
 import type { GrantView } from '../engine/views.ts';
 import { guarded } from '../guard/guard.ts';
@@ -20,6 +20,7 @@ import type { Claim } from '../spa/used-once.ts';
 import type { StateChange, Store } from '../state/store.ts';
 import type { Announcer } from './announce.ts';
 import { createClaims } from './claim.ts';
+import { createCodes } from './codes.ts';
 import { gathered } from './gathered.ts';
 import { createHeldKeys } from './held-keys.ts';
 
@@ -39,6 +40,8 @@ export interface Keys {
   replace(file: KeyFile): void;
   /** Whether a key proves a packet; what comes of it is under way then. */
   prove(packet: Packet, at: Milliseconds): boolean;
+  /** A code has been knocked, whole; what comes of it is under way then. */
+  judgeCode(knocked: CodeKnocked): void;
   /** Takes a key out at once; answers the grants that this ended, or undefined where there is none of that name. */
   revoke(name: string): readonly GrantView[] | undefined;
   /** Ends grants whose key may not have them any more. Answers with them. */
@@ -81,8 +84,6 @@ interface Note {
   readonly port: PortSpec;
 }
 
-const NOTHING: readonly StateChange[] = [];
-
 export function createKeys(options: KeysOptions): Keys {
   const { clock, engine, store, announcer, config, collect, carryOut, settle } = options;
   const held = createHeldKeys(options);
@@ -91,6 +92,7 @@ export function createKeys(options: KeysOptions): Keys {
   const claims = createClaims();
   let overloaded = 0;
   const carryOutSoon = gathered(carryOut);
+  const codes = createCodes({ ...options, held, claims });
 
   function prove(packet: Packet, at: Milliseconds): boolean {
     const port = packet.port as Port;
@@ -198,6 +200,7 @@ export function createKeys(options: KeysOptions): Keys {
 
   return {
     prove,
+    judgeCode: codes.judge,
     look,
     begin: held.begin,
     replace(next) {
@@ -228,7 +231,7 @@ export function createKeys(options: KeysOptions): Keys {
       look();
     },
     drained: claims.drained,
-    usedBy: (event) => notes.get(event)?.changes ?? NOTHING,
+    usedBy: (event) => notes.get(event)?.changes ?? codes.usedBy(event),
     acceptanceOf: (event) => acceptanceOf(event, notes.get(event)),
   };
 }

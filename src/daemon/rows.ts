@@ -4,8 +4,9 @@ import type { NfknockEvent } from '../engine/event.ts';
 import type { GrantView } from '../engine/views.ts';
 import { type Address, formatAddress } from '../packet/address.ts';
 import { formatCidr } from '../packet/cidr.ts';
-import { formatPort } from '../packet/port.ts';
+import { formatPort, type Port } from '../packet/port.ts';
 import { type Milliseconds, milliseconds } from '../packet/time.ts';
+import { saidPort } from '../policy/codes.ts';
 import type { Running } from './dependencies.ts';
 import { granteeText } from './hook-subject.ts';
 import { inTurns } from './in-turns.ts';
@@ -83,8 +84,11 @@ export function rowsOf(core: Running): Rows {
       else if (event.event !== 'door.opened' || !opening.has(event.at)) rest.push(event);
     }
     const rows = remembered.map(({ at, protocol, port, outcome }) => {
-      const name = `${port}/${protocol}`;
-      return { at, row: row(at, name, outcome, byPacket.get(`${at} ${name}`)) };
+      const name = formatPort(saidPort(core.config().doors, { protocol, port: port as Port }));
+      const event = byPacket.get(`${at} ${name}`);
+      // A code is looked at once its last knock has been accepted.
+      const isRefused = event?.event === 'knock.wrong' && outcome === 'accepted';
+      return { at, row: row(at, name, isRefused ? 'wrong' : outcome, event) };
     });
     const between = rest
       .slice(-PACKETS_MAX)

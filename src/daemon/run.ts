@@ -2,6 +2,7 @@ import { formatFault } from '../config/fault.ts';
 import { keyWarningText } from '../config/key-warnings.ts';
 import type { ControlServer } from '../control/server.ts';
 import { tellFaults } from '../guard/guard.ts';
+import { readsKeys } from '../policy/codes.ts';
 import type { Config } from '../policy/config.ts';
 import { openOverIpv6 } from '../policy/open-over-ipv6.ts';
 import { assemble } from './assemble.ts';
@@ -87,7 +88,7 @@ async function start(
   cleanUp.push(() => sources.close());
   const running: Running = { ...core, sources };
   // Rules that stand say that keys may have opened doors before, whatever the state file knows of it.
-  const stood = config.listen.spa.length > 0 && (await core.firewall.intact());
+  const stood = readsKeys(config) && (await core.firewall.intact());
   core.keys.begin(keys.file, stood);
   if (options.install) await core.firewall.install();
   else await installMissing(core);

@@ -244,9 +244,8 @@ export type DaemonEvent = Moment &
 /** A code that was knocked: for those alone who know the keys. */
 export type CodeKnocked = Extract<EngineEvent, { readonly event: 'code.knocked' }>;
 
-/** What the engine says and everybody may hear. */
-export type Announced = Exclude<EngineEvent, CodeKnocked>;
-export type NfknockEvent = Announced | DaemonEvent;
+/** What is announced. */
+export type NfknockEvent = Exclude<EngineEvent, CodeKnocked> | DaemonEvent;
 export type EventName = NfknockEvent['event'];
 
 /** Takes an event for the length of the call; events are immutable, so it may keep it. */

@@ -112,10 +112,17 @@ export const CATALOGUE: { readonly [Name in EventName]: Entry<Name> } = {
       strikes: 'sometimes',
       exempt: 'sometimes',
       count: 'sometimes',
+      key: 'sometimes',
+      person: 'sometimes',
+      detail: 'sometimes',
     },
     reasons: {
       'out of order': 'it was not the next port of the sequence',
       tolerated: "the door's `tolerate` let it pass",
+      'code wrong': "the one-time code is no one's; `bans.code` says how many are too many",
+      'code used': 'the one-time code, or a later one of its key, has opened before; it is no wrong one',
+      'code late':
+        'the one-time code is of a few minutes ago, or of later: a clock is off, or it was typed slowly; it is no wrong one',
       'same mistake':
         'it is the next port after a knock that was wrong, too late or too soon, so it is no further strike',
     },
@@ -218,6 +225,7 @@ export const CATALOGUE: { readonly [Name in EventName]: Entry<Name> } = {
     reasons: {
       strikes: '`bans.strikes` strikes within `bans.within`',
       order: 'someone ran `nfknock ban`',
+      code: '`bans.code.wrong` wrong one-time codes within `bans.code.per`',
     },
   },
   'ban.extended': {

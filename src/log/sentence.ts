@@ -55,6 +55,10 @@ const SENTENCE: { readonly [Name in EventName]: Sentence } = {
     `${door(line)}: knocked ${port(line)}, step ${line.step ?? '?'} of ${line.of ?? '?'}${others(line)}`,
   'knock.wrong': (line) => {
     const which = line.door === undefined ? '' : ` at ${door(line)}${step(line)}`;
+    if (line.reason?.startsWith('code ') === true) {
+      const more = line.detail === undefined ? '' : `: ${line.detail}`;
+      return `a ${line.reason.replace('code ', '')} code${which} opens nothing${byKey(line)}${more}`;
+    }
     return `wrong knock on ${port(line)}${which}${because(line)}${strikes(line)}${others(line)}`;
   },
   'knock.ignored': (line) => `${door(line)}: knocked ${port(line)} without effect${because(line)}`,

@@ -18,7 +18,7 @@ export interface Config {
   readonly grants: 'rule' | 'set';
   /** Sources remembered at once. */
   readonly memory: { readonly sources: number };
-  /** The file of keys; read where `listen.spa` names a port. */
+  /** The file of keys; read where `listen.spa` names a port, or a door takes codes. */
   readonly keys: string;
   readonly state: string;
   readonly control: string;
@@ -44,6 +44,8 @@ export interface Door {
   readonly name: string;
   /** The sequence, or the path of a one-time sequences file; empty: the door opens by key alone. */
   readonly knock: readonly PortSpec[] | { readonly oneTime: string };
+  /** Steps of 30 s before and after the present one whose codes are taken, where the sequence takes a code. */
+  readonly codeSteps: { readonly back: number; readonly ahead: number };
   /** From the first knock to the last; null: by the number of steps (`withinOf`). */
   readonly within: Milliseconds | null;
   readonly gap: { readonly min: Milliseconds; readonly max: Milliseconds };
@@ -74,6 +76,8 @@ export interface Bans {
   readonly escalate: number;
   readonly max: Milliseconds;
   readonly rate: { readonly packets: number; readonly per: Milliseconds };
+  /** So many wrong one-time codes in this time are banned. */
+  readonly code: { readonly wrong: number; readonly per: Milliseconds };
   readonly never: readonly Cidr[];
   readonly strikeOnService: boolean;
   readonly enforce: boolean;

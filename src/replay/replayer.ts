@@ -92,9 +92,11 @@ export function createReplay(settings: ReplaySettings): Replay {
   const emit: Emit = (event: EngineEvent) => {
     rules.note(event);
     if (everyPort && mayBeAnAnswer(event)) counts.unasked++;
-    const acceptance = keys.acceptanceOf(event);
-    if (acceptance !== undefined) settings.emit(acceptance);
-    settings.emit(event);
+    if (event.event !== 'code.knocked') {
+      const acceptance = keys.acceptanceOf(event);
+      if (acceptance !== undefined) settings.emit(acceptance);
+      settings.emit(event);
+    }
     const command = settings.after(event);
     if (command !== undefined) commands.push(command);
   };

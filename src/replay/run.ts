@@ -7,6 +7,7 @@ import { EPHEMERAL_FIRST, EPHEMERAL_LAST } from '../policy/limits.ts';
 import { mayHoldIp } from '../source/frame-name.ts';
 import { type CaptureReader, createCaptureReader } from '../source/pcap.ts';
 import type { CaptureInput } from '../source/pcap-input.ts';
+import { readCodes } from './codes.ts';
 import type { ReplayKeyFile } from './keys.ts';
 import { createLocalAddresses } from './local.ts';
 import { createLookAhead, type LookAhead } from './look-ahead.ts';
@@ -55,10 +56,11 @@ export async function runReplay(run: ReplayRun): Promise<ReplayEnd> {
   if (addresses.length === 0) for (const address of lookAhead?.local() ?? []) local.add(address);
 
   const oneTime = readOneTimes(config);
+  const codes = readCodes(config, run.keys);
   const replay = createReplay({
     engine: settingsOf(config, oneTime.next),
     layout: layoutOf(config, oneTime.ports),
-    after: oneTime.after,
+    after: (event) => codes.after(event) ?? oneTime.after(event),
     local,
     learn: addresses.length === 0 ? 'learn' : 'fixed',
     lookAhead,
@@ -80,6 +82,7 @@ export async function runReplay(run: ReplayRun): Promise<ReplayEnd> {
     fault,
     warnings: [
       ...oneTime.warnings,
+      ...codes.warnings(),
       ...warningsOf(reader, replay.lostFragments()),
       ...unaskedWarning(replay.counts.unasked),
       ...leftOutWarning(replay.leftOut(), run.keys),

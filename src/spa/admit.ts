@@ -117,7 +117,8 @@ function timeAt(door: SpaDoor, { key, ask: { seconds } }: Proven, wall: number):
   return milliseconds(Math.min(most, seconds === 0 ? door.for : seconds * 1000));
 }
 
-function isAmong(address: Address, networks: readonly Cidr[]): boolean {
+/** Whether an address is in one of these networks, or any will do. */
+export function isAmong(address: Address, networks: readonly Cidr[]): boolean {
   return networks.length === 0 || networks.some((network) => contains(network, address));
 }
 

@@ -1,9 +1,14 @@
+import { candidatesOf, createRotation } from './candidates.ts';
 import type { Key, TotpCredential } from './key.ts';
 import { hotp, STEP_MS, stepOf } from './totp.ts';
 
 /*
  * A code is judged once, whole, at the last knock: no single knock tells whether its digits were right, so that who
  * guesses has 10⁸ to try, not 2 × 10⁴.
+ *
+ * Anybody can knock whole codes, as fast as he likes and in anybody's name. So the codes that are worth anything now are
+ * computed once in 30 s, and a code that is knocked is looked up among them: a wrong one costs nothing more for the
+ * hundredth person.
  */
 
 /** Steps of 30 s before and after the present one whose codes are taken. */
@@ -12,83 +17,94 @@ export interface CodeSteps {
   readonly ahead: number;
 }
 
-export const CODE_STEPS: CodeSteps = { back: 2, ahead: 1 };
 /** Steps outside of these whose codes are no offence: an owner's clock is off, or he typed slowly. */
 export const LATE_STEPS = 10;
 
-/** A key of kind totp, and the beginning of the last step whose code it has used. */
-export interface CodeKey {
-  readonly key: Key & { readonly credential: TotpCredential };
-  readonly floor: number;
+/** Whose a code is, and when its 30 s began. */
+export interface CodeMatch {
+  readonly key: Key;
+  readonly stamp: number;
+  /** It has been used for an opening: what its key was before it was rotated is done with. */
+  readonly proven: () => void;
 }
 
 export type CodeVerdict =
-  /** `stamp`: when the code's step began; to be claimed before anything opens. */
-  | { readonly outcome: 'right'; readonly key: string; readonly stamp: number }
-  /** It, or a later one, has opened before. */
-  | { readonly outcome: 'used'; readonly key: string }
-  /** It is right for another time; in steps, less than 0: for one that is over. */
-  | { readonly outcome: 'late'; readonly key: string; readonly steps: number }
-  | { readonly outcome: 'expired'; readonly key: string }
+  /** Of several matches, once in millions of times, the first that is not used yet counts. */
+  | { readonly outcome: 'right'; readonly matches: readonly [CodeMatch, ...CodeMatch[]] }
+  /** It is right for another time. `behind`: how long ago, in milliseconds; less than 0: it is yet to come. */
+  | { readonly outcome: 'late'; readonly key: Key; readonly behind: number }
   | { readonly outcome: 'wrong' };
 
-/** Judges the digits that were knocked. */
-export function judgeCode(
-  code: string,
-  keys: readonly CodeKey[],
-  wall: number,
-  { back, ahead }: CodeSteps,
-): CodeVerdict {
-  const now = stepOf(wall);
-  const found: CodeVerdict[] = [];
-  for (const { key, floor } of keys) {
-    for (let steps = -back - LATE_STEPS; steps <= ahead + LATE_STEPS; steps += 1) {
-      const step = now + steps;
-      if (step < 0 || hotp(key.credential.secret, step, code.length) !== code) continue;
-      found.push(
-        verdictOf({ key, floor }, step * STEP_MS, steps, { wall, inside: steps >= -back && steps <= ahead }),
-      );
+/** A code as it was knocked. */
+export interface KnockedCode {
+  readonly door: string;
+  readonly code: string;
+  /** When it was knocked, in milliseconds since 1970. */
+  readonly wall: number;
+  readonly steps: CodeSteps;
+}
+
+/** The codes of all keys. */
+export interface CodeBook {
+  judge(knocked: KnockedCode): CodeVerdict;
+}
+
+interface Entry {
+  readonly candidate: ReturnType<typeof candidatesOf<TotpCredential['kind']>>[number];
+  readonly step: number;
+}
+
+/** `rotated`: credentials that are done with, as `rotationOf` names them. */
+export function createCodeBook(keys: readonly Key[], rotated?: Set<string>): CodeBook {
+  const candidates = candidatesOf(keys, 'totp');
+  const rotation = createRotation(rotated);
+  /** By step and number of digits. */
+  const pages = new Map<string, ReadonlyMap<string, readonly Entry[]>>();
+  let first = Number.NaN;
+
+  function pageAt(step: number, digits: number): ReadonlyMap<string, readonly Entry[]> {
+    const name = `${step} ${digits}`;
+    const there = pages.get(name);
+    if (there !== undefined) return there;
+    const page = new Map<string, Entry[]>();
+    for (const candidate of candidates) {
+      const code = hotp(candidate.credential.secret, step, digits);
+      page.set(code, [...(page.get(code) ?? []), { candidate, step }]);
+    }
+    pages.set(name, page);
+    return page;
+  }
+
+  /** Only what may be asked for is kept: time goes on, and clocks are set. */
+  function turnTo(from: number, to: number): void {
+    if (from === first) return;
+    first = from;
+    for (const name of pages.keys()) {
+      const step = Number.parseInt(name, 10);
+      if (step < from || step > to) pages.delete(name);
     }
   }
-  // Once in a hundred million times two are right at once: the one that opens counts.
-  const order: readonly CodeVerdict['outcome'][] = ['right', 'used', 'expired', 'late'];
-  for (const outcome of order) {
-    const verdict = found.find((one) => one.outcome === outcome);
-    if (verdict !== undefined) return verdict;
-  }
-  return { outcome: 'wrong' };
-}
 
-function verdictOf(
-  { key, floor }: CodeKey,
-  stamp: number,
-  steps: number,
-  { wall, inside }: { readonly wall: number; readonly inside: boolean },
-): CodeVerdict {
-  if (!inside) return { outcome: 'late', key: key.name, steps };
-  if (key.expires !== null && wall >= key.expires) return { outcome: 'expired', key: key.name };
-  return stamp <= floor ? { outcome: 'used', key: key.name } : { outcome: 'right', key: key.name, stamp };
-}
-
-/** The codes that are taken now: what the engine is told at each step, so that it needs neither clock nor secret. */
-export function codesNow(
-  keys: readonly CodeKey[],
-  digits: number,
-  wall: number,
-  { back, ahead }: CodeSteps,
-): readonly { readonly code: string; readonly key: string; readonly stamp: number }[] {
-  const now = stepOf(wall);
-  const steps = Array.from({ length: back + ahead + 1 }, (_, index) => now - back + index);
-  return keys
-    .filter(({ key }) => key.expires === null || wall < key.expires)
-    .flatMap(({ key, floor }) =>
-      steps
-        .map((step) => ({ step, stamp: step * STEP_MS }))
-        .filter(({ step, stamp }) => step >= 0 && stamp > floor)
-        .map(({ step, stamp }) => ({
-          code: hotp(key.credential.secret, step, digits),
-          key: key.name,
-          stamp,
-        })),
-    );
+  return {
+    judge({ door, code, wall, steps: { back, ahead } }) {
+      const now = stepOf(wall);
+      const [from, to] = [now - back - LATE_STEPS, now + ahead + LATE_STEPS];
+      turnTo(from, to);
+      const right: CodeMatch[] = [];
+      let late: Entry | undefined;
+      for (let step = Math.max(0, from); step <= to; step += 1) {
+        for (const entry of pageAt(step, code.length).get(code) ?? []) {
+          const { candidate } = entry;
+          const { key } = candidate;
+          if (!key.doors.includes(door) || !rotation.takes(candidate, wall)) continue;
+          if (step < now - back || step > now + ahead) late ??= entry;
+          else right.push({ key, stamp: step * STEP_MS, proven: () => rotation.proven(candidate) });
+        }
+      }
+      const [one, ...others] = right;
+      if (one !== undefined) return { outcome: 'right', matches: [one, ...others] };
+      if (late === undefined) return { outcome: 'wrong' };
+      return { outcome: 'late', key: late.candidate.key, behind: (now - late.step) * STEP_MS };
+    },
+  };
 }

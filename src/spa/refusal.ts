@@ -32,6 +32,12 @@ export function detailOf({ key, reason, behind }: Refused): { detail?: string } 
   }
 }
 
+/** The same of a code, knocked at `wall`, that its key may not open by. */
+export function wordsOf(key: Key, reason: Refused['reason'], wall: number): { detail?: string } {
+  const behind = reason === 'expired' && key.expires !== null ? wall - key.expires : null;
+  return detailOf({ ...refusal(key, reason), behind });
+}
+
 function limitsOf({ uses, rate }: Key): string {
   const often = `${timesOf(rate.knocks)} in ${spanInWords(rate.per)}`;
   return uses === null ? often : `${timesOf(uses)} in all, and ${often}`;

@@ -99,6 +99,7 @@ export function createSeen(
     if (use.use === 'packet') return decidePacket(use, time);
     const own = ofKey(use.key);
     if (use.stamp <= own.floor) return { outcome: 'used', by: null };
+    if (use.stamp <= start()) return { outcome: 'old' };
     own.floor = use.stamp;
     return { outcome: 'won', changes: [{ change: 'floor', key: use.key, stamp: use.stamp }] };
   }

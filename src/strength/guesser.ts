@@ -37,7 +37,9 @@ const SEARCHED = { strikes: 3, tolerate: 0, ports: 3 } as const;
 export function ordersOpened(settings: EngineSettings, door: DoorSettings): OrdersOpened | undefined {
   const ports = portsOf(door);
   const stream = BEST_STREAMS[ports.length - 1];
-  if (stream === undefined || ports.length !== door.knock.length) return undefined;
+  // Digits are not put in another order.
+  const isCode = door.knock.some(({ digits }) => digits !== undefined);
+  if (isCode || stream === undefined || ports.length !== door.knock.length) return undefined;
   const { strikes, enforce } = settings.bans;
   const orders = factorial(ports.length);
   // Who is never banned sends one order after the other.

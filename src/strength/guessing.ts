@@ -1,7 +1,9 @@
 import { PORT_MAX } from '../packet/port.ts';
+import { takesCode } from '../policy/codes.ts';
 import type { Config, Door } from '../policy/config.ts';
 import { NO_ONE_TIME, policyOf, rolesAnywhere } from '../policy/port-roles.ts';
 import { countPorts, portsOf, union, without } from '../policy/port-set.ts';
+import { digitsOf } from '../spa/code-template.ts';
 
 /** Ports that a step can be: every port of TCP and of UDP. */
 export const PORTS_OF_A_STEP: number = 2 * PORT_MAX;
@@ -13,9 +15,10 @@ export const MANY_SOURCES = 10_000;
  * `exact`: every port is watched, so each try must name every step right.
  * `prefix`: a ban shows on a public port, so the steps are guessed one after the other.
  * `order`: the knock ports answer otherwise than the rest, so a scan lists them, and their order is left to guess.
+ * `code`: the fixed knocks have been read, and a one-time code is left to guess; for each person whose codes open it.
  * `scan`: only some ports are watched, so a scan of all ports in random order tries an order of those alone.
  */
-export type Method = 'exact' | 'prefix' | 'scan' | 'order';
+export type Method = 'exact' | 'prefix' | 'scan' | 'order' | 'code';
 
 /** Whether a scan tells the knock ports from those that nobody named. */
 export type Exposure = 'hidden' | 'shown';
@@ -45,6 +48,7 @@ export function guessing(
   exposure: Exposure = 'hidden',
 ): Guessing | undefined {
   if (steps < 1) return undefined;
+  if (takesCode(door)) return ofCode(door, config, steps);
   const ways = [
     exact(steps, config),
     ...(leaks(config) ? [prefix(steps, config)] : []),
@@ -63,6 +67,31 @@ export function guessing(
     alone: duration(best, best.evenChance, config),
     many: manyDuration(best, config),
     aloneWithoutBans: atRate(best, best.evenChance, config),
+  };
+}
+
+/**
+ * Each try has the same chance, since the codes change meanwhile. Nothing tells a guesser which digits were right; what
+ * he may try is what `bans.code` leaves him: one code less than a ban each time, or all of them for each ban.
+ */
+function ofCode(door: Door, config: Config, steps: number): Guessing {
+  const digits = 'oneTime' in door.knock ? 0 : digitsOf(door.knock);
+  const { back, ahead } = door.codeSteps;
+  const sequences = 10 ** digits / (back + ahead + 1);
+  const tries = Math.LN2 * sequences;
+  const { bans } = config;
+  const { wrong, per } = bans.code;
+  const fastest = bans.rate.packets / steps / bans.rate.per;
+  const permitted = Math.min(fastest, Math.max((wrong - 1) / per, wrong / bans.max));
+  const alone = tries / (bans.enforce ? permitted : fastest) / 1000;
+  return {
+    method: 'code',
+    steps,
+    sequences,
+    bits: Math.log2(sequences),
+    alone,
+    many: alone / MANY_SOURCES,
+    aloneWithoutBans: tries / fastest / 1000,
   };
 }
 

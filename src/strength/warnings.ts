@@ -1,6 +1,8 @@
+import { takesCode } from '../policy/codes.ts';
 import type { Config } from '../policy/config.ts';
 import type { OneTimeFacts, Warning } from './warning.ts';
 import { ofBans, ofLimits } from './weak-bans.ts';
+import { ofCode } from './weak-codes.ts';
 import { ofKnocker, ofService } from './weak-door.ts';
 import { ofOneTime, ofOthers, ofSequence, ofSharing } from './weak-sequence.ts';
 
@@ -12,7 +14,7 @@ export function warnings(config: Config, oneTime: ReadonlyMap<string, OneTimeFac
     const steps = 'oneTime' in door.knock ? (facts?.next ?? []) : door.knock;
     if (facts !== undefined) found.push(...ofOneTime(door, facts));
     found.push(
-      ...ofSequence(door, steps, config),
+      ...(takesCode(door) ? ofCode(door, steps, config) : ofSequence(door, steps, config)),
       ...ofService(door, steps),
       ...ofKnocker(door, steps, config),
       ...ofOthers(door, steps, config),

@@ -1,8 +1,10 @@
+import { readsKeys } from '../policy/codes.ts';
 import type { Config } from '../policy/config.ts';
 import type { Credential, Key } from '../spa/key.ts';
 import { secretBits } from '../spa/secret-bits.ts';
 import { SPA_PORT } from '../spa/v1.ts';
 import { type Warning, warning } from './warning.ts';
+import { ofCodeKeys } from './weak-codes.ts';
 
 /** Below it whoever reads one packet can guess the secret. */
 const BITS_LEAST = 80;
@@ -25,8 +27,13 @@ export function keyBits(credential: Credential): number | null {
 
 /** What makes keys weaker, or of less use, than they could be. `wall`: now, in milliseconds since 1970. */
 export function ofKeys(config: Config, keys: readonly Key[], wall: number): readonly Warning[] {
-  if (config.listen.spa.length === 0) return [];
-  return [...keys.flatMap((key) => ofKey(key, wall)), ...ofAddresses(keys), ...ofPorts(config)];
+  if (!readsKeys(config)) return [];
+  return [
+    ...keys.flatMap((key) => ofKey(key, wall)),
+    ...ofAddresses(keys),
+    ...ofCodeKeys(config, keys),
+    ...ofPorts(config),
+  ];
 }
 
 /** Whether anyone who has read one of its packets can guess the key. */

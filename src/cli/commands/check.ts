@@ -8,6 +8,7 @@ import { ofFiles } from '../../doctor/files.ts';
 import { installedUnit } from '../../doctor/unit.ts';
 import { lookAtMachine, type Machine } from '../../machine/look.ts';
 import { observationsOf, shownIn } from '../../machine/observations.ts';
+import { readsKeys } from '../../policy/codes.ts';
 import type { Config, Door } from '../../policy/config.ts';
 import { isPublished } from '../../policy/published.ts';
 import type { Key } from '../../spa/key.ts';
@@ -70,7 +71,7 @@ type FoundKeys =
 
 function keysOf(config: Config): FoundKeys {
   const path = config.keys;
-  if (config.listen.spa.length > 0 && existsSync(path)) {
+  if (readsKeys(config) && existsSync(path)) {
     try {
       accessSync(path, constants.R_OK);
     } catch {

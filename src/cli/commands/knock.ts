@@ -1,8 +1,9 @@
 import { connect } from 'node:net';
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import { formatFault } from '../../config/fault.ts';
-import { formatPort, type PortSpec, type Protocol, parsePort } from '../../packet/port.ts';
+import { formatPort, type PortSpec, type Protocol, parseKnock as parseStep } from '../../packet/port.ts';
 import { withinOf } from '../../policy/limits.ts';
+import { digitsOf, knocksOf } from '../../spa/code-template.ts';
 import { quoted } from '../../text/plain.ts';
 import { CommandFailure, fail, usage } from '../ask-daemon.ts';
 import { sendDatagram } from '../datagram.ts';
@@ -23,6 +24,8 @@ export interface KnockOptions extends CommonOptions {
   /** For whom the door is to open; left out: for the address that the packet comes from. */
   readonly address?: string;
   readonly port?: string;
+  /** What an authenticator shows. */
+  readonly code?: string;
 }
 
 /** Milliseconds: long enough that a jittery line does not reorder two knocks, too short to be noticed. */
@@ -46,6 +49,8 @@ export async function command(args: readonly string[], options: KnockOptions): P
   try {
     const [host = '', ...ports] = args;
     if (options.key !== undefined || options.sshKey !== undefined) {
+      if (options.code !== undefined)
+        throw usage('a key opens by one packet, without a code: leave --code out, or the key');
       const { knockWithKey } = await import('../keys/knock-with-key.ts');
       return await knockWithKey(host, ports, options);
     }
@@ -53,7 +58,7 @@ export async function command(args: readonly string[], options: KnockOptions): P
       if (options[name] !== undefined)
         throw usage(`--${name} belongs to a key: add --key FILE or --ssh-key FILE, or leave it out`);
     }
-    const plan = await planOf(ports, options);
+    const plan = withCode(await planOf(ports, options), options.code);
     const [address = ''] = await resolve(host, options);
     await knock(address, plan, (spec) => {
       if (options.verbose) process.stdout.write(`knocking at ${formatPort(spec)} of ${address}\n`);
@@ -65,10 +70,27 @@ export async function command(args: readonly string[], options: KnockOptions): P
   }
 }
 
+/** What was knocked with `?` for digits of a code becomes the ports that the code makes of it. */
+function withCode(plan: Plan, code: string | undefined): Plan {
+  const digits = digitsOf(plan.ports);
+  if (code === undefined) {
+    if (digits === 0) return plan;
+    throw usage(
+      `${digits} digits of a one-time code are missing: add --code, and what the authenticator shows`,
+    );
+  }
+  if (digits === 0) throw usage('these ports take no code: write "?" for its digits, or leave --code out');
+  const ports = knocksOf(plan.ports, code.replace(/[ -]/g, ''));
+  if (ports !== undefined) return { ...plan, ports };
+  throw usage(
+    `the code is not of ${digits} digits: write what the authenticator shows, such as ${'49139586'.slice(0, digits)}`,
+  );
+}
+
 /** Reads `7000`, `7000/tcp`, and knock's `8000:udp`; a port that names no protocol is `protocol`. */
 export function parseKnock(text: string, protocol: Protocol): PortSpec | undefined {
-  const spec = parsePort(text.toLowerCase().replace(':', '/'));
-  return spec !== undefined && /^\d+$/.test(text) ? { ...spec, protocol } : spec;
+  const spec = parseStep(text.toLowerCase().replace(':', '/'));
+  return spec !== undefined && /^[\d?]+$/.test(text) ? { ...spec, protocol } : spec;
 }
 
 async function planOf(ports: readonly string[], options: KnockOptions): Promise<Plan> {

@@ -40,11 +40,12 @@ export async function makeKeys(
         realm,
         doors: [door],
         opens: opens.flatMap((range) => parsePortRange(range) ?? []),
+        codes: [],
       });
       given.push({ name, handout });
       text = withKey(text ?? '', name, { [each.kind]: each.entry, doors: [door] });
     }
-    return edited(text, { file, doors: new Map(), ports: [] });
+    return edited(text, { file, doors: new Map(), codes: new Map(), ports: [] });
   });
   return given;
 }

@@ -5,6 +5,8 @@ import { formatClientKey } from '../../config/client-key.ts';
 import { parseDuration } from '../../config/duration.ts';
 import { parseMoment } from '../../config/key-entry.ts';
 import { type KeyEntry, withKey, withRealm, withRotated } from '../../config/key-file-edit.ts';
+import type { PortSpec } from '../../packet/port.ts';
+import { digitsOf } from '../../spa/code-template.ts';
 import type { Key, KeyFile } from '../../spa/key.ts';
 import { quoted } from '../../text/plain.ts';
 import { CommandFailure, usage } from '../ask-daemon.ts';
@@ -43,6 +45,7 @@ export async function newKey(name: string, options: KeyOptions): Promise<ExitCod
         realm,
         doors,
         opens: doors.flatMap((door) => place.doors.get(door) ?? []),
+        codes: codesOf(made, doors, place, options.config),
       });
       undo = await keep(handout, showing);
       return edited(
@@ -57,7 +60,7 @@ export async function newKey(name: string, options: KeyOptions): Promise<ExitCod
   const opens = doors.join(', ');
   say(`Key ${name} opens ${opens}; it is in ${place.file}.`);
   if (handout !== undefined) process.stdout.write(await shown(handout, showing, fileNameOf(made, name)));
-  if (place.ports.length === 0)
+  if (place.ports.length === 0 && made.kind !== 'totp')
     warn(`${options.config} names no port for keys, so no packet is heard: add listen: { spa: [62201/udp] }`);
   return tellDaemon(options.config);
 }
@@ -84,6 +87,7 @@ export async function rotateKey(name: string, options: KeyOptions): Promise<Exit
         realm,
         doors: key.doors,
         opens: key.doors.flatMap((door) => place.doors.get(door) ?? []),
+        codes: codesOf(made, key.doors, place, options.config),
       });
       undo = await keep(handout, showing);
       return edited(withRotated(text, name, { kind: made.kind, credential: made.entry, until }), place);
@@ -127,10 +131,10 @@ export async function newRealm(options: KeyOptions): Promise<ExitCode> {
 }
 
 function madeOf({ ssh, fwknop, secret, totp }: KeyOptions): MadeKey {
-  if (totp === true)
-    throw usage('one-time codes are not supported yet: leave --totp out, and make a key of another kind');
-  const asked = [ssh !== undefined, fwknop === true, secret === true].filter((each) => each);
-  if (asked.length > 1) throw usage('a key is of one kind: write one of --ssh, --fwknop and --secret');
+  const asked = [ssh !== undefined, fwknop === true, secret === true, totp === true].filter((each) => each);
+  if (asked.length > 1)
+    throw usage('a key is of one kind: write one of --ssh, --fwknop, --secret and --totp');
+  if (totp === true) return makeKey('totp');
   if (ssh !== undefined) return takeSshKey(ssh);
   return makeKey(fwknop === true ? 'fwknop' : secret === true ? 'secret' : 'ed25519');
 }
@@ -142,7 +146,7 @@ function anotherOf({ name, credential: { kind } }: Key, { ssh }: KeyOptions): Ma
   }
   if (ssh !== undefined)
     throw usage(`${name} is no SSH key but of kind ${kind}: leave --ssh out, or make a new key`);
-  if (kind === 'totp' || kind === 'doorman')
+  if (kind === 'doorman')
     throw usage(`a key of kind ${kind} can't be rotated: make a new one, and revoke ${name}`);
   return makeKey(kind);
 }
@@ -159,10 +163,33 @@ function limitsOf({ person, expires }: KeyOptions): { readonly before: KeyEntry;
   };
 }
 
-function showingOf({ out, qr = false, shell = false, fwknop = false }: KeyOptions): Showing {
+/** The knocks of the doors that a key of codes opens, one length for all, since an authenticator shows one. */
+function codesOf(
+  { kind }: MadeKey,
+  doors: readonly string[],
+  { codes }: KeyPlace,
+  config: string,
+): readonly (readonly PortSpec[])[] {
+  if (kind !== 'totp') return [];
+  const without = doors.find((door) => !codes.has(door));
+  if (without !== undefined)
+    throw usage(
+      `the door ${without} takes no code: write "?" for its digits into ${config}, for example knock: [7000/tcp, 1????/tcp, 2????/tcp]`,
+    );
+  const own = doors.flatMap((door) => [codes.get(door) ?? []]);
+  const lengths = [...new Set(own.map(digitsOf))];
+  if (lengths.length > 1)
+    throw usage(
+      `these doors take codes of ${lengths.join(' and ')} digits, and an authenticator shows one length: make a key for each length`,
+    );
+  return own;
+}
+
+function showingOf({ out, qr = false, shell = false, fwknop = false, totp = false }: KeyOptions): Showing {
   if (out !== undefined && (out === '' || out === '-')) throw usage('--out takes the name of a file');
   if (shell && fwknop)
     throw usage("the client of sh is for nfknock's own packet: leave --shell or --fwknop out");
+  if (shell && totp) throw usage('a code is knocked with any client: leave --shell or --totp out');
   return { out, qr, shell };
 }
 
@@ -180,7 +207,7 @@ function whomOf(
 }
 
 function fileNameOf({ kind }: MadeKey, name: string): string {
-  return kind === 'fwknop' ? '' : `${name}.key`;
+  return kind === 'fwknop' || kind === 'totp' ? '' : `${name}.key`;
 }
 
 /** The text with a realm, which the first key makes. */

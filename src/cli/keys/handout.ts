@@ -1,7 +1,8 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { type ClientKey, formatClientKey } from '../../config/client-key.ts';
 import { shipped } from '../../files/shipped.ts';
-import type { Port, PortRange } from '../../packet/port.ts';
+import { formatPort, type Port, type PortRange, type PortSpec } from '../../packet/port.ts';
+import { digitsOf, knocksOf } from '../../spa/code-template.ts';
 import { SPA_PORT } from '../../spa/v1.ts';
 import { shellWord } from '../../text/shell.ts';
 import { usage } from '../ask-daemon.ts';
@@ -16,6 +17,8 @@ export interface Handout {
   readonly qr: string;
   /** How it knocks, given the name of the file. */
   readonly use: (file: string) => readonly string[];
+  /** What to do with the text, where it is no file of the client's. */
+  readonly add?: string;
 }
 
 export interface ForWhom {
@@ -27,6 +30,8 @@ export interface ForWhom {
   readonly realm: Uint8Array;
   readonly doors: readonly string[];
   readonly opens: readonly PortRange[];
+  /** The knocks of its doors that take a one-time code. */
+  readonly codes: readonly (readonly PortSpec[])[];
 }
 
 /** Ports that a packet of fwknop asks for: a few, since its client makes no packet of more than 440 bytes. */
@@ -35,6 +40,7 @@ const ESCAPE_ON = '\u001b[97;40m';
 const ESCAPE_OFF = '\u001b[0m';
 
 export function handoutOf(made: MadeKey, whom: ForWhom): Handout {
+  if (made.kind === 'totp') return ofCodes(made.secret, whom);
   return made.kind === 'fwknop' ? ofFwknop(made, whom) : ofClient({ ...whom, proof: made.proof }, whom);
 }
 
@@ -49,6 +55,30 @@ function ofClient(key: ClientKey, { name, person, host, doors }: ForWhom): Hando
     text,
     qr: text.replace(/^#.*\n/, ''),
     use: (file) => doors.map((door) => `nfknock knock ${host} --door ${door} --key ${wordOf(file)}`),
+  };
+}
+
+/** What every authenticator reads (Google's "Key Uri Format"). */
+function ofCodes(secret: string, { name, host, codes }: ForWhom): Handout {
+  const digits = digitsOf(codes[0] ?? []);
+  const label = `${encodeURIComponent(host)}:${encodeURIComponent(name)}`;
+  const issuer = encodeURIComponent(host);
+  const uri = `otpauth://totp/${label}?secret=${secret}&issuer=${issuer}&algorithm=SHA1&digits=${digits}&period=30`;
+  const code = '1234567890'.slice(0, digits);
+  const apps =
+    digits === 6
+      ? 'any authenticator app'
+      : `an authenticator app that shows ${digits} digits (Aegis, 2FAS, FreeOTP+, 1Password; Google Authenticator shows 6 on some phones)`;
+  return {
+    text: `${uri}\n`,
+    qr: uri,
+    add: `Add it to ${apps}`,
+    use: () =>
+      codes.map((knocks) => {
+        const made = (knocksOf(knocks, code) ?? []).map((knock) => formatPort(knock).replace('/tcp', ''));
+        const ports = knocks.map((knock) => shellWord(formatPort(knock).replace('/tcp', '')));
+        return `nfknock knock ${host} ${ports.join(' ')} --code ${code}   (the code of the moment; any client: knock ${host} ${made.join(' ')})`;
+      }),
   };
 }
 
@@ -128,7 +158,7 @@ export async function shown(handout: Handout, { out, qr, shell }: Showing, file:
   }
   const where = file === '' ? 'append it to ~/.fwknoprc (0600)' : `save it as ${file} (0600)`;
   return [
-    `On the client ${where}; it is shown this once:\n`,
+    `${handout.add ?? `On the client ${where}`}; it is shown this once:\n`,
     handout.text,
     ...(qr ? [await qrOf(handout.qr, 'ours')] : []),
     ...(shell ? ['A client of sh, as nfknock-knock.sh:\n', shellClient()] : []),

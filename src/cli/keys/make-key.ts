@@ -22,13 +22,22 @@ export type MadeKey =
       readonly entry: KeyEntry;
       readonly key: Buffer;
       readonly hmac: Buffer;
+    }
+  | {
+      readonly kind: 'totp';
+      readonly entry: string;
+      /** In base32 (RFC 4648), as authenticators take it. */
+      readonly secret: string;
     };
 
 /** Bytes of what is drawn: fwknop's key may have no more, its HMAC has the length of a block of SHA-256. */
 const SECRET_BYTES = 32;
 const FWKNOP_BYTES = { key: 32, hmac: 64 } as const;
+/** As RFC 4226 recommends: 32 characters for those who type it. */
+const TOTP_BYTES = 20;
+const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
 
-export function makeKey(kind: 'ed25519' | 'secret' | 'fwknop'): MadeKey {
+export function makeKey(kind: 'ed25519' | 'secret' | 'fwknop' | 'totp'): MadeKey {
   switch (kind) {
     case 'ed25519': {
       const seed = randomBytes(SECRET_BYTES);
@@ -41,6 +50,10 @@ export function makeKey(kind: 'ed25519' | 'secret' | 'fwknop'): MadeKey {
     case 'fwknop': {
       const [key, hmac] = [randomBytes(FWKNOP_BYTES.key), randomBytes(FWKNOP_BYTES.hmac)];
       return { kind, entry: { key: base64(key), hmac: base64(hmac) }, key, hmac };
+    }
+    case 'totp': {
+      const secret = base32(randomBytes(TOTP_BYTES));
+      return { kind, entry: `base32:${secret}`, secret };
     }
     default:
       return kind satisfies never;
@@ -78,4 +91,10 @@ export function takeSshKey(file: string): MadeKey {
 
 export function base64(bytes: Uint8Array): string {
   return `base64:${Buffer.from(bytes).toString('base64')}`;
+}
+
+/** Of bytes that make whole characters. */
+function base32(bytes: Uint8Array): string {
+  const bits = [...bytes].map((byte) => byte.toString(2).padStart(8, '0')).join('');
+  return (bits.match(/.{5}/g) ?? []).map((five) => BASE32[Number.parseInt(five, 2)] ?? '').join('');
 }

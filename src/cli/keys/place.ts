@@ -1,7 +1,15 @@
 import { formatFault } from '../../config/fault.ts';
 import { readText } from '../../config/load.ts';
-import { isPort, type Port, type PortRange, parsePortRange } from '../../packet/port.ts';
+import {
+  isPort,
+  type Port,
+  type PortRange,
+  type PortSpec,
+  parseKnock,
+  parsePortRange,
+} from '../../packet/port.ts';
 import { isDoorName } from '../../policy/door-name.ts';
+import { digitsOf } from '../../spa/code-template.ts';
 import { quoted } from '../../text/plain.ts';
 import { CommandFailure, usage } from '../ask-daemon.ts';
 import { EXIT } from '../exit.ts';
@@ -14,6 +22,8 @@ export interface KeyPlace {
   /** The key file. */
   readonly file: string;
   readonly doors: ReadonlyMap<string, readonly PortRange[]>;
+  /** The knocks of those doors that take a one-time code. */
+  readonly codes: ReadonlyMap<string, readonly PortSpec[]>;
   /** Where packets are heard; none: `listen.spa` is not set. */
   readonly ports: readonly Port[];
 }
@@ -41,6 +51,12 @@ export async function keyPlace(config: string, named: string | undefined): Promi
         isDoorName(name) ? [[name, opensOf(door)] as const] : [],
       ),
     ),
+    codes: new Map(
+      Object.entries(isRecord(doors) ? doors : {}).flatMap(([name, door]) => {
+        const knocks = knocksIn(door);
+        return isDoorName(name) && digitsOf(knocks) > 0 ? [[name, knocks] as const] : [];
+      }),
+    ),
     ports: listOf(isRecord(listen) ? listen['spa'] : undefined).flatMap((each) => {
       const port = Number(/^(\d{1,5})(?:\/udp)?$/.exec(String(each))?.[1]);
       return isPort(port) ? [port] : [];
@@ -57,6 +73,11 @@ export function doorsNamed(names: readonly string[], { doors }: KeyPlace, config
   const unknown = each.find((name) => !doors.has(name));
   if (unknown === undefined) return each;
   throw usage(`${config} has no door ${quoted(unknown)}; it has ${known || 'none'}`);
+}
+
+function knocksIn(door: unknown): readonly PortSpec[] {
+  const knock = isRecord(door) ? door['knock'] : undefined;
+  return listOf(knock).flatMap((each) => parseKnock(String(each)) ?? []);
 }
 
 function opensOf(door: unknown): readonly PortRange[] {

@@ -185,6 +185,10 @@ const METHODS: Readonly<Record<Method, readonly [one: string, more: string]>> = 
     'order of the knock ports, which a scan lists: see the warning about "answer"',
     'orders of the knock ports, which a scan lists: see the warning about "answer"',
   ],
+  code: [
+    'one-time code',
+    'one-time codes, by who has read the fixed knocks, for each person whose codes open it',
+  ],
   scan: ['scan in random order', 'scans in random order, since not every port is watched'],
 };
 
