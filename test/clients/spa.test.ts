@@ -7,8 +7,9 @@ import { env } from 'node:process';
 import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseKnock } from '../../src/packet/port.ts';
 import { milliseconds } from '../../src/packet/time.ts';
-import { knocksOf, parseTemplateStep } from '../../src/spa/code-template.ts';
+import { knocksOf } from '../../src/spa/code-template.ts';
 import type { V1Credential } from '../../src/spa/key.ts';
 import { createKeyring } from '../../src/spa/keyring.ts';
 import type { Proven, Unproven } from '../../src/spa/proof.ts';
@@ -147,7 +148,7 @@ describe("oathtool's codes", () => {
     // biome-ignore lint/suspicious/noTemplateCurlyInString: it is sh's
     const line = 'c=$(oathtool --totp -d 8 -N "@$1" "$2"); echo 7000 "1${c%????}" "2${c#????}"';
     const { stdout } = await run('sh', ['-c', line, 'sh', '1795891572', secret.toString('hex')]);
-    const template = ['7000', '1????', '2????'].flatMap((step) => parseTemplateStep(step) ?? []);
+    const template = ['7000', '1????', '2????'].flatMap((step) => parseKnock(step) ?? []);
     const knocks = knocksOf(template, hotp(secret, stepOf(1_795_891_572_000), 8));
     expect(knocks?.map(({ port }) => port).join(' ')).toBe(stdout.trim());
   });

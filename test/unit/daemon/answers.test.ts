@@ -17,7 +17,7 @@ import { executeLifting } from '../../../src/daemon/lift-bans.ts';
 import { createPacketHistory } from '../../../src/daemon/packet-history.ts';
 import type { Command } from '../../../src/engine/command.ts';
 import { createEngine, type Engine } from '../../../src/engine/engine.ts';
-import type { EngineEvent } from '../../../src/engine/event.ts';
+import type { Emit } from '../../../src/engine/event.ts';
 import { memoryFirewall } from '../../../src/firewall/memory.ts';
 import type { Family } from '../../../src/packet/address.ts';
 import { hostCidr, OFFENDER_BITS } from '../../../src/packet/cidr.ts';
@@ -67,7 +67,9 @@ async function fullTables(): Promise<Bench> {
   const clock = systemClock;
   const history = createPacketHistory();
   const announcer = createAnnouncer({ log: { level: 'error' } }, clock, { log: () => undefined });
-  const emit = (event: EngineEvent): void => announcer.announce(event);
+  const emit: Emit = (event) => {
+    if (event.event !== 'code.knocked') announcer.announce(event);
+  };
   const config = configOf('{ doors: { ssh: { knock: [7000, 8000], opens: [22] } } }');
   const store = openMemoryStore({}, clock.wall());
   const effects = createEffects({
@@ -77,7 +79,7 @@ async function fullTables(): Promise<Bench> {
     whyShut: () => null,
     commandOf: () => () => undefined,
     cut: () => false,
-    keys: { usedBy: () => [], acceptanceOf: () => undefined },
+    keys: { usedBy: () => [], acceptanceOf: () => undefined, judgeCode: () => undefined },
     opened: () => undefined,
     after: () => undefined,
   });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import {
   createSeen,
+  NOTHING_RESTORED,
   SEEN_MAX,
   SEEN_OF_A_KEY_MAX,
   type Seen,
@@ -144,6 +145,15 @@ describe('The memory of used packets', () => {
     seen.forget('ada');
     expect(at(seen, 'a', 1_000, 1_000)).toBe('old');
     expect(at(seen, 'c', 1_001, 1_000)).toBe('won');
+  });
+});
+
+describe('A code of before a start that does not know what was used', () => {
+  it('opens nothing; a later one does', () => {
+    const seen = createSeen(NOTHING_RESTORED, () => 60_000);
+    const code = (stamp: number) => ({ use: 'code', key: 'ben', stamp, source: '198.51.100.7' }) as const;
+    expect(seen.decide(code(60_000), { wall: 0, skew: 0 })).toEqual({ outcome: 'old' });
+    expect(seen.decide(code(90_000), { wall: 0, skew: 0 }).outcome).toBe('won');
   });
 });
 
