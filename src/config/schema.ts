@@ -146,7 +146,7 @@ const bans: BansShape = {
       'more wrong one-time codes than a person makes: the source is banned for `max`. A code that was used already, or is of a few minutes ago, is no wrong one',
     shape: {
       wrong: field(integer(1, WRONG_CODES_MAX), { fallback: 3, means: 'this many' }),
-      per: field(duration(MINUTE, ms(31 * DAY)), { fallback: '1d', means: 'in this time' }),
+      per: field(duration(MINUTE, ms(14 * DAY)), { fallback: '1d', means: 'in this time' }),
     },
   }),
   never: field(listOf(cidr, 'a list of addresses and networks', [0, NEVER_MAX]), {

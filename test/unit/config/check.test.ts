@@ -71,7 +71,7 @@ describe('nfknock check', () => {
     expect(code).toBe(EXIT.config);
     expect(out).toBe('');
     expect(err.split('\n')).toEqual([
-      'f.yaml:1:25: doors.ssh.knock[0]: 0 is not one port from 1 to 65535; expected a port and its protocol, for example 7000/tcp or 8000/udp',
+      'f.yaml:1:25: doors.ssh.knock[0]: 0 is not one port from 1 to 65535; expected a port and its protocol, for example 7000/tcp or 8000/udp, or for digits of a one-time code 1????/tcp',
       'f.yaml:2:8: allow: 5 is not a list of ports; expected brackets around it, for example [A, B]; write it in brackets: [5]',
       '',
     ]);
