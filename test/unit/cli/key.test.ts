@@ -246,7 +246,27 @@ describe('A new key', () => {
       EXIT.usage,
       /is of one kind/,
     ],
-    ['codes', 'new ada', () => ({ door: ['ssh'], totp: true }), EXIT.usage, /codes are not supported yet/],
+    [
+      'codes for a door that takes none',
+      'new ada',
+      () => ({ door: ['ssh'], totp: true }),
+      EXIT.usage,
+      /the door ssh takes no code: write "\?" for its digits .*1\?\?\?\?\/tcp/,
+    ],
+    [
+      'codes and another kind',
+      'new ada',
+      () => ({ door: ['ssh'], totp: true, secret: true }),
+      EXIT.usage,
+      /is of one kind: write one of --ssh, --fwknop, --secret and --totp/,
+    ],
+    [
+      'a client of sh for codes',
+      'new ada',
+      () => ({ door: ['ssh'], totp: true, shell: true }),
+      EXIT.usage,
+      /any client: leave --shell or --totp out/,
+    ],
     [
       'a past date',
       'new ada',
