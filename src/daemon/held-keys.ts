@@ -25,6 +25,8 @@ export interface HeldKeys {
   begin(file: KeyFile, stood: boolean): void;
   /** Another file, or another configuration. */
   take(file: KeyFile): void;
+  /** The same without this key. */
+  drop(key: Key): void;
   file(): KeyFile;
   /** Ports that packets of keys come to. */
   ports(): readonly Port[];
@@ -88,6 +90,7 @@ export function createHeldKeys({ clock, store, config }: HeldKeysOptions): HeldK
       take(first);
     },
     take,
+    drop: (key) => take({ ...file, keys: file.keys.filter((each) => each !== key) }),
     file: () => file,
     ports: () => ports,
     ring: () => ring,

@@ -215,8 +215,7 @@ export function createKeys(options: KeysOptions): Keys {
     revoke(name) {
       const key = held.named(name);
       if (key === undefined) return undefined;
-      const file = held.file();
-      held.take({ ...file, keys: file.keys.filter((each) => each !== key) });
+      held.drop(key);
       tell('key.revoked', key);
       return look();
     },
