@@ -121,7 +121,7 @@ export function createCommit(options: CommitOptions): Commit {
     };
     follow(
       firewall.apply(banChanges(events)).then(answered, (error: unknown) => {
-        announce({ event: 'firewall.failed', at: clock.now(), reason: words(error) });
+        announce({ event: 'firewall.failed', at: clock.now(), reason: sentenceOf(error) });
         answered();
       }),
     );
@@ -248,8 +248,4 @@ export function stored(grant: GrantView, clock: Clock): StoredGrant {
     reason,
     holder,
   };
-}
-
-export function words(error: unknown): string {
-  return sentenceOf(error);
 }

@@ -4,7 +4,8 @@ import { type Address, sameAddress } from '../packet/address.ts';
 import { type Cidr, contains, networkOf } from '../packet/cidr.ts';
 import { inRange, type Port } from '../packet/port.ts';
 import type { Door } from '../policy/config.ts';
-import { stored, words } from './commit.ts';
+import { sentenceOf } from '../text/error.ts';
+import { stored } from './commit.ts';
 import {
   createKnown,
   createOwnAddresses,
@@ -56,7 +57,7 @@ export function watchUses(core: Core): Uses {
       else if (watch === undefined) start();
       else follow();
     } catch (error) {
-      fault(`uses: connections can't be counted: ${words(error)}`);
+      fault(`uses: connections can't be counted: ${sentenceOf(error)}`);
     }
   }
 
@@ -112,7 +113,7 @@ export function watchUses(core: Core): Uses {
           if (connection.assured) count(connection);
         });
       } catch (error) {
-        fault(`uses: connections can't be counted: ${words(error)}`);
+        fault(`uses: connections can't be counted: ${sentenceOf(error)}`);
       }
       const rest = Math.max(LOOK_REST_MS, 3 * (clock.now() - begun));
       await new Promise((resolve) =>
@@ -172,7 +173,9 @@ export function watchUses(core: Core): Uses {
     beyond = [];
     connections
       ?.end(ended)
-      .catch((error: unknown) => fault(`uses: connections beyond the count can't be cut: ${words(error)}`));
+      .catch((error: unknown) =>
+        fault(`uses: connections beyond the count can't be cut: ${sentenceOf(error)}`),
+      );
   }
 
   tick();

@@ -1,5 +1,5 @@
 import { guarded } from '../guard/guard.ts';
-import { words } from './commit.ts';
+import { sentenceOf } from '../text/error.ts';
 import type { Consumption, GrantEvent } from './consume.ts';
 
 /** Consumptions that wait at once. A source needs a right knock for each. */
@@ -39,7 +39,7 @@ export function createConsumptions(
       consuming += 1;
       new Promise<Consumption>((resolve) => resolve(consume())).then(
         guarded('effects', end),
-        guarded('effects', (error) => end(refusalOf(event, words(error)))),
+        guarded('effects', (error) => end(refusalOf(event, sentenceOf(error)))),
       );
     },
   };

@@ -3,7 +3,7 @@ import type { EngineEvent } from '../engine/event.ts';
 import type { EngineSettings } from '../engine/settings.ts';
 import type { PortSpec } from '../packet/port.ts';
 import type { Config } from '../policy/config.ts';
-import { words } from './commit.ts';
+import { sentenceOf } from '../text/error.ts';
 import { consumeSequence, doorOf, notMarked } from './hook-subject.ts';
 
 export type GrantEvent = Extract<EngineEvent, { readonly event: 'door.opened' | 'door.renewed' }>;
@@ -47,7 +47,7 @@ export function createOneTimeConsumer(config: () => Config): Consumer {
             const command: Command = { command: 'sequence', door: door.name, knock: next };
             return { accepted: true, warning, command };
           } catch (error) {
-            return { accepted: false, warning: notMarked(door, words(error)), command: null };
+            return { accepted: false, warning: notMarked(door, sentenceOf(error)), command: null };
           }
         },
       };

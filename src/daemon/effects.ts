@@ -2,8 +2,9 @@ import type { Clock } from '../clock.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Emit, EngineEvent } from '../engine/event.ts';
 import { fault, guarded } from '../guard/guard.ts';
+import { sentenceOf } from '../text/error.ts';
 import type { Announcer } from './announce.ts';
-import { type Commit, type CommitOptions, createCommit, type DoorEvent, words } from './commit.ts';
+import { type Commit, type CommitOptions, createCommit, type DoorEvent } from './commit.ts';
 import type { Consumer, Consumption, GrantEvent } from './consume.ts';
 import { createConsumptions } from './consume-later.ts';
 import { warn } from './dependencies.ts';
@@ -90,7 +91,13 @@ export function createEffects(options: EffectsOptions): Effects {
     },
     failed(event, error) {
       const { source, door } = event;
-      announcer.announce({ event: 'firewall.failed', at: clock.now(), source, door, reason: words(error) });
+      announcer.announce({
+        event: 'firewall.failed',
+        at: clock.now(),
+        source,
+        door,
+        reason: sentenceOf(error),
+      });
       if (event.event === 'door.closed') queues.advance(event);
       else refused.push({ event, stage: 'kept' });
       carryOut('command');

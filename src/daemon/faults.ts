@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
+import { sentenceOf } from '../text/error.ts';
 import type { Announcer } from './announce.ts';
-import { words } from './commit.ts';
 import { LATELY } from './recent-count.ts';
 
 /** Exceptions of the daemon's own parts (src/guard): each costs what was at hand, is said, and shows in `status`. */
@@ -21,7 +21,7 @@ export function createFaults(clock: Clock, announcer: Pick<Announcer, 'announce'
   return {
     report(part, error) {
       total += 1;
-      const reason = `${part}: ${words(error)}${placeOf(error)}`;
+      const reason = `${part}: ${sentenceOf(error)}${placeOf(error)}`;
       last = { at: clock.now(), reason };
       if (part === LOG) return;
       try {

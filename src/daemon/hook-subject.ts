@@ -4,8 +4,8 @@ import { formatAddress } from '../packet/address.ts';
 import { formatCidr } from '../packet/cidr.ts';
 import { formatPortRange, type PortSpec } from '../packet/port.ts';
 import type { Config, Door } from '../policy/config.ts';
+import { sentenceOf } from '../text/error.ts';
 import type { DoorEvent } from './commit.ts';
-import { words } from './commit.ts';
 import type { HookSubject } from './hook.ts';
 
 /** Unused sequences below which the log warns. */
@@ -27,7 +27,7 @@ export function nextSequence(door: Door): OneTimeNews {
     if (why === undefined) return news(door.name, path, file);
     return { next: [], warning: `door ${door.name} stays shut: its lines can't be marked used: ${why}` };
   } catch (error) {
-    return { next: [], warning: `door ${door.name} stays shut: ${path} can't be read: ${words(error)}` };
+    return { next: [], warning: `door ${door.name} stays shut: ${path} can't be read: ${sentenceOf(error)}` };
   }
 }
 

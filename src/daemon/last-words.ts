@@ -3,8 +3,8 @@ import { systemClock as clock } from '../clock.ts';
 import { writeLastLine } from '../log/last-line.ts';
 import { formatLine, lineOf } from '../log/line.ts';
 import type { LogSettings } from '../policy/config.ts';
+import { sentenceOf } from '../text/error.ts';
 import { oneLine } from '../text/plain.ts';
-import { words } from './commit.ts';
 import { placeOf } from './faults.ts';
 
 /**
@@ -16,7 +16,7 @@ export function sayLastWords({ file }: Pick<LogSettings, 'file'>, exit: () => ne
   sayNative(file);
   process.on('uncaughtException', (error, origin) => {
     const what = origin === 'unhandledRejection' ? 'an unhandled rejection' : 'an uncaught exception';
-    const reason = `${what}: ${words(error)}${placeOf(error)}`;
+    const reason = `${what}: ${sentenceOf(error)}${placeOf(error)}`;
     writeLastLine(file, { event: 'daemon.stopped', at: clock.now(), reason }, clock.wallOf);
     try {
       process.stderr.write(`nfknock: ended by ${oneLine(reason)}\n`);

@@ -8,8 +8,8 @@ import { openLogger } from '../log/logger.ts';
 import { systemTrust } from '../machine/clock-trust.ts';
 import { findAnswers } from '../machine/on-link.ts';
 import { openStore } from '../state/sqlite.ts';
+import { sentenceOf } from '../text/error.ts';
 import { createAnnouncer } from './announce.ts';
-import { words } from './commit.ts';
 import { createOneTimeConsumer } from './consume.ts';
 import type { DaemonOptions } from './daemon.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -83,7 +83,7 @@ async function open(
     },
     findings: {
       stateNotice: notice,
-      ipv6Fault: families.fault === undefined ? null : words(families.fault),
+      ipv6Fault: families.fault === undefined ? null : sentenceOf(families.fault),
       warnings: hasIpv6() ? [] : ['this kernel has no IPv6: there is only IPv4 to guard'],
     },
   };

@@ -6,7 +6,7 @@ import type { Answer } from '../control/output.ts';
 import type { FirewallError } from '../firewall/firewall.ts';
 import { owned } from '../guard/guard.ts';
 import type { Config } from '../policy/config.ts';
-import { words } from './commit.ts';
+import { sentenceOf } from '../text/error.ts';
 import { type Running, warn } from './dependencies.ts';
 import { nextSequence, oneTimePortsOf } from './hook-subject.ts';
 import { executeLifting } from './lift-bans.ts';
@@ -64,11 +64,11 @@ export function createReloader(core: Running): Reloader {
     try {
       left = await takeOver(config);
     } catch (error) {
-      announcer.announce({ event: 'config.rejected', at: clock.now(), reason: words(error) });
+      announcer.announce({ event: 'config.rejected', at: clock.now(), reason: sentenceOf(error) });
       await standAsBefore();
       return {
         ok: false,
-        error: { code: 'failed', message: words(error), fix: 'the old configuration stays in force' },
+        error: { code: 'failed', message: sentenceOf(error), fix: 'the old configuration stays in force' },
       };
     }
     const warnings = [...fixedWarnings(config, started), ...keys.warnings.map(keyWarningText), ...left];
@@ -101,7 +101,7 @@ export function createReloader(core: Running): Reloader {
     const exempt = await core.findExempt().catch(() => undefined);
     if (exempt !== undefined) await executeLifting(core, { command: 'exempt', ...exempt });
     for (const [name, { warning }] of news) warn(core, warning, name);
-    return left.map((error) => `left over, and harmless: ${words(error)}`);
+    return left.map((error) => `left over, and harmless: ${sentenceOf(error)}`);
   }
 
   /** The firewall has put the old rules back; where it could not, that is tried once more, and seen in the status. */
@@ -109,7 +109,10 @@ export function createReloader(core: Running): Reloader {
     try {
       if (!(await core.firewall.intact())) await core.firewall.install();
     } catch (error) {
-      core.health.report('firewall', `the rules of the old configuration can't be restored: ${words(error)}`);
+      core.health.report(
+        'firewall',
+        `the rules of the old configuration can't be restored: ${sentenceOf(error)}`,
+      );
     }
   }
 

@@ -1,5 +1,5 @@
 import { FirewallError } from '../firewall/firewall.ts';
-import { words } from './commit.ts';
+import { sentenceOf } from '../text/error.ts';
 import type { Core } from './dependencies.ts';
 import { LATELY } from './recent-count.ts';
 import { changesFor } from './reconcile.ts';
@@ -28,7 +28,7 @@ export function createRepairs(core: Repaired): Repairs {
   let lastFailureAt = Number.NEGATIVE_INFINITY;
 
   function fail(error: unknown): void {
-    const reason = words(error);
+    const reason = sentenceOf(error);
     core.health.report('firewall', reason);
     const now = clock.now();
     if (reason !== lastFailure || now - lastFailureAt >= LATELY) {

@@ -4,7 +4,8 @@ import { contains, formatCidr } from '../packet/cidr.ts';
 import { type Milliseconds, milliseconds } from '../packet/time.ts';
 import { grantKey } from '../policy/grantee.ts';
 import type { StoredGrant } from '../state/store.ts';
-import { stored, words } from './commit.ts';
+import { sentenceOf } from '../text/error.ts';
+import { stored } from './commit.ts';
 import type { Core } from './dependencies.ts';
 import { doorOf } from './hook-subject.ts';
 import { grantLeft, type Lasting, type RestorePlan } from './restore-plan.ts';
@@ -77,7 +78,7 @@ export function createRestored(core: Restoring): Restored {
       return { change: 'open' as const, door, grantee, until: clock.wallOf(milliseconds(until)) };
     });
     core.firewall.apply(changes).catch((error: unknown) => {
-      core.announcer.announce({ event: 'firewall.failed', at: clock.now(), reason: words(error) });
+      core.announcer.announce({ event: 'firewall.failed', at: clock.now(), reason: sentenceOf(error) });
     });
   }
 
@@ -129,7 +130,7 @@ export function createRestored(core: Restoring): Restored {
       return { change: 'ban' as const, target, until: clock.wallOf(until) };
     });
     core.firewall.apply(changes).catch((error: unknown) => {
-      core.announcer.announce({ event: 'firewall.failed', at: clock.now(), reason: words(error) });
+      core.announcer.announce({ event: 'firewall.failed', at: clock.now(), reason: sentenceOf(error) });
     });
   }
 

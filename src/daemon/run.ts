@@ -5,8 +5,8 @@ import { tellFaults } from '../guard/guard.ts';
 import { readsKeys } from '../policy/codes.ts';
 import type { Config } from '../policy/config.ts';
 import { openOverIpv6 } from '../policy/open-over-ipv6.ts';
+import { sentenceOf } from '../text/error.ts';
 import { assemble } from './assemble.ts';
-import { words } from './commit.ts';
 import { createHandler } from './control-handler.ts';
 import { type Core, type Dependencies, type Running, warn } from './dependencies.ts';
 import { nextSequence } from './hook-subject.ts';
@@ -162,7 +162,7 @@ async function serve(core: Running, reloader: Reloader, cleanUp: CleanUp): Promi
     cleanUp.push(() => metrics.close());
   } catch (error) {
     // Doors open without metrics too. What the server says names the address and the fix.
-    const fault = `there are no metrics until a restart: ${words(error)}`;
+    const fault = `there are no metrics until a restart: ${sentenceOf(error)}`;
     core.health.report('metrics', fault);
     warn(core, fault);
   }

@@ -4,7 +4,8 @@ import type { Change } from '../firewall/firewall.ts';
 import { guarded, owned } from '../guard/guard.ts';
 import { milliseconds } from '../packet/time.ts';
 import type { StateChange } from '../state/store.ts';
-import { stored, words } from './commit.ts';
+import { sentenceOf } from '../text/error.ts';
+import { stored } from './commit.ts';
 import { watchUses } from './connection-counts.ts';
 import { type Core, type Running, warn } from './dependencies.ts';
 import { executeLifting } from './lift-bans.ts';
@@ -53,7 +54,7 @@ export function createSupervisor(core: Running): Supervisor {
     onRestored: () => owned('supervisor', repairs.restored()),
     onSound: () => core.health.report('firewall', null),
     onLost: (count) => core.health.missed('rules', count),
-    onError: (error) => core.health.report('firewall', words(error)),
+    onError: (error) => core.health.report('firewall', sentenceOf(error)),
   });
   owned('supervisor', warnOfOthers(core));
   owned('supervisor', core.surroundings.look());
@@ -144,7 +145,7 @@ async function refreshRules({ firewall, announcer, clock }: Core): Promise<void>
     await firewall.refresh();
   } catch (error) {
     // Rules that are not what they should be are seen by the watch, and laid anew.
-    announcer.announce({ event: 'firewall.failed', at: clock.now(), reason: words(error) });
+    announcer.announce({ event: 'firewall.failed', at: clock.now(), reason: sentenceOf(error) });
   }
 }
 
@@ -152,7 +153,7 @@ async function warnOfOthers(core: Core): Promise<void> {
   try {
     warn(core, await core.firewall.beside());
   } catch (error) {
-    warn(core, `rules of iptables-legacy can't be looked for: ${words(error)}`);
+    warn(core, `rules of iptables-legacy can't be looked for: ${sentenceOf(error)}`);
   }
 }
 
@@ -173,7 +174,7 @@ async function realign(core: Core): Promise<void> {
   try {
     await firewall.apply(opened);
   } catch (error) {
-    announcer.announce({ event: 'firewall.failed', at: clock.now(), reason: words(error) });
+    announcer.announce({ event: 'firewall.failed', at: clock.now(), reason: sentenceOf(error) });
   }
   await keepBans(core);
 }
