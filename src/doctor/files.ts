@@ -1,7 +1,7 @@
-import { statfsSync } from 'node:fs';
+import { statfsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Config } from '../policy/config.ts';
-import { accessFault, findUser, type User } from './access.ts';
+import { accessFault, findUser, isWithin, type User } from './access.ts';
 import { type Finding, fault, warning } from './finding.ts';
 import { type Unit, wallOf } from './unit.ts';
 
@@ -31,8 +31,14 @@ function faultOf({ path, wish }: Needed, user: User, unit: Unit | undefined): st
   const wall =
     unit === undefined ? undefined : wallOf(unit, path, wish === 'read' || wish === 'run' ? 'read' : 'write');
   if (wall !== undefined) return `${path}: ${wall}`;
+  if (unit?.made.some((folder) => isWithin(path, folder) && isStillToBeMade(folder, user))) return undefined;
   const first = wish === 'replace' ? accessFault(user, path, 'read') : undefined;
   return first ?? accessFault(user, path, wish);
+}
+
+/** systemd makes it, or gives it to the unit's user with all that is in it, when it starts the unit. */
+function isStillToBeMade(folder: string, user: User): boolean {
+  return statSync(folder, { throwIfNoEntry: false })?.uid !== user.uid;
 }
 
 function fixOf({ wish, path, place }: Needed, { name }: User): string {

@@ -11,6 +11,8 @@ export interface Unit {
   /** ProtectHome=: there is nothing in these. */
   readonly hidden: readonly string[];
   readonly writable: readonly string[];
+  /** Of these those that systemd makes when it starts the unit, and gives to its user. */
+  readonly made: readonly string[];
   /** IPAddressAllow= and IPAddressDeny=. */
   readonly allowed: readonly string[];
   readonly denied: readonly string[];
@@ -36,6 +38,7 @@ export const SHIPPED_UNIT: Unit = {
   strict: true,
   hidden: HOMES,
   writable: ['/var/lib/nfknock', '/var/log/nfknock', '/run/nfknock', '/tmp', '/var/tmp', '/dev'],
+  made: ['/var/lib/nfknock', '/var/log/nfknock', '/run/nfknock'],
   allowed: ['localhost'],
   denied: ['any'],
   families: ['AF_UNIX', 'AF_NETLINK', 'AF_INET', 'AF_INET6'],
@@ -75,6 +78,7 @@ export function parseUnit(text: string): Unit {
       '/var/tmp',
       '/dev',
     ],
+    made,
     allowed: all('IPAddressAllow'),
     denied: all('IPAddressDeny'),
     families: all('RestrictAddressFamilies'),

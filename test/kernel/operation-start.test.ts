@@ -83,9 +83,9 @@ describe('a start', () => {
     const daemon = await start({ ...CONFIG, metrics: '127.0.0.1:9477' });
     const warnings = daemon.seen({ event: 'config.warning' }).map(({ reason }) => reason);
     expect(warnings.join('\n')).toMatch(/there are no metrics until a restart: .*127\.0\.0\.1:9477/);
-    expect((await nfknock(net.server, daemon, 'status')).stdout).toMatch(
-      /wrong: {2}there are no metrics until a restart/,
-    );
+    const { code, stdout } = await nfknock(net.server, daemon, 'status');
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/wrong: {2}there are no metrics until a restart/);
   });
 });
 

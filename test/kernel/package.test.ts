@@ -77,6 +77,20 @@ describe('the package', { timeout: LONG }, () => {
     expect(check?.text).not.toContain('published example');
   });
 
+  it.each([
+    ['accepts', 'closed', ''],
+    ['drops', 'drop', 'iptables -P INPUT DROP; ip6tables -P INPUT DROP;'],
+  ])('is strong where INPUT %s what nobody named', (_, answer, policy) => {
+    // In a network of its own: the machine's policy is not touched.
+    const { stdout } = onMachine(`
+      rm -rf /var/lib/nfknock
+      unshare -n sh -ec 'ip link set lo up; ${policy} ${INSTALL} >/dev/null 2>&1; nfknock check --strict; echo == rc $?'
+      ${SHOW}`);
+    expect(stdout).toContain('== rc 0');
+    expect(stdout).toContain('door ssh: strong');
+    expect(stdout).toContain(`answer: ${answer}\n`);
+  });
+
   it('leaves a configuration that is there, and one that was deleted, as it was', () => {
     const own = 'doors: { own: { knock: [7301/tcp, 8301/udp], opens: [22/tcp] } }';
     const { stdout } = onMachine(`

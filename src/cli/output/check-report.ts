@@ -89,7 +89,10 @@ function jsonOrders({ ports, orders, opened, isMost }: OrdersOpened): unknown {
 
 function jsonGuessing({ method, sequences, bits, alone, many, aloneWithoutBans }: Guessing): unknown {
   // What is said of a second's fraction, or of a sequence's, is the arithmetic's noise.
-  const finite = (value: number): number | null => (Number.isFinite(value) ? Math.round(value) : null);
+  // Digits beyond the sixth of a number of years or sequences are noise.
+  const rounded = (value: number): number =>
+    value < 1e15 ? Math.round(value) : Number(value.toPrecision(6));
+  const finite = (value: number): number | null => (Number.isFinite(value) ? rounded(value) : null);
   return {
     method,
     sequences: finite(sequences),

@@ -127,6 +127,36 @@ decoys: all
     expect(out).toContain('No warnings.');
   });
 
+  it.each([1, 2, 3, 4, 6])(
+    'says of %d knocks what it says in grammar, units and plain numbers',
+    async (steps) => {
+      const ports = Array.from({ length: steps }, (_, index) => 7000 + ((index * 5 + 3) % 7) * 100);
+      const many = 1 + Math.floor(Math.random() * 2);
+      const text = Array.from(
+        { length: many },
+        (_, index) =>
+          `d${index}: { knock: [${ports.map((port) => `${port + index}`).join(', ')}], opens: [22] }`,
+      ).join(', ');
+      const decoys = Math.random() < 0.5 ? 'all' : '[23]';
+      const config = `doors: { ${text} }\ndecoys: ${decoys}\n`;
+      const { out, err } = await checked(config);
+      const said = `${out}${err}`;
+      expect(said).toContain(many === 1 ? 'one door' : '2 doors');
+      // One of something is not many, and many are not one.
+      expect(said).not.toMatch(
+        /(?<![\d,.])1 (doors|decoys|scans|orders|sources|ports|packets|bits|warnings|knocks)\b/,
+      );
+      expect(said).not.toMatch(/(?<![\d,.])1 (second|minute|hour|day|year)s\b/);
+      expect(said).not.toMatch(/(?<!\bor )\b[2-9]\d* (second|minute|hour|day|year|door|decoy|scan|bit)\b/);
+      expect(said).not.toMatch(
+        /NaN|Infinity|undefined|null|no time|\b0 (seconds|years)|\d\.\d{3}|\de\+|\bis sound/,
+      );
+      const json = (await checked(config, { json: true })).out;
+      // No noise of floating point: 0.1 + 0.2 has seventeen digits.
+      expect(json).not.toMatch(/\d\.\d{6}/);
+    },
+  );
+
   it('warns of a weak door, and ends with 1 for it with --strict alone', async () => {
     const { code, out, err } = await checked(weak);
     expect(code).toBe(EXIT.done);
