@@ -1,7 +1,7 @@
 #!/bin/bash
 # Tries what scripts/release.sh makes: installs it with apt over http on loopback, from the signed repository, on a copy
-# of this machine's disk that is thrown away; checks signature and checksums; knocks at what was installed; installs the
-# same version with a higher number over it; removes and purges.
+# of this machine's disk that is thrown away; checks signature and checksums; runs what was installed; installs it
+# over itself; removes and purges.
 #
 #   bash scripts/try-release.sh [--built]
 #
@@ -40,6 +40,12 @@ ssh-keygen -q -Y verify -n file -I trial -f "$scratch/signers" -s dist/release/S
 say 'apt, over http on loopback'
 python3 -m http.server --bind 127.0.0.1 --directory dist/release/apt 18217 >/dev/null 2>&1 &
 server=$!
+waited=0
+until (exec 3<>/dev/tcp/127.0.0.1/18217) 2>/dev/null; do
+  waited=$((waited + 1))
+  if [ "$waited" -gt 300 ]; then fail 'the web server does not start'; fi
+  sleep 0.1
+done
 cat >"$scratch/inside" <<'END'
 set -eu
 export DEBIAN_FRONTEND=noninteractive
