@@ -76,7 +76,7 @@ function ofCodes(secret: string, { name, host, codes }: ForWhom): Handout {
     use: () =>
       codes.map((knocks) => {
         const made = (knocksOf(knocks, code) ?? []).map((knock) => formatPort(knock).replace('/tcp', ''));
-        const ports = knocks.map((knock) => shellWord(formatPort(knock).replace('/tcp', '')));
+        const ports = knocks.map((knock) => wordOf(formatPort(knock).replace('/tcp', '')));
         return `nfknock knock ${host} ${ports.join(' ')} --code ${code}   (the code of the moment; any client: knock ${host} ${made.join(' ')})`;
       }),
   };

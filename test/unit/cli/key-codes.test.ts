@@ -74,7 +74,7 @@ describe('A key of one-time codes', () => {
       ...['--totp', '-b', '-d', '8', '-N', '@1795891572', searchParams.get('secret') ?? ''],
     ]);
     expect(String(shown).trim()).toBe(hotp(secret, Math.floor(1_795_891_572 / 30), 8));
-    expect(out).toContain("nfknock knock server.example 7000 '1????' '2????' --code 12345678");
+    expect(out).toMatch(/nfknock knock server.example 7000 '1\?{4}' '2\?{4}' --code 12345678/);
     expect(out).toContain('knock server.example 7000 11234 25678');
     // No port has to take packets for it.
     expect(said).not.toContain('names no port for keys');
