@@ -198,7 +198,7 @@ describe('nfknock init', { timeout: LONG }, () => {
   });
 
   it('opens the port again by itself where the session was killed outright', async () => {
-    const terminal = start('--within', '40s');
+    const terminal = start('--within', '20s');
     await answer(terminal, QUESTIONS.length);
     await terminal.until('Now knock from somewhere else');
     expect(await reaches()).toBe(false);
@@ -207,7 +207,7 @@ describe('nfknock init', { timeout: LONG }, () => {
     expect(await reaches()).toBe(false);
     await expect.poll(() => reaches(), { timeout: 60_000 }).toBe(true);
     expect((await sh(`iptables-save; ip6tables-save; ls ${CONFIG}`)).stdout).not.toMatch(/nfknock/i);
-  });
+  }, 120_000);
 
   it('answers by flags, with a sequence, and confirms by a knock', async () => {
     const run = nfknock('init', '--yes', '--confirm-by', 'knock', '--by', 'sequence', '--never', 'none');
