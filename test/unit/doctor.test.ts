@@ -316,7 +316,10 @@ describe('a published sequence', () => {
       return door === undefined || 'oneTime' in door.knock ? [] : [door.knock];
     });
     expect(sequences.length).toBeGreaterThan(10);
-    const long = sequences.filter((knock) => knock.length > 1);
+    // What is published of a code is the ranges that its digits are knocked in, which open nothing.
+    const long = sequences.filter(
+      (knock) => knock.length > 1 && !knock.some((step) => formatPort(step).includes('?')),
+    );
     expect(
       long.filter((knock) => !isPublished(knock)).map((knock) => knock.map(formatPort).join(' ')),
     ).toEqual([]);

@@ -107,7 +107,9 @@ describe('A service that listens', () => {
     expect(said('decoys: [23]', { listeners: [on(8080), on(53, 'udp')] })).toEqual([]);
     expect(said('decoys: [23]', { listeners: [on(23)] })).toHaveLength(1);
     const [high = ''] = said('decoys: all', { listeners: [on(51_820, 'udp')] });
-    expect(high).toContain('51820/udp, which is a decoy: nobody beyond its own networks reaches it');
+    expect(high).toContain(
+      '51820/udp, which is a decoy: nobody beyond its own networks can reach it any more',
+    );
   });
 
   it('is counted where there are very many', () => {

@@ -26,8 +26,8 @@ describe('How far a replay has come', () => {
     progress.at(1_000, 14);
     progress.clear();
     expect(written).toEqual([
-      `<begin>[${'../cli'.repeat(30)}] 0 %<clear>`,
-      `<begin>[${'#'.repeat(15)}${'../cli'.repeat(15)}] 50 %<clear>`,
+      `<begin>[${'.'.repeat(30)}] 0 %<clear>`,
+      `<begin>[${'#'.repeat(15)}${'.'.repeat(15)}] 50 %<clear>`,
       `<begin>[${'#'.repeat(30)}] 100 %<clear>`,
       '<begin><clear>',
     ]);

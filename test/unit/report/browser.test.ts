@@ -41,7 +41,7 @@ describe.skipIf(!hasBrowser())('a report in a browser', () => {
     expect(value).toMatchObject({
       title: '<img src=x onerror=alert(1)>',
       canvases: 1,
-      sources: [`${SCANNER}0030310`, `${FRIEND}3000001`],
+      sources: [`${SCANNER}003031000`, `${FRIEND}300000100`],
       events: 8,
       scrolls: false,
     });

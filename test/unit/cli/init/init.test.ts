@@ -103,7 +103,7 @@ describe('what init finds', () => {
     writeFileSync(join(root, 'etc/ufw/ufw.conf'), '# ufw\nENABLED=yes\n');
     const found = neighbours(new Set(['dockerd', 'fail2ban-server', 'firewalld']), root).join('\n');
     for (const each of ['ufw', 'firewalld', 'Docker', 'fail2ban']) expect(found).toContain(`${each}: `);
-    expect(neighbours(new Set(['sshd']), `${root}nothing/`)).toEqual([]);
+    expect(neighbours(new Set(['systemd-logind', 'sshd']), `${root}nothing/`)).toEqual([]);
   });
 });
 
