@@ -29,6 +29,7 @@ export function ofCodes(root: Fields<RootShape>, doors: readonly DoorEntry[], re
   for (const door of doors) {
     const steps = soundOf(door.fields.knock.value);
     ofSequence(door, steps, reading);
+    ofTwins(door, doors, reading);
     for (const step of steps.filter(isCode)) {
       const knock = knocks.find((other) => clash(step.value, other.value));
       const met = [...(knock === undefined ? [] : [asRange(knock)]), ...others].find(({ value }) =>
@@ -48,6 +49,33 @@ function clash(step: PortSpec, other: PortSpec): boolean {
 
 function asRange({ value, spot }: Sound<PortSpec>): Used {
   return { value: rangeOf(value), spot };
+}
+
+/** One code would be knocked at two doors: used up at the first, and where it is wrong two of three wrong ones. */
+function ofTwins({ name, fields }: DoorEntry, doors: readonly DoorEntry[], reading: Reading): void {
+  const steps = textOf(fields);
+  if (!steps.includes('?')) return;
+  const before = doors.slice(
+    0,
+    doors.findIndex((door) => door.name === name),
+  );
+  const twin = before.find((other) => {
+    const theirs = textOf(other.fields);
+    return theirs.includes('?') && (theirs.startsWith(steps) || steps.startsWith(theirs));
+  });
+  if (twin === undefined) return;
+  const problem = `these knocks, or those that they begin with, are those of door "${twin.name}", and a code opens one door`;
+  reading.fault(
+    fields.knock.spot,
+    problem,
+    'begin with another port here, or list both ports in "opens" of one door',
+  );
+}
+
+function textOf(fields: DoorEntry['fields']): string {
+  return soundOf(fields.knock.value)
+    .map(({ value }) => `${formatPort(value)} `)
+    .join('');
 }
 
 function ofSequence({ fields }: DoorEntry, steps: readonly Sound<PortSpec>[], reading: Reading): void {
