@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildFlood } from '../support/attacker-tools.ts';
+import { nfknock } from '../support/bans-lab.ts';
 import type { Daemon } from '../support/daemon.ts';
 import { createNet, type Net } from '../support/net.ts';
 
@@ -51,6 +52,20 @@ const reaches = (timeout = QUICK, port = SERVICE): Promise<boolean> =>
   net.clientA.canConnect(net.clientA.server4, port, timeout);
 
 describe('while the daemon is stopped by SIGSTOP', () => {
+  it('`status` says so within seconds and ends with 5, and with 0 once it goes on', async () => {
+    const status = () => nfknock(net.server, daemon, 'status');
+    daemon.signal('SIGSTOP');
+    const began = performance.now();
+    const still = await status();
+    const took = performance.now() - began;
+    daemon.signal('SIGCONT');
+    expect(still).toMatchObject({ code: 5, stdout: '' });
+    expect(still.stderr).toMatch(/did not answer within 2 s: it is stopped or overloaded; /);
+    // Two seconds, and the program's own start on a machine that may be busy.
+    expect(took).toBeLessThan(8_000);
+    expect((await status()).code).toBeLessThan(2);
+  });
+
   it('nobody is let in, and afterwards knocks are judged by when they came, not by when they were read', async () => {
     const { v4 } = await net.clientA.moveToFreshSource();
     daemon.signal('SIGSTOP');

@@ -101,6 +101,21 @@ describe('nobody bans', () => {
     expect((await kernelBans(net.server)).has('2001:db8:a:51::/64')).toBe(true);
   });
 
+  it('its own /64 for what a neighbour there does, who is banned alone, and `explain` says of each why', async () => {
+    const { server6, exec } = net.clientA;
+    const neighbour = `${server6.replace(/1$/, '')}${(2 + Math.floor(Math.random() * 60_000)).toString(16)}`;
+    const explain = async (address: string): Promise<string> =>
+      (await nfknock(net.server, daemon, 'explain', address)).stdout;
+    await net.clientA.addAddress(neighbour);
+    const nmap = ['nmap', '-6', '-sS', '-n', '-Pn', '--send-ip', '-e', 'eth0', '-S', neighbour];
+    await exec([...nmap, '--max-retries', '0', '--host-timeout', '300ms', '-p', '23,2323,3389', server6]);
+    await daemon.waitFor({ event: 'ban.added', source: neighbour });
+    expect(await explain(neighbour)).toMatch(/banned/);
+    // Who was struck as often above, and is never banned, is told why.
+    expect(await explain(GATEWAY6)).toMatch(/never banned: \S+/);
+    await nfknock(net.server, daemon, 'unban', neighbour);
+  });
+
   it('who is in `never`, who can still knock', async () => {
     await net.clientA.exec(['ip', 'route', 'replace', '192.0.2.0/24', 'dev', 'eth0', 'src', NEVER]);
     const target = net.clientA.server4;
