@@ -1,6 +1,6 @@
-import { formatPort, formatPortRange, type PortRange, type PortSpec, rangeOf } from '../packet/port.ts';
+import { formatPort, formatPortRange, meet, type PortRange, type PortSpec, rangeOf } from '../packet/port.ts';
 import { CODE_DIGITS, templateProblem } from '../spa/code-template.ts';
-import { meet, type Sound, soundOf } from './cross-checks.ts';
+import { type Sound, soundOf } from './cross-checks.ts';
 import type { Reading } from './document.ts';
 import type { DoorEntry } from './doors.ts';
 import type { Fields } from './field.ts';
@@ -26,10 +26,10 @@ export function ofCodes(root: Fields<RootShape>, doors: readonly DoorEntry[], re
   ];
   const knocks = doors.flatMap(({ fields }) => soundOf(fields.knock.value));
   const isCode = ({ value }: Sound<PortSpec>): boolean => value.digits !== undefined;
-  for (const door of doors) {
+  for (const [at, door] of doors.entries()) {
     const steps = soundOf(door.fields.knock.value);
     ofSequence(door, steps, reading);
-    ofTwins(door, doors, reading);
+    ofTwins(door, doors.slice(0, at), reading);
     for (const step of steps.filter(isCode)) {
       const knock = knocks.find((other) => clash(step.value, other.value));
       const met = [...(knock === undefined ? [] : [asRange(knock)]), ...others].find(({ value }) =>
@@ -52,13 +52,9 @@ function asRange({ value, spot }: Sound<PortSpec>): Used {
 }
 
 /** One code would be knocked at two doors: used up at the first, and where it is wrong two of three wrong ones. */
-function ofTwins({ name, fields }: DoorEntry, doors: readonly DoorEntry[], reading: Reading): void {
+function ofTwins({ fields }: DoorEntry, before: readonly DoorEntry[], reading: Reading): void {
   const steps = textOf(fields);
   if (!steps.includes('?')) return;
-  const before = doors.slice(
-    0,
-    doors.findIndex((door) => door.name === name),
-  );
   const twin = before.find((other) => {
     const theirs = textOf(other.fields);
     return theirs.includes('?') && (theirs.startsWith(steps) || steps.startsWith(theirs));

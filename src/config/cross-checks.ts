@@ -1,6 +1,6 @@
 import { formatCidr } from '../packet/cidr.ts';
 import type { FlagRule } from '../packet/flags.ts';
-import { formatPort, formatPortRange, type PortRange, type PortSpec } from '../packet/port.ts';
+import { formatPort, formatPortRange, meet, type PortSpec } from '../packet/port.ts';
 import { milliseconds } from '../packet/time.ts';
 import { withinOf } from '../policy/limits.ts';
 import { ofCodes } from './code-checks.ts';
@@ -232,10 +232,6 @@ function ofAnswer({ answer, listen }: Fields<RootShape>, reading: Reading): void
     'closed does not work with listen.source: nfqueue, which can only drop',
     'write "listen: { source: nflog }", or "answer: drop"',
   );
-}
-
-export function meet(a: PortRange, b: PortRange): boolean {
-  return a.protocol === b.protocol && a.first <= b.last && b.first <= a.last;
 }
 
 export interface Sound<T> {

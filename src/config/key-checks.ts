@@ -1,5 +1,5 @@
-import { formatPortRange, type PortRange } from '../packet/port.ts';
-import { meet, type Sound, soundOf } from './cross-checks.ts';
+import { formatPortRange, meet, type PortRange } from '../packet/port.ts';
+import { type Sound, soundOf } from './cross-checks.ts';
 import type { Reading } from './document.ts';
 import type { DoorEntry } from './doors.ts';
 import type { Fields } from './field.ts';

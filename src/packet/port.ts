@@ -68,6 +68,11 @@ export function formatPortRange(range: PortRange): string {
   return `${ports}/${range.protocol}`;
 }
 
+/** Whether some port is in both. */
+export function meet(a: PortRange, b: PortRange): boolean {
+  return a.protocol === b.protocol && a.first <= b.last && b.first <= a.last;
+}
+
 export function inRange(range: PortRange, spec: PortSpec): boolean {
   return range.protocol === spec.protocol && spec.port >= range.first && spec.port <= range.last;
 }

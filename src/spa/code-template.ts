@@ -1,4 +1,4 @@
-import { isPort, type PortSpec, rangeOf } from '../packet/port.ts';
+import { isPort, meet, type PortSpec, rangeOf } from '../packet/port.ts';
 
 /*
  * A sequence of which some digits are an authenticator's: 1????/tcp stands for every port from 10000 to 19999, and the
@@ -25,13 +25,9 @@ export function templateProblem(steps: readonly PortSpec[]): TemplateProblem | u
   if (digits < CODE_DIGITS.min || digits > CODE_DIGITS.max) return 'digits';
   const meets = steps.some((x, index) =>
     // Two fixed knocks are not this page's business.
-    steps.slice(index + 1).some((y) => (x.digits ?? y.digits) !== undefined && meet(x, y)),
+    steps.slice(index + 1).some((y) => (x.digits ?? y.digits) !== undefined && meet(rangeOf(x), rangeOf(y))),
   );
   return meets ? 'overlap' : undefined;
-}
-
-function meet(x: PortSpec, y: PortSpec): boolean {
-  return x.protocol === y.protocol && x.port <= rangeOf(y).last && y.port <= rangeOf(x).last;
 }
 
 /** Digits of the code that a sequence takes; 0: it takes none. */

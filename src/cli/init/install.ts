@@ -61,7 +61,7 @@ export async function armInit({ config, time, made }: Installation, journal: Jou
   await armRollback({ path: config.path, before, time, now: systemClock.wall() });
 }
 
-/** Writes the configuration, and has `check` look at it. Rejects with CommandFailure. */
+/** Writes the configuration and the spare sequences. */
 export async function writeConfiguration(what: Installation, journal: Journal): Promise<void> {
   const { config, owner, spare } = what;
   makeFolder(journal, dirname(config.path), { ...owner, mode: 0o750 });
