@@ -6,7 +6,7 @@ import type { Config } from '../policy/config.ts';
 import { whyNotAdmitted } from '../spa/admit-code.ts';
 import type { CodeMatch } from '../spa/code.ts';
 import { distanceInWords } from '../spa/distance.ts';
-import type { Key } from '../spa/key.ts';
+import { holderOf, type Key } from '../spa/key.ts';
 import { beyondHolders, wordsOf } from '../spa/refusal.ts';
 import { sourceNetwork } from '../spa/source-network.ts';
 import type { Claim } from '../spa/used-once.ts';
@@ -128,7 +128,7 @@ export function createCodes(options: CodesOptions): Codes {
       if (event.event === 'door.opened' || event.event === 'door.renewed') used.set(event, all);
       collect(event);
     };
-    const holder = { key: key.name, person: key.person };
+    const holder = holderOf(key);
     const answer = engine.execute(
       { command: 'authorize', door: name, address, for: door.for, holder },
       clock.now(),
@@ -149,7 +149,7 @@ export function createCodes(options: CodesOptions): Codes {
 
   /** It was right, and its key may not open. */
   function reject({ source, port, at }: CodeKnocked, key: Key, reason: SpaReason): void {
-    const holder = { key: key.name, person: key.person };
+    const holder = holderOf(key);
     const about = { source, port, holder, reason, offence: false };
     const words = wordsOf(key, reason, clock.wallOf(at));
     engine.execute({ command: 'reject', ...about, ...words }, at, collect);
@@ -159,7 +159,7 @@ export function createCodes(options: CodesOptions): Codes {
   function refuse(knocked: CodeKnocked, refusal: Refusal): void {
     const { source, door, port, of } = knocked;
     const { reason, key, detail, tooMany } = refusal;
-    const holder = key === null ? null : { key: key.name, person: key.person };
+    const holder = key === null ? null : holderOf(key);
     const said = { reason, holder, ...(detail === undefined ? {} : { detail }), tooMany };
     // At the moment of the knock, with which it is explained.
     engine.execute({ command: 'refuse_code', source, door, port, of, ...said }, knocked.at, collect);

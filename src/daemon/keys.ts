@@ -13,7 +13,7 @@ import type { Milliseconds } from '../packet/time.ts';
 import type { Config } from '../policy/config.ts';
 import { type Accepted, admit, claimRejection } from '../spa/admit.ts';
 import { arrivalOf, payloadOf, type Arrival as SpaArrival } from '../spa/arrival.ts';
-import type { Key, KeyFile } from '../spa/key.ts';
+import { holderOf, type Key, type KeyFile } from '../spa/key.ts';
 import type { Proven } from '../spa/proof.ts';
 import { beyondHolders, detailOf, engineRefusal, type Refused, refusal } from '../spa/refusal.ts';
 import type { Claim } from '../spa/used-once.ts';
@@ -146,7 +146,7 @@ export function createKeys(options: KeysOptions): Keys {
     }
     const all: readonly StateChange[] = [...changes, ...held.note(key, now, wall)];
     const note: Note = { changes: all, source, port: { protocol: 'udp', port } };
-    const holder = { key: key.name, person: key.person };
+    const holder = holderOf(key);
     const emit: Emit = (event) => {
       if (event.event === 'door.opened' || event.event === 'door.renewed') notes.set(event, note);
       collect(event);
@@ -172,7 +172,7 @@ export function createKeys(options: KeysOptions): Keys {
 
   function reject({ packet, spa }: Arrival, rejected: Refused): void {
     const { key, reason, offence } = rejected;
-    const holder = { key: key.name, person: key.person };
+    const holder = holderOf(key);
     const about = { source: spa.source, port: { protocol: 'udp', port: spa.port }, holder } as const;
     const at = clock.now();
     engine.execute({ command: 'reject', ...about, reason, ...detailOf(rejected), offence }, at, collect);

@@ -4,7 +4,7 @@ import type { Config, Door } from '../policy/config.ts';
 import { whyNotAdmitted } from '../spa/admit-code.ts';
 import { type CodeMatch, createCodeBook } from '../spa/code.ts';
 import { distanceInWords } from '../spa/distance.ts';
-import type { Key } from '../spa/key.ts';
+import { holderOf } from '../spa/key.ts';
 import { wordsOf } from '../spa/refusal.ts';
 import { createSeen } from '../spa/seen.ts';
 import { sourceNetwork } from '../spa/source-network.ts';
@@ -89,8 +89,4 @@ export function readCodes(config: Config, keys: ReplayKeyFile): CodeReplay {
 
 function about({ source, door, port, of }: CodeKnocked) {
   return { command: 'refuse_code', source, door, port, of } as const;
-}
-
-function holderOf({ name, person }: Key): { readonly key: string; readonly person: string | null } {
-  return { key: name, person };
 }

@@ -6,7 +6,7 @@ import { type Milliseconds, milliseconds } from '../packet/time.ts';
 import type { Config } from '../policy/config.ts';
 import { type Accepted, admit, claimRejection } from '../spa/admit.ts';
 import { type Arrival, arrivalOf, payloadOf } from '../spa/arrival.ts';
-import type { KeyFile } from '../spa/key.ts';
+import { holderOf, type KeyFile } from '../spa/key.ts';
 import { createKeyring } from '../spa/keyring.ts';
 import { beyondHolders, detailOf, engineRefusal, type Refused } from '../spa/refusal.ts';
 import { createSeen } from '../spa/seen.ts';
@@ -81,7 +81,7 @@ export function createReplayKeys({ config, keys, engine, emit, say }: ReplayKeys
   function open(arrival: Arrival, accepted: Accepted): void {
     const { key, doors, address } = accepted;
     const { now } = arrival;
-    const holder = { key: key.name, person: key.person };
+    const holder = holderOf(key);
     usage.note(key, now);
     opening = { arrival, accepted };
     const answers = doors.map(({ door, for: length }) =>
@@ -100,7 +100,7 @@ export function createReplayKeys({ config, keys, engine, emit, say }: ReplayKeys
 
   function reject({ source, port, now }: Arrival, refused: Refused): void {
     const { key, reason, offence } = refused;
-    const holder = { key: key.name, person: key.person };
+    const holder = holderOf(key);
     const about = { source, port: { protocol: 'udp', port }, holder, reason, offence } as const;
     engine().execute({ command: 'reject', ...about, ...detailOf(refused) }, now, emit);
   }

@@ -86,3 +86,11 @@ export const PUBLIC_KEY_BYTES = 32;
 export function isKeyName(text: string): boolean {
   return /^[a-z0-9_][a-z0-9_-]{0,31}$/.test(text);
 }
+
+/** Whose key it is, as grants and events say it. */
+export function holderOf({ name, person }: Pick<Key, 'name' | 'person'>): {
+  readonly key: string;
+  readonly person: string | null;
+} {
+  return { key: name, person };
+}
