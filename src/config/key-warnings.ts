@@ -1,5 +1,6 @@
 import { takesCode } from '../policy/codes.ts';
 import type { Config } from '../policy/config.ts';
+import { DOORMAN_PORT } from '../policy/keys-queue.ts';
 import type { Key } from '../spa/key.ts';
 
 /** What an owner should know of keys and doors that are sound; the daemon says it at its start, `check` besides. */
@@ -19,7 +20,6 @@ export interface KeyWarning {
 
 /** Above it a stranger's packet costs noticeably more, since fwknop's packet names no key. */
 const MANY_FWKNOP_KEYS = 8;
-const DOORMAN_PORT = 1001;
 
 type Parts = Pick<Config, 'listen' | 'doors'>;
 

@@ -2,12 +2,11 @@ import type { Fault } from '../config/fault.ts';
 import type { ForeignKey, Imported, Notice } from '../config/import-notice.ts';
 import { formatCidr, parseCidr } from '../packet/cidr.ts';
 import { isPort } from '../packet/port.ts';
+import { DOORMAN_PORT } from '../policy/keys-queue.ts';
 import { quoted } from '../text/plain.ts';
 import { freeName } from './free-name.ts';
 import { checked, foreignYaml, type YamlDoor } from './write-yaml.ts';
 
-/** doormand's own port. */
-const PORT = 1001;
 /** Services that people guard, by the names that a guestlist may have instead of their numbers. */
 const SERVICES: Readonly<Record<string, number>> = {
   ...{ ftp: 21, ssh: 22, telnet: 23, smtp: 25, http: 80, pop3: 110, imap: 143, https: 443 },
@@ -106,7 +105,7 @@ export function importGuestlist(text: string, file: string): Imported {
     from: file,
     notes: ['Every door opens by key alone. Look at it with `nfknock check -c FILE` before use.'],
     interfaces: [],
-    listen: [`spa: [${PORT}/udp]`],
+    listen: [`spa: [${DOORMAN_PORT}/udp]`],
     doors: [...doors.values()],
     decoys: [],
     bans: [['enforce: false', 'doorman bans nobody; this says what would be banned. Take it out to ban']],

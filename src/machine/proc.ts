@@ -31,8 +31,7 @@ export function holdersOf(inodes: ReadonlySet<string>): ReadonlyMap<string, Proc
   const holders = new Map<string, Process>();
   if (inodes.size === 0) return holders;
   // Ourselves first: mostly it is we who are looked for.
-  for (const pid of [`${process.pid}`, ...entries('/proc')]) {
-    if (!/^\d+$/.test(pid)) continue;
+  for (const pid of [`${process.pid}`, ...processes()]) {
     for (const descriptor of entries(`/proc/${pid}/fd`)) {
       const inode = socketOf(`/proc/${pid}/fd/${descriptor}`);
       if (inode !== undefined && inodes.has(inode) && !holders.has(inode)) {
@@ -42,6 +41,15 @@ export function holdersOf(inodes: ReadonlySet<string>): ReadonlyMap<string, Proc
     if (holders.size === inodes.size) break;
   }
   return holders;
+}
+
+/** The names of all processes. */
+export function runningPrograms(): ReadonlySet<string> {
+  return new Set(processes().map(nameOf));
+}
+
+function processes(): readonly string[] {
+  return entries('/proc').filter((name) => /^\d+$/.test(name));
 }
 
 /** A process may call itself what it likes: nothing that a terminal or a log would act on is kept. */

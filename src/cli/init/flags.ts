@@ -10,8 +10,9 @@ import { doorName, hostOf, portsOf, type Settled } from './ask.ts';
 import { SPARE_DOOR } from './compose.ts';
 import type { Found } from './survey.ts';
 
-/** Until all is put back. Milliseconds. */
-const TIME = 300_000;
+/** Until all is put back, where nothing else is asked for. */
+export const WITHIN = '5m';
+/** No shorter, in milliseconds. */
 const TIME_MIN = 10_000;
 const HOST = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,252}$/;
 const METHODS: readonly string[] = ['key', 'sequence'];
@@ -36,8 +37,7 @@ export function checkFlags(options: InitOptions): void {
   timeOf(options);
 }
 
-export function timeOf({ within }: Pick<InitOptions, 'within'>): number {
-  if (within === undefined) return TIME;
+export function timeOf({ within = WITHIN }: Pick<InitOptions, 'within'>): number {
   const time = parseDuration(within);
   if (time !== undefined && time >= TIME_MIN) return time;
   throw usage(`--within ${quoted(within)} is no time of ten seconds or more: write 5m`);

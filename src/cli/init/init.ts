@@ -9,7 +9,7 @@ import type { Answers } from './answers.ts';
 import { Cancelled } from './cancelled.ts';
 import { planned } from './compose.ts';
 import { type Given, makeKeys } from './credentials.ts';
-import { answersBy, checkFlags, settledBy } from './flags.ts';
+import { answersBy, checkFlags, settledBy, WITHIN } from './flags.ts';
 import {
   armInit,
   checkWritten,
@@ -81,7 +81,7 @@ async function begin(options: InitOptions, journal: Journal, stop: AbortSignal):
       'the key that is made is secret, and this is no terminal: add --out FILE, which is made with mode 0600',
     );
   const prepared = prepare(answers, found, options);
-  const minutes = options.within ?? '5m';
+  const minutes = options.within ?? WITHIN;
   say('');
   say('What will be done:');
   const files = { config: path, keys: prepared.keys, replaces, minutes };
@@ -144,7 +144,7 @@ async function carryOut(work: Work, journal: Journal): Promise<ExitCode> {
 async function confirmByKnock({ answers, prepared, options, stop }: Work): Promise<void> {
   const [port = ''] = answers.opens;
   say(
-    `Now knock from somewhere else, and connect to ${port}. Keep this session. Unless somebody comes in within ${options.within ?? '5m'} all is put back; ^C does so at once.`,
+    `Now knock from somewhere else, and connect to ${port}. Keep this session. Unless somebody comes in within ${options.within ?? WITHIN} all is put back; ^C does so at once.`,
   );
   const waited = await waitForKnock(prepared, stop, say);
   if (waited === 'late')

@@ -5,6 +5,7 @@ import { parseConfig } from '../../config/parse.ts';
 import { findUser } from '../../doctor/access.ts';
 import { installedUnit } from '../../doctor/unit.ts';
 import type { Owner } from '../../files/write.ts';
+import { parsePortRange } from '../../packet/port.ts';
 import { CommandFailure } from '../ask-daemon.ts';
 import type { InitOptions } from '../commands/init.ts';
 import { CONFIG_FILE, EXIT } from '../exit.ts';
@@ -77,7 +78,9 @@ function ownerHere(mode: number): Owner {
   return user === undefined || gid === undefined ? { mode: 0o600 } : { mode, uid: user.uid, gid };
 }
 
-function numbersOf(port: string): readonly number[] {
-  const [first = 0, last = first] = port.replace(/\/.*/, '').split('-').map(Number);
-  return Array.from({ length: last - first + 1 }, (_, at) => first + at);
+function numbersOf(text: string): readonly number[] {
+  const range = parsePortRange(text);
+  return range === undefined
+    ? []
+    : Array.from({ length: range.last - range.first + 1 }, (_, at) => range.first + at);
 }

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { hostname, networkInterfaces } from 'node:os';
 import { systemTrust } from '../../machine/clock-trust.ts';
 import type { InputDefaults } from '../../machine/input-default.ts';
@@ -6,10 +6,10 @@ import type { Listener } from '../../machine/listeners.ts';
 import { lookAtMachine } from '../../machine/look.ts';
 import { onLink } from '../../machine/on-link.ts';
 import { findPeers } from '../../machine/peers.ts';
-import { readText } from '../../machine/proc.ts';
+import { readText, runningPrograms } from '../../machine/proc.ts';
 import { formatAddress, parseAddress, unmapped } from '../../packet/address.ts';
 import { contains, formatCidr, parseCidr } from '../../packet/cidr.ts';
-import { formatPort, isPort } from '../../packet/port.ts';
+import { formatPort, isPort, parsePortRange } from '../../packet/port.ts';
 import { EPHEMERAL_FIRST } from '../../policy/limits.ts';
 
 /** What is on this machine that bears on a first configuration. */
@@ -171,10 +171,7 @@ export function parseSession(text: string | undefined): Session | null {
 
 /** Where nothing says whose session this is, and one host alone has any. */
 function onlyPeer(services: readonly Service[]): Session | null {
-  const ranges = sshPorts(services, null).flatMap((text) => {
-    const port = Number.parseInt(text, 10);
-    return isPort(port) ? [{ protocol: 'tcp' as const, first: port, last: port }] : [];
-  });
+  const ranges = sshPorts(services, null).flatMap((text) => parsePortRange(text) ?? []);
   const peers = new Set(findPeers(ranges).map((address) => formatAddress(address)));
   const [client] = peers;
   return client === undefined || peers.size > 1 ? null : { client, server: null, port: null };
@@ -203,9 +200,4 @@ export function neighbours(programs: ReadonlySet<string>, root = '/'): readonly 
   return NEIGHBOURS.filter(
     (each) => each.programs.some((name) => programs.has(name)) || each.is?.(root) === true,
   ).map(({ name, means }) => `${name}: ${means}`);
-}
-
-function runningPrograms(): ReadonlySet<string> {
-  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
-  return new Set(pids.map((pid) => readText(`/proc/${pid}/comm`).trim()));
 }
