@@ -2,13 +2,13 @@ import type { Clock } from '../clock.ts';
 import type { KeyRow } from '../control/answers.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { CodeKnocked, Emit, EngineEvent, NfknockEvent } from '../engine/event.ts';
+import { acceptanceOf, type KeyPacket, keyCounts } from '../engine/key-events.ts';
 import type { Outcome } from '../engine/outcome.ts';
 import type { GrantView } from '../engine/views.ts';
 import { guarded } from '../guard/guard.ts';
 import type { KeysReading } from '../metrics/registry.ts';
-import type { Address } from '../packet/address.ts';
 import type { Packet } from '../packet/packet.ts';
-import { type Port, type PortSpec, PROTOCOL_NUMBER } from '../packet/port.ts';
+import { type Port, PROTOCOL_NUMBER } from '../packet/port.ts';
 import type { Milliseconds } from '../packet/time.ts';
 import type { Config } from '../policy/config.ts';
 import { type Accepted, admit, claimRejection } from '../spa/admit.ts';
@@ -78,10 +78,8 @@ interface Arrival {
   readonly spa: SpaArrival;
 }
 
-interface Note {
+interface Note extends KeyPacket {
   readonly changes: readonly StateChange[];
-  readonly source: Address;
-  readonly port: PortSpec;
 }
 
 export function createKeys(options: KeysOptions): Keys {
@@ -225,7 +223,7 @@ export function createKeys(options: KeysOptions): Keys {
       const over = held.ring().budget.overload();
       overloaded += over;
       options.overBudget(over);
-      for (const event of countsOf(unproven, over, clock.now())) announcer.announce(event);
+      for (const event of keyCounts(unproven, over, clock.now())) announcer.announce(event);
       unproven.clear();
       look();
     },
@@ -233,24 +231,4 @@ export function createKeys(options: KeysOptions): Keys {
     usedBy: (event) => notes.get(event)?.changes ?? codes.usedBy(event),
     acceptanceOf: (event) => acceptanceOf(event, notes.get(event)),
   };
-}
-
-function countsOf(
-  unproven: ReadonlyMap<Port, number>,
-  over: number,
-  at: Milliseconds,
-): readonly NfknockEvent[] {
-  const counts = [...unproven].map(([port, count]): NfknockEvent => {
-    return { event: 'spa.unauthenticated', at, port: { protocol: 'udp', port }, count };
-  });
-  return over > 0 ? [...counts, { event: 'spa.overload', at, count: over }] : counts;
-}
-
-function acceptanceOf(event: EngineEvent, note: Note | undefined): NfknockEvent | undefined {
-  if (note === undefined || (event.event !== 'door.opened' && event.event !== 'door.renewed'))
-    return undefined;
-  const { key, person, door, at } = event;
-  const { source, port } = note;
-  if (key === undefined) return undefined;
-  return { event: 'spa.accepted', at, source, door, port, key, ...(person === undefined ? {} : { person }) };
 }

@@ -1,7 +1,8 @@
 import type { Engine } from '../engine/engine.ts';
 import type { Emit, EngineEvent, NfknockEvent } from '../engine/event.ts';
+import { acceptanceOf, type KeyPacket, keyCounts } from '../engine/key-events.ts';
 import type { Packet } from '../packet/packet.ts';
-import { PROTOCOL_NUMBER } from '../packet/port.ts';
+import { type Port, PROTOCOL_NUMBER } from '../packet/port.ts';
 import { type Milliseconds, milliseconds } from '../packet/time.ts';
 import type { Config } from '../policy/config.ts';
 import { type Accepted, admit, claimRejection } from '../spa/admit.ts';
@@ -51,11 +52,11 @@ export function createReplayKeys({ config, keys, engine, emit, say }: ReplayKeys
   const ring = createKeyring(keys.file ?? NO_KEYS, spa);
   const usage = createUsage(new Map());
   const seen = createSeen();
-  const unproven = new Map<number, number>();
+  const unproven = new Map<Port, number>();
   let due = Number.POSITIVE_INFINITY;
   let leftOut = 0;
   /** The packet that opens a door just now. */
-  let opening: { readonly arrival: Arrival; readonly accepted: Accepted } | undefined;
+  let opening: KeyPacket | undefined;
 
   function prove(packet: Packet, now: Milliseconds): boolean {
     const payload = payloadOf(packet);
@@ -63,7 +64,7 @@ export function createReplayKeys({ config, keys, engine, emit, say }: ReplayKeys
     const arrival = arrivalOf(packet, now, now);
     const proof = payload && ring.prove({ ...arrival, payload });
     if (proof?.outcome !== 'proven') {
-      unproven.set(packet.port, (unproven.get(packet.port) ?? 0) + 1);
+      unproven.set(arrival.port, (unproven.get(arrival.port) ?? 0) + 1);
       due = Math.min(due, now + COUNTED_EACH);
       return false;
     }
@@ -83,7 +84,7 @@ export function createReplayKeys({ config, keys, engine, emit, say }: ReplayKeys
     const { now } = arrival;
     const holder = holderOf(key);
     usage.note(key, now);
-    opening = { arrival, accepted };
+    opening = { source: arrival.source, port: { protocol: 'udp', port: arrival.port } };
     const answers = doors.map(({ door, for: length }) =>
       engine().execute({ command: 'authorize', door, address, for: length, holder }, now, emit),
     );
@@ -107,13 +108,8 @@ export function createReplayKeys({ config, keys, engine, emit, say }: ReplayKeys
 
   function sayCounts(at: number): void {
     due = Number.POSITIVE_INFINITY;
-    for (const [port, count] of unproven) {
-      const about = { protocol: 'udp', port: port as Arrival['port'] } as const;
-      say({ event: 'spa.unauthenticated', at: milliseconds(at), port: about, count });
-    }
+    for (const event of keyCounts(unproven, ring.budget.overload(), milliseconds(at))) say(event);
     unproven.clear();
-    const over = ring.budget.overload();
-    if (over > 0) say({ event: 'spa.overload', at: milliseconds(at), count: over });
   }
 
   return {
@@ -126,15 +122,7 @@ export function createReplayKeys({ config, keys, engine, emit, say }: ReplayKeys
     },
     end: sayCounts,
     leftOut: () => leftOut,
-    acceptanceOf(event) {
-      if (opening === undefined || (event.event !== 'door.opened' && event.event !== 'door.renewed'))
-        return undefined;
-      const { arrival, accepted } = opening;
-      const { name: key, person } = accepted.key;
-      const port = { protocol: 'udp', port: arrival.port } as const;
-      const about = { at: event.at, source: arrival.source, door: event.door, port, key };
-      return { event: 'spa.accepted', ...about, ...(person === null ? {} : { person }) };
-    },
+    acceptanceOf: (event) => acceptanceOf(event, opening),
   };
 }
 
