@@ -20,6 +20,7 @@ const CODE: Readonly<Record<string, readonly string[]>> = {
   rollback: ['packet', 'policy', 'process', 'firewall', 'files', 'guard'],
   'one-time': ['packet', 'policy', 'files'],
   spa: ['packet', 'policy'],
+  fleet: ['packet', 'policy'],
   config: ['packet', 'policy', 'spa'],
   machine: ['packet', 'policy', 'firewall'],
   importers: ['packet', 'policy', 'config', 'spa'],
@@ -34,6 +35,7 @@ const TYPES: Readonly<Record<string, readonly string[]>> = {
   policy: ['engine'],
   source: ['policy'],
   config: ['engine', 'strength'],
+  fleet: ['engine'],
   log: ['engine'],
   metrics: ['engine'],
   control: ['engine'],
@@ -42,9 +44,12 @@ const TYPES: Readonly<Record<string, readonly string[]>> = {
 /** Rooms and files that bring the others together. */
 const ANYTHING = ['cli', 'daemon', 'replay', 'clock.ts'];
 /** Packages that do I/O or read clocks have no place in the pure rooms. */
-const PURE = ['packet', 'engine', 'spa', 'text'];
+const PURE = ['packet', 'engine', 'spa', 'fleet', 'text'];
 /** What the pure rooms may import besides: addresses, and in the room of keys what MACs and ciphers are computed with. */
-const PURE_PACKAGES: Readonly<Record<string, readonly string[]>> = { spa: ['node:crypto'] };
+const PURE_PACKAGES: Readonly<Record<string, readonly string[]>> = {
+  spa: ['node:crypto'],
+  fleet: ['node:crypto', '@redis/client'],
+};
 const LINES_MAX = 300;
 /** Files that are tables: long, and read by looking things up. */
 const TABLES = ['log/catalogue.ts', 'cli/program.ts'];

@@ -1,0 +1,91 @@
+import type { AmnestyRegister, BanRegister, GrantRegister, Register } from './register.ts';
+
+/**
+ * What a member says of itself each second: everything by which others see that they lag, or are configured otherwise.
+ * @public
+ */
+export interface Presence {
+  readonly version: string;
+  /** Since when it runs, and when it said this, on the bus's clock. */
+  readonly started: number;
+  readonly now: number;
+  /** The number of its last durable message. */
+  readonly number: number;
+  /** Its clock's distance from the bus's, in milliseconds. */
+  readonly offset: number;
+  readonly bans: number;
+  readonly grants: number;
+  /** A MAC of each door's definition, by name. */
+  readonly doors: Readonly<Record<string, string>>;
+}
+
+/**
+ * What others said, to be carried out as one command: at most HEARD_MAX registers. Everything has been checked against
+ * the limits of who said it; moments are on the bus's clock. What is exempt here is left out by who carries it out.
+ */
+export interface Heard {
+  readonly origin: string;
+  /** In force from now on, or longer, or counted higher. */
+  readonly bans: readonly BanRegister[];
+  readonly grants: readonly GrantRegister[];
+  /** Ended by a lift that they did not know of. */
+  readonly lifts: readonly (BanRegister | GrantRegister | AmnestyRegister)[];
+}
+
+/**
+ * Registers that are carried out in one turn.
+ * @public
+ */
+export const HEARD_MAX = 2_048;
+
+/** Why something that another member said is not believed. */
+export type RefusedReason =
+  | 'version'
+  | 'length'
+  | 'address'
+  | 'time'
+  | 'origin'
+  | 'limit'
+  | 'unknown door'
+  | 'not accepted';
+
+/** What the fleet's life is told as; the daemon makes events of it. */
+export type FleetNews =
+  | { readonly news: 'joined'; readonly members: readonly string[] }
+  | { readonly news: 'apart'; readonly reason: string }
+  | { readonly news: 'member'; readonly member: string; readonly reason: 'joined' | 'lost' | 'differs' }
+  /** At most one a second for each member and reason. */
+  | {
+      readonly news: 'refused';
+      readonly member: string;
+      readonly reason: RefusedReason;
+      readonly count: number;
+    };
+
+/**
+ * What a member of a fleet asks of the machine that it runs on.
+ * @public
+ */
+export interface Host {
+  /** Carries out what another said. */
+  apply(heard: Heard): void;
+  /** These states have been told: the outbox's rows of them may go, where they are still the same. */
+  told(registers: readonly Register[]): void;
+  /** Registers to be kept as this member's own besides: lifts that it says again for others. Durable before they are told. */
+  keep(registers: readonly Register[]): void;
+  /** These own registers are over: nobody needs to know of them any more. */
+  drop(registers: readonly Register[]): void;
+  report(news: FleetNews): void;
+}
+
+/** Time and chance, handed in. */
+export interface Surroundings {
+  /** Monotonic milliseconds, as the daemon's clock says. */
+  now(): number;
+  /** The wall clock's distance from `now`: what is believed of the bus's clock until it has been asked. */
+  wallOffset(): number;
+  /** Calls back once after so many milliseconds; answers how to call it off. */
+  after(wait: number, run: () => void): () => void;
+  /** From 0 up to 1. */
+  random(): number;
+}

@@ -1,0 +1,78 @@
+import type { Surroundings } from './host.ts';
+
+/** Samples that are kept: the bus is asked once a second. */
+const SAMPLES = 16;
+/** Ticks of the hybrid clock in a millisecond: lifts of one millisecond are told apart, and ticks fit a double exactly. */
+export const TICKS = 64;
+/** How far ahead of the bus's clock another's stamps and moments may be, in milliseconds. */
+export const AHEAD_MAX = 5_000;
+
+interface Sample {
+  readonly offset: number;
+  readonly roundTrip: number;
+}
+
+/**
+ * The bus's clock as seen from here, and the hybrid clock whose stamps order lifts: never behind what was seen, so that
+ * a lift which knew of another is newer than it, whatever the clocks say.
+ */
+export interface BusClock {
+  now(): number;
+  /** From a moment of the daemon's clock to one of the bus's, and back. */
+  toBus(at: number): number;
+  toLocal(at: number): number;
+  /** The bus was asked at `sent` for its time, and its answer came at `received`. */
+  sample(sent: number, received: number, time: number): void;
+  /** Whether the bus has ever been asked. */
+  isKnown(): boolean;
+  offset(): number;
+  /** How far the offset may be off: half the round trip of the best sample, in milliseconds. */
+  uncertainty(): number;
+  /** A stamp for a lift, newer than any seen. */
+  stamp(): number;
+  /** Takes note of another's stamp; false where it is from too far ahead to be believed. */
+  see(gen: number): boolean;
+  /** What this member itself had stamped or seen before a restart is believed as it is. */
+  resume(gen: number): void;
+}
+
+export function createBusClock(surroundings: Surroundings): BusClock {
+  const samples: Sample[] = [];
+  let last = 0;
+
+  function best(): Sample | undefined {
+    let found = samples[0];
+    for (const sample of samples) if (sample.roundTrip <= (found?.roundTrip ?? 0)) found = sample;
+    return found;
+  }
+
+  function offset(): number {
+    return best()?.offset ?? surroundings.wallOffset();
+  }
+
+  const now = (): number => surroundings.now() + offset();
+  return {
+    now,
+    toBus: (at) => at + offset(),
+    toLocal: (at) => at - offset(),
+    sample(sent, received, time) {
+      samples.push({ offset: time - (sent + received) / 2, roundTrip: received - sent });
+      if (samples.length > SAMPLES) samples.shift();
+    },
+    isKnown: () => samples.length > 0,
+    offset,
+    uncertainty: () => (best()?.roundTrip ?? 0) / 2,
+    stamp() {
+      last = Math.max(Math.floor(now() * TICKS), last + 1);
+      return last;
+    },
+    see(gen) {
+      if (gen > (now() + AHEAD_MAX) * TICKS) return false;
+      last = Math.max(last, gen);
+      return true;
+    },
+    resume(gen) {
+      last = Math.max(last, gen);
+    },
+  };
+}

@@ -1,0 +1,53 @@
+import { describe, expect, it } from 'vitest';
+import { AHEAD_MAX, createBusClock, TICKS } from '../../../src/fleet/offset.ts';
+
+function clockAt(start: number): { at: number; clock: ReturnType<typeof createBusClock> } {
+  const machine = { at: start };
+  const clock = createBusClock({
+    now: () => machine.at,
+    wallOffset: () => 1_000_000,
+    after: () => () => {},
+    random: () => 0,
+  });
+  return Object.assign(machine, { clock });
+}
+
+describe('the clock of the bus', () => {
+  it('is the wall clock until the bus has been asked, and then what the quickest answer says', () => {
+    const machine = clockAt(100);
+    expect(machine.clock.now()).toBe(1_000_100);
+    expect(machine.clock.isKnown()).toBe(false);
+    machine.clock.sample(100, 140, 5_020);
+    machine.clock.sample(200, 204, 5_112);
+    machine.clock.sample(300, 390, 9_999);
+    expect(machine.clock.offset()).toBe(4_910);
+    expect(machine.clock.uncertainty()).toBe(2);
+    expect(machine.clock.toLocal(machine.clock.toBus(77))).toBe(77);
+  });
+
+  it('follows a clock that drifts: old samples are forgotten', () => {
+    const { clock } = clockAt(0);
+    clock.sample(0, 1, 1_000);
+    for (let second = 1; second <= 16; second += 1) clock.sample(second, second + 5, 2_000 + second);
+    expect(clock.offset()).toBe(1_997.5);
+  });
+
+  it('stamps lifts so that a later one is newer, also where the clock stands or goes back', () => {
+    const machine = clockAt(0);
+    const first = machine.clock.stamp();
+    expect(machine.clock.stamp()).toBe(first + 1);
+    machine.at = -500;
+    expect(machine.clock.stamp()).toBe(first + 2);
+    machine.clock.resume(first + 900);
+    expect(machine.clock.stamp()).toBe(first + 901);
+  });
+
+  it('is never behind a stamp that it saw, and believes none from more than 5 s ahead', () => {
+    const { clock } = clockAt(0);
+    const edge = (1_000_000 + AHEAD_MAX) * TICKS;
+    expect(clock.see(edge + 1)).toBe(false);
+    expect(clock.stamp()).toBeLessThan(edge);
+    expect(clock.see(edge)).toBe(true);
+    expect(clock.stamp()).toBe(edge + 1);
+  });
+});
