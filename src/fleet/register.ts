@@ -1,3 +1,4 @@
+import type { BanOrigin } from '../engine/ban.ts';
 import { type Address, bytesOf } from '../packet/address.ts';
 import { type Cidr, HOST_BITS } from '../packet/cidr.ts';
 import { type Grantee, grantKey } from '../policy/grantee.ts';
@@ -11,13 +12,11 @@ import { type Grantee, grantKey } from '../policy/grantee.ts';
  * Moments are on the bus's clock, in milliseconds since 1970.
  */
 
-/** Why a ban is: strikes (a key undoes it), or somebody's will (only an order does). Each has a register of its own. */
-export type BanCause = 'strikes' | 'order';
-
 export interface BanRegister {
   readonly kind: 'ban';
   readonly target: Cidr;
-  readonly cause: BanCause;
+  /** Strikes, which a key undoes, or somebody's will, which only an order undoes: each has a register of its own. */
+  readonly cause: BanOrigin;
   /** The stamp of the newest lift that this state knows of; 0: none. */
   readonly gen: number;
   readonly since: number;
@@ -65,7 +64,7 @@ export function registerKey(register: Register): string {
 }
 
 /** Of a million targets: numbers, not words as people write them. */
-export function banKey({ address, bits }: Cidr, cause: BanCause): string {
+export function banKey({ address, bits }: Cidr, cause: BanOrigin): string {
   const { family, a, b, c, d } = address;
   const words = family === 4 ? `${a}` : bits === HOST_BITS[6] ? `${a},${b},${c},${d}` : `${a},${b}`;
   return `${cause} ${words}`;
