@@ -47,6 +47,8 @@ export function configPage(version: string): string {
 export function everyDefault(): string {
   const settings = (shape: Shape, indent: string): string[] =>
     Object.entries(shape).flatMap(([key, { fallback, shape: below }]) => {
+      // What is not there unless it is written has keys that it must have.
+      if (below !== undefined && fallback === null) return [`${indent}${key}: null`];
       if (below !== undefined) return [`${indent}${key}:`, ...settings(below, `${indent}  `)];
       return fallback === undefined ? [] : [`${indent}${key}: ${yamlOf(fallback)}`];
     });

@@ -24,6 +24,7 @@ export function conflicts(root: Fields<RootShape>, reading: Reading): void {
   ofAnswer(root, reading);
   ofKeys(root, doors, reading);
   ofCodes(root, doors, reading);
+  ofFleet(root, doors, reading);
   if (doors.length === 0 && root.doors.value !== undefined && root.decoys.value?.length === 0) {
     reading.fault(
       root.doors.spot,
@@ -232,6 +233,16 @@ function ofAnswer({ answer, listen }: Fields<RootShape>, reading: Reading): void
     'closed does not work with listen.source: nfqueue, which can only drop',
     'write "listen: { source: nflog }", or "answer: drop"',
   );
+}
+
+/** Another member opens a door here by its name. */
+function ofFleet({ fleet }: Fields<RootShape>, doors: readonly DoorEntry[], reading: Reading): void {
+  const grants = fleet.value?.accept.value?.grants.value;
+  if (typeof grants !== 'object') return;
+  for (const { value, spot } of soundOf(grants)) {
+    if (doors.some(({ name }) => name === value)) continue;
+    reading.fault(spot, `there is no door ${value}`, 'correct it, or add the door');
+  }
 }
 
 export interface Sound<T> {

@@ -38,7 +38,7 @@ const ms = milliseconds;
 export const DAY: Milliseconds = ms(86_400_000);
 
 /** What a command's words may hold; each stands for what the door knows. */
-const PLACEHOLDERS = ['%IP%', '%DOOR%', '%PORTS%', '%KEY%', '%PERSON%'];
+const PLACEHOLDERS = ['%IP%', '%DOOR%', '%PORTS%', '%KEY%', '%PERSON%', '%MEMBER%'];
 
 type Steps = readonly Found<PortSpec>[];
 type Argv = readonly string[] | null;
@@ -112,7 +112,7 @@ const commandWords: Kind<readonly Found<string>[]> = listOf(
   [1, ARGUMENTS_MAX],
 );
 /** Text in which every placeholder is a known one. */
-const KNOWN_PLACEHOLDERS = '([^%\\u0000]|%(IP|DOOR|PORTS|KEY|PERSON)%|%(?![A-Za-z][A-Za-z0-9_]+%))*';
+const KNOWN_PLACEHOLDERS = '([^%\\u0000]|%(IP|DOOR|PORTS|KEY|PERSON|MEMBER)%|%(?![A-Za-z][A-Za-z0-9_]+%))*';
 
 const readCommand: Read<readonly string[]> = (node, spot, reading) => {
   const text = isScalar(node) && typeof node.value === 'string' ? node.value : undefined;
@@ -135,7 +135,7 @@ const readCommand: Read<readonly string[]> = (node, spot, reading) => {
       if (PLACEHOLDERS.includes(word)) continue;
       sound = false;
       const meant = PLACEHOLDERS.includes(word.toUpperCase()) ? `; write ${word.toUpperCase()}` : '';
-      const fix = `expected %IP%, %DOOR%, %PORTS%, %KEY% or %PERSON%${meant}`;
+      const fix = `expected %IP%, %DOOR%, %PORTS%, %KEY%, %PERSON% or %MEMBER%${meant}`;
       reading.fault(place, `${quoted(word)} is not a known placeholder`, fix);
     }
   });
@@ -231,7 +231,7 @@ const shape: DoorShape = {
   on_open: field(orNull(command), {
     fallback: null,
     means:
-      'a command as a list of words, run without a shell; `%IP%`, `%DOOR%` and `%PORTS%` are filled in, and `%KEY%` and `%PERSON%` where a key opened the door',
+      'a command as a list of words, run without a shell; `%IP%`, `%DOOR%` and `%PORTS%` are filled in, `%KEY%` and `%PERSON%` where a key opened the door, and `%MEMBER%` in a fleet: where it was knocked at',
   }),
   on_close: field(orNull(command), { fallback: null, means: 'the same when the grant ends' }),
 };

@@ -21,7 +21,7 @@ export interface Field<T> extends Kind<T> {
   readonly absent: (spot: Spot, reading: Reading) => T | undefined;
 }
 
-export type Default = string | number | boolean | null | readonly [];
+export type Default = string | number | boolean | null | readonly string[];
 export type Shape = Readonly<Record<string, Field<unknown>>>;
 export type Fields<S extends Shape> = {
   readonly [K in keyof S]: Found<S[K] extends Field<infer T> ? T : never>;
@@ -42,6 +42,22 @@ export function field<T>(kind: Kind<T>, { means, fallback, changes = 'reload' }:
     return value as T;
   };
   return { ...kind, means, fallback, changes, absent };
+}
+
+interface Required {
+  readonly means: string;
+  readonly changes?: Field<unknown>['changes'];
+  /** What to write, for example `a name of its own, for example name: edge1`. */
+  readonly form: string;
+}
+
+/** A key that must stand in its section. */
+export function required<T>(kind: Kind<T>, { means, changes = 'reload', form }: Required): Field<T> {
+  const absent: Field<T>['absent'] = (spot, reading) => {
+    reading.fault(spot, `the key ${spot.key.split('.').at(-1)} is missing`, `expected ${form}`);
+    return undefined;
+  };
+  return { ...kind, means, fallback: undefined, changes, absent };
 }
 
 interface Section<S extends Shape> {
@@ -82,6 +98,17 @@ export function section<S extends Shape>({ means, shape, rules = [] }: Section<S
   return { read, takes, schema, means, fallback: undefined, changes: 'reload', shape, absent };
 }
 
+/** A section without which what it configures is not there at all. */
+export function optionalSection<S extends Shape>(note: Section<S>): Field<Fields<S> | null> {
+  const whole = section(note);
+  return {
+    ...whole,
+    fallback: null,
+    read: (node, spot, reading) => (isEmpty(node) ? null : whole.read(node, spot, reading)),
+    absent: () => null,
+  };
+}
+
 function propertiesOf(shape: Shape): Schema {
   const properties = Object.entries(shape).map(([name, { means, schema, fallback }]): [string, Json] => [
     name,
@@ -106,7 +133,10 @@ const NOWHERE: Spot = { at: 0, key: '' };
 /** A default as a node of the file. */
 function nodeOf(fallback: Default): Node | null {
   if (fallback === null) return null;
-  return typeof fallback === 'object' ? new YAMLSeq() : new Scalar(fallback);
+  if (typeof fallback !== 'object') return new Scalar(fallback);
+  const list = new YAMLSeq();
+  for (const each of fallback) list.add(new Scalar(each));
+  return list;
 }
 
 /** A default that its own reader refuses is a mistake in the program. */

@@ -6,6 +6,7 @@ import { readDocument } from './document.ts';
 import type { DoorEntry } from './doors.ts';
 import { type Fault, WHOLE_FILE } from './fault.ts';
 import type { Fields } from './field.ts';
+import type { FleetShape } from './fleet.ts';
 import { type Found, isEmpty } from './read.ts';
 import { type BansShape, type RootShape, root } from './schema.ts';
 
@@ -58,7 +59,7 @@ function items<T>(found: Found<readonly Found<T>[]>): T[] {
 
 /** Spelled out is what stands otherwise in the configuration than in the file; all else is taken as it was read. */
 function configOf(file: Fields<RootShape>): Config {
-  const { listen: from, doors, decoys: ports, allow, bans, memory, log, ...rest } = file;
+  const { listen: from, doors, decoys: ports, allow, bans, memory, log, fleet, ...rest } = file;
   const listen = sound(from);
   const decoys = sound(ports);
   return {
@@ -70,6 +71,28 @@ function configOf(file: Fields<RootShape>): Config {
     bans: bansOf(sound(bans)),
     memory: asRead(sound(memory)),
     log: asRead(sound(log)),
+    fleet: fleetOf(sound(fleet)),
+  };
+}
+
+function fleetOf(fleet: Fields<FleetShape> | null): Config['fleet'] {
+  if (fleet === null) return null;
+  const accept = sound(fleet.accept);
+  const names = <Word extends string>(
+    found: Found<Word | readonly Found<string>[]>,
+  ): Word | readonly string[] => {
+    const value = sound(found);
+    return typeof value === 'string' ? value : value.map(sound);
+  };
+  return {
+    ...asRead(fleet),
+    share: [...new Set(items(fleet.share))],
+    accept: {
+      ...asRead(accept),
+      from: names(accept.from),
+      grants: names(accept.grants),
+      each: asRead(sound(accept.each)),
+    },
   };
 }
 

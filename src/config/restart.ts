@@ -16,7 +16,9 @@ export function needRestart(before: Config, after: Config): readonly string[] {
 /** The value of a key. */
 export function settingAt(config: Config, key: string): unknown {
   return key.split('.').reduce<unknown>((value, name) => {
-    return typeof value === 'object' && value !== null ? Reflect.get(value, camelCase(name)) : undefined;
+    // A section that is not there has none of its keys.
+    if (value === null) return null;
+    return typeof value === 'object' ? Reflect.get(value, camelCase(name)) : undefined;
   }, config);
 }
 

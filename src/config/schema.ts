@@ -5,6 +5,7 @@ import type { Bans, Config, Listen, LogSettings } from '../policy/config.ts';
 import { DAY, ports } from './door.ts';
 import { type DoorEntry, doors } from './doors.ts';
 import { type Field, type Fields, field, section } from './field.ts';
+import { type FleetShape, fleet } from './fleet.ts';
 import { decimal, integer, type Kind, listOf, oneOf, orNull, type Schema, truth } from './kind.ts';
 import { type Found, textOf, wrong } from './read.ts';
 import { spaPort } from './spa-port.ts';
@@ -60,6 +61,7 @@ export type RootShape = {
   readonly control: Field<string>;
   readonly log: Field<Fields<LogShape>>;
   readonly metrics: Field<string | null>;
+  readonly fleet: Field<Fields<FleetShape> | null>;
 };
 
 type LogShape = {
@@ -253,6 +255,7 @@ const shape: RootShape = {
       'where metrics are given out: `unix:/run/nfknock/metrics.sock`, or a loopback address such as `127.0.0.1:9477`, which every user of this machine can ask',
     changes: 'restart',
   }),
+  fleet,
 };
 
 /** What `conflicts` refuses, as far as JSON Schema can say it. */

@@ -287,7 +287,7 @@ export const argument: Kind<string> = parsed(
   },
 );
 
-function hasControl(text: string): boolean {
+export function hasControl(text: string): boolean {
   return [...text].some((character) => character < ' ' || character === '\u007f');
 }
 

@@ -25,6 +25,8 @@ export interface HookSubject {
   /** By whose key, as the key file names them. */
   readonly key?: string;
   readonly person?: string;
+  /** In a fleet: the member where the door was opened. */
+  readonly member?: string;
 }
 
 export interface HookResult {
@@ -45,7 +47,7 @@ export interface Hooks {
 /** Every occurrence of every placeholder, in every argument. */
 export function fillPlaceholders(
   argv: readonly string[],
-  { ip, door, ports, key = '', person = '' }: HookSubject,
+  { ip, door, ports, key = '', person = '', member = '' }: HookSubject,
 ): readonly string[] {
   return argv.map((each) =>
     each
@@ -53,6 +55,7 @@ export function fillPlaceholders(
       .replaceAll('%DOOR%', door)
       .replaceAll('%PORTS%', ports)
       .replaceAll('%KEY%', key)
+      .replaceAll('%MEMBER%', member)
       // Not as a pattern of replaceAll: a person may be named anything.
       .replaceAll('%PERSON%', () => person),
   );

@@ -2,6 +2,7 @@ import type { Cidr } from '../packet/cidr.ts';
 import type { FlagRule } from '../packet/flags.ts';
 import type { Port, PortRange, PortSpec } from '../packet/port.ts';
 import type { Milliseconds } from '../packet/time.ts';
+import type { Fleet } from './fleet.ts';
 
 /** The configuration after parsing: every default filled in, every value in its domain type. Types only. */
 export interface Config {
@@ -26,6 +27,8 @@ export interface Config {
   /** `host:port` (loopback) or the path of a Unix socket. */
   /** A loopback address and port, or the absolute path of a Unix socket. */
   readonly metrics: string | null;
+  /** Null: this machine is alone. */
+  readonly fleet: Fleet | null;
 }
 
 export interface Listen {

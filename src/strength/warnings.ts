@@ -4,6 +4,7 @@ import type { OneTimeFacts, Warning } from './warning.ts';
 import { ofBans, ofLimits } from './weak-bans.ts';
 import { ofCode } from './weak-codes.ts';
 import { ofKnocker, ofService } from './weak-door.ts';
+import { ofFleet } from './weak-fleet.ts';
 import { ofOneTime, ofOthers, ofSequence, ofSharing } from './weak-sequence.ts';
 
 /** Everything that could be stronger, door by door and then the rest. `oneTime` is by door. */
@@ -21,5 +22,5 @@ export function warnings(config: Config, oneTime: ReadonlyMap<string, OneTimeFac
       ...ofSharing(door, steps, config),
     );
   }
-  return [...found, ...ofBans(config), ...ofLimits(config)];
+  return [...found, ...ofBans(config), ...ofLimits(config), ...ofFleet(config)];
 }

@@ -2,6 +2,7 @@ import { accessSync, constants, existsSync } from 'node:fs';
 import { systemClock } from '../../clock.ts';
 import { type Fault, formatFault } from '../../config/fault.ts';
 import { loadConfig } from '../../config/load.ts';
+import { loadFleetSecrets } from '../../config/load-fleet.ts';
 import { loadKeys } from '../../config/load-keys.ts';
 import { settingsOf } from '../../config/settings.ts';
 import { ofFiles } from '../../doctor/files.ts';
@@ -42,7 +43,10 @@ export const command = async (
   if (!loaded.ok) return refuse(loaded.faults, json);
   const keys = keysOf(loaded.config);
   if (!keys.ok) return refuse(keys.faults, json);
-  const report = await reportOf(loaded.config, file, { machine: await look(), found: keys });
+  const { faults, unread } = fleetFileOf(loaded.config);
+  if (faults.length > 0) return refuse(faults, json);
+  const found = { ...keys, warnings: [...keys.warnings, ...unread] };
+  const report = await reportOf(loaded.config, file, { machine: await look(), found });
   const { formatReport, formatWarning, jsonReport } = await import('../output/check-report.ts');
   const text = json ? `${JSON.stringify(jsonReport(report), null, 2)}\n` : formatReport(report);
   print(brief ? `${text.split('\n')[0]}\n` : text);
@@ -71,13 +75,9 @@ type FoundKeys =
 
 function keysOf(config: Config): FoundKeys {
   const path = config.keys;
-  if (readsKeys(config) && existsSync(path)) {
-    try {
-      accessSync(path, constants.R_OK);
-    } catch {
-      const text = `this user may not read ${path}, so nothing is said of keys`;
-      return { ok: true, keys: null, warnings: [warning('keys-unread', 'keys', text, 'run this as root')] };
-    }
+  if (readsKeys(config) && existsSync(path) && !mayRead(path)) {
+    const text = `this user may not read ${path}, so nothing is said of keys`;
+    return { ok: true, keys: null, warnings: [warning('keys-unread', 'keys', text, 'run this as root')] };
   }
   const loaded = loadKeys(config);
   if (loaded.ok) {
@@ -91,6 +91,30 @@ function keysOf(config: Config): FoundKeys {
     warning('keys-missing', 'keys', `${path}: ${problem}`, fix),
   );
   return { ok: true, keys: null, warnings: missing };
+}
+
+/** What is wrong with the file that a fleet's member proves itself with. */
+function fleetFileOf({ fleet }: Config): {
+  readonly faults: readonly Fault[];
+  readonly unread: readonly Warning[];
+} {
+  if (fleet === null) return { faults: [], unread: [] };
+  const path = fleet.password;
+  if (existsSync(path) && !mayRead(path)) {
+    const text = `this user may not read ${path}, so nothing is said of it`;
+    return { faults: [], unread: [warning('fleet-unread', 'fleet.password', text, 'run this as root')] };
+  }
+  const secrets = loadFleetSecrets(fleet);
+  return { faults: secrets.ok ? [] : secrets.faults, unread: [] };
+}
+
+function mayRead(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 interface Surroundings {

@@ -161,7 +161,6 @@ describe('A key', () => {
 
 describe('A key of a later version', () => {
   it.each([
-    'fleet: { realm: a }',
     'crowdsec: { key: hunter2 }',
     'syslog: unix:/dev/log',
     'geo: []',
@@ -296,7 +295,7 @@ describe('A door', () => {
     [
       'whose command has an unknown placeholder',
       door('on_close: [/bin/a, "%USER%"]'),
-      /on_close\[1\]: "%USER%" is not a known placeholder; expected %IP%, %DOOR%, %PORTS%, %KEY% or %PERSON%/,
+      /on_close\[1\]: "%USER%" is not a known placeholder; expected %IP%, %DOOR%, %PORTS%, %KEY%, %PERSON% or %MEMBER%/,
     ],
     ['whose placeholder is in small letters', door('on_close: [/bin/a, "-%ip%"]'), /write %IP%/],
     [

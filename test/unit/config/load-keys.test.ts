@@ -53,7 +53,7 @@ describe('The key file', () => {
 
   it('that is a pipe, a folder or a device is refused at once', () => {
     execFileSync('mkfifo', ['-m', '600', path]);
-    expect(said()).toContain('it is not a regular file; name the file with the keys');
+    expect(said()).toContain('it is not a regular file; name the file with the secrets');
     mkdirSync(`${path}.d`, { mode: 0o700 });
     expect(said(`${path}.d`)).toContain('it is not a regular file');
     symlinkSync('/dev/zero', `${path}.zero`);

@@ -17,6 +17,7 @@ import {
 } from '../../../src/packet/port.ts';
 import { type Milliseconds, milliseconds } from '../../../src/packet/time.ts';
 import type { Config, Door } from '../../../src/policy/config.ts';
+import type { EngineAddress, EngineNode, Fleet } from '../../../src/policy/fleet.ts';
 
 // Slow where many tests run at once.
 vi.setConfig({ testTimeout: 60_000 });
@@ -92,6 +93,75 @@ const door: fc.Arbitrary<Omit<Door, 'name'>> = fc
     gap: { min: milliseconds(least), max: milliseconds(Math.max(2, Math.floor(each.within / 2))) },
   }));
 
+const member = fc.stringMatching(/^[a-z0-9][a-z0-9-]{0,23}$/);
+const node = fc.record({
+  host: fc.constantFrom('bus.example.net', '192.0.2.7', '2001:db8::7', '127.0.0.1', '::1'),
+  port: fc.integer({ min: 1, max: 65_535 }),
+});
+const isHere = (host: string): boolean => host === '127.0.0.1' || host === '::1';
+const engine: fc.Arbitrary<EngineAddress> = fc.oneof(
+  fc
+    .record({ kind: fc.constant('server' as const), tls: fc.boolean(), node })
+    .map(({ kind, tls, node: at }) => ({ kind, tls: tls || !isHere(at.host), ...at })),
+  fc.record({ kind: fc.constant('socket' as const), path }),
+  fc
+    .record({
+      kind: fc.constant('sentinels' as const),
+      nodes: fc.array(node, { minLength: 1, maxLength: 3 }),
+      master: fc.stringMatching(/^[A-Za-z0-9._-]{1,64}$/),
+    })
+    .map((each) => ({ ...each, tls: !each.nodes.every(({ host }) => isHere(host)) })),
+);
+const fleet: fc.Arbitrary<Fleet> = fc.record({
+  name: member,
+  engine,
+  group: member,
+  password: path,
+  ca: fc.option(path),
+  share: fc.uniqueArray(fc.constantFrom('grants' as const, 'bans' as const)),
+  accept: fc.record({
+    from: fc.oneof(fc.constant('all' as const), fc.array(member, { maxLength: 3 })),
+    grants: fc.oneof(fc.constantFrom('all' as const, 'none' as const), fc.constant([])),
+    bans: fc.constantFrom('enforce' as const, 'shadow' as const, 'none' as const),
+    longest: time(1000, 2_147_483_000),
+    each: fc.record({
+      bans: fc.integer({ min: 0, max: 4_194_304 }),
+      bansPerSecond: fc.integer({ min: 1, max: 1_000_000 }),
+      grantsPerMinute: fc.integer({ min: 1, max: 1_000_000 }),
+    }),
+  }),
+  copies: fc.integer({ min: 0, max: 16 }),
+  wait: time(1, 2000),
+});
+
+/** Doors are named by those that there are. */
+function withDoors(given: Fleet, doors: readonly { readonly name: string }[]): Fleet {
+  const { grants } = given.accept;
+  if (typeof grants === 'string') return given;
+  return { ...given, accept: { ...given.accept, grants: doors.map(({ name }) => name) } };
+}
+
+function engineText(at: EngineAddress): string | readonly string[] {
+  const place = ({ host, port }: EngineNode): string => `${host.includes(':') ? `[${host}]` : host}:${port}`;
+  if (at.kind === 'socket') return `unix:${at.path}`;
+  if (at.kind === 'server') return `${at.tls ? 'rediss' : 'redis'}://${place(at)}`;
+  return at.nodes.map((each) => `sentinel://${place(each)}/${at.master}`);
+}
+
+function writtenFleet({ accept, wait, engine: at, ...rest }: Fleet): unknown {
+  const { bans, bansPerSecond, grantsPerMinute } = accept.each;
+  return {
+    ...rest,
+    engine: engineText(at),
+    wait: formatDuration(wait),
+    accept: {
+      ...accept,
+      longest: formatDuration(accept.longest),
+      each: { bans, bans_per_second: bansPerSecond, grants_per_minute: grantsPerMinute },
+    },
+  };
+}
+
 const config: fc.Arbitrary<Config> = fc
   .record({
     listen: fc
@@ -155,7 +225,9 @@ const config: fc.Arbitrary<Config> = fc
       files: fc.integer({ min: 1, max: 1000 }),
     }),
     metrics: fc.option(fc.oneof(path, fc.constantFrom('127.0.0.1:9477', '[::1]:1', 'localhost:65535'))),
+    fleet: fc.option(fleet),
   })
+  .map((value) => ({ ...value, fleet: value.fleet === null ? null : withDoors(value.fleet, value.doors) }))
   // What is queued can't be answered.
   .filter(({ answer, listen }) => answer === 'drop' || listen.source === 'nflog');
 
@@ -168,9 +240,10 @@ function flagText({ set, clear }: FlagRule): string {
 }
 
 /** The configuration as somebody could have written it. */
-function written({ doors, listen, decoys, allow, bans, log, ...rest }: Config): unknown {
+function written({ doors, listen, decoys, allow, bans, log, fleet: others, ...rest }: Config): unknown {
   return {
     ...rest,
+    fleet: others === null ? null : writtenFleet(others),
     listen: {
       source: listen.source,
       group: listen.group,

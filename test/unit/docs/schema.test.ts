@@ -76,6 +76,11 @@ const BEYOND_SCHEMA = [
   / is .* too, and a decoy has nothing behind it$/,
   / strikes of each of \d+ sources are more /,
   / is less than bans\.for, /,
+  / is not the address of the fleet's engine$/,
+  /^the address holds a user or a password$/,
+  /^this is not a Sentinel, /,
+  /^this Sentinel is asked for another server /,
+  /^there is no door /,
   // A key that is no text is a text for JSON.
   KEYLESS,
 ];
@@ -156,6 +161,8 @@ describe('the schema and the reader agree', () => {
   const at = (path: readonly string[], value: unknown): string => {
     const config = base();
     let place = config;
+    // What it must have beside the key that is tried.
+    if (path[0] === 'fleet' && path.length > 1) config['fleet'] = { name: 'a', engine: 'unix:/a' };
     for (const name of path.slice(0, -1)) {
       place[name] ??= {};
       place = place[name] as { [key: string]: unknown };
@@ -203,6 +210,9 @@ describe('the schema and the reader agree', () => {
     ['a range as a knock', { doors: { ssh: { knock: ['1-2/tcp'], opens: [22] } } }],
     ['a command that is no path', { doors: { ssh: { knock: [1], opens: [22], on_open: ['notify'] } } }],
     ['an unknown placeholder', { doors: { ssh: { knock: [1], opens: [22], on_open: ['/n', '%HOST%'] } } }],
+    ['a member without a name', { ...base(), fleet: { engine: 'unix:/a' } }],
+    ['a member without an engine', { ...base(), fleet: { name: 'a' } }],
+    ['knocks that are told', { ...base(), fleet: { name: 'a', engine: 'unix:/a', share: ['knocks'] } }],
     ['no list', []],
   ])('in refusing %s', (_, config) => {
     expect(compare(stringify(config))).toBe('both refuse');

@@ -1,0 +1,51 @@
+import { type Stats, statSync } from 'node:fs';
+
+const OTHERS = 0o007;
+const GROUP = 0o070;
+
+/** Who else could read or change a file with secrets. */
+export interface SecretAccess {
+  /** `fault`: anybody can; `warning`: a group can. */
+  readonly level: 'fault' | 'warning';
+  readonly problem: string;
+  readonly fix: string;
+}
+
+/** What is wrong with who may read a secret file; undefined also where it is not there, which is told when it is read. */
+export function accessOf(path: string): SecretAccess | undefined {
+  const stats = statOf(path);
+  if (stats === undefined) return undefined;
+  // A pipe would be waited for, and a device never ends.
+  if (!stats.isFile())
+    return { level: 'fault', problem: 'it is not a regular file', fix: 'name the file with the secrets' };
+  const mode = (stats.mode & 0o777).toString(8).padStart(4, '0');
+  if ((stats.mode & OTHERS) !== 0)
+    return {
+      level: 'fault',
+      problem: `it can be read or changed by others (${mode})`,
+      fix: `chmod 0600 ${path}`,
+    };
+  const own = process.geteuid?.() ?? 0;
+  if (own !== 0 && stats.uid !== own && stats.uid !== 0)
+    return {
+      level: 'fault',
+      problem: 'it belongs to another user than the daemon, who could open every door',
+      fix: `chown ${own} ${path}`,
+    };
+  if ((stats.mode & GROUP) !== 0)
+    return {
+      level: 'warning',
+      problem: `${path} can be read or changed by a group (${mode})`,
+      fix: `chmod 0600 ${path}`,
+    };
+  return undefined;
+}
+
+/** What can't be looked at is told of when it is read. */
+function statOf(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
+}
