@@ -91,8 +91,13 @@ const FIELDS: Readonly<Record<Field, FieldNote>> = {
   },
   shadow: {
     schema: { const: true },
-    means: 'it was only said, not done (`bans.enforce: false`)',
+    means: "it was only said, not done (`bans.enforce: false`; of others' bans `fleet.accept.bans: shadow`)",
     example: 'true',
+  },
+  origin: {
+    schema: { type: 'string', pattern: '^[a-z0-9][a-z0-9-]{0,23}$' },
+    means: 'the member of the fleet that said it',
+    example: '"edge2"',
   },
   grantee: {
     schema: { type: 'string', pattern: `^(any|${NETWORK})$` },

@@ -1,6 +1,6 @@
 import { placeOf } from './attempt.ts';
 import { type Candidate, isFor, type Knock } from './describe.ts';
-import { clearAlone, firstBit, hasBit, type Kin, type Part } from './kin.ts';
+import { clearAlone, firstBit, hasBit, type Kin, NO_KIN, type Part, setBit } from './kin.ts';
 import type { Sequence } from './ports.ts';
 import { collectAttempts, type State } from './state.ts';
 import type { Subject } from './subject.ts';
@@ -67,6 +67,27 @@ export function partEntries(state: State, subject: Subject, knock: Knock): void 
     if (parts.length > 1 && partEntry(state, subject, slot, sequence, parts, knock.now)) parted = true;
   }
   if (parted) collectAttempts(state, subject);
+}
+
+/** Parts the subject's entries that stand for this sequence and others, so that what comes to it comes to it alone. */
+export function partFrom(state: State, subject: Subject, sequence: Sequence, now: number): void {
+  const { attempts, ports } = state;
+  const { kin, bit } = sequence;
+  if (kin === NO_KIN) return;
+  collectAttempts(state, subject);
+  const own = new Int32Array(attempts.words);
+  setBit(own, bit);
+  const parts = [own, kin.all.map((bits, word) => bits & ~(own[word] ?? 0))].map((mask) => ({
+    mask,
+    isStep: true,
+  }));
+  // Parting takes slots where the table is full: what is looked at is what was collected.
+  for (const slot of state.slots.slice(0, state.held)) {
+    const leader = ports.sequences[attempts.sequence(slot)];
+    if (leader?.kin !== kin || attempts.isAlone(slot)) continue;
+    if (hasBit(attempts.masks, slot * attempts.words, bit))
+      partEntry(state, subject, slot, leader, parts, now);
+  }
 }
 
 /** The entry goes on for the part that its own sequence is in; each other part has one of its own from here on. */

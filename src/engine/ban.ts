@@ -14,6 +14,8 @@ export interface Ban {
   readonly count: number;
   /** Whether strikes brought it about, or somebody's will, which no key undoes. */
   readonly origin: BanOrigin;
+  /** The member of the fleet that said it; without: it was made here. */
+  readonly from?: string;
 }
 
 export type BanOrigin = 'strikes' | 'order';
@@ -30,10 +32,12 @@ export interface Bans {
   /** The ban that one more of a host of this /64 takes the place of, or NONE where there is room among them. */
   crowdedOut(subject: Subject): number;
   /**
-   * Adds or changes the subject's ban; one that is new is of strikes. There must be room: see `full`, `first` and
-   * `crowdedOut`.
+   * Adds or changes the subject's ban, which is this machine's own; one that is new is of strikes. There must be room:
+   * see `full`, `first` and `crowdedOut`.
    */
   put(subject: Subject, since: number, until: number, count: number): void;
+  /** The subject's ban is what this member of the fleet said. */
+  credit(subject: Subject, from: string): void;
   /** Somebody wants the subject's ban. */
   order(subject: Subject): void;
   full(): boolean;
@@ -65,6 +69,8 @@ export function banDuration(settings: BanSettings, count: number): number {
 
 const NETWORK_BITS = OFFENDER_BITS[6];
 const HOST = HOST_BITS[6];
+/** Names of members that are told apart; bans of more than these are told as this machine's own. */
+const MEMBERS_MAX = 4096;
 
 export function createBans(limit: number): Bans {
   const table = createTable(limit, 1);
@@ -78,6 +84,9 @@ export function createBans(limit: number): Bans {
   const hosts = new Int32Array(limit * 2);
   /** Bans of single hosts of IPv6: where there are none, most packets need one look. */
   let singled = 0;
+  /** Whose each ban is, as a place in `members`; 0: this machine's own. Not there before another member says a ban. */
+  let from: Uint16Array | undefined;
+  const members: string[] = [''];
 
   function find(subject: Subject): number {
     const { offenderHash, family, a, b, offenderC, offenderD, offenderBits } = subject;
@@ -87,12 +96,14 @@ export function createBans(limit: number): Bans {
   function at(slot: number): Ban {
     const family = table.family(slot);
     const [a, b, c, d] = [table.word(slot, 0), table.word(slot, 1), table.word(slot, 2), table.word(slot, 3)];
+    const member = members[from?.[slot] ?? 0] ?? '';
     return {
       target: { address: { family, a, b, c, d }, bits: table.extra(slot) },
       since: since[slot] ?? 0,
       until: until[slot] ?? 0,
       count: counts[slot] ?? 0,
       origin: ordered[slot] === 1 ? 'order' : 'strikes',
+      ...(member === '' ? {} : { from: member }),
     };
   }
 
@@ -129,7 +140,16 @@ export function createBans(limit: number): Bans {
       since[slot] = begin;
       until[slot] = end;
       counts[slot] = Math.min(count, 65_535);
+      if (from !== undefined) from[slot] = 0;
       deadlines.set(slot, end);
+    },
+    credit(subject, name) {
+      const slot = find(subject);
+      if (slot === NONE) return;
+      let place = members.indexOf(name);
+      if (place === -1 && members.length <= MEMBERS_MAX) place = members.push(name) - 1;
+      from ??= new Uint16Array(limit);
+      from[slot] = Math.max(0, place);
     },
     order(subject) {
       const slot = find(subject);

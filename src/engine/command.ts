@@ -40,7 +40,7 @@ export type Command =
       readonly command: 'refuse';
       readonly door: string;
       readonly grantee: Grantee;
-      readonly reason: CloseReason;
+      readonly reason: Exclude<CloseReason, 'fleet'>;
     }
   /** An authenticated packet, used up already, opens this door for an address. */
   | {
@@ -76,6 +76,16 @@ export type Command =
       /** Whether it is one wrong code too many of its source, which is banned for it. */
       readonly tooMany: boolean;
     }
+  /** What another member of the fleet has said; what it takes back comes first, then its grants. */
+  | {
+      readonly command: 'fleet';
+      readonly origin: string;
+      readonly lifts: readonly FleetLift[];
+      readonly grants: readonly FleetGrant[];
+      readonly bans: readonly FleetBan[];
+      /** Bans are only said. */
+      readonly shadow?: true;
+    }
   /** What was kept from before a restart; nothing is announced. */
   | {
       readonly command: 'restore';
@@ -98,6 +108,7 @@ export interface GrantRecord {
   readonly usesLeft: number | null;
   readonly reason: string | null;
   readonly holder: Holder | null;
+  readonly from?: string;
 }
 
 export interface BanRecord {
@@ -106,7 +117,35 @@ export interface BanRecord {
   readonly until: Milliseconds;
   readonly count: number;
   readonly origin: BanOrigin;
+  readonly from?: string;
 }
+
+/** A ban of another member, as it is there. */
+export type FleetBan = Omit<BanRecord, 'from'>;
+
+/** A grant of another member. The door's ports and the longest it may last are this machine's. */
+export interface FleetGrant {
+  readonly door: string;
+  readonly grantee: Grantee;
+  readonly source: Address;
+  /** The last opening or renewal there. */
+  readonly opened: Milliseconds;
+  readonly until: Milliseconds;
+  readonly usesLeft: number | null;
+}
+
+/** An end before its time that another member has said. */
+export type FleetLift =
+  /** `strikes`: only where nobody wants the ban; `order`: only where somebody does. */
+  | { readonly lift: 'ban'; readonly target: Cidr; readonly only: BanOrigin | 'any' }
+  | { readonly lift: 'grant'; readonly door: string; readonly grantee: Grantee };
+
+/**
+ * Why something of what another member said changes nothing here. `exempt`: the source is never banned. `holds a grant`:
+ * it was let in here, and nobody wants the ban. `unknown door`: this machine has none of that name. `grantee`: this
+ * machine's door lets no such thing in. `over`: its time is up. `full`: no more grants fit.
+ */
+export type LeftOut = 'exempt' | 'holds a grant' | 'unknown door' | 'grantee' | 'over' | 'full';
 
 export interface HistoryRecord {
   readonly target: Cidr;
@@ -125,6 +164,8 @@ export type CommandAnswer =
       readonly rest?: number;
       /** To whom the grants were that a connection has used up. */
       readonly ended?: readonly Grantee[];
+      /** How many of another member's bans and grants changed nothing here, and why. */
+      readonly leftOut?: ReadonlyMap<LeftOut, number>;
     }
   | {
       readonly ok: false;

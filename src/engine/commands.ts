@@ -9,6 +9,7 @@ import type { Command, CommandAnswer } from './command.ts';
 import { end, openOrRenew, sameKnocks } from './door.ts';
 import type { Emit, Grantee } from './event.ts';
 import { createExemptions } from './exempt.ts';
+import { hearFleet } from './fleet.ts';
 import { moveSome } from './move-attempts.ts';
 import { ban, bansSoFar, lift } from './offence.ts';
 import { countKnocks } from './offender-scope.ts';
@@ -61,6 +62,8 @@ export function execute(state: State, command: Command, now: number, emit: Emit)
       return reject(state, command, now, emit);
     case 'refuse_code':
       return refuseCode(state, command, now, emit);
+    case 'fleet':
+      return hearFleet(state, command, now, emit);
     case 'restore':
       return restore(state, command);
     default:
@@ -247,7 +250,7 @@ function restore(state: State, command: Command & { command: 'restore' }): Comma
     const offender = state.offenders.put(subjectFor(state, target));
     state.offenders.remember(offender, count, rememberedUntil(since, until));
   }
-  for (const { target, since, until, count, origin } of command.bans) {
+  for (const { target, since, until, count, origin, from } of command.bans) {
     const subject = subjectFor(state, target);
     const splits = target.bits === OFFENDER_BITS[6] && state.exempt.splits(subject.a, subject.b);
     if (splits || state.exempt.reason(target.address) !== undefined) continue;
@@ -255,6 +258,7 @@ function restore(state: State, command: Command & { command: 'restore' }): Comma
     if (isNew && (state.bans.full() || state.bans.crowdedOut(subject) !== NONE)) continue;
     state.bans.put(subject, since, until, count);
     if (origin === 'order') state.bans.order(subject);
+    if (from !== undefined) state.bans.credit(subject, from);
     state.offenders.remember(state.offenders.put(subject), count, rememberedUntil(since, until));
     changed += 1;
   }

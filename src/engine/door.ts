@@ -116,12 +116,18 @@ interface GrantRequest {
   readonly holder: Holder | null;
   /** Whose count of bans this opening forgave. */
   readonly forgiven?: readonly Cidr[];
+  /** Of a grant that another member of the fleet has said: by whom, when it was opened, connections left. */
+  readonly elsewhere?: {
+    readonly origin: string;
+    readonly opened: number;
+    readonly usesLeft: number | null;
+  };
 }
 
 /** Makes the grant or renews it; answers false where no more grants fit. */
 export function openOrRenew(state: State, request: GrantRequest, emit: Emit): boolean {
   const { grants } = state;
-  const { door, grantee, source, now, until, reason, holder } = request;
+  const { door, grantee, source, now, until, holder } = request;
   const settings = state.settings.doors[door];
   if (settings === undefined) return false;
   const there = grants.find(door, grantee);
@@ -132,9 +138,7 @@ export function openOrRenew(state: State, request: GrantRequest, emit: Emit): bo
     // Who knocked for it before holds it no more.
     if (!sameAddress(there.source, source)) state.former.note(settings.name, there.source, grantee, now);
     grants.claim(there, source);
-    there.opened = now;
-    there.usesLeft = settings.uses;
-    there.reason = reason;
+    Object.assign(there, ofOpening(request, settings));
     emit({
       event: 'door.renewed',
       ...eventFields(settings, there, now),
@@ -150,11 +154,9 @@ export function openOrRenew(state: State, request: GrantRequest, emit: Emit): bo
     grantee,
     source,
     since: now,
-    opened: now,
     until,
-    usesLeft: settings.uses,
-    reason,
     holder,
+    ...ofOpening(request, settings),
   };
   if (!grants.add(grant)) return false;
   emit({
@@ -167,12 +169,48 @@ export function openOrRenew(state: State, request: GrantRequest, emit: Emit): bo
   return true;
 }
 
-export function end(state: State, grant: Grant, now: number, reason: CloseReason, emit: Emit): void {
+/** What an opening or renewal sets anew. */
+function ofOpening(
+  { now, reason, elsewhere }: GrantRequest,
+  { uses }: DoorSettings,
+): Pick<Grant, 'opened' | 'usesLeft' | 'reason' | 'from'> {
+  if (elsewhere === undefined) return { opened: now, usesLeft: uses, reason, from: undefined };
+  const { opened, usesLeft, origin } = elsewhere;
+  return { opened, usesLeft: fewerUses(uses, usesLeft), reason, from: origin };
+}
+
+/** Null is no limit. */
+function fewerUses(own: number | null, theirs: number | null): number | null {
+  return own === null || theirs === null ? own : Math.min(own, theirs);
+}
+
+export function end(
+  state: State,
+  grant: Grant,
+  now: number,
+  reason: Exclude<CloseReason, 'fleet'>,
+  emit: Emit,
+): void {
+  remove(state, grant, now, { reason }, emit);
+}
+
+/** As another member of the fleet has said. */
+export function endFor(state: State, grant: Grant, now: number, origin: string, emit: Emit): void {
+  remove(state, grant, now, { reason: 'fleet', origin }, emit);
+}
+
+function remove(
+  state: State,
+  grant: Grant,
+  now: number,
+  why: { readonly reason: CloseReason; readonly origin?: string },
+  emit: Emit,
+): void {
   const settings = state.settings.doors[grant.door];
   state.grants.remove(grant);
   if (settings !== undefined) state.former.note(settings.name, grant.source, grant.grantee, now);
   if (settings === undefined) return;
-  emit({ event: 'door.closed', ...eventFields(settings, grant, now), reason, ...heldBy(grant.holder) });
+  emit({ event: 'door.closed', ...eventFields(settings, grant, now), ...why, ...heldBy(grant.holder) });
 }
 
 /** One door's grants never exceed `holders`: who came first has moved on. */
@@ -185,7 +223,7 @@ function makeRoom(state: State, door: number, settings: DoorSettings, now: numbe
 }
 
 /** The attempts at this door end; the sequence's knocks stay known, so that their repeats are no offence. */
-function finishAttempts(state: State, subject: Subject, sequence: Sequence, now: number): void {
+export function finishAttempts(state: State, subject: Subject, sequence: Sequence, now: number): void {
   const { attempts, ports } = state;
   for (const each of ports.sequences.slice(sequence.door * 2, sequence.door * 2 + 2)) {
     endFrom(attempts, subject, each.id, 0);
@@ -220,8 +258,16 @@ function eventFields(
   };
 }
 
-function because({ reason, forgiven = [] }: GrantRequest): { reason?: string; forgiven?: readonly Cidr[] } {
-  return { ...(reason === null ? {} : { reason }), ...(forgiven.length === 0 ? {} : { forgiven }) };
+function because({ reason, elsewhere, forgiven = [] }: GrantRequest): {
+  reason?: string;
+  origin?: string;
+  forgiven?: readonly Cidr[];
+} {
+  return {
+    ...(reason === null ? {} : { reason }),
+    ...(elsewhere === undefined ? {} : { origin: elsewhere.origin }),
+    ...(forgiven.length === 0 ? {} : { forgiven }),
+  };
 }
 
 /** What an event says of a key. */

@@ -10,9 +10,18 @@ import type { ExemptReason } from './exempt.ts';
 export type { Grantee } from '../policy/grantee.ts';
 
 /** Why a grant ended. `used`: its last permitted connection was made. */
-export type CloseReason = 'expired' | 'knock' | 'revoked' | 'moved' | 'used' | 'reload' | 'refused' | 'key';
+export type CloseReason =
+  | 'expired'
+  | 'knock'
+  | 'revoked'
+  | 'moved'
+  | 'used'
+  | 'reload'
+  | 'refused'
+  | 'key'
+  | 'fleet';
 /** Why a ban ended before its time. */
-export type LiftReason = 'unban' | 'limit' | 'exempt' | 'key';
+export type LiftReason = 'unban' | 'limit' | 'exempt' | 'key' | 'fleet';
 
 /** What a packet did wrong, in words that never come from the packet. */
 export type WrongReason = 'out of order' | 'tolerated' | 'same mistake' | CodeReason;
@@ -133,18 +142,32 @@ export type EngineEvent = Moment &
         readonly target: Cidr;
         readonly until: Milliseconds;
         readonly strikes: number;
-        readonly reason: 'strikes' | 'order' | 'code';
+        readonly reason: 'strikes' | 'order' | 'code' | 'fleet';
         readonly count: number;
         readonly shadow?: true;
+        /** Which member of the fleet said so. */
+        readonly origin?: string;
+        /** Somebody wants it, there. For the state file alone. */
+        readonly wanted?: true;
       }
     | {
         readonly event: 'ban.extended';
         readonly target: Cidr;
         readonly until: Milliseconds;
-        readonly reason: 'order';
+        readonly reason: 'order' | 'fleet';
         readonly count: number;
+        /** Which member of the fleet said so. */
+        readonly origin?: string;
+        /** Somebody wants it, there. For the state file alone. */
+        readonly wanted?: true;
       }
-    | { readonly event: 'ban.lifted'; readonly target: Cidr; readonly reason: LiftReason }
+    | {
+        readonly event: 'ban.lifted';
+        readonly target: Cidr;
+        readonly reason: LiftReason;
+        /** Which member of the fleet said so. */
+        readonly origin?: string;
+      }
     | { readonly event: 'ban.expired'; readonly target: Cidr }
     | {
         readonly event: 'door.opened';
@@ -156,6 +179,8 @@ export type EngineEvent = Moment &
         readonly reason?: string;
         readonly key?: string;
         readonly person?: string;
+        /** Which member of the fleet said so. */
+        readonly origin?: string;
         /** Whose count of bans was forgiven. */
         readonly forgiven?: readonly Cidr[];
       }
@@ -169,6 +194,8 @@ export type EngineEvent = Moment &
         readonly reason?: string;
         readonly key?: string;
         readonly person?: string;
+        /** Which member of the fleet said so. */
+        readonly origin?: string;
         /** Whose count of bans was forgiven. */
         readonly forgiven?: readonly Cidr[];
       }
@@ -189,6 +216,8 @@ export type EngineEvent = Moment &
         readonly reason: CloseReason;
         readonly key?: string;
         readonly person?: string;
+        /** Which member of the fleet said so. */
+        readonly origin?: string;
       }
     | {
         readonly event: 'spa.rejected';

@@ -20,6 +20,8 @@ export interface Grant {
   reason: string | null;
   /** Whose key it rests on; null: it was knocked for, or given by hand. */
   holder: Holder | null;
+  /** The member of the fleet that it was earned at; without: here. */
+  from?: string | undefined;
 }
 
 /**

@@ -36,7 +36,10 @@ export function banIfDue(state: State, subject: Subject, strikes: number, now: n
 interface Sentence {
   readonly count: number;
   readonly strikes: number;
-  readonly reason: 'strikes' | 'order' | 'code';
+  readonly reason: 'strikes' | 'order' | 'code' | 'fleet';
+  /** Of a ban that another member of the fleet has said: by whom, and whether somebody wants it there. */
+  readonly origin?: string;
+  readonly wanted?: true;
 }
 
 /** Puts a ban in force, or in the shadow, and forgets what the offender was about. */
@@ -63,7 +66,8 @@ export function ban(
   }
   if (bans.find(subject) === NONE) makeRoom(state, subject, now, emit);
   bans.put(subject, now, until, sentence.count);
-  if (sentence.reason === 'order') bans.order(subject);
+  if (sentence.reason === 'order' || sentence.wanted === true) bans.order(subject);
+  if (sentence.origin !== undefined) bans.credit(subject, sentence.origin);
   emit({ event: 'ban.added', ...moment, ...sentence });
 }
 
@@ -92,10 +96,23 @@ export function pardon(state: State, subject: Subject): readonly Cidr[] {
 }
 
 /** Ends a ban before its time. */
-export function lift(state: State, slot: number, now: number, reason: LiftReason, emit: Emit): void {
+export function lift(
+  state: State,
+  slot: number,
+  now: number,
+  reason: Exclude<LiftReason, 'fleet'>,
+  emit: Emit,
+): void {
   const { target } = state.bans.at(slot);
   state.bans.remove(slot);
   emit({ event: 'ban.lifted', at: milliseconds(now), target, reason });
+}
+
+/** As another member of the fleet has said. */
+export function liftFor(state: State, slot: number, now: number, origin: string, emit: Emit): void {
+  const { target } = state.bans.at(slot);
+  state.bans.remove(slot);
+  emit({ event: 'ban.lifted', at: milliseconds(now), target, reason: 'fleet', origin });
 }
 
 export function bansSoFar(state: State, subject: Subject, now: number): number {

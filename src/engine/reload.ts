@@ -64,11 +64,12 @@ function moveBans(state: State, before: EngineSettings, now: number, emit: Emit)
   const old = state.bans;
   state.bans = createBans(limit);
   old.each((slot) => {
-    const { target, since, until, count, origin } = old.at(slot);
+    const { target, since, until, count, origin, from } = old.at(slot);
     state.subjects.ofAddress(old.host(slot) ?? target.address);
     const { subject } = state.subjects;
     if (target.bits === HOST_BITS[subject.family]) countByHost(subject);
     state.bans.put(subject, since, until, count);
     if (origin === 'order') state.bans.order(subject);
+    if (from !== undefined) state.bans.credit(subject, from);
   });
 }

@@ -24,12 +24,12 @@ type Presence<Shape, Key extends keyof Shape> = Key extends 'grantee'
     ? 'sometimes'
     : 'always';
 
-/** Which fields a line of this event has; `forgiven` is for the state file alone. The event's own type decides: a wrong word here does not compile. */
+/** Which fields a line of this event has; `forgiven` and `wanted` are for the state file alone. The event's own type decides: a wrong word here does not compile. */
 type Fields<Name extends EventName> = {
-  readonly [Key in Exclude<keyof Named<Name>, 'at' | 'event' | 'forgiven'> as FieldOf<Key>]: Presence<
-    Named<Name>,
-    Key
-  >;
+  readonly [Key in Exclude<
+    keyof Named<Name>,
+    'at' | 'event' | 'forgiven' | 'wanted'
+  > as FieldOf<Key>]: Presence<Named<Name>, Key>;
 };
 
 type ReasonOf<Shape> = Shape extends { readonly reason?: infer Reason } ? Extract<Reason, string> : never;
@@ -58,6 +58,7 @@ const CLOSED_BY: Readonly<Record<CloseReason, string>> = {
   reload: 'the new configuration has no such door, or the door opens something else',
   refused: 'the kernel refused the rule, or a one-time sequence could not be marked used',
   key: 'its key was revoked, or may not open the door any more',
+  fleet: 'another member of the fleet, `origin`, ended it',
 };
 
 /** Every event, in the order of the manual. `docs/events.md` and `docs/event.schema.json` are made from it. */
@@ -221,28 +222,35 @@ export const CATALOGUE: { readonly [Name in EventName]: Entry<Name> } = {
       reason: 'always',
       count: 'always',
       shadow: 'sometimes',
+      origin: 'sometimes',
     },
     reasons: {
       strikes: '`bans.strikes` strikes within `bans.within`',
       order: 'someone ran `nfknock ban`',
       code: '`bans.code.wrong` wrong one-time codes within `bans.code.per`',
+      fleet: 'another member of the fleet, `origin`, banned it',
     },
   },
   'ban.extended': {
     level: 'warn',
     when: 'a ban lasts longer than was said before',
-    fields: { source: 'always', until: 'always', reason: 'always', count: 'always' },
-    reasons: { order: 'someone ran `nfknock ban` again' },
+    fields: { source: 'always', until: 'always', reason: 'always', count: 'always', origin: 'sometimes' },
+    reasons: {
+      order: 'someone ran `nfknock ban` again',
+      fleet: 'another member of the fleet, `origin`, bans it for longer',
+    },
   },
   'ban.lifted': {
     level: 'info',
     when: 'a ban ended before its time',
-    fields: { source: 'always', reason: 'always' },
+    fields: { source: 'always', reason: 'always', origin: 'sometimes' },
     reasons: {
       unban: 'someone ran `nfknock unban`',
       limit: '`bans.limit` bans were held, and this one made room for another',
       exempt: 'the source came onto the list of those that are never banned',
       key: 'a key opened a door for the source, which strikes had banned',
+      fleet:
+        'another member of the fleet, `origin`, lifted it, or let the source in whom a member had banned by itself',
     },
   },
   'ban.expired': { level: 'info', when: "a ban's time was over", fields: { source: 'always' } },
@@ -258,6 +266,7 @@ export const CATALOGUE: { readonly [Name in EventName]: Entry<Name> } = {
       reason: 'sometimes',
       key: 'sometimes',
       person: 'sometimes',
+      origin: 'sometimes',
     },
     reasons: 'who asked and why, where it was opened by hand',
   },
@@ -273,6 +282,7 @@ export const CATALOGUE: { readonly [Name in EventName]: Entry<Name> } = {
       reason: 'sometimes',
       key: 'sometimes',
       person: 'sometimes',
+      origin: 'sometimes',
     },
     reasons: 'who asked and why, where it was renewed by hand',
   },
@@ -296,6 +306,7 @@ export const CATALOGUE: { readonly [Name in EventName]: Entry<Name> } = {
       reason: 'always',
       key: 'sometimes',
       person: 'sometimes',
+      origin: 'sometimes',
     },
     reasons: CLOSED_BY,
   },

@@ -18,6 +18,7 @@ export interface ReadLine {
   readonly of?: number;
   readonly count?: number;
   readonly shadow?: boolean;
+  readonly origin?: string;
   readonly grantee?: string;
   readonly of_event?: string;
 }
@@ -43,6 +44,7 @@ const KINDS: { readonly [Field in keyof Required<ReadLine>]: Kind } = {
   of: 'number',
   count: 'number',
   shadow: 'boolean',
+  origin: 'string',
   grantee: 'string',
   of_event: 'string',
 };

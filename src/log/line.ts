@@ -34,6 +34,8 @@ export interface Line {
   readonly of?: number;
   readonly count?: number;
   readonly shadow?: true;
+  /** The member of the fleet that said it. */
+  readonly origin?: string;
   /** Who is let in, where it is not the source itself: `any` or a CIDR. */
   readonly grantee?: string;
   /** The event that `log.suppressed` counts; `*` for lines of any kind. */
@@ -78,6 +80,7 @@ export function lineOf(event: NfknockEvent, wallOf: WallOf): Line {
     ...(all.of === undefined ? {} : { of: all.of }),
     ...(all.count === undefined ? {} : { count: all.count }),
     ...(all.shadow === undefined ? {} : { shadow: all.shadow }),
+    ...(all.origin === undefined ? {} : { origin: all.origin }),
     ...granteeOf(all.grantee, source),
     ...(all.of_event === undefined ? {} : { of_event: all.of_event }),
   };

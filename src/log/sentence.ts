@@ -32,8 +32,14 @@ const others: Sentence = ({ count }) => (count === undefined ? '' : `, and ${cou
 const because: Sentence = ({ reason }) => (reason === undefined ? '' : `: ${reason}`);
 const inBrackets: Sentence = ({ reason }) => (reason === undefined ? '' : ` (${reason})`);
 /** Why a ban was made: `order` is the log's word for what somebody asked for. */
-const banReason: Sentence = ({ reason }) =>
-  reason === undefined ? '' : ` (${reason === 'order' ? 'by hand' : reason})`;
+const banReason: Sentence = (line) =>
+  line.reason === 'fleet'
+    ? said(line)
+    : inBrackets(line.reason === 'order' ? { ...line, reason: 'by hand' } : line);
+/** Which member of the fleet said it. */
+const said: Sentence = ({ origin }) => (origin === undefined ? '' : `, as ${origin} says`);
+/** Why, where it was not another member's word alone. */
+const why: Sentence = (line) => (line.reason === 'fleet' ? said(line) : `${inBrackets(line)}${said(line)}`);
 const until: Sentence = ({ until: moment }) => (moment === undefined ? '' : ` until ${timeOf(moment)}`);
 const port: Sentence = (line) => line.port ?? 'a port';
 const door: Sentence = (line) => `door ${line.door ?? '?'}`;
@@ -81,12 +87,12 @@ const SENTENCE: { readonly [Name in EventName]: Sentence } = {
     return `${line.shadow === true ? 'would be banned' : 'banned'}${until(line)}${why}${which}`;
   },
   'ban.extended': (line) => `ban extended${until(line)}${banReason(line)}`,
-  'ban.lifted': (line) => `ban lifted${inBrackets(line)}`,
+  'ban.lifted': (line) => `ban lifted${why(line)}`,
   'ban.expired': () => 'ban over',
-  'door.opened': (line) => `opened ${letIn(line)}${until(line)}${inBrackets(line)}${byKey(line)}`,
-  'door.renewed': (line) => `renewed ${letIn(line)}${until(line)}${inBrackets(line)}${byKey(line)}`,
+  'door.opened': (line) => `opened ${letIn(line)}${until(line)}${why(line)}${byKey(line)}`,
+  'door.renewed': (line) => `renewed ${letIn(line)}${until(line)}${why(line)}${byKey(line)}`,
   'door.refused': (line) => `${door(line)} not opened${because(line)}${byKey(line)}`,
-  'door.closed': (line) => `closed ${letIn(line)}${inBrackets(line)}${byKey(line)}`,
+  'door.closed': (line) => `closed ${letIn(line)}${why(line)}${byKey(line)}`,
   'spa.accepted': (line) => `${door(line)}: a packet to ${port(line)} was accepted${byKey(line)}`,
   'spa.rejected': (line) =>
     `a packet to ${port(line)} opens nothing${byKey(line)}: ${line.detail ?? refusalWords(line.reason ?? '?')}${strikes(line)}`,

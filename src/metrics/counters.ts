@@ -44,6 +44,7 @@ const NOT_CLOSED: Readonly<Record<CloseReason, number>> = {
   reload: 0,
   refused: 0,
   key: 0,
+  fleet: 0,
 };
 
 /** A sum that begins at 0 shows its first step, too, to anyone who looks at its rate. */

@@ -247,6 +247,7 @@ function commandOf(state: State, one: Intent): Command {
       ...(one.flags % 2 === 0 ? {} : { detail: 'its clock is 5 min behind' }),
       tooMany: one.step > 1,
     },
+    heardOf(state, one, name, address),
     ...(oneTime ? [] : [{ command: 'reload', settings: reloaded(state.settings, one) } as const]),
     ...(door?.oneTime === true
       ? [{ command: 'sequence', door: name, knock: nextSequence(one) } as const]
@@ -259,6 +260,49 @@ function commandOf(state: State, one: Intent): Command {
     },
   ];
   return kinds[one.which % kinds.length] ?? { command: 'unban_all' };
+}
+
+/** What another member of the fleet may say: of the one source, late or again, of what there is and what there is not. */
+function heardOf(state: State, one: Intent, door: string, address: Address): Command {
+  const now = Math.max(START_MS, ...[...state.seen.values()].slice(-1));
+  const at = (offset: number): ReturnType<typeof milliseconds> => milliseconds(now + offset);
+  const pick = <T>(list: readonly T[], by: number): T | undefined => list[by % list.length];
+  const { flags, when, step } = one;
+  const grantee = pick(['any', hostCidr(address), hostCidr(address), hostCidr(address)] as const, when);
+  const wide = network('198.51.100.0/24');
+  const target = pick([offenderOf(address), offenderOf(address), hostCidr(address)], flags) ?? wide;
+  const until = at(pick([-1000, 500, 20_000, 20_001, 200_000], when + step) ?? 0);
+  const which = 1 + (flags % 15);
+  const origin = step === 0 ? 'edge2' : 'edge3';
+  const kind = when % 4 === 0 ? 'order' : 'strikes';
+  return {
+    command: 'fleet',
+    origin,
+    ...(when % 7 === 0 ? { shadow: true as const } : {}),
+    lifts:
+      (which & 1) === 0
+        ? []
+        : [
+            { lift: 'ban', target, only: pick(['any', 'strikes', 'order'] as const, when) ?? 'any' },
+            { lift: 'grant', door, grantee: when % 5 === 0 ? 'any' : hostCidr(address) },
+          ],
+    grants:
+      (which & 2) === 0
+        ? []
+        : [
+            {
+              ...{ door, grantee: when % 11 === 0 ? wide : (grantee ?? 'any'), source: address },
+              ...{ opened: at(-10 * step), until, usesLeft: step === 0 ? null : step },
+            },
+          ],
+    bans:
+      (which & 4) === 0
+        ? []
+        : [
+            { target, since: at(-1000), until, count: 1 + step, origin: kind },
+            ...(which >= 8 ? [{ target, since: at(-500), until, count: 2, origin: 'strikes' as const }] : []),
+          ],
+  };
 }
 
 /** What was kept from before a restart: a grant and a ban still in force, and the memory of a ban that is over. */

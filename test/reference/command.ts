@@ -2,6 +2,7 @@ import type { Command } from '../../src/engine/command.ts';
 import type { DoorSettings, EngineSettings } from '../../src/engine/settings.ts';
 import { type Bits, bitsOfAddress, bitsOfCidr, networkOf, networkText } from './address.ts';
 import { authorize, refuseCode, reject, whyNotAuthorized } from './authorize.ts';
+import { hearFleet } from './fleet.ts';
 import { closedEvent, holdsIt, makeGrant } from './grant.ts';
 import { ban, banLength, isDivided, isExempt, known, offenderOf, rememberedUntil } from './offence.ts';
 import { sequencesOf } from './port.ts';
@@ -72,6 +73,8 @@ export function followCommand(state: State, command: Command, now: number): Resu
       return reject(state, command, now);
     case 'refuse_code':
       return refuseCode(state, command, now);
+    case 'fleet':
+      return hearFleet(state, command, now);
     case 'restore':
       return restore(state, command);
     default:
@@ -162,7 +165,7 @@ function banByHand(before: State, source: Bits, now: number, length: number | un
   if (old !== undefined) {
     const { bans } = state.settings;
     const until = now + (length ?? Math.min(bans.for * bans.escalate ** (old.count - 1), bans.max));
-    const extended: Ban = { ...old, until, source, origin: 'order' };
+    const extended: Ban = { ...old, until, source, origin: 'order', from: undefined };
     const events = [
       {
         event: 'ban.extended',

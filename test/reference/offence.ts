@@ -126,11 +126,12 @@ export function ban(
   offender: Bits,
   now: number,
   length: number,
-  source: Bits,
+  source: Bits | undefined,
   {
     count = bansBefore(before, offender, now) + 1,
     origin = 'strikes',
-  }: { readonly count?: number; readonly origin?: Ban['origin'] } = {},
+    from,
+  }: { readonly count?: number; readonly origin?: Ban['origin']; readonly from?: string } = {},
 ): Banned {
   const state = known(before, offender);
   const { bans } = state.settings;
@@ -142,7 +143,7 @@ export function ban(
   const added = { event: 'ban.added', at: now, target: networkText(offender), until, count };
   if (!bans.enforce) return { state: forgotten, events: [], added: { ...added, shadow: true } };
   const room = makeRoom(forgotten, offender, now);
-  const held = having(room.state.bans, offender, { since: now, until, count, source, origin });
+  const held = having(room.state.bans, offender, { since: now, until, count, source, origin, from });
   return { state: { ...room.state, bans: held }, events: room.events, added };
 }
 
@@ -151,7 +152,7 @@ export function rememberedUntil(since: number, until: number): number {
   return until + Math.max(10 * (until - since), DAY_MS);
 }
 
-function bansBefore(state: State, offender: Bits, now: number): number {
+export function bansBefore(state: State, offender: Bits, now: number): number {
   const history = state.histories.get(offender);
   return history === undefined || history.until < now ? 0 : history.count;
 }

@@ -61,6 +61,8 @@ export interface Ban {
   readonly count: number;
   /** `order`: somebody wants it. */
   readonly origin: 'strikes' | 'order';
+  /** The member of the fleet that said it; without: it was made here. */
+  readonly from?: string | undefined;
 }
 
 /** What a one-time door has of sequences now. */
