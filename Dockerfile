@@ -93,7 +93,7 @@ ENTRYPOINT ["node", "dist/lab/test/lab/main.js"]
 FROM build AS unit
 RUN apt-get update -q \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends \
-    fwknop-client git groff iptables ipset netcat-openbsd oathtool openssh-client openssl procps xxd \
+    fwknop-client git groff iptables ipset netcat-openbsd oathtool openssh-client openssl procps redis-server xxd \
  && rm -rf /var/lib/apt/lists/*
 COPY . .
 # The tests that need root are for the machine, not for a container. Vitest writes beside its configuration.
