@@ -144,10 +144,10 @@ export function createCommit(options: CommitOptions): Commit {
       if (event.event === 'ban.lifted') states.push({ change: 'unban', target });
       // The state file knows by itself when a ban is over, and keeps its history.
       else if (event.event !== 'ban.expired') {
-        const { at, until, count, reason } = event;
-        const origin = reason === 'order' ? reason : 'strikes';
+        const { at, until, count, reason, origin: from } = event;
+        const origin = reason === 'order' || event.wanted === true ? 'order' : 'strikes';
         const ban = { target, since: wall(at), until: wall(until), count, origin } as const;
-        states.push({ change: 'ban', ban });
+        states.push({ change: 'ban', ban: from === undefined ? ban : { ...ban, from } });
       }
     }
     return states;
@@ -230,14 +230,14 @@ function mustSurvive(event: DoorEvent | BanEvent): boolean {
       return true;
     case 'ban.added':
     case 'ban.extended':
-      return event.reason === 'order';
+      return event.reason === 'order' || event.wanted === true;
     default:
       return false;
   }
 }
 
 export function stored(grant: GrantView, clock: Clock): StoredGrant {
-  const { door, grantee, usesLeft, reason, holder } = grant;
+  const { door, grantee, usesLeft, reason, holder, from } = grant;
   return {
     door,
     grantee,
@@ -247,5 +247,6 @@ export function stored(grant: GrantView, clock: Clock): StoredGrant {
     usesLeft,
     reason,
     holder,
+    ...(from === undefined ? {} : { from }),
   };
 }

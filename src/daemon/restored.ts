@@ -91,7 +91,7 @@ export function createRestored(core: Restoring): Restored {
   }
 
   function settleGrants(): void {
-    for (const { door, grantee, source, since, until, usesLeft, reason, holder } of engine.grants()) {
+    for (const { door, grantee, source, since, until, usesLeft, reason, holder, from } of engine.grants()) {
       const promised = grants.get(grantKey(door, grantee));
       if (promised === undefined || promised.at !== until) continue;
       const end = clock.atWall(promised.until);
@@ -107,6 +107,7 @@ export function createRestored(core: Restoring): Restored {
           usesLeft,
           reason,
           holder,
+          ...(from === undefined ? {} : { from }),
         };
         core.execute({ command: 'restore', grants: [grant], bans: [], histories: [] });
         promised.at = end;
@@ -116,13 +117,14 @@ export function createRestored(core: Restoring): Restored {
 
   function settleBans(): void {
     if (bans.size === 0) return;
-    const shorter = engine.bans().flatMap(({ target, since, until, count, origin }) => {
+    const shorter = engine.bans().flatMap(({ since, ...ban }) => {
+      const { target, until } = ban;
       const promised = bans.get(formatCidr(target));
       if (promised === undefined || promised.at !== until) return [];
       const end = milliseconds(Math.max(clock.atWall(promised.until), clock.now()));
       if (end >= until) return [];
       promised.at = end;
-      return [{ target, since: milliseconds(since), until: end, count, origin }];
+      return [{ ...ban, since: milliseconds(since), until: end }];
     });
     if (shorter.length === 0) return;
     core.execute({ command: 'restore', grants: [], bans: shorter, histories: [] });

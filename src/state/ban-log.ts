@@ -11,11 +11,14 @@ import { isMoment } from './validate.ts';
  * still counts of it, as long as the log holds too much that does not: it never grows beyond about twice what it must
  * hold, and no write takes long.
  *
- * An entry has 36 bytes, little-endian:
+ * An entry has 38 bytes, little-endian:
  *
  *   0 family (4, 6)   1 prefix length   2 count   4 address   20 since   28 until (ms since 1970; see LIFTED, ORDERED)
+ *   36 the member of the fleet that said it, by its number; 0: it was made here
  */
-const ENTRY_BYTES = 36;
+const ENTRY_BYTES = 38;
+/** Before a fleet was, without the last two. */
+const FORMER_ENTRY_BYTES = 36;
 /** The family's byte has this bit where the ban ended before its time. */
 const LIFTED = 0x80;
 /** And this one where somebody wanted the ban. */
@@ -40,9 +43,9 @@ export interface BanLog {
   tidy(): void;
   /**
    * Reads everything into the offenders; answers how many entries were unreadable. No ban ends after `latest` (wall time,
-   * ms).
+   * ms). `placeOf` answers the number in memory of a member that has this one in the file.
    */
-  read(latest: number): number;
+  read(latest: number, placeOf: (place: number) => number | undefined): number;
 }
 
 /** The table of that name, as SQLite keeps it. */
@@ -110,7 +113,7 @@ export function openBanLog(db: Database.Database, offenders: Offenders): BanLog 
       write(slots);
     },
     tidy: () => clean(1.5 * offenders.size(), QUIET_ENTRIES),
-    read(latest) {
+    read(latest, placeOf) {
       let unreadable = 0;
       held = 0;
       for (const { row, entries } of all.iterate()) {
@@ -120,8 +123,9 @@ export function openBanLog(db: Database.Database, offenders: Offenders): BanLog 
         held += count;
         for (let index = 0; index < count; index += 1) {
           const entry = readEntry(entries, index * ENTRY_BYTES);
-          if (entry === undefined || entry.until > latest) unreadable += 1;
-          else offenders.setRow(offenders.put(entry), row);
+          const from = placeOf(entry?.from ?? 0);
+          if (entry === undefined || entry.until > latest || from === undefined) unreadable += 1;
+          else offenders.setRow(offenders.put({ ...entry, from }), row);
         }
       }
       return unreadable;
@@ -129,8 +133,19 @@ export function openBanLog(db: Database.Database, offenders: Offenders): BanLog 
   };
 }
 
+/** A row of former entries as one of today's. What is broken off at its end stays so. */
+export function widened(row: Buffer): Buffer {
+  const count = Math.floor(row.length / FORMER_ENTRY_BYTES);
+  const rest = row.subarray(count * FORMER_ENTRY_BYTES);
+  const wide = Buffer.alloc(count * ENTRY_BYTES + rest.length);
+  for (let index = 0; index < count; index += 1)
+    row.copy(wide, index * ENTRY_BYTES, index * FORMER_ENTRY_BYTES, (index + 1) * FORMER_ENTRY_BYTES);
+  rest.copy(wide, count * ENTRY_BYTES);
+  return wide;
+}
+
 function writeEntry(buffer: Buffer, at: number, offender: Offender): void {
-  const { target, since, until, count, lifted, origin } = offender;
+  const { target, since, until, count, lifted, origin, from } = offender;
   const { family, a, b, c, d } = target.address;
   buffer[at] = family | (lifted ? LIFTED : 0) | (origin === 'order' ? ORDERED : 0);
   buffer[at + 1] = target.bits;
@@ -141,6 +156,7 @@ function writeEntry(buffer: Buffer, at: number, offender: Offender): void {
   buffer.writeInt32LE(d, at + 16);
   buffer.writeDoubleLE(since, at + 20);
   buffer.writeDoubleLE(until, at + 28);
+  buffer.writeUInt16LE(from, at + 36);
 }
 
 function readEntry(buffer: Buffer, at: number): Offender | undefined {
@@ -155,7 +171,8 @@ function readEntry(buffer: Buffer, at: number): Offender | undefined {
   const word = (index: number): number => buffer.readInt32LE(at + 4 + 4 * index);
   const target: Cidr = { address: { family, a: word(0), b: word(1), c: word(2), d: word(3) }, bits };
   const origin = (head & ORDERED) === 0 ? 'strikes' : 'order';
-  return { target, since, until, count, lifted: (head & LIFTED) !== 0, origin };
+  const lifted = (head & LIFTED) !== 0;
+  return { target, since, until, count, lifted, origin, from: buffer.readUInt16LE(at + 36) };
 }
 
 function isFamily(value: number): value is Family {

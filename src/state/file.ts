@@ -3,11 +3,14 @@ import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import type { Cidr } from '../packet/cidr.ts';
 import { isDoorName } from '../policy/door-name.ts';
+import { isMemberName } from '../policy/fleet.ts';
 import { openBanLog } from './ban-log.ts';
+import { openFleetRows } from './fleet-rows.ts';
+import type { Members } from './members.ts';
 import type { Offenders } from './offenders.ts';
 import { cidrOf, keyOf } from './row-key.ts';
 import { prepare, UnusableFile } from './schema.ts';
-import type { KeptUses, KeyChange, StoredGrant } from './store.ts';
+import type { FleetChange, KeptFleet, KeptUses, KeyChange, StoredGrant } from './store.ts';
 import { syncBeside } from './sync-beside.ts';
 import { openUseRows } from './use-rows.ts';
 import { isMoment, latestEnd } from './validate.ts';
@@ -23,6 +26,9 @@ export interface FileOptions {
 interface Rows {
   readonly grants: readonly StoredGrant[];
   readonly uses: KeptUses;
+  readonly fleet: KeptFleet;
+  /** It is to be written anew: what it says of members is numbered otherwise than in memory. */
+  readonly renumbered: boolean;
   readonly unreadable: number;
   /** The last wall time at which the file was written (ms); 0: never. */
   readonly seen: number;
@@ -37,6 +43,7 @@ export interface Mirror {
   readonly grants: KeyedGrants;
   readonly offenders: readonly number[];
   readonly uses: readonly KeyChange[];
+  readonly fleet: readonly FleetChange[];
 }
 
 /** One open state file, which this process holds alone. Every method but `close` throws what SQLite throws. */
@@ -68,11 +75,17 @@ export function faultOf(error: unknown): 'locked' | 'damaged' | 'newer' | 'unwri
   return /^SQLITE_(CORRUPT|NOTADB|ERROR|SCHEMA|MISMATCH|FORMAT)/.test(error.code) ? 'damaged' : 'unwritable';
 }
 
+/** What is read into memory as it is read, and written as it stands there. */
+export interface FileTables {
+  readonly offenders: Offenders;
+  readonly members: Members;
+}
+
 /**
  * Opens or makes the file: 0600, in a folder that is made 0700 where it is missing. Throws UnusableFile, or
  * what SQLite or the file system throws.
  */
-export function openFile(path: string, offenders: Offenders, { wait, pagesMax }: FileOptions): StateFile {
+export function openFile(path: string, tables: FileTables, { wait, pagesMax }: FileOptions): StateFile {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   if (!existsSync(path)) closeSync(openSync(path, 'a', 0o600));
   // From here on nothing else may open the file: closing any descriptor of it would drop SQLite's lock.
@@ -81,7 +94,7 @@ export function openFile(path: string, offenders: Offenders, { wait, pagesMax }:
     chmodSync(path, 0o600);
     prepare(db, path);
     if (pagesMax !== undefined) db.pragma(`max_page_count = ${pagesMax}`);
-    return fileOf(db, path, offenders);
+    return fileOf(db, path, tables);
   } catch (error) {
     db.close();
     throw error;
@@ -100,21 +113,23 @@ export function setAside(path: string, kind: 'damaged' | 'newer', now: number): 
   return aside;
 }
 
-function fileOf(db: Database.Database, path: string, offenders: Offenders): StateFile {
+function fileOf(db: Database.Database, path: string, { offenders, members }: FileTables): StateFile {
   const { dev, ino } = statSync(path);
-  const putGrant = db.prepare('INSERT OR REPLACE INTO door_grant VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)');
+  const putGrant = db.prepare('INSERT OR REPLACE INTO door_grant VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)');
   const dropGrant = db.prepare('DELETE FROM door_grant WHERE door = ? AND grantee = ?');
   const putMoment = db.prepare('INSERT OR REPLACE INTO moment VALUES (0, ?)');
   const log = openBanLog(db, offenders);
   const useRows = openUseRows(db);
+  const fleetRows = openFleetRows(db, members);
 
   function putGrants(grants: KeyedGrants): void {
     for (const [key, grant] of grants) {
       if (grant === undefined) dropGrant.run(...key.split('\n'));
       else {
-        const { door, grantee, source, since, until, usesLeft, reason } = grant;
+        const { door, grantee, source, since, until, usesLeft, reason, from = null } = grant;
         const { key = null, person = null } = grant.holder ?? {};
-        putGrant.run(door, granteeText(grantee), keyOf(source), since, until, usesLeft, reason, key, person);
+        const who = [door, granteeText(grantee), keyOf(source)];
+        putGrant.run(...who, since, until, usesLeft, reason, key, person, from);
       }
     }
   }
@@ -122,14 +137,17 @@ function fileOf(db: Database.Database, path: string, offenders: Offenders): Stat
   const write = db.transaction((mirror: Mirror, now: number) => {
     putGrants(mirror.grants);
     useRows.write(mirror.uses);
+    fleetRows.putNames();
+    fleetRows.write(mirror.fleet);
     if (mirror.offenders.length > 0) log.append(mirror.offenders);
     else log.tidy();
     putMoment.run(now);
   });
-  const replace = db.transaction(({ grants, uses }: Omit<Mirror, 'offenders'>, now: number) => {
+  const replace = db.transaction(({ grants, uses, fleet }: Omit<Mirror, 'offenders'>, now: number) => {
     db.exec('DELETE FROM door_grant');
     putGrants(grants);
     useRows.replace(uses);
+    fleetRows.replace(fleet);
     log.replace();
     putMoment.run(now);
   });
@@ -140,10 +158,16 @@ function fileOf(db: Database.Database, path: string, offenders: Offenders): Stat
       const latest = latestEnd(now, seen ?? 0);
       const { grants, unreadable } = readGrants(db, latest);
       const kept = useRows.read();
+      const ofFleet = fleetRows.read();
+      const { placeOf, renumbered } = fleetRows.readNames();
+      const inLog = log.read(latest, placeOf);
+      const unreadableMoment = seen === undefined ? 1 : 0;
       return {
         grants,
         uses: kept.uses,
-        unreadable: unreadable + kept.unreadable + log.read(latest) + (seen === undefined ? 1 : 0),
+        fleet: ofFleet.fleet,
+        renumbered,
+        unreadable: unreadable + kept.unreadable + ofFleet.unreadable + inLog + unreadableMoment,
         seen: seen ?? 0,
         mark: Number(db.pragma('application_id', { simple: true })),
       };
@@ -184,6 +208,7 @@ interface GrantRow {
   readonly reason: string | null;
   readonly key: string | null;
   readonly person: string | null;
+  readonly origin: string | null;
 }
 
 function readGrants(db: Database.Database, latest: number): Pick<Rows, 'grants' | 'unreadable'> {
@@ -195,11 +220,13 @@ function readGrants(db: Database.Database, latest: number): Pick<Rows, 'grants' 
     const { door, since, until, uses_left: usesLeft, reason } = row;
     const timely = isMoment(since) && isMoment(until) && until <= latest;
     const useful = usesLeft === null || usesLeft > 0;
-    const readable = isDoorName(door) && grantee !== undefined && source !== undefined;
+    const isTold = row.origin === null || isMemberName(row.origin);
+    const readable = isDoorName(door) && grantee !== undefined && source !== undefined && isTold;
     if (!readable || !timely || !useful) unreadable += 1;
     else {
       const holder = row.key === null ? null : { key: row.key, person: row.person };
-      grants.push({ door, grantee, source, since, until, usesLeft, reason, holder });
+      const from = row.origin === null ? {} : { from: row.origin };
+      grants.push({ door, grantee, source, since, until, usesLeft, reason, holder, ...from });
     }
   }
   return { grants, unreadable };

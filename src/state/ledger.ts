@@ -1,9 +1,12 @@
 import { randomInt } from 'node:crypto';
 import type { Cidr } from '../packet/cidr.ts';
 import { rememberedUntil } from '../policy/limits.ts';
+import { createFleetKept, type FleetKept } from './fleet-kept.ts';
+import { createMembers, type Members } from './members.ts';
 import { createOffenders, NONE, type Offenders } from './offenders.ts';
 import { keyOf } from './row-key.ts';
 import {
+  type FleetChange,
   HISTORIES_MAX,
   type Keep,
   type KeyChange,
@@ -32,6 +35,7 @@ export interface Touched {
   readonly grants: ReadonlySet<string>;
   readonly offenders: readonly number[];
   readonly uses: readonly KeyChange[];
+  readonly fleet: readonly FleetChange[];
 }
 
 /** The live state in memory. Every store has one; a store on disk mirrors it. */
@@ -39,6 +43,8 @@ export interface Ledger {
   readonly grants: ReadonlyMap<string, StoredGrant>;
   readonly offenders: Offenders;
   readonly uses: Uses;
+  readonly fleet: FleetKept;
+  readonly members: Members;
   apply(changes: readonly StateChange[], now: number): Touched;
   /** Takes in grants that a file held, under what is known already: memory is newer than any file. */
   absorb(grants: Iterable<StoredGrant>): void;
@@ -59,9 +65,15 @@ export function createLedger(keep: Keep): Ledger {
   const offenders = createOffenders([randomInt(HASH_KEY_MAX), randomInt(HASH_KEY_MAX)]);
 
   const uses = createUses();
+  const fleet = createFleetKept();
+  const members = createMembers();
 
   /** Answers the slot of the offender that it touched, or NONE. */
-  function applyOne(change: Exclude<StateChange, KeyChange>, touched: Set<string>, now: number): number {
+  function applyOne(
+    change: Exclude<StateChange, KeyChange | FleetChange>,
+    touched: Set<string>,
+    now: number,
+  ): number {
     switch (change.change) {
       case 'grant': {
         const key = grantKey(change.grant.door, change.grant.grantee);
@@ -76,8 +88,9 @@ export function createLedger(keep: Keep): Ledger {
         return NONE;
       }
       case 'ban': {
-        const { target, since, until, count, origin } = change.ban;
-        return offenders.put({ target, since, until, count, lifted: false, origin });
+        const { from, ...ban } = change.ban;
+        const place = from === undefined ? 0 : members.placeOf(from);
+        return offenders.put({ ...ban, lifted: false, from: place });
       }
       case 'unban': {
         const slot = offenders.find(change.target);
@@ -96,6 +109,7 @@ export function createLedger(keep: Keep): Ledger {
           count: 1,
           lifted: true,
           origin: 'strikes',
+          from: 0,
         });
       }
       default:
@@ -107,19 +121,26 @@ export function createLedger(keep: Keep): Ledger {
     grants,
     offenders,
     uses,
+    fleet,
+    members,
     apply(changes, now) {
       offenders.reserve(changes.length);
       const touched = { grants: new Set<string>(), offenders: [] as number[], uses: [] as KeyChange[] };
+      const told: FleetChange[] = [];
       for (const change of changes) {
         if (isOfKeys(change)) {
           uses.apply(change);
           touched.uses.push(change);
           continue;
         }
+        if (isOfFleet(change)) {
+          if (fleet.apply(change)) told.push(change);
+          continue;
+        }
         const slot = applyOne(change, touched.grants, now);
         if (slot !== NONE) touched.offenders.push(slot);
       }
-      return touched;
+      return { ...touched, fleet: told };
     },
     absorb(old) {
       for (const grant of old) {
@@ -136,9 +157,11 @@ export function createLedger(keep: Keep): Ledger {
       };
       for (const grant of grants.values()) if (grant.until > now || spared(grant)) stored.grants.push(grant);
       offenders.each((slot) => {
-        const { target, since, until, count, origin } = offenders.at(slot);
+        const { target, since, until, count, origin, from } = offenders.at(slot);
         const banned = isBanned(offenders, slot, now);
-        if (banned) stored.bans.push({ target, since, until, count, origin });
+        const name = members.nameOf(from);
+        const whose = name === undefined ? {} : { from: name };
+        if (banned) stored.bans.push({ target, since, until, count, origin, ...whose });
         if (banned || rememberedUntil(since, until) > now)
           stored.histories.push({ target, count, since, until });
       });
@@ -151,6 +174,11 @@ export function createLedger(keep: Keep): Ledger {
 
 function isOfKeys(change: StateChange): change is KeyChange {
   return change.change === 'seen' || change.change === 'floor' || change.change === 'key_used';
+}
+
+function isOfFleet(change: StateChange): change is FleetChange {
+  const { change: kind } = change;
+  return kind === 'register' || kind === 'told' || kind === 'unregister' || kind === 'heard';
 }
 
 const none: Spared = () => false;

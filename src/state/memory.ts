@@ -21,6 +21,7 @@ export function openMemoryStore(keep: Keep, now: number): Store {
       if (changes.length === 0) ledger.sweep(moment, SWEEP_STEP);
     },
     uses: () => ledger.uses.all(),
+    fleet: () => ledger.fleet.all(),
     seen: () => 0,
     isOf: () => true,
     belongsTo() {},

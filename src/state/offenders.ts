@@ -16,6 +16,8 @@ export interface Offender {
   /** Ended before its time. Said apart from `until`, so that a clock set back brings no lifted ban back. */
   readonly lifted: boolean;
   readonly origin: StoredBan['origin'];
+  /** The number of the member of the fleet that said it (members.ts); 0: it was made here. */
+  readonly from: number;
 }
 
 /**
@@ -56,6 +58,9 @@ const ROW = 4;
 const COUNT = 5;
 const LIFTED = 1 << 16;
 const ORDERED = 1 << 17;
+/** Above these bits: `from`, in 12 bits. */
+const FROM = 18;
+const FROM_MAX = 4095;
 
 /** Where a round stands when it stands at no slot. */
 const BEGINNING = -2;
@@ -96,6 +101,7 @@ export function createOffenders(key: HashKey): Offenders {
       count: info & COUNT_MAX,
       lifted: (info & LIFTED) !== 0,
       origin: (info & ORDERED) === 0 ? 'strikes' : 'order',
+      from: info >>> FROM,
     };
   }
 
@@ -143,7 +149,7 @@ export function createOffenders(key: HashKey): Offenders {
       if (capacity > table.capacity) grow(capacity);
     },
     find: (target) => find(target, hashOf(target)),
-    put({ target, since, until, count, lifted, origin }) {
+    put({ target, since, until, count, lifted, origin, from }) {
       const hash = hashOf(target);
       let slot = find(target, hash);
       if (slot === NONE) slot = insert(target, hash);
@@ -155,7 +161,8 @@ export function createOffenders(key: HashKey): Offenders {
       floats[slot * FLOATS + UNTIL] = until;
       words[slot * WORDS + ROW] = 0;
       const flags = (lifted ? LIFTED : 0) | (origin === 'order' ? ORDERED : 0);
-      words[slot * WORDS + COUNT] = Math.min(count, COUNT_MAX) | flags;
+      const whose = from <= FROM_MAX ? from << FROM : 0;
+      words[slot * WORDS + COUNT] = Math.min(count, COUNT_MAX) | flags | whose;
       return slot;
     },
     remove(slot) {

@@ -3,7 +3,7 @@ import { messageOf } from '../text/error.ts';
 import { type FileOptions, faultOf, type Mirror, openFile, type StateFile, setAside } from './file.ts';
 import { mendOf } from './file-fault.ts';
 import { createLedger, type Ledger, SWEEP_STEP, type Touched } from './ledger.ts';
-import type { Offender, Offenders } from './offenders.ts';
+import type { Offender } from './offenders.ts';
 import { type Keep, type Spared, StateError, type Store, type Surviving } from './store.ts';
 
 /** The file learns this often what time it is, in milliseconds, though nothing else changes. */
@@ -55,7 +55,11 @@ function storeOf(ledger: Ledger, link: Link): Store {
     const { grants, offenders } = ledger.sweep(now, entriesMax, spared);
     if (grants.length + offenders === 0 && Math.abs(now - noted) < SEEN_EVERY) return;
     noted = now;
-    link.write({ grants: grants.map((key) => [key, undefined]), offenders: [], uses: [] }, now, 'process');
+    link.write(
+      { grants: grants.map((key) => [key, undefined]), offenders: [], uses: [], fleet: [] },
+      now,
+      'process',
+    );
   }
 
   /** A clock that was set back (or a board without one) must not bring back what had expired. */
@@ -82,6 +86,7 @@ function storeOf(ledger: Ledger, link: Link): Store {
       sweep(now, SWEEP_STEP);
     },
     uses: () => ledger.uses.all(),
+    fleet: () => ledger.fleet.all(),
     seen: link.seen,
     isOf: (boot) => boot !== '' && link.mark() === markOf(boot),
     belongsTo: (boot) => link.setMark(markOf(boot)),
@@ -152,7 +157,7 @@ function createLink(path: string, options: StoreOptions, ledger: Ledger): Link {
   function open(now: number): string | null {
     let notice: string | null = null;
     try {
-      [file, notice] = openOrSetAside(path, ledger.offenders, fileOptions(), now);
+      [file, notice] = openOrSetAside(path, ledger, fileOptions(), now);
       if (read) file.replace(allOf(ledger), stamp(now));
       else notice = absorb(file, now) ?? notice;
       read = true;
@@ -180,9 +185,10 @@ function createLink(path: string, options: StoreOptions, ledger: Ledger): Link {
     for (const offender of mine) offenders.put(offender);
     ledger.absorb(rows.grants);
     ledger.uses.absorb(rows.uses);
+    ledger.fleet.absorb(rows.fleet);
     seen = rows.seen;
     if (mark === 0) mark = rows.mark;
-    if (tried > 0) from.replace(allOf(ledger), stamp(now));
+    if (tried > 0 || rows.renumbered) from.replace(allOf(ledger), stamp(now));
     return rows.unreadable === 0 ? null : `${rows.unreadable} entries of ${path} were unreadable; skipped`;
   }
 
@@ -259,18 +265,18 @@ function markOf(boot: string): number {
 
 function openOrSetAside(
   path: string,
-  offenders: Offenders,
+  ledger: Ledger,
   options: FileOptions,
   now: number,
 ): [StateFile, string | null] {
   try {
-    return [openFile(path, offenders, options), null];
+    return [openFile(path, ledger, options), null];
   } catch (error) {
     const fault = faultOf(error);
     if (fault !== 'damaged' && fault !== 'newer') throw error;
     const aside = setAside(path, fault, now);
     const text = messageOf(error);
-    return [openFile(path, offenders, options), `${text}: set aside as ${aside}, and a new one was started`];
+    return [openFile(path, ledger, options), `${text}: set aside as ${aside}, and a new one was started`];
   }
 }
 
@@ -282,10 +288,10 @@ function asideAfter(path: string, why: string, now: number): string {
   }
 }
 
-function allOf({ grants, uses }: Ledger): Omit<Mirror, 'offenders'> {
-  return { grants, uses: uses.changes() };
+function allOf({ grants, uses, fleet }: Ledger): Omit<Mirror, 'offenders'> {
+  return { grants, uses: uses.changes(), fleet: fleet.changes() };
 }
 
-function mirrorOf(ledger: Ledger, { grants, offenders, uses }: Touched): Mirror {
-  return { grants: [...grants].map((key) => [key, ledger.grants.get(key)]), offenders, uses };
+function mirrorOf(ledger: Ledger, { grants, ...touched }: Touched): Mirror {
+  return { grants: [...grants].map((key) => [key, ledger.grants.get(key)]), ...touched };
 }

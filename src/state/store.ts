@@ -14,6 +14,8 @@ export interface StoredGrant {
   readonly reason: string | null;
   /** The key that it rests on, and whose that is; null: none. */
   readonly holder: { readonly key: string; readonly person: string | null } | null;
+  /** The member of the fleet that it was earned at; without: here. */
+  readonly from?: string;
 }
 
 export interface StoredBan {
@@ -24,6 +26,8 @@ export interface StoredBan {
   readonly count: number;
   /** Whether strikes brought it about, or somebody's will. */
   readonly origin: 'strikes' | 'order';
+  /** The member of the fleet that said it; without: it was made here. */
+  readonly from?: string;
 }
 
 /** How often a target was banned, kept after the ban ended so that the next lasts longer. */
@@ -42,7 +46,8 @@ export type StateChange =
   | { readonly change: 'unban'; readonly target: Cidr }
   /** The count of bans is forgiven; a ban in force stays. */
   | { readonly change: 'forgive'; readonly target: Cidr }
-  | KeyChange;
+  | KeyChange
+  | FleetChange;
 
 export interface Stored {
   readonly grants: readonly StoredGrant[];
@@ -62,6 +67,26 @@ export type KeyChange =
   | UseChange
   /** How often the key has opened in all, and when it last did. */
   | { readonly change: 'key_used'; readonly key: string; readonly uses: number; readonly last: number };
+
+/** What a member of a fleet keeps. A register's value is as `src/fleet/` writes it. */
+export type FleetChange =
+  /** What this member says; `untold`: the others have not heard of it yet. */
+  | {
+      readonly change: 'register';
+      readonly key: string;
+      readonly value: string;
+      readonly untold: boolean;
+    }
+  /** It was told; nothing where it is something else by now. */
+  | { readonly change: 'told'; readonly key: string; readonly value: string }
+  | { readonly change: 'unregister'; readonly key: string }
+  /** The last that was heard of another member, by its place in that one's stream. */
+  | { readonly change: 'heard'; readonly member: string; readonly last: string };
+
+export interface KeptFleet {
+  readonly registers: ReadonlyMap<string, { readonly value: string; readonly untold: boolean }>;
+  readonly heard: ReadonlyMap<string, string>;
+}
 
 /** What was kept of keys. */
 export interface KeptUses {
@@ -100,6 +125,8 @@ export interface Store {
   write(changes: readonly StateChange[], now?: number, surviving?: Surviving): void;
   /** What keys have used up, as far as it is known. */
   uses(): KeptUses;
+  /** What is kept of a fleet. */
+  fleet(): KeptFleet;
   /** The last moment at which an earlier process wrote (wall time, ms); 0: none did. */
   seen(): number;
   /** True where what was kept was in force in this boot of the machine, so that its moments are those of this clock. */

@@ -147,6 +147,9 @@ export const state: Target = {
   },
 };
 
+/** As of a file that knows ten members. */
+const whose = (place: number): number | undefined => (place <= 10 ? place : undefined);
+
 /** The rows of bans alone, which are bytes of our own inside SQLite's file: as many cases as a second takes. */
 export const banRows: Target = {
   name: 'rows of bans',
@@ -170,7 +173,7 @@ export const banRows: Target = {
     for (const target of TARGETS)
       offenders.put({
         ...{ target: cidr(target), since: NOW, until: NOW + 9_000 },
-        ...{ count: 1, lifted: false, origin: 'strikes' },
+        ...{ count: 1, lifted: false, origin: 'strikes', from: 0 },
       });
     log.replace();
     const sound = Buffer.from(row.get() ?? []);
@@ -181,7 +184,7 @@ export const banRows: Target = {
         forget();
         clear.run();
         insert.run(bytes);
-        const unreadable = log.read(LATEST);
+        const unreadable = log.read(LATEST, whose);
         const found = held();
         const entries = Math.ceil(bytes.length / (sound.length / TARGETS.length));
         check(found.length + unreadable <= entries, 'no ban is made of nothing');
@@ -194,7 +197,7 @@ export const banRows: Target = {
         if (random(16) === 0) {
           log.replace();
           forget();
-          check(log.read(LATEST) === 0, 'what was written anew is sound');
+          check(log.read(LATEST, whose) === 0, 'what was written anew is sound');
           check(JSON.stringify(held()) === JSON.stringify(found), 'and it is what was read');
         }
         return unreadable > 0 ? 'in part' : found.length === TARGETS.length ? 'whole' : 'other bans';

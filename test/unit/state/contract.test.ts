@@ -25,6 +25,50 @@ describe.each([
   ['memory', (keep: Keep) => openMemoryStore(keep, NOW)],
   ['sqlite', openSqlite],
 ])('the %s store', { timeout: 30_000 }, (_, open) => {
+  it('keeps what a member of a fleet says until it is told, and what of others was heard', () => {
+    using store = disposable(open({}));
+    const register = (key: string, value: string): StateChange => ({
+      ...{ change: 'register', key, value, untold: true },
+    });
+    store.write([register('a', '1'), register('b', '1'), register('c', '1')], NOW);
+    store.write([register('a', '2'), { change: 'told', key: 'a', value: '1' }], NOW);
+    store.write(
+      [
+        { change: 'told', key: 'b', value: '1' },
+        { change: 'told', key: 'nothing', value: '1' },
+      ],
+      NOW,
+    );
+    store.write(
+      [
+        { change: 'unregister', key: 'c' },
+        { change: 'heard', member: 'edge2', last: '5-1' },
+      ],
+      NOW,
+    );
+    expect(Object.fromEntries(store.fleet().registers)).toEqual({
+      a: { value: '2', untold: true },
+      b: { value: '1', untold: false },
+    });
+    expect(Object.fromEntries(store.fleet().heard)).toEqual({ edge2: '5-1' });
+  });
+
+  it('knows of a ban and a grant which member said it', () => {
+    using store = disposable(open({}));
+    const made = {
+      target: cidr('203.0.113.9'),
+      since: NOW,
+      until: NOW + 9000,
+      count: 1,
+      origin: 'strikes',
+    } as const;
+    store.write([{ change: 'ban', ban: { ...made, from: 'edge2' } }], NOW);
+    store.write([grant('ssh', '198.51.100.7', { from: 'edge3' })], NOW);
+    expect(store.load(NOW)).toMatchObject({ bans: [{ from: 'edge2' }], grants: [{ from: 'edge3' }] });
+    store.write([{ change: 'ban', ban: made }], NOW);
+    expect(store.load(NOW).bans).toEqual([made]);
+  });
+
   it('begins empty and well', () => {
     using store = disposable(open({}));
     expect(store.load(NOW)).toEqual({ grants: [], bans: [], histories: [] });

@@ -43,11 +43,34 @@ export function sorted(stored: Stored): Stored {
   return { grants: order(stored.grants), bans: order(stored.bans), histories: order(stored.histories) };
 }
 
+/** Makes a file of this version one of version 3, which knew of no fleet; its entries of bans are apart (`narrow`). */
+export const AS_VERSION_3: string = `
+  DROP TABLE fleet_own;
+  DROP TABLE fleet_heard;
+  DROP TABLE fleet_member;
+  ALTER TABLE door_grant RENAME TO newer;
+  CREATE TABLE door_grant (
+    door TEXT NOT NULL, grantee TEXT NOT NULL, source TEXT NOT NULL, since REAL NOT NULL, until REAL NOT NULL,
+    uses_left INTEGER, reason TEXT, key TEXT, person TEXT, PRIMARY KEY (door, grantee)
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO door_grant SELECT door, grantee, source, since, until, uses_left, reason, key, person FROM newer;
+  DROP TABLE newer;
+  PRAGMA user_version = 3`;
+
+/** Entries of 38 bytes as they were, of 36. */
+export function narrow(entries: Buffer): Buffer {
+  const count = entries.length / 38;
+  return Buffer.concat(Array.from({ length: count }, (_, at) => entries.subarray(at * 38, at * 38 + 36)));
+}
+
 /** Makes a file of this version one of version 1, in which each ban had a row of its own: two bans, one lifted. */
 export const AS_VERSION_1: string = `
   DROP TABLE ban_log;
   DROP TABLE seen;
   DROP TABLE key_use;
+  DROP TABLE fleet_own;
+  DROP TABLE fleet_heard;
+  DROP TABLE fleet_member;
   DROP TABLE door_grant;
   CREATE TABLE door_grant (
     door TEXT NOT NULL, grantee TEXT NOT NULL, source TEXT NOT NULL, since REAL NOT NULL, until REAL NOT NULL,

@@ -16,7 +16,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openStore } from '../../../src/state/sqlite.ts';
 import { type StateChange, StateError, type StoredGrant } from '../../../src/state/store.ts';
-import { AS_VERSION_1, ban, cidr, grant, NOW, sorted, unban } from './example.ts';
+import { AS_VERSION_1, AS_VERSION_3, ban, cidr, grant, NOW, narrow, sorted, unban } from './example.ts';
 
 const options = { now: NOW };
 let folder = '';
@@ -153,7 +153,7 @@ describe('a state file of no use', () => {
       db.pragma('user_version = 7');
       db.close();
       const { store, notice } = openStore(path, options);
-      expect(notice).toContain('newer nfknock (schema 7, this one knows 3)');
+      expect(notice).toContain('newer nfknock (schema 7, this one knows 4)');
       expect(notice).toContain(expected);
       expect(readdirSync(folder)).toContain(expected);
       store.close();
@@ -170,7 +170,7 @@ describe('a state file of no use', () => {
     bytes.write('uses_lefu', at);
     writeFileSync(path, bytes);
     const { store, notice } = openStore(path, options);
-    expect(notice).toMatch(/is damaged \(its tables are not those of version 3\): set aside as/);
+    expect(notice).toMatch(/is damaged \(its tables are not those of version 4\): set aside as/);
     store.write([grant('ssh', '198.51.100.7')], NOW);
     store.close();
     expect(openStore(path, options).store.load(NOW).grants).toHaveLength(1);
@@ -213,12 +213,12 @@ describe('a state file of no use', () => {
     first.close();
     const db = new Database(path);
     db.exec(
-      "INSERT INTO door_grant VALUES ('ssh', '4:cb007109/33', '6:00/128', 1, 9e15, NULL, NULL, NULL, NULL)",
+      "INSERT INTO door_grant VALUES ('ssh', '4:cb007109/33', '6:00/128', 1, 9e15, NULL, NULL, NULL, NULL, NULL)",
     );
     // A family that is none, a prefix that is too long, and five bytes of an entry.
-    const rubbish = Buffer.alloc(36 + 36 + 5);
+    const rubbish = Buffer.alloc(38 + 38 + 5);
     rubbish[0] = 5;
-    rubbish[36] = 4;
+    rubbish[38] = 4;
     rubbish[37] = 33;
     db.prepare('INSERT INTO ban_log VALUES (99, ?)').run(rubbish);
     db.close();
@@ -234,7 +234,7 @@ describe('a state file of no use', () => {
     first.write([grant('ssh', '198.51.100.7'), ban('203.0.113.9', NOW + 9000)], NOW);
     first.close();
     const db = new Database(path);
-    const put = db.prepare('INSERT INTO door_grant VALUES (?, ?, ?, ?, ?, ?, NULL, NULL, NULL)');
+    const put = db.prepare('INSERT INTO door_grant VALUES (?, ?, ?, ?, ?, ?, NULL, NULL, NULL, NULL)');
     const host = '4:c6336407/32';
     put.run('late', host, host, NOW, NOW + 25 * day, null);
     put.run('later', host, host, NOW, 9e15, null);
@@ -321,7 +321,7 @@ describe('the log of bans', { timeout: 60_000 }, () => {
       )
       .get();
     db.close();
-    return { rows: found?.rows ?? 0, entries: (found?.bytes ?? 0) / 36 };
+    return { rows: found?.rows ?? 0, entries: (found?.bytes ?? 0) / 38 };
   };
 
   it('takes a thousand bans as one row, and gives back what was said of each last', () => {
@@ -383,6 +383,76 @@ describe('the log of bans', { timeout: 60_000 }, () => {
     });
     store.close();
     expect(rows().entries).toBe(2);
+  });
+});
+
+describe('what a fleet keeps in the file', () => {
+  it('is there after a restart, under the names of its members', () => {
+    const first = openStore(path, options).store;
+    const made = {
+      target: cidr('203.0.113.9'),
+      since: NOW,
+      until: NOW + 9000,
+      count: 1,
+      origin: 'strikes',
+    } as const;
+    const other = { ...made, target: cidr('203.0.113.10'), from: 'edge3' };
+    first.write(
+      [
+        { change: 'ban', ban: { ...made, from: 'edge2' } },
+        { change: 'ban', ban: other },
+        { change: 'register', key: 'a', value: '1', untold: true },
+        { change: 'heard', member: 'edge3', last: '5-1' },
+      ],
+      NOW,
+    );
+    first.close();
+    // A name that is none: the file's numbers are others in memory.
+    const db = new Database(path);
+    db.exec("UPDATE fleet_member SET name = '<' WHERE name = 'edge2'");
+    db.close();
+    const { store, notice } = openStore(path, options);
+    expect(notice).toContain('1 entries');
+    expect(store.load(NOW).bans).toEqual([other]);
+    expect(store.fleet().registers.get('a')).toEqual({ value: '1', untold: true });
+    expect(store.fleet().heard.get('edge3')).toBe('5-1');
+    store.close();
+    const again = openStore(path, options);
+    expect([again.notice, again.store.load(NOW).bans]).toEqual([null, [other]]);
+    again.store.close();
+  });
+});
+
+describe('a state file of version 3', () => {
+  it('gives back its bans and grants, all of this machine, and takes those of a fleet', () => {
+    const before = openStore(path, options).store;
+    before.write(
+      [grant('ssh', '198.51.100.7'), ban('203.0.113.9', NOW + 9000), ban('203.0.113.10', NOW + 9000)],
+      NOW,
+    );
+    const held = sorted(before.load(NOW));
+    before.close();
+    const db = new Database(path);
+    db.exec(AS_VERSION_3);
+    const entries = db.prepare<[], { row: number; entries: Buffer }>('SELECT * FROM ban_log').all();
+    const put = db.prepare('UPDATE ban_log SET entries = ? WHERE row = ?');
+    for (const each of entries) put.run(narrow(each.entries), each.row);
+    db.close();
+    const { store, notice } = openStore(path, options);
+    expect(notice).toBeNull();
+    expect(sorted(store.load(NOW))).toEqual(held);
+    const one = {
+      target: cidr('192.0.2.7'),
+      since: NOW,
+      until: NOW + 9000,
+      count: 1,
+      origin: 'order' as const,
+    };
+    store.write([{ change: 'ban', ban: { ...one, from: 'edge2' } }], NOW);
+    store.close();
+    const again = openStore(path, options).store;
+    expect(again.load(NOW).bans).toContainEqual({ ...one, from: 'edge2' });
+    again.close();
   });
 });
 
