@@ -1,6 +1,7 @@
 import type { Grantee } from '../firewall/firewall.ts';
 import { owned } from '../guard/guard.ts';
 import { ofAcceptance } from '../machine/acceptance.ts';
+import { type Asking, oneLook, oneQuestion } from '../machine/asking.ts';
 import { findInputDefaults } from '../machine/input-default.ts';
 import { findInterfaces, unseenOf } from '../machine/interfaces.ts';
 import { findReached } from '../machine/look.ts';
@@ -54,6 +55,8 @@ export function createSurroundings(core: Observed): Surroundings {
   let natives: readonly Observation[] = [];
   let untracked: readonly Untracked[] = [];
   let looking: Promise<void> | undefined;
+  /** At the start everything is looked at right after the tracking: no tool is started twice for that. */
+  let beginning: Asking | undefined = oneLook();
   /** What our chain has to accept since nothing after it does. */
   let accepting: readonly Observation[] = [];
 
@@ -84,8 +87,8 @@ export function createSurroundings(core: Observed): Surroundings {
   }
 
   /** It starts tools: anyone who asks while one looks gets what that one finds. */
-  function lookAtTracking(): Promise<void> {
-    looking ??= findUntracked(core.config(), oneTimePortsOf)
+  function lookAtTracking(asking = beginning ?? oneQuestion): Promise<void> {
+    looking ??= findUntracked(core.config(), oneTimePortsOf, asking)
       .then((found) => {
         untracked = found;
         say();
@@ -96,7 +99,7 @@ export function createSurroundings(core: Observed): Surroundings {
     return looking;
   }
 
-  function glance(): void {
+  function glance(asking?: Asking): void {
     const config = core.config();
     problems = [
       ...ofInterfaces(unseenOf(config.listen.interfaces, findInterfaces())),
@@ -105,27 +108,29 @@ export function createSurroundings(core: Observed): Surroundings {
     accepting = ofAcceptance(config, core.firewall.acceptances());
     say();
     owned('surroundings', lookAtTables());
-    owned('surroundings', lookAtTracking());
+    owned('surroundings', lookAtTracking(asking));
   }
 
   return {
     problems: () => [...problems, ...natives, ...ofUntracked(untracked)],
     warnings: () => [...warnings, ...ofAcceptance(core.config(), core.firewall.acceptances())],
-    glance,
-    lookAtTracking,
+    glance: () => glance(),
+    lookAtTracking: () => lookAtTracking(),
     shut: (door, grantee) => shutBy(untracked, door, grantee === 'any' ? [4, 6] : [grantee.address.family]),
     close() {
       closed = true;
     },
     async look() {
       const config = core.config();
-      const defaults = await findInputDefaults();
+      const asking = beginning ?? oneLook();
+      beginning = undefined;
+      const defaults = await findInputDefaults(asking);
       if (asked !== config) {
         asked = config;
-        closing = ofListeners(config, await findReached(), oneTimePortsOf);
+        closing = ofListeners(config, await findReached(asking), oneTimePortsOf);
       }
       warnings = [...ofAnswer(config, defaults), ...ofAnswersFault(core.firewall.answersFault()), ...closing];
-      glance();
+      glance(asking);
     },
   };
 }

@@ -1,5 +1,6 @@
 import { legacyBeside } from '../firewall/iptables/watch.ts';
 import { ofAcceptance } from '../machine/acceptance.ts';
+import { type Asking, oneLook } from '../machine/asking.ts';
 import { lookAtMachine } from '../machine/look.ts';
 import { findNativeTables } from '../machine/native-tables.ts';
 import { findUntracked } from '../machine/notrack/find.ts';
@@ -43,11 +44,12 @@ export interface Subject {
 export async function examine(subject: Subject): Promise<readonly Finding[]> {
   const { config, file, running, gateways } = subject;
   const unit = installedUnit();
+  const asking = oneLook();
   const found = [
     ...ofKernel(config),
     ...(await ofLegacy()),
-    ...ofTables(config, await lookAtRules()),
-    ...(await ofMachine(subject)),
+    ...ofTables(config, await lookAtRules(asking)),
+    ...(await ofMachine(subject, asking)),
     ...ofSecrets(config, file, unit),
     ...ofFiles(config, unit),
     ...ofWalls(config, unit),
@@ -68,14 +70,14 @@ export async function examine(subject: Subject): Promise<readonly Finding[]> {
 const FAULTS: readonly Observation['code'][] = ['interface', 'queue-reader', 'native-table', 'notrack'];
 
 /** What `check` and the daemon say of this machine too. */
-async function ofMachine({ config, oneTime, running }: Subject): Promise<readonly Finding[]> {
+async function ofMachine({ config, oneTime, running }: Subject, asking: Asking): Promise<readonly Finding[]> {
   const own = running === undefined ? [] : [running.pid];
   const observations = [
-    ...observationsOf(config, await lookAtMachine(), oneTime),
+    ...observationsOf(config, await lookAtMachine(asking), oneTime),
     ...ofQueueReaders(config, findQueueReaders(config.listen.queues), own),
     ...(await findNativeTables(config, oneTime)),
     ...ofAcceptance(config, await lookAtAcceptance(config, oneTime)),
-    ...ofUntracked(await findUntracked(config, oneTime)),
+    ...ofUntracked(await findUntracked(config, oneTime, asking)),
   ];
   return observations.map(({ code, what, fix }) =>
     FAULTS.includes(code) ? fault(code, what, fix) : warning(code, what, fix),

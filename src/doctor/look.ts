@@ -5,8 +5,8 @@ import { lookForAcceptance } from '../firewall/iptables/read-following.ts';
 import type { Acceptance } from '../firewall/rules/acceptance.ts';
 import { parseSaved, type Saved } from '../firewall/rules/jump.ts';
 import { layoutOf } from '../firewall/rules/layout.ts';
+import type { Asking } from '../machine/asking.ts';
 import { systemTrust } from '../machine/clock-trust.ts';
-import { printed } from '../machine/printed.ts';
 import { readText } from '../machine/proc.ts';
 import type { Family } from '../packet/address.ts';
 import type { Config } from '../policy/config.ts';
@@ -16,9 +16,9 @@ import type { Rulesets } from './tables.ts';
 
 /* What there is to see on this machine. What can't be read is undefined or left out, and is no finding. */
 
-export async function lookAtRules(): Promise<Rulesets> {
+export async function lookAtRules(asking: Asking): Promise<Rulesets> {
   const saved = async (tool: string): Promise<Saved | undefined> => {
-    const text = await printed(tool, []);
+    const text = await asking.printed(tool, []);
     return text === undefined ? undefined : parseSaved(text);
   };
   const [v4, v6] = await Promise.all([saved('iptables-save'), saved('ip6tables-save')]);

@@ -36,7 +36,8 @@ export function reload(state: State, settings: EngineSettings, now: number, emit
   state.masks = masksFor(state.ports);
   beginMoving(state, sequencesBefore, renumbered, used, now);
   moveOffenders(state, before);
-  if (before.sources !== settings.sources) state.retransmissions = createRetransmissions(settings.sources);
+  if (before.sources !== settings.sources)
+    state.retransmissions = createRetransmissions(settings.sources, settings.repeats);
   moveBans(state, before, now, emit);
 }
 

@@ -19,12 +19,13 @@ export interface Retransmissions {
 const WAYS = 8;
 const MEMORY_MIN = 65_536;
 
-export function createRetransmissions(sources: number): Retransmissions {
-  const capacity = Math.max(MEMORY_MIN, powerOfTwo(sources * 2));
+export function createRetransmissions(sources: number, least: number = MEMORY_MIN): Retransmissions {
+  const capacity = Math.max(powerOfTwo(least), powerOfTwo(sources * 2));
   // A bucket lies side by side: per packet the moment, then its fingerprint in the place of another 64-bit float.
+  // The moment is one more than it was, and 0 is never: what nothing was written to yet takes no memory of the machine
+  // and no time at the start.
   const times = new Float64Array(capacity * 2);
   const prints = new Int32Array(times.buffer);
-  for (let slot = 0; slot < capacity; slot += 1) times[2 * slot] = Number.NEGATIVE_INFINITY;
   const mask = capacity / WAYS - 1;
 
   return {
@@ -39,10 +40,10 @@ export function createRetransmissions(sources: number): Retransmissions {
       let oldest = Number.POSITIVE_INFINITY;
       for (let slot = begin; slot < begin + WAYS; slot += 1) {
         const time = times[2 * slot] ?? 0;
-        const known = prints[4 * slot + 2] === low && prints[4 * slot + 3] === high;
+        const known = time > 0 && prints[4 * slot + 2] === low && prints[4 * slot + 3] === high;
         if (known) {
-          if (now - time <= window) return true;
-          times[2 * slot] = now;
+          if (now - (time - 1) <= window) return true;
+          times[2 * slot] = now + 1;
           return false;
         }
         if (time < oldest) {
@@ -52,7 +53,7 @@ export function createRetransmissions(sources: number): Retransmissions {
       }
       prints[4 * victim + 2] = low;
       prints[4 * victim + 3] = high;
-      times[2 * victim] = now;
+      times[2 * victim] = now + 1;
       return false;
     },
   };

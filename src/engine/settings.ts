@@ -11,6 +11,8 @@ export interface EngineSettings {
   readonly bans: BanSettings;
   /** Entries of each of the tables for attempts, offenders and openings. */
   readonly sources: number;
+  /** Packets that are remembered for their repeats, at least; default 65,536. Less is for who simulates a few sources. */
+  readonly repeats?: number;
 }
 
 export interface DoorSettings {

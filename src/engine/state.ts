@@ -57,7 +57,7 @@ export function createState(settings: EngineSettings, key: HashKey): State {
     moving: undefined,
     offenders: createOffenders(settings.sources, settings.bans),
     bans: createBans(settings.bans.limit),
-    retransmissions: createRetransmissions(settings.sources),
+    retransmissions: createRetransmissions(settings.sources, settings.repeats),
     grants: createGrants(),
     former: createFormerHolders(),
     subjects: createSubjects(key),

@@ -1,6 +1,5 @@
-import { toolName } from '../firewall/iptables/command.ts';
 import type { Family } from '../packet/address.ts';
-import { printed } from './printed.ts';
+import type { Asking } from './asking.ts';
 
 /** What becomes of a packet to a port of this machine that no rule names. */
 export type Fate = 'ACCEPT' | 'DROP' | 'REJECT';
@@ -11,10 +10,10 @@ export type InputDefaults = Readonly<Record<Family, Fate | null>>;
 const DEPTH_MAX = 8;
 
 /** What the tables of this network namespace do with packets that come to a port which nobody named. */
-export async function findInputDefaults(): Promise<InputDefaults> {
-  const native = await nativeDefaults();
+export async function findInputDefaults(asking: Asking): Promise<InputDefaults> {
+  const native = await nativeDefaults(asking);
   const of = async (family: Family): Promise<Fate | null> => {
-    const text = await printed(toolName('iptables-save', family), ['-t', 'filter']);
+    const text = await asking.saved(family, 'filter');
     if (text === undefined) return null;
     const fate = savedDefault(text);
     return fate === 'ACCEPT' ? native[family] : fate;
@@ -24,7 +23,7 @@ export async function findInputDefaults(): Promise<InputDefaults> {
 
 /** The same of what `iptables-save` prints. */
 export function savedDefault(text: string): Fate {
-  const filter = text.slice(Math.max(0, text.indexOf('*filter'))).split('\nCOMMIT')[0] ?? '';
+  const filter = /^\*filter$([\s\S]*?)^COMMIT$/m.exec(text)?.[1] ?? '';
   const chains = new Map<string, string[]>();
   for (const [, chain = '', rule = ''] of filter.matchAll(/^-A (\S+) (.*)$/gm)) {
     const rules = chains.get(chain) ?? [];
@@ -53,8 +52,8 @@ function fateIn(
 }
 
 /** Tables of nftables that iptables knows nothing of: firewalld's, or an owner's own. */
-async function nativeDefaults(): Promise<Readonly<Record<Family, Fate>>> {
-  const text = await printed('nft', ['-j', 'list', 'ruleset']);
+async function nativeDefaults(asking: Asking): Promise<Readonly<Record<Family, Fate>>> {
+  const text = await asking.printed('nft', ['-j', 'list', 'ruleset']);
   return text === undefined ? { 4: 'ACCEPT', 6: 'ACCEPT' } : nativeDefault(text);
 }
 

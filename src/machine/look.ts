@@ -1,3 +1,4 @@
+import { type Asking, oneLook } from './asking.ts';
 import { findInputDefaults, type InputDefaults } from './input-default.ts';
 import { findInterfaces, type Interface } from './interfaces.ts';
 import { findListeners, type Listener } from './listeners.ts';
@@ -11,15 +12,15 @@ export interface Machine {
 }
 
 /** Looks at this machine. What may not be looked at is left out, or said to be unknown. */
-export async function lookAtMachine(): Promise<Machine> {
+export async function lookAtMachine(asking: Asking = oneLook()): Promise<Machine> {
   return {
     interfaces: findInterfaces(),
-    inputDefaults: await findInputDefaults(),
-    listeners: await findReached(),
+    inputDefaults: await findInputDefaults(asking),
+    listeners: await findReached(asking),
   };
 }
 
 /** The sockets that packets from elsewhere come to. */
-export async function findReached(): Promise<readonly Listener[]> {
-  return reached(findListeners(), await findTranslated());
+export async function findReached(asking: Asking): Promise<readonly Listener[]> {
+  return reached(findListeners(), await findTranslated(asking));
 }

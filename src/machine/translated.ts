@@ -1,10 +1,9 @@
-import { toolName } from '../firewall/iptables/command.ts';
 import { targetWords } from '../firewall/rules/coverage.ts';
 import { isOwnChain, parseSaved, type Saved } from '../firewall/rules/jump.ts';
 import type { Family } from '../packet/address.ts';
 import type { Protocol } from '../packet/port.ts';
+import type { Asking } from './asking.ts';
 import type { Listener } from './listeners.ts';
-import { printed } from './printed.ts';
 
 /** Ports whose packets nat sends elsewhere before INPUT could see them, as Docker publishes a container's. */
 export interface Translated {
@@ -22,9 +21,9 @@ const TRANSLATES: readonly string[] = ['DNAT', 'REDIRECT'];
 const FOR_SOME = /(?<!! )-s \S|(?<!! )-d (?:127\.|::1)|(?<!! )-i lo\b|--match-set \S+ src/;
 
 /** What this machine's nat tables take away. Chains of our own are left out: they let in who knocked. */
-export async function findTranslated(): Promise<readonly Translated[]> {
+export async function findTranslated(asking: Asking): Promise<readonly Translated[]> {
   const of = async (family: Family): Promise<readonly Translated[]> => {
-    const text = await printed(toolName('iptables-save', family), ['-t', 'nat']);
+    const text = await asking.saved(family, 'nat');
     return text === undefined ? [] : translatedIn(parseSaved(text), family);
   };
   return [...(await of(4)), ...(await of(6))];

@@ -24,6 +24,8 @@ export interface OrdersOpened {
  */
 export const BEST_STREAMS: readonly string[] = ['a', 'aba', 'abcbacb', 'abcadcabdc', 'abcdabcedabc'];
 
+/** Packets whose repeats the engine knows: more than all streams are. */
+const REPEATS = 8192;
 const FIRST_SOURCE = 0x0a00_0000;
 const APART_MS = 10;
 
@@ -63,6 +65,7 @@ export function openedBy(settings: EngineSettings, door: DoorSettings, stream: s
       decoys: [],
       allow: [],
       sources: 4 * orders.length + 16,
+      repeats: REPEATS,
       bans: { ...settings.bans, never: [], limit: orders.length + 1 },
     },
     [0x6f72_6465, 0x7273_2121],

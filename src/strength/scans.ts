@@ -30,6 +30,8 @@ const RANDOM_SCANS = 10_000;
 const NMAP_SCANS = 100;
 /** Table entries of the engine that is scanned, at least: every scan comes from an address of its own and is the only one. */
 const TABLE_ENTRIES = 1024;
+/** Packets whose repeats the engine knows: a scan touches each port once, and two scans are a day apart. */
+const REPEATS = 1024;
 /** Packets judged for one kind of scan; where nobody is banned, fewer scans are run for it. */
 const PACKETS_MAX = 1_000_000;
 const SCANS_OF_AN_ENGINE = 256;
@@ -111,7 +113,12 @@ function createRange(settings: EngineSettings): {
   const entries = Math.max(TABLE_ENTRIES, 4 * settings.doors.length);
   const fresh = (): Engine =>
     createEngine(
-      { ...settings, sources: entries, bans: { ...settings.bans, limit: entries, never: [] } },
+      {
+        ...settings,
+        sources: entries,
+        repeats: REPEATS,
+        bans: { ...settings.bans, limit: entries, never: [] },
+      },
       [0x6b6e_6f63, 0x6b2e_7473],
     );
   let engine = fresh();

@@ -32,7 +32,7 @@ interface CheckOptions extends CommonOptions {
 export const command = async (
   [named]: readonly string[],
   { config, json = false, strict = false, brief = false }: CheckOptions,
-  look: () => Promise<Machine> = lookAtMachine,
+  look: () => Promise<Machine> = () => lookAtMachine(),
 ): Promise<ExitCode> => {
   const file = named ?? config;
   if (config !== file && config !== CONFIG_FILE) {

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, realpathSync } from 'node:fs';
 import { guarded, owned } from '../../guard/guard.ts';
 import type { Family } from '../../packet/address.ts';
 import type { RuleListener, RuleWatch } from '../firewall.ts';
@@ -151,10 +151,21 @@ export async function legacyBeside(): Promise<string | undefined> {
   return `rules of iptables-legacy exist beside nfknock's: \`${found.join('` and `')}\` shows them; move them to iptables`;
 }
 
+/** What each program called `iptables` said of itself: asked once, as it can't change its mind. */
+const variants = new Map<string, Promise<boolean>>();
+
 /** True where `iptables` writes nf_tables, of whose changes the kernel tells. */
 export async function isNftables(): Promise<boolean> {
   const path = findTool('iptables');
-  return path !== undefined && (await runTool(path, ['-V'])).output.includes('nf_tables');
+  if (path === undefined) return false;
+  // Another program may be put in its place (update-alternatives).
+  const program = realpathSync(path);
+  const known = variants.get(program);
+  if (known !== undefined) return known;
+  const asked = runTool(path, ['-V']).then(({ output }) => output.includes('nf_tables'));
+  variants.set(program, asked);
+  asked.catch(() => variants.delete(program));
+  return asked;
 }
 
 async function hasLegacyRules(family: Family): Promise<boolean> {
