@@ -317,6 +317,26 @@ export const DEFINITIONS: readonly Definition[] = [
     load: () => import('./commands/key.ts'),
   },
   {
+    name: 'fleet',
+    summary:
+      'what a fleet needs of its engine: check it, print the rights of members, forget one that is gone',
+    example: 'nfknock fleet users edge1 --password-file /etc/nfknock/fleet.password',
+    args: [
+      ['<action>', 'check, users or forget'],
+      ['[names...]', 'with users: members; with forget: one member'],
+    ],
+    options: [
+      json(),
+      option('--group <name>', "the fleet; default: the configuration's, else main"),
+      option(
+        '--password-file <file>',
+        "with users: made (0600) where it is missing, FILE.NAME where several are named; default: the configuration's. With forget: the file of the password of the engine's owner; default: $REDISCLI_AUTH",
+      ),
+      option('--user <name>', "with forget: the engine's owner; default: default"),
+    ],
+    load: () => import('./commands/fleet.ts'),
+  },
+  {
     name: 'import',
     summary:
       "translate knockd's, portsentry's, fwknop's or doorman's configuration into our YAML, and warn of what has no equal",

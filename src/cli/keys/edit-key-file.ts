@@ -68,7 +68,7 @@ export async function editKeys<Made extends { readonly text: string }>(
 }
 
 /** Of whom the file is: as it was, and readable by nobody else; a new one is the daemon's, where there is one. */
-function ownerOf(path: string): Owner {
+export function ownerOf(path: string): Owner {
   if (existsSync(path)) {
     const { uid, gid } = statSync(path);
     return { mode: 0o600, uid, gid };

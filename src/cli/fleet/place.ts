@@ -1,0 +1,40 @@
+import { formatFault } from '../../config/fault.ts';
+import { readText } from '../../config/load.ts';
+import { parseConfig } from '../../config/parse.ts';
+import type { Config } from '../../policy/config.ts';
+import type { Fleet } from '../../policy/fleet.ts';
+import { CommandFailure } from '../ask-daemon.ts';
+import { EXIT } from '../exit.ts';
+
+/** A configuration that has the section. */
+export interface FleetConfig {
+  readonly config: Config;
+  readonly fleet: Fleet;
+}
+
+/** Throws CommandFailure where the file is wrong, or this machine is alone. */
+export function fleetConfig(file: string): FleetConfig {
+  const text = readText(file);
+  const parsed = typeof text === 'string' ? parseConfig(text, file) : text;
+  if (!parsed.ok) {
+    for (const fault of parsed.faults.slice(1)) process.stderr.write(`${formatFault(fault)}\n`);
+    const [first] = parsed.faults;
+    throw new CommandFailure(EXIT.config, first === undefined ? `${file} is wrong` : formatFault(first));
+  }
+  const { fleet } = parsed.config;
+  if (fleet === null)
+    throw new CommandFailure(
+      EXIT.config,
+      `${file} has no section fleet: this machine is alone (docs/fleet.md)`,
+    );
+  return { config: parsed.config, fleet };
+}
+
+/** The same, or undefined: who makes users for others need not be a member. */
+export function fleetConfigIfAny(file: string): FleetConfig | undefined {
+  try {
+    return fleetConfig(file);
+  } catch {
+    return undefined;
+  }
+}
