@@ -5,6 +5,7 @@ import { defineConfig, type ViteUserConfig } from 'vitest/config';
 const MEASURING = [
   'test/kernel/bench-guard.test.ts',
   'test/kernel/keys-flood.test.ts',
+  'test/kernel/keys-latency.test.ts',
   'test/kernel/operation-start.test.ts',
   'test/kernel/queue-length.test.ts',
   'test/kernel/setup.test.ts',
