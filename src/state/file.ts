@@ -14,6 +14,7 @@ import type { FleetChange, KeptFleet, KeptUses, KeyChange, StoredGrant } from '.
 import { syncBeside } from './sync-beside.ts';
 import { openUseRows } from './use-rows.ts';
 import { isMoment, latestEnd } from './validate.ts';
+import { openWriteAheadLog } from './write-ahead-log.ts';
 
 export interface FileOptions {
   /** How long to wait for a process that holds the file, in milliseconds; the thread stands still meanwhile. */
@@ -118,9 +119,10 @@ function fileOf(db: Database.Database, path: string, { offenders, members }: Fil
   const putGrant = db.prepare('INSERT OR REPLACE INTO door_grant VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)');
   const dropGrant = db.prepare('DELETE FROM door_grant WHERE door = ? AND grantee = ?');
   const putMoment = db.prepare('INSERT OR REPLACE INTO moment VALUES (0, ?)');
-  const log = openBanLog(db, offenders);
+  const bans = openBanLog(db, offenders);
   const useRows = openUseRows(db);
   const fleetRows = openFleetRows(db, members);
+  const log = openWriteAheadLog(`${path}-wal`);
 
   function putGrants(grants: KeyedGrants): void {
     for (const [key, grant] of grants) {
@@ -139,8 +141,8 @@ function fileOf(db: Database.Database, path: string, { offenders, members }: Fil
     useRows.write(mirror.uses);
     fleetRows.putNames();
     fleetRows.write(mirror.fleet);
-    if (mirror.offenders.length > 0) log.append(mirror.offenders);
-    else log.tidy();
+    if (mirror.offenders.length > 0) bans.append(mirror.offenders);
+    else bans.tidy();
     putMoment.run(now);
   });
   const replace = db.transaction(({ grants, uses, fleet }: Omit<Mirror, 'offenders'>, now: number) => {
@@ -148,7 +150,7 @@ function fileOf(db: Database.Database, path: string, { offenders, members }: Fil
     putGrants(grants);
     useRows.replace(uses);
     fleetRows.replace(fleet);
-    log.replace();
+    bans.replace();
     putMoment.run(now);
   });
 
@@ -160,7 +162,7 @@ function fileOf(db: Database.Database, path: string, { offenders, members }: Fil
       const kept = useRows.read();
       const ofFleet = fleetRows.read();
       const { placeOf, renumbered } = fleetRows.readNames();
-      const inLog = log.read(latest, placeOf);
+      const inLog = bans.read(latest, placeOf);
       const unreadableMoment = seen === undefined ? 1 : 0;
       return {
         grants,
@@ -175,14 +177,9 @@ function fileOf(db: Database.Database, path: string, { offenders, members }: Fil
     mark: (mark) => void db.pragma(`application_id = ${mark}`),
     write: (mirror, now) => void write(mirror, now),
     writeThrough(mirror, now) {
-      db.pragma('synchronous = FULL');
-      try {
-        write(mirror, now);
-      } finally {
-        db.pragma('synchronous = NORMAL');
-      }
+      write(mirror, now);
+      log.sync();
     },
-    // The log beside the file, which no lock is on: the file itself nobody else may open.
     flush: (done) => syncBeside(`${path}-wal`, done),
     replace: (all, now) => void replace(all, now),
     sync: () => void db.pragma('wal_checkpoint(PASSIVE)'),
@@ -190,7 +187,10 @@ function fileOf(db: Database.Database, path: string, { offenders, members }: Fil
       const there = statSync(path, { throwIfNoEntry: false });
       return there !== undefined && there.dev === dev && there.ino === ino;
     },
-    close: () => void db.close(),
+    close() {
+      log.close();
+      db.close();
+    },
   };
 }
 

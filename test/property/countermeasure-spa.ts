@@ -187,6 +187,14 @@ export const IN_THE_KEYS: readonly Countermeasure[] = [
     of: 'after it was written and before it was synced',
   },
   {
+    name: 'keys: what must survive the machine is synced',
+    file: 'src/state/file.ts',
+    from: 'log.sync();',
+    to: '',
+    test: 'test/kernel/keys-crash.test.ts',
+    of: 'after it was written and before it was synced',
+  },
+  {
     name: 'keys: packets that no key proves are counted only where the port is watched',
     file: 'src/daemon/intake.ts',
     from: "isSeen ? engine.judge(packet, at, emit) : 'ignored'",
