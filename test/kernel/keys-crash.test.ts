@@ -1,12 +1,11 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { readFileSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ask } from '../support/asked.ts';
 import type { Daemon } from '../support/daemon.ts';
-import { childrenOf, type KeysLab, keysLab } from '../support/keys-lab.ts';
+import { died, holdRules, killAt, signal } from '../support/keys-crash-lab.ts';
+import { type KeysLab, keysLab } from '../support/keys-lab.ts';
 import { createNet, type Net } from '../support/net.ts';
 
 /*
@@ -53,42 +52,6 @@ const opened = (): number => daemon.seen({ event: 'door.opened' }).length;
 const grants = async (): Promise<number> =>
   ((await ask(daemon, { command: 'grants' })) as readonly unknown[]).length;
 
-/** The daemon is killed as it begins this system call for the first time from now on. */
-async function killAt(call: string): Promise<void> {
-  const inject = ['-f', '-e', `trace=${call}`, '-e', `inject=${call}:signal=KILL:when=1`];
-  const strace = spawn('strace', [...inject, '-p', `${daemon.pid}`], { stdio: ['ignore', 'ignore', 'pipe'] });
-  await once(strace.stderr, 'data');
-}
-
-async function died(): Promise<void> {
-  await expect.poll(() => isAlive(), { timeout: LATE }).toBe(false);
-}
-
-function isAlive(): boolean {
-  try {
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${daemon.pid}/status`, 'latin1'));
-  } catch {
-    return false;
-  }
-}
-
-/** Holds the programs that lay rules; what they were told stays in their pipes. */
-function holdRules(): readonly number[] {
-  const tools = childrenOf(daemon.pid);
-  signal(tools, 'SIGSTOP');
-  return tools;
-}
-
-function signal(pids: readonly number[], name: NodeJS.Signals): void {
-  for (const pid of pids) {
-    try {
-      process.kill(pid, name);
-    } catch {
-      // It has ended with the daemon.
-    }
-  }
-}
-
 /** The same packet again, of the daemon that came after: it opens nothing. */
 async function isRefused(packet: Buffer): Promise<void> {
   await lab.send(net.clientA, packet);
@@ -103,12 +66,17 @@ async function isAnswered(): Promise<void> {
   expect(await reaches(LATE)).toBe(true);
 }
 
+/** Until what was sent is used up, durably: in the same turn. */
+async function isTaken(): Promise<void> {
+  await expect.poll(() => ask(daemon, { command: 'keys' }), { timeout: LATE }).toMatchObject([{ used: 1 }]);
+}
+
 describe('a daemon killed with -9', () => {
   it('before what a packet uses up is written has opened nothing, and the packet opens once', async () => {
     const packet = lab.own(me());
-    await killAt('pwrite64');
+    await killAt(daemon, 'pwrite64');
     await lab.send(net.clientA, packet);
-    await died();
+    await died(daemon);
     expect(opened()).toBe(0);
     expect(await reaches()).toBe(false);
     await again();
@@ -122,9 +90,9 @@ describe('a daemon killed with -9', () => {
 
   it('after it was written and before it was synced has announced nothing; grant and use are both there', async () => {
     const packet = lab.own(me());
-    await killAt('fdatasync,fsync');
+    await killAt(daemon, 'fdatasync,fsync');
     await lab.send(net.clientA, packet);
-    await died();
+    await died(daemon);
     expect(opened()).toBe(0);
     expect(await reaches()).toBe(false);
     await again();
@@ -135,13 +103,13 @@ describe('a daemon killed with -9', () => {
 
   it('after it was synced and before the rule has announced nothing; grant and use are both there', async () => {
     const packet = lab.own(me());
-    const tools = holdRules();
+    const tools = holdRules(daemon);
     await lab.send(net.clientA, packet);
-    await sleep(1_000);
+    await isTaken();
     expect(await reaches()).toBe(false);
     process.kill(daemon.pid, 'SIGKILL');
     signal(tools, 'SIGKILL');
-    await died();
+    await died(daemon);
     expect(opened()).toBe(0);
     await again();
     expect(await grants()).toBe(1);
@@ -151,13 +119,13 @@ describe('a daemon killed with -9', () => {
 
   it('after the rule was in force and before that was announced keeps both', async () => {
     const packet = lab.own(me());
-    const tools = holdRules();
+    const tools = holdRules(daemon);
     await lab.send(net.clientA, packet);
-    await sleep(1_000);
+    await isTaken();
     process.kill(daemon.pid, 'SIGKILL');
     // At once: the kernel hangs up on what it finds stopped and without a parent.
     signal(tools, 'SIGCONT');
-    await died();
+    await died(daemon);
     await expect.poll(() => reaches(), { timeout: LATE }).toBe(true);
     expect(opened()).toBe(0);
     await again();
@@ -181,12 +149,12 @@ describe('a daemon killed with -9', () => {
 describe('a daemon whose state file was taken away', () => {
   it.each(['SIGKILL', 'SIGTERM'] as const)(
     '(%s) believes no packet made before its start, and every later one',
-    async (signal) => {
+    async (how) => {
       const used = lab.own(me());
       const unused = lab.own(me());
       await lab.send(net.clientA, used);
       await daemon.waitFor({ event: 'door.opened', key: 'ben' }, LATE);
-      await daemon.stop(signal);
+      await daemon.stop(how);
       for (const end of ['', '-wal', '-shm']) rmSync(join(daemon.folder, `state.db${end}`), { force: true });
       await again();
       for (const packet of [used, unused]) await lab.send(net.clientA, packet);
