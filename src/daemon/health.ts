@@ -8,7 +8,7 @@ import { createLosses, type KernelEvents } from './losses.ts';
 import { createLately, type Lately } from './recent-count.ts';
 
 /** What can be at fault for longer than a moment, besides the state file and the log, which know it themselves. */
-type Part = 'firewall' | 'ipv6' | 'metrics' | 'uses';
+type Part = 'config' | 'firewall' | 'ipv6' | 'metrics' | 'uses';
 /**
  * What is worrying where it happens often: the rules were changed by others, packets were lost unjudged, or packets of
  * keys not looked into.
@@ -56,7 +56,13 @@ export interface HealthOptions {
 }
 
 export function createHealth({ clock, announcer, store, logFault }: HealthOptions): Health {
-  const faults: Record<Part, string | null> = { firewall: null, ipv6: null, metrics: null, uses: null };
+  const faults: Record<Part, string | null> = {
+    config: null,
+    firewall: null,
+    ipv6: null,
+    metrics: null,
+    uses: null,
+  };
   const incidents: Record<Incident, Lately> = {
     'external changes': createLately(clock),
     'lost packets': createLately(clock),

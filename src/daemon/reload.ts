@@ -39,7 +39,6 @@ export function createReloader(core: Running): Reloader {
   }
 
   async function reload(): Promise<Answer> {
-    const { announcer, clock } = core;
     const loaded = core.loadConfig();
     const keys = loaded.ok ? core.loadKeys(loaded.config) : loaded;
     if (!loaded.ok || !keys.ok) {
@@ -47,7 +46,7 @@ export function createReloader(core: Running): Reloader {
       const faults = [...new Set(found)].map(formatFault);
       const more = faults.length > FAULTS_SAID ? `; and ${faults.length - FAULTS_SAID} more` : '';
       const reason = `${faults.slice(0, FAULTS_SAID).join('; ')}${more}`;
-      announcer.announce({ event: 'config.rejected', at: clock.now(), reason });
+      rejected(reason);
       const fix = 'correct the file; the old configuration stays in force';
       return {
         ok: false,
@@ -64,7 +63,7 @@ export function createReloader(core: Running): Reloader {
     try {
       left = await takeOver(config);
     } catch (error) {
-      announcer.announce({ event: 'config.rejected', at: clock.now(), reason: sentenceOf(error) });
+      rejected(sentenceOf(error));
       await standAsBefore();
       return {
         ok: false,
@@ -77,8 +76,15 @@ export function createReloader(core: Running): Reloader {
     reloaded?.();
     for (const text of warnings) warn(core, text);
     owned('supervisor', core.surroundings.look());
-    announcer.announce({ event: 'daemon.reloaded', at: clock.now() });
+    core.health.report('config', null);
+    core.announcer.announce({ event: 'daemon.reloaded', at: core.clock.now() });
     return { ok: true, data: { warnings } } as Answer;
+  }
+
+  /** Who asked for it may be a program that looks at nothing: it is seen in the status until a reload is taken. */
+  function rejected(reason: string): void {
+    core.announcer.announce({ event: 'config.rejected', at: core.clock.now(), reason });
+    core.health.report('config', reason);
   }
 
   /** All that may fail comes before the rules, or is the rules. Answers what is left over, and does no harm. */

@@ -86,6 +86,12 @@ function problemsOf(core: Running, queue: SourceHealth, health: HealthSnapshot):
   const sizes = core.engine.sizes();
   const config = core.config();
   const problems: Problem[] = [];
+  if (faults.config !== null) {
+    problems.push({
+      what: `the last reload was refused, and the configuration before it holds: ${faults.config}`,
+      fix: 'correct what is named, then run `nfknock reload`',
+    });
+  }
   if (faults.firewall !== null) {
     problems.push({
       what: faults.firewall,

@@ -38,7 +38,7 @@ export function ofCodeKeys({ doors }: Config, keys: readonly Key[]): readonly Wa
   return doors.filter(takesCode).flatMap(({ name }) => {
     const own = keys.filter(({ credential, doors: all }) => credential.kind === 'totp' && all.includes(name));
     if (own.length <= PEOPLE_MANY) return [];
-    const text = `the codes of ${own.length} keys open it, so that a guesser needs a ${own.length}th of the tries`;
+    const text = `the codes of ${own.length} keys open it, so that a guesser needs one try where it would be ${own.length}`;
     return [
       warning(
         'totp-many-people',

@@ -11,6 +11,7 @@ const SAMPLES = 1_000;
 
 /** Every event and reason that packets and commands can bring about. */
 const EVERYTHING = [
+  'ban.added code',
   'ban.added strikes',
   'ban.added strikes shadow',
   'ban.added order',
@@ -18,7 +19,9 @@ const EVERYTHING = [
   'ban.extended order',
   'ban.lifted exempt',
   'ban.lifted limit',
+  'ban.lifted key',
   'ban.lifted unban',
+  'code.knocked',
   'decoy.hit',
   'decoy.hit service',
   'door.closed expired',
@@ -36,6 +39,8 @@ const EVERYTHING = [
   'knock.too_fast gap',
   'knock.ignored guard',
   'knock.ignored used already',
+  'knock.wrong code late',
+  'knock.wrong code wrong',
   'knock.wrong out of order',
   'knock.wrong same mistake',
   'knock.wrong tolerated',
@@ -46,6 +51,7 @@ const EVERYTHING = [
   'scan.detected null',
   'scan.detected rate',
   'scan.detected xmas',
+  'spa.rejected replayed',
 ];
 
 test('the random histories bring about every event with every reason, each at least once', () => {

@@ -181,6 +181,30 @@ decoys: all
     });
   });
 
+  it.each([
+    ['9 letters', Buffer.from('geheimnis'), 'weak'],
+    ['32 bytes', Buffer.alloc(32, 200), 'strong'],
+  ])('calls a door that a key of %s opens what the key makes it', async (_, hmac, verdict) => {
+    const keys = join(folder, `keys-${verdict}.yaml`);
+    const secret = (bytes: Buffer): string => `"base64:${bytes.toString('base64')}"`;
+    const fwknop = `{ key: ${secret(Buffer.alloc(32, 9))}, hmac: ${secret(hmac)} }`;
+    writeFileSync(keys, `keys:\n  ada: { fwknop: ${fwknop}, doors: [ssh], address: required }\n`, {
+      mode: 0o600,
+    });
+    const doors = 'ssh: { knock: spa, opens: [22] }, web: { knock: [7019, 8123/udp, 9461], opens: [80] }';
+    const text = `listen: { spa: [62210/udp] }\nkeys: ${keys}\ndoors: { ${doors} }\ndecoys: all\n`;
+    const { out, err } = await checked(text);
+    expect(out).toContain(`f.yaml: ${verdict}: 2 doors`);
+    expect(out).toContain(`door ssh: ${verdict}\n`);
+    expect(out).toContain('door web: strong\n');
+    expect(err.includes('nfknock key rotate ada')).toBe(verdict === 'weak');
+    expect(JSON.parse((await checked(text, { json: true })).out)).toMatchObject({
+      doors: [{ verdict }, { verdict: 'strong' }],
+      warnings: verdict === 'weak' ? [{ code: 'weak-key', key: 'keys.ada' }] : [],
+    });
+    expect(`${out}${err}`).not.toContain('geheim');
+  });
+
   it('takes the file as an argument, and refuses to choose between two', async () => {
     const named = await run((config) => check([config], { config: CONFIG_FILE }, async () => NOWHERE), weak);
     expect(named).toMatchObject({ code: EXIT.done, err: expect.stringContaining('f.yaml: warning: ') });

@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { LoadedKeys } from '../../../src/config/load-keys.ts';
 import type { Dependencies } from '../../../src/daemon/dependencies.ts';
 import type { Daemon } from '../../../src/daemon/run.ts';
 import type { NfknockEvent } from '../../../src/engine/event.ts';
@@ -71,6 +72,12 @@ const held = async ({ kernel }: Machine): Promise<readonly string[]> =>
   (await kernel.firewall.readBack()).grants.map(({ door, grantee }) =>
     grantee === 'any' ? `${door} any` : `${door} ${formatAddress(grantee.address)}`,
   );
+const problems = async (machine: Machine): Promise<readonly string[]> => {
+  const { problems: all } = (await dataOf(machine, { command: 'status' })) as {
+    readonly problems: readonly { readonly what: string }[];
+  };
+  return all.map(({ what }) => what);
+};
 const dataOf = async (machine: Machine, request: object): Promise<never> => {
   const answer = await machine.ask(request);
   if (!answer.ok) throw new Error(answer.error.message);
@@ -100,6 +107,31 @@ describe('a reload', () => {
     const answer = await machine.ask({ command: 'reload' });
     expect(answer).toMatchObject({ ok: false, error: { code: 'config' } });
     expect(named(machine, 'config.rejected')).toHaveLength(1);
+    await send(machine, GUEST, 7000, 8000);
+    expect(await held(machine)).toEqual([`ssh ${GUEST}`]);
+    // Nobody may have looked at the log: it is a problem until a file is taken.
+    expect(await problems(machine)).toContainEqual(
+      expect.stringMatching(/^the last reload was refused, and the configuration before it holds: .*"?fro/),
+    );
+    machine.file = CONFIG;
+    await machine.ask({ command: 'reload' });
+    expect(await problems(machine)).toEqual([]);
+  });
+
+  it('whose key file can not be read changes nothing, and is a problem that status tells', async () => {
+    const fault = {
+      file: 'keys.yaml',
+      line: 1,
+      column: 1,
+      key: 'keys',
+      problem: 'is a directory',
+      fix: 'write a file',
+    };
+    let keys: LoadedKeys = { ok: true, file: { realms: [], keys: [] }, warnings: [] };
+    const { machine } = await start(CONFIG, { loadKeys: () => keys });
+    keys = { ok: false, faults: [fault] };
+    expect(await machine.ask({ command: 'reload' })).toMatchObject({ ok: false, error: { code: 'config' } });
+    expect(await problems(machine)).toEqual([expect.stringContaining('keys.yaml:1:1: keys: is a directory')]);
     await send(machine, GUEST, 7000, 8000);
     expect(await held(machine)).toEqual([`ssh ${GUEST}`]);
   });

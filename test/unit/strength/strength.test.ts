@@ -375,3 +375,46 @@ describe('a warning of ports that two sequences share', () => {
     expect([11, 200].map((count) => said(count, (index) => `for: ${20 + index}s`))).toEqual([0, 0]);
   });
 });
+
+describe('A door that takes a one-time code', () => {
+  const of = (knock: string, more = ''): string =>
+    `doors: { a: { knock: [${knock}], opens: [22]${more} } }\ndecoys: all\n`;
+  const EIGHT = '7000/tcp, 1????/tcp, 2????/tcp';
+
+  it.each([
+    [EIGHT, '', 1e8 / 4],
+    ['7000/tcp, 1????/tcp, 2???/tcp', '', 1e7 / 4],
+    ['7000/tcp, 1???/tcp, 2???/tcp', '', 1e6 / 4],
+    [EIGHT, ', code_steps: { back: 0, ahead: 0 }', 1e8],
+    [EIGHT, ', code_steps: { back: 6, ahead: 1 }', 1e8 / 8],
+  ])('%s%s is guessed by one try in %d, by who has read its fixed knocks', (knock, more, sequences) => {
+    const found = guessed(of(knock, more));
+    expect(found).toMatchObject({ method: 'code', sequences, bits: Math.log2(sequences) });
+    // Two tries a day from an address: the third would ban. An even chance needs ln 2 of the codes.
+    expect(found.alone / (Math.LN2 * sequences * (DAY / 2))).toBeCloseTo(1, 6);
+    expect(found.alone / found.many).toBe(10_000);
+    expect(found.aloneWithoutBans).toBeLessThan(found.alone / 1_000);
+  });
+
+  it('is guessed sooner by what bans.code allows, or where nobody is banned', () => {
+    const usual = guessed(of(EIGHT)).alone;
+    expect(usual / guessed(`${of(EIGHT)}bans: { code: { wrong: 5, per: 1d } }`).alone).toBeCloseTo(2, 6);
+    expect(usual / guessed(`${of(EIGHT)}bans: { code: { wrong: 3, per: 12h } }`).alone).toBeCloseTo(2, 6);
+    // At the first wrong one for a day: one try for each ban.
+    expect(usual / guessed(`${of(EIGHT)}bans: { code: { wrong: 1, per: 1d }, max: 1d }`).alone).toBeCloseTo(
+      0.5,
+      6,
+    );
+    const shadow = guessed(`${of(EIGHT)}bans: { enforce: false }`);
+    expect(shadow.alone).toBe(shadow.aloneWithoutBans);
+  });
+
+  it.each([
+    ['8 digits', of(EIGHT), []],
+    ['7 digits', of('7000/tcp, 1????/tcp, 2???/tcp'), ['code-six-digits']],
+    ['6 digits', of('7000/tcp, 1???/tcp, 2???/tcp'), ['code-six-digits']],
+    ['some decoys', of(EIGHT).replace('all', '[23]'), ['code-fixed-knocks']],
+  ])('with %s is warned of as it deserves', (_, text, expected) => {
+    expect(codes(text).filter((code) => code.startsWith('code-'))).toEqual(expected);
+  });
+});

@@ -82,3 +82,26 @@ describe('Keys', () => {
     expect(codes([keyOf('ada', STRONG, required)], config('spa', '62201/udp'))).toEqual(['keys-port-known']);
   });
 });
+
+describe('Keys whose codes open a door', () => {
+  const DOOR = '[7000/tcp, 1????/tcp, 2????/tcp]';
+  const people = (count: number, secret: Uint8Array = bytes(20)): readonly Key[] =>
+    Array.from({ length: count }, (_, at) => keyOf(`k${at}`, { kind: 'totp', secret }));
+
+  it.each([
+    [10, []],
+    [11, ['totp-many-people']],
+  ])('%d of them', (count, expected) => {
+    expect(codes(people(count), config(DOOR))).toEqual(expected);
+  });
+
+  it('are told of as many tries as they cost, and of secrets that can be guessed', () => {
+    const [many] = ofKeys(config(DOOR), people(11), WALL);
+    expect(many?.text).toBe(
+      'the codes of 11 keys open it, so that a guesser needs one try where it would be 11',
+    );
+    expect(codes(people(1, bytes(9)), config(DOOR))).toEqual(['weak-key']);
+    // The address that is opened for is the one that knocked: there is none to be named.
+    expect(codes(people(1), config(DOOR))).toEqual([]);
+  });
+});
