@@ -22,6 +22,7 @@ interface Module {
 }
 
 const IMPORT = /^import (?:(\w+)|\{ ([^}]*) \}|\* as (\w+)) from '([^']+)';$/gm;
+const PASSED_ON = /^export \{ ([^}]*) \} from '([^']+)';$/gm;
 const EXPORTED = /^export (?:async )?(function\*?|class) (\w+)/gm;
 
 /** Reads all modules below the folder. `given` stands in for packages by name; others are imported as they are. */
@@ -96,6 +97,14 @@ function moduleOf(path: string, code: string, folder: string): Module {
       const from = `$load('${place(specifier)}')`;
       if (one !== undefined) return `const { default: ${one} } = ${from};`;
       return `const ${all ?? `{ ${list?.replaceAll(' as ', ': ')} }`} = ${from};`;
+    })
+    .replace(PASSED_ON, (_, list: string, specifier: string) => {
+      const from = `$load('${place(specifier)}')`;
+      return list
+        .split(', ')
+        .map((each) => each.split(' as '))
+        .map(([name = '', as = name]) => `$exported.${as} = ${from}.${name};`)
+        .join('');
     })
     .replace(/^export const (\w+) =/gm, 'const $1 = $$exported.$1 =')
     .replace(/^export \{\};$/gm, '')
