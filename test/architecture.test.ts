@@ -25,7 +25,7 @@ const CODE: Readonly<Record<string, readonly string[]>> = {
   machine: ['packet', 'policy', 'firewall'],
   importers: ['packet', 'policy', 'config', 'spa'],
   strength: ['packet', 'policy', 'engine', 'config', 'spa'],
-  state: ['packet', 'policy', 'engine'],
+  state: ['packet', 'policy', 'engine', 'files'],
   log: ['packet', 'policy', 'files', 'guard'],
   metrics: ['packet', 'policy', 'guard'],
   control: ['packet', 'policy', 'guard'],

@@ -1,4 +1,5 @@
-import { closeSync, constants, fdatasyncSync, fstatSync, openSync, statfsSync, writeSync } from 'node:fs';
+import { closeSync, constants, fdatasyncSync, fstatSync, openSync, statfsSync } from 'node:fs';
+import { writeAllSync } from '../files/write.ts';
 
 /** As much as what keys open in ten seconds takes, after which the log begins anew: 24 kB for each opening. */
 const LOG_BYTES = 1 << 20;
@@ -21,7 +22,7 @@ export interface WriteAheadLog {
  * only its bytes are synced: a third of that. SQLite reads no further than its own frames.
  */
 export function openWriteAheadLog(path: string): WriteAheadLog {
-  const log = openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW);
+  const log = openSync(path, constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW);
   try {
     layOut(log, path);
   } catch {
@@ -34,6 +35,6 @@ function layOut(log: number, path: string): void {
   const { size } = fstatSync(log);
   const { bavail, bsize } = statfsSync(path);
   if (size >= LOG_BYTES || bavail * bsize < ROOM_FACTOR * LOG_BYTES) return;
-  writeSync(log, Buffer.alloc(LOG_BYTES - size), 0, LOG_BYTES - size, size);
+  writeAllSync(log, Buffer.alloc(LOG_BYTES - size));
   fdatasyncSync(log);
 }

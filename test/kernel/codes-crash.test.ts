@@ -131,9 +131,8 @@ describe('a daemon killed with -9', () => {
 
   it('after a code was synced and before the rule has announced nothing; grant and use are there', async () => {
     const step = stepOf(Date.now());
-    await begin(codeAt(step));
-    const tools = holdRules(daemon);
-    await end(codeAt(step));
+    const tools = await holdRules(daemon);
+    await knock(codeAt(step));
     await isTaken();
     expect(await reaches()).toBe(false);
     process.kill(daemon.pid, 'SIGKILL');
@@ -148,9 +147,8 @@ describe('a daemon killed with -9', () => {
 
   it('after the rule was in force and before that was announced keeps both', async () => {
     const step = stepOf(Date.now());
-    await begin(codeAt(step));
-    const tools = holdRules(daemon);
-    await end(codeAt(step));
+    const tools = await holdRules(daemon);
+    await knock(codeAt(step));
     await isTaken();
     process.kill(daemon.pid, 'SIGKILL');
     // At once: the kernel hangs up on what it finds stopped and without a parent.

@@ -103,7 +103,7 @@ describe('a daemon killed with -9', () => {
 
   it('after it was synced and before the rule has announced nothing; grant and use are both there', async () => {
     const packet = lab.own(me());
-    const tools = holdRules(daemon);
+    const tools = await holdRules(daemon);
     await lab.send(net.clientA, packet);
     await isTaken();
     expect(await reaches()).toBe(false);
@@ -119,7 +119,7 @@ describe('a daemon killed with -9', () => {
 
   it('after the rule was in force and before that was announced keeps both', async () => {
     const packet = lab.own(me());
-    const tools = holdRules(daemon);
+    const tools = await holdRules(daemon);
     await lab.send(net.clientA, packet);
     await isTaken();
     process.kill(daemon.pid, 'SIGKILL');

@@ -33,9 +33,11 @@ function isAlive({ pid }: Daemon): boolean {
   }
 }
 
-/** Holds the programs that lay rules; what they were told stays in their pipes. */
-export function holdRules(daemon: Daemon): readonly number[] {
-  const tools = childrenOf(daemon.pid);
+/** Holds the programs that lay rules; what they were told stays in their pipes. Not those that only look, once, at the start. */
+export async function holdRules(daemon: Daemon): Promise<readonly number[]> {
+  const before = childrenOf(daemon.pid);
+  await sleep(SETTLED);
+  const tools = childrenOf(daemon.pid).filter((pid) => before.includes(pid));
   signal(tools, 'SIGSTOP');
   return tools;
 }
