@@ -12,6 +12,7 @@ const EXIT_CODES: readonly (readonly [string, string])[] = [
   ['4', 'not permitted: it needs root or CAP_NET_ADMIN'],
   ['5', 'no daemon answers'],
   ['6', '`run`: the change was rolled back, since nobody confirmed it'],
+  ['126, 127', '`knock --then`: the command can not be run, or is not there; else what it ended with'],
   ['130', '`init`: given up by ^C; the machine is as it was'],
 ];
 

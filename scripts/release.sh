@@ -36,6 +36,11 @@ for arch in amd64 arm64; do
   done
 done
 
+# The client, for npm and as the one file.
+[ -f dist/nfknock-client/package.json ] || fail 'dist/nfknock-client is missing: npm run build'
+cp dist/nfknock-client.mjs "$out/"
+npm pack --silent --pack-destination "$out" ./dist/nfknock-client >/dev/null
+
 say 'SBOM and notes'
 npm sbom --sbom-format cyclonedx --sbom-type application --omit dev >"$out/nfknock-$version.cdx.json"
 # The section of this version, without its title.

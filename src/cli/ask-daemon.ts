@@ -7,10 +7,10 @@ import type { AnswerTo, Request } from '../control/message.ts';
 import { RefusedError } from '../control/replies.ts';
 import { formatAddress, parseAddress, unmapped } from '../packet/address.ts';
 import { OFFENDER_BITS, parseCidr } from '../packet/cidr.ts';
-import { isDoorName } from '../policy/door-name.ts';
 import { messageOf } from '../text/error.ts';
-import { printable, printableJson, quoted } from '../text/plain.ts';
+import { printable, printableJson } from '../text/plain.ts';
 import { CONFIG_FILE, type CommonOptions, EXIT, type ExitCode } from './exit.ts';
+import { CommandFailure, failed, usage } from './failure.ts';
 
 /** Where the daemon listens if nothing says otherwise. */
 const CONTROL_DEFAULT = '/run/nfknock/control.sock';
@@ -18,16 +18,6 @@ const CONTROL_DEFAULT = '/run/nfknock/control.sock';
 const LOOK_TIMEOUT = 2000;
 /** Names another socket, above what any configuration says. */
 const CONTROL_VARIABLE = 'NFKNOCK_CONTROL';
-
-/** A command that ends early: its exit code and the line that says what to do. */
-export class CommandFailure extends Error {
-  readonly exit: ExitCode;
-  constructor(exit: ExitCode, message: string) {
-    super(message);
-    this.name = 'CommandFailure';
-    this.exit = exit;
-  }
-}
 
 /** What people get to read, given the answer, the width of the terminal and the time. */
 export type Words<Data> = (data: Data, view: View) => readonly string[];
@@ -80,9 +70,8 @@ export function fail(error: unknown): ExitCode {
   if (error instanceof RefusedError) {
     for (const fault of error.refusal.faults ?? []) process.stderr.write(`${printable(fault)}\n`);
   }
-  const text = messageOf(error);
-  process.stderr.write(`nfknock: ${printable(text)}\n`);
-  if (error instanceof CommandFailure) return error.exit;
+  if (error instanceof CommandFailure) return failed(error);
+  process.stderr.write(`nfknock: ${printable(messageOf(error))}\n`);
   if (error instanceof ControlError) return CONTROL_EXIT[error.code];
   if (error instanceof RefusedError) return REFUSAL_EXIT[error.refusal.code] ?? EXIT.failed;
   return EXIT.failed;
@@ -137,22 +126,12 @@ export function addressArgument(text: string | undefined, network: string): stri
   throw usage(`"${text ?? ''}" is no address: write IPv4 such as 198.51.100.7, or IPv6 such as 2001:db8::7`);
 }
 
-/** A door's name as it may be. Throws CommandFailure. */
-export function doorArgument(text: string): string {
-  if (isDoorName(text)) return text;
-  throw usage(`${quoted(text)} can't be the name of a door: nfknock status lists them`);
-}
-
 /** As bans are counted and listed: an address, or an IPv6 /64, which stands for any of its addresses. */
 export function offenderArgument(text: string, network: string): string {
   const given = text.includes('/') ? parseCidr(text) : undefined;
   if (given === undefined || given.bits !== OFFENDER_BITS[given.address.family])
     return addressArgument(text, network);
   return formatAddress(given.address);
-}
-
-export function usage(message: string): CommandFailure {
-  return new CommandFailure(EXIT.usage, message);
 }
 
 /** JSON that stays harmless on a terminal: what JSON itself lets stand is escaped too. */

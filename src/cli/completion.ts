@@ -1,6 +1,7 @@
 import { shellWord, zshText } from '../text/shell.ts';
-import { fail, usage } from './ask-daemon.ts';
+import { fail } from './ask-daemon.ts';
 import { type CommonOptions, EXIT, type ExitCode } from './exit.ts';
+import { usage } from './failure.ts';
 import { DEFINITIONS } from './program.ts';
 
 /** What stands at a place of the command line, and so how it is completed. */

@@ -7,11 +7,21 @@ export const EXIT = {
   notPermitted: 4,
   noDaemon: 5,
   rolledBack: 6,
+  /** As a shell says it of a command that it can't run, or can't find. */
+  notRunnable: 126,
+  notFound: 127,
   /** ^C, as a shell says it. */
   interrupted: 130,
 } as const;
 
-export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+/** What another command ended with, which we end with, too. */
+type OfCommand = number & { readonly __brand: 'OfCommand' };
+
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT] | OfCommand;
+
+export function exitOf(code: number): ExitCode {
+  return code as OfCommand;
+}
 
 /** The configuration that is read where `--config` names no other. */
 export const CONFIG_FILE = '/etc/nfknock/nfknock.yaml';

@@ -1,7 +1,7 @@
 import { closeSync, openSync, rmSync } from 'node:fs';
 import { writeAllSync } from '../files/write.ts';
-import { CommandFailure } from './ask-daemon.ts';
 import { EXIT } from './exit.ts';
+import { CommandFailure } from './failure.ts';
 import { codeOf } from './resolve.ts';
 
 /** Makes a file; one that is there already is left as it is. Throws CommandFailure. */

@@ -1,19 +1,9 @@
-import { Command, CommanderError, Option } from 'commander';
-import { type Command as Action, CONFIG_FILE, EXIT, type ExitCode } from './exit.ts';
-
-/** How one command is said to commander, and where its code is: loaded only when it runs. */
-interface Definition {
-  readonly name: string;
-  readonly summary: string;
-  readonly example: string;
-  readonly args?: readonly (readonly [syntax: string, description: string])[];
-  readonly options?: readonly Option[];
-  readonly load: () => Promise<{ readonly command: unknown }>;
-}
+import { Command, Option } from 'commander';
+import { commandOf, type Definition, option } from './definition.ts';
+import type { ExitCode } from './exit.ts';
+import { KNOCK } from './knock-definition.ts';
 
 const json = (): Option => new Option('--json', 'print JSON for programs instead of text for people');
-const option = (flags: string, description: string, fallback?: string): Option =>
-  fallback === undefined ? new Option(flags, description) : new Option(flags, description).default(fallback);
 
 /** Every command, in the order of the manual. */
 export const DEFINITIONS: readonly Definition[] = [
@@ -251,35 +241,7 @@ export const DEFINITIONS: readonly Definition[] = [
     ],
     load: () => import('./commands/replay.ts'),
   },
-  {
-    name: 'knock',
-    summary: 'the client: send the knocks of a sequence, or the one packet of a key',
-    example: 'nfknock knock host.example 7000 8000/udp 9000',
-    args: [
-      ['<host>', 'a name or address'],
-      ['[ports...]', 'PORT or PORT/tcp or PORT/udp, in order; with --code 1???? too'],
-    ],
-    options: [
-      option('-d, --delay <ms>', 'milliseconds between two knocks (default: 50)'),
-      option('-u, --udp', 'udp where a port names no protocol'),
-      option('-4', 'IPv4 only'),
-      option('-6', 'IPv6 only'),
-      option('-v, --verbose', 'say each knock'),
-      option('--door <name>', 'with a key: what to open; without: take its sequence from the configuration'),
-      option('--key <file>', 'open by this key: the file that `nfknock key new` made for this client'),
-      option(
-        '--ssh-key <file>',
-        'open by this SSH key (Ed25519), or by its .pub where an agent has it; the server is that of --key, or of ~/.config/nfknock/HOST.key',
-      ),
-      option(
-        '--code <digits>',
-        'the one-time code that an authenticator shows, for the "?" of the ports or of --door; not secret once it has been used',
-      ),
-      option('--address <address>', 'with a key: for whom to open; default: where the packet comes from'),
-      option('--port <port>', "with a key: the UDP port; default: the key file's, else 62201"),
-    ],
-    load: () => import('./commands/knock.ts'),
-  },
+  KNOCK,
   {
     name: 'key',
     summary: 'make, list, revoke and rotate the keys that people open doors with, by one packet or a code',
@@ -371,29 +333,4 @@ export function program(version: string, finish: (code: ExitCode) => void): Comm
     .addHelpText('after', '\nExample:\n  nfknock check -c /etc/nfknock/nfknock.yaml');
   for (const definition of DEFINITIONS) root.addCommand(commandOf(root, definition, finish));
   return root;
-}
-
-function commandOf(root: Command, definition: Definition, finish: (code: ExitCode) => void): Command {
-  const command = new Command(definition.name)
-    .description(definition.summary)
-    .exitOverride()
-    .showHelpAfterError(`(nfknock ${definition.name} --help explains it)`)
-    .option('-c, --config <file>', 'the configuration', CONFIG_FILE)
-    .addHelpText('after', `\nExample:\n  ${definition.example}`);
-  for (const [syntax, description] of definition.args ?? []) command.argument(syntax, description);
-  for (const each of definition.options ?? []) command.addOption(each);
-  command.action(async () => {
-    const { command: action } = (await definition.load()) as { command: Action<unknown> };
-    const { config: before } = root.opts<{ config?: string }>();
-    if (before !== undefined && command.getOptionValueSource('config') === 'default')
-      command.setOptionValue('config', before);
-    finish(await action(command.args, command.opts()));
-  });
-  return command;
-}
-
-/** The exit code of what commander threw: 0 for help and version, 2 for wrong usage. */
-export function usageExit(error: unknown): ExitCode | undefined {
-  if (!(error instanceof CommanderError)) return undefined;
-  return error.exitCode === 0 ? EXIT.done : EXIT.usage;
 }

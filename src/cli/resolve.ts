@@ -1,8 +1,8 @@
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { quoted } from '../text/plain.ts';
-import { CommandFailure, usage } from './ask-daemon.ts';
 import { EXIT } from './exit.ts';
+import { CommandFailure, usage } from './failure.ts';
 
 export interface Families {
   readonly '4'?: boolean;

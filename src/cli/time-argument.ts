@@ -1,5 +1,5 @@
 import { DURATION_MAX, parseDuration } from '../config/duration.ts';
-import { usage } from './ask-daemon.ts';
+import { usage } from './failure.ts';
 
 /** The longest in whole days, which is how such a time is written. */
 const DAYS_MAX = Math.floor(DURATION_MAX / 86_400_000);

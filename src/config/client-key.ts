@@ -1,4 +1,4 @@
-import { isPort, PORT_MAX, type Port } from '../packet/port.ts';
+import { formatPort, isPort, PORT_MAX, type Port, type PortSpec, parseKnock } from '../packet/port.ts';
 import { isDoorName } from '../policy/door-name.ts';
 import { PUBLIC_KEY_BYTES } from '../spa/key.ts';
 import { parseSshPublicKey } from '../spa/sshsig.ts';
@@ -6,7 +6,7 @@ import { type Fault, WHOLE_FILE } from './fault.ts';
 import { parseBytes } from './key-credential.ts';
 
 /*
- * The file that a client knocks with: lines of "name: value", which are YAML and can be read by sed as well. No fault
+ * The file that a client knocks with, its profile of one server: lines of "name: value", which are YAML and can be read by sed as well. No fault
  * repeats a value, since any of them may be a secret that stands in the wrong place.
  */
 
@@ -27,7 +27,21 @@ export interface ClientKey {
   readonly doors: readonly string[];
 }
 
-export type ReadClientKey =
+/** All that a client keeps of one server. */
+export interface Profile {
+  /** What to connect to; null: what the profile is called. */
+  readonly host: string | null;
+  /** The sequence of its door, where it has one; with `?` for digits of a code. */
+  readonly knock: readonly PortSpec[];
+  readonly key: ClientKey | null;
+  /** Those of the sequence, or of the key. */
+  readonly doors: readonly string[];
+}
+
+type ReadProfile =
+  | { readonly ok: true; readonly profile: Profile }
+  | { readonly ok: false; readonly faults: readonly Fault[] };
+type ReadClientKey =
   | { readonly ok: true; readonly key: ClientKey }
   | { readonly ok: false; readonly faults: readonly Fault[] };
 
@@ -35,20 +49,30 @@ const REALM_BYTES = 32;
 const SEED_BYTES = PUBLIC_KEY_BYTES;
 const SECRET_BYTES = { min: 16, max: 1024 } as const;
 const LINES_MAX = 256;
-const NAMES = ['realm', 'secret', 'ed25519_private', 'ssh', 'port', 'doors'] as const;
+const NAMES = ['host', 'realm', 'secret', 'ed25519_private', 'ssh', 'port', 'knock', 'doors'] as const;
+/** Knocks of a sequence; longer ones are none that anybody has. */
+const KNOCKS_MAX = 64;
 type Name = (typeof NAMES)[number];
 
 /** The text of the file. `about`: what it is, in one line. */
-export function formatClientKey({ realm, proof, port, doors }: ClientKey, about: string): string {
+export function formatProfile({ host, knock, key, doors }: Profile, about: string): string {
   const base64 = (bytes: Uint8Array): string => `base64:${Buffer.from(bytes).toString('base64')}`;
+  const { realm, proof, port } = key ?? { realm: null, proof: null, port: null };
   return [
     `# ${about}`,
-    `realm: ${base64(realm)}`,
+    ...(host === null ? [] : [`host: ${host}`]),
+    ...(realm === null ? [] : [`realm: ${base64(realm)}`]),
     ...(proof === null ? [] : [proofLine(proof, base64)]),
     ...(port === null ? [] : [`port: ${port}`]),
-    `doors: [${doors.join(', ')}]`,
+    ...(knock.length === 0 ? [] : [`knock: [${knock.map(formatPort).join(', ')}]`]),
+    ...(doors.length === 0 ? [] : [`doors: [${doors.join(', ')}]`]),
     '',
   ].join('\n');
+}
+
+/** That of a key alone. */
+export function formatClientKey(key: ClientKey, about: string): string {
+  return formatProfile({ host: null, knock: [], key, doors: key.doors }, about);
 }
 
 function proofLine(proof: ClientProof, base64: (bytes: Uint8Array) => string): string {
@@ -57,8 +81,18 @@ function proofLine(proof: ClientProof, base64: (bytes: Uint8Array) => string): s
   return `ssh: ${proof.line}`;
 }
 
-/** Reads what `formatClientKey` wrote. `file` only names it in the faults. */
+/** The key of a profile. `file` only names it in the faults. */
 export function parseClientKey(text: string, file: string): ReadClientKey {
+  const read = parseProfile(text, file);
+  if (!read.ok) return read;
+  const { key } = read.profile;
+  if (key !== null) return { ok: true, key };
+  const [problem, fix] = ['the realm of the server is missing', 'name the file that nfknock key new made'];
+  return { ok: false, faults: [{ file, line: 1, column: 1, key: 'realm', problem, fix }] };
+}
+
+/** Reads what `formatProfile` wrote. `file` only names it in the faults. */
+export function parseProfile(text: string, file: string): ReadProfile {
   const faults: Fault[] = [];
   const fault = (line: number, key: string, problem: string, fix: string): void => {
     faults.push({ file, line, column: 1, key, problem, fix });
@@ -99,17 +133,37 @@ export function parseClientKey(text: string, file: string): ReadClientKey {
   const ssh = take('ssh', readSsh, 'a line of ~/.ssh/id_ed25519.pub');
   const port = take('port', readPort, `1 to ${PORT_MAX}`);
   const doors = take('doors', readDoors, 'names of doors in brackets') ?? [];
+  const host = take('host', readHost, 'a name or address');
+  const knock = take('knock', readKnocks, 'ports in brackets, such as [7000/tcp, 8000/udp]') ?? [];
   const proofs: readonly ClientProof[] = [
     ...(secret === null ? [] : [{ kind: 'secret', secret } as const]),
     ...(seed === null ? [] : [{ kind: 'ed25519', seed } as const]),
     ...(ssh === null ? [] : [ssh]),
   ];
-  if (!found.has('realm'))
+  const byKey = found.has('realm') || proofs.length > 0 || knock.length === 0;
+  if (byKey && !found.has('realm'))
     fault(1, 'realm', 'the realm of the server is missing', 'name the file that nfknock key new made');
   if (proofs.length > 1)
     fault(1, WHOLE_FILE, 'more than one thing to prove a packet with stands here', 'keep one of them');
-  if (faults.length > 0 || realm === null) return { ok: false, faults };
-  return { ok: true, key: { realm, proof: proofs[0] ?? null, port, doors } };
+  if (faults.length > 0) return { ok: false, faults };
+  const key = realm === null ? null : { realm, proof: proofs[0] ?? null, port, doors };
+  return { ok: true, profile: { host, knock, key, doors } };
+}
+
+/** Whether clients may call a server so: it goes onto command lines and into names of files. */
+export function isHost(text: string): boolean {
+  return /^[A-Za-z0-9][A-Za-z0-9._:-]{0,252}$/.test(text);
+}
+
+function readHost(value: string): string | undefined {
+  return isHost(value) ? value : undefined;
+}
+
+function readKnocks(value: string): readonly PortSpec[] | undefined {
+  const words = /^\[(.*)\]$/.exec(value)?.[1]?.split(',', KNOCKS_MAX + 1) ?? [];
+  const knocks = words.flatMap((word) => parseKnock(word.trim()) ?? []);
+  const all = knocks.length === words.length && knocks.length > 0 && knocks.length <= KNOCKS_MAX;
+  return all ? knocks : undefined;
 }
 
 function readSsh(line: string): Extract<ClientProof, { kind: 'ssh' }> | undefined {

@@ -3,9 +3,9 @@ import { guarded } from '../guard/guard.ts';
 import { asError } from '../text/error.ts';
 
 export interface ProcessOptions {
-  readonly stdin: 'pipe' | 'ignore';
+  readonly stdin: 'pipe' | 'ignore' | 'inherit';
   /** Standard output and standard error. */
-  readonly output: 'pipe' | 'ignore';
+  readonly output: 'pipe' | 'ignore' | 'inherit';
   /** A session and process group of its own: no signal of a terminal reaches it, and its children can be ended with it. */
   readonly group: 'own' | 'ours';
   readonly cwd?: string;

@@ -12,6 +12,9 @@ const DIST = process.env['NFKNOCK_DIST'] ?? join(ROOT, 'dist');
 /** The command line, as built. */
 export const NFKNOCK: readonly string[] = [process.execPath, whole(join(DIST, 'bin/nfknock.js'))];
 
+/** The one file of the client, as built. */
+export const CLIENT_FILE: string = whole(join(DIST, 'nfknock-client.mjs'));
+
 /** Nobody is to test a program that was made of older parts. */
 function whole(program: string): string {
   if (statSync(program).mtimeMs >= statSync(join(DIST, 'cli/main.js')).mtimeMs) return program;

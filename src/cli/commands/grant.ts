@@ -1,8 +1,10 @@
 import { systemClock } from '../../clock.ts';
 import { ask } from '../../control/client.ts';
 import { isPlainText, REASON_CHARACTERS_MAX } from '../../control/message.ts';
-import { addressArgument, controlPath, doorArgument, tell, usage } from '../ask-daemon.ts';
+import { addressArgument, controlPath, tell } from '../ask-daemon.ts';
+import { doorArgument } from '../door-argument.ts';
 import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
+import { usage } from '../failure.ts';
 import { leftInWords } from '../output/durations.ts';
 import { timeArgument } from '../time-argument.ts';
 

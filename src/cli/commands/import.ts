@@ -13,8 +13,9 @@ import { FOREIGN_BYTES_MAX } from '../../importers/knockd-file.ts';
 import { otherProgram } from '../../importers/other-programs.ts';
 import { importPortsentry, isPortsentry } from '../../importers/portsentry.ts';
 import { yamlText } from '../../importers/write-yaml.ts';
-import { CommandFailure, fail } from '../ask-daemon.ts';
+import { fail } from '../ask-daemon.ts';
 import { type Command, type CommonOptions, EXIT } from '../exit.ts';
+import { CommandFailure } from '../failure.ts';
 import { writeNew } from '../new-file.ts';
 
 interface ImportOptions extends CommonOptions {

@@ -1,7 +1,8 @@
 import { isKeyName } from '../../spa/key.ts';
 import { quoted } from '../../text/plain.ts';
-import { fail, usage } from '../ask-daemon.ts';
+import { fail } from '../ask-daemon.ts';
 import type { CommonOptions, ExitCode } from '../exit.ts';
+import { usage } from '../failure.ts';
 
 export interface KeyOptions extends CommonOptions {
   /** The key file, above what the configuration says. */

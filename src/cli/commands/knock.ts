@@ -1,13 +1,16 @@
 import { connect } from 'node:net';
 import { setImmediate, setTimeout } from 'node:timers/promises';
+import type { Profile } from '../../config/client-key.ts';
 import { formatFault } from '../../config/fault.ts';
 import { formatPort, type PortSpec, type Protocol, parseKnock as parseStep } from '../../packet/port.ts';
 import { withinOf } from '../../policy/limits.ts';
 import { digitsOf, knocksOf } from '../../spa/code-template.ts';
 import { quoted } from '../../text/plain.ts';
-import { CommandFailure, fail, usage } from '../ask-daemon.ts';
 import { sendDatagram } from '../datagram.ts';
-import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
+import { CONFIG_FILE, type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
+import { CommandFailure, failed, usage } from '../failure.ts';
+import { afterwards } from '../knock/afterwards.ts';
+import { profileOf, profilePath } from '../knock/profile.ts';
 import { codeOf, resolve } from '../resolve.ts';
 
 export interface KnockOptions extends CommonOptions {
@@ -26,6 +29,10 @@ export interface KnockOptions extends CommonOptions {
   readonly port?: string;
   /** What an authenticator shows. */
   readonly code?: string;
+  /** What follows: a TCP port to wait for, a command to run, a TCP port to be connected to. */
+  readonly wait?: string;
+  readonly then?: readonly string[];
+  readonly proxy?: string;
 }
 
 /** Milliseconds: long enough that a jittery line does not reorder two knocks, too short to be noticed. */
@@ -44,30 +51,53 @@ interface Plan {
   readonly delay: number;
 }
 
-/** The client: one SYN or one datagram a port, strictly in order, and nothing sent again. */
+/** The client: one SYN or one datagram a port, strictly in order, and nothing sent again; or the one packet of a key. */
 export async function command(args: readonly string[], options: KnockOptions): Promise<ExitCode> {
   try {
-    const [host = '', ...ports] = args;
-    if (options.key !== undefined || options.sshKey !== undefined) {
-      if (options.code !== undefined)
-        throw usage('a key opens by one packet, without a code: leave --code out, or the key');
+    const [name = '', ...ports] = args;
+    const next = afterwards(options);
+    // Standard output is what follows' own, where something follows.
+    const stream =
+      options.then === undefined && options.proxy === undefined ? process.stdout : process.stderr;
+    const say = (line: string): void => {
+      if (options.verbose) stream.write(`${line}\n`);
+    };
+    if (options.key !== undefined && options.code !== undefined)
+      throw usage('a key opens by one packet, without a code: leave --code out, or the key');
+    const profile = ports.length > 0 || options.key !== undefined ? undefined : profileOf(name);
+    const host = profile?.host ?? name;
+    const key = keyFile(name, options, profile);
+    if (key !== undefined) {
       const { knockWithKey } = await import('../keys/knock-with-key.ts');
-      return await knockWithKey(host, ports, options);
+      return await next(await knockWithKey(host, ports, { ...options, ...key }, say));
     }
     for (const name of ['address', 'port'] as const) {
       if (options[name] !== undefined)
         throw usage(`--${name} belongs to a key: add --key FILE or --ssh-key FILE, or leave it out`);
     }
-    const plan = withCode(await planOf(ports, options), options.code);
+    const plan = withCode(await planOf(ports, options, profile), options.code);
     const [address = ''] = await resolve(host, options);
-    await knock(address, plan, (spec) => {
-      if (options.verbose) process.stdout.write(`knocking at ${formatPort(spec)} of ${address}\n`);
-    });
-    return EXIT.done;
+    await knock(address, plan, (spec) => say(`knocking at ${formatPort(spec)} of ${address}`));
+    return await next([address]);
   } catch (error) {
     if (!(error instanceof CommandFailure)) throw error;
-    return fail(error);
+    return failed(error);
   }
+}
+
+/** The key that is knocked with, where one is: what was named, or what the profile has. */
+function keyFile(
+  name: string,
+  { key, sshKey, code, config }: KnockOptions,
+  profile: Profile | undefined,
+): Pick<KnockOptions, 'key' | 'sshKey'> | undefined {
+  if (key !== undefined) return { key };
+  if (sshKey !== undefined) {
+    if (code === undefined) return profile === undefined ? {} : { key: profilePath(name) };
+    throw usage('a key opens by one packet, without a code: leave --code out, or the key');
+  }
+  const own = profile?.key != null && code === undefined && config === CONFIG_FILE;
+  return own ? { key: profilePath(name) } : undefined;
 }
 
 /** What was knocked with `?` for digits of a code becomes the ports that the code makes of it. */
@@ -93,15 +123,28 @@ export function parseKnock(text: string, protocol: Protocol): PortSpec | undefin
   return spec !== undefined && /^[\d?]+$/.test(text) ? { ...spec, protocol } : spec;
 }
 
-async function planOf(ports: readonly string[], options: KnockOptions): Promise<Plan> {
+async function planOf(
+  ports: readonly string[],
+  options: KnockOptions,
+  profile: Profile | undefined,
+): Promise<Plan> {
   const delay = options.delay === undefined ? undefined : delayOf(options.delay);
+  // A configuration that is named is meant.
+  if (profile !== undefined && profile.knock.length > 0 && options.config === CONFIG_FILE) {
+    const { door } = options;
+    if (door !== undefined && profile.doors.length > 0 && !profile.doors.includes(door))
+      throw usage(`the profile is of the door ${profile.doors.join(', ')}: name another with -c FILE`);
+    return { ports: profile.knock, delay: delay ?? DELAY_MS };
+  }
   if (options.door !== undefined) {
     if (ports.length > 0)
       throw usage('--door takes the sequence from the configuration: leave the ports out, or --door');
     return planOfDoor(options.door, options.config, delay);
   }
   if (ports.length === 0)
-    throw usage('no ports: name them in order, such as 7000 8000/udp 9000, or use --door NAME -c FILE');
+    throw usage(
+      'no ports: name them in order, such as 7000 8000/udp 9000, use --door NAME -c FILE, or keep a profile of this host',
+    );
   const protocol = options.udp ? 'udp' : 'tcp';
   return {
     ports: ports.map((text) => parseKnock(text, protocol) ?? badPort(text)),

@@ -1,4 +1,5 @@
-import { addressArgument, doorArgument, tell } from '../ask-daemon.ts';
+import { addressArgument, tell } from '../ask-daemon.ts';
+import { doorArgument } from '../door-argument.ts';
 import type { CommonOptions, ExitCode } from '../exit.ts';
 import { counted } from '../output/durations.ts';
 

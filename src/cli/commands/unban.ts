@@ -1,5 +1,6 @@
-import { offenderArgument, tell, usage } from '../ask-daemon.ts';
+import { offenderArgument, tell } from '../ask-daemon.ts';
 import type { CommonOptions, ExitCode } from '../exit.ts';
+import { usage } from '../failure.ts';
 import { counted } from '../output/durations.ts';
 
 export interface UnbanOptions extends CommonOptions {

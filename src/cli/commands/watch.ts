@@ -5,8 +5,9 @@ import { readLine } from '../../log/entry.ts';
 import { renderLine } from '../../log/sentence.ts';
 import { messageOf } from '../../text/error.ts';
 import { printable } from '../../text/plain.ts';
-import { controlPath, fail, usage } from '../ask-daemon.ts';
+import { controlPath, fail } from '../ask-daemon.ts';
 import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
+import { usage } from '../failure.ts';
 import { type Ink, type Scene, screenLines } from '../output/screen.ts';
 import { openTerminal, type Terminal } from '../output/terminal.ts';
 

@@ -1,5 +1,6 @@
+import { formatProfile } from '../../config/client-key.ts';
 import { withKey } from '../../config/key-file-edit.ts';
-import { isPort, parsePortRange } from '../../packet/port.ts';
+import { isPort, parseKnock, parsePortRange } from '../../packet/port.ts';
 import { isKeyName } from '../../spa/key.ts';
 import { edited, withRealmIn } from '../keys/change-keys.ts';
 import { editKeys } from '../keys/edit-key-file.ts';
@@ -48,6 +49,13 @@ export async function makeKeys(
     return edited(text, { file, doors: new Map(), codes: new Map(), ports: [] });
   });
   return given;
+}
+
+/** What a client keeps to knock a sequence with, as it keeps a key. */
+export function sequenceProfile({ host, door }: Answers, sequence: readonly string[]): string {
+  const knock = sequence.flatMap((step) => parseKnock(step) ?? []);
+  const about = `nfknock at ${host}: anyone who has this opens ${door}; keep it 0600`;
+  return formatProfile({ host, knock, key: null, doors: [door] }, about);
 }
 
 /** The name of a key, from that of a user. */

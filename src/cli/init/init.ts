@@ -1,14 +1,15 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { printable } from '../../text/plain.ts';
-import { CommandFailure, controlPath, fail, usage } from '../ask-daemon.ts';
+import { controlPath, fail } from '../ask-daemon.ts';
 import type { InitOptions } from '../commands/init.ts';
 import { CONFIG_FILE, EXIT, type ExitCode } from '../exit.ts';
+import { CommandFailure, usage } from '../failure.ts';
 import { writeNew } from '../new-file.ts';
 import type { Answers } from './answers.ts';
 import { Cancelled } from './cancelled.ts';
 import { planned } from './compose.ts';
-import { type Given, makeKeys } from './credentials.ts';
+import { type Given, makeKeys, sequenceProfile } from './credentials.ts';
 import { answersBy, checkFlags, settledBy, WITHIN } from './flags.ts';
 import {
   armInit,
@@ -113,11 +114,18 @@ async function carryOut(work: Work, journal: Journal): Promise<ExitCode> {
   await step(`writing ${config.path}`, async () => {
     if (replaces !== null) writeRemembered(journal, replaces, readFileSync(config.path, 'utf8'), owner);
     await writeConfiguration(prepared, journal);
-    if (!('spa' in drawn.knock)) return;
+    if (!('spa' in drawn.knock)) {
+      writeOut([sequenceProfile(answers, drawn.knock.sequence)], options.out, journal);
+      return;
+    }
     rememberKeys(journal, prepared.keys, owner);
     const who = process.env['SUDO_USER'] ?? process.env['USER'] ?? 'owner';
     given.push(...(await makeKeys(answers, { file: prepared.keys, port: drawn.knock.spa, owner: who })));
-    writeKeys(given, options.out, journal);
+    writeOut(
+      given.map(({ handout }) => handout.text),
+      options.out,
+      journal,
+    );
   });
   await step('checking it', () => checkWritten(prepared));
   await step('installing the rules and starting the daemon', () => putIn(prepared, stop));
@@ -186,11 +194,12 @@ async function whatIsThere(path: string, options: InitOptions): Promise<string |
   return (await agreed(message, false)) ? beside : 'declined';
 }
 
-function writeKeys(given: readonly Given[], out: string | undefined, journal: Journal): void {
+/** What the client needs, and the spare one beside it. */
+function writeOut(texts: readonly string[], out: string | undefined, journal: Journal): void {
   if (out === undefined) return;
-  for (const [at, { handout }] of given.entries()) {
+  for (const [at, text] of texts.entries()) {
     const file = at === 0 ? out : `${out}.spare`;
-    writeNew(file, handout.text, 0o600);
+    writeNew(file, text, 0o600);
     journal.remember(() => rmSync(file, { force: true }));
   }
 }

@@ -14,10 +14,10 @@ import {
   rollBack,
   wasUsed,
 } from '../../rollback/rollback.ts';
-import { CommandFailure } from '../ask-daemon.ts';
 import { command as check } from '../commands/check.ts';
 import { command as rules } from '../commands/rules.ts';
 import { EXIT } from '../exit.ts';
+import { CommandFailure } from '../failure.ts';
 import { forgetNew, type Journal, makeFolder, rememberFile, writeRemembered } from './journal.ts';
 import { isServing, startServing } from './serve.ts';
 

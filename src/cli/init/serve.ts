@@ -5,8 +5,8 @@ import { installedUnit } from '../../doctor/unit.ts';
 import { startProcess } from '../../process/start.ts';
 import { enableUnit, hasSystemd, startUnit } from '../../rollback/systemd.ts';
 import { messageOf } from '../../text/error.ts';
-import { CommandFailure } from '../ask-daemon.ts';
 import { EXIT } from '../exit.ts';
+import { CommandFailure } from '../failure.ts';
 
 /** A daemon that does not serve by then will not. Milliseconds. */
 const READY_MS_MAX = 30_000;

@@ -1,7 +1,6 @@
-import { shellWord } from '../../text/shell.ts';
 import { qrOf } from '../keys/handout.ts';
 import type { Answers } from './answers.ts';
-import type { Given } from './credentials.ts';
+import { type Given, sequenceProfile } from './credentials.ts';
 
 /** What an owner takes along; `null` where there is no such thing. */
 export interface Sheet {
@@ -16,46 +15,46 @@ export interface Sheet {
 
 /** The owner's sheet. `secrets`: whether they are shown, which a pipe is not. */
 export async function sheetLines(sheet: Sheet, secrets: 'shown' | 'left out'): Promise<readonly string[]> {
-  const { answers, keys, sequence } = sheet;
+  const { answers, sequence } = sheet;
   const file = `~/.config/nfknock/${answers.host}.key`;
   const client = sequence === null ? keyLine(answers, file) : sequenceLine(answers.host, sequence, secrets);
   return [
     '',
     '── The owner’s sheet: keep it where you can read it without this machine ──',
     '',
-    ...(await keyPart(keys[0], sheet, secrets)),
+    ...(await clientPart(sheet, secrets)),
     'To knock, on the client:',
     ...client.map((line) => `  ${line}`),
     '',
-    ...sshPart(answers, sequence === null || secrets === 'shown' ? client : []),
+    ...sshPart(answers),
     ...sparePart(sheet, secrets),
     'Locked out? At the console of this machine, as root:',
     '  nfknock rules remove                    closes nothing any more (systemctl stop nfknock before it)',
     '  /usr/lib/nfknock/boot-rules unlay       the same without Node.js',
+    'All that can go wrong, and the way out: /usr/share/doc/nfknock/recovery.md (docs/recovery.md)',
     '',
   ];
 }
 
-async function keyPart(
-  key: Given | undefined,
-  { answers, out }: Sheet,
+/** What the client keeps: its key, or its sequence. */
+async function clientPart(
+  { answers, keys: [key], sequence, out }: Sheet,
   secrets: 'shown' | 'left out',
 ): Promise<readonly string[]> {
-  if (key === undefined) return [];
+  const what = sequence === null ? 'key' : 'sequence';
+  const file = `~/.config/nfknock/${answers.host}.key`;
   if (out !== null)
-    return [
-      `The key for the client is in ${out}: carry it there as ~/.config/nfknock/${answers.host}.key, and keep it 0600.`,
-      '',
-    ];
+    return [`The ${what} for the client is in ${out}: carry it there as ${file}, and keep it 0600.`, ''];
   if (secrets === 'left out') return [];
+  const text = sequence === null ? key?.handout.text : sequenceProfile(answers, sequence);
   return [
-    `Save this on the client as ~/.config/nfknock/${answers.host}.key (chmod 0600). It is shown this once:`,
+    `Save this on the client as ${file} (chmod 0600). It is shown this once:`,
     '',
-    ...key.handout.text.trimEnd().split('\n'),
+    ...(text ?? '').trimEnd().split('\n'),
     '',
-    'The same for a camera:',
-    ...(await qrOf(key.handout.qr, 'ours')).trimEnd().split('\n'),
-    '',
+    ...(key === undefined
+      ? []
+      : ['The same for a camera:', ...(await qrOf(key.handout.qr, 'ours')).trimEnd().split('\n'), '']),
   ];
 }
 
@@ -74,16 +73,16 @@ function sequenceLine(
   return [`nfknock knock ${host} ${sequence.join(' ')}`, `knock ${host} ${debian}`];
 }
 
-function sshPart({ host, opens, door }: Answers, [client]: readonly string[]): readonly string[] {
+function sshPart({ host, opens, door, sshKey }: Answers): readonly string[] {
   const [port = ''] = (opens.find((each) => each.endsWith('/tcp')) ?? '').split('/');
-  if (client === undefined || door !== 'ssh' || port === '') return [];
-  // `sh -c` gets the words of the knock itself: the host is what ssh says.
-  const script = `${client.replace(` ${host} `, ' "$1" ')} && sleep 0.3 && exec nc "$1" "$2"`;
+  if (door !== 'ssh' || port === '') return [];
+  const by = sshKey === null ? '' : ' --ssh-key ~/.ssh/id_ed25519';
   return [
     `In ~/.ssh/config of the client, so that "ssh ${host}" knocks by itself:`,
     `  Host ${host}`,
     ...(port === '22' ? [] : [`    Port ${port}`]),
-    `    ProxyCommand sh -c ${shellWord(script)} sh %h %p`,
+    `    ProxyCommand nfknock knock %h${by} --proxy %p`,
+    'Without nfknock there, on any system with Node.js: npm install -g nfknock-client, and nfknock-client for "nfknock knock".',
     '',
   ];
 }

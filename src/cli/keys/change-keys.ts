@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { systemClock } from '../../clock.ts';
-import { formatClientKey } from '../../config/client-key.ts';
+import { formatClientKey, isHost } from '../../config/client-key.ts';
 import { parseDuration } from '../../config/duration.ts';
 import { parseMoment } from '../../config/key-entry.ts';
 import { type KeyEntry, withKey, withRealm, withRotated } from '../../config/key-file-edit.ts';
@@ -9,9 +9,9 @@ import type { PortSpec } from '../../packet/port.ts';
 import { digitsOf } from '../../spa/code-template.ts';
 import type { Key, KeyFile } from '../../spa/key.ts';
 import { quoted } from '../../text/plain.ts';
-import { CommandFailure, usage } from '../ask-daemon.ts';
 import type { KeyOptions } from '../commands/key.ts';
 import { EXIT, type ExitCode } from '../exit.ts';
+import { CommandFailure, usage } from '../failure.ts';
 import { editKeys, type KeysOnDisk } from './edit-key-file.ts';
 import { type Handout, handoutOf, keep, mayShow, type Showing, shown } from './handout.ts';
 import { base64, type MadeKey, makeKey, takeSshKey } from './make-key.ts';
@@ -199,7 +199,7 @@ function whomOf(
   key?: Key,
 ): { readonly host: string; readonly port: Key['port'] } {
   const named = host ?? hostname();
-  if (!/^[A-Za-z0-9][A-Za-z0-9._:-]{0,252}$/.test(named))
+  if (!isHost(named))
     throw usage(
       `${quoted(named)} can't be the name of a host: write the name or address that clients use, with --host`,
     );

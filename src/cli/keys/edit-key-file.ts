@@ -6,8 +6,8 @@ import { findUser } from '../../doctor/access.ts';
 import { installedUnit } from '../../doctor/unit.ts';
 import { type Owner, replaceFileSync, writeAllSync } from '../../files/write.ts';
 import type { KeyFile } from '../../spa/key.ts';
-import { CommandFailure } from '../ask-daemon.ts';
 import { EXIT } from '../exit.ts';
+import { CommandFailure } from '../failure.ts';
 import { codeOf } from '../resolve.ts';
 
 /** The key file as it is: its text, and what it holds. An absent file is an empty one. */

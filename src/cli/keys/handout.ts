@@ -1,11 +1,11 @@
 import { readFileSync, rmSync } from 'node:fs';
-import { type ClientKey, formatClientKey } from '../../config/client-key.ts';
+import { type ClientKey, formatProfile } from '../../config/client-key.ts';
 import { shipped } from '../../files/shipped.ts';
 import { formatPort, type Port, type PortRange, type PortSpec } from '../../packet/port.ts';
 import { digitsOf, knocksOf } from '../../spa/code-template.ts';
 import { SPA_PORT } from '../../spa/v1.ts';
 import { shellWord } from '../../text/shell.ts';
-import { usage } from '../ask-daemon.ts';
+import { usage } from '../failure.ts';
 import { writeNew } from '../new-file.ts';
 import type { MadeKey } from './make-key.ts';
 
@@ -19,6 +19,8 @@ export interface Handout {
   readonly use: (file: string) => readonly string[];
   /** What to do with the text, where it is no file of the client's. */
   readonly add?: string;
+  /** What the client keeps besides, so that the name of the host is enough on its command line. */
+  readonly profile?: string;
 }
 
 export interface ForWhom {
@@ -50,7 +52,7 @@ function ofClient(key: ClientKey, { name, person, host, doors }: ForWhom): Hando
     key.proof?.kind === 'ssh'
       ? `nfknock key ${name}${whose} at ${host}: nothing in it opens without the SSH key`
       : `nfknock key ${name}${whose} at ${host}: anyone who has this opens ${doors.join(', ')}; keep it 0600`;
-  const text = formatClientKey(key, about);
+  const text = formatProfile({ host, knock: [], key, doors }, about);
   return {
     text,
     qr: text.replace(/^#.*\n/, ''),
@@ -59,8 +61,9 @@ function ofClient(key: ClientKey, { name, person, host, doors }: ForWhom): Hando
 }
 
 /** What every authenticator reads (Google's "Key Uri Format"). */
-function ofCodes(secret: string, { name, host, codes }: ForWhom): Handout {
-  const digits = digitsOf(codes[0] ?? []);
+function ofCodes(secret: string, { name, host, doors, codes }: ForWhom): Handout {
+  const knock = codes[0] ?? [];
+  const digits = digitsOf(knock);
   const label = `${encodeURIComponent(host)}:${encodeURIComponent(name)}`;
   const issuer = encodeURIComponent(host);
   const uri = `otpauth://totp/${label}?secret=${secret}&issuer=${issuer}&algorithm=SHA1&digits=${digits}&period=30`;
@@ -69,9 +72,12 @@ function ofCodes(secret: string, { name, host, codes }: ForWhom): Handout {
     digits === 6
       ? 'any authenticator app'
       : `an authenticator app that shows ${digits} digits (Aegis, 2FAS, FreeOTP+, 1Password; Google Authenticator shows 6 on some phones)`;
+  const about = `nfknock at ${host}, by codes: nfknock knock ${host} --code and what the authenticator shows; keep it 0600`;
   return {
     text: `${uri}\n`,
     qr: uri,
+    // A profile is of one door.
+    ...(codes.length === 1 ? { profile: formatProfile({ host, knock, key: null, doors }, about) } : {}),
     add: `Add it to ${apps}`,
     use: () =>
       codes.map((knocks) => {
@@ -134,6 +140,7 @@ export async function keep(handout: Handout, { out, qr, shell }: Showing): Promi
       [out, handout.text, 0o600],
       ...(qr ? [[`${out}.qr`, await qrOf(handout.qr, 'none'), 0o600] as const] : []),
       ...(shell ? [[`${out}.sh`, shellClient(), 0o700] as const] : []),
+      ...(handout.profile === undefined ? [] : [[`${out}.profile`, handout.profile, 0o600] as const]),
     ] as const) {
       writeNew(file, text, mode);
       made.push(file);
@@ -152,6 +159,7 @@ export async function shown(handout: Handout, { out, qr, shell }: Showing, file:
     const beside = [
       ...(qr ? [`${out}.qr (its QR code)`] : []),
       ...(shell ? [`${out}.sh (a client of sh)`] : []),
+      ...(handout.profile === undefined ? [] : [`${out}.profile (its profile, docs/clients.md)`]),
     ];
     const also = beside.length === 0 ? '' : `, ${beside.join(', ')}`;
     return `What the client needs is in ${out}${also}. It knocks with:\n${use.join('\n')}\n`;
@@ -162,6 +170,7 @@ export async function shown(handout: Handout, { out, qr, shell }: Showing, file:
     handout.text,
     ...(qr ? [await qrOf(handout.qr, 'ours')] : []),
     ...(shell ? ['A client of sh, as nfknock-knock.sh:\n', shellClient()] : []),
+    ...(handout.profile === undefined ? [] : [`Its profile (docs/clients.md):\n\n${handout.profile}`]),
     `It knocks with:\n${use.join('\n')}\n`,
   ].join('\n');
 }

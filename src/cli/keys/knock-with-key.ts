@@ -1,11 +1,7 @@
 import { randomBytes, sign } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
 import { isIP } from 'node:net';
-import { homedir } from 'node:os';
-import { join } from 'node:path';
 import { systemClock } from '../../clock.ts';
-import { type ClientKey, parseClientKey } from '../../config/client-key.ts';
-import { formatFault } from '../../config/fault.ts';
+import type { ClientKey } from '../../config/client-key.ts';
 import { type Address, parseAddress, unmapped } from '../../packet/address.ts';
 import { isPort, PORT_MAX } from '../../packet/port.ts';
 import { pairOf } from '../../spa/ed25519.ts';
@@ -22,10 +18,12 @@ import {
   V1_KIND,
 } from '../../spa/v1.ts';
 import { printable, quoted } from '../../text/plain.ts';
-import { CommandFailure, doorArgument, usage } from '../ask-daemon.ts';
 import type { KnockOptions } from '../commands/knock.ts';
 import { sendDatagram } from '../datagram.ts';
-import { EXIT, type ExitCode } from '../exit.ts';
+import { doorArgument } from '../door-argument.ts';
+import { EXIT } from '../exit.ts';
+import { CommandFailure, usage } from '../failure.ts';
+import { profilePath, readProfile } from '../knock/profile.ts';
 import { codeOf, resolve } from '../resolve.ts';
 import { type SshKey, sshKeyIn, sshKeyInAgent } from './ssh-key.ts';
 
@@ -35,12 +33,16 @@ interface Prover {
   prove(message: Uint8Array): Promise<Buffer>;
 }
 
-/** Sends one packet over each family that the host has, since what connects next chooses by itself. Rejects with CommandFailure. */
+/**
+ * Sends one packet over each family that the host has, since what connects next chooses by itself; answers with where
+ * packets went. Rejects with CommandFailure.
+ */
 export async function knockWithKey(
   host: string,
   ports: readonly string[],
   options: KnockOptions,
-): Promise<ExitCode> {
+  say: (line: string) => void,
+): Promise<readonly string[]> {
   const misplaced = (['delay', 'udp'] as const).filter((name) => options[name] !== undefined);
   if (ports.length > 0 || misplaced.length > 0)
     throw usage(
@@ -54,7 +56,7 @@ export async function knockWithKey(
   const addresses = chosen(await resolve(host, options), named);
   const realm = realmOf({ bytes: key.realm, until: null });
 
-  let sent = 0;
+  const sent: string[] = [];
   let refused = '';
   for (const address of addresses) {
     const inner = innerOf({
@@ -69,14 +71,14 @@ export async function knockWithKey(
     const proof = await prover.prove(messageOf(realm, inner));
     try {
       await sendDatagram(address, port, sealV1(realm, inner, proof, randomBytes(16)));
-      sent += 1;
-      if (options.verbose) process.stdout.write(`one packet for door ${door} to ${port}/udp of ${address}\n`);
+      sent.push(address);
+      say(`one packet for door ${door} to ${port}/udp of ${address}`);
     } catch (error) {
       refused = `${port}/udp of ${address} (${codeOf(error)})`;
     }
   }
   // A host may have addresses of a family that this machine has no way to.
-  if (sent > 0) return EXIT.done;
+  if (sent.length > 0) return sent;
   throw new CommandFailure(
     EXIT.failed,
     `no packet went out to ${refused}: check the address, the route and this machine's firewall`,
@@ -94,35 +96,17 @@ function chosen(addresses: readonly string[], named: Address | null): readonly s
 }
 
 function keyOf({ key, sshKey }: KnockOptions, host: string): ClientKey {
-  const file = key ?? keptFor(host);
-  let text: string;
-  let mode: number;
-  try {
-    text = readFileSync(file, 'utf8');
-    ({ mode } = statSync(file));
-  } catch (error) {
-    const problem = `${quoted(file)} can't be read (${codeOf(error)})`;
-    throw usage(
-      key === undefined
-        ? `${quoted(sshKey ?? '')} proves who knocks, not at which server, and ${problem}: keep there what "nfknock key new NAME --ssh" made on the server, or name it with --key FILE`
-        : `${problem}: name the file that nfknock key new made`,
-    );
-  }
-  const read = parseClientKey(text, file);
-  if (!read.ok) throw new CommandFailure(EXIT.failed, read.faults.map(formatFault).join('; '));
-  const { proof } = read.key;
-  if ((mode & 0o077) !== 0 && proof !== null && proof.kind !== 'ssh') {
-    const octal = (mode & 0o777).toString(8).padStart(4, '0');
-    process.stderr.write(`nfknock: ${printable(file)} can be read by others (${octal}): chmod 0600 it\n`);
-  }
-  return read.key;
-}
-
-/** Where what belongs to a server is looked for, so that an SSH key alone is enough on the command line. */
-function keptFor(host: string): string {
-  const named = process.env['XDG_CONFIG_HOME'] ?? '';
-  const folder = named === '' ? join(homedir(), '.config') : named;
-  return join(folder, 'nfknock', `${host.replaceAll('/', '_')}.key`);
+  const file = key ?? profilePath(host);
+  const profile = readProfile(file, (problem) =>
+    key === undefined
+      ? `${quoted(sshKey ?? '')} proves who knocks, not at which server, and ${problem}: keep there what "nfknock key new NAME --ssh" made on the server, or name it with --key FILE`
+      : `${problem}: name the file that nfknock key new made`,
+  );
+  if (profile.key !== null) return profile.key;
+  throw new CommandFailure(
+    EXIT.failed,
+    `${printable(file)} has a sequence and no key: name the file that nfknock key new made`,
+  );
 }
 
 function doorOf({ door }: KnockOptions, { doors }: ClientKey): string {

@@ -4,7 +4,7 @@ import type { ClientProof } from '../../config/client-key.ts';
 import type { KeyEntry } from '../../config/key-file-edit.ts';
 import { pairOf } from '../../spa/ed25519.ts';
 import { quoted } from '../../text/plain.ts';
-import { usage } from '../ask-daemon.ts';
+import { usage } from '../failure.ts';
 import { codeOf } from '../resolve.ts';
 import { publicKeyOf } from './ssh-key.ts';
 

@@ -11,8 +11,8 @@ import {
 import { isDoorName } from '../../policy/door-name.ts';
 import { digitsOf } from '../../spa/code-template.ts';
 import { quoted } from '../../text/plain.ts';
-import { CommandFailure, usage } from '../ask-daemon.ts';
 import { EXIT } from '../exit.ts';
+import { CommandFailure, usage } from '../failure.ts';
 
 /** Where the daemon looks for keys if nothing says otherwise. */
 const KEYS_DEFAULT = '/etc/nfknock/keys.yaml';

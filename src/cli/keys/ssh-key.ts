@@ -5,8 +5,8 @@ import { writeFileWhole } from '../../files/write.ts';
 import { startProcess } from '../../process/start.ts';
 import { NAMESPACE, parseSshPublicKey, signatureOfArmor } from '../../spa/sshsig.ts';
 import { printable, quoted } from '../../text/plain.ts';
-import { CommandFailure, usage } from '../ask-daemon.ts';
 import { EXIT } from '../exit.ts';
+import { CommandFailure, usage } from '../failure.ts';
 import { codeOf } from '../resolve.ts';
 
 /*

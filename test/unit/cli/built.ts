@@ -22,7 +22,7 @@ const CACHE = join(ROOT, 'node_modules/.cache/nfknock-built');
 const STALE_AFTER = 3_600_000;
 
 /**
- * The folder with the compiled program (`bin/nfknock.js`, …), built from the sources as they are now: child
+ * The folder with the compiled program (`bin/nfknock.js`, `nfknock-client.mjs`, …), built from the sources as they are now: child
  * processes run on a Node that knows no TypeScript. One build serves every test file.
  */
 export function built(): string {
@@ -52,8 +52,9 @@ function build(place: string): void {
     // Type errors are the business of `npm run check`; only a build without the program is of no use here.
     if (!existsSync(join(making, 'dist/cli/main.js'))) throw error;
   }
-  const bundler = [join(ROOT, 'node_modules/rolldown/bin/cli.mjs'), '-c', join(ROOT, 'rolldown.config.mjs')];
-  execFileSync(process.execPath, bundler, { cwd: making, stdio: 'pipe' });
+  const rolldown = join(ROOT, 'node_modules/rolldown/bin/cli.mjs');
+  for (const config of ['rolldown.config.mjs', 'rolldown.client.mjs'])
+    execFileSync(process.execPath, [rolldown, '-c', join(ROOT, config)], { cwd: making, stdio: 'pipe' });
   writeFileSync(join(making, 'dist/report/charting.min.js'), chartLibrary());
   try {
     renameSync(making, place);

@@ -18,6 +18,7 @@ import {
   sessionOf,
   sshPorts,
 } from '../../../../src/cli/init/survey.ts';
+import { parseProfile } from '../../../../src/config/client-key.ts';
 import { parseConfig } from '../../../../src/config/parse.ts';
 import type { Listener } from '../../../../src/machine/listeners.ts';
 import { parsePort } from '../../../../src/packet/port.ts';
@@ -229,9 +230,13 @@ describe('the owner’s sheet', () => {
     const text = (await sheetLines(sheet, 'shown')).join('\n');
     expect(text).toContain('nfknock knock host.example 7301/tcp 8302/udp 7303/tcp 8304/udp');
     expect(text).toContain('knock host.example 7301:tcp 8302:udp');
-    expect(text).toMatch(
-      /ProxyCommand sh -c 'nfknock knock "\$1" 7301\/tcp .* && .*exec nc "\$1" "\$2"' sh %h %p/,
-    );
+    expect(text).toContain('ProxyCommand nfknock knock %h --proxy %p');
+    const [profile = ''] = /^# nfknock at [\s\S]*?^doors: .*$/m.exec(text) ?? [];
+    expect(parseProfile(profile, 'sheet')).toMatchObject({
+      ok: true,
+      profile: { host: 'host.example', doors: ['ssh'], knock: { length: 4 } },
+    });
+    expect(text).toContain('recovery.md');
     expect(text).toContain('boot-rules unlay');
   });
 
