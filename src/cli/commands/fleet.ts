@@ -1,7 +1,8 @@
 import { isMemberName, MEMBER_NAME_MAX } from '../../policy/fleet.ts';
 import { quoted } from '../../text/plain.ts';
-import { fail, usage } from '../ask-daemon.ts';
+import { fail } from '../ask-daemon.ts';
 import type { CommonOptions, ExitCode } from '../exit.ts';
+import { usage } from '../failure.ts';
 
 export interface FleetOptions extends CommonOptions {
   readonly group?: string;

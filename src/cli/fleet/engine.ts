@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { EngineAddress, Fleet } from '../../policy/fleet.ts';
-import { CommandFailure } from '../ask-daemon.ts';
 import { EXIT } from '../exit.ts';
+import { CommandFailure } from '../failure.ts';
 import { codeOf } from '../resolve.ts';
 
 /** The certificates of `fleet.ca`. Throws CommandFailure. */

@@ -3,8 +3,8 @@ import { readText } from '../../config/load.ts';
 import { parseConfig } from '../../config/parse.ts';
 import type { Config } from '../../policy/config.ts';
 import type { Fleet } from '../../policy/fleet.ts';
-import { CommandFailure } from '../ask-daemon.ts';
 import { EXIT } from '../exit.ts';
+import { CommandFailure } from '../failure.ts';
 
 /** A configuration that has the section. */
 export interface FleetConfig {

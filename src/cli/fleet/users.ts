@@ -5,9 +5,9 @@ import { type FleetSecrets, loadFleetSecrets } from '../../config/load-fleet.ts'
 import { replaceFileSync } from '../../files/write.ts';
 import { accessCommands } from '../../fleet/access.ts';
 import { printable } from '../../text/plain.ts';
-import { CommandFailure } from '../ask-daemon.ts';
 import type { FleetOptions } from '../commands/fleet.ts';
 import { EXIT, type ExitCode } from '../exit.ts';
+import { CommandFailure } from '../failure.ts';
 import { ownerOf } from '../keys/edit-key-file.ts';
 import { codeOf } from '../resolve.ts';
 import { fleetConfigIfAny } from './place.ts';
