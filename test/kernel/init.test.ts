@@ -250,7 +250,7 @@ describe('nfknock init', { timeout: LONG }, () => {
       '--by',
       'sequence',
       '--within',
-      '25s',
+      '10s',
     );
     expect([run.code, run.stderr]).toEqual([1, expect.stringContaining('nobody came in')]);
     expect(await machine()).toBe(before);

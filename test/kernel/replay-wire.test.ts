@@ -44,9 +44,19 @@ const TO_THIS_MACHINE = 0;
 /** A packet of a key holds the moment it was made: played later it is late, which keys-network.test.ts holds. */
 const OF_THEIR_MOMENT = 'keys.keys';
 
-const cases = goldenCases()
-  .map((each) => ({ ...each, name: basename(each.golden, '.jsonl') }))
-  .filter(({ name }) => name !== OF_THEIR_MOMENT);
+/**
+ * Each capture under one of the configurations that it is replayed with: the wire brings the same packets whatever is
+ * made of them, and with decoys on all ports most of them come to the daemon.
+ */
+const cases = [
+  ...new Map(
+    goldenCases()
+      .map((each) => ({ ...each, name: basename(each.golden, '.jsonl') }))
+      .filter(({ name }) => name !== OF_THEIR_MOMENT)
+      .toSorted((a, b) => Number(a.name.endsWith('.decoys-all')) - Number(b.name.endsWith('.decoys-all')))
+      .map((each) => [each.capture, each] as const),
+  ).values(),
+];
 
 // Each has a network of its own, and most of it is waiting.
 test.concurrent.each(cases)(

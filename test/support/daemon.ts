@@ -183,7 +183,13 @@ export async function startDaemon(
     if (unlike.length > 0) throw new Error(`not as docs/event.schema.json says:\n${unlike.join('\n')}`);
     return end;
   };
-  await waitFor({ event: 'daemon.ready' }, options.timeout ?? READY_TIMEOUT_MS);
+  try {
+    await waitFor({ event: 'daemon.ready' }, options.timeout ?? READY_TIMEOUT_MS);
+  } catch (error) {
+    // Who could stop it never gets it: left alone it would take time from every test after this one.
+    signal('SIGKILL');
+    throw error;
+  }
   return {
     pid: child.pid ?? 0,
     folder,

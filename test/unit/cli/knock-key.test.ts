@@ -1,6 +1,8 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import dns from 'node:dns/promises';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -19,13 +21,12 @@ import { doorIdOf } from '../../../src/spa/v1.ts';
 import { openReceiver, type Receiver } from '../../clients/spa-receiver.ts';
 import { address, keyOf, packetOf } from '../spa/spa-world.ts';
 
-/** Names are this test's. */
-vi.mock('node:dns/promises', () => ({
-  lookup: async () => [
-    { address: '127.0.0.1', family: 4 },
-    { address: '::1', family: 6 },
-  ],
-}));
+/** What names stand for is this test's, also for who has read the module before. */
+const { lookup } = dns;
+const nameLookup = (way: unknown): void => {
+  Object.assign(dns, { lookup: way });
+  syncBuiltinESMExports();
+};
 
 const REALM = randomBytes(32);
 const folder = mkdtempSync(join(tmpdir(), 'nfknock-knock-'));
@@ -39,6 +40,10 @@ let v6: Receiver;
 let said = '';
 
 beforeAll(async () => {
+  nameLookup(async () => [
+    { address: '127.0.0.1', family: 4 },
+    { address: '::1', family: 6 },
+  ]);
   v4 = await openReceiver('127.0.0.1');
   v6 = await openReceiver('::1', v4.port);
   for (const file of [inFile, inAgent])
@@ -52,6 +57,7 @@ beforeAll(async () => {
   rmSync(inAgent);
 }, 60_000);
 afterAll(() => {
+  nameLookup(lookup);
   v4.close();
   v6.close();
   agent.kill('SIGTERM');

@@ -10,7 +10,7 @@ import { FirewallError } from '../../../src/firewall/firewall.ts';
 import { formatAddress, parseAddress } from '../../../src/packet/address.ts';
 import { hostCidr } from '../../../src/packet/cidr.ts';
 import { openMemoryStore } from '../../../src/state/memory.ts';
-import { type MemoryMachine, memoryMachine, settled, startOn } from '../../support/memory-machine.ts';
+import { type MemoryMachine, memoryMachine, QUIET, settled, startOn } from '../../support/memory-machine.ts';
 import { type TestClock, testClock } from '../../support/test-clock.ts';
 import { tcp } from '../source/capture-bytes.ts';
 
@@ -301,6 +301,27 @@ describe('the supervisor', () => {
     expect(named(machine, 'ban.lifted')).toMatchObject([{ reason: 'exempt' }]);
     expect((await machine.kernel.firewall.readBack()).bans).toEqual([]);
   });
+});
+
+it('looks around every 30 s, and at everything at the start, every 5 minutes and after a reload', async () => {
+  const looks: string[] = [];
+  const { machine } = await start(CONFIG, {
+    createSurroundings: () => ({
+      ...QUIET,
+      glance: () => void looks.push('around'),
+      look: async () => void looks.push('at everything'),
+    }),
+  });
+  expect(looks.splice(0)).toEqual(['around', 'at everything']);
+  await pass(machine, 29_000);
+  expect(looks).toEqual([]);
+  await pass(machine, 1_000);
+  expect(looks.splice(0)).toEqual(['around']);
+  expect(await machine.ask({ command: 'reload' })).toMatchObject({ ok: true });
+  expect(looks.splice(0)).toEqual(['at everything']);
+  for (let seconds = 30; seconds < 300; seconds += 30) await pass(machine, 30_000);
+  expect(looks.filter((each) => each === 'around')).toHaveLength(9);
+  expect(looks.filter((each) => each === 'at everything')).toHaveLength(1);
 });
 
 describe('what people ask', () => {
