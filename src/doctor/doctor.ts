@@ -20,7 +20,7 @@ import { ofBoot, ofClock, ofEverybody } from './machine.ts';
 import { ofSecrets } from './secrets.ts';
 import { ofTables } from './tables.ts';
 import { installedUnit } from './unit.ts';
-import { ofWalls } from './walls.ts';
+import { findNames, ofWalls } from './walls.ts';
 
 /** What a running daemon tells; undefined where none answers. */
 export interface Running {
@@ -52,7 +52,7 @@ export async function examine(subject: Subject): Promise<readonly Finding[]> {
     ...(await ofMachine(subject, asking)),
     ...ofSecrets(config, file, unit),
     ...ofFiles(config, unit),
-    ...ofWalls(config, unit),
+    ...ofWalls(config, unit, await findNames(config)),
     ...ofDisk(config),
     ...ofClock(lookAtClock()),
     ...ofBoot(lookAtBoot()),

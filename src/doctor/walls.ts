@@ -1,4 +1,5 @@
-import { type Address, parseAddress } from '../packet/address.ts';
+import { lookup } from 'node:dns/promises';
+import { type Address, formatAddress, parseAddress } from '../packet/address.ts';
 import { type Cidr, contains, parseCidr } from '../packet/cidr.ts';
 import type { Config } from '../policy/config.ts';
 import { type Finding, fault } from './finding.ts';
@@ -22,10 +23,17 @@ const WORDS: Readonly<Record<string, readonly string[]>> = {
   multicast: ['224.0.0.0/4', 'ff00::/8'],
 };
 
+/** What names of hosts stand for. */
+type Names = ReadonlyMap<string, readonly Address[]>;
+
 /** Addresses of the configuration that the unit's walls keep from the daemon. */
-export function ofWalls(config: Config, unit: Unit | undefined): readonly Finding[] {
+export function ofWalls(
+  config: Config,
+  unit: Unit | undefined,
+  names: Names = new Map(),
+): readonly Finding[] {
   if (unit === undefined) return [];
-  return talksOf(config).flatMap(({ key, address, loss }) => {
+  return [...ofMetrics(config), ...ofEngine(config, names)].flatMap(({ key, address, loss }) => {
     if (isLetBy(unit, address)) return [];
     const network = address.family === 4 ? 'AF_INET' : 'AF_INET6';
     const text = [
@@ -40,7 +48,29 @@ export function ofWalls(config: Config, unit: Unit | undefined): readonly Findin
   });
 }
 
-function talksOf({ metrics }: Config): readonly Talk[] {
+/** What the names in a configuration stand for now. One that stands for nothing is left out: `fleet check` says so. */
+export async function findNames(config: Config): Promise<Names> {
+  const hosts = enginesOf(config).filter((host) => parseAddress(host) === undefined);
+  const found = hosts.map(async (host) => {
+    const all = await lookup(host, { all: true }).catch(() => []);
+    return [host, all.flatMap(({ address }) => parseAddress(address) ?? [])] as const;
+  });
+  return new Map(await Promise.all(found));
+}
+
+function enginesOf({ fleet }: Config): readonly string[] {
+  if (fleet === null || fleet.engine.kind === 'socket') return [];
+  return fleet.engine.kind === 'server' ? [fleet.engine.host] : fleet.engine.nodes.map(({ host }) => host);
+}
+
+function ofEngine(config: Config, names: Names): readonly Talk[] {
+  const loss = 'this member is apart from its fleet, and one-time doors stay shut';
+  return enginesOf(config)
+    .flatMap((host) => parseAddress(host) ?? names.get(host) ?? [])
+    .map((address) => ({ key: 'fleet.engine', address, loss }));
+}
+
+function ofMetrics({ metrics }: Config): readonly Talk[] {
   const host = metrics === null ? undefined : /^(\[::1\]|[\d.]+|localhost):\d+$/.exec(metrics)?.[1];
   if (host === undefined) return [];
   const address = parseAddress(host === 'localhost' ? '127.0.0.1' : host.replace(/[[\]]/g, ''));
@@ -69,5 +99,5 @@ function isIn(words: readonly string[], address: Address): boolean {
 }
 
 function wordOf(address: Address): string {
-  return isIn(['localhost'], address) ? 'localhost' : 'any';
+  return isIn(['localhost'], address) ? 'localhost' : formatAddress(address);
 }

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -191,6 +192,25 @@ describe('fleet check', () => {
     said = '';
     expect(await fleet('check')).toBe(EXIT.config);
     expect(said).toMatch(/has no section fleet: this machine is alone/);
+  });
+});
+
+describe('what fleet users prints', () => {
+  it('is taken by redis-cli, and makes members of whom fleet check finds nothing wrong', async () => {
+    const redis = await startRedis();
+    ends.push(redis.kill);
+    configure(`unix:${redis.address.path}`);
+    await fleet('users edge1');
+    const environment = { ...process.env, REDISCLI_AUTH: 'the_owner_of_the_engine' };
+    const answers = execFileSync('redis-cli', ['-s', redis.address.path, '--user', 'admin'], {
+      input: out,
+      env: environment,
+      encoding: 'utf8',
+    });
+    // The last line is for later versions of Redis than Debian 12 has.
+    expect(answers).toMatch(/^OK\n1\n(OK|(\(error\) )?ERR .*waitaof.*)\s*$/);
+    out = '';
+    expect(await fleet('check')).toBe(EXIT.done);
   });
 });
 

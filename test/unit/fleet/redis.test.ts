@@ -18,6 +18,7 @@ import {
   until,
 } from '../../support/buses.ts';
 import { MEMBER_PASSWORD, startRedis, type TestRedis } from '../../support/redis.ts';
+import { ROOT } from '../../support/root.ts';
 import { temporaryFolder } from '../../support/scratch.ts';
 
 // A server of a busy machine takes its time to start.
@@ -301,13 +302,22 @@ describe('by TLS', () => {
       file('bus.pem'),
     );
     const port = await freePort();
+    // As it is shipped, but for where things lie in this test.
+    const places: Readonly<Record<string, string>> = {
+      'tls-port': `${port}`,
+      bind: '127.0.0.1',
+      'tls-cert-file': file('bus.pem'),
+      'tls-key-file': file('bus.key'),
+      'tls-ca-cert-file': file('ca.pem'),
+    };
+    const shipped = readFileSync(join(ROOT, 'deploy/fleet/redis.conf'), 'utf8').split('\n');
+    const lines = shipped.filter((line) => /^[a-z]/.test(line) && !/^(unixsocket|aclfile)/.test(line));
+    expect(lines.length).toBeGreaterThan(10);
     await engine(
-      `tls-port ${port}`,
-      'bind 127.0.0.1',
-      `tls-cert-file ${file('bus.pem')}`,
-      `tls-key-file ${file('bus.key')}`,
-      `tls-ca-cert-file ${file('ca.pem')}`,
-      'tls-auth-clients no',
+      ...lines.map((line) => {
+        const [name = ''] = line.split(' ');
+        return places[name] === undefined ? line : `${name} ${places[name]}`;
+      }),
     );
     return { port, ca: readFileSync(file('ca.pem'), 'utf8'), other: readFileSync(file('other.pem'), 'utf8') };
   }
