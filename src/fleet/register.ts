@@ -130,3 +130,8 @@ export function sameState(one: Register, other: Register): boolean {
     );
   return one.gen === other.gen;
 }
+
+/** Lifted or closed: kept, so that what did not know of it stays ended. */
+export function isTomb(register: Register): boolean {
+  return register.kind !== 'amnesty' && register.until === 0;
+}
