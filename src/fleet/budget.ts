@@ -59,7 +59,12 @@ export interface Budget {
    * Whether this of another member is taken in. `live`: it is told now, so its rate counts; what who joins reads was
    * told over days. `isNew`: no register of it is there yet.
    */
-  admits(member: string, register: Register, how: { readonly live: boolean; readonly isNew: boolean }, now: number): boolean;
+  admits(
+    member: string,
+    register: Register,
+    how: { readonly live: boolean; readonly isNew: boolean },
+    now: number,
+  ): boolean;
   /** A register that this member had brought up is gone. */
   release(member: string, register: Register): void;
   knock(member: string, now: number): boolean;
@@ -103,7 +108,8 @@ export function createBudget(initial: Limits): Budget {
     const before = account.grants.get(minute) ?? 0;
     if (before >= limits.grantsPerMinute) return false;
     account.grants.set(minute, before + 1);
-    if (account.grants.size > MINUTES_MAX) account.grants.delete(Math.min(...account.grants.keys()));
+    if (account.grants.size > MINUTES_MAX)
+      account.grants.delete(account.grants.keys().next().value ?? minute);
     return true;
   }
 

@@ -1,9 +1,7 @@
+import type { ClaimRequest } from './bus.ts';
 import type { AmnestyRegister, BanRegister, GrantRegister, Register } from './register.ts';
 
-/**
- * What a member says of itself each second: everything by which others see that they lag, or are configured otherwise.
- * @public
- */
+/** What a member says of itself each second: everything by which others see that they lag, or are configured otherwise. */
 export interface Presence {
   readonly version: string;
   /** Since when it runs, and when it said this, on the bus's clock. */
@@ -20,22 +18,21 @@ export interface Presence {
 }
 
 /**
- * What others said, to be carried out as one command: at most HEARD_MAX registers. Everything has been checked against
+ * What others said, to be carried out as one command, the lifts first: at most HEARD_MAX registers. Everything has been checked against
  * the limits of who said it; moments are on the bus's clock. What is exempt here is left out by who carries it out.
  */
 export interface Heard {
   readonly origin: string;
-  /** In force from now on, or longer, or counted higher. */
+  /** In force from now on, or longer; one that is over already counts in how long the next one is. After the lifts. */
   readonly bans: readonly BanRegister[];
   readonly grants: readonly GrantRegister[];
-  /** Ended by a lift that they did not know of. */
+  /**
+   * Ended by a lift that they did not know of; of a ban whatever its cause is here: what is left of it is in `bans`.
+   */
   readonly lifts: readonly (BanRegister | GrantRegister | AmnestyRegister)[];
 }
 
-/**
- * Registers that are carried out in one turn.
- * @public
- */
+/** Registers that are carried out in one turn. */
 export const HEARD_MAX = 2_048;
 
 /** Why something that another member said is not believed. */
@@ -62,19 +59,29 @@ export type FleetNews =
       readonly count: number;
     };
 
-/**
- * What a member of a fleet asks of the machine that it runs on.
- * @public
- */
+/** What a member of a fleet asks of the machine that it runs on. */
 export interface Host {
   /** Carries out what another said. */
   apply(heard: Heard): void;
-  /** These states have been told: the outbox's rows of them may go, where they are still the same. */
+  /** These states have been told: rows of the outbox that they cover (`covers`) may go. */
   told(registers: readonly Register[]): void;
-  /** Registers to be kept as this member's own besides: lifts that it says again for others. Durable before they are told. */
+  /**
+   * Registers to be kept as this member's own, in the place of what was kept under their keys: lifts that it says again
+   * for others, and moments that are put right. Durable before they are told.
+   */
   keep(registers: readonly Register[]): void;
   /** These own registers are over: nobody needs to know of them any more. */
   drop(registers: readonly Register[]): void;
+  /** These own registers were not told after all, since too many were: their rows of the outbox may go. */
+  shed(registers: readonly Register[]): void;
+  /** A one-time line was used, here or elsewhere; its digest is `lineDigest`. */
+  used(door: string, digest: string, by: string): void;
+  /** The one-time doors of this machine. */
+  oneTimeDoors(): readonly string[];
+  /** Marks of this machine that the bus must have: it is told them again when it may have forgotten some. */
+  marks(): Iterable<ClaimRequest>;
+  /** A MAC of each door's definition, by name; what is said of this machine each second. */
+  doors(): Readonly<Record<string, string>>;
   report(news: FleetNews): void;
 }
 

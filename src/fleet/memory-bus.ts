@@ -54,6 +54,10 @@ export interface MemoryEngineOptions {
   readonly now: () => number;
   /** Whether each write is on the disk before it is answered. */
   readonly fsync: 'always' | 'everysec';
+  /** Whether a mark is answered as durable only where it is on the disk: Redis before 7.2 can't be asked. */
+  readonly waits?: 'for the disk' | 'not for the disk';
+  /** `get then set` is how marks must not be set: for tests that see why. */
+  readonly marks?: 'write once' | 'get then set';
   readonly streamMax?: number;
   /** Entries of one piece. */
   readonly piece?: number;
@@ -63,7 +67,15 @@ const STREAM_MAX = 10_000;
 const PIECE = 2_000;
 
 export function createMemoryEngine(options: MemoryEngineOptions): MemoryEngine {
-  const { wire, now, fsync, streamMax = STREAM_MAX, piece = PIECE } = options;
+  const {
+    wire,
+    now,
+    fsync,
+    waits = 'for the disk',
+    marks: setting = 'write once',
+    streamMax = STREAM_MAX,
+    piece = PIECE,
+  } = options;
   const links = new Map<string, Link>();
   let log: Entry[] = [];
   let contents = emptyContents();
@@ -107,14 +119,16 @@ export function createMemoryEngine(options: MemoryEngineOptions): MemoryEngine {
           return null;
         });
       },
-      claim: (request, done) =>
+      claim(request, done) {
+        const hash = markHash(request.mark);
+        const field = keyOf(request.field);
+        const before = contents.marks.get(hash)?.get(field);
         link.request(done, () => {
-          const hash = markHash(request.mark);
-          const field = keyOf(request.field);
-          const there = contents.marks.get(hash)?.get(field);
+          const there = setting === 'write once' ? contents.marks.get(hash)?.get(field) : before;
           if (there === undefined) write({ entry: 'mark', hash, field, value: request.value });
           return { value: there ?? request.value, durable: copiesOf(request) };
-        }),
+        });
+      },
       after: (of, id, done) =>
         link.request(done, () => {
           const stream = contents.streams.get(of) ?? [];
@@ -149,7 +163,8 @@ export function createMemoryEngine(options: MemoryEngineOptions): MemoryEngine {
   }
 
   function copiesOf({ copies }: ClaimRequest): boolean {
-    return synced === log.length && (copies === 0 || replicated === log.length);
+    const onDisk = synced === log.length || waits === 'not for the disk';
+    return onDisk && (copies === 0 || replicated === log.length);
   }
 
   function pieceOf<T>(all: readonly T[], cursor: string | null): Piece<T> {

@@ -28,8 +28,10 @@ export interface BusClock {
   offset(): number;
   /** How far the offset may be off: half the round trip of the best sample, in milliseconds. */
   uncertainty(): number;
-  /** A stamp for a lift, newer than any seen. */
+  /** A stamp for a lift, newer than any seen; until the bus has been asked for its time, a provisional one. */
   stamp(): number;
+  /** Whether this member stamped it before it knew the time. */
+  isProvisional(gen: number): boolean;
   /** Takes note of another's stamp; false where it is from too far ahead to be believed. */
   see(gen: number): boolean;
   /** What this member itself had stamped or seen before a restart is believed as it is. */
@@ -38,6 +40,7 @@ export interface BusClock {
 
 export function createBusClock(surroundings: Surroundings): BusClock {
   const samples: Sample[] = [];
+  const provisional = new Set<number>();
   let last = 0;
 
   function best(): Sample | undefined {
@@ -63,9 +66,16 @@ export function createBusClock(surroundings: Surroundings): BusClock {
     offset,
     uncertainty: () => (best()?.roundTrip ?? 0) / 2,
     stamp() {
+      if (samples.length === 0) {
+        // By a wall clock that is decades ahead every later stamp would be too: nobody would believe one.
+        last += 1;
+        provisional.add(last);
+        return last;
+      }
       last = Math.max(Math.floor(now() * TICKS), last + 1);
       return last;
     },
+    isProvisional: (gen) => provisional.has(gen),
     see(gen) {
       if (gen > (now() + AHEAD_MAX) * TICKS) return false;
       last = Math.max(last, gen);

@@ -135,3 +135,8 @@ export function sameState(one: Register, other: Register): boolean {
 export function isTomb(register: Register): boolean {
   return register.kind !== 'amnesty' && register.until === 0;
 }
+
+/** Whether this state says all that the other does: who has it needs the other no more. */
+export function covers(state: Register, other: Register): boolean {
+  return sameState(merge(state, other), state);
+}

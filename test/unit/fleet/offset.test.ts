@@ -34,6 +34,7 @@ describe('the clock of the bus', () => {
 
   it('stamps lifts so that a later one is newer, also where the clock stands or goes back', () => {
     const machine = clockAt(0);
+    machine.clock.sample(0, 0, 1_000_000);
     const first = machine.clock.stamp();
     expect(machine.clock.stamp()).toBe(first + 1);
     machine.at = -500;
@@ -44,10 +45,21 @@ describe('the clock of the bus', () => {
 
   it('is never behind a stamp that it saw, and believes none from more than 5 s ahead', () => {
     const { clock } = clockAt(0);
+    clock.sample(0, 0, 1_000_000);
     const edge = (1_000_000 + AHEAD_MAX) * TICKS;
     expect(clock.see(edge + 1)).toBe(false);
     expect(clock.stamp()).toBeLessThan(edge);
     expect(clock.see(edge)).toBe(true);
     expect(clock.stamp()).toBe(edge + 1);
+  });
+
+  it('does not stamp by the wall clock: one that is decades ahead would be believed by nobody ever after', () => {
+    const { clock } = clockAt(0);
+    clock.resume(640);
+    expect(clock.stamp()).toBe(641);
+    expect(clock.isProvisional(641)).toBe(true);
+    clock.sample(0, 0, 50);
+    expect(clock.stamp()).toBe(50 * TICKS);
+    expect(clock.isProvisional(50 * TICKS)).toBe(false);
   });
 });

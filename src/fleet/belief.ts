@@ -1,0 +1,28 @@
+import type { RefusedReason } from './host.ts';
+import type { AmnestyRegister, BanRegister, GrantRegister, Register } from './register.ts';
+
+/** What the configuration says of what is believed. */
+export interface Belief {
+  /** Whether this member is believed in this at all. */
+  accepts(member: string, register: Register): boolean;
+  /** Another's ban lasts here at most so long, in milliseconds. */
+  longest(): number;
+  /** How long this door is open for here; undefined: there is no such door. */
+  opensFor(door: string): number | undefined;
+  /** How long a lift is remembered: longer than anything that did not know of it lasts. */
+  tombs(): number;
+}
+
+/** What came of a batch of what was heard. */
+export interface Outcome {
+  /** What changed, by target or grant; and whether something that may be in force here was ended by a lift. */
+  readonly touched: Map<string, { readonly register: BanRegister | GrantRegister; readonly ended: boolean }>;
+  amnesty: AmnestyRegister | null;
+  /** To be said again under this member's own name: their maker may be gone. */
+  readonly repairs: Register[];
+  readonly refused: RefusedReason[];
+}
+
+export function emptyOutcome(): Outcome {
+  return { touched: new Map(), amnesty: null, repairs: [], refused: [] };
+}

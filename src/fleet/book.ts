@@ -1,0 +1,113 @@
+import { type Register, registerKey, sameState } from './register.ts';
+
+export interface Entry {
+  /** What all that was heard and said comes to. */
+  state: Register;
+  /** What this member has said of it; undefined: nothing. */
+  own: Register | undefined;
+  /** Whose budget it is counted in. */
+  charged: string | null;
+}
+
+/** The registers that are known, one for each key. */
+export interface Book {
+  get(key: string): Entry | undefined;
+  /** The entry of this register, made if need be. */
+  put(register: Register, charged: string | null): Entry;
+  set(entry: Entry, state: Register): void;
+  setOwn(entry: Entry, own: Register | undefined): void;
+  replace(register: Register): void;
+  unsay(register: Register): void;
+  /** Registers that know of a lift: few, and all that the lifting of all bans may leave. */
+  lifted(): Iterable<Register>;
+  own(): Iterable<Register>;
+  ownCounts(): { readonly bans: number; readonly grants: number };
+  ownOf(key: string): Register | undefined;
+  states(): Iterable<Register>;
+  stateOf(key: string): Register | undefined;
+  size(): number;
+  /** Goes on through so many; answers what this member has said of those that are over. */
+  sweep(most: number, isOver: (register: Register) => boolean): readonly Register[];
+}
+
+export function createBook(release: (member: string, register: Register) => void): Book {
+  const entries = new Map<string, Entry>();
+  /** Registers that know of a lift: few, and all that the lifting of all bans may leave. */
+  const lifted = new Set<string>();
+  const counts = { ban: 0, grant: 0 };
+  let sweeping = entries.entries();
+
+  function set(entry: Entry, state: Register): void {
+    entry.state = state;
+    if (state.kind !== 'amnesty' && state.gen > 0) lifted.add(registerKey(state));
+  }
+
+  function setOwn(entry: Entry, own: Register | undefined): void {
+    const { kind } = entry.state;
+    if (kind !== 'amnesty') counts[kind] += (own === undefined ? 0 : 1) - (entry.own === undefined ? 0 : 1);
+    entry.own = own;
+  }
+
+  function remove(key: string, { state, charged }: Entry): void {
+    entries.delete(key);
+    lifted.delete(key);
+    if (charged !== null) release(charged, state);
+  }
+
+  return {
+    get: (key) => entries.get(key),
+    put(register, charged) {
+      const key = registerKey(register);
+      const there = entries.get(key);
+      if (there !== undefined) return there;
+      const entry: Entry = { state: register, own: undefined, charged };
+      entries.set(key, entry);
+      set(entry, register);
+      return entry;
+    },
+    set,
+    setOwn,
+    *lifted() {
+      for (const key of lifted) {
+        const state = entries.get(key)?.state;
+        if (state !== undefined) yield state;
+      }
+    },
+    replace(register) {
+      const entry = entries.get(registerKey(register));
+      if (entry === undefined) return;
+      set(entry, register);
+      setOwn(entry, register);
+    },
+    unsay(register) {
+      const entry = entries.get(registerKey(register));
+      if (entry?.own !== undefined && sameState(entry.own, register)) setOwn(entry, undefined);
+    },
+    *own() {
+      for (const { own } of entries.values()) if (own !== undefined) yield own;
+    },
+    ownCounts: () => ({ bans: counts.ban, grants: counts.grant }),
+    ownOf: (key) => entries.get(key)?.own,
+    *states() {
+      for (const { state } of entries.values()) yield state;
+    },
+    stateOf: (key) => entries.get(key)?.state,
+    size: () => entries.size,
+    sweep(most, isOver) {
+      const gone: Register[] = [];
+      for (let looked = 0; looked < most; looked += 1) {
+        const next = sweeping.next();
+        if (next.done === true) {
+          sweeping = entries.entries();
+          break;
+        }
+        const [key, entry] = next.value;
+        if (!isOver(entry.state)) continue;
+        if (entry.own !== undefined) gone.push(entry.own);
+        setOwn(entry, undefined);
+        remove(key, entry);
+      }
+      return gone;
+    },
+  };
+}

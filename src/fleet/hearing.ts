@@ -1,0 +1,131 @@
+import { emptyOutcome, type Outcome } from './belief.ts';
+import type { Budget } from './budget.ts';
+import type { RegisterRow } from './bus.ts';
+import { Unreadable } from './bytes.ts';
+import { HEARD_MAX, type Host, type RefusedReason } from './host.ts';
+import { decode, type Message } from './message.ts';
+import { isMemberName } from './presence.ts';
+import type { Reader } from './reader.ts';
+import type { Register } from './register.ts';
+import { registerOf } from './row.ts';
+import type { View } from './view.ts';
+
+/** What was refused is said once a second for each member and reason. */
+type Refusals = Map<string, { readonly member: string; readonly reason: RefusedReason; count: number }>;
+
+/** Takes in what others said, by the doorbell or read from the bus, and has it carried out. */
+export interface Hearing {
+  heard(member: string, bytes: Uint8Array): void;
+  readMessage(member: string, bytes: Uint8Array): void;
+  readRows(member: string, rows: readonly RegisterRow[]): void;
+  sayRefusals(): void;
+  refused(): number;
+  /** Has what came of it carried out. */
+  carryOut(origin: string, outcome: Outcome): void;
+}
+
+interface HearingParts {
+  readonly name: string;
+  readonly view: View;
+  readonly budget: Budget;
+  readonly host: Host;
+  readonly reader: () => Reader;
+  now(): number;
+  /** To be told under this member's own name. */
+  tell(registers: readonly Register[]): void;
+}
+
+export function createHearing({ name, view, budget, host, reader, now, tell }: HearingParts): Hearing {
+  const refusals: Refusals = new Map();
+  let refused = 0;
+
+  function refuse(member: string, reasons: readonly RefusedReason[]): void {
+    for (const reason of reasons) {
+      const key = `${member} ${reason}`;
+      const there = refusals.get(key) ?? { member, reason, count: 0 };
+      there.count += 1;
+      refused += 1;
+      refusals.set(key, there);
+    }
+  }
+
+  function sayRefusals(): void {
+    for (const each of refusals.values()) host.report({ news: 'refused', ...each });
+    refusals.clear();
+  }
+
+  /** A message of a channel or stream is its member's: the engine lets nobody else write there. */
+  function heard(member: string, bytes: Uint8Array): void {
+    if (member === name) return;
+    if (!isMemberName(member)) {
+      refuse(member.slice(0, 24), ['origin']);
+      return;
+    }
+    const message = decode(bytes);
+    if (message instanceof Unreadable) {
+      refuse(member, [message.reason]);
+      return;
+    }
+    if (message.number > 0) reader().heard(member, message.number);
+    take(member, message, 'live');
+  }
+
+  function readMessage(member: string, bytes: Uint8Array): void {
+    const message = decode(bytes);
+    if (message instanceof Unreadable) refuse(member, [message.reason]);
+    else take(member, message, 'read');
+  }
+
+  function take(member: string, message: Message, how: 'live' | 'read'): void {
+    switch (message.kind) {
+      case 'ban':
+      case 'grant':
+      case 'amnesty': {
+        const outcome = emptyOutcome();
+        for (const register of message.records) view.hear(member, register, how, outcome);
+        carryOut(member, outcome);
+        return;
+      }
+      case 'used':
+        for (const { door, digest } of message.records) {
+          if (budget.offence(member, now())) host.used(door, digest, member);
+          else refuse(member, ['limit']);
+        }
+        return;
+      default:
+        // Knocks: this version tells and hears none.
+        return;
+    }
+  }
+
+  function readRows(member: string, rows: readonly RegisterRow[]): void {
+    const outcome = emptyOutcome();
+    for (const row of rows) {
+      const register = registerOf(row);
+      if (register instanceof Unreadable) outcome.refused.push(register.reason);
+      else view.hear(member, register, 'read', outcome);
+    }
+    carryOut(member, outcome);
+  }
+
+  function carryOut(origin: string, outcome: Outcome): void {
+    refuse(origin, outcome.refused);
+    if (outcome.repairs.length > 0) {
+      host.keep(outcome.repairs);
+      tell(outcome.repairs);
+    }
+    const { lifts, grants, bans } = view.settle(outcome);
+    const none = { origin, lifts: [], grants: [], bans: [] };
+    for (const piece of piecesOf(lifts)) host.apply({ ...none, lifts: piece });
+    for (const piece of piecesOf(grants)) host.apply({ ...none, grants: piece });
+    for (const piece of piecesOf(bans)) host.apply({ ...none, bans: piece });
+  }
+
+  return { heard, readMessage, readRows, sayRefusals, carryOut, refused: () => refused };
+}
+
+function piecesOf<T>(all: readonly T[]): readonly (readonly T[])[] {
+  const pieces: (readonly T[])[] = [];
+  for (let at = 0; at < all.length; at += HEARD_MAX) pieces.push(all.slice(at, at + HEARD_MAX));
+  return pieces;
+}

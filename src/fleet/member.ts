@@ -1,0 +1,240 @@
+import type { Belief } from './belief.ts';
+import { type Budget, createBudget, type Limits } from './budget.ts';
+import type { Bus } from './bus.ts';
+import { createClaims, type Once, type OnceAnswer } from './claim.ts';
+import { createEarly } from './early.ts';
+import { createHearing } from './hearing.ts';
+import type { Host, Presence, Surroundings } from './host.ts';
+import { encode } from './message.ts';
+import { type BusClock, createBusClock } from './offset.ts';
+import { type Happened, registersOf } from './own.ts';
+import { createPeers, type MemberState } from './peers.ts';
+import { createReader } from './reader.ts';
+import { createReassertion } from './reassert.ts';
+import type { Register } from './register.ts';
+import { createTeller } from './teller.ts';
+import { createView } from './view.ts';
+
+/** How often a member says that it is there, asks for the time, and tells again what may have been lost. */
+export const HEARTBEAT = 1_000;
+/** What happens in so long is told in one message. */
+const GATHER = 20;
+/** Registers that are looked at in a heartbeat, whether anybody still needs them. */
+const SWEPT_AT_ONCE = 4_096;
+
+export interface MemberParts {
+  readonly name: string;
+  readonly version: string;
+  readonly bus: Bus;
+  readonly host: Host;
+  readonly surroundings: Surroundings;
+  readonly belief: Belief;
+  readonly limits: Limits;
+}
+
+export interface FleetStatus {
+  readonly up: boolean;
+  /** Since when it is so, on the daemon's clock. */
+  readonly since: number;
+  readonly reason: string | null;
+  readonly offset: number;
+  readonly outbox: number;
+  readonly shed: number;
+  readonly refused: number;
+  readonly members: readonly MemberState[];
+}
+
+/** What the state file has of the fleet. */
+export interface Kept {
+  /** What this member said, and of that what was not told yet. */
+  readonly own: Iterable<Register>;
+  readonly untold: Iterable<Register>;
+  /** What others said that is in force here; without it every restart would end it and put it in force again. */
+  readonly known: Iterable<Register>;
+}
+
+/** One machine's part in a fleet. Nothing here throws, whatever comes from the bus. */
+export interface Member {
+  /** Connects. */
+  start(kept: Kept): void;
+  /** The registers that say what has happened; to be made durable, and put in force, before they are told. */
+  registersOf(happened: Happened): readonly Register[];
+  tell(registers: readonly Register[]): void;
+  claim(once: Once, done: (answer: OnceAnswer) => void): void;
+  /** Others are told that a one-time line was used here; the mark has been set before. */
+  tellUsed(door: string, digest: string): void;
+  /** The configuration of what is believed has changed. */
+  changed(limits: Limits): void;
+  /** Everything that all members have said so far is known. */
+  hasJoined(): boolean;
+  status(): FleetStatus;
+  /** The registers as they are known here: what all members agree on. */
+  states(): Iterable<Register>;
+  readonly clock: BusClock;
+  stop(): void;
+}
+
+export function createMember(parts: MemberParts): Member {
+  const { name, bus, host, surroundings } = parts;
+  const { now } = surroundings;
+  const clock = createBusClock(surroundings);
+  const budget: Budget = createBudget(parts.limits);
+  const view = createView(clock, budget, withSelf(name, parts.belief));
+  const claims = createClaims({ member: name, bus, clock, surroundings });
+  const teller = createTeller({ bus, clock, host, now, unsay: view.unsay });
+  const hearing = createHearing({ name, view, budget, host, reader: () => reader, now, tell: putAll });
+  const { readMessage, readRows, heard } = hearing;
+  const reader = createReader({ bus, message: readMessage, rows: readRows, finished: announceIfJoined });
+  const peers = createPeers({ name, host, clock, budget, reader, now });
+  const reassertion = createReassertion({
+    ...{ member: name, bus, view, host, surroundings, tell: putAll },
+    ...{ drop: teller.drop, carryOut: hearing.carryOut },
+  });
+  const early = createEarly(view, clock);
+  const started = clock.now();
+  let run: string | undefined;
+  let connection = { up: false, since: now(), reason: 'not connected yet' as string | null };
+  let isAnnounced = false;
+  let [hasBegun, hasSeenAll] = [false, false];
+  let gathering: (() => void) | undefined;
+  let beating: (() => void) | undefined;
+
+  function putAll(registers: Iterable<Register>): void {
+    for (const register of registers) teller.put(register);
+    gathering ??= surroundings.after(GATHER, () => {
+      gathering = undefined;
+      teller.flush();
+    });
+  }
+
+  function connected(newRun: string): void {
+    connection = { up: true, since: now(), reason: null };
+    const how = newRun === run ? 'goes on' : 'settles';
+    run = newRun;
+    claims.connected(how, how === 'settles' ? host.marks() : []);
+    reassertion.connected(how);
+    beat();
+  }
+
+  /** Once the bus's clock is known: by a wall clock that is off, what is in force would be over. */
+  function begin(): void {
+    hasBegun = true;
+    const corrected = early.correct();
+    if (corrected.length > 0) host.keep(corrected);
+    putAll(corrected);
+    teller.connected();
+    reassertion.begin();
+    for (const member of peers.names()) reader.catchUp(member);
+    for (const door of host.oneTimeDoors()) readMarks(bus, host, door, null);
+    sayPresence();
+  }
+
+  function disconnected(reason: string): void {
+    if (connection.up) connection = { up: false, since: now(), reason };
+    else connection.reason = reason;
+    teller.disconnected();
+    claims.disconnected();
+    reader.disconnected();
+    reassertion.disconnected();
+    if (isAnnounced) host.report({ news: 'apart', reason });
+    isAnnounced = false;
+    hasBegun = false;
+    hasSeenAll = false;
+  }
+
+  function beat(): void {
+    beating?.();
+    beating = surroundings.after(HEARTBEAT, beat);
+    hearing.sayRefusals();
+    peers.noticeLost();
+    if (clock.isKnown()) {
+      const gone = view.sweep(SWEPT_AT_ONCE);
+      if (gone.length > 0) host.drop(gone);
+      teller.drop(gone);
+    }
+    if (!connection.up) return;
+    teller.flush();
+    if (hasBegun) sayPresence();
+    const sent = now();
+    bus.time((answer) => {
+      if (!answer.ok) return;
+      clock.sample(sent, now(), answer.value);
+      if (!hasBegun) begin();
+    });
+  }
+
+  function sayPresence(): void {
+    const { bans, grants } = view.ownCounts();
+    const own: Presence = {
+      ...{ version: parts.version, started, now: clock.now(), number: teller.number() },
+      ...{ offset: clock.offset() - surroundings.wallOffset(), bans, grants, doors: host.doors() },
+    };
+    bus.present(JSON.stringify(own), (answer) => {
+      if (!answer.ok) return;
+      peers.meet(answer.value);
+      hasSeenAll = true;
+      announceIfJoined();
+    });
+  }
+
+  function hasJoined(): boolean {
+    return connection.up && hasSeenAll && peers.names().every(reader.hasRead);
+  }
+
+  function announceIfJoined(): void {
+    if (isAnnounced || !hasJoined()) return;
+    isAnnounced = true;
+    host.report({ news: 'joined', members: [name, ...peers.names()].sort() });
+  }
+
+  return {
+    start({ own, untold, known }) {
+      for (const register of known) view.know(register);
+      for (const register of own) view.say(register);
+      for (const register of untold) teller.put(view.say(register));
+      // What is heard before the time is known is read once it can be judged.
+      bus.listen({ connected, disconnected, heard: (of, message) => hasBegun && heard(of, message) });
+      beat();
+    },
+    registersOf: (happened) => registersOf(happened, view, clock),
+    tell(registers) {
+      if (!clock.isKnown()) for (const register of registers) early.note(register);
+      putAll(registers.map(view.say));
+    },
+    claim: claims.claim,
+    tellUsed(door, digest) {
+      bus.ring(encode({ kind: 'used', number: 0, time: clock.now(), records: [{ door, digest }] }));
+    },
+    changed(limits) {
+      budget.change(limits);
+      reader.anew();
+    },
+    hasJoined,
+    status: () => ({
+      ...{ ...connection, offset: clock.offset(), members: peers.states() },
+      ...{ outbox: teller.waiting(), shed: teller.shed(), refused: hearing.refused() },
+    }),
+    states: view.states,
+    clock,
+    stop() {
+      for (const callOff of [gathering, beating]) callOff?.();
+      reassertion.disconnected();
+      bus.close();
+    },
+  };
+}
+
+/** The lines of a one-time door that were used anywhere. */
+function readMarks(bus: Bus, host: Host, door: string, cursor: string | null): void {
+  bus.marks(door, cursor, (answer) => {
+    if (!answer.ok) return;
+    for (const { field, value } of answer.value.entries)
+      host.used(door, Buffer.from(field).toString('hex'), value.split(' ')[0] ?? '');
+    if (answer.value.next !== null) readMarks(bus, host, door, answer.value.next);
+  });
+}
+
+/** What this member itself had said is believed, whatever is believed of others. */
+function withSelf(name: string, belief: Belief): Belief {
+  return { ...belief, accepts: (member, register) => member === name || belief.accepts(member, register) };
+}

@@ -1,0 +1,189 @@
+import type { Bus, Piece, RegisterRow, RegisterTable, StreamEntry } from './bus.ts';
+
+/*
+ * What a member must read of another: all of its registers, when it joins or has been away for too long, and otherwise
+ * what it has missed of its stream. Everything is numbered, so a gap shows; a reading that fails is made again at the
+ * next heartbeat.
+ */
+export interface Reader {
+  /** Reads what is missing of this member, unless that is under way. */
+  catchUp(member: string): void;
+  /** A message with this number came by the doorbell. */
+  heard(member: string, number: number): void;
+  /** The member says that it has told so many. */
+  said(member: string, number: number): void;
+  /** Forgets how far it was with everybody: what was told and may have been missed is read. */
+  disconnected(): void;
+  /** Reads everything of everybody again: more is believed than before. */
+  anew(): void;
+  forget(member: string): void;
+  /** Whether everything of this member has been read once. */
+  hasRead(member: string): boolean;
+}
+
+export interface ReaderParts {
+  readonly bus: Bus;
+  /** Takes in a message of a stream. */
+  message(member: string, message: Uint8Array): void;
+  /** Takes in registers of a member's hashes. */
+  rows(member: string, rows: readonly RegisterRow[]): void;
+  finished(member: string): void;
+}
+
+interface Progress {
+  /** All messages up to here were heard. */
+  number: number;
+  /** The highest number that the member is known to have told. */
+  goal: number;
+  /** The entry of its stream up to which all was read; null: its registers are to be read. */
+  id: string | null;
+  reading: boolean;
+  hasRead: boolean;
+  /** Messages heard by the doorbell since the stream was read: there the place in it stands still. */
+  since: number;
+}
+
+/** After so many messages the stream is read on, so that a gap later does not cost all of it. */
+const READ_EVERY = 512;
+const TABLES: readonly RegisterTable[] = ['bans', 'grants'];
+
+export function createReader({ bus, message, rows, finished }: ReaderParts): Reader {
+  const all = new Map<string, Progress>();
+  /** What is answered after a cut belongs to a reading that is over. */
+  let life = 0;
+
+  function progressOf(member: string): Progress {
+    const there = all.get(member);
+    if (there !== undefined) return there;
+    const made: Progress = { number: 0, goal: 0, id: null, reading: false, hasRead: false, since: 0 };
+    all.set(member, made);
+    return made;
+  }
+
+  function catchUp(member: string): void {
+    const progress = progressOf(member);
+    if (progress.reading) return;
+    progress.reading = true;
+    progress.since = 0;
+    // Whoever said a number had been answered before: what it stands for is there to be read.
+    const { goal } = progress;
+    if (progress.id === null) readAll(member, progress, goal);
+    else
+      readStream(member, progress, {
+        from: progress.id,
+        goal,
+        trimmed: () => readAll(member, progress, goal),
+      });
+  }
+
+  function giveUp(progress: Progress): void {
+    progress.reading = false;
+  }
+
+  interface Rest {
+    readonly from: string;
+    readonly goal: number;
+    /** What is there of the stream begins later. */
+    readonly trimmed: () => void;
+  }
+
+  function readStream(member: string, progress: Progress, rest: Rest): void {
+    const made = life;
+    const { from, goal, trimmed } = rest;
+    bus.after(member, from, (answer) => {
+      if (made !== life) return;
+      if (!answer.ok) return giveUp(progress);
+      if (answer.value === null) return trimmed();
+      takeStream(member, progress, answer.value);
+      const { next } = answer.value;
+      if (next !== null) return readStream(member, progress, { ...rest, from: next });
+      finish(member, progress, goal);
+    });
+  }
+
+  function takeStream(member: string, progress: Progress, { entries }: Piece<StreamEntry>): void {
+    for (const entry of entries) {
+      progress.id = entry.id;
+      message(member, entry.message);
+    }
+  }
+
+  /** First the end of the stream, then the registers: what is told meanwhile is read after them. */
+  function readAll(member: string, progress: Progress, goal: number): void {
+    const made = life;
+    bus.newest(member, (answer) => {
+      if (made !== life) return;
+      if (!answer.ok) return giveUp(progress);
+      const id = answer.value;
+      readTable(member, progress, { table: 0, cursor: null }, () => {
+        // Of an empty stream, and of one that is trimmed as fast as it is read, the registers are read again next time.
+        const over = (): void => {
+          progress.id = null;
+          finish(member, progress, goal);
+        };
+        progress.id = id;
+        if (id === NOTHING_TOLD) over();
+        else readStream(member, progress, { from: id, goal, trimmed: over });
+      });
+    });
+  }
+
+  function finish(member: string, progress: Progress, goal: number): void {
+    progress.number = Math.max(progress.number, goal);
+    progress.reading = false;
+    progress.hasRead = true;
+    finished(member);
+  }
+
+  interface Place {
+    readonly table: number;
+    readonly cursor: string | null;
+  }
+
+  function readTable(member: string, progress: Progress, { table, cursor }: Place, done: () => void): void {
+    const name = TABLES[table];
+    if (name === undefined) {
+      done();
+      return;
+    }
+    const made = life;
+    bus.scan(member, name, cursor, (answer) => {
+      if (made !== life) return;
+      if (!answer.ok) return giveUp(progress);
+      const { entries, next } = answer.value;
+      rows(member, entries);
+      readTable(member, progress, { table: next === null ? table + 1 : table, cursor: next }, done);
+    });
+  }
+
+  return {
+    catchUp,
+    heard(member, number) {
+      const progress = progressOf(member);
+      progress.goal = Math.max(progress.goal, number);
+      if (number === progress.number + 1) progress.number = number;
+      progress.since += 1;
+      if (progress.goal > progress.number || progress.since >= READ_EVERY) catchUp(member);
+    },
+    said(member, number) {
+      const progress = progressOf(member);
+      progress.goal = Math.max(progress.goal, number);
+      if (progress.goal > progress.number || !progress.hasRead) catchUp(member);
+    },
+    disconnected() {
+      life += 1;
+      for (const progress of all.values()) progress.reading = false;
+    },
+    anew() {
+      life += 1;
+      for (const [member, progress] of all) {
+        Object.assign(progress, { id: null, reading: false });
+        catchUp(member);
+      }
+    },
+    forget: (member) => void all.delete(member),
+    hasRead: (member) => all.get(member)?.hasRead === true,
+  };
+}
+
+const NOTHING_TOLD = '0-0';

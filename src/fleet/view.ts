@@ -1,0 +1,182 @@
+import { formatCidr } from '../packet/cidr.ts';
+import { rememberedUntil } from '../policy/limits.ts';
+import type { Belief, Outcome } from './belief.ts';
+import { createBook, type Entry } from './book.ts';
+import type { Budget } from './budget.ts';
+import type { Heard, RefusedReason } from './host.ts';
+import type { BusClock } from './offset.ts';
+import { AHEAD_MAX, TICKS } from './offset.ts';
+import {
+  type BanRegister,
+  type GrantRegister,
+  isTomb,
+  merge,
+  type Register,
+  registerKey,
+  sameState,
+} from './register.ts';
+import { settle } from './settle.ts';
+
+/** Everything that the fleet holds in common, as this member knows it. */
+export interface View {
+  /** `live`: told just now; otherwise read by who joins or has missed something. */
+  hear(member: string, register: Register, how: 'live' | 'read', outcome: Outcome): void;
+  /** What is to be carried out after a batch, by what holds at its end. */
+  settle(outcome: Outcome): Omit<Heard, 'origin'>;
+  /** What was known of others before a restart, and is in force here already. */
+  know(register: Register): void;
+  /** What this member itself says, or has said; answers what it comes to. */
+  say(register: Register): Register;
+  /** What this member itself has said is this instead; nobody has heard the other. */
+  replace(register: Register): void;
+  /** This member has not told of it after all. */
+  unsay(register: Register): void;
+  /** The newest lift that this register, or all, is known to be after. */
+  genOf(key: string): number;
+  own(): Iterable<Register>;
+  ownCounts(): { readonly bans: number; readonly grants: number };
+  ownOf(key: string): Register | undefined;
+  states(): Iterable<Register>;
+  stateOf(key: string): Register | undefined;
+  size(): number;
+  /** Nobody needs to know of it any more. */
+  isOver(register: Register): boolean;
+  /** Goes on through so many registers, and forgets those that nobody needs any more; answers this member's own of them. */
+  sweep(most: number): readonly Register[];
+}
+
+const AMNESTY = 'amnesty';
+
+export function createView(clock: BusClock, budget: Budget, belief: Belief): View {
+  const book = createBook(budget.release);
+  const amnesty = (): number => book.stateOf(AMNESTY)?.gen ?? 0;
+
+  /** Whether it holds at this moment, as far as it itself goes. */
+  function holds(register: Register, now: number): boolean {
+    if (register.kind === 'amnesty') return false;
+    return register.until > now && (register.kind === 'grant' || register.gen >= amnesty());
+  }
+
+  function refusalOf(member: string, register: Register, now: number): RefusedReason | undefined {
+    if (!belief.accepts(member, register)) return 'not accepted';
+    if (register.kind === 'ban' && register.since > now + AHEAD_MAX) return 'time';
+    if (register.kind === 'grant') {
+      if (belief.opensFor(register.door) === undefined) return 'unknown door';
+      if (register.opened > now + AHEAD_MAX) return 'time';
+    }
+    return clock.see(register.gen) ? undefined : 'time';
+  }
+
+  /** A ban or grant that another made, for as long as it may last here. */
+  function clipped<R extends BanRegister | GrantRegister>(register: R): R {
+    const { until } = register;
+    const most =
+      register.kind === 'ban'
+        ? register.since + belief.longest()
+        : register.opened + (belief.opensFor(register.door) ?? 0);
+    return until > most ? { ...register, until: most } : register;
+  }
+
+  function hear(member: string, register: Register, how: 'live' | 'read', outcome: Outcome): void {
+    const now = clock.now();
+    const there = book.get(registerKey(register));
+    // A message that only carries the end of rows says that nothing was lifted.
+    if (register.kind === 'amnesty' && register.gen === 0) return;
+    // What is known already costs nobody anything: it is said again after every change of the engine.
+    if (there !== undefined && sameState(merge(there.state, register), there.state)) {
+      repair(there, register, outcome);
+      return;
+    }
+    const reason = refusalOf(member, register, now);
+    if (reason !== undefined) {
+      outcome.refused.push(reason);
+      return;
+    }
+    const over = register.kind === 'grant' && register.gen === 0 && clipped(register).until <= now;
+    if (there === undefined && over) return;
+    if (!budget.admits(member, register, { live: how === 'live', isNew: there === undefined }, now)) {
+      outcome.refused.push('limit');
+      return;
+    }
+    if (there === undefined) {
+      const charged = register.kind === 'ban' || isTomb(register) ? member : null;
+      const entry = book.put(register, charged);
+      // Nothing is known of it, but it may be in force here all the same, from before a restart.
+      touch(outcome, register, isTomb(register));
+      repair(entry, register, outcome);
+      return;
+    }
+    const before = there.state;
+    const held = holds(before, now);
+    book.set(there, merge(before, register));
+    touch(outcome, there.state, held && there.state.gen > before.gen);
+    repair(there, register, outcome);
+  }
+
+  function touch(outcome: Outcome, state: Register, ended: boolean): void {
+    if (state.kind === 'amnesty') {
+      outcome.amnesty = state;
+      return;
+    }
+    const key = state.kind === 'ban' ? formatCidr(state.target) : registerKey(state);
+    const before = outcome.touched.get(key);
+    outcome.touched.set(key, { register: state, ended: ended || before?.ended === true });
+  }
+
+  /** Whoever says what a lift has ended has not heard of it, and the lift's maker may be gone. */
+  function repair(entry: Entry, said: Register, outcome: Outcome): void {
+    const now = clock.now();
+    const { state, own } = entry;
+    const isBelow = said.kind !== 'amnesty' && said.until > now && said.gen < state.gen;
+    const ownIsBelow = own !== undefined && own.kind !== 'amnesty' && own.until > now && own.gen < state.gen;
+    if ((isBelow || ownIsBelow) && (own === undefined || own.gen < state.gen)) {
+      book.setOwn(entry, state);
+      outcome.repairs.push(state);
+    }
+    const all = book.get(AMNESTY);
+    if (all === undefined || said.kind !== 'ban') return;
+    if (said.until > now && said.gen < all.state.gen && (all.own?.gen ?? 0) < all.state.gen) {
+      book.setOwn(all, all.state);
+      outcome.repairs.push(all.state);
+    }
+  }
+
+  /** Until when somebody may need to know of it. */
+  function neededUntil(register: Register): number {
+    const lift = register.gen > 0 ? register.gen / TICKS + belief.tombs() : 0;
+    if (register.kind === 'amnesty') return lift;
+    if (register.kind === 'grant') return Math.max(lift, register.until);
+    return Math.max(lift, register.until === 0 ? 0 : rememberedUntil(register.since, register.until));
+  }
+
+  return {
+    hear,
+    settle: (outcome) => settle(outcome, book, clipped, clock.now()),
+    know(register) {
+      clock.resume(register.gen);
+      const entry = book.put(register, null);
+      book.set(entry, merge(entry.state, register));
+    },
+    say(register) {
+      clock.resume(register.gen);
+      const entry = book.put(register, null);
+      book.set(entry, merge(entry.state, register));
+      book.setOwn(entry, entry.state);
+      return entry.state;
+    },
+    replace: book.replace,
+    unsay: book.unsay,
+    genOf(key) {
+      const own = book.stateOf(key)?.gen ?? 0;
+      return key.startsWith('grant ') ? own : Math.max(own, amnesty());
+    },
+    own: book.own,
+    ownCounts: book.ownCounts,
+    ownOf: book.ownOf,
+    states: book.states,
+    stateOf: book.stateOf,
+    size: book.size,
+    isOver: (register) => neededUntil(register) <= clock.now(),
+    sweep: (most) => book.sweep(most, (register) => neededUntil(register) <= clock.now()),
+  };
+}

@@ -1,0 +1,39 @@
+import { env } from 'node:process';
+import { describe, expect, it } from 'vitest';
+import { SEED } from '../seed.ts';
+import { runHistory } from '../simulation/history.ts';
+import type { Fault } from '../simulation/machine.ts';
+
+/** 10,000 are `npm run fleet:simulate -- --histories 10000`; what they said is in docs/exploration.md. */
+const HISTORIES = Number(env['FLEET_HISTORIES'] ?? 150);
+/** Each fault shows within so many histories from the first on. */
+const SEEN_WITHIN = 300;
+
+const FAULTS: readonly Fault[] = [
+  'forgetful',
+  'fails open',
+  'same run',
+  'get then set',
+  'no generations',
+  'doorbells alone',
+];
+
+describe('machines that are one door', () => {
+  it('agree after rest, keep lifts, and open a one-time door once, whatever is killed, cut or lost', () => {
+    let opened = 0;
+    for (let seed = SEED; seed < SEED + HISTORIES; seed += 1) {
+      const verdict = runHistory(seed);
+      expect(verdict.violations, `npm run fleet:simulate -- --trace ${seed}`).toEqual([]);
+      opened += verdict.opened;
+    }
+    // They did meet one-time doors.
+    expect(opened).toBeGreaterThan(HISTORIES / 10);
+  });
+
+  it.each(FAULTS)('would not without what is there against "%s"', (fault) => {
+    const seen = Array.from({ length: SEEN_WITHIN }, (_, at) => at + 1).find(
+      (seed) => runHistory(seed, fault).violations.length > 0,
+    );
+    expect(seen, `none of the histories 1 to ${SEEN_WITHIN} shows it`).toBeDefined();
+  });
+});
