@@ -50,8 +50,7 @@ export function createTeller({ bus, clock, host, now, unsay }: TellerParts): Tel
     if (parcel === undefined) return;
     isTelling = true;
     const gone = [...deleted.values()].slice(0, DELETED_AT_ONCE);
-    // Numbers go on after a restart: they begin with the moment.
-    number = Math.max(number + 1, number === 0 ? Math.floor(clock.now()) : 0);
+    number += 1;
     bus.tell({ rows: rowsOf(parcel, gone), message: encode(messageOf(parcel)) }, (answer) => {
       isTelling = false;
       // What may not have arrived is told again at the next heartbeat; twice is harmless.
@@ -106,6 +105,9 @@ export function createTeller({ bus, clock, host, now, unsay }: TellerParts): Tel
       isTelling = false;
     },
     connected() {
+      // Numbers go on after a restart, so they begin with the moment; and from the first presence on, so that others read
+      // what was told last before it, whose doorbell they may have lost.
+      if (number === 0) number = Math.floor(clock.now());
       isConnected = true;
       isTelling = false;
     },
