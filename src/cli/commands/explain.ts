@@ -89,9 +89,9 @@ const WHY: Readonly<Record<string, Why>> = {
   wrong: (row) =>
     row.door === null
       ? 'a port of a sequence, and not the first: nothing was begun'
-      : `a wrong knock: the attempt is broken off${inDoor(row)}`,
-  'door.opened': (row) => `let in at ${row.door ?? 'a door'}`,
-  'door.renewed': (row) => `let in at ${row.door ?? 'a door'} for longer`,
+      : `a wrong knock: the attempt is broken off${inDoor(row)}${row.key === null ? '' : `; a code of ${holder(row)}`}`,
+  'door.opened': (row) => `let in at ${row.door ?? 'a door'}${byKey(row)}`,
+  'door.renewed': (row) => `let in at ${row.door ?? 'a door'} for longer${byKey(row)}`,
   'door.refused': (row) => `a right knock, and nobody is let in at ${row.door ?? 'a door'}`,
   'door.closed': (row) => `no longer let in at ${row.door ?? 'a door'}`,
   'ban.added': () => 'banned',
@@ -105,9 +105,11 @@ const WHY: Readonly<Record<string, Why>> = {
   decoy: () => 'a decoy: nothing is behind this port, so touching it is scanning',
 };
 
+const holder = ({ key, person }: ExplainRow): string =>
+  key === null ? 'a key' : `key ${key}${person === null ? '' : ` (${person})`}`;
+const byKey: Why = (row) => (row.key === null ? '' : ` by ${holder(row)}`);
 /** A packet that a key proved, and whose key that was. */
-const ofKey = ({ key, person }: ExplainRow): string =>
-  key === null ? 'a packet of a key' : `a packet of key ${key}${person === null ? '' : ` (${person})`}`;
+const ofKey: Why = (row) => `a packet of ${holder(row)}`;
 const opensNothing: Why = (row) =>
   `${ofKey(row)} that opens nothing: ${refusalWords(row.reason ?? 'everybody may come from there')}`;
 

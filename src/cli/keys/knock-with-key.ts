@@ -110,7 +110,15 @@ function keyOf({ key, sshKey }: KnockOptions, host: string): ClientKey {
 }
 
 function doorOf({ door }: KnockOptions, { doors }: ClientKey): string {
-  if (door !== undefined) return doorArgument(door);
+  if (door !== undefined) {
+    const name = doorArgument(door);
+    // Nothing answers, so that a slip of the pen would be looked for elsewhere. The server may have given it more doors since.
+    if (doors.length > 0 && !doors.includes(name))
+      process.stderr.write(
+        `nfknock: this key was made for ${doors.join(', ')}, and ${quoted(name)} is asked for all the same; nothing opens unless the server has given it that door since\n`,
+      );
+    return name;
+  }
   const [only, ...others] = doors;
   if (only !== undefined && others.length === 0) return only;
   throw usage(

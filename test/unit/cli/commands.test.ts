@@ -125,6 +125,19 @@ describe('for people', { timeout: TIMEOUT }, () => {
     expect(out).toMatch(/ ban\.added +banned \[by hand\]\n.* something\.newer +\[order\]\n$/);
   });
 
+  it('explain names whose code it was that opened, or opened before', async () => {
+    const none = { port: null, of: 3, step: 3, strikes: null, exempt: null, key: 'ben-code', person: 'ben' };
+    const packets = [
+      { outcome: 'wrong', reason: 'code used' },
+      { outcome: 'door.opened', reason: null },
+    ].map((row) => ({ ...none, ...row, time: '2026-11-21T06:40:00.000Z', door: 'mail' }));
+    const { path } = await cannedDaemon(() => ({ ok: true, data: { ...EXPLANATION, packets } }));
+    const { out } = await nfknock(['explain', '203.0.113.20'], { NFKNOCK_CONTROL: path });
+    const words = out.replace(/\s+/g, ' ');
+    expect(words).toContain('(mail step 3 of 3); a code of key ben-code (ben) [code used]');
+    expect(words).toContain('let in at mail by key ben-code (ben)');
+  });
+
   it('nothing that a daemon says can act on the terminal', async () => {
     const evil = { ...SOURCES[0], source: '\u001b]0;owned\u0007\u202e' };
     const { path } = await cannedDaemon(() => ({ ok: true, data: [evil as (typeof SOURCES)[number]] }));

@@ -180,6 +180,15 @@ describe('A knock with a key', () => {
     await v4.next();
   });
 
+  it('says that a door is none of those that the key was made for, and asks for it all the same', async () => {
+    const key = keyFile({ kind: 'secret', secret: randomBytes(32) }, 0o600, ['ssh', 'mail']);
+    expect(await knock('127.0.0.1', { key, door: 'shs' })).toBe(EXIT.done);
+    expect(said).toMatch(
+      /^nfknock: this key was made for ssh, mail, and "shs" is asked for all the same; [^\n]+\n$/,
+    );
+    await v4.next();
+  });
+
   it.each<readonly [string, () => Partial<KnockOptions>, ExitCode, RegExp]>([
     ['no file', () => ({ key: '/nonexistent' }), EXIT.usage, /can't be read \(ENOENT\)/],
     ['an SSH key alone', () => ({ sshKey: inFile }), EXIT.usage, /at which server, and /],
