@@ -1,4 +1,4 @@
-import { onTestFinished } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 import type { Daemon, DaemonOptions } from './daemon.ts';
 import type { Server } from './net.ts';
 
@@ -14,4 +14,15 @@ export async function startTestDaemon(
   const daemon = await server.startDaemon(config, options);
   onTestFinished(async () => void (await daemon.stop('SIGKILL')));
   return daemon;
+}
+
+/**
+ * Has it look at the machine now, as it does by itself every 30 s: it does after each reload. What it finds is there a
+ * moment later.
+ */
+export async function lookAgain(daemon: Daemon): Promise<void> {
+  const reloads = (): number => daemon.seen({ event: 'daemon.reloaded' }).length;
+  const before = reloads();
+  daemon.signal('SIGHUP');
+  await expect.poll(reloads, { timeout: 10_000 }).toBe(before + 1);
 }
