@@ -69,6 +69,8 @@ export function commandPage(version: string): string {
     heading('FILES'),
     ...FILES.map(([file, holds]) => term(file, holds)),
     heading('SEE ALSO'),
+    '.BR nfknock\\-init (1),',
+    '.BR nfknock\\-keys (1),',
     '.BR nfknock.yaml (5),',
     '.BR iptables (8),',
     '.BR ipset (8),',

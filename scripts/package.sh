@@ -142,6 +142,8 @@ done
 mkdir -p "$root/usr/share/bash-completion/completions" "$root/usr/share/zsh/vendor-completions"
 node "$lib/dist/bin/nfknock.js" completion bash >"$root/usr/share/bash-completion/completions/nfknock"
 node "$lib/dist/bin/nfknock.js" completion zsh >"$root/usr/share/zsh/vendor-completions/_nfknock"
+mkdir -p "$root/usr/share/fish/vendor_completions.d"
+node "$lib/dist/bin/nfknock.js" completion fish >"$root/usr/share/fish/vendor_completions.d/nfknock.fish"
 
 say 'describing'
 if [ -n "$natives" ]; then

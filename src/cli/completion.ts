@@ -1,5 +1,6 @@
 import { shellWord, zshText } from '../text/shell.ts';
 import { fail } from './ask-daemon.ts';
+import { fishScript } from './completion-fish.ts';
 import { type CommonOptions, EXIT, type ExitCode } from './exit.ts';
 import { usage } from './failure.ts';
 import { DEFINITIONS } from './program.ts';
@@ -7,7 +8,7 @@ import { DEFINITIONS } from './program.ts';
 /** What stands at a place of the command line, and so how it is completed. */
 type Kind = 'words' | 'files' | 'doors' | 'granted' | 'banned' | 'nothing';
 
-interface Place {
+export interface Place {
   readonly kind: Kind;
   /** With `words`. */
   readonly words: readonly string[];
@@ -21,7 +22,7 @@ interface Flag {
   readonly value: Place | null;
 }
 
-interface Completed {
+export interface Completed {
   readonly name: string;
   readonly summary: string;
   readonly flags: readonly Flag[];
@@ -30,10 +31,14 @@ interface Completed {
 
 /** Prints the completion script of a shell, made from the definitions that the commands themselves are made from. */
 export async function command([shell]: readonly string[], _: CommonOptions): Promise<ExitCode> {
-  const scripts: Readonly<Record<string, () => string>> = { bash: bashScript, zsh: zshScript };
+  const scripts: Readonly<Record<string, () => string>> = {
+    bash: bashScript,
+    zsh: zshScript,
+    fish: () => fishScript(completed(), ASKED),
+  };
   const script = shell !== undefined && Object.hasOwn(scripts, shell) ? scripts[shell] : undefined;
   if (script === undefined)
-    return fail(usage(`there is no completion for "${shell ?? ''}": write bash or zsh`));
+    return fail(usage(`there is no completion for "${shell ?? ''}": write bash, zsh or fish`));
   process.stdout.write(script());
   return EXIT.done;
 }

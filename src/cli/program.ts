@@ -315,7 +315,7 @@ export const DEFINITIONS: readonly Definition[] = [
     name: 'completion',
     summary: 'print the completion script of a shell',
     example: 'nfknock completion bash > /etc/bash_completion.d/nfknock',
-    args: [['<shell>', 'bash or zsh']],
+    args: [['<shell>', 'bash, zsh or fish']],
     load: () => import('./completion.ts'),
   },
 ];

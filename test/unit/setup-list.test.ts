@@ -22,7 +22,7 @@ const UNIT_TESTS = /^test\/unit\/.*\.ts$/;
 /** What the stage `build` begins with and adds. */
 const OF_NODE_IMAGE = ['python3', 'make', 'g++'];
 /** Programs that a unit test looks for, and says so where they are missing. */
-const LOOKED_FOR = ['chromium', 'promtool', 'tmux', 'zsh'];
+const LOOKED_FOR = ['chromium', 'fish', 'promtool', 'tmux', 'zsh'];
 /** Whoever builds brings them along. */
 const BROUGHT = ['node', 'npm', 'npx'];
 /** Words of sentences and of other programs' command lines that are names of programs too. */

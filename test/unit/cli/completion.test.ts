@@ -14,6 +14,7 @@ beforeAll(async () => {
 }, 60_000);
 
 const { PATH = '' } = process.env;
+const hasFish = spawnSync('fish', ['--version']).status === 0;
 const hasZsh = spawnSync('zsh', ['--version']).status === 0;
 
 /** A folder for PATH in which `nfknock` is the compiled program. */
@@ -50,7 +51,7 @@ describe('the completion of bash', { timeout: TIMEOUT }, () => {
     ['unban ', '203.0.113.9 2001:db8:0:1::/64'],
     ['revoke 198', '198.51.100.7'],
     ['knock --door ', 'ssh web'],
-    ['completion ', 'bash zsh'],
+    ['completion ', 'bash zsh fish'],
     ['rules ', 'print install confirm roll-back remove'],
     ['status -', '--json -c --config -h --help'],
     ['check -c /etc/hostn', '/etc/hostname'],
@@ -157,6 +158,53 @@ describe.skipIf(!hasZsh)('the completion of zsh', { timeout: TIMEOUT }, () => {
     const ask = `compdef() { :; }; ${zsh}\ncompadd() { print -rl -- $found }; config=(); _nfknock_${kind}`;
     const said = await run('zsh', ['-f', '-c', ask], { PATH: `${hostileFolder(mark)}:${PATH}` });
     expect(said).toBe(`${expected}\n`);
+    expect(ran(mark)).toEqual([]);
+  });
+});
+
+describe.skipIf(!hasFish)('the completion of fish', { timeout: TIMEOUT }, () => {
+  async function offered(line: string, environment: Readonly<Record<string, string>>): Promise<string> {
+    const { out } = await nfknock(['completion', 'fish']);
+    const file = join(folder(), 'nfknock.fish');
+    writeFileSync(file, out);
+    const said = await run('fish', ['-N', '-c', `source ${file}; complete -C "$TYPED"`], {
+      ...environment,
+      TYPED: `nfknock ${line}`,
+    });
+    // After a tab stands what it is.
+    const words = said.split('\n').map((each) => each.split('\t')[0] ?? '');
+    return words.filter(Boolean).sort().join(' ');
+  }
+
+  it.each([
+    ['gr', 'grant grants'],
+    ['grant ', 'ssh web'],
+    ['grant --for 1h ', 'ssh web'],
+    ['grant ssh ', ''],
+    ['grant --r', '--reason'],
+    ['unban ', '2001:db8:0:1::/64 203.0.113.9'],
+    ['revoke 198', '198.51.100.7'],
+    ['knock --door ', 'ssh web'],
+    ['completion ', 'bash fish zsh'],
+    ['check -c /etc/hostn', '/etc/hostname'],
+    ['-c /etc/hostname gr', 'grant grants'],
+    ['-c /etc/hostname grant --for 1h ', 'ssh web'],
+  ])('of "nfknock %s" is: %s', async (line, expected) => {
+    const { path } = await cannedDaemon();
+    const environment = { PATH: `${programFolder()}:${PATH}`, NFKNOCK_CONTROL: path };
+    expect(await offered(line, environment)).toBe(expected);
+  });
+
+  it.each([
+    ['grant ', 'good'],
+    ['knock --door ', 'good'],
+    ['unban ', '2001:db8::/64'],
+    ['revoke ', '192.0.2.1'],
+    ['grant (touch MARK.5', ''],
+  ])('runs nothing and offers no more than a name: "nfknock %s"', async (line, expected) => {
+    const mark = join(folder(), 'mark');
+    const environment = { PATH: `${hostileFolder(mark)}:${PATH}` };
+    expect(await offered(line.replace('MARK', mark), environment)).toBe(expected);
     expect(ran(mark)).toEqual([]);
   });
 });

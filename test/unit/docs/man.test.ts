@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { commandPage } from '../../../scripts/man.ts';
+import { COMMAND_PAGES, ownPage } from '../../../scripts/man-command.ts';
 import { configPage, everyDefault, NOTHING_SAID } from '../../../scripts/man-config.ts';
 import { DEFINITIONS } from '../../../src/cli/program.ts';
 import { parseConfig } from '../../../src/config/parse.ts';
@@ -12,6 +13,7 @@ const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
 const PAGES = [
   ['nfknock.1', commandPage(version)],
   ['nfknock.yaml.5', configPage(version)],
+  ...COMMAND_PAGES.map((name) => [`${name}.1`, ownPage(name, version)] as const),
 ] as const;
 
 // `npm run docs` writes the pages anew: it runs this test with -u.
