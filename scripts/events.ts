@@ -99,6 +99,16 @@ const FIELDS: Readonly<Record<Field, FieldNote>> = {
     means: 'the member of the fleet that said it',
     example: '"edge2"',
   },
+  member: {
+    schema: { type: 'string', pattern: '^[a-z0-9][a-z0-9-]{0,23}$' },
+    means: 'the member of the fleet that it is about',
+    example: '"edge2"',
+  },
+  members: {
+    schema: { type: 'array', items: { type: 'string', pattern: '^[a-z0-9][a-z0-9-]{0,23}$' } },
+    means: 'all members of the fleet that are known',
+    example: '["edge1","edge2"]',
+  },
   grantee: {
     schema: { type: 'string', pattern: `^(any|${NETWORK})$` },
     means: 'who is let in, where it is not the source itself',

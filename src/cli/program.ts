@@ -4,6 +4,8 @@ import type { ExitCode } from './exit.ts';
 import { KNOCK } from './knock-definition.ts';
 
 const json = (): Option => new Option('--json', 'print JSON for programs instead of text for people');
+const here = (): Option =>
+  new Option('--here', 'on this machine alone: other members of a fleet hear nothing of it');
 
 /** Every command, in the order of the manual. */
 export const DEFINITIONS: readonly Definition[] = [
@@ -141,6 +143,7 @@ export const DEFINITIONS: readonly Definition[] = [
       json(),
       option('--for <time>', "how long; default: the door's own `for`"),
       option('--reason <text>', 'why; kept for audit'),
+      here(),
     ],
     load: () => import('./commands/grant.ts'),
   },
@@ -152,7 +155,7 @@ export const DEFINITIONS: readonly Definition[] = [
       ['<address>', 'an IPv4 or IPv6 address'],
       ['[door]', 'only this door'],
     ],
-    options: [json()],
+    options: [json(), here()],
     load: () => import('./commands/revoke.ts'),
   },
   {
@@ -175,7 +178,7 @@ export const DEFINITIONS: readonly Definition[] = [
     summary: 'lift a ban, or all',
     example: 'nfknock unban 203.0.113.9',
     args: [['[address]', 'the banned address']],
-    options: [json(), option('--all', 'lift every ban')],
+    options: [json(), option('--all', 'lift every ban'), here()],
     load: () => import('./commands/unban.ts'),
   },
   {

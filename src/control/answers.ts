@@ -19,6 +19,8 @@ export interface GrantRow {
   /** The key that it rests on, and whose that is; null: none, nobody was named. */
   readonly key: string | null;
   readonly person: string | null;
+  /** The member of the fleet that it was earned at; null: here. */
+  readonly from: string | null;
 }
 
 /** A key, without anything secret. */
@@ -46,6 +48,8 @@ export interface BanRow {
   readonly count: number;
   /** True where it is only logged, not enforced. */
   readonly shadow: boolean;
+  /** The member of the fleet that said it; null: it was made here. */
+  readonly from: string | null;
 }
 
 export interface Attempt {

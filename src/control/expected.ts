@@ -35,8 +35,16 @@ const grant = record<GrantRow>({
   reason: nullable(text),
   key: nullable(text),
   person: nullable(text),
+  from: nullable(text),
 });
-const ban = record<BanRow>({ target: text, since: moment, until: moment, count: number, shadow: flag });
+const ban = record<BanRow>({
+  target: text,
+  since: moment,
+  until: moment,
+  count: number,
+  shadow: flag,
+  from: nullable(text),
+});
 const attempt = record<Attempt>({ door: doorName, step: number, of: number });
 const changed = record<Changed>({ changed: number });
 

@@ -15,7 +15,8 @@ const SHOWN_CHARACTERS_MAX = 40;
 
 /**
  * What can be asked. Addresses are IPv4 or IPv6 text without a zone; `for` is in milliseconds. A list with a
- * `limit` is of that many rows at most; of `sources` those with the most strikes come first.
+ * `limit` is of that many rows at most; of `sources` those with the most strikes come first. With `here` other members of
+ * a fleet hear nothing of it.
  */
 export type Request =
   | { readonly command: 'status' }
@@ -26,12 +27,18 @@ export type Request =
       readonly address: string;
       readonly for?: number;
       readonly reason?: string;
+      readonly here?: true;
     }
-  | { readonly command: 'revoke'; readonly address: string; readonly door?: string }
+  | {
+      readonly command: 'revoke';
+      readonly address: string;
+      readonly door?: string;
+      readonly here?: true;
+    }
   | { readonly command: 'bans'; readonly limit?: number }
-  | { readonly command: 'ban'; readonly address: string; readonly for?: number }
-  | { readonly command: 'unban'; readonly address: string }
-  | { readonly command: 'unban'; readonly all: true }
+  | { readonly command: 'ban'; readonly address: string; readonly for?: number; readonly here?: true }
+  | { readonly command: 'unban'; readonly address: string; readonly here?: true }
+  | { readonly command: 'unban'; readonly all: true; readonly here?: true }
   | { readonly command: 'sources'; readonly limit?: number }
   | { readonly command: 'explain'; readonly address: string }
   | { readonly command: 'keys'; readonly limit?: number }
@@ -97,11 +104,11 @@ const FIELDS: Readonly<
 > = {
   status: { needs: {}, takes: {} },
   grants: { needs: {}, takes: { limit } },
-  grant: { needs: { door, address: host }, takes: { for: time, reason } },
-  revoke: { needs: { address }, takes: { door } },
+  grant: { needs: { door, address: host }, takes: { for: time, reason, here: all } },
+  revoke: { needs: { address }, takes: { door, here: all } },
   bans: { needs: {}, takes: { limit } },
-  ban: { needs: { address: host }, takes: { for: time } },
-  unban: { needs: {}, takes: { address, all } },
+  ban: { needs: { address: host }, takes: { for: time, here: all } },
+  unban: { needs: {}, takes: { address, all, here: all } },
   sources: { needs: {}, takes: { limit } },
   explain: { needs: { address }, takes: {} },
   keys: { needs: {}, takes: { limit } },

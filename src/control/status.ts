@@ -1,4 +1,16 @@
-import { doorName, flag, list, nullable, number, oneOf, record, type Shape, table, text } from './shape.ts';
+import {
+  doorName,
+  flag,
+  list,
+  moment,
+  nullable,
+  number,
+  oneOf,
+  record,
+  type Shape,
+  table,
+  text,
+} from './shape.ts';
 
 /** How the daemon stands, as it goes over the wire and as `--json` prints it: the types, and below what is held against them. */
 export interface Status {
@@ -24,10 +36,45 @@ export interface Status {
   readonly events_lost: number;
   /** Exceptions of the daemon's own parts since it began. */
   readonly faults: number;
+  /** This machine's part in a fleet; null: it is alone. */
+  readonly fleet: FleetRow | null;
   /** What is wrong, in words; empty: nothing. */
   readonly problems: readonly Problem[];
   /** What makes doors weaker than they could be on this machine. */
   readonly warnings: readonly Problem[];
+}
+
+export interface FleetRow {
+  readonly name: string;
+  readonly engine: string;
+  readonly up: boolean;
+  /** Since when the engine answers, or does not. */
+  readonly since: string;
+  /** How far this machine's clock is ahead of the engine's, in milliseconds. */
+  readonly offset: number;
+  /** Bans and grants that the others are still to be told of. */
+  readonly outbox: number;
+  /** Knocks that wait for other members. */
+  readonly parked: number;
+  readonly members: readonly FleetMemberRow[];
+  /** What was asked to be used once: opened, used elsewhere, not answered. */
+  readonly claims: Readonly<Record<string, number>>;
+  /** What others said and was not believed; own automatic bans that were not told. */
+  readonly refused: number;
+  readonly shed: number;
+}
+
+export interface FleetMemberRow {
+  readonly name: string;
+  readonly version: string | null;
+  /** When it was last heard of; null: not since the start. */
+  readonly seen: string | null;
+  /** Milliseconds since then. */
+  readonly lag: number | null;
+  readonly bans: number;
+  readonly grants: number;
+  /** Doors of this machine that it defines otherwise. */
+  readonly differs: readonly string[];
 }
 
 interface DoorStatus {
@@ -65,6 +112,14 @@ export interface Problem {
   readonly fix: string;
 }
 
+const member = record<FleetMemberRow>({
+  ...{ name: text, version: nullable(text), seen: nullable(moment), lag: nullable(number) },
+  ...{ bans: number, grants: number, differs: list(doorName) },
+});
+const fleet = record<FleetRow>({
+  ...{ name: text, engine: text, up: flag, since: moment, offset: number, outbox: number, parked: number },
+  ...{ members: list(member), claims: table(number), refused: number, shed: number },
+});
 const health = record<Health>({ ok: flag, reason: nullable(text) });
 const queue = record<QueueStatus>({
   source: oneOf('nfqueue', 'nflog'),
@@ -95,6 +150,7 @@ export const STATUS_SHAPE: Shape<Status> = record<Status>({
   firewall: health,
   events_lost: number,
   faults: number,
+  fleet: nullable(fleet),
   problems: list(record<Problem>({ what: text, fix: text })),
   warnings: list(record<Problem>({ what: text, fix: text })),
 });

@@ -1,6 +1,7 @@
 import { settingsOf } from '../config/settings.ts';
 import type { Command } from '../engine/command.ts';
 import { createEngine } from '../engine/engine.ts';
+import type { Emit } from '../engine/event.ts';
 import { guarded } from '../guard/guard.ts';
 import { ofUntracked } from '../machine/notrack/untracked.ts';
 import type { Config } from '../policy/config.ts';
@@ -8,6 +9,7 @@ import type { DoorEvent } from './commit.ts';
 import type { GrantEvent } from './consume.ts';
 import type { Core, Dependencies } from './dependencies.ts';
 import { createEffects } from './effects.ts';
+import { createFleet } from './fleet.ts';
 import { createHealth } from './health.ts';
 import { doorOf, hookSubject, nextSequence } from './hook-subject.ts';
 import { createIntake } from './intake.ts';
@@ -31,7 +33,19 @@ export function assemble(given: Dependencies, subject: Subject): Core {
   const engine = createEngine(settings, given.key);
   const health = createHealth(given);
   const surroundings = given.createSurroundings({ config: () => config, clock, announcer, firewall });
-  const consumer = given.createConsumer(() => config);
+  const life =
+    given.fleet === undefined || config.fleet === null
+      ? undefined
+      : createFleet({
+          ...{ given: given.fleet, started: config.fleet, version: subject.version },
+          ...{ clock, store, engine, announcer, config: () => config },
+          collect: (event) => effects.collect(event),
+          carryOut: () => effects.carryOut('command'),
+          drained: () => effects.drained(),
+          isFull: () => effects.isFull(),
+        });
+  const own = given.createConsumer(() => config);
+  const consumer = life?.consumer(own) ?? own;
   consumer.learn(settings);
   let timer: NodeJS.Timeout | undefined;
 
@@ -67,6 +81,7 @@ export function assemble(given: Dependencies, subject: Subject): Core {
   const keys: Keys = createKeys({
     ...{ clock, store, announcer, engine, config: () => config },
     collect: (event) => effects.collect(event),
+    inFleet: life?.usedOnce,
     carryOut: () => effects.carryOut('command'),
     overBudget: (count) => health.count('keys over budget', count),
     settle: (packet, outcome, at) => intake.settle(packet, outcome, at),
@@ -74,6 +89,7 @@ export function assemble(given: Dependencies, subject: Subject): Core {
   const effects = createEffects({
     ...{ clock, store, firewall, announcer, engine, consumer, whyShut, commandOf, keys },
     cut: () => config.bans.cut,
+    sayings: life?.sayings,
     opened: health.opened,
     after: schedule,
   });
@@ -89,14 +105,21 @@ export function assemble(given: Dependencies, subject: Subject): Core {
   const base = {
     ...given,
     ...{ configFile: subject.configFile, version: subject.version, fail: subject.fail },
-    ...{ engine, health, intake, history, effects, surroundings, keys },
+    ...{ engine, health, intake, history, effects, surroundings, keys, life },
     since: clock.now(),
     config: () => config,
     configure(next: Config) {
       config = next;
     },
-    execute(command: Command) {
-      const answer = engine.execute(command, clock.now(), effects.collect);
+    execute(command: Command, where?: 'here') {
+      const emit: Emit =
+        where === undefined
+          ? effects.collect
+          : (event) => {
+              life?.sayings.keepHere(event);
+              effects.collect(event);
+            };
+      const answer = engine.execute(command, clock.now(), emit);
       if (command.command === 'reload') consumer.learn(command.settings);
       // What waits for a clock that can be believed is taken back too.
       const dropped = command.command === 'revoke' ? restored.drop(command.address, command.door) : 0;

@@ -7,6 +7,7 @@ import { hostCidr } from '../packet/cidr.ts';
 import type { Milliseconds } from '../packet/time.ts';
 import type { StateChange, Store, StoredGrant, Surviving } from '../state/store.ts';
 import { sentenceOf } from '../text/error.ts';
+import type { Sayings } from './fleet-sayings.ts';
 
 /** Bans that come within this many milliseconds of each other go to the disk and the kernel as one. */
 const BAN_GATHER = 20;
@@ -22,6 +23,8 @@ export interface CommitOptions {
   readonly grant: (event: DoorEvent) => GrantView | undefined;
   /** What a key has used up by this opening: it is kept in the same transaction. */
   readonly usedBy: (event: DoorEvent) => readonly StateChange[];
+  /** What the fleet is told of this machine's doing; without a fleet nothing. */
+  readonly sayings?: Pick<Sayings, 'rowsOf' | 'tell' | 'retract'> | undefined;
   /** Bans that are in force, and what the kernel refused of them. */
   readonly announce: (event: NfknockEvent) => void;
   /** It is durable and in force. */
@@ -34,7 +37,7 @@ export type DoorEvent = Extract<
   EngineEvent,
   { readonly event: 'door.opened' | 'door.renewed' | 'door.closed' }
 >;
-type BanEvent = Extract<
+export type BanEvent = Extract<
   EngineEvent,
   { readonly event: 'ban.added' | 'ban.extended' | 'ban.lifted' | 'ban.expired' }
 >;
@@ -58,7 +61,7 @@ export interface Commit {
 }
 
 export function createCommit(options: CommitOptions): Commit {
-  const { clock, store, firewall, announce } = options;
+  const { clock, store, firewall, announce, sayings } = options;
   let doors: DoorEvent[] = [];
   let bans: BanEvent[] = [];
   /** A ban was lifted that is in the way of an opening. */
@@ -81,7 +84,7 @@ export function createCommit(options: CommitOptions): Commit {
     if (doors.length === 0) return;
     const events = doors;
     doors = [];
-    store.write(events.flatMap(doorState), clock.wall(), survivingOf(events));
+    store.write(withSaid(options, events.flatMap(doorState), events), clock.wall(), survivingOf(events));
     follow(
       firewall.apply(events.flatMap((event) => doorChanges(event, wall))).then(
         () => {
@@ -98,6 +101,7 @@ export function createCommit(options: CommitOptions): Commit {
       try {
         await firewall.apply(doorChanges(event, wall));
       } catch (error) {
+        retract(options, event);
         options.failed(event, error);
         continue;
       }
@@ -114,10 +118,11 @@ export function createCommit(options: CommitOptions): Commit {
     urgent = false;
     lastBans = clock.now();
     told += events.length;
-    store.write(banStates(events), clock.wall(), survivingOf(events));
+    store.write(withSaid(options, banStates(events), events), clock.wall(), survivingOf(events));
     const answered = (): void => {
       told -= events.length;
       for (const event of events) announce(event);
+      if (sayings !== undefined) for (const event of events) sayings.tell(event);
     };
     follow(
       firewall.apply(banChanges(events)).then(answered, (error: unknown) => {
@@ -202,6 +207,21 @@ export function createCommit(options: CommitOptions): Commit {
       under = new Set();
     },
   };
+}
+
+/** In the same transaction: who is killed after it tells the others at the next start. */
+function withSaid(
+  { sayings }: Pick<CommitOptions, 'sayings'>,
+  states: readonly StateChange[],
+  events: readonly (DoorEvent | BanEvent)[],
+): readonly StateChange[] {
+  return sayings === undefined ? states : [...states, ...events.flatMap(sayings.rowsOf)];
+}
+
+/** The others hear nothing of what the kernel did not take. */
+function retract({ sayings, store, clock }: CommitOptions, event: DoorEvent): void {
+  const rows = sayings?.retract(event) ?? [];
+  if (rows.length > 0) store.write(rows, clock.wall());
 }
 
 function doorChanges(event: DoorEvent, wall: (at: Milliseconds) => number): readonly Change[] {

@@ -19,7 +19,12 @@ export interface Consumption {
 
 /** What a grant takes before it may be in force: it is used up durably, once, anyone who else asks for it. */
 export type ConsumptionTask =
-  | { readonly when: 'at once'; readonly consume: () => Consumption }
+  | {
+      readonly when: 'at once';
+      /** The line that is used up by it. */
+      readonly line: readonly PortSpec[];
+      readonly consume: () => Consumption;
+    }
   /** Refused where it rejects or takes too long; what it comes to after that is not looked at. */
   | { readonly when: 'later'; readonly consume: () => Promise<Consumption> };
 
@@ -28,6 +33,8 @@ export interface Consumer {
   taskOf(event: GrantEvent): ConsumptionTask | undefined;
   /** The engine has these settings now. */
   learn(settings: EngineSettings): void;
+  /** This opens the one-time door now. */
+  next(door: string, knock: readonly PortSpec[]): void;
 }
 
 /** Lines of one-time files: marked used, durably, before the door opens; where that fails it does not open. */
@@ -38,11 +45,13 @@ export function createOneTimeConsumer(config: () => Config): Consumer {
     taskOf(event) {
       const door = doorOf(config(), event.door);
       if (door === undefined || !('oneTime' in door.knock)) return undefined;
+      const line = sequences.get(door.name) ?? [];
       return {
         when: 'at once',
+        line,
         consume() {
           try {
-            const { next, warning } = consumeSequence(door, sequences.get(door.name) ?? []);
+            const { next, warning } = consumeSequence(door, line);
             sequences.set(door.name, next);
             const command: Command = { command: 'sequence', door: door.name, knock: next };
             return { accepted: true, warning, command };
@@ -52,6 +61,7 @@ export function createOneTimeConsumer(config: () => Config): Consumer {
         },
       };
     },
+    next: (door, knock) => void sequences.set(door, knock),
     learn({ doors }) {
       for (const { name, oneTime, knock } of doors) if (oneTime) sequences.set(name, knock);
     },

@@ -25,13 +25,12 @@ export function createHandler(core: Running, reloader: Reloader): (request: Requ
       case 'grant':
         return grant(request);
       case 'revoke': {
-        const { address, door } = request;
+        const { address, door, here } = request;
         return changed(
-          core.execute({
-            command: 'revoke',
-            address: read(address),
-            ...(door === undefined ? {} : { door }),
-          }),
+          core.execute(
+            { command: 'revoke', address: read(address), ...(door === undefined ? {} : { door }) },
+            whereOf(here),
+          ),
         );
       }
       case 'bans':
@@ -39,8 +38,7 @@ export function createHandler(core: Running, reloader: Reloader): (request: Requ
       case 'ban':
         return ban(request);
       case 'unban':
-        if ('all' in request) return changed(await unbanAll(core));
-        return changed(core.execute({ command: 'unban', address: read(request.address) }));
+        return unban(request);
       case 'sources':
         return done(await sources(request.limit));
       case 'explain':
@@ -73,13 +71,16 @@ export function createHandler(core: Running, reloader: Reloader): (request: Requ
   async function grant(request: Request & { command: 'grant' }): Promise<Answer> {
     const address = read(request.address);
     const { door, reason } = request;
-    const answer = core.execute({
-      command: 'grant',
-      door,
-      address,
-      ...(request.for === undefined ? {} : { for: milliseconds(request.for) }),
-      ...(reason === undefined ? {} : { reason }),
-    });
+    const answer = core.execute(
+      {
+        command: 'grant',
+        door,
+        address,
+        ...(request.for === undefined ? {} : { for: milliseconds(request.for) }),
+        ...(reason === undefined ? {} : { reason }),
+      },
+      whereOf(request.here),
+    );
     if (!answer.ok) return refused(answer);
     await core.effects.drained();
     const made = engine.grant(door, hostCidr(address));
@@ -91,13 +92,30 @@ export function createHandler(core: Running, reloader: Reloader): (request: Requ
     );
   }
 
+  /** In a fleet also what this machine knows nothing of is lifted, unless it is to stay here. */
+  async function unban(request: Request & { command: 'unban' }): Promise<Answer> {
+    const fleet = request.here === true ? undefined : core.life;
+    if ('all' in request) {
+      const answer = await unbanAll(core);
+      fleet?.liftAll();
+      return changed(answer);
+    }
+    const address = read(request.address);
+    const answer = core.execute({ command: 'unban', address }, 'here');
+    fleet?.lift(address);
+    return changed(answer);
+  }
+
   async function ban(request: Request & { command: 'ban' }): Promise<Answer> {
     const address = read(request.address);
-    const answer = core.execute({
-      command: 'ban',
-      address,
-      ...(request.for === undefined ? {} : { for: milliseconds(request.for) }),
-    });
+    const answer = core.execute(
+      {
+        command: 'ban',
+        address,
+        ...(request.for === undefined ? {} : { for: milliseconds(request.for) }),
+      },
+      whereOf(request.here),
+    );
     if (!answer.ok) return refused(answer);
     await core.effects.drained();
     const made = engine.ban(address);
@@ -114,6 +132,10 @@ export function createHandler(core: Running, reloader: Reloader): (request: Requ
     const count = answer.ok ? answer.changed : 0;
     return core.effects.drained().then(() => done({ changed: count }));
   }
+}
+
+function whereOf(here: true | undefined): 'here' | undefined {
+  return here === true ? 'here' : undefined;
 }
 
 /** A row at a time: a full table must not hold the daemon up. */

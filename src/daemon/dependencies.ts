@@ -15,6 +15,7 @@ import type { Announcer } from './announce.ts';
 import type { Consumer } from './consume.ts';
 import type { Effects } from './effects.ts';
 import type { Exempt } from './exemptions.ts';
+import type { FleetGiven, FleetLife } from './fleet.ts';
 import type { Health } from './health.ts';
 import type { Hooks } from './hook.ts';
 import type { Intake } from './intake.ts';
@@ -42,6 +43,8 @@ export interface Dependencies {
   readonly openSources: (config: Config, takers: Takers, onError: (error: Error) => void) => Promise<Sources>;
   readonly openControl: (handle: ControlOptions['handle']) => Promise<ControlServer>;
   readonly openMetrics: typeof openMetrics;
+  /** The way to the other members; undefined: this machine is alone. */
+  readonly fleet?: FleetGiven | undefined;
   /** What grants take: one-time lines. */
   readonly createConsumer: (config: () => Config) => Consumer;
   readonly findExempt: () => Promise<Exempt>;
@@ -63,12 +66,15 @@ export interface Core extends Dependencies {
   readonly restored: Restored;
   readonly keys: Keys;
   readonly effects: Effects;
+  /** This machine's part in the fleet; undefined: it is alone. */
+  readonly life: FleetLife | undefined;
   readonly surroundings: Surroundings;
   /** What is in force. */
   config(): Config;
   /** From now on another is; the engine, the rules and the sources have it already. */
   configure(next: Config): void;
-  execute(command: Command): CommandAnswer;
+  /** `here`: what comes of it holds on this machine alone. */
+  execute(command: Command, where?: 'here'): CommandAnswer;
   /** The daemon can't go on. */
   fail(error: Error): void;
   /** Ends what would come by itself. Idempotent. */

@@ -8,6 +8,7 @@ import { type Commit, type CommitOptions, createCommit, type DoorEvent } from '.
 import type { Consumer, Consumption, GrantEvent } from './consume.ts';
 import { createConsumptions } from './consume-later.ts';
 import { warn } from './dependencies.ts';
+import type { Sayings } from './fleet-sayings.ts';
 import { createGrantQueues, type Origin, type Stage, type Taken } from './grant-queue.ts';
 import type { Keys } from './keys.ts';
 
@@ -54,6 +55,8 @@ export interface Effects {
 }
 
 export interface EffectsOptions extends Pick<CommitOptions, 'store' | 'firewall' | 'cut'> {
+  /** What the fleet is told; undefined: there is none. */
+  readonly sayings: Sayings | undefined;
   readonly clock: Clock;
   readonly engine: Pick<Engine, 'execute' | 'grant'>;
   readonly announcer: Pick<Announcer, 'announce'>;
@@ -79,7 +82,7 @@ export function createEffects(options: EffectsOptions): Effects {
   let working = false;
 
   const commit: Commit = createCommit({
-    ...{ clock, store: options.store, firewall: options.firewall, cut: options.cut },
+    ...options,
     announce: announcer.announce,
     grant: (event) => engine.grant(event.door, event.grantee),
     usedBy: options.keys.usedBy,
@@ -115,6 +118,7 @@ export function createEffects(options: EffectsOptions): Effects {
     const acceptance = options.keys.acceptanceOf(event);
     if (acceptance !== undefined) announcer.announce(acceptance);
     announcer.announce(event);
+    options.sayings?.tell(event);
     runCommand();
   });
 

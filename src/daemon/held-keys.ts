@@ -45,9 +45,11 @@ export interface HeldKeysOptions {
   readonly clock: Clock;
   readonly store: Pick<Store, 'uses' | 'seen'>;
   readonly config: () => Config;
+  /** Who else is asked whether something was used; without a fleet nobody. */
+  readonly inFleet?: ((own: UsedOnce) => UsedOnce) | undefined;
 }
 
-export function createHeldKeys({ clock, store, config }: HeldKeysOptions): HeldKeys {
+export function createHeldKeys({ clock, store, config, inFleet }: HeldKeysOptions): HeldKeys {
   let file: KeyFile = { realms: [], keys: [] };
   let ports: readonly Port[] = [];
   let ring: Keyring = createKeyring(file, ports);
@@ -97,7 +99,7 @@ export function createHeldKeys({ clock, store, config }: HeldKeysOptions): HeldK
     codes: () => codes,
     named: (name) => byName.get(name),
     usage: () => usage,
-    usedOnce: () => usedOnce,
+    usedOnce: () => inFleet?.(usedOnce) ?? usedOnce,
     note(key, now, last) {
       const uses = usage.note(key, now);
       used.set(key.name, { uses, last });

@@ -24,7 +24,7 @@ export function nextSequence(door: Door): OneTimeNews {
   try {
     const file = readOneTime(path);
     const why = whyUnmarkable(path);
-    if (why === undefined) return news(door.name, path, file);
+    if (why === undefined) return oneTimeNews(door.name, path, file);
     return { next: [], warning: `door ${door.name} stays shut: its lines can't be marked used: ${why}` };
   } catch (error) {
     return { next: [], warning: `door ${door.name} stays shut: ${path} can't be read: ${sentenceOf(error)}` };
@@ -35,7 +35,7 @@ export function nextSequence(door: Door): OneTimeNews {
 export function consumeSequence(door: Door, used: readonly PortSpec[]): OneTimeNews {
   if (!('oneTime' in door.knock)) return { next: door.knock, warning: null };
   const path = door.knock.oneTime;
-  return news(door.name, path, markUsed(path, used));
+  return oneTimeNews(door.name, path, markUsed(path, used));
 }
 
 /** What to do where a sequence could not be marked used. It has been on the wire, so it must not open later. */
@@ -45,7 +45,8 @@ export function notMarked({ name, knock }: Door, why: string): string {
   return `door ${name} did not open: its sequence can't be marked used in ${path} (${why}); ${fix}`;
 }
 
-function news(name: string, path: string, file: ReturnType<typeof readOneTime>): OneTimeNews {
+/** What its owner should hear of a file as it is now. */
+export function oneTimeNews(name: string, path: string, file: ReturnType<typeof readOneTime>): OneTimeNews {
   const { next, left, faults } = file;
   if (left === 0) {
     return {

@@ -22,7 +22,7 @@ import type { Announcer } from './announce.ts';
 import { createClaims } from './claim.ts';
 import { createCodes } from './codes.ts';
 import { gathered } from './gathered.ts';
-import { createHeldKeys } from './held-keys.ts';
+import { createHeldKeys, type HeldKeysOptions } from './held-keys.ts';
 
 /*
  * What comes of packets to the ports of keys:
@@ -64,6 +64,7 @@ export interface KeysOptions {
   readonly store: Pick<Store, 'uses' | 'seen' | 'write'>;
   readonly announcer: Pick<Announcer, 'announce'>;
   readonly config: () => Config;
+  readonly inFleet?: HeldKeysOptions['inFleet'];
   readonly collect: Emit;
   readonly carryOut: () => void;
   /** So many packets were not looked into in the last second, since the budget was spent. */

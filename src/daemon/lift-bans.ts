@@ -12,12 +12,12 @@ const MOVED = 256;
 
 type Owner = Pick<Core, 'execute' | 'engine' | 'effects'>;
 
-/** Lifts all bans, in pieces: packets come in between. Of bans that are made meanwhile some may stay. */
+/** Lifts all bans of this machine, in pieces: packets come in between. Of bans that are made meanwhile some may stay. */
 export async function unbanAll(core: Owner): Promise<CommandAnswer> {
   const all = core.engine.sizes().bans;
   let changed = 0;
   while (changed < all) {
-    const answer = core.execute({ command: 'unban_all', most: Math.min(PIECE, all - changed) });
+    const answer = core.execute({ command: 'unban_all', most: Math.min(PIECE, all - changed) }, 'here');
     if (!answer.ok || answer.changed === 0) break;
     changed += answer.changed;
     await core.effects.drained();

@@ -1,12 +1,17 @@
+import { readFileSync } from 'node:fs';
 import { systemClock } from '../clock.ts';
+import { formatFault } from '../config/fault.ts';
 import { loadConfig } from '../config/load.ts';
+import { loadFleetSecrets } from '../config/load-fleet.ts';
 import { loadKeys } from '../config/load-keys.ts';
 import { openControl } from '../control/server.ts';
 import { findFamilies, hasIpv6 } from '../firewall/iptables/families.ts';
 import { openFirewall } from '../firewall/iptables/iptables.ts';
+import { guarded } from '../guard/guard.ts';
 import { openLogger } from '../log/logger.ts';
 import { systemTrust } from '../machine/clock-trust.ts';
 import { findAnswers } from '../machine/on-link.ts';
+import type { Config } from '../policy/config.ts';
 import { openStore } from '../state/sqlite.ts';
 import { sentenceOf } from '../text/error.ts';
 import { createAnnouncer } from './announce.ts';
@@ -14,6 +19,7 @@ import { createOneTimeConsumer } from './consume.ts';
 import type { DaemonOptions } from './daemon.ts';
 import type { Dependencies } from './dependencies.ts';
 import { findExempt } from './exemptions.ts';
+import type { FleetGiven } from './fleet.ts';
 import { createHooks } from './hook.ts';
 import { oneTimePortsOf } from './hook-subject.ts';
 import { openSources } from './open-sources.ts';
@@ -77,6 +83,7 @@ async function open(
       createConsumer: createOneTimeConsumer,
       loadConfig: () => loadConfig(configFile),
       loadKeys,
+      fleet: await openFleet(config.fleet),
       openControl: (handle) => openControl({ path: config.control, handle }),
       // Loaded only where it is wanted: prom-client takes its time.
       openMetrics: async (place, read) => (await import('../metrics/server.ts')).openMetrics(place, read),
@@ -86,5 +93,24 @@ async function open(
       ipv6Fault: families.fault === undefined ? null : sentenceOf(families.fault),
       warnings: hasIpv6() ? [] : ['this kernel has no IPv6: there is only IPv4 to guard'],
     },
+  };
+}
+
+/** Read and loaded only where there is a fleet: the client of the engine takes its time. */
+async function openFleet(fleet: Config['fleet']): Promise<FleetGiven | undefined> {
+  if (fleet === null) return undefined;
+  const loaded = loadFleetSecrets(fleet);
+  if (!loaded.ok) throw new Error(loaded.faults.map(formatFault).join('; '));
+  const { password, groupSecret } = loaded.secrets;
+  const ca = fleet.ca === null ? null : readFileSync(fleet.ca, 'utf8');
+  const { createRedisBus } = await import('../fleet/redis.ts');
+  const { engine: address, group, name } = fleet;
+  return {
+    secret: groupSecret,
+    openBus: (surroundings) =>
+      createRedisBus({
+        ...{ address, group, login: { name, password, ca }, surroundings },
+        guard: (work) => guarded('fleet', work)(),
+      }),
   };
 }

@@ -72,6 +72,7 @@ export function createReloader(core: Running): Reloader {
     }
     const warnings = [...fixedWarnings(config, started), ...keys.warnings.map(keyWarningText), ...left];
     core.configure(config);
+    core.life?.changed();
     core.keys.replace(keys.file);
     reloaded?.();
     for (const text of warnings) warn(core, text);

@@ -28,7 +28,7 @@ export function rowsOf(core: Running): Rows {
   const { engine, clock } = core;
 
   function grantRow(each: GrantView): GrantRow {
-    const { door, grantee, source, since, until, usesLeft, reason, holder } = each;
+    const { door, grantee, source, since, until, usesLeft, reason, holder, from = null } = each;
     return {
       door,
       grantee: granteeText(grantee),
@@ -38,11 +38,13 @@ export function rowsOf(core: Running): Rows {
       uses_left: usesLeft,
       reason,
       ...byKey(holder ?? {}),
+      from,
     };
   }
 
-  function banRow({ target, since, until, count }: Ban): BanRow {
-    return { target: formatCidr(target), since: moment(since), until: moment(until), count, shadow: false };
+  function banRow({ target, since, until, count, from }: Ban): BanRow {
+    const moments = { since: moment(since), until: moment(until) };
+    return { target: formatCidr(target), ...moments, count, shadow: false, from: from ?? null };
   }
 
   async function sources(limit: number = SOURCES_MAX): Promise<readonly SourceRow[]> {
@@ -112,7 +114,7 @@ export function rowsOf(core: Running): Rows {
       of: fields.of ?? null,
       strikes: fields.strikes ?? null,
       exempt: fields.exempt ?? null,
-      reason: fields.detail ?? fields.reason ?? null,
+      reason: reasonOf(fields),
       ...byKey(fields),
     };
   }
@@ -133,8 +135,16 @@ interface EventFields {
   readonly strikes?: number;
   readonly reason?: string;
   readonly detail?: string;
+  readonly origin?: string;
   readonly key?: string;
   readonly person?: string | null;
+}
+
+/** What another member of the fleet said is believed as its word. */
+function reasonOf({ detail, reason, origin }: EventFields): string | null {
+  const why = detail ?? reason ?? null;
+  if (origin === undefined) return why;
+  return why === null || why === 'fleet' ? `member ${origin} says so` : `${why}, as member ${origin} says`;
 }
 
 const byKey = ({ key = null, person = null }: { key?: string | null; person?: string | null }) => ({

@@ -44,6 +44,9 @@ export interface Daemon {
   readonly failed: Promise<Error>;
 }
 
+/** How long a start waits for what other members have said, in milliseconds. */
+const JOIN_WAIT = 2_000;
+
 /** What is to be undone, last first. */
 type CleanUp = (() => Promise<void> | void)[];
 
@@ -102,6 +105,7 @@ async function start(
   warn(core, options.stateNotice);
   core.surroundings.glance();
   await core.surroundings.lookAtTracking();
+  await joinFleet(core);
   core.announcer.announce({ event: 'daemon.ready', at: core.clock.now() });
   const supervisor = createSupervisor(running);
   reloader.onReloaded(supervisor.reloaded);
@@ -116,6 +120,7 @@ async function start(
       sources.close();
       await core.keys.drained();
       await core.effects.drained();
+      core.life?.stop();
       core.announcer.drain();
       core.announcer.announce({ event: 'daemon.stopped', at: core.clock.now(), reason });
       core.announcer.drain();
@@ -123,6 +128,15 @@ async function start(
       await close();
     },
   };
+}
+
+/** What others have said meanwhile holds from the first moment, where it is to be had. */
+async function joinFleet({ life, clock, announcer }: Core): Promise<void> {
+  if (life === undefined) return;
+  life.start();
+  if (await life.joined(JOIN_WAIT)) return;
+  const { reason } = life.status();
+  announcer.announce({ event: 'fleet.apart', at: clock.now(), reason: reason ?? 'it takes long to read' });
 }
 
 /** A machine without IPv6 is sound; one whose IPv6 can't be guarded is not, and goes on for IPv4. */

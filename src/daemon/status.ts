@@ -7,6 +7,7 @@ import { openOverIpv6 } from '../policy/open-over-ipv6.ts';
 import { queueLength } from '../source/queue-length.ts';
 import type { SourceHealth } from '../source/source.ts';
 import type { Running } from './dependencies.ts';
+import { fleetProblems, fleetRow } from './fleet-status.ts';
 import type { HealthSnapshot } from './health.ts';
 import { LATELY } from './recent-count.ts';
 import { totalHealth } from './sample.ts';
@@ -63,7 +64,12 @@ export function statusOf(core: Running): Status {
     firewall: { ok: faults.firewall === null, reason: faults.firewall },
     events_lost: health.missed.total,
     faults: health.exceptions.total,
-    problems: [...problemsOf(core, queue, health), ...core.surroundings.problems().map(inWords)],
+    fleet: fleetRow(core),
+    problems: [
+      ...problemsOf(core, queue, health),
+      ...fleetProblems(core),
+      ...core.surroundings.problems().map(inWords),
+    ],
     warnings: core.surroundings.warnings().map(inWords),
   };
 }

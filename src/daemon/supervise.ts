@@ -182,9 +182,9 @@ async function realign(core: Core): Promise<void> {
 /** In pieces: a quarter of a million bans at once would hold up the knocks. */
 async function keepBans({ engine, clock, store }: Core): Promise<void> {
   let changes: StateChange[] = [];
-  for (const { target, since, until, count, origin } of engine.eachBan()) {
+  for (const { since, until, ...ban } of engine.eachBan()) {
     const [from, to] = [clock.wallOf(milliseconds(since)), clock.wallOf(milliseconds(until))];
-    changes.push({ change: 'ban', ban: { target, since: from, until: to, count, origin } });
+    changes.push({ change: 'ban', ban: { ...ban, since: from, until: to } });
     if (changes.length < BANS_AT_ONCE) continue;
     store.write(changes, clock.wall());
     changes = [];

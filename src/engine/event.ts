@@ -3,6 +3,7 @@ import type { Cidr } from '../packet/cidr.ts';
 import type { MalformedReason } from '../packet/decode.ts';
 import type { PortRange, PortSpec } from '../packet/port.ts';
 import type { Milliseconds } from '../packet/time.ts';
+import type { MemberReason, RefusedReason } from '../policy/fleet.ts';
 import type { Grantee } from '../policy/grantee.ts';
 import type { RejectReason } from '../policy/key-use.ts';
 import type { ExemptReason } from './exempt.ts';
@@ -267,6 +268,17 @@ export type DaemonEvent = Moment &
     | { readonly event: 'queue.overflow'; readonly reason: string; readonly count: number }
     | { readonly event: 'events.lost'; readonly reason: string; readonly count: number }
     | { readonly event: 'daemon.fault'; readonly reason: string }
+    /** What all members have said is known here. */
+    | { readonly event: 'fleet.joined'; readonly members: readonly string[] }
+    | { readonly event: 'fleet.apart'; readonly reason: string }
+    | { readonly event: 'fleet.member'; readonly member: string; readonly reason: MemberReason }
+    /** Of what a member says something is not believed. */
+    | {
+        readonly event: 'fleet.refused';
+        readonly member: string;
+        readonly reason: RefusedReason;
+        readonly count: number;
+      }
     | { readonly event: 'log.suppressed'; readonly of_event: string; readonly count: number }
   );
 

@@ -1,4 +1,4 @@
-import type { RefusedReason } from './host.ts';
+import type { RefusedReason } from '../policy/fleet.ts';
 import type { AmnestyRegister, BanRegister, GrantRegister, Register } from './register.ts';
 
 /** What the configuration says of what is believed. */

@@ -1,3 +1,4 @@
+import type { MemberReason, RefusedReason } from '../policy/fleet.ts';
 import type { ClaimRequest } from './bus.ts';
 import type { AmnestyRegister, BanRegister, GrantRegister, Register } from './register.ts';
 
@@ -35,22 +36,11 @@ export interface Heard {
 /** Registers that are carried out in one turn. */
 export const HEARD_MAX = 2_048;
 
-/** Why something that another member said is not believed. */
-export type RefusedReason =
-  | 'version'
-  | 'length'
-  | 'address'
-  | 'time'
-  | 'origin'
-  | 'limit'
-  | 'unknown door'
-  | 'not accepted';
-
 /** What the fleet's life is told as; the daemon makes events of it. */
 export type FleetNews =
   | { readonly news: 'joined'; readonly members: readonly string[] }
   | { readonly news: 'apart'; readonly reason: string }
-  | { readonly news: 'member'; readonly member: string; readonly reason: 'joined' | 'lost' | 'differs' }
+  | { readonly news: 'member'; readonly member: string; readonly reason: MemberReason }
   /** At most one a second for each member and reason. */
   | {
       readonly news: 'refused';

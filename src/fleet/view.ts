@@ -1,9 +1,10 @@
 import { formatCidr } from '../packet/cidr.ts';
+import type { RefusedReason } from '../policy/fleet.ts';
 import { rememberedUntil } from '../policy/limits.ts';
 import type { Belief, Outcome } from './belief.ts';
 import { createBook, type Entry } from './book.ts';
 import type { Budget } from './budget.ts';
-import type { Heard, RefusedReason } from './host.ts';
+import type { Heard } from './host.ts';
 import type { BusClock } from './offset.ts';
 import { AHEAD_MAX, TICKS } from './offset.ts';
 import {

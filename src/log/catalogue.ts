@@ -393,6 +393,42 @@ export const CATALOGUE: { readonly [Name in EventName]: Entry<Name> } = {
     fields: { reason: 'always', count: 'always' },
     reasons: 'what the kernel was telling of',
   },
+  'fleet.joined': {
+    level: 'info',
+    when: 'what all members of the fleet have said is known here',
+    fields: { members: 'always' },
+  },
+  'fleet.apart': {
+    level: 'warn',
+    when: "the fleet's engine is away: doors and bans go on here and are told later, one-time doors stay shut",
+    fields: { reason: 'always' },
+    reasons: 'what the engine or the system said',
+  },
+  'fleet.member': {
+    level: 'info',
+    when: 'another member of the fleet has come, has gone, or is configured otherwise',
+    fields: { member: 'always', reason: 'always' },
+    reasons: {
+      joined: 'it is heard of',
+      lost: 'it has said nothing for 5 s',
+      differs: 'it defines a door of this machine otherwise',
+    },
+  },
+  'fleet.refused': {
+    level: 'warn',
+    when: 'some of what a member says is not believed; once a second with how much',
+    fields: { member: 'always', reason: 'always', count: 'always' },
+    reasons: {
+      version: 'it speaks another version of the protocol',
+      length: 'a message that is cut short or too long',
+      address: 'an address that is not of one host or IPv6 /64',
+      time: 'a moment that is too far ahead, or lasts too long',
+      origin: 'a name that is none',
+      limit: 'more than `fleet.accept.each` takes of one member',
+      'unknown door': 'this machine has no door of that name',
+      'not accepted': '`fleet.accept` takes no such thing of it',
+    },
+  },
   'daemon.fault': {
     level: 'error',
     when: 'a part of the daemon failed unexpectedly; the daemon goes on',

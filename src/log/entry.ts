@@ -19,6 +19,8 @@ export interface ReadLine {
   readonly count?: number;
   readonly shadow?: boolean;
   readonly origin?: string;
+  readonly member?: string;
+  readonly members?: readonly string[];
   readonly grantee?: string;
   readonly of_event?: string;
 }
@@ -45,6 +47,8 @@ const KINDS: { readonly [Field in keyof Required<ReadLine>]: Kind } = {
   count: 'number',
   shadow: 'boolean',
   origin: 'string',
+  member: 'string',
+  members: 'strings',
   grantee: 'string',
   of_event: 'string',
 };

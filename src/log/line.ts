@@ -36,6 +36,9 @@ export interface Line {
   readonly shadow?: true;
   /** The member of the fleet that said it. */
   readonly origin?: string;
+  /** Another member of the fleet, and all of them. */
+  readonly member?: string;
+  readonly members?: readonly string[];
   /** Who is let in, where it is not the source itself: `any` or a CIDR. */
   readonly grantee?: string;
   /** The event that `log.suppressed` counts; `*` for lines of any kind. */
@@ -81,6 +84,8 @@ export function lineOf(event: NfknockEvent, wallOf: WallOf): Line {
     ...(all.count === undefined ? {} : { count: all.count }),
     ...(all.shadow === undefined ? {} : { shadow: all.shadow }),
     ...(all.origin === undefined ? {} : { origin: all.origin }),
+    ...(all.member === undefined ? {} : { member: all.member }),
+    ...(all.members === undefined ? {} : { members: all.members }),
     ...granteeOf(all.grantee, source),
     ...(all.of_event === undefined ? {} : { of_event: all.of_event }),
   };

@@ -93,6 +93,11 @@ const SENTENCE: { readonly [Name in EventName]: Sentence } = {
   'door.renewed': (line) => `renewed ${letIn(line)}${until(line)}${why(line)}${byKey(line)}`,
   'door.refused': (line) => `${door(line)} not opened${because(line)}${byKey(line)}`,
   'door.closed': (line) => `closed ${letIn(line)}${why(line)}${byKey(line)}`,
+  'fleet.joined': ({ members }) => `joined the fleet: ${members?.join(', ') ?? '?'}`,
+  'fleet.apart': (line) => `apart from the fleet${because(line)}`,
+  'fleet.member': ({ member, reason }) => `member ${member ?? '?'} of the fleet: ${reason ?? '?'}`,
+  'fleet.refused': ({ member, count, reason }) =>
+    `${count ?? '?'} words of member ${member ?? '?'} are not believed: ${reason ?? '?'}`,
   'spa.accepted': (line) => `${door(line)}: a packet to ${port(line)} was accepted${byKey(line)}`,
   'spa.rejected': (line) =>
     `a packet to ${port(line)} opens nothing${byKey(line)}: ${line.detail ?? refusalWords(line.reason ?? '?')}${strikes(line)}`,

@@ -85,6 +85,10 @@ const NONE: Readonly<Record<EventName, number>> = {
   'queue.overflow': 0,
   'events.lost': 0,
   'daemon.fault': 0,
+  'fleet.joined': 0,
+  'fleet.apart': 0,
+  'fleet.member': 0,
+  'fleet.refused': 0,
   'log.suppressed': 0,
 };
 

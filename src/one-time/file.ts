@@ -54,15 +54,40 @@ export function readOneTime(path: string): OneTimeFile {
  * on the wire. Answers what is left. Throws what the system says where it can't; then nothing has changed.
  */
 export function markUsed(path: string, used: readonly PortSpec[]): OneTimeFile {
+  const marked = markAllUsed(path, (line) => isSame(line, used));
+  if (marked === undefined) throw new Error('it is not there any more');
+  return marked;
+}
+
+/** The same of every unused line that is meant; undefined where there is none. */
+export function markAllUsed(
+  path: string,
+  isMeant: (line: readonly PortSpec[]) => boolean,
+): OneTimeFile | undefined {
   // Where the name is a link, the file that it leads to is replaced, not the link.
   const file = realpathSync(path);
   // Byte for byte: what is no sequence may be in any encoding, and stays as it is.
   const lines = readFileSync(file, 'latin1').split('\n');
-  const isUsed = (line: string): boolean => !line.startsWith('#') && isSame(parseSequence(line), used);
-  if (!lines.some(isUsed)) throw new Error('it is not there any more');
-  const text = lines.map((line) => (isUsed(line) ? `#${line}` : line)).join('\n');
+  const meant = lines.map((line) => {
+    const sequence = line.startsWith('#') ? undefined : parseSequence(line);
+    return sequence !== undefined && isMeant(sequence);
+  });
+  if (!meant.includes(true)) return undefined;
+  const text = lines.map((line, index) => (meant[index] === true ? `#${line}` : line)).join('\n');
   replaceFileSync(file, Buffer.from(text, 'latin1'), statSync(file));
   return parseOneTime(text);
+}
+
+/** Each sequence of the file, and whether it is used. Throws what the system says where it can't be read. */
+export function* readLines(
+  path: string,
+): Iterable<{ readonly line: readonly PortSpec[]; readonly isUsed: boolean }> {
+  if (statSync(path).size > FILE_BYTES_MAX) throw new Error(`${path} is larger than ${FILE_BYTES_MAX} bytes`);
+  for (const text of readFileSync(path, 'latin1').split('\n')) {
+    const isUsed = text.startsWith('#');
+    const line = parseSequence(isUsed ? text.slice(1) : text);
+    if (line !== undefined) yield { line, isUsed };
+  }
 }
 
 /** Why no line of the file can be marked used by this process, in words; undefined: it can. */

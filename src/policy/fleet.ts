@@ -57,6 +57,20 @@ export type EngineAddress =
       readonly master: string;
     };
 
+/** What has become of another member. `differs`: it defines a door of this machine otherwise. */
+export type MemberReason = 'joined' | 'lost' | 'differs';
+
+/** Why something that another member says is not believed. */
+export type RefusedReason =
+  | 'version'
+  | 'length'
+  | 'address'
+  | 'time'
+  | 'origin'
+  | 'limit'
+  | 'unknown door'
+  | 'not accepted';
+
 /** The longest name of a member or a group. */
 export const MEMBER_NAME_MAX = 24;
 /** One word of a key, a channel and an access rule of the engine, in none of which it means anything. */

@@ -55,5 +55,6 @@ export function memoryConsumer(): MemoryConsumer {
         }),
     }),
     learn: () => undefined,
+    next: () => undefined,
   };
 }

@@ -5,6 +5,7 @@ import { timeArgument } from '../time-argument.ts';
 
 export interface BanOptions extends CommonOptions {
   readonly for?: string;
+  readonly here?: boolean;
 }
 
 /** Bans an address by hand. */
@@ -17,6 +18,7 @@ export async function command([address = '']: readonly string[], options: BanOpt
         command: 'ban',
         address: offenderArgument(address, 'ban each of them, or drop the network with a rule of your own'),
         ...(time === undefined ? {} : { for: time }),
+        ...(options.here === true ? { here: true } : {}),
       };
     },
     (row, { now }) => {

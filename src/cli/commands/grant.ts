@@ -11,6 +11,7 @@ import { timeArgument } from '../time-argument.ts';
 export interface GrantOptions extends CommonOptions {
   readonly for?: string;
   readonly reason?: string;
+  readonly here?: boolean;
 }
 
 /** Opens a door to an address by hand. */
@@ -31,6 +32,7 @@ export async function command([door, address]: readonly string[], options: Grant
         address: addressArgument(address, "a door's `grant` in the configuration lets in a network"),
         ...(time === undefined ? {} : { for: time }),
         ...(reason === undefined ? {} : { reason }),
+        ...(options.here === true ? { here: true } : {}),
       };
     },
     (row, { now }) => [`${row.grantee} is let in at ${row.door} for ${leftInWords(row.until, now)}.`],

@@ -14,6 +14,7 @@ export function grantLines(rows: readonly GrantRow[], { width, now }: View): rea
     { title: 'LEFT', align: 'right' },
     { title: 'USES', align: 'right' },
     { title: 'REASON', kind: 'text', least: 12 },
+    { title: 'FROM', kind: 'text', least: 6 },
   ] as const;
   const cells = rows.map((row) => [
     row.door,
@@ -23,6 +24,7 @@ export function grantLines(rows: readonly GrantRow[], { width, now }: View): rea
     leftInWords(row.until, now),
     row.uses_left === null ? '' : `${row.uses_left}`,
     row.reason ?? '',
+    row.from ?? '',
   ]);
   return withoutEmpty(columns, cells, width);
 }
@@ -36,6 +38,7 @@ export function banLines(rows: readonly BanRow[], { width, now }: View): readonl
     { title: 'LEFT', align: 'right' },
     { title: 'TIMES', align: 'right' },
     { title: 'NOTE', kind: 'text', least: 12 },
+    { title: 'FROM', kind: 'text', least: 6 },
   ] as const;
   const cells = rows.map((row) => [
     row.target,
@@ -43,6 +46,7 @@ export function banLines(rows: readonly BanRow[], { width, now }: View): readonl
     leftInWords(row.until, now),
     `${row.count}`,
     row.shadow ? 'only logged, not enforced' : '',
+    row.from ?? '',
   ]);
   return withoutEmpty(columns, cells, width);
 }

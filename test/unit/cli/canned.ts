@@ -29,6 +29,7 @@ export const GRANTS: readonly GrantRow[] = [
     reason: 'ticket 4711',
     key: null,
     person: null,
+    from: null,
   },
   {
     door: 'web',
@@ -40,16 +41,25 @@ export const GRANTS: readonly GrantRow[] = [
     reason: null,
     key: null,
     person: null,
+    from: null,
   },
 ];
 export const BANS: readonly BanRow[] = [
-  { target: '203.0.113.9', since: soon(-MINUTE), until: soon(9 * MINUTE), count: 2, shadow: false },
+  {
+    target: '203.0.113.9',
+    since: soon(-MINUTE),
+    until: soon(9 * MINUTE),
+    count: 2,
+    shadow: false,
+    from: null,
+  },
   {
     target: '2001:db8:0:1::/64',
     since: soon(-MINUTE),
     until: soon(7 * 24 * 60 * MINUTE),
     count: 1,
     shadow: true,
+    from: null,
   },
 ];
 export const SOURCES: readonly SourceRow[] = [
@@ -132,6 +142,7 @@ export function answerOf(request: Request): Answer {
           reason: request.reason ?? null,
           key: null,
           person: null,
+          from: null,
         },
       };
     }
@@ -144,6 +155,7 @@ export function answerOf(request: Request): Answer {
           until: soon(request.for ?? 10 * MINUTE),
           count: 1,
           shadow: false,
+          from: null,
         },
       };
     case 'revoke':

@@ -40,6 +40,7 @@ export const STATUS: Status = {
   firewall: { ok: true, reason: null },
   events_lost: 0,
   faults: 0,
+  fleet: null,
   problems: [],
   warnings: [],
 };
@@ -52,6 +53,7 @@ function banRow(index: number): BanRow {
     until: '2026-11-21T06:50:00.000Z',
     count: 1,
     shadow: false,
+    from: null,
   };
 }
 

@@ -75,7 +75,8 @@ async function fullTables(): Promise<Bench> {
   const effects = createEffects({
     ...{ clock, store, engine, announcer },
     firewall: memoryFirewall({ config, now: Date.now }),
-    consumer: { taskOf: () => undefined, learn: () => undefined },
+    sayings: undefined,
+    consumer: { taskOf: () => undefined, learn: () => undefined, next: () => undefined },
     whyShut: () => null,
     commandOf: () => () => undefined,
     cut: () => false,

@@ -439,7 +439,7 @@ describe('killed with -9 between any two steps', () => {
             taskOf(event) {
               const task = real.taskOf(event);
               if (task?.when !== 'at once') return task;
-              return { when: 'at once', consume: () => (alive() ? task.consume() : dead()) };
+              return { ...task, consume: () => (alive() ? task.consume() : dead()) };
             },
           };
         },

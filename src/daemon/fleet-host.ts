@@ -1,0 +1,139 @@
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import type { Clock } from '../clock.ts';
+import type { LeftOut } from '../engine/command.ts';
+import type { Engine } from '../engine/engine.ts';
+import type { Emit } from '../engine/event.ts';
+import type { Heard } from '../fleet/host.ts';
+import type { BusClock } from '../fleet/offset.ts';
+import { merge, type Register, registerKey, sameState } from '../fleet/register.ts';
+import { owned } from '../guard/guard.ts';
+import type { StateChange, Store } from '../state/store.ts';
+import { commandOf, registerFrom } from './fleet-registers.ts';
+import { rowOfRegister } from './fleet-sayings.ts';
+
+/** Bans that are lifted in one turn of the event loop. */
+const LIFTED_AT_ONCE = 128;
+/** How long what others said waits where the kernel has too much to do, in milliseconds. */
+const FULL_PAUSE = 20;
+
+export interface HearingOptions {
+  readonly clock: Clock;
+  readonly store: Pick<Store, 'write' | 'fleet'>;
+  readonly engine: Pick<Engine, 'execute' | 'sizes'>;
+  readonly bus: () => BusClock;
+  readonly collect: Emit;
+  readonly carryOut: () => void;
+  readonly isFull: () => boolean;
+  readonly isShadow: () => boolean;
+}
+
+/** Carries out what others say, a batch a turn, and keeps what this member says in the state file. */
+export interface Carrier {
+  apply(heard: Heard): void;
+  /** What of these waits is over. */
+  ended(registers: readonly Register[]): void;
+  told(registers: readonly Register[]): void;
+  keep(registers: readonly Register[]): void;
+  forget(registers: readonly Register[]): void;
+  /** Of others' words: how many changed nothing here, and why. */
+  leftOut(): ReadonlyMap<LeftOut, number>;
+  drained(): Promise<void>;
+  stop(): void;
+}
+
+export function createCarrier(options: HearingOptions): Carrier {
+  const { clock, store, engine, bus, collect, carryOut, isFull, isShadow } = options;
+  let waiting: Heard[] = [];
+  let working: Promise<void> | undefined;
+  let stopped = false;
+  const leftOut = new Map<LeftOut, number>();
+
+  async function work(): Promise<void> {
+    for (let heard = waiting.shift(); heard !== undefined && !stopped; heard = waiting.shift()) {
+      while (isFull() && !stopped) await sleep(FULL_PAUSE);
+      if (heard.lifts.some(({ kind }) => kind === 'amnesty') && !isShadow()) await liftAll(heard.origin);
+      execute(heard);
+      if (waiting.length > 0) await nextTurn();
+    }
+  }
+
+  function begin(): void {
+    if (working !== undefined) return;
+    working = work().finally(() => {
+      working = undefined;
+      // What came after the last look, or after one that failed.
+      if (waiting.length > 0 && !stopped) begin();
+    });
+    owned('fleet', working);
+  }
+
+  function execute(heard: Heard): void {
+    const { lifts, grants, bans } = commandOf(heard, bus());
+    const { origin } = heard;
+    const shadow = isShadow();
+    // Who only looks on lifts nothing either: the ban is this machine's own.
+    const carried = shadow ? lifts.filter(({ lift }) => lift !== 'ban') : lifts;
+    const command = { command: 'fleet', origin, lifts: carried, grants, bans } as const;
+    const answer = engine.execute(shadow ? { ...command, shadow } : command, clock.now(), collect);
+    if (answer.ok)
+      for (const [why, count] of answer.leftOut ?? []) leftOut.set(why, (leftOut.get(why) ?? 0) + count);
+    carryOut();
+  }
+
+  /** Of bans that are made meanwhile some may stay: they are newer than the lift. */
+  async function liftAll(origin: string): Promise<void> {
+    for (let left = engine.sizes().bans; left > 0 && !stopped; left -= LIFTED_AT_ONCE) {
+      const most = Math.min(LIFTED_AT_ONCE, left);
+      const command = { command: 'fleet', origin, lifts: [{ lift: 'oldest bans', most }] } as const;
+      engine.execute({ ...command, grants: [], bans: [] }, clock.now(), collect);
+      carryOut();
+      await nextTurn();
+      while (isFull() && !stopped) await sleep(FULL_PAUSE);
+    }
+  }
+
+  function write(changes: readonly StateChange[], surviving: 'process' | 'machine'): void {
+    if (changes.length > 0) store.write(changes, clock.wall(), surviving);
+  }
+
+  return {
+    apply(heard) {
+      waiting.push(heard);
+      begin();
+    },
+    ended(registers) {
+      const keys = new Set(registers.map(registerKey));
+      const stays = (one: Register): boolean => !keys.has(registerKey(one));
+      waiting = waiting.map((heard) => ({
+        ...heard,
+        bans: heard.bans.filter(stays),
+        grants: heard.grants.filter(stays),
+      }));
+    },
+    told(registers) {
+      const kept = store.fleet().registers;
+      const changes = registers.flatMap((register): readonly StateChange[] => {
+        const key = registerKey(register);
+        const row = kept.get(key);
+        const there = row === undefined ? undefined : registerFrom(row.value);
+        if (row === undefined || there === undefined || !row.untold) return [];
+        // What was told is all that is kept, or more.
+        return sameState(merge(register, there), register) ? [{ change: 'told', key, value: row.value }] : [];
+      });
+      write(changes, 'process');
+    },
+    keep: (registers) => write(registers.map(rowOfRegister), 'machine'),
+    forget: (registers) =>
+      write(
+        registers.map((register) => ({ change: 'unregister', key: registerKey(register) })),
+        'process',
+      ),
+    leftOut: () => leftOut,
+    async drained() {
+      while (working !== undefined) await working;
+    },
+    stop() {
+      stopped = true;
+    },
+  };
+}

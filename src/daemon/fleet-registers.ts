@@ -1,0 +1,73 @@
+import type { FleetBan, FleetGrant, FleetLift } from '../engine/command.ts';
+import type { Engine } from '../engine/engine.ts';
+import type { Heard } from '../fleet/host.ts';
+import type { BusClock } from '../fleet/offset.ts';
+import type { Register } from '../fleet/register.ts';
+import { registerOf, rowOf } from '../fleet/row.ts';
+import { milliseconds } from '../packet/time.ts';
+
+/* Registers as the state file, the engine's commands and what was kept have them. */
+
+/** A register as text for the state file. */
+export function registerText(register: Register): string {
+  const { table, field, value } = rowOf(register, 'keep');
+  return `${table} ${base64(field)} ${base64(value ?? new Uint8Array(0))}`;
+}
+
+/** Undefined where the file is damaged. */
+export function registerFrom(text: string): Register | undefined {
+  const [table = '', field = '', value = ''] = text.split(' ');
+  if (table !== 'bans' && table !== 'grants') return undefined;
+  const register = registerOf({ table, field: bytes(field), value: bytes(value) });
+  return 'kind' in register ? register : undefined;
+}
+
+function base64(of: Uint8Array): string {
+  return Buffer.from(of).toString('base64');
+}
+
+function bytes(text: string): Uint8Array {
+  return Uint8Array.from(Buffer.from(text, 'base64'));
+}
+
+/** As the engine is told of it, on its own clock. The lifting of all bans is carried out apart. */
+export function commandOf(
+  heard: Heard,
+  clock: BusClock,
+): {
+  readonly lifts: readonly FleetLift[];
+  readonly grants: readonly FleetGrant[];
+  readonly bans: readonly FleetBan[];
+} {
+  const local = (at: number): ReturnType<typeof milliseconds> => milliseconds(clock.toLocal(at));
+  return {
+    lifts: heard.lifts.flatMap((lift): readonly FleetLift[] => {
+      // A target is banned once, whatever the causes: what is left of either comes after.
+      if (lift.kind === 'ban') return [{ lift: 'ban', target: lift.target, only: 'any' }];
+      if (lift.kind === 'grant') return [{ lift: 'grant', door: lift.door, grantee: lift.grantee }];
+      return [];
+    }),
+    grants: heard.grants.map(({ door, grantee, source, opened, until, uses }) => ({
+      ...{ door, grantee, source, opened: local(opened), until: local(until), usesLeft: uses },
+    })),
+    bans: heard.bans.map(({ target, cause, since, until, count }) => ({
+      ...{ target, origin: cause, since: local(since), until: local(until), count },
+    })),
+  };
+}
+
+/** What others said before a restart, and is in force here. Lifts that it knew of are not known any more. */
+export function* knownOf(engine: Pick<Engine, 'eachBan' | 'eachGrant'>, bus: BusClock): Iterable<Register> {
+  for (const ban of engine.eachBan()) {
+    if (ban.from === undefined) continue;
+    const { target, origin: cause, since, until, count } = ban;
+    const moments = { since: bus.toBus(since), until: bus.toBus(until) };
+    yield { kind: 'ban', target, cause, gen: 0, ...moments, count };
+  }
+  for (const grant of engine.eachGrant()) {
+    if (grant.from === undefined) continue;
+    const { door, grantee, source, opened, until, usesLeft } = grant;
+    const moments = { opened: bus.toBus(opened), until: bus.toBus(until) };
+    yield { kind: 'grant', door, grantee, gen: 0, ...moments, source, uses: usesLeft };
+  }
+}

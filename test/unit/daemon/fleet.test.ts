@@ -1,0 +1,260 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Daemon } from '../../../src/daemon/run.ts';
+import type { NfknockEvent } from '../../../src/engine/event.ts';
+import { createMemoryEngine, type MemoryEngine } from '../../../src/fleet/memory-bus.ts';
+import { openMemoryStore } from '../../../src/state/memory.ts';
+import { type MemoryMachine, memoryMachine, settled, startOn } from '../../support/memory-machine.ts';
+import { NOW, type TestClock, testClock } from '../../support/test-clock.ts';
+import { tcp } from '../source/capture-bytes.ts';
+
+/* Daemons of one fleet, over a kernel, a disk, a clock and a bus of the test's own. */
+
+type Machine = MemoryMachine<TestClock>;
+
+const GUEST = '198.51.100.7';
+const STRANGER = '203.0.113.9';
+const SECRET = 'a secret that all members have';
+const SMALL = 'memory: { sources: 1024 }, bans: { strikes: 2, for: 10m, limit: 1024 }';
+const SSH = 'ssh: { knock: [7000, 8000], opens: [22], for: 1m }';
+
+let bus: MemoryEngine;
+let passed = 0;
+let serial = 0;
+let folder = '';
+let running: { readonly name: string; readonly machine: Machine; readonly daemon: Daemon }[] = [];
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] });
+  passed = 0;
+  folder = mkdtempSync(join(tmpdir(), 'nfknock-fleet-'));
+  bus = createMemoryEngine({
+    wire: { carry: (_member, _way, arrive) => setImmediate(arrive) },
+    now: () => NOW + passed,
+    fsync: 'always',
+  });
+});
+afterEach(async () => {
+  for (const { daemon } of running.splice(0)) await daemon.stop('the test is over');
+  vi.clearAllTimers();
+  vi.useRealTimers();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+interface Given {
+  readonly doors?: string;
+  readonly more?: string;
+  readonly accept?: string;
+  readonly before?: Machine;
+}
+
+async function start(name: string, { doors = SSH, more = SMALL, accept = '{}', before }: Given = {}) {
+  const fleet = `fleet: { name: ${name}, engine: 'redis://127.0.0.1:6379', accept: ${accept} }`;
+  const clock = before?.clock ?? testClock(NOW + passed);
+  const given = { openBus: () => bus.bus(name), secret: SECRET };
+  const store = before?.store ?? openMemoryStore({}, clock.wall());
+  const text = `{ doors: { ${doors} }, decoys: [23, 2323], ${more}, ${fleet} }`;
+  const machine = memoryMachine(text, { clock, store }, { fleet: given });
+  let daemon: Daemon | undefined;
+  const starting = startOn(machine).then((started) => {
+    daemon = started;
+  });
+  while (daemon === undefined) await pass(20, machine);
+  await starting;
+  running.push({ name, machine, daemon });
+  return machine;
+}
+
+async function pass(ms: number, besides?: Machine): Promise<void> {
+  const clocks = new Set([
+    ...running.map(({ machine }) => machine.clock),
+    ...(besides ? [besides.clock] : []),
+  ]);
+  for (let left = ms; left > 0; left -= 20) {
+    passed += 20;
+    for (const clock of clocks) clock.pass(20);
+    await vi.advanceTimersByTimeAsync(20);
+    for (let turn = 0; turn < 4; turn += 1) await settled();
+  }
+}
+
+async function send(machine: Machine, from: string, ...ports: number[]): Promise<void> {
+  for (const port of ports) {
+    serial += 1;
+    machine.sources.send([tcp({ from, to: '192.0.2.1', port, sequence: serial })]);
+    await pass(20);
+  }
+}
+
+const named = ({ said }: Machine, name: string): readonly NfknockEvent[] =>
+  said.filter(({ event }) => event === name);
+const last = (machine: Machine, name: string): NfknockEvent | undefined => named(machine, name).at(-1);
+const kernel = async ({ kernel: { firewall } }: Machine): Promise<string> => {
+  const { bans, grants } = await firewall.readBack();
+  return `${bans.length} bans, ${grants.length} grants`;
+};
+const all = async (...machines: Machine[]): Promise<readonly string[]> => Promise.all(machines.map(kernel));
+
+async function stop(machine: Machine): Promise<void> {
+  const [found] = running.filter((one) => one.machine === machine);
+  running = running.filter((one) => one !== found);
+  bus.cut(found?.name ?? '');
+  await found?.daemon.stop('the test says so');
+}
+
+describe('three members', () => {
+  it('tell each other of bans, lifts, grants and closes, and of nothing that another told', async () => {
+    const [one, two, three] = [await start('edge1'), await start('edge2'), await start('edge3')];
+    await pass(1500);
+    await send(one, STRANGER, 23, 2323);
+    await pass(100);
+    expect(await all(one, two, three)).toEqual(Array(3).fill('1 bans, 0 grants'));
+    expect(last(two, 'ban.added')).toMatchObject({ reason: 'fleet', origin: 'edge1', count: 1 });
+    expect(await two.ask({ command: 'unban', address: STRANGER })).toMatchObject({ ok: true });
+    await pass(100);
+    expect(await all(one, two, three)).toEqual(Array(3).fill('0 bans, 0 grants'));
+    expect(last(one, 'ban.lifted')).toMatchObject({ reason: 'fleet', origin: 'edge2' });
+    await send(three, GUEST, 7000, 8000);
+    await pass(100);
+    expect(await all(one, two, three)).toEqual(Array(3).fill('0 bans, 1 grants'));
+    expect(last(one, 'door.opened')).toMatchObject({ door: 'ssh', origin: 'edge3' });
+    await one.ask({ command: 'revoke', address: GUEST });
+    await pass(100);
+    expect(await all(one, two, three)).toEqual(Array(3).fill('0 bans, 0 grants'));
+    expect(last(three, 'door.closed')).toMatchObject({ reason: 'fleet', origin: 'edge1' });
+    // Nothing goes round.
+    const said = [one, two, three].map((machine) => machine.said.length);
+    await pass(3000);
+    expect([one, two, three].map((machine) => machine.said.length)).toEqual(said);
+  });
+
+  it('that were away hear of everything, and bans of theirs are told when the bus is back', async () => {
+    const [one, two] = [await start('edge1'), await start('edge2')];
+    await pass(1500);
+    bus.cut('edge2');
+    await send(one, STRANGER, 23, 2323);
+    await send(two, GUEST, 7000, 8000);
+    await pass(200);
+    expect(await all(one, two)).toEqual(['1 bans, 0 grants', '0 bans, 1 grants']);
+    expect(last(two, 'fleet.apart')).toBeDefined();
+    bus.join('edge2');
+    await pass(2500);
+    expect(await all(one, two)).toEqual(Array(2).fill('1 bans, 1 grants'));
+    expect(last(two, 'fleet.joined')).toMatchObject({ members: ['edge1', 'edge2'] });
+  });
+
+  it('that were killed tell what the state file says they had not', async () => {
+    const [one, two] = [await start('edge1'), await start('edge2')];
+    await pass(1500);
+    bus.cut('edge2');
+    await send(two, STRANGER, 23, 2323);
+    await stop(two);
+    await start('edge2', { before: two });
+    await pass(2500);
+    expect(await kernel(one)).toBe('1 bans, 0 grants');
+  });
+
+  it('know at the start what the others have said, before they are ready', async () => {
+    const one = await start('edge1');
+    await pass(1500);
+    await send(one, STRANGER, 23, 2323);
+    const two = await start('edge2');
+    const names = two.said.map(({ event }) => event);
+    expect(names.indexOf('ban.added')).toBeGreaterThan(-1);
+    expect(names.indexOf('ban.added')).toBeLessThan(names.indexOf('daemon.ready'));
+    expect(names.indexOf('fleet.joined')).toBeLessThan(names.indexOf('daemon.ready'));
+  });
+
+  it('are ready apart where the bus does not answer, and say so first', async () => {
+    bus.stop();
+    const one = await start('edge1');
+    const names = one.said.map(({ event }) => event);
+    expect(names.indexOf('fleet.apart')).toBeGreaterThan(-1);
+    expect(names.indexOf('fleet.apart')).toBeLessThan(names.indexOf('daemon.ready'));
+    await send(one, STRANGER, 23, 2323);
+    expect(await kernel(one)).toBe('1 bans, 0 grants');
+  });
+
+  it('in shadow say what they would ban, and keep their own bans whatever others lift', async () => {
+    const [one, two] = [await start('edge1'), await start('edge2', { accept: '{ bans: shadow }' })];
+    await pass(1500);
+    await send(one, STRANGER, 23, 2323);
+    await pass(100);
+    expect(last(two, 'ban.added')).toMatchObject({ shadow: true, origin: 'edge1' });
+    expect(await all(one, two)).toEqual(['1 bans, 0 grants', '0 bans, 0 grants']);
+    await two.ask({ command: 'ban', address: GUEST });
+    await one.ask({ command: 'unban', address: GUEST });
+    await pass(100);
+    expect(await kernel(two)).toBe('1 bans, 0 grants');
+  });
+
+  it('lift all bans everywhere, and a new end by hand counts where it is sooner', async () => {
+    const [one, two] = [await start('edge1'), await start('edge2')];
+    await pass(1500);
+    await one.ask({ command: 'ban', address: STRANGER, for: 600_000 });
+    await one.ask({ command: 'ban', address: STRANGER, for: 60_000 });
+    await one.ask({ command: 'ban', address: GUEST });
+    await pass(200);
+    expect(await all(one, two)).toEqual(Array(2).fill('2 bans, 0 grants'));
+    await pass(60_000);
+    expect(await all(one, two)).toEqual(Array(2).fill('1 bans, 0 grants'));
+    await two.ask({ command: 'unban', all: true });
+    await pass(200);
+    expect(await all(one, two)).toEqual(Array(2).fill('0 bans, 0 grants'));
+  });
+});
+
+describe('a one-time line', () => {
+  const door = (name: string): string => {
+    const path = join(folder, `${name}.sequences`);
+    writeFileSync(path, '7000/tcp,8000/tcp\n7100/tcp,8100/tcp\n');
+    return `ssh: { one_time: ${path}, opens: [22], for: 1m }`;
+  };
+  const file = (name: string): string => readFileSync(join(folder, `${name}.sequences`), 'utf8');
+  const names = ['edge1', 'edge2', 'edge3'];
+
+  it('that is knocked at all members at once opens at one, and is marked at all', async () => {
+    const machines: Machine[] = [];
+    for (const name of names) machines.push(await start(name, { doors: door(name) }));
+    await pass(4000);
+    for (const port of [7000, 8000]) {
+      for (const { sources } of machines) {
+        serial += 1;
+        sources.send([tcp({ from: GUEST, to: '192.0.2.1', port, sequence: serial })]);
+      }
+      await pass(20);
+    }
+    await pass(500);
+    const own = machines.flatMap((machine) =>
+      named(machine, 'door.opened').filter((event) => !('origin' in event)),
+    );
+    expect(own).toHaveLength(1);
+    for (const name of names) expect(file(name)).toBe('#7000/tcp,8000/tcp\n7100/tcp,8100/tcp\n');
+    const [one] = machines as [Machine];
+    await send(one, STRANGER, 7100, 8100);
+    await pass(200);
+    expect(last(one, 'door.opened')).toMatchObject({ source: { a: 0xcb007109 | 0 } });
+    for (const name of names) expect(file(name)).toBe('#7000/tcp,8000/tcp\n#7100/tcp,8100/tcp\n');
+  });
+
+  it('opens nothing while the bus is away, and is burnt', async () => {
+    const [one, two] = [
+      await start('edge1', { doors: door('edge1') }),
+      await start('edge2', { doors: door('edge2') }),
+    ];
+    await pass(4000);
+    bus.cut('edge1');
+    await send(one, GUEST, 7000, 8000);
+    await pass(1500);
+    expect(named(one, 'door.opened')).toEqual([]);
+    expect(file('edge1')).toBe('#7000/tcp,8000/tcp\n7100/tcp,8100/tcp\n');
+    bus.join('edge1');
+    await pass(5000);
+    await send(two, GUEST, 7000, 8000);
+    await pass(1500);
+    expect(named(two, 'door.opened')).toEqual([]);
+    expect(file('edge2')).toBe('#7000/tcp,8000/tcp\n7100/tcp,8100/tcp\n');
+  });
+});
