@@ -40,8 +40,9 @@ RUN mkdir /usr/src/node \
  && cp -r /usr/local/include /usr/src/node/ \
  && sed -i -E '/^ +(Add|Remove)CleanupHook\(\);$/d' /usr/src/node/include/node/node_object_wrap.h \
  && npm_config_nodedir=/usr/src/node npm ci --no-audit --no-fund
-COPY tsconfig.json tsconfig.build.json rolldown.config.mjs rolldown.charting.mjs ./
+COPY LICENSE tsconfig.json tsconfig.build.json rolldown.config.mjs rolldown.charting.mjs rolldown.client.mjs ./
 COPY scripts/licences.mjs scripts/
+COPY client client
 COPY iptables iptables
 COPY src src
 RUN npm run build
@@ -56,6 +57,8 @@ RUN mkdir -p /out/node_modules \
  && rm -rf /out/node_modules/better-sqlite3/deps /out/node_modules/better-sqlite3/src \
  && find /out/node_modules -path '*/build/Release/obj*' -prune -exec rm -rf {} + \
  && find dist -name '*.map' -delete \
+ # The client is a package of its own.
+ && rm -rf dist/nfknock-client* \
  && cp -r dist iptables package.json /out/
 
 FROM node:24-bookworm-slim AS door

@@ -7,7 +7,8 @@ import { licences } from './scripts/licences.mjs';
 export default {
   input: { nfknock: 'dist/cli/main.js' },
   platform: 'node',
-  external: ['better-sqlite3', '@nfknock/nfqueue', 'prom-client'],
+  // The last comes with prom-client; the Redis client asks for it where it is told to measure, which it is not.
+  external: ['better-sqlite3', '@nfknock/nfqueue', 'prom-client', '@opentelemetry/api'],
   plugins: [licences('LICENCES.txt')],
   output: {
     dir: 'dist/bin',

@@ -4,6 +4,12 @@ import { dirname, join } from 'node:path';
 /** Files in which a package says what may be done with it. */
 const SAYS = /^(licen[cs]e|copying|notice|copyright)/i;
 
+/** Whose the packages are that name the MIT licence and bring no text of it, as the LICENSE in their repository says. */
+const HOLDERS = {
+  // https://github.com/redis/node-redis
+  '@redis/client': 'Copyright (c) 2022-2025, Redis, inc.',
+};
+
 /**
  * For rolldown: beside a bundle, a file with the licences of the packages in it. A package that has none fails the
  * build, since what is passed on has to name its terms.
@@ -42,6 +48,14 @@ function manifestOf(folder) {
 function licenceOf(folder) {
   const { name, version, license } = manifestOf(folder);
   const texts = textsIn(folder);
+  const holder = HOLDERS[name];
+  // Our own terms are the same.
+  if (texts.length === 0 && license === 'MIT' && holder !== undefined)
+    texts.push(
+      readFileSync(join(import.meta.dirname, '../LICENSE'), 'utf8')
+        .trim()
+        .replace(/^Copyright .*$/m, holder),
+    );
   // Some packages name well-known terms and add no text of their own.
   if (texts.length === 0 && license === undefined) throw new Error(`${name} has no licence`);
   const head = `${name} ${version}: ${typeof license === 'string' ? license : 'see below'}`;

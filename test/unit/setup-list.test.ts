@@ -76,6 +76,26 @@ describe('the list of scripts/setup.sh', () => {
     expect(missing.filter((line) => !LOOKED_FOR.includes(line.replace(/:.*/, '')))).toEqual([]);
   });
 
+  it('has its like in the image that builds the program: what `npm run build` names is copied there', () => {
+    const stage = /^FROM \S+ AS build\n([\s\S]*?)(?=^FROM )/m.exec(DOCKERFILE)?.[1] ?? '';
+    const copied = [...stage.matchAll(/^COPY (.*) \S+$/gm)].flatMap(([, names = '']) => names.split(' '));
+    const { build } = (
+      JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: { build: string } }
+    ).scripts;
+    const configurations = ['rolldown.config.mjs', ...(build.match(/[\w.-]+\.(?:mjs|json)\b/g) ?? [])];
+    expect(configurations).toContain('rolldown.client.mjs');
+    // And what those read beside them.
+    const read = configurations
+      .filter((name) => name.endsWith('.mjs'))
+      .flatMap((name) => [...readFileSync(join(ROOT, name), 'utf8').matchAll(/(?:join\(ROOT, ')([^']+)'/g)])
+      .map(([, name = '']) => name);
+    for (const name of [...configurations, ...read])
+      expect(
+        copied.some((each) => name === each || name.startsWith(`${each}/`)),
+        name,
+      ).toBe(true);
+  });
+
   it('is read, and so are the calls', () => {
     expect(INSTALLED).toEqual(expect.arrayContaining(['nftables', 'knockd', 'fail2ban', 'dbus-daemon']));
     const called = FILES.flatMap(({ calls }) => calls.map(({ program }) => program));
