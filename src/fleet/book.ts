@@ -17,7 +17,7 @@ export interface Book {
   set(entry: Entry, state: Register): void;
   setOwn(entry: Entry, own: Register | undefined): void;
   replace(register: Register): void;
-  unsay(register: Register): void;
+  retract(register: Register): void;
   /** Registers that know of a lift: few, and all that the lifting of all bans may leave. */
   lifted(): Iterable<Register>;
   own(): Iterable<Register>;
@@ -79,7 +79,7 @@ export function createBook(release: (member: string, register: Register) => void
       set(entry, register);
       setOwn(entry, register);
     },
-    unsay(register) {
+    retract(register) {
       const entry = entries.get(registerKey(register));
       if (entry?.own !== undefined && sameState(entry.own, register)) setOwn(entry, undefined);
     },

@@ -81,7 +81,7 @@ export function createMember(parts: MemberParts): Member {
   const budget: Budget = createBudget(parts.limits);
   const view = createView(clock, budget, withSelf(name, parts.belief));
   const claims = createClaims({ member: name, bus, clock, surroundings });
-  const teller = createTeller({ bus, clock, host, now, unsay: view.unsay });
+  const teller = createTeller({ bus, clock, host, now, retract: view.retract });
   const hearing = createHearing({ name, view, budget, host, reader: () => reader, now, tell: putAll });
   const { readMessage, readRows, heard } = hearing;
   const reader = createReader({ bus, message: readMessage, rows: readRows, finished: announceIfJoined });

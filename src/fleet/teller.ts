@@ -33,10 +33,10 @@ interface TellerParts {
   readonly host: Host;
   now(): number;
   /** This member says no more of these. */
-  unsay(register: Register): void;
+  retract(register: Register): void;
 }
 
-export function createTeller({ bus, clock, host, now, unsay }: TellerParts): Teller {
+export function createTeller({ bus, clock, host, now, retract }: TellerParts): Teller {
   const outbox = createOutbox();
   const deleted = new Map<string, Register>();
   let number = 0;
@@ -90,7 +90,7 @@ export function createTeller({ bus, clock, host, now, unsay }: TellerParts): Tel
       const gone = outbox.put(register);
       if (gone.length === 0) return;
       shed += gone.length;
-      for (const each of gone) unsay(each);
+      for (const each of gone) retract(each);
       host.shed(gone);
     },
     drop(registers) {

@@ -31,7 +31,7 @@ export interface View {
   /** What this member itself has said is this instead; nobody has heard the other. */
   replace(register: Register): void;
   /** This member has not told of it after all. */
-  unsay(register: Register): void;
+  retract(register: Register): void;
   /** The newest lift that this register, or all, is known to be after. */
   genOf(key: string): number;
   own(): Iterable<Register>;
@@ -166,7 +166,7 @@ export function createView(clock: BusClock, budget: Budget, belief: Belief): Vie
       return entry.state;
     },
     replace: book.replace,
-    unsay: book.unsay,
+    retract: book.retract,
     genOf(key) {
       const own = book.stateOf(key)?.gen ?? 0;
       return key.startsWith('grant ') ? own : Math.max(own, amnesty());

@@ -11,7 +11,7 @@ import { createMachine, type Fault, type Machine, ONE_TIME_DOOR } from './machin
 
 /** The bus's clock when a history begins. */
 const EPOCH = 1_790_000_000_000;
-/** Things happen for so long; then all that is broken is mended. */
+/** Things happen for so long; then all that is broken is repaired. */
 const ACTION = 20_000;
 /** After it everything must be the same everywhere. */
 const REST = 14_000;
@@ -64,7 +64,7 @@ export function runHistory(seed: number, fault?: Fault, write?: (text: string) =
   for (let at = 500; at < ACTION + REST; at += 500) clock.at(at, () => checkAlways(world));
   for (let at = 0; at < ACTION; at += 1_000) clock.at(at, () => maintain(world));
   clock.runUntil(ACTION);
-  mend(world);
+  repair(world);
   clock.runUntil(ACTION + REST);
   checkRest(world);
   for (const machine of machines) machine.kill();
@@ -241,8 +241,8 @@ function breakEngine(world: World): void {
   });
 }
 
-function mend({ machines, engine, trace, clock }: World): void {
-  trace('-- all is mended');
+function repair({ machines, engine, trace, clock }: World): void {
+  trace('-- all is repaired');
   for (const machine of machines) {
     if (!machine.isUp()) machine.start();
     // After whatever was under way before.

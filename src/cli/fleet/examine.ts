@@ -82,7 +82,7 @@ async function ofStranger(
   } catch {
     return [];
   }
-  const problem = 'the engine takes whoever connects, without a login';
+  const problem = 'the engine takes anyone who connects, without a login';
   return [
     { code: 'fleet-default-user', problem, fix: 'make a user for its owner, then: ACL SETUSER default off' },
   ];

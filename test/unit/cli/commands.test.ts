@@ -212,7 +212,7 @@ describe('orders', { timeout: TIMEOUT }, () => {
     ['unban', '--all', '203.0.113.9'],
     ['unban', '203.0.113.0/24'],
     ['explain', ''],
-    ['completion', 'fish'],
+    ['completion', 'tcsh'],
     ['watch'],
   ])('that are wrong exit with 2 and one line: %s %s %s %s %s', async (...args) => {
     const { path } = await cannedDaemon();
