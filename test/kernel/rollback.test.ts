@@ -192,12 +192,12 @@ describe('a change that waits for its confirmation', () => {
     const text = readFileSync(file, 'utf8');
     chmodSync(file, 0o640);
     writeConfig(WEB, folder);
-    expect((await rules('install', '--policy', 'appliance', '--confirm', '1s')).code).toBe(0);
+    expect((await rules('install', '--policy', 'appliance', '--confirm', '3s')).code).toBe(0);
     // A second change on top of the first has the same beginning.
-    expect((await rules('install', '--confirm', '2s')).code).toBe(0);
+    expect((await rules('install', '--confirm', '6s')).code).toBe(0);
     expect(await sh('ipset list -n')).toContain('nfknock-web4');
     expect(await net.clientA.canConnect(net.clientA.server4, OTHER, QUICK)).toBe(false);
-    await sleep(1_500);
+    await sleep(3_500);
     expect(waits()).toBe(true);
     await rolledBack();
     expect(await tables()).toBe(before);
