@@ -177,7 +177,7 @@ describe('where the match `socket` is missing', () => {
     const net = await createNet();
     onTestFinished(() => net.close());
     await net.server.listen(22);
-    const hide = 'mount --bind /dev/null "$(find /usr/lib -name libxt_socket.so | head -n 1)" && exec "$@"';
+    const hide = 'mount --bind /dev/null /usr/lib/*/xtables/libxt_socket.so && exec "$@"';
     const before = ['unshare', '-m', 'sh', '-c', hide, 'sh'];
     const daemon = await net.server.startDaemon(CONFIG, { before });
     onTestFinished(async () => void (await daemon.stop('SIGKILL')));
