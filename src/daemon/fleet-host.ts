@@ -5,8 +5,9 @@ import type { Engine } from '../engine/engine.ts';
 import type { Emit } from '../engine/event.ts';
 import type { Heard } from '../fleet/host.ts';
 import type { BusClock } from '../fleet/offset.ts';
-import { merge, type Register, registerKey, sameState } from '../fleet/register.ts';
-import { owned } from '../guard/guard.ts';
+import { type GrantRegister, merge, type Register, registerKey, sameState } from '../fleet/register.ts';
+import { guarded, owned } from '../guard/guard.ts';
+import { type Grantee, grantKey } from '../policy/grantee.ts';
 import type { StateChange, Store } from '../state/store.ts';
 import { commandOf, registerFrom } from './fleet-registers.ts';
 import { rowOfRegister } from './fleet-sayings.ts';
@@ -30,6 +31,11 @@ export interface HearingOptions {
 /** Carries out what others say, a batch a turn, and keeps what this member says in the state file. */
 export interface Carrier {
   apply(heard: Heard): void;
+  /**
+   * This machine asks the others whether it may open this. What they say of the same grant waits until the answer that
+   * is returned here is called: where this machine may not, it takes its own back, and theirs must not go with it.
+   */
+  hold(door: string, grantee: Grantee): () => void;
   /** What of these waits is over. */
   ended(registers: readonly Register[]): void;
   told(registers: readonly Register[]): void;
@@ -47,6 +53,15 @@ export function createCarrier(options: HearingOptions): Carrier {
   let working: Promise<void> | undefined;
   let stopped = false;
   const leftOut = new Map<LeftOut, number>();
+  /** What others said of grants that are asked for, by register. */
+  const held = new Map<string, Heard[]>();
+
+  /** Whether nobody here asks for it now; else it waits. */
+  function isFree(origin: string, grant: GrantRegister): boolean {
+    const there = held.get(registerKey(grant));
+    there?.push({ origin, lifts: [], bans: [], grants: [grant] });
+    return there === undefined;
+  }
 
   async function work(): Promise<void> {
     for (let heard = waiting.shift(); heard !== undefined && !stopped; heard = waiting.shift()) {
@@ -68,8 +83,11 @@ export function createCarrier(options: HearingOptions): Carrier {
   }
 
   function execute(heard: Heard): void {
-    const { lifts, grants, bans } = commandOf(heard, bus());
     const { origin } = heard;
+    // What is lifted is over, and what comes with the lift is newer than it.
+    for (const lift of heard.lifts) held.get(registerKey(lift))?.splice(0);
+    const free = heard.grants.filter((grant) => isFree(origin, grant));
+    const { lifts, grants, bans } = commandOf({ ...heard, grants: free }, bus());
     const shadow = isShadow();
     // Who only looks on lifts nothing either: the ban is this machine's own.
     const carried = shadow ? lifts.filter(({ lift }) => lift !== 'ban') : lifts;
@@ -101,7 +119,22 @@ export function createCarrier(options: HearingOptions): Carrier {
       waiting.push(heard);
       begin();
     },
+    hold(door, grantee) {
+      const key = `grant ${grantKey(door, grantee)}`;
+      const mine: Heard[] = [];
+      held.set(key, mine);
+      // Later: what is refused has been taken back then.
+      return () =>
+        void setImmediate(
+          guarded('fleet', () => {
+            if (held.get(key) === mine) held.delete(key);
+            waiting.push(...mine);
+            if (mine.length > 0) begin();
+          }),
+        );
+    },
     ended(registers) {
+      for (const register of registers) held.get(registerKey(register))?.splice(0);
       const keys = new Set(registers.map(registerKey));
       const stays = (one: Register): boolean => !keys.has(registerKey(one));
       waiting = waiting.map((heard) => ({

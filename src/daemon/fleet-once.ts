@@ -26,6 +26,8 @@ interface OnceOptions {
   readonly copies: () => number;
   /** What this machine has used up all the same is kept. */
   readonly keep: (changes: readonly StateChange[]) => void;
+  /** While it is asked for, what others say of the same grant waits; until what this answers is called. */
+  readonly hold: (event: GrantEvent) => () => void;
   readonly answered: (outcome: OnceAnswer['outcome']) => void;
 }
 
@@ -74,7 +76,8 @@ export function createFleetOnce(options: OnceOptions): FleetOnce {
     const { door } = event;
     const digest = digestOf(door, line);
     const source = formatAddress(event.source);
-    const answer = await claim({ of: 'used', name: door }, digest, source);
+    const release = options.hold(event);
+    const answer = await claim({ of: 'used', name: door }, digest, source).finally(release);
     // It was on the wire: whatever the answer, it opens nothing any more.
     const own = consume();
     if (answer.outcome === 'won') {

@@ -153,6 +153,7 @@ export function createFleet(options: FleetOptions): FleetLife {
   const once = createFleetOnce({
     ...{ member, secret: given.secret, copies: () => fleet().copies },
     keep: (changes) => store.write(changes, clock.wall(), 'machine'),
+    hold: ({ door, grantee }) => carrier.hold(door, grantee),
     answered(outcome) {
       claims[outcome] += 1;
     },

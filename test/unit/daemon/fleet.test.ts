@@ -5,10 +5,13 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Daemon } from '../../../src/daemon/run.ts';
 import type { NfknockEvent } from '../../../src/engine/event.ts';
 import { createMemoryEngine, type MemoryEngine } from '../../../src/fleet/memory-bus.ts';
+import { hotp, stepOf } from '../../../src/spa/totp.ts';
 import { openMemoryStore } from '../../../src/state/memory.ts';
-import { type MemoryMachine, memoryMachine, settled, startOn } from '../../support/memory-machine.ts';
+import { BEN, datagram, keysMachine } from '../../support/keys-machine.ts';
+import { type MemoryMachine, settled, startOn } from '../../support/memory-machine.ts';
 import { NOW, type TestClock, testClock } from '../../support/test-clock.ts';
 import { tcp } from '../source/capture-bytes.ts';
+import { keyOf } from '../spa/spa-world.ts';
 
 /* Daemons of one fleet, over a kernel, a disk, a clock and a bus of the test's own. */
 
@@ -24,14 +27,23 @@ let bus: MemoryEngine;
 let passed = 0;
 let serial = 0;
 let folder = '';
+/** Whose answers of the bus come late, while doorbells do not. */
+let slow: string | undefined;
+const SLOWLY = 200;
 let running: { readonly name: string; readonly machine: Machine; readonly daemon: Daemon }[] = [];
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] });
   passed = 0;
+  slow = undefined;
   folder = mkdtempSync(join(tmpdir(), 'nfknock-fleet-'));
   bus = createMemoryEngine({
-    wire: { carry: (_member, _way, arrive) => setImmediate(arrive) },
+    wire: {
+      carry(member, way, arrive) {
+        if (way === 'answer' && member === slow) setTimeout(arrive, SLOWLY);
+        else setImmediate(arrive);
+      },
+    },
     now: () => NOW + passed,
     fsync: 'always',
   });
@@ -50,13 +62,16 @@ interface Given {
   readonly before?: Machine;
 }
 
+const TOTP = Buffer.from('12345678901234567890');
+const ADA = keyOf('ada', { kind: 'totp', secret: TOTP }, { doors: ['mail'] });
+
 async function start(name: string, { doors = SSH, more = SMALL, accept = '{}', before }: Given = {}) {
   const fleet = `fleet: { name: ${name}, engine: 'redis://127.0.0.1:6379', accept: ${accept} }`;
   const clock = before?.clock ?? testClock(NOW + passed);
   const given = { openBus: () => bus.bus(name), secret: SECRET };
   const store = before?.store ?? openMemoryStore({}, clock.wall());
   const text = `{ doors: { ${doors} }, decoys: [23, 2323], ${more}, ${fleet} }`;
-  const machine = memoryMachine(text, { clock, store }, { fleet: given });
+  const machine = keysMachine(text, { clock, store, keys: [BEN, ADA] }, { fleet: given });
   let daemon: Daemon | undefined;
   const starting = startOn(machine).then((started) => {
     daemon = started;
@@ -256,5 +271,86 @@ describe('a one-time line', () => {
     await pass(1500);
     expect(named(two, 'door.opened')).toEqual([]);
     expect(file('edge2')).toBe('#7000/tcp,8000/tcp\n7100/tcp,8100/tcp\n');
+  });
+
+  it('is in force where it lost though it was told of before its own answer came', async () => {
+    const [one, two] = [
+      await start('edge1', { doors: door('edge1') }),
+      await start('edge2', { doors: door('edge2') }),
+    ];
+    await pass(4000);
+    slow = 'edge1';
+    for (const port of [7000, 8000]) {
+      for (const { sources } of [two, one]) {
+        serial += 1;
+        sources.send([tcp({ from: GUEST, to: '192.0.2.1', port, sequence: serial })]);
+      }
+      await pass(20);
+    }
+    await pass(1000);
+    expect(named(one, 'door.opened')).toMatchObject([{ origin: 'edge2' }]);
+    expect(await all(one, two)).toEqual(Array(2).fill('0 bans, 1 grants'));
+  });
+});
+
+describe('what a key proves, sent to all members at once, opens at one', () => {
+  const doors =
+    "ssh: { knock: spa, opens: [22], for: 1m }, mail: { knock: [7000, '1????', '2????'], opens: [25], for: 1m }";
+  const more = `listen: { spa: [62201/udp] }, ${SMALL}`;
+
+  async function three(): Promise<readonly Awaited<ReturnType<typeof start>>[]> {
+    const machines: Awaited<ReturnType<typeof start>>[] = [];
+    for (const name of ['edge1', 'edge2', 'edge3']) machines.push(await start(name, { doors, more }));
+    await pass(4000);
+    return machines;
+  }
+  async function openedAtOne(machines: readonly Machine[]): Promise<void> {
+    await pass(500);
+    const own = machines.flatMap((machine) =>
+      named(machine, 'door.opened').filter((event) => !('origin' in event)),
+    );
+    expect(own).toHaveLength(1);
+    expect(await all(...machines)).toEqual(Array(3).fill('0 bans, 1 grants'));
+    expect(machines.flatMap((machine) => named(machine, 'ban.added'))).toEqual([]);
+  }
+
+  it('a packet; and it opens nothing later either', async () => {
+    const machines = await three();
+    const [one] = machines;
+    const packet = one?.own() ?? Buffer.alloc(0);
+    for (const { sources } of machines) sources.sendToKeys([datagram(GUEST, packet)]);
+    await openedAtOne(machines);
+    await one?.ask({ command: 'revoke', address: GUEST });
+    for (const machine of machines) await machine.knock(GUEST, packet);
+    await pass(500);
+    expect(await all(...machines)).toEqual(Array(3).fill('0 bans, 0 grants'));
+  });
+
+  it('the digits of an authenticator', async () => {
+    const machines = await three();
+    const digits = hotp(TOTP, stepOf(machines[0]?.clock.wall() ?? 0), 8);
+    for (const port of [7000, Number(`1${digits.slice(0, 4)}`), Number(`2${digits.slice(4)}`)]) {
+      for (const { sources } of machines) {
+        serial += 1;
+        sources.send([tcp({ from: GUEST, to: '192.0.2.1', port, sequence: serial })]);
+      }
+      await pass(20);
+    }
+    await openedAtOne(machines);
+  });
+
+  it('not at all while the bus is away, and never after', async () => {
+    const machines = await three();
+    const [one] = machines;
+    bus.cut('edge1');
+    const packet = one?.own() ?? Buffer.alloc(0);
+    await one?.knock(GUEST, packet);
+    await pass(1500);
+    expect(await kernel(one as Machine)).toBe('0 bans, 0 grants');
+    bus.join('edge1');
+    await pass(5000);
+    for (const machine of machines) await machine.knock(GUEST, packet);
+    await pass(1500);
+    expect(await all(...machines)).toEqual(Array(3).fill('0 bans, 0 grants'));
   });
 });
