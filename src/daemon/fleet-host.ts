@@ -9,7 +9,7 @@ import { type GrantRegister, merge, type Register, registerKey, sameState } from
 import { guarded, owned } from '../guard/guard.ts';
 import { type Grantee, grantKey } from '../policy/grantee.ts';
 import type { StateChange, Store } from '../state/store.ts';
-import { commandOf, registerFrom } from './fleet-registers.ts';
+import { commandOf, registerFrom, registerText } from './fleet-registers.ts';
 import { rowOfRegister } from './fleet-sayings.ts';
 
 /** Bans that are lifted in one turn of the event loop. */
@@ -66,7 +66,11 @@ export function createCarrier(options: HearingOptions): Carrier {
   async function work(): Promise<void> {
     for (let heard = waiting.shift(); heard !== undefined && !stopped; heard = waiting.shift()) {
       while (isFull() && !stopped) await sleep(FULL_PAUSE);
-      if (heard.lifts.some(({ kind }) => kind === 'amnesty') && !isShadow()) await liftAll(heard.origin);
+      const [all] = isShadow() ? [] : heard.lifts.filter(({ kind }) => kind === 'amnesty');
+      if (all !== undefined) {
+        await liftAll(heard.origin);
+        remember(all);
+      }
       execute(heard);
       if (waiting.length > 0) await nextTurn();
     }
@@ -108,6 +112,14 @@ export function createCarrier(options: HearingOptions): Carrier {
       await nextTurn();
       while (isFull() && !stopped) await sleep(FULL_PAUSE);
     }
+  }
+
+  /** So that it does not lift, after a restart, what is newer. It has been told: by whom it was heard of. */
+  function remember(all: Register): void {
+    const key = registerKey(all);
+    const kept = registerFrom(store.fleet().registers.get(key)?.value ?? '');
+    if (kept !== undefined && kept.gen >= all.gen) return;
+    write([{ change: 'register', key, value: registerText(all), untold: false }], 'process');
   }
 
   function write(changes: readonly StateChange[], surviving: 'process' | 'machine'): void {

@@ -31,6 +31,8 @@ import { createSayings, rowOfRegister, type Sayings } from './fleet-sayings.ts';
 /** Between two looks whether everybody's word is known, at the start, in milliseconds. */
 const JOIN_LOOK = 20;
 const DAY = 86_400_000;
+/** Among the registers that are kept: this machine has been in a fleet. It is none, and is said to nobody. */
+const JOINED = 'joined';
 
 /** The way to the others, and the secret that all have. */
 export interface FleetGiven {
@@ -83,6 +85,7 @@ export function createFleet(options: FleetOptions): FleetLife {
     bus: () => member.clock,
     isShadow: () => fleet().accept.bans === 'shadow',
   });
+  let looksOn = started.accept.bans === 'shadow';
   const marks = createMarks({
     doors: () => config().doors,
     digestOf: (door, line) => Buffer.from(once.digestOf(door, line)).toString('hex'),
@@ -177,6 +180,18 @@ export function createFleet(options: FleetOptions): FleetLife {
       .catch(() => member.tell(registers));
   }
 
+  /** What it banned before it was in a fleet; once, since later ones may be to hold here alone. */
+  function tellOlderBans(): void {
+    const older = [...engine.eachBan()].filter(({ from }) => from === undefined);
+    const isTold = fleet().share.includes('bans');
+    const registers = (isTold ? older : []).flatMap(({ target, origin: cause, since, until, count }) =>
+      member.registersOf({ what: 'banned', target, cause, since, until, count }),
+    );
+    const joined = { change: 'register', key: JOINED, value: '', untold: false } as const;
+    store.write([joined, ...registers.map(rowOfRegister)], clock.wall(), 'machine');
+    member.tell(registers);
+  }
+
   describeDoors();
   return {
     sayings,
@@ -193,6 +208,7 @@ export function createFleet(options: FleetOptions): FleetLife {
       const untold = own.filter((one) => one.untold).map(({ register }) => register);
       const known = knownOf(engine, member.clock);
       member.start({ own: own.map(({ register }) => register), untold, known });
+      if (!store.fleet().registers.has(JOINED)) tellOlderBans();
     },
     async joined(wait) {
       const until = clock.now() + wait;
@@ -212,7 +228,9 @@ export function createFleet(options: FleetOptions): FleetLife {
     liftAll: () => say(member.registersOf({ what: 'all lifted' })),
     changed() {
       describeDoors();
-      member.changed(limitsOf(fleet()));
+      const was = looksOn;
+      looksOn = fleet().accept.bans === 'shadow';
+      member.changed(limitsOf(fleet()), was && !looksOn ? 'now enforced' : 'as before');
     },
     differs: (theirs) =>
       Object.keys(doors).filter((name) => theirs[name] !== undefined && theirs[name] !== doors[name]),

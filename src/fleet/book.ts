@@ -7,6 +7,8 @@ export interface Entry {
   own: Register | undefined;
   /** Whose budget it is counted in. */
   charged: string | null;
+  /** It was in force from before a restart. */
+  isKept?: boolean;
 }
 
 /** The registers that are known, one for each key. */

@@ -9,6 +9,7 @@ import type { BusClock } from './offset.ts';
 import { AHEAD_MAX, TICKS } from './offset.ts';
 import {
   type BanRegister,
+  banKey,
   type GrantRegister,
   isTomb,
   merge,
@@ -18,10 +19,15 @@ import {
 } from './register.ts';
 import { settle } from './settle.ts';
 
+/**
+ * `live`: told just now; otherwise read by who joins or has missed something. `again`: bans are carried out that were
+ * only looked at when they were heard first.
+ */
+export type How = 'live' | 'read' | 'again';
+
 /** Everything that the fleet holds in common, as this member knows it. */
 export interface View {
-  /** `live`: told just now; otherwise read by who joins or has missed something. */
-  hear(member: string, register: Register, how: 'live' | 'read', outcome: Outcome): void;
+  hear(member: string, register: Register, how: How, outcome: Outcome): void;
   /** What is to be carried out after a batch, by what holds at its end. */
   settle(outcome: Outcome): Omit<Heard, 'origin'>;
   /** What was known of others before a restart, and is in force here already. */
@@ -78,13 +84,14 @@ export function createView(clock: BusClock, budget: Budget, belief: Belief): Vie
     return until > most ? { ...register, until: most } : register;
   }
 
-  function hear(member: string, register: Register, how: 'live' | 'read', outcome: Outcome): void {
+  function hear(member: string, register: Register, how: How, outcome: Outcome): void {
     const now = clock.now();
     const there = book.get(registerKey(register));
     // A message that only carries the end of rows says that nothing was lifted.
     if (register.kind === 'amnesty' && register.gen === 0) return;
     // What is known already costs nobody anything: it is said again after every change of the engine.
     if (there !== undefined && sameState(merge(there.state, register), there.state)) {
+      if (how === 'again' && register.kind === 'ban') touch(outcome, there.state, false);
       repair(there, register, outcome);
       return;
     }
@@ -103,15 +110,29 @@ export function createView(clock: BusClock, budget: Budget, belief: Belief): Vie
       const charged = register.kind === 'ban' || isTomb(register) ? member : null;
       const entry = book.put(register, charged);
       // Nothing is known of it, but it may be in force here all the same, from before a restart.
-      touch(outcome, register, isTomb(register));
+      touch(outcome, register, isTomb(register) && !isKeptOtherwise(register, now));
       repair(entry, register, outcome);
       return;
     }
     const before = there.state;
     const held = holds(before, now);
     book.set(there, merge(before, register));
-    touch(outcome, there.state, held && there.state.gen > before.gen);
+    const goesOn = there.isKept === true && lastsAsLong(before, there.state, now);
+    touch(outcome, there.state, held && there.state.gen > before.gen && !goesOn);
     repair(there, register, outcome);
+  }
+
+  /** Which lifts it was made after has not been kept: where it is in force as it is said, nothing has been lifted. */
+  function lastsAsLong(before: Register, state: Register, now: number): boolean {
+    if (before.kind === 'amnesty' || state.kind === 'amnesty') return false;
+    return holds(state, now) && state.until >= before.until - AHEAD_MAX;
+  }
+
+  /** The end of a ban of the other cause, while this one goes on. */
+  function isKeptOtherwise(register: Register, now: number): boolean {
+    if (register.kind !== 'ban') return false;
+    const entry = book.get(banKey(register.target, register.cause === 'order' ? 'strikes' : 'order'));
+    return entry?.isKept === true && holds(entry.state, now);
   }
 
   function touch(outcome: Outcome, state: Register, ended: boolean): void {
@@ -156,6 +177,7 @@ export function createView(clock: BusClock, budget: Budget, belief: Belief): Vie
     know(register) {
       clock.resume(register.gen);
       const entry = book.put(register, null);
+      entry.isKept = true;
       book.set(entry, merge(entry.state, register));
     },
     say(register) {

@@ -60,18 +60,20 @@ interface Given {
   readonly more?: string;
   readonly accept?: string;
   readonly before?: Machine;
+  /** Without a fleet. */
+  readonly alone?: true;
 }
 
 const TOTP = Buffer.from('12345678901234567890');
 const ADA = keyOf('ada', { kind: 'totp', secret: TOTP }, { doors: ['mail'] });
 
-async function start(name: string, { doors = SSH, more = SMALL, accept = '{}', before }: Given = {}) {
+async function start(name: string, { doors = SSH, more = SMALL, accept = '{}', before, alone }: Given = {}) {
   const fleet = `fleet: { name: ${name}, engine: 'redis://127.0.0.1:6379', accept: ${accept} }`;
   const clock = before?.clock ?? testClock(NOW + passed);
   const given = { openBus: () => bus.bus(name), secret: SECRET };
   const store = before?.store ?? openMemoryStore({}, clock.wall());
-  const text = `{ doors: { ${doors} }, decoys: [23, 2323], ${more}, ${fleet} }`;
-  const machine = keysMachine(text, { clock, store, keys: [BEN, ADA] }, { fleet: given });
+  const text = `{ doors: { ${doors} }, decoys: [23, 2323], ${more}${alone ? '' : `, ${fleet}`} }`;
+  const machine = keysMachine(text, { clock, store, keys: [BEN, ADA] }, alone ? {} : { fleet: given });
   let daemon: Daemon | undefined;
   const starting = startOn(machine).then((started) => {
     daemon = started;
@@ -218,6 +220,67 @@ describe('three members', () => {
     await two.ask({ command: 'unban', all: true });
     await pass(200);
     expect(await all(one, two)).toEqual(Array(2).fill('0 bans, 0 grants'));
+  });
+});
+
+describe('a member that was told otherwise, or starts again', () => {
+  it('puts in force what it had only looked at, once it is to enforce it', async () => {
+    const one = await start('edge1');
+    const two = await start('edge2', { accept: '{ bans: shadow }' });
+    await pass(1500);
+    await send(one, STRANGER, 23, 2323);
+    await pass(100);
+    expect(await all(one, two)).toEqual(['1 bans, 0 grants', '0 bans, 0 grants']);
+    two.file = two.file.replace('bans: shadow', 'bans: enforce');
+    expect(await two.ask({ command: 'reload' })).toMatchObject({ ok: true });
+    await pass(1000);
+    expect(await all(one, two)).toEqual(Array(2).fill('1 bans, 0 grants'));
+  });
+
+  it.each(['one ban', 'all bans'])(
+    'lifts nothing then that stays after %s was lifted: of others, or of its own alone',
+    async (which) => {
+      const [one, two] = [await start('edge1'), await start('edge2')];
+      await pass(1500);
+      await one.ask({ command: 'ban', address: STRANGER });
+      if (which === 'all bans') await one.ask({ command: 'unban', all: true });
+      await pass(200);
+      for (const command of ['ban', 'unban', 'ban']) await one.ask({ command, address: STRANGER });
+      await two.ask({ command: 'ban', address: GUEST, here: true });
+      await pass(200);
+      expect(await kernel(two)).toBe('2 bans, 0 grants');
+      await stop(two);
+      bus.join('edge2');
+      const before = two.said.length;
+      const again = await start('edge2', { before: two });
+      await pass(2500);
+      expect(await kernel(again)).toBe('2 bans, 0 grants');
+      expect(named(again, 'fleet.joined')).toHaveLength(1);
+      expect(
+        [...two.said.slice(before), ...again.said].filter(({ event }) => event.startsWith('ban.')),
+      ).toEqual([]);
+    },
+  );
+});
+
+describe('a machine that joins', () => {
+  it('tells what it had banned before, once: what it bans for itself alone stays its own', async () => {
+    const alone = await start('edge2', { alone: true });
+    await send(alone, STRANGER, 23, 2323);
+    await pass(100);
+    await stop(alone);
+    const one = await start('edge1');
+    await pass(1500);
+    const two = await start('edge2', { before: alone });
+    await pass(2500);
+    expect(await all(one, two)).toEqual(Array(2).fill('1 bans, 0 grants'));
+    expect(last(one, 'ban.added')).toMatchObject({ reason: 'fleet', origin: 'edge2', count: 1 });
+    await two.ask({ command: 'ban', address: GUEST, here: true });
+    await stop(two);
+    bus.join('edge2');
+    const again = await start('edge2', { before: two });
+    await pass(2500);
+    expect(await all(one, again)).toEqual(['1 bans, 0 grants', '2 bans, 0 grants']);
   });
 });
 
