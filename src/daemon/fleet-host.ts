@@ -135,15 +135,15 @@ export function createCarrier(options: HearingOptions): Carrier {
       const key = `grant ${grantKey(door, grantee)}`;
       const mine: Heard[] = [];
       held.set(key, mine);
+      const free = (): void => {
+        if (held.get(key) === mine) held.delete(key);
+        waiting.push(...mine);
+        if (mine.length > 0) begin();
+      };
       // Later: what is refused has been taken back then.
-      return () =>
-        void setImmediate(
-          guarded('fleet', () => {
-            if (held.get(key) === mine) held.delete(key);
-            waiting.push(...mine);
-            if (mine.length > 0) begin();
-          }),
-        );
+      return () => {
+        setImmediate(guarded('fleet', free));
+      };
     },
     ended(registers) {
       for (const register of registers) held.get(registerKey(register))?.splice(0);

@@ -85,7 +85,7 @@ export function createFleet(options: FleetOptions): FleetLife {
     bus: () => member.clock,
     isShadow: () => fleet().accept.bans === 'shadow',
   });
-  let looksOn = started.accept.bans === 'shadow';
+  let bansWere = started.accept.bans;
   const marks = createMarks({
     doors: () => config().doors,
     digestOf: (door, line) => Buffer.from(once.digestOf(door, line)).toString('hex'),
@@ -100,23 +100,12 @@ export function createFleet(options: FleetOptions): FleetLife {
     failed: (door, why) => warn({ announcer, clock }, why, door),
   });
   let consumer: Consumer | undefined;
-  let doors: Readonly<Record<string, string>> = {};
+  let doors = describe(config().doors, given.secret);
 
   /** What takes a restart stays as it was at the start; the rest is as the configuration in force says. */
   function fleet(): Fleet {
     const { share, accept, copies } = config().fleet ?? started;
     return { ...started, share, accept, copies };
-  }
-
-  function describeDoors(): void {
-    doors = Object.fromEntries(
-      config().doors.map((door) => {
-        const { onOpen: _open, onClose: _close, ...judged } = door;
-        // Files of sequences differ by what is left in them.
-        const text = JSON.stringify('oneTime' in door.knock ? { ...judged, knock: 'one-time' } : judged);
-        return [door.name, createHmac('sha256', given.secret).update(text).digest('hex').slice(0, 16)];
-      }),
-    );
   }
 
   const host: Host = {
@@ -180,19 +169,6 @@ export function createFleet(options: FleetOptions): FleetLife {
       .catch(() => member.tell(registers));
   }
 
-  /** What it banned before it was in a fleet; once, since later ones may be to hold here alone. */
-  function tellOlderBans(): void {
-    const older = [...engine.eachBan()].filter(({ from }) => from === undefined);
-    const isTold = fleet().share.includes('bans');
-    const registers = (isTold ? older : []).flatMap(({ target, origin: cause, since, until, count }) =>
-      member.registersOf({ what: 'banned', target, cause, since, until, count }),
-    );
-    const joined = { change: 'register', key: JOINED, value: '', untold: false } as const;
-    store.write([joined, ...registers.map(rowOfRegister)], clock.wall(), 'machine');
-    member.tell(registers);
-  }
-
-  describeDoors();
   return {
     sayings,
     usedOnce: once.usedOnce,
@@ -208,7 +184,7 @@ export function createFleet(options: FleetOptions): FleetLife {
       const untold = own.filter((one) => one.untold).map(({ register }) => register);
       const known = knownOf(engine, member.clock);
       member.start({ own: own.map(({ register }) => register), untold, known });
-      if (!store.fleet().registers.has(JOINED)) tellOlderBans();
+      tellOlderBans(options, member, fleet().share);
     },
     async joined(wait) {
       const until = clock.now() + wait;
@@ -227,10 +203,10 @@ export function createFleet(options: FleetOptions): FleetLife {
       ),
     liftAll: () => say(member.registersOf({ what: 'all lifted' })),
     changed() {
-      describeDoors();
-      const was = looksOn;
-      looksOn = fleet().accept.bans === 'shadow';
-      member.changed(limitsOf(fleet()), was && !looksOn ? 'now enforced' : 'as before');
+      doors = describe(config().doors, given.secret);
+      const before = bansWere;
+      bansWere = fleet().accept.bans;
+      member.changed(limitsOf(fleet()), before === 'shadow' && bansWere === 'enforce' ? 'again' : 'read');
     },
     differs: (theirs) =>
       Object.keys(doors).filter((name) => theirs[name] !== undefined && theirs[name] !== doors[name]),
@@ -240,6 +216,34 @@ export function createFleet(options: FleetOptions): FleetLife {
       member.stop();
     },
   };
+}
+
+/** What this machine banned before it was in a fleet; once, since later ones may be to hold here alone. */
+function tellOlderBans(
+  { engine, store, clock }: Pick<FleetOptions, 'engine' | 'store' | 'clock'>,
+  member: Member,
+  share: Fleet['share'],
+): void {
+  if (store.fleet().registers.has(JOINED)) return;
+  const older = share.includes('bans') ? [...engine.eachBan()].filter(({ from }) => from === undefined) : [];
+  const registers = older.flatMap(({ target, origin: cause, since, until, count }) =>
+    member.registersOf({ what: 'banned', target, cause, since, until, count }),
+  );
+  const joined = { change: 'register', key: JOINED, value: '', untold: false } as const;
+  store.write([joined, ...registers.map(rowOfRegister)], clock.wall(), 'machine');
+  member.tell(registers);
+}
+
+/** A MAC of each door's definition, as far as knocks are judged by it. */
+function describe(doors: Config['doors'], secret: string): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    doors.map((door) => {
+      const { onOpen: _open, onClose: _close, ...judged } = door;
+      // Files of sequences differ by what is left in them.
+      const text = JSON.stringify('oneTime' in door.knock ? { ...judged, knock: 'one-time' } : judged);
+      return [door.name, createHmac('sha256', secret).update(text).digest('hex').slice(0, 16)];
+    }),
+  );
 }
 
 function limitsOf({ accept: { each } }: Fleet): Parameters<Member['changed']>[0] {

@@ -18,11 +18,7 @@ type Refusals = Map<string, { readonly member: string; readonly reason: RefusedR
 export interface Hearing {
   heard(member: string, bytes: Uint8Array): void;
   readMessage(member: string, bytes: Uint8Array): void;
-  readRows(member: string, rows: readonly RegisterRow[]): void;
-  /** What these say of bans is carried out though it is known: until now it was only looked at. */
-  again(members: readonly string[]): void;
-  /** Everything of this member has been read. */
-  finished(member: string): void;
+  readRows(member: string, rows: readonly RegisterRow[], how: 'read' | 'again'): void;
   sayRefusals(): void;
   refused(): number;
   /** Has what came of it carried out. */
@@ -43,7 +39,6 @@ interface HearingParts {
 export function createHearing({ name, view, budget, host, reader, now, tell }: HearingParts): Hearing {
   const refusals: Refusals = new Map();
   let refused = 0;
-  const anew = new Set<string>();
 
   function refuse(member: string, reasons: readonly RefusedReason[]): void {
     for (const reason of reasons) {
@@ -104,12 +99,12 @@ export function createHearing({ name, view, budget, host, reader, now, tell }: H
     }
   }
 
-  function readRows(member: string, rows: readonly RegisterRow[]): void {
+  function readRows(member: string, rows: readonly RegisterRow[], how: 'read' | 'again'): void {
     const outcome = emptyOutcome();
     for (const row of rows) {
       const register = registerOf(row);
       if (register instanceof Unreadable) outcome.refused.push(register.reason);
-      else view.hear(member, register, anew.has(member) ? 'again' : 'read', outcome);
+      else view.hear(member, register, how, outcome);
     }
     carryOut(member, outcome);
   }
@@ -127,14 +122,7 @@ export function createHearing({ name, view, budget, host, reader, now, tell }: H
     for (const piece of piecesOf(bans)) host.apply({ ...none, bans: piece });
   }
 
-  return {
-    ...{ heard, readMessage, readRows, sayRefusals, carryOut },
-    again(members) {
-      for (const member of members) anew.add(member);
-    },
-    finished: (member) => void anew.delete(member),
-    refused: () => refused,
-  };
+  return { heard, readMessage, readRows, sayRefusals, carryOut, refused: () => refused };
 }
 
 function piecesOf<T>(all: readonly T[]): readonly (readonly T[])[] {

@@ -63,8 +63,8 @@ export interface Member {
   claim(once: Once, done: (answer: OnceAnswer) => void): void;
   /** Others are told that a one-time line was used here; the mark has been set before. */
   tellUsed(door: string, digest: string): void;
-  /** The configuration of what is believed has changed. */
-  changed(limits: Limits, bans: 'as before' | 'now enforced'): void;
+  /** The configuration of what is believed has changed. `again`: bans that are known were not in force until now. */
+  changed(limits: Limits, how: 'read' | 'again'): void;
   /** Everything that all members have said so far is known. */
   hasJoined(): boolean;
   status(): FleetStatus;
@@ -84,7 +84,7 @@ export function createMember(parts: MemberParts): Member {
   const teller = createTeller({ bus, clock, host, now, retract: view.retract });
   const hearing = createHearing({ name, view, budget, host, reader: () => reader, now, tell: putAll });
   const { readMessage, readRows, heard } = hearing;
-  const reader = createReader({ bus, message: readMessage, rows: readRows, finished });
+  const reader = createReader({ bus, message: readMessage, rows: readRows, finished: announceIfJoined });
   const peers = createPeers({ name, host, clock, budget, reader, now });
   const reassertion = createReassertion({
     ...{ member: name, bus, view, host, surroundings, tell: putAll },
@@ -181,11 +181,6 @@ export function createMember(parts: MemberParts): Member {
     return connection.up && hasSeenAll && peers.names().every(reader.hasRead);
   }
 
-  function finished(member: string): void {
-    hearing.finished(member);
-    announceIfJoined();
-  }
-
   function announceIfJoined(): void {
     if (isAnnounced || !hasJoined()) return;
     isAnnounced = true;
@@ -210,10 +205,9 @@ export function createMember(parts: MemberParts): Member {
     tellUsed(door, digest) {
       bus.ring(encode({ kind: 'used', number: 0, time: clock.now(), records: [{ door, digest }] }));
     },
-    changed(limits, bans) {
+    changed(limits, how) {
       budget.change(limits);
-      if (bans === 'now enforced') hearing.again(peers.names());
-      reader.anew();
+      reader.anew(how);
     },
     hasJoined,
     status: () => ({

@@ -14,8 +14,8 @@ export interface Reader {
   said(member: string, number: number): void;
   /** Forgets how far it was with everybody: what was told and may have been missed is read. */
   disconnected(): void;
-  /** Reads everything of everybody again: more is believed than before. */
-  anew(): void;
+  /** Reads everything of everybody again: more is believed than before, or what is known is to be carried out again. */
+  anew(how: 'read' | 'again'): void;
   forget(member: string): void;
   /** Whether everything of this member has been read once. */
   hasRead(member: string): boolean;
@@ -26,7 +26,7 @@ export interface ReaderParts {
   /** Takes in a message of a stream. */
   message(member: string, message: Uint8Array): void;
   /** Takes in registers of a member's hashes. */
-  rows(member: string, rows: readonly RegisterRow[]): void;
+  rows(member: string, rows: readonly RegisterRow[], how: 'read' | 'again'): void;
   finished(member: string): void;
 }
 
@@ -38,6 +38,8 @@ interface Progress {
   /** The entry of its stream up to which all was read; null: its registers are to be read. */
   id: string | null;
   reading: boolean;
+  /** Until all has been read: for what. */
+  how: 'read' | 'again';
   hasRead: boolean;
   /** Messages heard by the doorbell since the stream was read: there the place in it stands still. */
   since: number;
@@ -55,7 +57,15 @@ export function createReader({ bus, message, rows, finished }: ReaderParts): Rea
   function progressOf(member: string): Progress {
     const there = all.get(member);
     if (there !== undefined) return there;
-    const made: Progress = { number: 0, goal: 0, id: null, reading: false, hasRead: false, since: 0 };
+    const made: Progress = {
+      number: 0,
+      goal: 0,
+      id: null,
+      reading: false,
+      how: 'read',
+      hasRead: false,
+      since: 0,
+    };
     all.set(member, made);
     return made;
   }
@@ -131,6 +141,7 @@ export function createReader({ bus, message, rows, finished }: ReaderParts): Rea
   function finish(member: string, progress: Progress, goal: number): void {
     progress.number = Math.max(progress.number, goal);
     progress.reading = false;
+    progress.how = 'read';
     progress.hasRead = true;
     finished(member);
   }
@@ -151,7 +162,7 @@ export function createReader({ bus, message, rows, finished }: ReaderParts): Rea
       if (made !== life) return;
       if (!answer.ok) return giveUp(progress);
       const { entries, next } = answer.value;
-      rows(member, entries);
+      rows(member, entries, progress.how);
       readTable(member, progress, { table: next === null ? table + 1 : table, cursor: next }, done);
     });
   }
@@ -174,10 +185,10 @@ export function createReader({ bus, message, rows, finished }: ReaderParts): Rea
       life += 1;
       for (const progress of all.values()) progress.reading = false;
     },
-    anew() {
+    anew(how) {
       life += 1;
       for (const [member, progress] of all) {
-        Object.assign(progress, { id: null, reading: false });
+        Object.assign(progress, { id: null, reading: false, how: how === 'again' ? how : progress.how });
         catchUp(member);
       }
     },

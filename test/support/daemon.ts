@@ -40,6 +40,8 @@ export interface Line {
   readonly step?: number;
   readonly of?: number;
   readonly shadow?: boolean;
+  readonly origin?: string;
+  readonly member?: string;
 }
 
 export interface DaemonOptions {

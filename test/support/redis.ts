@@ -29,6 +29,8 @@ export interface TestRedis {
 export interface TestRedisOptions {
   readonly members?: readonly string[];
   readonly group?: string;
+  /** Where it runs; its socket is seen from everywhere. */
+  readonly namespace?: string;
   /** Further lines of its configuration. */
   readonly lines?: readonly string[];
 }
@@ -76,7 +78,10 @@ export async function startRedis(options: TestRedisOptions = {}): Promise<TestRe
   let child: ChildProcess | undefined;
 
   async function start(): Promise<void> {
-    const started = spawn('redis-server', [conf], { stdio: 'ignore' });
+    // `ip netns exec` becomes the server, so the process id is its own.
+    const within = options.namespace === undefined ? [] : ['ip', 'netns', 'exec', options.namespace];
+    const [program = '', ...args] = [...within, 'redis-server', conf];
+    const started = spawn(program, args, { stdio: 'ignore' });
     child = started;
     for (let count = 0; count < 400; count += 1) {
       if (await answers(path)) return;
