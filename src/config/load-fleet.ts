@@ -20,6 +20,18 @@ const LINE_MAX = 512;
 /** Shorter ones are guessed from what the bus shows. */
 const GROUP_SECRET_MIN = 16;
 
+/** What is wrong with the files that a member needs beside its configuration. */
+export function fleetFileFaults(fleet: Fleet | null): readonly Fault[] {
+  if (fleet === null) return [];
+  const secrets = loadFleetSecrets(fleet);
+  const ca = fleet.ca === null ? '' : readText(fleet.ca);
+  const fix = "name the file with the certificates (PEM) that sign the engine's with fleet.ca";
+  return [
+    ...(secrets.ok ? [] : secrets.faults),
+    ...(typeof ca === 'string' ? [] : ca.faults.map((fault) => ({ ...fault, fix }))),
+  ];
+}
+
 /** Reads the password file. Nobody but the daemon's user, and root, may be able to read or change it. */
 export function loadFleetSecrets({ password: path, name }: Pick<Fleet, 'password' | 'name'>): LoadedFleet {
   const refused = (problem: string, fix: string, line = 1): LoadedFleet => ({

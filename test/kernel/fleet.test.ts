@@ -10,7 +10,7 @@ import type { BanRegister, GrantRegister } from '../../src/fleet/register.ts';
 import { ipv4, parseAddress } from '../../src/packet/address.ts';
 import { hostCidr } from '../../src/packet/cidr.ts';
 import { ask } from '../support/asked.ts';
-import type { Line } from '../support/daemon.ts';
+import { type Line, NFKNOCK, writeConfig } from '../support/daemon.ts';
 import {
   becomes,
   type FleetLab,
@@ -200,6 +200,15 @@ describe('what may be used once, sent to all members at the same moment, opens a
       return [['udp', 62_201, packet]];
     });
   });
+});
+
+it('a member without its password file does not start, and says how to make one', async () => {
+  const [{ net, daemon }] = fleet.members;
+  const section = { name: 'edge4', engine: 'unix:/run/none.sock', password: '/run/none' };
+  const { file } = writeConfig({ doors: {}, fleet: section });
+  const run = await net.server.exec([...NFKNOCK, 'run', '-c', file]);
+  expect(run).toMatchObject({ code: 3, stderr: expect.stringContaining('nfknock fleet users edge4') });
+  expect(daemon.seen({ event: 'daemon.stopped' })).toEqual([]);
 });
 
 describe('what was announced holds everywhere', () => {

@@ -145,9 +145,7 @@ async function startMember(
     },
     async reload(fleet, more) {
       member.daemon.rewrite(config(fleet, more));
-      const answer = await ask(member.daemon, { command: 'reload' });
-      if (!JSON.stringify(answer).includes('"applied":true') && JSON.stringify(answer).includes('fault'))
-        throw new Error(`the reload of ${name} failed: ${JSON.stringify(answer)}`);
+      await ask(member.daemon, { command: 'reload' });
     },
     async send(at, sends) {
       const packets = sends.map(([protocol, port, payload]) => [

@@ -2,7 +2,7 @@ import { accessSync, constants, existsSync } from 'node:fs';
 import { systemClock } from '../../clock.ts';
 import { type Fault, formatFault } from '../../config/fault.ts';
 import { loadConfig } from '../../config/load.ts';
-import { loadFleetSecrets } from '../../config/load-fleet.ts';
+import { fleetFileFaults } from '../../config/load-fleet.ts';
 import { loadKeys } from '../../config/load-keys.ts';
 import { settingsOf } from '../../config/settings.ts';
 import { ofFiles } from '../../doctor/files.ts';
@@ -93,7 +93,7 @@ function keysOf(config: Config): FoundKeys {
   return { ok: true, keys: null, warnings: missing };
 }
 
-/** What is wrong with the file that a fleet's member proves itself with. */
+/** What is wrong with the files that a fleet's member needs. */
 function fleetFileOf({ fleet }: Config): {
   readonly faults: readonly Fault[];
   readonly unread: readonly Warning[];
@@ -104,8 +104,7 @@ function fleetFileOf({ fleet }: Config): {
     const text = `this user may not read ${path}, so nothing is said of it`;
     return { faults: [], unread: [warning('fleet-unread', 'fleet.password', text, 'run this as root')] };
   }
-  const secrets = loadFleetSecrets(fleet);
-  return { faults: secrets.ok ? [] : secrets.faults, unread: [] };
+  return { faults: fleetFileFaults(fleet), unread: [] };
 }
 
 function mayRead(path: string): boolean {

@@ -4,6 +4,7 @@ import { systemClock } from '../../clock.ts';
 import { parseDuration } from '../../config/duration.ts';
 import { formatFault } from '../../config/fault.ts';
 import { loadConfig } from '../../config/load.ts';
+import { fleetFileFaults } from '../../config/load-fleet.ts';
 import { loadKeys } from '../../config/load-keys.ts';
 import { sayLastWords } from '../../daemon/last-words.ts';
 import { type Notifier, openNotifier } from '../../daemon/notify.ts';
@@ -43,8 +44,9 @@ export async function command(_args: readonly string[], options: RunOptions): Pr
     return EXIT.config;
   }
   const keys = loadKeys(loaded.config);
-  if (!keys.ok) {
-    for (const fault of keys.faults) process.stderr.write(`${formatFault(fault)}\n`);
+  const faults = [...(keys.ok ? [] : keys.faults), ...fleetFileFaults(loaded.config.fleet)];
+  if (faults.length > 0) {
+    for (const fault of faults) process.stderr.write(`${formatFault(fault)}\n`);
     return EXIT.config;
   }
   // At once: whatever state the process is in, nothing more of it may run.

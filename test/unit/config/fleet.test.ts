@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { formatFault } from '../../../src/config/fault.ts';
-import { loadFleetSecrets } from '../../../src/config/load-fleet.ts';
+import { fleetFileFaults, loadFleetSecrets } from '../../../src/config/load-fleet.ts';
 import { parseConfig } from '../../../src/config/parse.ts';
 import { needRestart } from '../../../src/config/restart.ts';
 import type { Config } from '../../../src/policy/config.ts';
@@ -191,5 +191,21 @@ describe('The password file', () => {
     expect(loaded.ok ? [] : loaded.faults.map(({ problem }) => problem)).toEqual([
       'it is not a regular file',
     ]);
+  });
+});
+
+describe('The files of a member', () => {
+  it('are all there, or each that is not is named', () => {
+    const folder = temporaryFolder();
+    const [password, ca] = [join(folder, 'password'), join(folder, 'ca.pem')];
+    const { fleet } = config(`${MEMBER}, password: ${password}, ca: ${ca}`);
+    const named = (): string[] => fleetFileFaults(fleet).map(({ file }) => file);
+    expect(named()).toEqual([password, ca]);
+    writeFileSync(password, `p\n${'x'.repeat(16)}\n`, { mode: 0o600 });
+    expect(named()).toEqual([ca]);
+    expect(fleetFileFaults(fleet).map(formatFault)[0]).toMatch(/no such file; name the file .* fleet\.ca/);
+    writeFileSync(ca, 'PEM');
+    expect(named()).toEqual([]);
+    expect(fleetFileFaults(null)).toEqual([]);
   });
 });
