@@ -170,7 +170,7 @@ export const DEFINITIONS: readonly Definition[] = [
     summary: 'ban an address by hand',
     example: 'nfknock ban 203.0.113.9 --for 2h',
     args: [['<address>', 'an IPv4 address, or an IPv6 address, whose /64 is banned']],
-    options: [json(), option('--for <time>', 'how long; default: `bans.for`')],
+    options: [json(), option('--for <time>', 'how long; default: `bans.for`'), here()],
     load: () => import('./commands/ban.ts'),
   },
   {
@@ -284,10 +284,10 @@ export const DEFINITIONS: readonly Definition[] = [
   {
     name: 'fleet',
     summary:
-      'what a fleet needs of its engine: check it, print the rights of members, forget one that is gone',
-    example: 'nfknock fleet users edge1 --password-file /etc/nfknock/fleet.password',
+      "the members of this machine's fleet; and what it needs of its engine: check it, print the rights of members, forget one that is gone",
+    example: 'nfknock fleet',
     args: [
-      ['<action>', 'check, users or forget'],
+      ['[action]', 'left out: list the members; else check, users or forget'],
       ['[names...]', 'with users: members; with forget: one member'],
     ],
     options: [

@@ -71,6 +71,8 @@ export interface FleetMemberRow {
   readonly seen: string | null;
   /** Milliseconds since then. */
   readonly lag: number | null;
+  /** How far its clock is ahead of the engine's, in milliseconds; null: it has not said. */
+  readonly offset: number | null;
   readonly bans: number;
   readonly grants: number;
   /** Doors of this machine that it defines otherwise. */
@@ -114,7 +116,7 @@ export interface Problem {
 
 const member = record<FleetMemberRow>({
   ...{ name: text, version: nullable(text), seen: nullable(moment), lag: nullable(number) },
-  ...{ bans: number, grants: number, differs: list(doorName) },
+  ...{ offset: nullable(number), bans: number, grants: number, differs: list(doorName) },
 });
 const fleet = record<FleetRow>({
   ...{ name: text, engine: text, up: flag, since: moment, offset: number, outbox: number, parked: number },

@@ -43,6 +43,7 @@ export function assemble(given: Dependencies, subject: Subject): Core {
           carryOut: () => effects.carryOut('command'),
           drained: () => effects.drained(),
           isFull: () => effects.isFull(),
+          applied: health.applied,
         });
   const own = given.createConsumer(() => config);
   const consumer = life?.consumer(own) ?? own;
@@ -74,7 +75,7 @@ export function assemble(given: Dependencies, subject: Subject): Core {
     const door = event.event === 'door.renewed' ? undefined : doorOf(config, event.door);
     const argv = (event.event === 'door.opened' ? door?.onOpen : door?.onClose) ?? null;
     return () => {
-      if (argv !== null) hooks.run(argv, hookSubject(event));
+      if (argv !== null) hooks.run(argv, hookSubject(event, config.fleet?.name));
     };
   }
 

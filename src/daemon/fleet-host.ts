@@ -9,6 +9,7 @@ import { type GrantRegister, merge, type Register, registerKey, sameState } from
 import { guarded, owned } from '../guard/guard.ts';
 import { type Grantee, grantKey } from '../policy/grantee.ts';
 import type { StateChange, Store } from '../state/store.ts';
+import type { Doubts } from './fleet-doubts.ts';
 import { commandOf, registerFrom, registerText } from './fleet-registers.ts';
 import { rowOfRegister } from './fleet-sayings.ts';
 
@@ -26,6 +27,11 @@ export interface HearingOptions {
   readonly carryOut: () => void;
   readonly isFull: () => boolean;
   readonly isShadow: () => boolean;
+  /** Everything that was carried out is in force. */
+  readonly drained: () => Promise<void>;
+  readonly doubts: Pick<Doubts, 'leftOut'>;
+  /** So long after another had said it something was in force here, in milliseconds. */
+  readonly applied: (took: number) => void;
 }
 
 /** Carries out what others say, a batch a turn, and keeps what this member says in the state file. */
@@ -48,7 +54,8 @@ export interface Carrier {
 }
 
 export function createCarrier(options: HearingOptions): Carrier {
-  const { clock, store, engine, bus, collect, carryOut, isFull, isShadow } = options;
+  const { clock, store, engine, bus, collect, carryOut, isFull, isShadow, doubts } = options;
+  const measure = createMeter(options);
   let waiting: Heard[] = [];
   let working: Promise<void> | undefined;
   let stopped = false;
@@ -97,9 +104,12 @@ export function createCarrier(options: HearingOptions): Carrier {
     const carried = shadow ? lifts.filter(({ lift }) => lift !== 'ban') : lifts;
     const command = { command: 'fleet', origin, lifts: carried, grants, bans } as const;
     const answer = engine.execute(shadow ? { ...command, shadow } : command, clock.now(), collect);
-    if (answer.ok)
-      for (const [why, count] of answer.leftOut ?? []) leftOut.set(why, (leftOut.get(why) ?? 0) + count);
+    if (answer.ok && answer.leftOut !== undefined) {
+      for (const [why, count] of answer.leftOut) leftOut.set(why, (leftOut.get(why) ?? 0) + count);
+      doubts.leftOut(origin, { bans, grants }, answer.leftOut);
+    }
     carryOut();
+    measure(heard.said);
   }
 
   /** Of bans that are made meanwhile some may stay: they are newer than the lift. */
@@ -180,5 +190,20 @@ export function createCarrier(options: HearingOptions): Carrier {
     stop() {
       stopped = true;
     },
+  };
+}
+
+/** From when another said it until it is in force; what comes while something is measured is not. */
+function createMeter({ bus, drained, applied }: HearingOptions): (said: number | undefined) => void {
+  let isMeasuring = false;
+  return (said) => {
+    if (said === undefined || isMeasuring) return;
+    isMeasuring = true;
+    const measuring = drained()
+      .then(() => applied(Math.max(0, bus().now() - said)))
+      .finally(() => {
+        isMeasuring = false;
+      });
+    owned('fleet', measuring);
   };
 }

@@ -28,7 +28,7 @@ interface OnceOptions {
   readonly keep: (changes: readonly StateChange[]) => void;
   /** While it is asked for, what others say of the same grant waits; until what this answers is called. */
   readonly hold: (event: GrantEvent) => () => void;
-  readonly answered: (outcome: OnceAnswer['outcome']) => void;
+  readonly answered: (answer: OnceAnswer) => void;
 }
 
 /** Used once, in the whole fleet: whoever may open asks all, and who gets no answer stays shut. */
@@ -38,6 +38,28 @@ export interface FleetOnce {
   digestOf(door: string, line: readonly PortSpec[]): Uint8Array;
 }
 
+/** What came of what was asked to be used once. */
+export interface ClaimSums {
+  readonly claims: Readonly<Record<OnceAnswer['outcome'], number>>;
+  /** When it opened nothing for want of an answer, last; null: never. */
+  readonly shut: { readonly at: number; readonly reason: string } | null;
+}
+
+export function createClaimTally(now: () => number): {
+  add(answer: OnceAnswer): void;
+  sums(): ClaimSums;
+} {
+  const claims = { won: 0, used: 0, shut: 0 };
+  let shut: ClaimSums['shut'] = null;
+  return {
+    add(answer) {
+      claims[answer.outcome] += 1;
+      if (answer.outcome === 'shut') shut = { at: now(), reason: answer.reason };
+    },
+    sums: () => ({ claims, shut }),
+  };
+}
+
 export function createFleetOnce(options: OnceOptions): FleetOnce {
   const { member, copies, keep, answered } = options;
   const secret = Buffer.from(options.secret, 'utf8');
@@ -45,7 +67,7 @@ export function createFleetOnce(options: OnceOptions): FleetOnce {
   function claim(mark: MarkPlace, field: Uint8Array, source: string): Promise<OnceAnswer> {
     return new Promise((resolve) => {
       member.claim({ mark, field, copies: copies(), source: source.replaceAll(' ', '') }, (answer) => {
-        answered(answer.outcome);
+        answered(answer);
         resolve(answer);
       });
     });

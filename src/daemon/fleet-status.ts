@@ -1,7 +1,9 @@
 import type { FleetRow, Problem } from '../control/status.ts';
 import { AHEAD_MAX } from '../fleet/offset.ts';
+import type { FleetReading } from '../metrics/fleet.ts';
 import type { EngineAddress } from '../policy/fleet.ts';
 import type { Core } from './dependencies.ts';
+import { LATELY } from './recent-count.ts';
 
 /** This machine's part in the fleet, as people and `--json` have it. */
 export function fleetRow({ life, clock, config }: Core): FleetRow | null {
@@ -12,15 +14,38 @@ export function fleetRow({ life, clock, config }: Core): FleetRow | null {
   return {
     ...{ name: fleet.name, engine: engineText(fleet.engine), up, since: moment(since) },
     // The bus's clock and this machine's: how far the second is ahead.
-    offset: Math.round(clock.wall() - clock.now() - offset),
-    ...{ outbox, parked: 0, claims, refused, shed },
+    offset: aheadOf(offset - (clock.wall() - clock.now())),
+    ...{ outbox, parked: 0, claims, refused: sumOf(refused), shed },
     members: members.map(({ member, presence, silent }) => ({
       ...{ name: member, version: presence?.version ?? null },
       seen: Number.isFinite(silent) ? moment(clock.now() - silent) : null,
       lag: Number.isFinite(silent) ? Math.round(silent) : null,
+      offset: presence === null ? null : aheadOf(presence.offset),
       ...{ bans: presence?.bans ?? 0, grants: presence?.grants ?? 0 },
       differs: life.differs(presence?.doors ?? {}),
     })),
+  };
+}
+
+/** How far a clock is ahead of the bus's, in whole milliseconds, by what has to be added to it. */
+function aheadOf(offset: number): number {
+  return 0 - Math.round(offset);
+}
+
+function sumOf(counts: ReadonlyMap<string, number>): number {
+  return [...counts.values()].reduce((sum, count) => sum + count, 0);
+}
+
+/** The same in numbers; null: this machine is alone. */
+export function fleetReading({ life, clock }: Core): FleetReading | null {
+  if (life === undefined) return null;
+  const { up, offset, outbox, claims, refused, leftOut, messages, members } = life.status();
+  const reasons = new Map<string, number>(refused);
+  for (const [why, count] of leftOut) if (why !== 'over') reasons.set(why, (reasons.get(why) ?? 0) + count);
+  return {
+    ...{ up, messages, outbox, claims, refused: Object.fromEntries(reasons) },
+    members: 1 + members.filter(({ isLost }) => !isLost).length,
+    offset: (clock.wall() - clock.now() - offset) / 1000,
   };
 }
 
@@ -29,9 +54,15 @@ export function fleetProblems(core: Core): readonly Problem[] {
   const { life, config } = core;
   const fleet = config().fleet;
   if (life === undefined || fleet === null) return [];
-  const { up, since, reason, members } = life.status();
+  const { up, since, reason, refusal, shut, members } = life.status();
   const problems: Problem[] = [];
   if (!up) problems.push(apart(reason ?? 'it does not answer', since, core));
+  else if (refusal !== null) problems.push(refused(refusal, fleet.name));
+  else if (shut !== null && core.clock.now() - shut.at < LATELY)
+    problems.push({
+      what: `what opens once opened nothing in the last minute: ${shut.reason}`,
+      fix: 'knock the next line, or send another packet; `nfknock fleet check` tries the engine, its disk and its replicas',
+    });
   for (const { member, presence, bans } of members) {
     const off = Math.abs(presence?.offset ?? 0);
     if (off > AHEAD_MAX)
@@ -57,15 +88,22 @@ export function fleetProblems(core: Core): readonly Problem[] {
 /** Redis refuses by a word in capitals: then it is there, and this member's rights are not what they should be. */
 function apart(reason: string, since: number, { clock, config }: Core): Problem {
   const name = config().fleet?.name ?? '';
-  if (/\b(NOPERM|WRONGPASS|NOAUTH)\b/.test(reason))
-    return {
-      what: `the fleet's engine refuses ${name} (${reason})`,
-      fix: `load what \`nfknock fleet users ${name}\` prints`,
-    };
+  if (RIGHTS.test(reason)) return refused(reason, name);
   const at = new Date(clock.wall() - (clock.now() - since)).toISOString().slice(11, 16);
   return {
     what: `the fleet's engine does not answer since ${at}: ${reason}`,
     fix: 'doors and bans go on here; one-time doors stay shut; start it',
+  };
+}
+
+const RIGHTS = /\b(NOPERM|WRONGPASS|NOAUTH)\b/;
+
+function refused(reason: string, name: string): Problem {
+  return {
+    what: `the fleet's engine refuses ${name} (${reason})`,
+    fix: RIGHTS.test(reason)
+      ? `load what \`nfknock fleet users ${name}\` prints`
+      : 'see `nfknock fleet check`, and the log of the engine',
   };
 }
 

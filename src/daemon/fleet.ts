@@ -1,5 +1,6 @@
 import { createHmac, randomInt } from 'node:crypto';
 import type { Clock } from '../clock.ts';
+import type { LeftOut } from '../engine/command.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { DaemonEvent, Emit } from '../engine/event.ts';
 import type { Bus, ClaimRequest } from '../fleet/bus.ts';
@@ -16,9 +17,10 @@ import type { Store } from '../state/store.ts';
 import type { Announcer } from './announce.ts';
 import type { Consumer } from './consume.ts';
 import { warn } from './dependencies.ts';
+import { createDoubts, type Doubt } from './fleet-doubts.ts';
 import { createCarrier } from './fleet-host.ts';
 import { createMarks } from './fleet-marks.ts';
-import { createFleetOnce } from './fleet-once.ts';
+import { type ClaimSums, createClaimTally, createFleetOnce } from './fleet-once.ts';
 import { knownOf, registerFrom } from './fleet-registers.ts';
 import { createSayings, rowOfRegister, type Sayings } from './fleet-sayings.ts';
 
@@ -47,13 +49,15 @@ export interface FleetOptions {
   readonly version: string;
   readonly clock: Clock;
   readonly store: Store;
-  readonly engine: Pick<Engine, 'execute' | 'sizes' | 'grant' | 'eachBan' | 'eachGrant'>;
+  readonly engine: Pick<Engine, 'execute' | 'sizes' | 'ban' | 'grant' | 'grantsOf' | 'eachBan' | 'eachGrant'>;
   readonly announcer: Pick<Announcer, 'announce'>;
   readonly config: () => Config;
   readonly collect: Emit;
   readonly carryOut: () => void;
   readonly drained: () => Promise<void>;
   readonly isFull: () => boolean;
+  /** So long after another member had said it something was in force here, in milliseconds. */
+  readonly applied: (took: number) => void;
 }
 
 export interface FleetLife {
@@ -71,17 +75,24 @@ export interface FleetLife {
   changed(): void;
   /** Of the doors that another member has those which it defines otherwise. */
   differs(theirs: Readonly<Record<string, string>>): readonly string[];
-  status(): FleetStatus & { readonly claims: Readonly<Record<'won' | 'used' | 'shut', number>> };
+  /** What others said of this host and had no effect here. */
+  doubts(host: Address): readonly Doubt[];
+  status(): FleetStatus &
+    ClaimSums & {
+      /** What others said and was believed, and changed nothing here. */
+      readonly leftOut: ReadonlyMap<LeftOut, number>;
+    };
   stop(): void;
 }
 
 export function createFleet(options: FleetOptions): FleetLife {
-  const { given, clock, store, engine, announcer, config, carryOut } = options;
-  const started = options.started;
-  const claims = { won: 0, used: 0, shut: 0 };
+  const { given, started, clock, store, engine, announcer, config, carryOut } = options;
+  const claims = createClaimTally(() => clock.now());
   const surroundings = surroundingsOf(clock);
+  const doubts = createDoubts(engine, () => clock.now());
   const carrier = createCarrier({
     ...{ clock, store, engine, carryOut, isFull: options.isFull, collect: options.collect },
+    ...{ drained: options.drained, applied: options.applied, doubts },
     bus: () => member.clock,
     isShadow: () => fleet().accept.bans === 'shadow',
   });
@@ -114,6 +125,7 @@ export function createFleet(options: FleetOptions): FleetLife {
     keep: carrier.keep,
     drop: carrier.forget,
     shed: carrier.forget,
+    refused: doubts.refused,
     used: guarded('fleet', marks.used),
     oneTimeDoors: () =>
       config()
@@ -146,9 +158,7 @@ export function createFleet(options: FleetOptions): FleetLife {
     ...{ member, secret: given.secret, copies: () => fleet().copies },
     keep: (changes) => store.write(changes, clock.wall(), 'machine'),
     hold: ({ door, grantee }) => carrier.hold(door, grantee),
-    answered(outcome) {
-      claims[outcome] += 1;
-    },
+    answered: claims.add,
   });
 
   const sayings = createSayings({
@@ -210,7 +220,8 @@ export function createFleet(options: FleetOptions): FleetLife {
     },
     differs: (theirs) =>
       Object.keys(doors).filter((name) => theirs[name] !== undefined && theirs[name] !== doors[name]),
-    status: () => ({ ...member.status(), claims }),
+    doubts: doubts.of,
+    status: () => ({ ...member.status(), ...claims.sums(), leftOut: carrier.leftOut() }),
     stop() {
       carrier.stop();
       member.stop();

@@ -41,7 +41,9 @@ export interface Health {
   judged(count: number, lag: number): void;
   /** A door took so long from its last knock to the kernel's acknowledgement. In milliseconds. */
   opened(took: number): void;
-  /** Anyone who keeps distributions of the two. */
+  /** Something that another member said was in force so long after. In milliseconds. */
+  applied(took: number): void;
+  /** Anyone who keeps distributions of these. */
   measureWith(measures: Measures): void;
   /** Says what was missed since it was last called. */
   tick(): void;
@@ -84,6 +86,7 @@ export function createHealth({ clock, announcer, store, logFault }: HealthOption
       measures?.observeBatch(count);
     },
     opened: (took) => measures?.observeOpening(milliseconds(took)),
+    applied: (took) => measures?.observeApplied(milliseconds(took)),
     measureWith(given) {
       measures = given;
     },

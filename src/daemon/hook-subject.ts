@@ -82,14 +82,15 @@ export function doorOf(config: Config, name: string): Door | undefined {
   return config.doors.find((door) => door.name === name);
 }
 
-/** What a door's command is told. */
-export function hookSubject(event: DoorEvent): HookSubject {
+/** What a door's command is told. In a fleet the member is this machine (`own`), unless another said so. */
+export function hookSubject(event: DoorEvent, own = ''): HookSubject {
   return {
     ip: formatAddress(event.source),
     door: event.door,
     ports: event.ports.map(formatPortRange).join(','),
     key: event.key ?? '',
     person: event.person ?? '',
+    member: event.origin ?? own,
   };
 }
 

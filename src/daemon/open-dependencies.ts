@@ -86,7 +86,7 @@ async function open(
       fleet: await openFleet(config.fleet),
       openControl: (handle) => openControl({ path: config.control, handle }),
       // Loaded only where it is wanted: prom-client takes its time.
-      openMetrics: async (place, read) => (await import('../metrics/server.ts')).openMetrics(place, read),
+      openMetrics: async (...given) => (await import('../metrics/server.ts')).openMetrics(...given),
     },
     findings: {
       stateNotice: notice,

@@ -8,6 +8,7 @@ import { formatPort, type Port } from '../packet/port.ts';
 import { type Milliseconds, milliseconds } from '../packet/time.ts';
 import { saidPort } from '../policy/codes.ts';
 import type { Running } from './dependencies.ts';
+import { doubtWords } from './fleet-doubts.ts';
 import { granteeText } from './hook-subject.ts';
 import { inTurns } from './in-turns.ts';
 import { inJudgedOrder } from './judged-order.ts';
@@ -92,9 +93,18 @@ export function rowsOf(core: Running): Rows {
       const isRefused = event?.event === 'knock.wrong' && outcome === 'accepted';
       return { at, row: row(at, name, isRefused ? 'wrong' : outcome, event) };
     });
+    const doubts = (core.life?.doubts(host) ?? []).map((doubt) => {
+      const { at, door } = doubt;
+      const told = { reason: doubtWords(doubt), ...(door === undefined ? {} : { door }) };
+      return { at, row: row(at, null, 'fleet.refused', told) };
+    });
     const between = rest
       .slice(-PACKETS_MAX)
       .map((event) => ({ at: event.at, row: row(event.at, null, event.event, event) }));
+    if (doubts.length > 0) {
+      between.push(...doubts.slice(-PACKETS_MAX));
+      between.sort((one, other) => one.at - other.at);
+    }
     return inJudgedOrder(rows, between).map((each) => each.row);
   }
 
@@ -102,7 +112,7 @@ export function rowsOf(core: Running): Rows {
     at: Milliseconds,
     port: string | null,
     outcome: string,
-    event: NfknockEvent | undefined,
+    event: NfknockEvent | EventFields | undefined,
   ): ExplainRow {
     const fields: EventFields = (event ?? {}) as EventFields;
     return {

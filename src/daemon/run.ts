@@ -170,7 +170,11 @@ async function serve(core: Running, reloader: Reloader, cleanUp: CleanUp): Promi
   const { metrics: place } = core.config();
   if (place === null) return;
   try {
-    const metrics = await core.openMetrics(place, () => readingOf(core));
+    const metrics = await core.openMetrics(
+      place,
+      () => readingOf(core),
+      core.life === undefined ? 'alone' : 'in a fleet',
+    );
     core.health.measureWith(metrics);
     core.announcer.observeWith(metrics.observe);
     cleanUp.push(() => metrics.close());

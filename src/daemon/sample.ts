@@ -2,6 +2,7 @@ import type { Reading } from '../metrics/registry.ts';
 import { milliseconds } from '../packet/time.ts';
 import type { SourceHealth } from '../source/source.ts';
 import type { Running } from './dependencies.ts';
+import { fleetReading } from './fleet-status.ts';
 
 /** Every queue together. */
 export function totalHealth(core: Pick<Running, 'sources'>): SourceHealth {
@@ -45,6 +46,7 @@ export function readingOf(core: Running): Reading {
     sources: Math.max(sizes.attempts, sizes.offenders),
     sourcesMax: sizes.sourcesMax,
     keys: core.keys.reading(),
+    fleet: fleetReading(core),
     stateOk: faults.state === null,
     logOk: faults.log === null,
     firewallOk: faults.firewall === null,

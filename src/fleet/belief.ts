@@ -21,8 +21,15 @@ export interface Outcome {
   /** To be said again under this member's own name: their maker may be gone. */
   readonly repairs: Register[];
   readonly refused: RefusedReason[];
+  /** Of these the registers, where they could be read. */
+  readonly doubted: { readonly register: Register; readonly reason: RefusedReason }[];
 }
 
 export function emptyOutcome(): Outcome {
-  return { touched: new Map(), amnesty: null, repairs: [], refused: [] };
+  return { touched: new Map(), amnesty: null, repairs: [], refused: [], doubted: [] };
+}
+
+export function refuse(outcome: Outcome, register: Register, reason: RefusedReason): void {
+  outcome.refused.push(reason);
+  outcome.doubted.push({ register, reason });
 }

@@ -9,6 +9,7 @@ import { isMemberName } from './presence.ts';
 import type { Reader } from './reader.ts';
 import type { Register } from './register.ts';
 import { registerOf } from './row.ts';
+import type { Traffic } from './traffic.ts';
 import type { View } from './view.ts';
 
 /** What was refused is said once a second for each member and reason. */
@@ -20,9 +21,10 @@ export interface Hearing {
   readMessage(member: string, bytes: Uint8Array): void;
   readRows(member: string, rows: readonly RegisterRow[], how: 'read' | 'again'): void;
   sayRefusals(): void;
-  refused(): number;
+  /** How much was refused since the start, and why. */
+  refusals(): ReadonlyMap<RefusedReason, number>;
   /** Has what came of it carried out. */
-  carryOut(origin: string, outcome: Outcome): void;
+  carryOut(origin: string, outcome: Outcome, said?: number): void;
 }
 
 interface HearingParts {
@@ -30,22 +32,24 @@ interface HearingParts {
   readonly view: View;
   readonly budget: Budget;
   readonly host: Host;
+  readonly traffic: Traffic;
   readonly reader: () => Reader;
   now(): number;
   /** To be told under this member's own name. */
   tell(registers: readonly Register[]): void;
 }
 
-export function createHearing({ name, view, budget, host, reader, now, tell }: HearingParts): Hearing {
+export function createHearing(parts: HearingParts): Hearing {
+  const { name, view, budget, host, traffic, reader, now, tell } = parts;
   const refusals: Refusals = new Map();
-  let refused = 0;
+  const refused = new Map<RefusedReason, number>();
 
   function refuse(member: string, reasons: readonly RefusedReason[]): void {
     for (const reason of reasons) {
       const key = `${member} ${reason}`;
       const there = refusals.get(key) ?? { member, reason, count: 0 };
       there.count += 1;
-      refused += 1;
+      refused.set(reason, (refused.get(reason) ?? 0) + 1);
       refusals.set(key, there);
     }
   }
@@ -78,13 +82,14 @@ export function createHearing({ name, view, budget, host, reader, now, tell }: H
   }
 
   function take(member: string, message: Message, how: 'live' | 'read'): void {
+    traffic.count('in', message.kind);
     switch (message.kind) {
       case 'ban':
       case 'grant':
       case 'amnesty': {
         const outcome = emptyOutcome();
         for (const register of message.records) view.hear(member, register, how, outcome);
-        carryOut(member, outcome);
+        carryOut(member, outcome, how === 'live' ? message.time : undefined);
         return;
       }
       case 'used':
@@ -109,20 +114,21 @@ export function createHearing({ name, view, budget, host, reader, now, tell }: H
     carryOut(member, outcome);
   }
 
-  function carryOut(origin: string, outcome: Outcome): void {
+  function carryOut(origin: string, outcome: Outcome, said?: number): void {
     refuse(origin, outcome.refused);
+    for (const { register, reason } of outcome.doubted) host.refused(origin, register, reason);
     if (outcome.repairs.length > 0) {
       host.keep(outcome.repairs);
       tell(outcome.repairs);
     }
     const { lifts, grants, bans } = view.settle(outcome);
-    const none = { origin, lifts: [], grants: [], bans: [] };
+    const none = { origin, lifts: [], grants: [], bans: [], ...(said === undefined ? {} : { said }) };
     for (const piece of piecesOf(lifts)) host.apply({ ...none, lifts: piece });
     for (const piece of piecesOf(grants)) host.apply({ ...none, grants: piece });
     for (const piece of piecesOf(bans)) host.apply({ ...none, bans: piece });
   }
 
-  return { heard, readMessage, readRows, sayRefusals, carryOut, refused: () => refused };
+  return { heard, readMessage, readRows, sayRefusals, carryOut, refusals: () => refused };
 }
 
 function piecesOf<T>(all: readonly T[]): readonly (readonly T[])[] {

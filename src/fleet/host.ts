@@ -31,6 +31,8 @@ export interface Heard {
    * Ended by a lift that they did not know of; of a ban whatever its cause is here: what is left of it is in `bans`.
    */
   readonly lifts: readonly (BanRegister | GrantRegister | AmnestyRegister)[];
+  /** When it was told, of what was heard as it was told. */
+  readonly said?: number;
 }
 
 /** Registers that are carried out in one turn. */
@@ -64,6 +66,8 @@ export interface Host {
   drop(registers: readonly Register[]): void;
   /** These own registers were not told after all, since too many were: their rows of the outbox may go. */
   shed(registers: readonly Register[]): void;
+  /** Another said this, and it is not believed. */
+  refused(member: string, register: Register, reason: RefusedReason): void;
   /** A one-time line was used, here or elsewhere; its digest is `lineDigest`. */
   used(door: string, digest: string, by: string): void;
   /** The one-time doors of this machine. */

@@ -1,3 +1,4 @@
+import type { RefusedReason } from '../policy/fleet.ts';
 import type { Belief } from './belief.ts';
 import { type Budget, createBudget, type Limits } from './budget.ts';
 import type { Bus } from './bus.ts';
@@ -11,8 +12,10 @@ import { type Happened, registersOf } from './own.ts';
 import { createPeers, type MemberState } from './peers.ts';
 import { createReader } from './reader.ts';
 import { createReassertion } from './reassert.ts';
+import { createRefusals } from './refusals.ts';
 import type { Register } from './register.ts';
 import { createTeller } from './teller.ts';
+import { createTraffic, type MessageCount } from './traffic.ts';
 import { createView } from './view.ts';
 
 /** How often a member says that it is there, asks for the time, and tells again what may have been lost. */
@@ -40,7 +43,11 @@ export interface FleetStatus {
   readonly offset: number;
   readonly outbox: number;
   readonly shed: number;
-  readonly refused: number;
+  /** What others said and was not believed, by why. */
+  readonly refused: ReadonlyMap<RefusedReason, number>;
+  readonly messages: readonly MessageCount[];
+  /** What the engine refuses this member though it answers; null: nothing. */
+  readonly refusal: string | null;
   readonly members: readonly MemberState[];
 }
 
@@ -75,14 +82,17 @@ export interface Member {
 }
 
 export function createMember(parts: MemberParts): Member {
-  const { name, bus, host, surroundings } = parts;
+  const { name, host, surroundings } = parts;
   const { now } = surroundings;
+  const { bus, last: refusal } = createRefusals(parts.bus);
   const clock = createBusClock(surroundings);
   const budget: Budget = createBudget(parts.limits);
   const view = createView(clock, budget, withSelf(name, parts.belief));
+  const traffic = createTraffic();
   const claims = createClaims({ member: name, bus, clock, surroundings });
-  const teller = createTeller({ bus, clock, host, now, retract: view.retract });
-  const hearing = createHearing({ name, view, budget, host, reader: () => reader, now, tell: putAll });
+  const shared = { view, host, traffic, now };
+  const teller = createTeller({ ...shared, bus, clock, retract: view.retract });
+  const hearing = createHearing({ ...shared, name, budget, reader: () => reader, tell: putAll });
   const { readMessage, readRows, heard } = hearing;
   const reader = createReader({ bus, message: readMessage, rows: readRows, finished: announceIfJoined });
   const peers = createPeers({ name, host, clock, budget, reader, now });
@@ -94,10 +104,8 @@ export function createMember(parts: MemberParts): Member {
   const started = clock.now();
   let run: string | undefined;
   let connection = { up: false, since: now(), reason: 'not connected yet' as string | null };
-  let isAnnounced = false;
-  let [hasBegun, hasSeenAll] = [false, false];
-  let gathering: (() => void) | undefined;
-  let beating: (() => void) | undefined;
+  let [isAnnounced, hasBegun, hasSeenAll] = [false, false, false];
+  let [gathering, beating]: ((() => void) | undefined)[] = [];
 
   function putAll(registers: Iterable<Register>): void {
     for (const register of registers) teller.put(register);
@@ -137,9 +145,7 @@ export function createMember(parts: MemberParts): Member {
     reader.disconnected();
     reassertion.disconnected();
     if (isAnnounced) host.report({ news: 'apart', reason });
-    isAnnounced = false;
-    hasBegun = false;
-    hasSeenAll = false;
+    [isAnnounced, hasBegun, hasSeenAll] = [false, false, false];
   }
 
   function beat(): void {
@@ -203,6 +209,7 @@ export function createMember(parts: MemberParts): Member {
     },
     claim: claims.claim,
     tellUsed(door, digest) {
+      traffic.count('out', 'used');
       bus.ring(encode({ kind: 'used', number: 0, time: clock.now(), records: [{ door, digest }] }));
     },
     changed(limits, how) {
@@ -212,7 +219,8 @@ export function createMember(parts: MemberParts): Member {
     hasJoined,
     status: () => ({
       ...{ ...connection, offset: clock.offset(), members: peers.states() },
-      ...{ outbox: teller.waiting(), shed: teller.shed(), refused: hearing.refused() },
+      ...{ outbox: teller.waiting(), shed: teller.shed() },
+      ...{ refused: hearing.refusals(), messages: traffic.counts(), refusal: refusal() },
     }),
     states: view.states,
     clock,

@@ -5,6 +5,7 @@ import type { BusClock } from './offset.ts';
 import { createOutbox, type Parcel } from './outbox.ts';
 import { type AmnestyRegister, type Register, registerKey } from './register.ts';
 import { rowOf } from './row.ts';
+import type { Traffic } from './traffic.ts';
 
 /** Registers that are over whose rows go with one message. */
 const DELETED_AT_ONCE = 1_024;
@@ -31,12 +32,13 @@ interface TellerParts {
   readonly bus: Bus;
   readonly clock: BusClock;
   readonly host: Host;
+  readonly traffic: Traffic;
   now(): number;
   /** This member says no more of these. */
   retract(register: Register): void;
 }
 
-export function createTeller({ bus, clock, host, now, retract }: TellerParts): Teller {
+export function createTeller({ bus, clock, host, traffic, now, retract }: TellerParts): Teller {
   const outbox = createOutbox();
   const deleted = new Map<string, Register>();
   let number = 0;
@@ -51,7 +53,9 @@ export function createTeller({ bus, clock, host, now, retract }: TellerParts): T
     isTelling = true;
     const gone = [...deleted.values()].slice(0, DELETED_AT_ONCE);
     number += 1;
-    bus.tell({ rows: rowsOf(parcel, gone), message: encode(messageOf(parcel)) }, (answer) => {
+    const message = messageOf(parcel);
+    traffic.count('out', message.kind);
+    bus.tell({ rows: rowsOf(parcel, gone), message: encode(message) }, (answer) => {
       isTelling = false;
       // What may not have arrived is told again at the next heartbeat; twice is harmless.
       if (!answer.ok) return;

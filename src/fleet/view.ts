@@ -1,7 +1,7 @@
 import { formatCidr } from '../packet/cidr.ts';
 import type { RefusedReason } from '../policy/fleet.ts';
 import { rememberedUntil } from '../policy/limits.ts';
-import type { Belief, Outcome } from './belief.ts';
+import { type Belief, type Outcome, refuse } from './belief.ts';
 import { createBook, type Entry } from './book.ts';
 import type { Budget } from './budget.ts';
 import type { Heard } from './host.ts';
@@ -97,13 +97,13 @@ export function createView(clock: BusClock, budget: Budget, belief: Belief): Vie
     }
     const reason = refusalOf(member, register, now);
     if (reason !== undefined) {
-      outcome.refused.push(reason);
+      refuse(outcome, register, reason);
       return;
     }
     const over = register.kind === 'grant' && register.gen === 0 && clipped(register).until <= now;
     if (there === undefined && over) return;
     if (!budget.admits(member, register, { live: how === 'live', isNew: there === undefined }, now)) {
-      outcome.refused.push('limit');
+      refuse(outcome, register, 'limit');
       return;
     }
     if (there === undefined) {

@@ -1,6 +1,8 @@
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { Histogram, Registry } from 'prom-client';
 import type { Milliseconds } from '../packet/time.ts';
 import type { Counters } from './counters.ts';
+import { type FleetReading, ofFleet } from './fleet.ts';
+import { counterOf, gaugeOf, type Sample } from './sampled.ts';
 
 /** How the daemon stands, asked for at each scrape. Counts are since it began. */
 export interface Reading {
@@ -27,6 +29,8 @@ export interface Reading {
   readonly sources: number;
   readonly sourcesMax: number;
   readonly keys: KeysReading;
+  /** Null: this machine is alone. */
+  readonly fleet: FleetReading | null;
   readonly stateOk: boolean;
   readonly firewallOk: boolean;
   readonly logOk: boolean;
@@ -48,7 +52,12 @@ export interface Measures {
   observeBatch(packets: number): void;
   /** From the last knock's arrival to the rule that the kernel acknowledged. */
   observeOpening(elapsed: Milliseconds): void;
+  /** From when another member said something to when it was in force here. */
+  observeApplied(elapsed: Milliseconds): void;
 }
+
+/** Who is in no fleet has no metrics of one. */
+export type Place = 'alone' | 'in a fleet';
 
 /** Packets a batch: up to the 128 messages of one read, and what NFLOG packs into them. */
 const BATCH_BUCKETS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096];
@@ -59,12 +68,14 @@ const OPENING_BUCKETS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2
 export function createRegistry(
   counters: Counters,
   read: () => Reading,
+  place: Place = 'alone',
 ): { registry: Registry; measures: Measures } {
   const registry = new Registry();
   fromEvents(registry, counters, read);
   fromReading(registry, read);
   fromKeys(registry, read);
   ofProcess(registry);
+  const applied = place === 'alone' ? undefined : ofFleet(registry, () => read().fleet);
   const batch = new Histogram({
     name: 'nfknock_batch_packets',
     help: 'Packets read at once',
@@ -82,12 +93,10 @@ export function createRegistry(
     measures: {
       observeBatch: (packets) => batch.observe(packets),
       observeOpening: (elapsed) => opening.observe(elapsed / 1000),
+      observeApplied: (elapsed) => applied?.observe(elapsed / 1000),
     },
   };
 }
-
-/** Labels and value of one sample. */
-type Sample = readonly [labels: Readonly<Record<string, string>>, value: number];
 
 function fromEvents(registry: Registry, counters: Counters, read: () => Reading): void {
   const total = counterOf(registry);
@@ -212,37 +221,4 @@ function ofProcess(registry: Registry): void {
     [{}, process.memoryUsage.rss()],
   ]);
   gauge('process_uptime_seconds', 'Seconds since the process began', [], () => [[{}, process.uptime()]]);
-}
-
-type Register = (name: string, help: string, labelNames: string[], samples: () => readonly Sample[]) => void;
-
-/** Counters whose totals are kept elsewhere: each scrape sets them anew. */
-function counterOf(registry: Registry): Register {
-  return (name, help, labelNames, samples) => {
-    new Counter({
-      name,
-      help,
-      labelNames,
-      registers: [registry],
-      collect() {
-        this.reset();
-        for (const [labels, value] of samples()) this.inc(labels, value);
-      },
-    });
-  };
-}
-
-function gaugeOf(registry: Registry): Register {
-  return (name, help, labelNames, samples) => {
-    new Gauge({
-      name,
-      help,
-      labelNames,
-      registers: [registry],
-      collect() {
-        this.reset();
-        for (const [labels, value] of samples()) this.set(labels, value);
-      },
-    });
-  };
 }

@@ -5,7 +5,7 @@ import { createConnection, type ListenOptions } from 'node:net';
 import type { NfknockEvent } from '../engine/event.ts';
 import { guarded } from '../guard/guard.ts';
 import { createCounters } from './counters.ts';
-import { createRegistry, type Measures, type Reading } from './registry.ts';
+import { createRegistry, type Measures, type Place, type Reading } from './registry.ts';
 
 /** Prometheus keeps one connection; what else knocks here gets no more than this. Our choice. */
 const CONNECTIONS_MAX = 16;
@@ -45,9 +45,13 @@ export interface Metrics extends Measures {
  * Offers Prometheus metrics at `host:port` or on a Unix socket: GET /metrics and nothing else. Rejects with a
  * MetricsError. `read` is called at a scrape, at most every FRESH_MS.
  */
-export async function openMetrics(place: string, read: () => Reading): Promise<Metrics> {
+export async function openMetrics(
+  place: string,
+  read: () => Reading,
+  where: Place = 'alone',
+): Promise<Metrics> {
   const counters = createCounters();
-  const { registry, measures } = createRegistry(counters, memoised(read));
+  const { registry, measures } = createRegistry(counters, memoised(read), where);
   const server = createServer(
     {
       maxHeaderSize: HEADER_BYTES_MAX,

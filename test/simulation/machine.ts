@@ -279,6 +279,7 @@ export function createMachine(parts: MachineParts): Machine {
       for (const register of registers) disk.own.delete(registerKey(register));
     },
     shed() {},
+    refused() {},
     used(door, digest) {
       if (door !== ONE_TIME_DOOR || disk.used.has(digest) || claiming) return;
       trace(`${name} hears that line ${digests.indexOf(digest)} is used`);

@@ -98,6 +98,7 @@ const WHY: Readonly<Record<string, Why>> = {
   'ban.extended': () => 'banned for longer',
   'ban.lifted': () => 'the ban was lifted',
   'ban.expired': () => 'the ban ended',
+  'fleet.refused': () => 'another member said something of it that has no effect here',
   proven: (row) => `${ofKey(row)}: ${row.door ?? 'the door'} is open`,
   stale: (row) => opensNothing(row),
   replayed: (row) => opensNothing(row),

@@ -12,13 +12,14 @@ export interface FleetOptions extends CommonOptions {
 
 /** What belongs to one action, and to no other. */
 const OWN: Readonly<Record<string, readonly (keyof FleetOptions)[]>> = {
+  '': ['json'],
   check: ['json'],
   users: ['json', 'group', 'passwordFile'],
   forget: ['group', 'passwordFile', 'user'],
 };
 const FLAGS: Readonly<Partial<Record<keyof FleetOptions, string>>> = { passwordFile: 'password-file' };
 
-/** `nfknock fleet check|users|forget`. */
+/** `nfknock fleet [check|users|forget]`. */
 export async function command(
   [action = '', ...names]: readonly string[],
   options: FleetOptions,
@@ -26,18 +27,22 @@ export async function command(
   try {
     const own = Object.hasOwn(OWN, action) ? OWN[action] : undefined;
     if (own === undefined)
-      throw usage(`${quoted(action)} is not done to a fleet: write check, users or forget`);
+      throw usage(
+        `${quoted(action)} is not done to a fleet: write check, users or forget, or nothing to list the members`,
+      );
     const foreign = Object.values(OWN)
       .flat()
       .find((option) => options[option] !== undefined && !own.includes(option));
     if (foreign !== undefined)
-      throw usage(`--${FLAGS[foreign] ?? foreign} is not for "fleet ${action}": leave it out`);
+      throw usage(`--${FLAGS[foreign] ?? foreign} is not for "${`fleet ${action}`.trim()}": leave it out`);
     for (const name of [...names, ...(options.group === undefined ? [] : [options.group])])
       if (!isMemberName(name))
         throw usage(
           `${quoted(name)} can't be the name of a member or a group: write 1 to ${MEMBER_NAME_MAX} of a-z, 0-9 and -, not - first`,
         );
     switch (action) {
+      case '':
+        return await (await import('../fleet/members.ts')).listMembers(options);
       case 'users':
         if (names.length === 0) throw usage('name the members, for example: nfknock fleet users edge1 edge2');
         return await (await import('../fleet/users.ts')).printUsers([...new Set(names)], options);

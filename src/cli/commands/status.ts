@@ -4,7 +4,7 @@ import { findQueueReaders } from '../../machine/queue-readers.ts';
 import { printable } from '../../text/plain.ts';
 import { tell, type View } from '../ask-daemon.ts';
 import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
-import { lengthInWords } from '../output/durations.ts';
+import { counted, lengthInWords } from '../output/durations.ts';
 import { folded, formatTable } from '../output/table.ts';
 
 /** Shows doors, counters, queue health and uptime, and says what is wrong; then it fails. */
@@ -66,8 +66,16 @@ export function factLines(status: Status): readonly string[] {
       'firewall',
       status.firewall.ok ? 'in force' : `not as it should be: ${status.firewall.reason ?? 'unknown'}`,
     ],
+    ...fleetFacts(status.fleet),
   ];
   return facts.map(([about, fact]) => printable(`${about.padEnd(9)} ${fact}`));
+}
+
+function fleetFacts(fleet: Status['fleet']): readonly (readonly [about: string, fact: string])[] {
+  if (fleet === null) return [];
+  const { name, up, members, outbox } = fleet;
+  const others = counted(members.length, 'other member');
+  return [['fleet', `${name}: ${up ? 'up' : 'apart'}, ${others}, ${outbox} to be told (nfknock fleet)`]];
 }
 
 /** How many wait and how many were lost. What the daemon's user may not read is unknown, not 0. */

@@ -4,9 +4,11 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { accessCommands } from '../../../src/fleet/access.ts';
 import type { Bus, BusAnswer, ClaimAnswer } from '../../../src/fleet/bus.ts';
 import { createRedisBus } from '../../../src/fleet/redis.ts';
 import { type Connection, connect, factsOf } from '../../../src/fleet/redis-connect.ts';
+import { createRefusals } from '../../../src/fleet/refusals.ts';
 import type { EngineAddress } from '../../../src/policy/fleet.ts';
 import {
   GROUP_OF_TEST,
@@ -60,6 +62,26 @@ const claim = (of: Member, field: Uint8Array, value: string, copies = 0): Promis
   );
 
 describe('the rights of a member at the engine', () => {
+  it('are missed by name where some are gone, until they are there again', async () => {
+    const redis = await engine();
+    const refusals = createRefusals(redisBus(redis, 'edge1'));
+    const watched = open(refusals.bus);
+    await until(() => isConnected(watched), 'connected');
+    const owner = await redis.admin();
+    ends.push(() => owner.close());
+    const told = (): Promise<BusAnswer<string>> =>
+      watched.ask<string>((bus, done) => bus.tell({ rows: [], message: bytes(1) }, done));
+    const [rules = ''] = accessCommands({
+      ...{ name: 'edge1', group: 'main', password: MEMBER_PASSWORD('edge1') },
+    });
+    await owner.send(rules.replace('+xadd ', '').split(' '));
+    expect(await told()).toMatchObject({ ok: false, unsure: false });
+    expect(refusals.last()).toMatch(/NOPERM.*xadd/i);
+    await owner.send(rules.split(' '));
+    expect(await told()).toMatchObject({ ok: true });
+    expect(refusals.last()).toBeNull();
+  });
+
   it("let it write nothing of another's, change no mark, and see no more than its group", async () => {
     const redis = await engine();
     const [hostile, honest] = [await raw(redis, 'edge2'), await raw(redis, 'edge1')];

@@ -17,11 +17,23 @@ const READING: Reading = {
   sources: 0,
   sourcesMax: 10,
   keys: { macs: 3, overloaded: 2, seen: 1, lastUsed: { ada: 1_763_700_000_000 } },
+  fleet: {
+    up: true,
+    members: 3,
+    messages: [
+      { kind: 'ban', direction: 'in', count: 5 },
+      { kind: 'ban', direction: 'out', count: 4 },
+    ],
+    outbox: 2,
+    refused: { limit: 7, exempt: 1 },
+    claims: { won: 3, used: 1, shut: 2 },
+    offset: -0.012,
+  },
   stateOk: true,
   logOk: true,
   firewallOk: true,
 };
-const { registry } = createRegistry(createCounters(), () => READING);
+const { registry } = createRegistry(createCounters(), () => READING, 'in a fleet');
 const deployed = (name: string): string => readFileSync(join(DEPLOY, name), 'utf8');
 
 interface Target {
@@ -43,6 +55,15 @@ describe('what is deployed beside the metrics', () => {
       expect(used.filter((metric) => !exposed.has(metric))).toEqual([]);
     },
   );
+
+  test('what is asked of a fleet by label is exposed so', async () => {
+    const exposed = (await registry.metrics()).split('\n');
+    const asked = `${deployed('prometheus-alerts.yml')}${deployed('grafana-dashboard.json')}`;
+    const wanted = [...asked.matchAll(/(nfknock_fleet_\w+)\{(direction|kind|result)="(\w+)"/g)];
+    expect(wanted.length).toBeGreaterThan(0);
+    for (const [, name, label, value] of wanted)
+      expect(exposed.filter((line) => line.startsWith(`${name}{`)).join()).toContain(`${label}="${value}"`);
+  });
 
   test('the dashboard shows each metric of ours that can be looked at', async () => {
     const { panels } = JSON.parse(deployed('grafana-dashboard.json')) as Dashboard;

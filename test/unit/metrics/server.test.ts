@@ -23,6 +23,7 @@ const READING: Reading = {
   sources: 11,
   sourcesMax: 262_144,
   keys: { macs: 3, overloaded: 2, seen: 1, lastUsed: { ada: 1_763_700_000_000 } },
+  fleet: null,
   stateOk: true,
   logOk: true,
   firewallOk: false,
@@ -148,6 +149,39 @@ describe('the metrics', () => {
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect((await ask()).body).toContain('nfknock_packets_total{outcome="decoy"} 40\n');
     expect(asked).toBe(2);
+  });
+
+  test('say how it stands with the fleet, and nothing of one where the machine is alone', async () => {
+    metrics = await openMetrics(path, read);
+    expect((await ask()).body).not.toContain('nfknock_fleet');
+    await metrics.close();
+    const messages = [{ kind: 'ban', direction: 'in', count: 5 }] as const;
+    const claims = { won: 3, used: 1, shut: 2 };
+    const fleet = {
+      up: true,
+      members: 3,
+      messages,
+      outbox: 2,
+      refused: { limit: 7 },
+      claims,
+      offset: -0.012,
+    };
+    metrics = await openMetrics(path, () => ({ ...READING, fleet }), 'in a fleet');
+    metrics.observeApplied(milliseconds(4));
+    const lines = (await ask()).body.split('\n');
+    for (const line of [
+      'nfknock_fleet_up 1',
+      'nfknock_fleet_members 3',
+      'nfknock_fleet_messages_total{kind="ban",direction="in"} 5',
+      'nfknock_fleet_outbox 2',
+      'nfknock_fleet_refused_total{reason="limit"} 7',
+      'nfknock_fleet_claims_total{result="shut"} 2',
+      'nfknock_fleet_offset_seconds -0.012',
+      'nfknock_fleet_apply_seconds_bucket{le="0.005"} 1',
+      'nfknock_fleet_apply_seconds_bucket{le="0.002"} 0',
+    ]) {
+      expect(lines).toContain(line);
+    }
   });
 
   test('say NaN for the lag while it is unknown', async () => {
