@@ -1,5 +1,6 @@
 import type { FleetRow, Problem } from '../control/status.ts';
 import { AHEAD_MAX } from '../fleet/offset.ts';
+import type { MemberState } from '../fleet/peers.ts';
 import type { FleetReading } from '../metrics/fleet.ts';
 import type { EngineAddress } from '../policy/fleet.ts';
 import type { Core } from './dependencies.ts';
@@ -16,7 +17,7 @@ export function fleetRow({ life, clock, config }: Core): FleetRow | null {
     // The bus's clock and this machine's: how far the second is ahead.
     offset: aheadOf(offset - (clock.wall() - clock.now())),
     ...{ outbox, parked: 0, claims, refused: sumOf(refused), shed },
-    members: members.map(({ member, presence, silent }) => ({
+    members: [...members].sort(byName).map(({ member, presence, silent }) => ({
       ...{ name: member, version: presence?.version ?? null },
       seen: Number.isFinite(silent) ? moment(clock.now() - silent) : null,
       lag: Number.isFinite(silent) ? Math.round(silent) : null,
@@ -30,6 +31,10 @@ export function fleetRow({ life, clock, config }: Core): FleetRow | null {
 /** How far a clock is ahead of the bus's, in whole milliseconds, by what has to be added to it. */
 function aheadOf(offset: number): number {
   return 0 - Math.round(offset);
+}
+
+function byName(one: MemberState, other: MemberState): number {
+  return one.member < other.member ? -1 : 1;
 }
 
 function sumOf(counts: ReadonlyMap<string, number>): number {
