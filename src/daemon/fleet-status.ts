@@ -63,7 +63,8 @@ export function fleetProblems(core: Core): readonly Problem[] {
   const problems: Problem[] = [];
   if (!up) problems.push(apart(reason ?? 'it does not answer', since, core));
   else if (refusal !== null) problems.push(refused(refusal, fleet.name));
-  else if (shut !== null && core.clock.now() - shut.at < LATELY)
+  // What stayed shut while the engine was away was said then.
+  else if (shut !== null && shut.at >= since && core.clock.now() - shut.at < LATELY)
     problems.push({
       what: `what opens once opened nothing in the last minute: ${shut.reason}`,
       fix: 'knock the next line, or send another packet; `nfknock fleet check` tries the engine, its disk and its replicas',
