@@ -7,7 +7,18 @@ import { type Parsed, parseConfig } from './parse.ts';
 export function loadConfig(file: string): Parsed {
   const text = readText(file);
   if (typeof text !== 'string') return text;
-  return parseConfig(text, file);
+  const parsed = parseConfig(text, file);
+  return parsed.ok && parsed.config.fleet !== null ? notYet(text, file) : parsed;
+}
+
+/** A daemon that took the section and told nobody would be one door too many. */
+function notYet(text: string, file: string): Extract<Parsed, { ok: false }> {
+  const line = text.split('\n').findIndex((each) => /^\W*fleet\b/.test(each)) + 1;
+  const problem = '"fleet" is not a known key of this version';
+  return {
+    ok: false,
+    faults: [{ file, line: Math.max(1, line), column: 1, key: 'fleet', problem, fix: 'remove it' }],
+  };
 }
 
 /** The text of a file, or why there is none, as a fault. The fix depends on how the file was named. */
