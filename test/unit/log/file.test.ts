@@ -40,7 +40,8 @@ function sinkTo(settings: Partial<FileSettings> = {}, options: Partial<SinkOptio
     complain,
     recovered: () => undefined,
     retryMs: 20,
-    graceMs: 200,
+    // A busy machine is no full disk.
+    graceMs: 5_000,
     ...options,
   });
   sinks.push(sink);
