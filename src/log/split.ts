@@ -19,8 +19,8 @@ export function createSplitter(max: number = LINE_BYTES_MAX): Splitter {
   function hold(bytes: Uint8Array): void {
     const part = bytes.subarray(0, max - size);
     if (part.length === 0) return;
-    // The caller reuses its buffer.
-    held.push(part.slice());
+    // A copy, since the caller reuses its buffer; `slice` of a Buffer is none.
+    held.push(Buffer.from(part));
     size += part.length;
   }
 
