@@ -8,7 +8,7 @@ const SERVICE = 22;
 const OTHER_SERVICE = 2200;
 const KNOCKS = ['7000', '8000:udp', '9000'];
 /** Milliseconds. */
-const GRANT = 3_000;
+const GRANT = 5_000;
 /** Milliseconds that a SYN sent too early may wait for its repetition. */
 const PATIENCE = 300;
 

@@ -43,7 +43,7 @@ describe('a whole daemon in memory', () => {
     expect(machine.ran).toEqual([
       {
         argv: ['/bin/open', '%IP%'],
-        subject: { ip: GUEST, door: 'ssh', ports: '22/tcp', key: '', person: '' },
+        subject: { ip: GUEST, door: 'ssh', ports: '22/tcp', key: '', person: '', member: '' },
       },
     ]);
     await daemon?.stop('told to');
