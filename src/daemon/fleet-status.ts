@@ -2,7 +2,7 @@ import type { FleetRow, Problem } from '../control/status.ts';
 import { AHEAD_MAX } from '../fleet/offset.ts';
 import type { MemberState } from '../fleet/peers.ts';
 import type { FleetReading } from '../metrics/fleet.ts';
-import type { EngineAddress } from '../policy/fleet.ts';
+import { engineText } from '../policy/fleet.ts';
 import type { Core } from './dependencies.ts';
 import { LATELY } from './recent-count.ts';
 
@@ -111,11 +111,4 @@ function refused(reason: string, name: string): Problem {
       ? `load what \`nfknock fleet users ${name}\` prints`
       : 'see `nfknock fleet check`, and the log of the engine',
   };
-}
-
-function engineText(engine: EngineAddress): string {
-  if (engine.kind === 'socket') return `unix:${engine.path}`;
-  const scheme = engine.tls ? 'rediss' : 'redis';
-  if (engine.kind === 'server') return `${scheme}://${engine.host}:${engine.port}`;
-  return engine.nodes.map(({ host, port }) => `sentinel://${host}:${port}/${engine.master}`).join(', ');
 }

@@ -1,11 +1,11 @@
 import type { RefusedReason } from '../policy/fleet.ts';
+import { isMemberName } from '../policy/fleet.ts';
 import { emptyOutcome, type Outcome } from './belief.ts';
 import type { Budget } from './budget.ts';
 import type { RegisterRow } from './bus.ts';
 import { Unreadable } from './bytes.ts';
 import { HEARD_MAX, type Host } from './host.ts';
 import { decode, type Message } from './message.ts';
-import { isMemberName } from './presence.ts';
 import type { Reader } from './reader.ts';
 import type { Register } from './register.ts';
 import { registerOf } from './row.ts';

@@ -1,8 +1,9 @@
+import { isMemberName } from '../policy/fleet.ts';
 import type { Budget } from './budget.ts';
 import type { PresenceEntry } from './bus.ts';
 import type { Host, Presence } from './host.ts';
 import type { BusClock } from './offset.ts';
-import { isMemberName, parsePresence } from './presence.ts';
+import { parsePresence } from './presence.ts';
 import type { Reader } from './reader.ts';
 
 /** A member that has said nothing new for so long is lost. */

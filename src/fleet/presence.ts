@@ -1,8 +1,6 @@
 import { isDoorName } from '../policy/door-name.ts';
 import type { Presence } from './host.ts';
 
-/** As the engine's users are named: what comes after the prefix of a channel or a key. */
-const MEMBER = /^[a-z0-9][a-z0-9-]{0,23}$/;
 /** Bytes of what a member says of itself: another's text is read whole. */
 const TEXT_MAX = 65_536;
 /** Doors of one member that are compared. */
@@ -10,10 +8,6 @@ const DOORS_MAX = 1_024;
 /** The longest version and MAC that are shown to people. */
 const WORD_MAX = 64;
 const NUMBERS = ['started', 'now', 'number', 'offset', 'bans', 'grants'] as const;
-
-export function isMemberName(text: string): boolean {
-  return MEMBER.test(text);
-}
 
 /** What another says of itself; undefined where it is not what a member says. */
 export function parsePresence(text: string): Presence | undefined {

@@ -1,6 +1,6 @@
 import type { Milliseconds } from '../packet/time.ts';
 
-/** The section `fleet` after parsing: what this machine is to several that are one door. Types only, and the form of names. */
+/** The section `fleet` after parsing: what this machine is to several that are one door. And how names and addresses are written. */
 export interface Fleet {
   /** What the others call this machine; its user at the engine has the same name. */
   readonly name: string;
@@ -87,4 +87,21 @@ export function isMemberName(text: string): boolean {
 /** A host that is this machine, so that nothing said to it crosses a wire. */
 export function isLoopback(host: string): boolean {
   return host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+/** As it stands in the configuration. */
+export function engineText(engine: EngineAddress): string {
+  const place = (host: string, port: number): string => `${host.includes(':') ? `[${host}]` : host}:${port}`;
+  switch (engine.kind) {
+    case 'socket':
+      return `unix:${engine.path}`;
+    case 'server':
+      return `${engine.tls ? 'rediss' : 'redis'}://${place(engine.host, engine.port)}`;
+    case 'sentinels':
+      return engine.nodes
+        .map(({ host, port }) => `sentinel://${place(host, port)}/${engine.master}`)
+        .join(' ');
+    default:
+      return engine satisfies never;
+  }
 }

@@ -1,10 +1,11 @@
 import { formatFault } from '../../config/fault.ts';
 import { loadFleetSecrets } from '../../config/load-fleet.ts';
+import { engineText } from '../../policy/fleet.ts';
 import { printable, printableJson } from '../../text/plain.ts';
 import type { FleetOptions } from '../commands/fleet.ts';
 import { EXIT, type ExitCode } from '../exit.ts';
 import { CommandFailure } from '../failure.ts';
-import { caOf, engineText } from './engine.ts';
+import { caOf } from './engine.ts';
 import { type EngineFinding, examineEngine } from './examine.ts';
 import { fleetConfig } from './place.ts';
 

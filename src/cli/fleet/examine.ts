@@ -1,4 +1,5 @@
 import { systemClock } from '../../clock.ts';
+import { AHEAD_MAX } from '../../fleet/offset.ts';
 import {
   type Connection,
   type Credentials,
@@ -20,8 +21,6 @@ export interface EngineFinding {
 /** What was measured, for people and programs. */
 type Facts = Readonly<Record<string, string | number>>;
 
-/** Beyond it another member believes nothing of what this one says. Milliseconds. */
-const OFFSET_MAX = 5_000;
 /** A scattered knock would wait so long for the others. */
 const ROUND_TRIP_MAX = 100;
 /** The disk of `appendfsync always` has what it was given before the answer; of `everysec` it is asked once a second. */
@@ -113,7 +112,7 @@ async function examine(
       'the engine is a replica, which takes no writes',
       'name the primary, or the Sentinels that know it',
     );
-  if (Math.abs(clock.offset) > OFFSET_MAX)
+  if (Math.abs(clock.offset) > AHEAD_MAX)
     found(
       'fleet-clock',
       `this machine's clock is ${Math.round(clock.offset / 1000)} s off the engine's`,

@@ -11,11 +11,12 @@ import {
 import { RECORDS_MAX } from '../../../src/fleet/message.ts';
 import { AHEAD_MAX, createBusClock, TICKS } from '../../../src/fleet/offset.ts';
 import { createOutbox } from '../../../src/fleet/outbox.ts';
-import { isMemberName, parsePresence } from '../../../src/fleet/presence.ts';
+import { parsePresence } from '../../../src/fleet/presence.ts';
 import { type BanRegister, covers, type GrantRegister } from '../../../src/fleet/register.ts';
 import { createView, type View } from '../../../src/fleet/view.ts';
 import { ipv4 } from '../../../src/packet/address.ts';
 import { hostCidr } from '../../../src/packet/cidr.ts';
+import { isMemberName } from '../../../src/policy/fleet.ts';
 
 const NOW = 1_790_000_000_000;
 const FOR = 30_000;
