@@ -159,6 +159,10 @@ export const ATTACKS: Readonly<Record<string, Attack>> = {
         world.daemon.rewrite(world.config);
         await onServer(world, ['ipset', 'destroy', set]);
       }
+      // As its owner would: until the next reload `status` goes on telling of the refused one.
+      const reloaded = world.daemon.seen({ event: 'daemon.reloaded' }).length;
+      world.daemon.signal('SIGHUP');
+      await sawMore(world, { event: 'daemon.reloaded' }, reloaded);
     },
   },
   'a hook whose program is being overwritten, then missing': {
