@@ -45,6 +45,9 @@ const config: ViteUserConfig = defineConfig({
         test: {
           name: 'unit',
           setupFiles: ['test/seed.ts'],
+          // One process a worker, not one a file: what loads the program again for each file takes half the time.
+          pool: 'forks',
+          isolate: false,
           // A busy machine is no failure.
           testTimeout: 60_000,
           // Left alone it would keep a processor free, half of a small machine.

@@ -1,5 +1,6 @@
 import { env } from 'node:process';
 import fc from 'fast-check';
+import { afterAll, vi } from 'vitest';
 
 /**
  * In continuous integration every run tries the same histories, so that a red run is the change's own doing; by
@@ -14,3 +15,10 @@ else if (CI !== undefined) fc.configureGlobal({ seed: CI_SEED });
 /** The seed of this run, for tests that draw numbers themselves: to be named in what they say when they fail. */
 export const SEED: number =
   FC_SEED !== undefined ? Number(FC_SEED) : CI !== undefined ? CI_SEED : Date.now() % 1_000_000_000;
+
+// The files of one worker share its process: what one has put in place of something, the next must not find.
+afterAll(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+  vi.unstubAllEnvs();
+});

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach } from 'vitest';
+import { onTestFinished } from 'vitest';
 import type { BanRow, Explanation, GrantRow, SourceRow } from '../../../src/control/answers.ts';
 import type { Request } from '../../../src/control/message.ts';
 import type { Answer } from '../../../src/control/output.ts';
@@ -18,54 +18,66 @@ function soon(after: number): string {
   return new Date(Date.now() + after).toISOString();
 }
 
-export const GRANTS: readonly GrantRow[] = [
-  {
-    door: 'ssh',
-    grantee: '198.51.100.7',
-    source: '198.51.100.7',
-    since: soon(-MINUTE),
-    until: soon(10 * MINUTE),
-    uses_left: 2,
-    reason: 'ticket 4711',
-    key: null,
-    person: null,
-    from: null,
-  },
-  {
-    door: 'web',
-    grantee: 'any',
-    source: '2001:db8::7',
-    since: soon(-MINUTE),
-    until: soon(60 * MINUTE),
-    uses_left: null,
-    reason: null,
-    key: null,
-    person: null,
-    from: null,
-  },
-];
-export const BANS: readonly BanRow[] = [
-  {
-    target: '203.0.113.9',
-    since: soon(-MINUTE),
-    until: soon(9 * MINUTE),
-    count: 2,
-    shadow: false,
-    from: null,
-  },
-  {
-    target: '2001:db8:0:1::/64',
-    since: soon(-MINUTE),
-    until: soon(7 * 24 * 60 * MINUTE),
-    count: 1,
-    shadow: true,
-    from: null,
-  },
-];
-export const SOURCES: readonly SourceRow[] = [
-  { source: '203.0.113.20', strikes: 2, attempts: [{ door: 'ssh', step: 1, of: 3 }], banned: null },
-  { source: '203.0.113.9', strikes: 3, attempts: [], banned: soon(9 * MINUTE) },
-];
+export interface Rows {
+  readonly grants: readonly GrantRow[];
+  readonly bans: readonly BanRow[];
+  readonly sources: readonly SourceRow[];
+}
+
+/** What a daemon would answer now: some began a minute ago, and the shortest ends in nine. */
+export function rowsOfNow(): Rows {
+  const grants: readonly GrantRow[] = [
+    {
+      door: 'ssh',
+      grantee: '198.51.100.7',
+      source: '198.51.100.7',
+      since: soon(-MINUTE),
+      until: soon(10 * MINUTE),
+      uses_left: 2,
+      reason: 'ticket 4711',
+      key: null,
+      person: null,
+      from: null,
+    },
+    {
+      door: 'web',
+      grantee: 'any',
+      source: '2001:db8::7',
+      since: soon(-MINUTE),
+      until: soon(60 * MINUTE),
+      uses_left: null,
+      reason: null,
+      key: null,
+      person: null,
+      from: null,
+    },
+  ];
+  const bans: readonly BanRow[] = [
+    {
+      target: '203.0.113.9',
+      since: soon(-MINUTE),
+      until: soon(9 * MINUTE),
+      count: 2,
+      shadow: false,
+      from: null,
+    },
+    {
+      target: '2001:db8:0:1::/64',
+      since: soon(-MINUTE),
+      until: soon(7 * 24 * 60 * MINUTE),
+      count: 1,
+      shadow: true,
+      from: null,
+    },
+  ];
+  const sources: readonly SourceRow[] = [
+    { source: '203.0.113.20', strikes: 2, attempts: [{ door: 'ssh', step: 1, of: 3 }], banned: null },
+    { source: '203.0.113.9', strikes: 3, attempts: [], banned: soon(9 * MINUTE) },
+  ];
+  return { grants, bans, sources };
+}
+
+export const ROWS: Rows = rowsOfNow();
 
 const past = {
   door: null,
@@ -106,16 +118,16 @@ export const EXPLANATION: Explanation = {
 };
 
 /** A daemon's answers without a daemon. */
-export function answerOf(request: Request): Answer {
+export function answerOf(request: Request, rows: Rows = ROWS): Answer {
   switch (request.command) {
     case 'status':
       return { ok: true, data: STATUS };
     case 'grants':
-      return { ok: true, data: GRANTS };
+      return { ok: true, data: rows.grants };
     case 'bans':
-      return { ok: true, data: BANS };
+      return { ok: true, data: rows.bans };
     case 'sources':
-      return { ok: true, data: SOURCES };
+      return { ok: true, data: rows.sources };
     case 'explain':
       return { ok: true, data: { ...EXPLANATION, source: request.address } };
     case 'grant': {
@@ -181,23 +193,16 @@ export interface Ran {
   readonly err: string;
 }
 
-const folders: string[] = [];
-const servers: ControlServer[] = [];
-
-afterEach(async () => {
-  for (const server of servers.splice(0)) await server.close();
-  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
-});
-
+/** A folder that is gone after the test. */
 export function folder(): string {
   const made = mkdtempSync(join(tmpdir(), 'nfknock-cli-'));
-  folders.push(made);
+  onTestFinished(() => rmSync(made, { recursive: true, force: true }));
   return made;
 }
 
 /** A control server that is closed after the test, and what it was asked. */
 export async function cannedDaemon(
-  answer: (request: Request) => Answer = answerOf,
+  answer: (request: Request) => Answer = (request) => answerOf(request),
   path: string = join(folder(), 'control.sock'),
 ): Promise<{ path: string; server: ControlServer; asked: Request[] }> {
   const asked: Request[] = [];
@@ -206,7 +211,7 @@ export async function cannedDaemon(
     return answer(request);
   };
   const server = await openControl({ path, handle });
-  servers.push(server);
+  onTestFinished(() => server.close());
   return { path, server, asked };
 }
 

@@ -4,9 +4,10 @@ import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { putBackBy } from '../../../src/cli/ask-daemon.ts';
+import type { SourceRow } from '../../../src/control/answers.ts';
 import { STATUS } from '../control/example.ts';
 import { built } from './built.ts';
-import { answerOf, BANS, cannedDaemon, EXPLANATION, folder, GRANTS, nfknock, SOURCES } from './canned.ts';
+import { answerOf, cannedDaemon, EXPLANATION, folder, nfknock, ROWS } from './canned.ts';
 
 /** Milliseconds: each case starts the program, some several times. */
 const TIMEOUT = 30_000;
@@ -18,9 +19,9 @@ beforeAll(() => void built(), 60_000);
 describe('every command that prints data', { timeout: TIMEOUT }, () => {
   it.each([
     ['status', [], STATUS],
-    ['grants', [], GRANTS],
-    ['bans', [], BANS],
-    ['sources', [], SOURCES],
+    ['grants', [], ROWS.grants],
+    ['bans', [], ROWS.bans],
+    ['sources', [], ROWS.sources],
     ['explain', ['203.0.113.20'], EXPLANATION],
     ['revoke', ['198.51.100.7'], { changed: 2 }],
     ['unban', ['--all'], { changed: 7 }],
@@ -139,8 +140,8 @@ describe('for people', { timeout: TIMEOUT }, () => {
   });
 
   it('nothing that a daemon says can act on the terminal', async () => {
-    const evil = { ...SOURCES[0], source: '\u001b]0;owned\u0007\u202e' };
-    const { path } = await cannedDaemon(() => ({ ok: true, data: [evil as (typeof SOURCES)[number]] }));
+    const evil = { ...ROWS.sources[0], source: '\u001b]0;owned\u0007\u202e' };
+    const { path } = await cannedDaemon(() => ({ ok: true, data: [evil as SourceRow] }));
     for (const more of [[], ['--json']]) {
       const { out } = await nfknock(['sources', ...more], { NFKNOCK_CONTROL: path });
       expect(out).not.toMatch(/(?!\n)\p{Cc}|\u202e/u);

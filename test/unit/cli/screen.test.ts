@@ -2,13 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { type Scene, screenLines } from '../../../src/cli/output/screen.ts';
 import { widthOf } from '../../../src/cli/output/table.ts';
 import { STATUS } from '../control/example.ts';
-import { BANS, GRANTS, SOURCES } from './canned.ts';
+import { ROWS } from './canned.ts';
 
 const scene: Scene = {
   status: STATUS,
-  grants: GRANTS,
-  bans: BANS,
-  sources: SOURCES,
+  ...ROWS,
   events: Array.from({ length: 100 }, (_, index) => `06:40:00 event ${index}`),
   lost: 0,
   trouble: null,

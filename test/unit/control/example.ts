@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach } from 'vitest';
+import { onTestFinished } from 'vitest';
 import type { BanRow } from '../../../src/control/answers.ts';
 import type { Request } from '../../../src/control/message.ts';
 import type { Answer } from '../../../src/control/output.ts';
@@ -73,20 +73,10 @@ function* rows(count: number): Iterable<BanRow> {
   for (let index = 0; index < count; index += 1) yield banRow(index);
 }
 
-const servers: ControlServer[] = [];
-const sockets: Socket[] = [];
-const folders: string[] = [];
-
-afterEach(async () => {
-  for (const socket of sockets.splice(0)) socket.destroy();
-  for (const server of servers.splice(0)) await server.close();
-  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
-});
-
 /** A folder that is gone after the test. */
 export function folder(): string {
   const made = mkdtempSync(join(tmpdir(), 'nfknock-control-'));
-  folders.push(made);
+  onTestFinished(() => rmSync(made, { recursive: true, force: true }));
   return made;
 }
 
@@ -96,7 +86,7 @@ export async function serve(
 ): Promise<{ path: string; server: ControlServer }> {
   const path = options.path ?? join(folder(), 'control.sock');
   const server = await openControl({ handle: canned(), ...options, path });
-  servers.push(server);
+  onTestFinished(() => server.close());
   return { path, server };
 }
 
@@ -113,7 +103,7 @@ export interface RawClient {
 export function dial(path: string, options: { read?: boolean } = {}): RawClient {
   const socket = connect({ path, allowHalfOpen: true });
   socket.on('error', () => {});
-  sockets.push(socket);
+  onTestFinished(() => void socket.destroy());
   const closed = new Promise<void>((resolve) => {
     socket.once('close', () => resolve()).once('end', () => resolve());
   });
