@@ -209,18 +209,22 @@ function randomOrder(watched: readonly PortKey[], random: () => number): Order {
   return spread(watched, 2 * PORT_MAX, 0, random);
 }
 
-/** The watched ports in random order, at random places among `among` that a scan touches from `from` on. */
+/**
+ * The watched ports in random order, at random places among `among` that a scan touches from `from` on. Each place is
+ * drawn when the scan gets there, as the next of so many uniform draws in ascending order: most scans are banned early.
+ */
 function* spread(watched: readonly PortKey[], among: number, from: number, random: () => number): Order {
-  if (watched.length * 2 > among) {
-    let place = from;
-    for (const key of shuffledLazily(watched, random)) yield [key, place++];
-    return;
+  const isDense = watched.length * 2 > among;
+  let place = -1;
+  let passed = 0;
+  let left = watched.length;
+  for (const key of shuffledLazily(watched, random)) {
+    if (!isDense) passed = 1 - (1 - passed) * random() ** (1 / left);
+    // No two at one place, and room for those that come after.
+    place = isDense ? place + 1 : Math.min(Math.max(place + 1, Math.floor(passed * among)), among - left);
+    left -= 1;
+    yield [key, from + place];
   }
-  const places = new Set<number>();
-  while (places.size < watched.length) places.add(from + Math.floor(random() * among));
-  const ascending = [...places].sort((a, b) => a - b);
-  let index = 0;
-  for (const key of shuffledLazily(watched, random)) yield [key, ascending[index++] ?? 0];
 }
 
 /** Fisher and Yates, one draw an item, so that a scan that is banned early costs little. */
