@@ -1,7 +1,8 @@
 import { defineConfig, type ViteUserConfig } from 'vitest/config';
 
-// `unit` needs nothing. `kernel` needs root and makes network namespaces; two files run at a time, since each has
-// namespaces of its own and mostly waits. `measure` runs alone: what takes times, and what may build the program anew.
+// `unit` needs nothing. `kernel` needs root and makes network namespaces; three files run at a time, since each has
+// namespaces of its own and mostly waits. `long` is the same, of what takes longest, two at a time. `measure` runs alone:
+// what takes times, and what may build the program anew. `npm test` runs the first two, `npm run test:long` the others.
 const MEASURING = [
   'test/kernel/bench-guard.test.ts',
   'test/kernel/keys-flood.test.ts',
@@ -10,6 +11,45 @@ const MEASURING = [
   'test/kernel/queue-length.test.ts',
   'test/kernel/setup.test.ts',
   'test/kernel/turns.test.ts',
+];
+/** Half a minute and more: whole machines, attacks without end, crashes at every step, and sweeps through the kernel's ways. */
+const LONG = [
+  'test/attacks/chaos/chaos.test.ts',
+  'test/clients/lookalike-portsentry.test.ts',
+  'test/clients/nmap.test.ts',
+  'test/clients/peers-knockd.test.ts',
+  'test/clients/telnet.test.ts',
+  'test/kernel/answer-closed.test.ts',
+  'test/kernel/codes.test.ts',
+  'test/kernel/codes-crash.test.ts',
+  'test/kernel/discovery.test.ts',
+  'test/kernel/doctor.test.ts',
+  'test/kernel/doctor-healthy.test.ts',
+  'test/kernel/foreign-rules.test.ts',
+  'test/kernel/grant-mark.test.ts',
+  'test/kernel/grant-mark-forward.test.ts',
+  'test/kernel/init.test.ts',
+  'test/kernel/keys-clients.test.ts',
+  'test/kernel/keys-crash.test.ts',
+  'test/kernel/keys-hidden.test.ts',
+  'test/kernel/keys-network.test.ts',
+  'test/kernel/machine.test.ts',
+  'test/kernel/native-tables.test.ts',
+  'test/kernel/netlink-contract.test.ts',
+  'test/kernel/notrack.test.ts',
+  'test/kernel/operation-reload.test.ts',
+  'test/kernel/operation-repair.test.ts',
+  'test/kernel/operation-state.test.ts',
+  'test/kernel/operation-unprivileged.test.ts',
+  'test/kernel/package.test.ts',
+  'test/kernel/replay-wire.test.ts',
+  'test/kernel/rollback.test.ts',
+  'test/kernel/soak.test.ts',
+  'test/kernel/source-both.test.ts',
+  'test/kernel/survival-kill.test.ts',
+  'test/kernel/survival-reboot.test.ts',
+  'test/kernel/unit-file.test.ts',
+  'test/kernel/unit-restart.test.ts',
 ];
 /**
  * What `npm run test:quick` leaves out: drawn histories by the thousand, full tables, and what starts programs. All of
@@ -71,9 +111,18 @@ const config: ViteUserConfig = defineConfig({
             'test/attacks/*.test.ts',
             'test/attacks/chaos/*.test.ts',
           ],
-          exclude: MEASURING,
-          maxWorkers: 2,
+          exclude: [...MEASURING, ...LONG],
+          maxWorkers: 3,
           sequence: { groupOrder: 1 },
+          ...onKernel,
+        },
+      },
+      {
+        test: {
+          name: 'long',
+          include: LONG,
+          maxWorkers: 2,
+          sequence: { groupOrder: 2 },
           ...onKernel,
         },
       },
@@ -82,7 +131,7 @@ const config: ViteUserConfig = defineConfig({
           name: 'measure',
           include: MEASURING,
           maxWorkers: 1,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
           ...onKernel,
         },
       },

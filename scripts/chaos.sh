@@ -29,4 +29,4 @@ while [ $# -gt 0 ]; do
 done
 
 echo "chaos: seed $seed, $seconds s"
-NFKNOCK_CHAOS="$seconds" NFKNOCK_SEED="$seed" exec vitest run --project kernel test/attacks/chaos/chaos.test.ts
+NFKNOCK_CHAOS="$seconds" NFKNOCK_SEED="$seed" exec vitest run --project long test/attacks/chaos/chaos.test.ts

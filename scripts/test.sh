@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# `npm test`: set-up, then everything that can be wrong: style, types, dead code, the native binding under
-# sanitizers, the unit tests, the tests on the real kernel. The last line sums up: "N passed, N failed".
+# `npm test`: set-up, then everything that can be wrong: style, types, dead code, the native parsers under sanitizers, the
+# unit tests, the tests on the real kernel. `npm run test:long` (argument `long`): the same set-up, then what takes longest.
+# Continuous integration runs both. The last line sums up: "N passed, N failed".
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 export PATH="$PATH:$PWD/node_modules/.bin:/usr/local/sbin:/usr/sbin:/sbin"
@@ -59,19 +60,30 @@ suite() {
   echo "   $((SECONDS - started)) s"
 }
 
-main() {
+prepare() {
   bash scripts/setup.sh tests || stop 'the set-up failed'
   say 'what the kernel must have'
   bash scripts/features.sh || stop 'this machine cannot run the tests'
   echo '   ok'
+}
 
+main() {
+  prepare
   step 'style' biome check .
   step 'types' tsc -p tsconfig.json
   step 'dead code' knip
-  step 'the native binding under AddressSanitizer and UndefinedBehaviorSanitizer' \
-    npm run --silent test:sanitize --workspace native
+  step 'the native parsers under AddressSanitizer and UndefinedBehaviorSanitizer' \
+    npm run --silent test:sanitize --workspace native -- parsers
   suite unit 'unit tests'
   suite kernel 'tests on the kernel, with real clients'
+  summary
+}
+
+long() {
+  prepare
+  step 'the native binding inside Node under AddressSanitizer and UndefinedBehaviorSanitizer' \
+    npm run --silent test:sanitize --workspace native
+  suite long 'long tests on the kernel: whole machines, attacks without end, crashes at every step'
   suite measure 'what takes times, alone on the machine'
   summary
 }
@@ -88,4 +100,8 @@ summary() {
   exit 0
 }
 
-main "$@"
+case "${1:-}" in
+  '') main ;;
+  long) long ;;
+  *) stop "there is no test run named $1: without an argument, or long" ;;
+esac

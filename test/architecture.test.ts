@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { parseAst } from 'rolldown/parseAst';
 import { describe, expect, it } from 'vitest';
@@ -340,6 +340,14 @@ describe('the house', () => {
 
 describe('the tests', () => {
   const TEST = import.meta.dirname;
+
+  it('that are named among the long, the slow and the measuring are there', () => {
+    const config = readFileSync(join(TEST, '../vitest.config.ts'), 'utf8');
+    const named = [...config.matchAll(/'test\/([\w/-]+\.test\.ts)'/g)].map(([, file = '']) => file);
+    expect(named.length).toBeGreaterThan(40);
+    expect(named.filter((file) => !existsSync(join(TEST, file)))).toEqual([]);
+  });
+
   const WITHOUT_KERNEL = ['unit', 'golden', 'property', 'reference', 'fuzz', 'attacks/engine'];
 
   it('that need no root import nothing of those that do', () => {

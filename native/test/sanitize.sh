@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs the native code under AddressSanitizer and UndefinedBehaviorSanitizer: the parsers' own tests, a fuzzer over
-# them, and, as root, the addon inside Node with the same tests on the kernel that the plain build passes.
+# them, and, as root, the addon inside Node with the same tests on the kernel that the plain build passes. With `parsers`
+# as its argument it leaves the addon to a longer run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,6 +22,7 @@ echo "sanitize: the parsers under $FUZZ_COUNT mutated datagrams"
 $CC $strict $sanitizers -DSTANDALONE -o "$out/fuzz" test/fuzz_nfnl.c $plain
 "$out/fuzz" "$FUZZ_COUNT" "${FUZZ_SEED:-1}"
 
+if [ "${1:-}" = parsers ]; then exit 0; fi
 if [ "$(id -u)" != 0 ]; then
 	echo "sanitize: the addon is left out, since its tests need root for network namespaces" >&2
 	exit 0
@@ -34,4 +36,4 @@ cp index.js index.d.ts package.json "$out/"
 cd ..
 NFQUEUE_PACKAGE="$PWD/native/$out/index.js" \
 	NFQUEUE_PRELOAD="$($CC -print-file-name=libasan.so):$($CC -print-file-name=libubsan.so)" \
-	npx --no-install vitest run --project kernel test/kernel/native-
+	npx --no-install vitest run --project kernel --project long test/kernel/native-
