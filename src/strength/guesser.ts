@@ -1,7 +1,7 @@
-import { createEngine } from '../engine/engine.ts';
+import { createEngine, type Engine } from '../engine/engine.ts';
 import type { DoorSettings, EngineSettings } from '../engine/settings.ts';
 import { TCP_FLAG } from '../packet/flags.ts';
-import { emptyPacket } from '../packet/packet.ts';
+import { emptyPacket, type Packet } from '../packet/packet.ts';
 import { formatPort, type PortSpec, PROTOCOL_NUMBER } from '../packet/port.ts';
 import { milliseconds } from '../packet/time.ts';
 
@@ -28,6 +28,8 @@ export const BEST_STREAMS: readonly string[] = ['a', 'aba', 'abcbacb', 'abcadcab
 const REPEATS = 8192;
 const FIRST_SOURCE = 0x0a00_0000;
 const APART_MS = 10;
+/** How often a guesser goes through all orders; twice is enough unless chance gave the engine something to forget. */
+const ROUNDS = 3;
 
 /** With what the streams were searched, and for how many ports through to the end. */
 const SEARCHED = { strikes: 3, tolerate: 0, ports: 3 } as const;
@@ -56,34 +58,16 @@ export function ordersOpened(settings: EngineSettings, door: DoorSettings): Orde
  * ports named as that order would have them, which is the same as another door.
  */
 export function openedBy(settings: EngineSettings, door: DoorSettings, stream: string): number {
-  const ports = portsOf(door);
-  const orders = ordersOf(ports);
-  const engine = createEngine(
-    {
-      ...settings,
-      doors: [{ ...door, oneTime: false, close: [], holders: null }],
-      decoys: [],
-      allow: [],
-      sources: 4 * orders.length + 16,
-      repeats: REPEATS,
-      bans: { ...settings.bans, never: [], limit: orders.length + 1 },
-    },
-    [0x6f72_6465, 0x7273_2121],
-  );
-  const packet = emptyPacket();
+  const orders = ordersOf(portsOf(door));
+  const engine = createGuessed(settings, door, orders.length);
   const apart = Math.max(APART_MS, door.gap.min);
+  const packet = emptyPacket();
   let opened = 0;
   for (const [index, order] of orders.entries()) {
     packet.source0 = FIRST_SOURCE + index;
     let isOpen = false;
     for (const [place, letter] of [...stream].entries()) {
-      const spec = order[letter.charCodeAt(0) - 'a'.charCodeAt(0)];
-      if (spec === undefined) continue;
-      packet.protocol = PROTOCOL_NUMBER[spec.protocol];
-      packet.flags = spec.protocol === 'tcp' ? TCP_FLAG.syn : 0;
-      packet.port = spec.port;
-      packet.sourcePort = 1024 + place;
-      packet.sequence = place;
+      if (!fill(packet, portAt(order, letter), place)) continue;
       engine.judge(packet, milliseconds(1000 + place * apart), (event) => {
         isOpen ||= event.event === 'door.opened';
       });
@@ -91,6 +75,89 @@ export function openedBy(settings: EngineSettings, door: DoorSettings, stream: s
     if (isOpen) opened += 1;
   }
   return opened;
+}
+
+/**
+ * Seconds until one address that knows the ports has opened the door with an even chance. He sends one order after the
+ * other as fast as the bans permit, and waits for his strikes to be forgotten before the last one that he may have;
+ * where the first is a ban already, he waits for its end. Undefined where that is not tried: no door by key or code, and
+ * no more than five ports, each of which comes once.
+ */
+export function orderedTime(settings: EngineSettings, door: DoorSettings): number | undefined {
+  if (ordersOpened(settings, door) === undefined) return undefined;
+  const orders = ordersOf(portsOf(door));
+  const stream = orders.map((order) => order.map((port) => portsOf(door).indexOf(port)));
+  const times = orders
+    .map((order) => timeOf(settings, door, { order, stream: stream.flat() }))
+    .sort((one, other) => one - other);
+  const half = times[Math.ceil(times.length / 2) - 1];
+  return half === undefined ? undefined : half / 1000;
+}
+
+interface Guess {
+  /** What the sequence is in truth. */
+  readonly order: readonly PortSpec[];
+  /** The ports as the guesser sends them, by their place in the sequence as he knows it. */
+  readonly stream: readonly number[];
+}
+
+/** Milliseconds; Infinity where the door stays shut. */
+function timeOf(settings: EngineSettings, door: DoorSettings, { order, stream }: Guess): number {
+  const { strikes, within, rate, enforce } = settings.bans;
+  const engine = createGuessed(settings, { ...door, knock: order }, 1);
+  const ports = portsOf(door);
+  const apart = Math.max(APART_MS, door.gap.min, rate.per / rate.packets + 1);
+  const packet = emptyPacket();
+  packet.source0 = FIRST_SOURCE;
+  const began = 1000;
+  let now = began;
+  let [isOpen, mustWait] = [false, false];
+  for (let round = 0; round < ROUNDS; round += 1) {
+    for (const [place, index] of stream.entries()) {
+      const [ban] = enforce ? engine.bans() : [];
+      if (ban !== undefined) now = ban.until + 1;
+      else if (mustWait && enforce) now += within + 1;
+      mustWait = false;
+      now += apart;
+      if (!fill(packet, ports[index], round * stream.length + place)) continue;
+      engine.judge(packet, milliseconds(now), (event) => {
+        isOpen ||= event.event === 'door.opened';
+        mustWait ||= 'strikes' in event && (event.strikes ?? 0) >= strikes - 1;
+      });
+      if (isOpen) return now - began;
+    }
+  }
+  return Number.POSITIVE_INFINITY;
+}
+
+function createGuessed(settings: EngineSettings, door: DoorSettings, guessers: number): Engine {
+  return createEngine(
+    {
+      ...settings,
+      doors: [{ ...door, oneTime: false, close: [], holders: null }],
+      decoys: [],
+      allow: [],
+      sources: 4 * guessers + 16,
+      repeats: REPEATS,
+      bans: { ...settings.bans, never: [], limit: guessers + 1 },
+    },
+    [0x6f72_6465, 0x7273_2121],
+  );
+}
+
+function portAt(order: readonly PortSpec[], letter: string): PortSpec | undefined {
+  return order[letter.charCodeAt(0) - 'a'.charCodeAt(0)];
+}
+
+/** Makes it a knock on this port, and no repeat; false: there is no such port. */
+function fill(packet: Packet, spec: PortSpec | undefined, place: number): boolean {
+  if (spec === undefined) return false;
+  packet.protocol = PROTOCOL_NUMBER[spec.protocol];
+  packet.flags = spec.protocol === 'tcp' ? TCP_FLAG.syn : 0;
+  packet.port = spec.port;
+  packet.sourcePort = 1024 + (place % 60_000);
+  packet.sequence = place;
+  return true;
 }
 
 function portsOf({ knock }: DoorSettings): readonly PortSpec[] {

@@ -20,8 +20,11 @@ export const MANY_SOURCES = 10_000;
  */
 export type Method = 'exact' | 'prefix' | 'scan' | 'order' | 'code';
 
-/** Whether a scan tells the knock ports from those that nobody named. */
-export type Exposure = 'hidden' | 'shown';
+/** A scan tells the knock ports from those that nobody named. */
+export interface Shown {
+  /** Seconds until the chance is one half for one address that sends their orders (`orderedTime`); null: not tried. */
+  readonly alone: number | null;
+}
 
 /** What a guesser of one door is up against. Times are seconds; Infinity where they are longer than a number holds. */
 export interface Guessing {
@@ -45,7 +48,7 @@ export function guessing(
   door: Door,
   config: Config,
   steps: number,
-  exposure: Exposure = 'hidden',
+  shown: Shown | null = null,
 ): Guessing | undefined {
   if (steps < 1) return undefined;
   if (takesCode(door)) return ofCode(door, config, steps);
@@ -53,18 +56,19 @@ export function guessing(
     exact(steps, config),
     ...(leaks(config) ? [prefix(steps, config)] : []),
     ...scan(door, config, steps),
-    ...(exposure === 'shown' ? [order(steps)] : []),
+    ...(shown === null ? [] : [order(steps)]),
   ];
   // The guesser takes the way that is through first.
   const [best] = ways.sort((a, b) => a.sequences - b.sequences);
   if (best === undefined) return undefined;
   const { method, sequences } = best;
+  const tried = method === 'order' ? (shown?.alone ?? null) : null;
   return {
     method,
     steps,
     sequences,
     bits: Math.log2(sequences),
-    alone: duration(best, best.evenChance, config),
+    alone: tried ?? duration(best, best.evenChance, config),
     many: manyDuration(best, config),
     aloneWithoutBans: atRate(best, best.evenChance, config),
   };

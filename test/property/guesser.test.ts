@@ -2,8 +2,8 @@ import { env } from 'node:process';
 import { describe, expect, test } from 'vitest';
 import type { DoorSettings, EngineSettings } from '../../src/engine/settings.ts';
 import { milliseconds } from '../../src/packet/time.ts';
-import { BEST_STREAMS, openedBy, ordersOpened } from '../../src/strength/guesser.ts';
-import { door, ports, settings } from '../unit/engine/world.ts';
+import { BEST_STREAMS, openedBy, orderedTime, ordersOpened } from '../../src/strength/guesser.ts';
+import { door, ports, settings, world } from '../unit/engine/world.ts';
 
 /** `NFKNOCK_LONG=1` searches streams of four ports that are longer by two. */
 const { NFKNOCK_LONG } = env;
@@ -73,3 +73,63 @@ describe('a guesser who knows the ports of a door but not their order, with thre
     expect(BEST_STREAMS).toHaveLength(5);
   });
 });
+
+describe('the time that a guesser needs who knows the ports from a scan', () => {
+  /** The first configuration of an older README: the ports shone through, and this door was open after 359 s. */
+  const FIRST = 3;
+
+  test.each([2, FIRST, 4])('of %i ports is not told kinder than it is', (steps) => {
+    const { one } = doorOf(steps);
+    const config = settings({ doors: [one], decoys: [] });
+    const told = orderedTime(config, one);
+    const names = PORTS.slice(0, steps);
+    const needed = ordersOf(names).map((secret) =>
+      secondsToOpen(settings({ ...config, doors: [{ ...one, knock: ports(...secret) }] }), names),
+    );
+    expect(told).toBeLessThanOrEqual(median(needed) * 1.05);
+    // Nor far too harsh: who reads it should believe it.
+    expect(told).toBeGreaterThan(median(needed) / 2);
+  });
+
+  test('is no time at all for three ports, minutes for four, and unknown where a port comes twice', () => {
+    const [three, four] = [doorOf(3), doorOf(4)];
+    expect(orderedTime(three.config, three.one)).toBeLessThan(1);
+    expect(orderedTime(four.config, four.one)).toBeGreaterThan(60);
+    expect(orderedTime(three.config, door({ knock: ports('7000', '8000', '7000') }))).toBeUndefined();
+  });
+
+  test('counts bans where the first strike is one', () => {
+    const { one, config } = doorOf(4);
+    const strict = { ...config, bans: { ...config.bans, strikes: 1 } };
+    expect(orderedTime(strict, one)).toBeGreaterThan(config.bans.for / 1000);
+    const free = { ...config, bans: { ...config.bans, enforce: false } };
+    expect(orderedTime(free, one)).toBeLessThan(10);
+  });
+});
+
+/** A guesser who never lets it come to a ban: one order after the other, and a minute's rest after the second strike. */
+function secondsToOpen(config: EngineSettings, names: readonly string[]): number {
+  const w = world(config);
+  const began = w.now;
+  let seen = 0;
+  for (const port of ordersOf(names).flat()) {
+    w.now += 60;
+    w.send(port);
+    if (w.names().includes('door.opened')) return (w.now - began) / 1000;
+    const fresh = w.events.slice(seen);
+    seen = w.events.length;
+    if (fresh.some((event) => 'strikes' in event && event.strikes === 2)) w.pass(60_100);
+  }
+  return Number.POSITIVE_INFINITY;
+}
+
+function ordersOf(names: readonly string[]): readonly (readonly string[])[] {
+  if (names.length < 2) return [names];
+  return names.flatMap((first) =>
+    ordersOf(names.filter((each) => each !== first)).map((rest) => [first, ...rest]),
+  );
+}
+
+function median(of: readonly number[]): number {
+  return [...of].sort((one, other) => one - other)[Math.ceil(of.length / 2) - 1] ?? Number.NaN;
+}

@@ -13,7 +13,7 @@ import { readsKeys } from '../../policy/codes.ts';
 import type { Config, Door } from '../../policy/config.ts';
 import { isPublished } from '../../policy/published.ts';
 import type { Key } from '../../spa/key.ts';
-import { ordersOpened } from '../../strength/guesser.ts';
+import { orderedTime, ordersOpened } from '../../strength/guesser.ts';
 import { guessing } from '../../strength/guessing.ts';
 import { runScans, SCAN_KINDS } from '../../strength/scans.ts';
 import { type OneTimeFacts, type Warning, warning } from '../../strength/warning.ts';
@@ -128,19 +128,20 @@ async function reportOf(
 ): Promise<Report> {
   const oneTime = await oneTimeFacts(config);
   const next = (name: string): OneTimeFacts['next'] => oneTime.get(name)?.next ?? [];
-  const exposure = shownIn(config, machine.inputDefaults).length > 0 ? 'shown' : 'hidden';
+  const areShown = shownIn(config, machine.inputDefaults).length > 0;
   const settings = settingsOf(config, ({ name }) => next(name));
   const scans = runScans(settings);
   const doors: DoorReport[] = config.doors.map((door, index) => {
     const judged = settings.doors[index];
     const knock = 'oneTime' in door.knock ? next(door.name) : door.knock;
+    const shown = areShown ? { alone: (judged && orderedTime(settings, judged)) ?? null } : null;
     const weak = keys?.find((key) => key.doors.includes(door.name) && isWeak(key));
     return {
       door,
       weakKey: weak?.name ?? null,
       knock,
       left: oneTime.get(door.name)?.left ?? null,
-      guessing: guessing(door, config, knock.length, exposure) ?? null,
+      guessing: guessing(door, config, knock.length, shown) ?? null,
       scans: scans.get(door.name) ?? null,
       orders: (judged && ordersOpened(settings, judged)) ?? null,
     };
