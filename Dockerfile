@@ -59,11 +59,13 @@ RUN mkdir -p /out/node_modules \
  && find dist -name '*.map' -delete \
  # The client is a package of its own.
  && rm -rf dist/nfknock-client* \
- && cp -r dist iptables package.json /out/
+ && cp -r dist iptables package.json /out/ \
+ # Node.js alone, without npm, headers and symbols.
+ && strip -o /usr/lib/node-alone /usr/local/bin/node
 
-FROM node:24-bookworm-slim AS door
+FROM debian:bookworm-slim AS door
 RUN apt-get update -q \
- && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends iptables ipset libcap2-bin \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends iptables ipset libcap2-bin libstdc++6 \
  && groupadd --gid 900 nfknock \
  && useradd --uid 900 --gid 900 --no-create-home --home-dir /var/lib/nfknock --shell /usr/sbin/nologin nfknock \
  && install -d -o nfknock -g nfknock -m 0750 /run/nfknock /var/lib/nfknock \
@@ -72,7 +74,8 @@ RUN apt-get update -q \
  && setcap cap_net_admin+ep /usr/local/libexec/nfknock-privileges \
  && apt-get purge -y -q --auto-remove libcap2-bin \
  && find / -xdev -type f -perm /6000 -exec chmod a-s {} + \
- && rm -rf /var/lib/apt/lists/*
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/cache/debconf/*-old
+COPY --from=production /usr/lib/node-alone /usr/local/bin/node
 COPY --from=production /out /usr/lib/nfknock
 COPY deploy/nfknock-knock.sh /usr/lib/nfknock/deploy/
 COPY deploy/docker/start /usr/local/libexec/nfknock-start

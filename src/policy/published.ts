@@ -20,6 +20,8 @@ const PUBLISHED: ReadonlySet<string> = new Set([
   '30500/tcp 52001/tcp 18222/udp',
   '21044/tcp 9377/udp 40810/tcp',
   '17321/udp 29011/tcp 23456/tcp 31999/udp',
+  '7213/tcp 9871/udp 8345/tcp 7990/tcp',
+  '9042/tcp 7655/udp 8811/tcp 9377/tcp',
   '53/udp 443/tcp 123/udp 80/tcp',
   '443/tcp 53/udp 80/tcp',
   '7200/tcp 7201/udp',

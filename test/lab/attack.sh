@@ -19,6 +19,7 @@ unprivileged() {
   say 'what the daemon may do'
   local status
   status="$(on door cat /proc/1/status)"
+  check 'its image is a small one: at most 230 MB, and no npm in it' is_small
   check 'it is no root' grep -qE '^Uid:\s+900\s+900\s+900\s+900$' <<<"$status"
   check 'it has CAP_NET_ADMIN, and can have nothing else' has_only_net_admin "$status"
   check 'it can gain no privileges' grep -qE '^NoNewPrivs:\s+1$' <<<"$status"
@@ -26,6 +27,11 @@ unprivileged() {
 }
 
 # Bit 12 of each set of capabilities: inheritable, permitted, effective, bounding, ambient.
+# What Docker says in bytes, of every layer.
+is_small() {
+  [ "$(docker image inspect --format '{{.Size}}' "$PROJECT/door")" -le 230000000 ] && not on door sh -c 'command -v npm'
+}
+
 has_only_net_admin() {
   [ "$(grep -cE '^Cap(Inh|Prm|Eff|Bnd|Amb):\s+0000000000001000$' <<<"$1")" -eq 5 ]
 }

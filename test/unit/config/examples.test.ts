@@ -1,9 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
+import { parse } from 'yaml';
 import { formatFault } from '../../../src/config/fault.ts';
 import { loadConfig } from '../../../src/config/load.ts';
 import { settingsOf } from '../../../src/config/settings.ts';
+import { isPublished } from '../../../src/policy/published.ts';
 import { runScans } from '../../../src/strength/scans.ts';
 import { warnings } from '../../../src/strength/warnings.ts';
 
@@ -51,5 +53,32 @@ describe('An example', () => {
       (line, index) => line.trim() !== '' && !line.includes('#') && !(lines[index - 1] ?? '').startsWith('#'),
     );
     expect(unexplained).toEqual(['doors:', 'bans:']);
+  });
+});
+
+describe('The home server in a container', () => {
+  const home = join(import.meta.dirname, '../../../deploy/home');
+
+  it('has doors that are sound, with nothing to warn of', () => {
+    const loaded = loadConfig(join(home, 'nfknock.yaml'));
+    if (!loaded.ok) throw new Error(loaded.faults.map(formatFault).join());
+    expect(warnings(loaded.config)).toEqual([]);
+    expect(loaded.config.doors.every(({ knock }) => !('oneTime' in knock) && isPublished(knock))).toBe(true);
+  });
+
+  it('has the one capability, and the user of the image', () => {
+    const composed = parse(readFileSync(join(home, 'compose.yml'), 'utf8')) as {
+      services: { nfknock: Record<string, unknown> };
+    };
+    const dockerfile = readFileSync(join(home, '../../Dockerfile'), 'utf8');
+    const id = /useradd --uid (\d+) --gid (\d+)/.exec(dockerfile);
+    expect(composed.services.nfknock).toMatchObject({
+      network_mode: 'host',
+      user: 'nfknock',
+      cap_drop: ['ALL'],
+      cap_add: ['NET_ADMIN'],
+      read_only: true,
+      tmpfs: [`/run/nfknock:uid=${id?.[1]},gid=${id?.[2]},mode=0750`],
+    });
   });
 });
