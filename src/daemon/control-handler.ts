@@ -3,7 +3,7 @@ import type { Request } from '../control/message.ts';
 import type { Answer } from '../control/output.ts';
 import type { CommandAnswer } from '../engine/command.ts';
 import { type Address, parseAddress } from '../packet/address.ts';
-import { hostCidr, offenderOf } from '../packet/cidr.ts';
+import { type Cidr, hostCidr, offenderOf } from '../packet/cidr.ts';
 import { milliseconds } from '../packet/time.ts';
 import type { Running } from './dependencies.ts';
 import { unbanAll } from './lift-bans.ts';
@@ -96,14 +96,17 @@ export function createHandler(core: Running, reloader: Reloader): (request: Requ
   async function unban(request: Request & { command: 'unban' }): Promise<Answer> {
     const fleet = request.here === true ? undefined : core.life;
     if ('all' in request) {
-      const answer = await unbanAll(core);
-      fleet?.liftAll();
-      return changed(answer);
+      return changed(fleet?.sharesBans() === true ? await fleet.lifting.all(liftHere) : await unbanAll(core));
     }
     const address = read(request.address);
     const answer = core.execute({ command: 'unban', address }, 'here');
-    fleet?.lift(address);
+    fleet?.lifting.host(address);
     return changed(answer);
+  }
+
+  /** The others are told otherwise. */
+  function liftHere(targets: readonly Cidr[]): void {
+    for (const { address } of targets) core.execute({ command: 'unban', address }, 'here');
   }
 
   async function ban(request: Request & { command: 'ban' }): Promise<Answer> {

@@ -75,9 +75,13 @@ export interface EffectsOptions extends Pick<CommitOptions, 'store' | 'firewall'
 
 export function createEffects(options: EffectsOptions): Effects {
   const { clock, engine, announcer, consumer } = options;
-  const collected = createCollected();
+  const { sayings } = options;
+  const collected = createCollected(sayings);
   const { collect } = collected;
-  const queues = createGrantQueues(begin);
+  // Whoever has the grant from elsewhere hears of its end, though it never was in force here.
+  const queues = createGrantQueues(begin, ({ event }) => {
+    if (event.event === 'door.closed') sayings?.tell(event);
+  });
   const refused: { readonly event: GrantEvent; readonly stage: Stage }[] = [];
   let working = false;
 
@@ -89,18 +93,14 @@ export function createEffects(options: EffectsOptions): Effects {
     inForce(event) {
       const taken = queues.current(event);
       if (taken?.announce === 'yes') tell(taken);
+      else if (event.event === 'door.closed') sayings?.tell(event);
       queues.advance(event);
       carryOut('command');
     },
     failed(event, error) {
       const { source, door } = event;
-      announcer.announce({
-        event: 'firewall.failed',
-        at: clock.now(),
-        source,
-        door,
-        reason: sentenceOf(error),
-      });
+      const about = { at: clock.now(), source, door };
+      announcer.announce({ event: 'firewall.failed', ...about, reason: sentenceOf(error) });
       if (event.event === 'door.closed') queues.advance(event);
       else refused.push({ event, stage: 'kept' });
       carryOut('command');
@@ -118,7 +118,7 @@ export function createEffects(options: EffectsOptions): Effects {
     const acceptance = options.keys.acceptanceOf(event);
     if (acceptance !== undefined) announcer.announce(acceptance);
     announcer.announce(event);
-    options.sayings?.tell(event);
+    sayings?.tell(event);
     runCommand();
   });
 
@@ -223,12 +223,17 @@ export function createEffects(options: EffectsOptions): Effects {
 }
 
 /** What the engine has said, in its order. No list is made for a batch of which nothing is said. */
-function createCollected(): { collect: Emit; each: (take: (event: EngineEvent) => void) => void } {
+function createCollected(sayings: Sayings | undefined): {
+  collect: Emit;
+  each: (take: (event: EngineEvent) => void) => void;
+} {
+  const note = sayings === undefined ? undefined : guarded('fleet', sayings.decided);
   let collected: EngineEvent[] = [];
   let count = 0;
   let next = 0;
   return {
     collect(event) {
+      note?.(event);
       collected[count] = event;
       count += 1;
     },

@@ -1,4 +1,4 @@
-import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock } from '../clock.ts';
 import type { LeftOut } from '../engine/command.ts';
 import type { Engine } from '../engine/engine.ts';
@@ -12,20 +12,20 @@ import type { StateChange, Store } from '../state/store.ts';
 import type { Doubts } from './fleet-doubts.ts';
 import { commandOf, registerFrom, registerText } from './fleet-registers.ts';
 import { rowOfRegister } from './fleet-sayings.ts';
-
-/** Bans that are lifted in one turn of the event loop. */
-const LIFTED_AT_ONCE = 128;
-/** How long what others said waits where the kernel has too much to do, in milliseconds. */
-const FULL_PAUSE = 20;
+import type { Sweep } from './fleet-sweep.ts';
 
 export interface HearingOptions {
   readonly clock: Clock;
   readonly store: Pick<Store, 'write' | 'fleet'>;
-  readonly engine: Pick<Engine, 'execute' | 'sizes'>;
+  readonly engine: Pick<Engine, 'execute'>;
   readonly bus: () => BusClock;
+  /** What others said, as far as it counts by now. */
+  readonly current: (heard: Heard) => Heard;
+  /** Another lifted all bans. */
+  readonly liftAll: (origin: string) => Promise<void>;
+  readonly sweep: Sweep;
   readonly collect: Emit;
   readonly carryOut: () => void;
-  readonly isFull: () => boolean;
   readonly isShadow: () => boolean;
   /** Everything that was carried out is in force. */
   readonly drained: () => Promise<void>;
@@ -42,8 +42,6 @@ export interface Carrier {
    * is returned here is called: where this machine may not, it takes its own back, and theirs must not go with it.
    */
   hold(door: string, grantee: Grantee): () => void;
-  /** What of these waits is over. */
-  ended(registers: readonly Register[]): void;
   told(registers: readonly Register[]): void;
   keep(registers: readonly Register[]): void;
   forget(registers: readonly Register[]): void;
@@ -54,9 +52,9 @@ export interface Carrier {
 }
 
 export function createCarrier(options: HearingOptions): Carrier {
-  const { clock, store, engine, bus, collect, carryOut, isFull, isShadow, doubts } = options;
+  const { clock, store, engine, bus, current, liftAll, sweep, collect, carryOut, isShadow, doubts } = options;
   const measure = createMeter(options);
-  let waiting: Heard[] = [];
+  const waiting: Heard[] = [];
   let working: Promise<void> | undefined;
   let stopped = false;
   const leftOut = new Map<LeftOut, number>();
@@ -72,7 +70,7 @@ export function createCarrier(options: HearingOptions): Carrier {
 
   async function work(): Promise<void> {
     for (let heard = waiting.shift(); heard !== undefined && !stopped; heard = waiting.shift()) {
-      while (isFull() && !stopped) await sleep(FULL_PAUSE);
+      await sweep.room();
       const [all] = isShadow() ? [] : heard.lifts.filter(({ kind }) => kind === 'amnesty');
       if (all !== undefined) {
         await liftAll(heard.origin);
@@ -93,10 +91,10 @@ export function createCarrier(options: HearingOptions): Carrier {
     owned('fleet', working);
   }
 
-  function execute(heard: Heard): void {
+  /** Since it was said it may have waited: whatever was decided here or heard meanwhile counts. */
+  function execute(said: Heard): void {
+    const heard = current(said);
     const { origin } = heard;
-    // What is lifted is over, and what comes with the lift is newer than it.
-    for (const lift of heard.lifts) held.get(registerKey(lift))?.splice(0);
     const free = heard.grants.filter((grant) => isFree(origin, grant));
     const { lifts, grants, bans } = commandOf({ ...heard, grants: free }, bus());
     const shadow = isShadow();
@@ -110,18 +108,6 @@ export function createCarrier(options: HearingOptions): Carrier {
     }
     carryOut();
     measure(heard.said);
-  }
-
-  /** Of bans that are made meanwhile some may stay: they are newer than the lift. */
-  async function liftAll(origin: string): Promise<void> {
-    for (let left = engine.sizes().bans; left > 0 && !stopped; left -= LIFTED_AT_ONCE) {
-      const most = Math.min(LIFTED_AT_ONCE, left);
-      const command = { command: 'fleet', origin, lifts: [{ lift: 'oldest bans', most }] } as const;
-      engine.execute({ ...command, grants: [], bans: [] }, clock.now(), collect);
-      carryOut();
-      await nextTurn();
-      while (isFull() && !stopped) await sleep(FULL_PAUSE);
-    }
   }
 
   /** So that it does not lift, after a restart, what is newer. It has been told: by whom it was heard of. */
@@ -154,16 +140,6 @@ export function createCarrier(options: HearingOptions): Carrier {
       return () => {
         setImmediate(guarded('fleet', free));
       };
-    },
-    ended(registers) {
-      for (const register of registers) held.get(registerKey(register))?.splice(0);
-      const keys = new Set(registers.map(registerKey));
-      const stays = (one: Register): boolean => !keys.has(registerKey(one));
-      waiting = waiting.map((heard) => ({
-        ...heard,
-        bans: heard.bans.filter(stays),
-        grants: heard.grants.filter(stays),
-      }));
     },
     told(registers) {
       const kept = store.fleet().registers;

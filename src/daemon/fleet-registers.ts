@@ -2,9 +2,11 @@ import type { FleetBan, FleetGrant, FleetLift } from '../engine/command.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Heard } from '../fleet/host.ts';
 import type { BusClock } from '../fleet/offset.ts';
-import type { Register } from '../fleet/register.ts';
+import { isTomb, type Register } from '../fleet/register.ts';
 import { registerOf, rowOf } from '../fleet/row.ts';
+import { formatCidr } from '../packet/cidr.ts';
 import { milliseconds } from '../packet/time.ts';
+import type { KeptFleet } from '../state/store.ts';
 
 /* Registers as the state file, the engine's commands and what was kept have them. */
 
@@ -28,6 +30,17 @@ function base64(of: Uint8Array): string {
 
 function bytes(text: string): Uint8Array {
   return Uint8Array.from(Buffer.from(text, 'base64'));
+}
+
+/** Whom this machine itself has lifted, as its state file says. */
+export function liftedHere({ registers }: Pick<KeptFleet, 'registers'>): ReadonlySet<string> {
+  const bans = [...registers.values()].flatMap(({ value }) => {
+    const register = registerFrom(value);
+    return register?.kind === 'ban' ? [register] : [];
+  });
+  const targets = new Set(bans.filter(isTomb).map(({ target }) => formatCidr(target)));
+  for (const ban of bans) if (!isTomb(ban)) targets.delete(formatCidr(ban.target));
+  return targets;
 }
 
 /** As the engine is told of it, on its own clock. The lifting of all bans is carried out apart. */

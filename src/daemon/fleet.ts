@@ -1,15 +1,13 @@
-import { createHmac, randomInt } from 'node:crypto';
+import { randomInt } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import type { LeftOut } from '../engine/command.ts';
 import type { Engine } from '../engine/engine.ts';
-import type { DaemonEvent, Emit } from '../engine/event.ts';
+import type { Emit } from '../engine/event.ts';
 import type { Bus, ClaimRequest } from '../fleet/bus.ts';
 import type { FleetNews, Host, Surroundings } from '../fleet/host.ts';
 import { createMember, type FleetStatus, type Member } from '../fleet/member.ts';
-import type { Register } from '../fleet/register.ts';
 import { guarded } from '../guard/guard.ts';
 import type { Address } from '../packet/address.ts';
-import { hostCidr, offenderOf } from '../packet/cidr.ts';
 import type { Config } from '../policy/config.ts';
 import type { Fleet } from '../policy/fleet.ts';
 import type { UsedOnce } from '../spa/used-once.ts';
@@ -17,12 +15,16 @@ import type { Store } from '../state/store.ts';
 import type { Announcer } from './announce.ts';
 import type { Consumer } from './consume.ts';
 import { warn } from './dependencies.ts';
+import { accepts, describeDoors, limitsOf } from './fleet-belief.ts';
 import { createDoubts, type Doubt } from './fleet-doubts.ts';
 import { createCarrier } from './fleet-host.ts';
+import { createLifting, type Lifting } from './fleet-lifting.ts';
 import { createMarks } from './fleet-marks.ts';
+import { newsEvent } from './fleet-news.ts';
 import { type ClaimSums, createClaimTally, createFleetOnce } from './fleet-once.ts';
 import { knownOf, registerFrom } from './fleet-registers.ts';
 import { createSayings, rowOfRegister, type Sayings } from './fleet-sayings.ts';
+import { createSweep } from './fleet-sweep.ts';
 
 /*
  * This machine's part in a fleet: what it says goes out once it is in force and announced (fleet-sayings.ts), what others
@@ -68,9 +70,9 @@ export interface FleetLife {
   start(): void;
   /** Waits until everything that others have said is carried out, at most so long; answers whether it is. */
   joined(wait: number): Promise<boolean>;
-  /** Somebody lifted the bans of this host, whatever this machine knows of them; or all. */
-  lift(host: Address): void;
-  liftAll(): void;
+  readonly lifting: Pick<Lifting, 'host' | 'all'>;
+  /** Whether others hear of bans and lifts. */
+  sharesBans(): boolean;
   /** Another configuration is in force. */
   changed(): void;
   /** Of the doors that another member has those which it defines otherwise. */
@@ -90,12 +92,27 @@ export function createFleet(options: FleetOptions): FleetLife {
   const claims = createClaimTally(() => clock.now());
   const surroundings = surroundingsOf(clock);
   const doubts = createDoubts(engine, () => clock.now());
+  const sweep = createSweep({ engine, isFull: options.isFull, isStopped: () => stopped });
+  const sharesBans = (): boolean => fleet().share.includes('bans');
+  const lifting = createLifting({
+    ...{ me: started.name, clock, store, engine, carryOut, sweep, sharesBans },
+    ...{ member: () => member, collect: options.collect, drained: options.drained },
+  });
   const carrier = createCarrier({
-    ...{ clock, store, engine, carryOut, isFull: options.isFull, collect: options.collect },
+    ...{ clock, store, engine, carryOut, sweep, collect: options.collect },
     ...{ drained: options.drained, applied: options.applied, doubts },
     bus: () => member.clock,
+    current(said) {
+      const heard = member.current(said);
+      return {
+        ...heard,
+        lifts: heard.lifts.filter((lift) => lift.kind !== 'grant' || !sayings.stands(lift)),
+      };
+    },
+    liftAll: (origin) => lifting.allFor(origin),
     isShadow: () => fleet().accept.bans === 'shadow',
   });
+  let stopped = false;
   let bansWere = started.accept.bans;
   const marks = createMarks({
     doors: () => config().doors,
@@ -111,7 +128,7 @@ export function createFleet(options: FleetOptions): FleetLife {
     failed: (door, why) => warn({ announcer, clock }, why, door),
   });
   let consumer: Consumer | undefined;
-  let doors = describe(config().doors, given.secret);
+  let doors = describeDoors(config().doors, given.secret);
 
   /** What takes a restart stays as it was at the start; the rest is as the configuration in force says. */
   function fleet(): Fleet {
@@ -140,7 +157,10 @@ export function createFleet(options: FleetOptions): FleetLife {
       }
     },
     doors: () => doors,
-    report: guarded('fleet', (news: FleetNews) => announcer.announce(eventOf(news, clock))),
+    report: guarded('fleet', (news: FleetNews) => {
+      announcer.announce(newsEvent(news, clock.now()));
+      if (news.news === 'joined') lifting.leftOver();
+    }),
   };
 
   const member: Member = createMember({
@@ -165,22 +185,11 @@ export function createFleet(options: FleetOptions): FleetLife {
     member,
     share: () => fleet().share,
     grant: ({ door, grantee }) => engine.grant(door, grantee),
-    ended: carrier.ended,
   });
-
-  /** Durable at once, and told when what the same order did here is in force. */
-  function say(registers: readonly Register[]): void {
-    if (!fleet().share.includes('bans')) return;
-    carrier.ended(registers);
-    store.write(registers.map(rowOfRegister), clock.wall(), 'machine');
-    options
-      .drained()
-      .then(() => member.tell(registers))
-      .catch(() => member.tell(registers));
-  }
 
   return {
     sayings,
+    sharesBans,
     usedOnce: once.usedOnce,
     consumer(own) {
       consumer = own;
@@ -205,15 +214,9 @@ export function createFleet(options: FleetOptions): FleetLife {
       await carrier.drained();
       return true;
     },
-    lift: (address) =>
-      say(
-        [hostCidr(address), ...(address.family === 6 ? [offenderOf(address)] : [])].flatMap((target) =>
-          member.registersOf({ what: 'lifted', target, by: 'anyone' }),
-        ),
-      ),
-    liftAll: () => say(member.registersOf({ what: 'all lifted' })),
+    lifting,
     changed() {
-      doors = describe(config().doors, given.secret);
+      doors = describeDoors(config().doors, given.secret);
       const before = bansWere;
       bansWere = fleet().accept.bans;
       member.changed(limitsOf(fleet()), before === 'shadow' && bansWere === 'enforce' ? 'again' : 'read');
@@ -223,6 +226,7 @@ export function createFleet(options: FleetOptions): FleetLife {
     doubts: doubts.of,
     status: () => ({ ...member.status(), ...claims.sums(), leftOut: carrier.leftOut() }),
     stop() {
+      stopped = true;
       carrier.stop();
       member.stop();
     },
@@ -241,47 +245,9 @@ function tellOlderBans(
     member.registersOf({ what: 'banned', target, cause, since, until, count }),
   );
   const joined = { change: 'register', key: JOINED, value: '', untold: false } as const;
+  member.decide(registers);
   store.write([joined, ...registers.map(rowOfRegister)], clock.wall(), 'machine');
   member.tell(registers);
-}
-
-/** A MAC of each door's definition, as far as knocks are judged by it. */
-function describe(doors: Config['doors'], secret: string): Readonly<Record<string, string>> {
-  return Object.fromEntries(
-    doors.map((door) => {
-      const { onOpen: _open, onClose: _close, ...judged } = door;
-      // Files of sequences differ by what is left in them.
-      const text = JSON.stringify('oneTime' in door.knock ? { ...judged, knock: 'one-time' } : judged);
-      return [door.name, createHmac('sha256', secret).update(text).digest('hex').slice(0, 16)];
-    }),
-  );
-}
-
-function limitsOf({ accept: { each } }: Fleet): Parameters<Member['changed']>[0] {
-  const { bans, bansPerSecond, grantsPerMinute } = each;
-  return { bans, bansPerSecond, grantsPerMinute };
-}
-
-function accepts({ accept }: Fleet, member: string, register: Register): boolean {
-  if (accept.from !== 'all' && !accept.from.includes(member)) return false;
-  if (register.kind !== 'grant') return accept.bans !== 'none';
-  return accept.grants === 'all' || (accept.grants !== 'none' && accept.grants.includes(register.door));
-}
-
-function eventOf(news: FleetNews, clock: Clock): DaemonEvent {
-  const at = clock.now();
-  switch (news.news) {
-    case 'joined':
-      return { event: 'fleet.joined', at, members: news.members };
-    case 'apart':
-      return { event: 'fleet.apart', at, reason: news.reason };
-    case 'member':
-      return { event: 'fleet.member', at, member: news.member, reason: news.reason };
-    case 'refused':
-      return { event: 'fleet.refused', at, member: news.member, reason: news.reason, count: news.count };
-    default:
-      return news satisfies never;
-  }
 }
 
 function surroundingsOf(clock: Clock): Surroundings {

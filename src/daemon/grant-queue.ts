@@ -42,7 +42,8 @@ export interface GrantQueues {
   finished(): Promise<unknown>;
 }
 
-export function createGrantQueues(begin: (taken: Taken) => void): GrantQueues {
+/** `gone`: what came to nothing with an event before it. */
+export function createGrantQueues(begin: (taken: Taken) => void, gone: (taken: Taken) => void): GrantQueues {
   const queues = new Map<string, GrantQueue>();
   let waiting = 0;
 
@@ -83,12 +84,13 @@ export function createGrantQueues(begin: (taken: Taken) => void): GrantQueues {
       const end = endOf(event);
       const isUnheard = event.event === 'door.opened';
       const dropped = end === -1 ? queue.waiting.length : isUnheard && stage === 'asked' ? end + 1 : end;
-      queue.waiting.splice(0, dropped);
+      const all = queue.waiting.splice(0, dropped);
       waiting -= dropped;
       const [first] = queue.waiting;
       // What is kept has to be taken out of the state file, in silence.
       if (isUnheard && stage === 'kept' && first !== undefined)
         queue.waiting[0] = { ...first, announce: 'no' };
+      for (const each of all) gone(each);
       advance(event);
     },
     advance,

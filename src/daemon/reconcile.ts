@@ -6,6 +6,7 @@ import { milliseconds } from '../packet/time.ts';
 import { grantKey } from '../policy/grantee.ts';
 import type { Spared, StateChange, Stored, StoredBan, StoredGrant } from '../state/store.ts';
 import type { Core } from './dependencies.ts';
+import { liftedHere } from './fleet-registers.ts';
 import { doorOf } from './hook-subject.ts';
 import { type Lasting, planRestore, type RestorePlan } from './restore-plan.ts';
 import { restoreGrants } from './restored.ts';
@@ -31,15 +32,24 @@ export async function reconcile(core: Core, state: 'known' | 'lost'): Promise<vo
   const goesOn: Spared = (grant) => !trusted && grant.until > wall && ofThisBoot(grant);
   const ended = store.ended(wall, goesOn);
   const kept = store.load(wall, goesOn);
-  const adopted = adopt(kept, found, state, clock.wall());
+  const lifted = liftedHere(store.fleet());
+  const adopted = adopt({ ...kept, lifted }, found, state, clock.wall());
   const plan = planRestore(adopted, { wall: clock.wall(), seen, trusted }, ofThisBoot);
   const timed = sameBoot ? { ...plan, bans: asInKernel(plan.bans, found, clock.wall()) } : plan;
   core.execute(restoreOrder(timed, adopted, core));
   if (!sameBoot) core.restored.remember(timed);
   store.write(adopted.changes, clock.wall());
   if (trusted || plan.waiting.length === 0) store.belongsTo(trust.boot);
-  await firewall.apply(changesFor(core, found));
+  await firewall.apply([...unbansOf(found, adopted, lifted), ...changesFor(core, found)]);
   sayEnded(core, ended);
+}
+
+/** Killed after it had lifted them for its fleet, and before the kernel had heard of it. */
+function unbansOf(found: ReadBack, { bans }: Adopted, lifted: ReadonlySet<string>): readonly Change[] {
+  const kept = new Set(lifted.size === 0 ? [] : bans.map(({ target }) => formatCidr(target)));
+  return found.bans
+    .filter(({ target }) => lifted.has(formatCidr(target)) && !kept.has(formatCidr(target)))
+    .map(({ target }) => ({ change: 'unban', target }));
 }
 
 /** The kernel forgets at a reboot: a grant that it holds as it was kept was made in this boot. */
@@ -77,15 +87,21 @@ function sayEnded(
   effects.carryOut('command');
 }
 
+interface KeptState extends Stored {
+  /** Who was banned, and is not any more, by this machine's own word to its fleet. */
+  readonly lifted: ReadonlySet<string>;
+}
+
 interface Adopted extends Stored {
   /** What the state file did not know. */
   readonly changes: readonly StateChange[];
 }
 
-function adopt(kept: Stored, there: ReadBack, state: 'known' | 'lost', now: number): Adopted {
+function adopt(kept: KeptState, there: ReadBack, state: 'known' | 'lost', now: number): Adopted {
   const known = new Set(kept.bans.map((ban) => formatCidr(ban.target)));
   const bans = there.bans
-    .filter((ban) => !known.has(formatCidr(ban.target)))
+    // Killed after it was lifted for the fleet and before the kernel had heard of it: nobody would lift it again.
+    .filter(({ target }) => !known.has(formatCidr(target)) && !kept.lifted.has(formatCidr(target)))
     .map(({ target, until }) => ({ target, since: now, until, count: 1, origin: 'strikes' as const }));
   const found = state === 'lost' ? there.grants : [];
   const mine = new Set(kept.grants.map((grant) => grantKey(grant.door, grant.grantee)));

@@ -138,8 +138,6 @@ export interface FleetGrant {
 export type FleetLift =
   /** `strikes`: only where nobody wants the ban; `order`: only where somebody does. */
   | { readonly lift: 'ban'; readonly target: Cidr; readonly only: BanOrigin | 'any' }
-  /** Of all bans that there are, so many of those that were made first. */
-  | { readonly lift: 'oldest bans'; readonly most: number }
   | { readonly lift: 'grant'; readonly door: string; readonly grantee: Grantee };
 
 /**

@@ -55,12 +55,6 @@ function hearLift({ state, origin, now, emit }: Told, lift: FleetLift): Heard {
     endFor(state, grant, now, origin, emit);
     return 'changed';
   }
-  if (lift.lift === 'oldest bans') {
-    const before = state.bans.size();
-    for (let left = Math.min(lift.most, before); left > 0; left -= 1)
-      liftFor(state, state.bans.oldest(), now, origin, emit);
-    return before === 0 ? 'known' : 'changed';
-  }
   const slot = state.bans.find(subjectFor(state, lift.target));
   if (slot === NONE || (lift.only !== 'any' && lift.only !== state.bans.at(slot).origin)) return 'known';
   liftFor(state, slot, now, origin, emit);

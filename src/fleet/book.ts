@@ -7,8 +7,8 @@ export interface Entry {
   own: Register | undefined;
   /** Whose budget it is counted in. */
   charged: string | null;
-  /** It was in force from before a restart. */
-  isKept?: boolean;
+  /** It was in force from before a restart; `confirmed` once another has said it since. */
+  kept?: 'remembered' | 'confirmed';
 }
 
 /** The registers that are known, one for each key. */
@@ -22,6 +22,7 @@ export interface Book {
   retract(register: Register): void;
   /** Registers that know of a lift: few, and all that the lifting of all bans may leave. */
   lifted(): Iterable<Register>;
+  entries(): Iterable<Entry>;
   own(): Iterable<Register>;
   ownCounts(): { readonly bans: number; readonly grants: number };
   ownOf(key: string): Register | undefined;
@@ -85,6 +86,7 @@ export function createBook(release: (member: string, register: Register) => void
       const entry = entries.get(registerKey(register));
       if (entry?.own !== undefined && sameState(entry.own, register)) setOwn(entry, undefined);
     },
+    entries: () => entries.values(),
     *own() {
       for (const { own } of entries.values()) if (own !== undefined) yield own;
     },

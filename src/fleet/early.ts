@@ -1,5 +1,5 @@
 import type { BusClock } from './offset.ts';
-import { merge, type Register, registerKey } from './register.ts';
+import { merge, type Register, registerKey, shifted } from './register.ts';
 import type { View } from './view.ts';
 
 /**
@@ -7,7 +7,10 @@ import type { View } from './view.ts';
  * without a clock of its own boots in 1970. Its moments are put right, and its lifts stamped, before any of it is told.
  */
 export interface Early {
-  note(register: Register): void;
+  /** By which clock these were made. */
+  made(registers: readonly Register[]): readonly Register[];
+  /** Has them said; those that the time has become known for since they were made are put right, and kept so. */
+  decide(registers: readonly Register[], keep: (right: readonly Register[]) => void): void;
   /** Answers the registers as they are to be kept and told, in the place of what was noted. */
   correct(): readonly Register[];
 }
@@ -22,24 +25,35 @@ interface Noted {
 
 export function createEarly(view: View, clock: BusClock): Early {
   let noted: Noted[] = [];
+  /** The clock's distance by which it was made, while nobody had been asked for the time. */
+  const offsets = new WeakMap<Register, number>();
 
-  function corrected(register: Register, gen: number, late: number): Register {
-    const moved = (at: number): number => (at === 0 ? 0 : at + late);
-    switch (register.kind) {
-      case 'ban':
-        return { ...register, gen, since: moved(register.since), until: moved(register.until) };
-      case 'grant':
-        return { ...register, gen, opened: moved(register.opened), until: moved(register.until) };
-      case 'amnesty':
-        return { ...register, gen };
-      default:
-        return register satisfies never;
+  function note(register: Register): void {
+    noted.push({ register, before: view.stateOf(registerKey(register)), offset: clock.offset() });
+  }
+
+  function late(registers: readonly Register[]): ReadonlyMap<Register, Register> {
+    const right = new Map<Register, Register>();
+    if (!clock.isKnown()) return right;
+    for (const register of registers) {
+      const offset = offsets.get(register);
+      if (offset === undefined) continue;
+      const gen = clock.isProvisional(register.gen) ? view.genOf(registerKey(register)) : register.gen;
+      right.set(register, { ...shifted(register, clock.offset() - offset), gen });
     }
+    return right;
   }
 
   return {
-    note(register) {
-      noted.push({ register, before: view.stateOf(registerKey(register)), offset: clock.offset() });
+    made(registers) {
+      if (!clock.isKnown()) for (const register of registers) offsets.set(register, clock.offset());
+      return registers;
+    },
+    decide(registers, keep) {
+      if (!clock.isKnown()) for (const register of registers) note(register);
+      const right = late(registers);
+      if (right.size > 0) keep([...right.values()]);
+      for (const register of registers) view.say(right.get(register) ?? register);
     },
     correct() {
       const all = noted;
@@ -51,7 +65,7 @@ export function createEarly(view: View, clock: BusClock): Early {
         const { gen } = register;
         // Lifts in their order; what was made knowing one goes on knowing it.
         if (clock.isProvisional(gen) && !stamps.has(gen)) stamps.set(gen, clock.stamp());
-        const right = corrected(register, stamps.get(gen) ?? gen, clock.offset() - offset);
+        const right = { ...shifted(register, clock.offset() - offset), gen: stamps.get(gen) ?? gen };
         const there = states.get(key) ?? before;
         states.set(key, there === undefined ? right : merge(there, right));
       }

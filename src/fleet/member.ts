@@ -1,11 +1,13 @@
+import type { Cidr } from '../packet/cidr.ts';
 import type { RefusedReason } from '../policy/fleet.ts';
+import type { Grantee } from '../policy/grantee.ts';
 import type { Belief } from './belief.ts';
 import { type Budget, createBudget, type Limits } from './budget.ts';
 import type { Bus } from './bus.ts';
 import { createClaims, type Once, type OnceAnswer } from './claim.ts';
 import { createEarly } from './early.ts';
 import { createHearing } from './hearing.ts';
-import type { Host, Presence, Surroundings } from './host.ts';
+import type { Heard, Host, Presence, Surroundings } from './host.ts';
 import { encode } from './message.ts';
 import { type BusClock, createBusClock } from './offset.ts';
 import { type Happened, registersOf } from './own.ts';
@@ -13,10 +15,11 @@ import { createPeers, type MemberState } from './peers.ts';
 import { createReader } from './reader.ts';
 import { createReassertion } from './reassert.ts';
 import { createRefusals } from './refusals.ts';
-import type { Register } from './register.ts';
-import { createTeller } from './teller.ts';
+import { type Register, registerKey } from './register.ts';
+import type { Standing } from './settle.ts';
+import { createTeller, type Teller } from './teller.ts';
 import { createTraffic, type MessageCount } from './traffic.ts';
-import { createView } from './view.ts';
+import { createView, type View } from './view.ts';
 
 /** How often a member says that it is there, asks for the time, and tells again what may have been lost. */
 export const HEARTBEAT = 1_000;
@@ -64,9 +67,21 @@ export interface Kept {
 export interface Member {
   /** Connects. */
   start(kept: Kept): void;
-  /** The registers that say what has happened; to be made durable, and put in force, before they are told. */
+  /** The registers that say what has happened. */
   registersOf(happened: Happened): readonly Register[];
+  /**
+   * This machine has decided it: from now on what others say is measured by it. To be called in the turn in which it is
+   * decided, since what is heard later would be carried out otherwise, or be lifted by what did not know of it.
+   */
+  decide(registers: readonly Register[]): void;
+  /** Others are told of what was decided, once it is durable and in force. */
   tell(registers: readonly Register[]): void;
+  /** What others said, as far as it counts by now. */
+  current(heard: Heard): Heard;
+  /** What is known of a ban that is in force here: `since` where it was made here, on the daemon's clock, else null. */
+  standing(target: Cidr, since: number | null): Standing;
+  /** Whether a grant that is in force here has been closed; `opened` likewise. */
+  isClosed(door: string, grantee: Grantee, opened: number | null): boolean;
   claim(once: Once, done: (answer: OnceAnswer) => void): void;
   /** Others are told that a one-time line was used here; the mark has been set before. */
   tellUsed(door: string, digest: string): void;
@@ -127,6 +142,7 @@ export function createMember(parts: MemberParts): Member {
   /** Once the bus's clock is known: by a wall clock that is off, what is in force would be over. */
   function begin(): void {
     hasBegun = true;
+    view.correctKept();
     const corrected = early.correct();
     if (corrected.length > 0) host.keep(corrected);
     putAll(corrected);
@@ -153,11 +169,7 @@ export function createMember(parts: MemberParts): Member {
     beating = surroundings.after(HEARTBEAT, beat);
     hearing.sayRefusals();
     peers.noticeLost();
-    if (clock.isKnown()) {
-      const gone = view.sweep(SWEPT_AT_ONCE);
-      if (gone.length > 0) host.drop(gone);
-      teller.drop(gone);
-    }
+    if (clock.isKnown()) forgetSome(view, host, teller);
     if (!connection.up) return;
     teller.flush();
     if (hasBegun) sayPresence();
@@ -202,11 +214,13 @@ export function createMember(parts: MemberParts): Member {
       bus.listen({ connected, disconnected, heard: (of, message) => hasBegun && heard(of, message) });
       beat();
     },
-    registersOf: (happened) => registersOf(happened, view, clock),
-    tell(registers) {
-      if (!clock.isKnown()) for (const register of registers) early.note(register);
-      putAll(registers.map(view.say));
-    },
+    registersOf: (happened) => early.made(registersOf(happened, view, clock)),
+    decide: (registers) => early.decide(registers, host.keep),
+    // As it is by now: its moments may have been put right, and it may have been decided otherwise.
+    tell: (registers) => putAll(registers.flatMap((register) => view.ownOf(registerKey(register)) ?? [])),
+    current: view.current,
+    isClosed: view.isClosed,
+    standing: view.standing,
     claim: claims.claim,
     tellUsed(door, digest) {
       traffic.count('out', 'used');
@@ -218,9 +232,9 @@ export function createMember(parts: MemberParts): Member {
     },
     hasJoined,
     status: () => ({
-      ...{ ...connection, offset: clock.offset(), members: peers.states() },
+      ...{ ...connection, offset: clock.offset(), members: peers.states(), refusal: refusal() },
       ...{ outbox: teller.waiting(), shed: teller.shed() },
-      ...{ refused: hearing.refusals(), messages: traffic.counts(), refusal: refusal() },
+      ...{ refused: hearing.refusals(), messages: traffic.counts() },
     }),
     states: view.states,
     clock,
@@ -230,6 +244,13 @@ export function createMember(parts: MemberParts): Member {
       bus.close();
     },
   };
+}
+
+/** Some of what nobody needs any more. */
+function forgetSome(view: View, host: Host, teller: Teller): void {
+  const gone = view.sweep(SWEPT_AT_ONCE);
+  if (gone.length > 0) host.drop(gone);
+  teller.drop(gone);
 }
 
 /** The lines of a one-time door that were used anywhere. */

@@ -4,6 +4,8 @@ import type { Surroundings } from './host.ts';
 const SAMPLES = 16;
 /** Ticks of the hybrid clock in a millisecond: lifts of one millisecond are told apart, and ticks fit a double exactly. */
 export const TICKS = 64;
+/** So far the bus's clock may be from what it was taken for before it was asked: nobody minds. In milliseconds. */
+export const GUESS_TOLERANCE = 100;
 /** How far ahead of the bus's clock another's stamps and moments may be, in milliseconds. */
 export const AHEAD_MAX = 5_000;
 

@@ -2,7 +2,7 @@ import { emptyOutcome, type Outcome } from './belief.ts';
 import type { Bus, RegisterTable } from './bus.ts';
 import { Unreadable } from './bytes.ts';
 import type { Host, Surroundings } from './host.ts';
-import { type Register, registerKey, sameState } from './register.ts';
+import { covers, type Register, registerKey, sameState } from './register.ts';
 import { registerOf } from './row.ts';
 import type { View } from './view.ts';
 
@@ -82,8 +82,10 @@ export function createReassertion({
     const regained: Register[] = [];
     const over: Register[] = [];
     for (const [key, register] of there) {
-      if (view.ownOf(key) !== undefined) continue;
-      if (view.isOver(register)) {
+      // The state file of a member that was killed may be behind what it had told.
+      const own = view.ownOf(key);
+      if (own !== undefined && covers(own, register)) continue;
+      if (own === undefined && view.isOver(register)) {
         over.push(register);
         continue;
       }

@@ -131,6 +131,22 @@ export function sameState(one: Register, other: Register): boolean {
   return one.gen === other.gen;
 }
 
+/** The same with moments that are so much later; 0 stays what it means. */
+export function shifted<R extends Register>(register: R, late: number): R;
+export function shifted(register: Register, late: number): Register {
+  const moved = (at: number): number => (at === 0 ? 0 : at + late);
+  switch (register.kind) {
+    case 'ban':
+      return { ...register, since: moved(register.since), until: moved(register.until) };
+    case 'grant':
+      return { ...register, opened: moved(register.opened), until: moved(register.until) };
+    case 'amnesty':
+      return register;
+    default:
+      return register satisfies never;
+  }
+}
+
 /** Lifted or closed: kept, so that what did not know of it stays ended. */
 export function isTomb(register: Register): boolean {
   return register.kind !== 'amnesty' && register.until === 0;

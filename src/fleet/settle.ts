@@ -1,16 +1,30 @@
-import { formatCidr } from '../packet/cidr.ts';
+import { type Cidr, formatCidr } from '../packet/cidr.ts';
+import { grantKey } from '../policy/grantee.ts';
 import type { Outcome } from './belief.ts';
 import type { Book } from './book.ts';
 import type { Heard } from './host.ts';
-import { type BanRegister, banKey, type GrantRegister, isTomb, registerKey } from './register.ts';
+import { TICKS } from './offset.ts';
+import {
+  type BanRegister,
+  banKey,
+  type GrantRegister,
+  isTomb,
+  type Register,
+  registerKey,
+} from './register.ts';
 
 const CAUSES = ['strikes', 'order'] as const;
 
-/** What is to be carried out after a batch, by what holds at its end; `clipped`: for as long as it may last here. */
+export type Standing = 'stands' | 'ended' | 'unknown';
+
+/** For as long as it may last here. */
+type Clipped = <R extends BanRegister | GrantRegister>(register: R) => R;
+
+/** What is to be carried out after a batch, by what holds at its end. */
 export function settle(
   { touched, amnesty: all }: Outcome,
   book: Book,
-  clipped: <R extends BanRegister | GrantRegister>(register: R) => R,
+  clipped: Clipped,
   now: number,
 ): Omit<Heard, 'origin'> {
   const heard = {
@@ -26,17 +40,66 @@ export function settle(
   for (const { register, ended } of touched.values())
     if (ended && (register.kind === 'grant' || all === null)) heard.lifts.push(register);
   for (const register of targets.values()) {
-    if (register.kind === 'grant') {
-      const state = book.stateOf(registerKey(register));
-      if (state?.kind === 'grant' && clipped(state).until > now) heard.grants.push(clipped(state));
-      continue;
-    }
-    // A target is banned once, whatever the causes: what is left of either is put in force.
-    for (const cause of CAUSES) {
-      const state = book.stateOf(banKey(register.target, cause));
-      if (state?.kind === 'ban' && !isTomb(state) && state.gen >= (book.stateOf('amnesty')?.gen ?? 0))
-        heard.bans.push(clipped(state));
-    }
+    if (register.kind === 'grant') heard.grants.push(...grantNow(register, book, clipped, now));
+    else heard.bans.push(...bansNow(register, book, clipped));
   }
   return heard;
+}
+
+/** What is left of it by now. */
+export function current(heard: Heard, book: Book, clipped: Clipped, now: number): Heard {
+  const bans = new Map<Register | undefined, BanRegister>();
+  const grants = new Map<string, GrantRegister>();
+  const look = (register: Register): void => {
+    if (register.kind === 'grant')
+      for (const grant of grantNow(register, book, clipped, now)) grants.set(registerKey(grant), grant);
+    else if (register.kind === 'ban')
+      for (const ban of bansNow(register, book, clipped))
+        bans.set(book.stateOf(banKey(ban.target, ban.cause)), ban);
+  };
+  // With all lifted there was time for new ones while they went.
+  if (heard.lifts.some(({ kind }) => kind === 'amnesty')) for (const state of book.lifted()) look(state);
+  for (const list of [heard.lifts, heard.grants, heard.bans]) for (const register of list) look(register);
+  return { ...heard, bans: [...bans.values()], grants: [...grants.values()] };
+}
+
+/**
+ * What is known of a ban of this target that was made here at `since`, by the bus's clock, or by another (null): whether
+ * it stands, has been ended by a lift that did not come from here, or is nobody's affair.
+ */
+export function standingOf(target: Cidr, since: number | null, book: Book, now: number): Standing {
+  const all = book.stateOf('amnesty')?.gen ?? 0;
+  let newest = Number.NEGATIVE_INFINITY;
+  for (const cause of CAUSES) {
+    const state = book.stateOf(banKey(target, cause));
+    if (state?.kind !== 'ban') continue;
+    if (!isTomb(state) && state.gen >= all) return state.until > now ? 'stands' : 'unknown';
+    newest = Math.max(newest, state.gen, all);
+  }
+  if (newest === Number.NEGATIVE_INFINITY) return 'unknown';
+  return since === null || since * TICKS < newest ? 'ended' : 'unknown';
+}
+
+/** Whether a lift has ended a grant that was opened here at this moment of the bus's clock, or elsewhere (null). */
+export function isClosed(
+  grant: Pick<GrantRegister, 'door' | 'grantee'>,
+  opened: number | null,
+  book: Book,
+): boolean {
+  const state = book.stateOf(`grant ${grantKey(grant.door, grant.grantee)}`);
+  return state !== undefined && isTomb(state) && (opened === null || opened * TICKS < state.gen);
+}
+
+function grantNow(register: GrantRegister, book: Book, clipped: Clipped, now: number): GrantRegister[] {
+  const state = book.stateOf(registerKey(register));
+  return state?.kind === 'grant' && clipped(state).until > now ? [clipped(state)] : [];
+}
+
+/** A target is banned once, whatever the causes: what is left of either is put in force. */
+function bansNow({ target }: BanRegister, book: Book, clipped: Clipped): BanRegister[] {
+  const all = book.stateOf('amnesty')?.gen ?? 0;
+  return CAUSES.flatMap((cause) => {
+    const state = book.stateOf(banKey(target, cause));
+    return state?.kind === 'ban' && !isTomb(state) && state.gen >= all ? [clipped(state)] : [];
+  });
 }

@@ -1,10 +1,12 @@
-import { formatCidr } from '../packet/cidr.ts';
+import { type Cidr, formatCidr } from '../packet/cidr.ts';
 import type { RefusedReason } from '../policy/fleet.ts';
+import type { Grantee } from '../policy/grantee.ts';
 import { rememberedUntil } from '../policy/limits.ts';
 import { type Belief, type Outcome, refuse } from './belief.ts';
-import { createBook, type Entry } from './book.ts';
+import { type Book, createBook, type Entry } from './book.ts';
 import type { Budget } from './budget.ts';
 import type { Heard } from './host.ts';
+import { createKept } from './kept.ts';
 import type { BusClock } from './offset.ts';
 import { AHEAD_MAX, TICKS } from './offset.ts';
 import {
@@ -17,7 +19,7 @@ import {
   registerKey,
   sameState,
 } from './register.ts';
-import { settle } from './settle.ts';
+import { current, isClosed, type Standing, settle, standingOf } from './settle.ts';
 
 /**
  * `live`: told just now; otherwise read by who joins or has missed something. `again`: bans are carried out that were
@@ -30,8 +32,16 @@ export interface View {
   hear(member: string, register: Register, how: How, outcome: Outcome): void;
   /** What is to be carried out after a batch, by what holds at its end. */
   settle(outcome: Outcome): Omit<Heard, 'origin'>;
-  /** What was known of others before a restart, and is in force here already. */
+  /** The same by what holds now: what has been decided or heard since it was settled counts. */
+  current(heard: Heard): Heard;
+  /** What is known of a ban that was made here at this moment of the daemon's clock, or by another (null). */
+  standing(target: Cidr, since: number | null): Standing;
+  /** Whether a grant that was opened here at this moment of it, or elsewhere (null), has been closed. */
+  isClosed(door: string, grantee: Grantee, opened: number | null): boolean;
+  /** What was known of others before a restart, and is in force here already. Before what this member itself has said. */
   know(register: Register): void;
+  /** The bus's clock is known: what was known before is put right. */
+  correctKept(): void;
   /** What this member itself says, or has said; answers what it comes to. */
   say(register: Register): Register;
   /** What this member itself has said is this instead; nobody has heard the other. */
@@ -56,6 +66,7 @@ const AMNESTY = 'amnesty';
 
 export function createView(clock: BusClock, budget: Budget, belief: Belief): View {
   const book = createBook(budget.release);
+  const kept = createKept(book, clock);
   const amnesty = (): number => book.stateOf(AMNESTY)?.gen ?? 0;
 
   /** Whether it holds at this moment, as far as it itself goes. */
@@ -89,6 +100,7 @@ export function createView(clock: BusClock, budget: Budget, belief: Belief): Vie
     const there = book.get(registerKey(register));
     // A message that only carries the end of rows says that nothing was lifted.
     if (register.kind === 'amnesty' && register.gen === 0) return;
+    if (there !== undefined && belief.accepts(member, register)) kept.confirm(there, register);
     // What is known already costs nobody anything: it is said again after every change of the engine.
     if (there !== undefined && sameState(merge(there.state, register), there.state)) {
       if (how === 'again' && register.kind === 'ban') touch(outcome, there.state, false);
@@ -110,15 +122,20 @@ export function createView(clock: BusClock, budget: Budget, belief: Belief): Vie
       const charged = register.kind === 'ban' || isTomb(register) ? member : null;
       const entry = book.put(register, charged);
       // Nothing is known of it, but it may be in force here all the same, from before a restart.
-      touch(outcome, register, isTomb(register) && !isKeptOtherwise(register, now));
+      touch(
+        outcome,
+        register,
+        isTomb(register) && !goesOnOtherwise(register, book, (state) => holds(state, now)),
+      );
       repair(entry, register, outcome);
       return;
     }
     const before = there.state;
-    const held = holds(before, now);
     book.set(there, merge(before, register));
-    const goesOn = there.isKept === true && lastsAsLong(before, there.state, now);
-    touch(outcome, there.state, held && there.state.gen > before.gen && !goesOn);
+    const goesOn = there.kept !== undefined && lastsAsLong(before, there.state, now);
+    if (there.kept !== undefined) there.kept = 'confirmed';
+    // Whatever held before: this machine may have put in force what it has not said yet.
+    touch(outcome, there.state, there.state.gen > before.gen && !goesOn);
     repair(there, register, outcome);
   }
 
@@ -126,13 +143,6 @@ export function createView(clock: BusClock, budget: Budget, belief: Belief): Vie
   function lastsAsLong(before: Register, state: Register, now: number): boolean {
     if (before.kind === 'amnesty' || state.kind === 'amnesty') return false;
     return holds(state, now) && state.until >= before.until - AHEAD_MAX;
-  }
-
-  /** The end of a ban of the other cause, while this one goes on. */
-  function isKeptOtherwise(register: Register, now: number): boolean {
-    if (register.kind !== 'ban') return false;
-    const entry = book.get(banKey(register.target, register.cause === 'order' ? 'strikes' : 'order'));
-    return entry?.isKept === true && holds(entry.state, now);
   }
 
   function touch(outcome: Outcome, state: Register, ended: boolean): void {
@@ -174,12 +184,13 @@ export function createView(clock: BusClock, budget: Budget, belief: Belief): Vie
   return {
     hear,
     settle: (outcome) => settle(outcome, book, clipped, clock.now()),
-    know(register) {
-      clock.resume(register.gen);
-      const entry = book.put(register, null);
-      entry.isKept = true;
-      book.set(entry, merge(entry.state, register));
-    },
+    current: (heard) => current(heard, book, clipped, clock.now()),
+    isClosed: (door, grantee, opened) =>
+      isClosed({ door, grantee }, opened === null ? null : clock.toBus(opened), book),
+    standing: (target, since) =>
+      standingOf(target, since === null ? null : clock.toBus(since), book, clock.now()),
+    know: kept.know,
+    correctKept: kept.correct,
     say(register) {
       clock.resume(register.gen);
       const entry = book.put(register, null);
@@ -202,4 +213,11 @@ export function createView(clock: BusClock, budget: Budget, belief: Belief): Vie
     isOver: (register) => neededUntil(register) <= clock.now(),
     sweep: (most) => book.sweep(most, (register) => neededUntil(register) <= clock.now()),
   };
+}
+
+/** The end of a ban of one cause, while one of the other goes on from before a restart. */
+function goesOnOtherwise(register: Register, book: Book, holds: (state: Register) => boolean): boolean {
+  if (register.kind !== 'ban') return false;
+  const entry = book.get(banKey(register.target, register.cause === 'order' ? 'strikes' : 'order'));
+  return entry?.kept !== undefined && holds(entry.state);
 }

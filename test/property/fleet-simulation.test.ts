@@ -16,6 +16,7 @@ const FAULTS: readonly Fault[] = [
   'get then set',
   'no generations',
   'doorbells alone',
+  'decides late',
 ];
 
 describe('machines that are one door', () => {

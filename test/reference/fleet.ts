@@ -43,8 +43,6 @@ function takeBack(state: State, lift: FleetLift, origin: string, now: number): R
       return { state, events: [] };
     return without(state, [target], origin, now);
   }
-  if (lift.lift === 'oldest bans')
-    return without(state, [...state.bans.keys()].slice(0, lift.most), origin, now);
   const grantee = lift.grantee === 'any' ? 'any' : bitsOfCidr(lift.grantee);
   const isMeant = (grant: Grant): boolean => grant.door === lift.door && grant.grantee === grantee;
   const closed = state.grants.filter(isMeant);

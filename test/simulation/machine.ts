@@ -1,7 +1,17 @@
-import type { FleetLift } from '../../src/engine/command.ts';
+import type { BanEvent, DoorEvent } from '../../src/daemon/commit.ts';
+import {
+  commandOf,
+  knownOf,
+  liftedHere,
+  registerFrom,
+  registerText,
+} from '../../src/daemon/fleet-registers.ts';
+import { createSayings, type Sayings } from '../../src/daemon/fleet-sayings.ts';
+import type { Ban } from '../../src/engine/ban.ts';
 import { createEngine, type Engine } from '../../src/engine/engine.ts';
 import type { EngineEvent } from '../../src/engine/event.ts';
 import type { DoorSettings, EngineSettings } from '../../src/engine/settings.ts';
+import type { GrantView } from '../../src/engine/views.ts';
 import { DEFAULT_LIMITS } from '../../src/fleet/budget.ts';
 import type { Bus, ClaimRequest } from '../../src/fleet/bus.ts';
 import { lineDigest } from '../../src/fleet/claim.ts';
@@ -11,9 +21,12 @@ import type { MemoryEngine } from '../../src/fleet/memory-bus.ts';
 import type { Happened } from '../../src/fleet/own.ts';
 import { covers, type Register, registerKey } from '../../src/fleet/register.ts';
 import { formatAddress } from '../../src/packet/address.ts';
+import { type Cidr, formatCidr, hostCidr, offenderOf } from '../../src/packet/cidr.ts';
 import type { Packet } from '../../src/packet/packet.ts';
 import { formatPort, type PortSpec } from '../../src/packet/port.ts';
 import { milliseconds } from '../../src/packet/time.ts';
+import { type Grantee, grantKey } from '../../src/policy/grantee.ts';
+import type { StateChange } from '../../src/state/store.ts';
 import type { Random, VirtualClock } from './clock.ts';
 
 /** What outlives the machine: its state file, and which lines of the one-time file are used. */
@@ -22,11 +35,15 @@ interface Disk {
   untold: Map<string, Register>;
   readonly used: Set<string>;
   readonly marks: ClaimRequest[];
-  /** What others had said. */
-  known: readonly Register[];
-  bans: ReturnType<Engine['bans']>;
-  grants: ReturnType<Engine['grants']>;
+  /** By target, and by door and grantee. */
+  readonly bans: Map<string, Ban>;
+  /** What is in force, which outlives the daemon. */
+  readonly kernel: Map<string, Pick<Ban, 'target' | 'until'>>;
+  readonly grants: Map<string, GrantView>;
 }
+
+type BanOrDoor = DoorEvent | BanEvent;
+type Opening = Extract<DoorEvent, { readonly event: 'door.opened' | 'door.renewed' }>;
 
 export interface MachineParts {
   readonly name: string;
@@ -60,7 +77,9 @@ export type Fault =
   /** Lifts begin no new generation. */
   | 'no generations'
   /** What the doorbell lost is not read from the stream. */
-  | 'doorbells alone';
+  | 'doorbells alone'
+  /** What this machine has decided counts against what others say only once it is told. */
+  | 'decides late';
 
 export const ONE_TIME_DOOR = 'once';
 const SECRET = new TextEncoder().encode('the secret of the group');
@@ -82,6 +101,10 @@ export interface Machine {
   engine(): Engine | undefined;
   now(): number;
   untold(): string;
+  /** What others said waits to be carried out. */
+  isBusy(): boolean;
+  /** It was opened here, and others have not been told. */
+  isPending(door: string, grantee: Grantee): boolean;
 }
 
 export function createMachine(parts: MachineParts): Machine {
@@ -91,33 +114,47 @@ export function createMachine(parts: MachineParts): Machine {
     untold: new Map(),
     used: new Set(),
     marks: [],
-    known: [],
-    bans: [],
-    grants: [],
+    bans: new Map(),
+    kernel: new Map(),
+    grants: new Map(),
   };
   const digests = lines.map((line) =>
     Buffer.from(lineDigest(SECRET, ONE_TIME_DOOR, line.map(formatPort).join())).toString('hex'),
   );
   const boot = random.between(0, 1e6);
   const now = (): number => clock.now() + boot;
+  const moment = (): ReturnType<typeof milliseconds> => milliseconds(now());
+  const isLate = fault === 'decides late';
   let life = 0;
   let engine: Engine | undefined;
   let member: Member | undefined;
-  let amnesty = false;
+  let sayings: Sayings | undefined;
   let claiming = false;
+  /** When what was begun last is on the disk, in force, and carried out of others' words. */
+  let [durable, inForce, carried] = [0, 0, 0];
+  /** Openings that are not told yet, and what others said of doors that are asked for. */
+  const pending = new Set<string>();
+  let heldBack: Heard[] = [];
 
   const lineAt = (): number => digests.findIndex((digest) => !disk.used.has(digest));
   const line = (): readonly PortSpec[] => lines[lineAt()] ?? [];
 
-  function surroundings(): Surroundings {
+  /** In this life alone. */
+  function at(time: number, run: () => void): void {
     const made = life;
+    clock.at(time, () => {
+      if (made === life) run();
+    });
+  }
+
+  function surroundings(): Surroundings {
     return {
       now,
       wallOffset: () => epoch - boot + skew,
       after(wait, run) {
         let off = false;
-        clock.at(clock.now() + wait, () => {
-          if (!off && made === life) run();
+        at(clock.now() + wait, () => {
+          if (!off) run();
         });
         return () => {
           off = true;
@@ -127,138 +164,205 @@ export function createMachine(parts: MachineParts): Machine {
     };
   }
 
-  function save(): void {
-    if (engine === undefined) return;
-    disk.bans = engine.bans();
-    if (member !== undefined) disk.known = [...member.states()];
-    // A door that is being asked for is not open.
-    disk.grants = engine.grants().filter(({ door }) => door !== ONE_TIME_DOOR || !claiming);
-  }
-
-  function say(happened: Happened): void {
-    if (member === undefined) return;
-    const made = member.registersOf(happened);
-    const registers = fault === 'no generations' ? made.map((register) => ({ ...register, gen: 0 })) : made;
+  function write(registers: readonly Register[]): void {
     for (const register of registers) {
       disk.own.set(registerKey(register), register);
       disk.untold.set(registerKey(register), register);
     }
-    member.tell(registers);
   }
 
-  function said(event: EngineEvent): void {
-    const fromOthers = 'origin' in event && event.origin !== undefined;
-    if (/^(ban|door)/.test(event.event)) trace(`${name} ${JSON.stringify(event)}`);
-    if (fromOthers) return;
+  /** What is said is computed by the daemon's own code; with a fault it counts here only once it is told. */
+  function sayingsOf(of: Member): Sayings {
+    const without = (registers: readonly Register[]): readonly Register[] =>
+      fault === 'no generations' ? registers.map((register) => ({ ...register, gen: 0 })) : registers;
+    return createSayings({
+      member: {
+        registersOf: (happened) => without(of.registersOf(happened)),
+        decide: (registers) => !isLate && of.decide(registers),
+        tell(registers) {
+          if (isLate) of.decide(registers);
+          of.tell(registers);
+        },
+      },
+      share: () => ['bans', 'grants'],
+      grant: (event) => engine?.grant(event.door, event.grantee),
+    });
+  }
+
+  /** Durable, then in force, then told: each takes its time, and keeps its order. */
+  function commit(event: BanOrDoor): void {
+    durable = Math.max(durable, clock.now() + random.pick([0, 0, 5, 20]));
+    inForce = Math.max(inForce, durable + random.pick([0.1, 1, 10, 60]));
+    if (isOpening(event)) pending.add(grantKey(event.door, event.grantee));
+    at(durable, () => {
+      if (isLate) sayings?.decided(event);
+      keep(event);
+      write((sayings?.rowsOf(event) ?? []).flatMap(registerOfRow));
+    });
+    at(inForce, () => {
+      if (isOpening(event)) pending.delete(grantKey(event.door, event.grantee));
+      kernelKeeps(event);
+      sayings?.tell(event);
+    });
+  }
+
+  function keep(event: BanOrDoor): void {
     switch (event.event) {
       case 'ban.added':
       case 'ban.extended': {
-        const { target, until, count, at } = event;
-        say({
-          what: 'banned',
-          target,
-          cause: event.reason === 'order' ? 'order' : 'strikes',
-          since: at,
-          until,
-          count,
-        });
+        const { target, at: since, until, count, origin: from } = event;
+        const wanted = event.reason === 'order' || event.wanted === true;
+        const ban = { target, since, until, count, origin: wanted ? 'order' : 'strikes' } as const;
+        disk.bans.set(formatCidr(target), from === undefined ? ban : { ...ban, from });
         return;
       }
       case 'ban.lifted':
-        if (event.reason === 'unban' && !amnesty) say({ what: 'lifted', target: event.target, by: 'anyone' });
+      case 'ban.expired':
+        disk.bans.delete(formatCidr(event.target));
         return;
-      case 'door.opened':
-      case 'door.renewed': {
-        const { door, grantee, source, until, at } = event;
-        if (door === ONE_TIME_DOOR) claim(event);
-        else say({ what: 'opened', door, grantee, source, opened: at, until, uses: null });
-        return;
-      }
       case 'door.closed':
-        if (['knock', 'revoked', 'moved', 'used'].includes(event.reason) && event.door !== ONE_TIME_DOOR)
-          say({ what: 'closed', door: event.door, grantee: event.grantee });
+        disk.grants.delete(grantKey(event.door, event.grantee));
         return;
-      default:
+      default: {
+        const grant = engine?.grant(event.door, event.grantee);
+        if (grant !== undefined) disk.grants.set(grantKey(event.door, event.grantee), grant);
+      }
     }
+  }
+
+  function kernelKeeps(event: BanOrDoor): void {
+    if (event.event === 'ban.added' || event.event === 'ban.extended')
+      disk.kernel.set(formatCidr(event.target), { target: event.target, until: event.until });
+    if (event.event === 'ban.lifted' || event.event === 'ban.expired')
+      disk.kernel.delete(formatCidr(event.target));
+  }
+
+  /** Events are carried out after the packet or command that brought them about. */
+  const events: EngineEvent[] = [];
+  function later(event: EngineEvent): void {
+    if (/^(ban|door)/.test(event.event)) trace(`${name} ${JSON.stringify(event)}`);
+    if (!isLate) sayings?.decided(event);
+    events.push(event);
+  }
+  function here(event: EngineEvent): void {
+    sayings?.keepHere(event);
+    later(event);
+  }
+  function turn(run: (of: Engine) => void): void {
+    if (engine === undefined) return;
+    run(engine);
+    for (let event = events.shift(); event !== undefined; event = events.shift()) {
+      if (!isBanOrDoor(event)) continue;
+      if (isOpening(event) && event.door === ONE_TIME_DOOR && event.origin === undefined) claim(event);
+      else commit(event);
+    }
+  }
+
+  /** Somebody lifted it, whatever is known of it here. */
+  function say(happened: Happened): void {
+    const of = member;
+    if (of === undefined) return;
+    const made = of.registersOf(happened);
+    const registers = fault === 'no generations' ? made.map((register) => ({ ...register, gen: 0 })) : made;
+    if (!isLate) of.decide(registers);
+    write(registers);
+    at(inForce, () => {
+      if (isLate) of.decide(registers);
+      of.tell(registers);
+    });
   }
 
   function use(digest: string): void {
     disk.used.add(digest);
-    engine?.execute({ command: 'sequence', door: ONE_TIME_DOOR, knock: line() }, milliseconds(now()), later);
+    engine?.execute({ command: 'sequence', door: ONE_TIME_DOOR, knock: line() }, moment(), later);
   }
 
-  function claim(event: EngineEvent & { event: 'door.opened' | 'door.renewed' }): void {
-    const at = lineAt();
-    const digest = digests[at];
+  function claim(event: Opening): void {
+    const which = lineAt();
+    const digest = digests[which];
     if (member === undefined || digest === undefined) return;
     claiming = true;
     const once = {
       mark: { of: 'used', name: ONE_TIME_DOOR },
       ...{ field: Uint8Array.from(Buffer.from(digest, 'hex')), copies, source: formatAddress(event.source) },
     } as const;
-    const { grantee, source, until, at: since } = event;
+    const { grantee } = event;
     member.claim(once, (answer) => {
-      trace(`${name} claim of line ${at}: ${JSON.stringify(answer)}`);
+      trace(`${name} claim of line ${which}: ${JSON.stringify(answer)}`);
       claiming = false;
       const wins = answer.outcome === 'won' || (answer.outcome === 'shut' && fault === 'fails open');
       disk.marks.push({ mark: once.mark, field: once.field, copies: 0, value: `${name} again x 0` });
       if (wins) {
-        opened(at);
-        say({ what: 'opened', door: ONE_TIME_DOOR, grantee, source, opened: since, until, uses: null });
+        opened(which);
+        commit(event);
         member?.tellUsed(ONE_TIME_DOOR, digest);
-      } else {
-        engine?.execute(
-          { command: 'refuse', door: ONE_TIME_DOOR, grantee, reason: 'refused' },
-          milliseconds(now()),
-          later,
-        );
       }
-      use(digest);
-      save();
+      turn((of) => {
+        if (!wins)
+          of.execute({ command: 'refuse', door: ONE_TIME_DOOR, grantee, reason: 'refused' }, moment(), later);
+        use(digest);
+      });
+      const held = heldBack;
+      heldBack = [];
+      for (const each of held) apply(each);
     });
   }
 
-  /** Events are carried out after the packet or command that brought them about. */
-  const events: EngineEvent[] = [];
-  function later(event: EngineEvent): void {
-    events.push(event);
-  }
-  function turn(run: (of: Engine) => void): void {
-    if (engine === undefined) return;
-    run(engine);
-    for (let event = events.shift(); event !== undefined; event = events.shift()) said(event);
-    save();
+  /** At once, or after what waits: the kernel may have too much to do. */
+  function apply(heard: Heard): void {
+    const waits = random.pick([0, 0, 0, 15, 40]);
+    if (waits === 0 && carried <= clock.now()) {
+      carryOut(heard);
+      return;
+    }
+    carried = Math.max(carried, clock.now() + waits);
+    at(carried, () => carryOut(heard));
   }
 
-  function apply({ origin, bans, grants, lifts }: Heard): void {
+  function carryOut(said: Heard): void {
     const clockOf = member?.clock;
     if (clockOf === undefined) return;
-    const local = (at: number): ReturnType<typeof milliseconds> => milliseconds(clockOf.toLocal(at));
-    turn((of) => {
-      const all = lifts.some(({ kind }) => kind === 'amnesty') ? of.bans() : [];
+    if (said.lifts.some(({ kind }) => kind === 'amnesty'))
+      sweep('stands', (target) => liftFor(said.origin, target));
+    const heard = isLate ? said : (member?.current(said) ?? said);
+    if (claiming && heard.grants.some((grant) => grant.door === ONE_TIME_DOOR))
+      heldBack.push({ ...heard, lifts: [], bans: [], grants: heard.grants.filter(isOneTime) });
+    const lifts = heard.lifts.filter(
+      (lift) => lift.kind !== 'grant' || isLate || sayings?.stands(lift) !== true,
+    );
+    const grants = heard.grants.filter((grant) => !claiming || !isOneTime(grant));
+    turn((of) =>
       of.execute(
-        {
-          ...{ command: 'fleet', origin },
-          lifts: [
-            ...all.map(({ target }) => ({ lift: 'ban', target, only: 'any' }) as const),
-            ...lifts.flatMap((lift): readonly FleetLift[] => {
-              if (lift.kind === 'amnesty') return [];
-              if (lift.kind === 'ban') return [{ lift: 'ban', target: lift.target, only: 'any' }];
-              return [{ lift: 'grant', door: lift.door, grantee: lift.grantee }];
-            }),
-          ],
-          grants: grants.map((grant) => ({
-            ...{ door: grant.door, grantee: grant.grantee, source: grant.source, usesLeft: grant.uses },
-            ...{ opened: local(grant.opened), until: local(grant.until) },
-          })),
-          bans: bans.map(({ target, since, until, count, cause }) => ({
-            ...{ target, since: local(since), until: local(until), count, origin: cause },
-          })),
-        },
-        milliseconds(now()),
+        { command: 'fleet', origin: said.origin, ...commandOf({ ...heard, lifts, grants }, clockOf) },
+        moment(),
         later,
-      );
-    });
+      ),
+    );
+  }
+
+  /** Lifts what is over by then: all but what stands, or what has been ended. */
+  function sweep(by: 'stands' | 'ended', lift: (target: Cidr) => void): void {
+    for (const { target, from, since } of engine?.bans() ?? []) {
+      const standing = member?.standing(target, by === 'stands' || from !== undefined ? null : since);
+      if ((standing === by) === (by === 'ended')) lift(target);
+    }
+  }
+
+  function closeFor(door: string, grantee: Grantee): void {
+    const lifts = [{ lift: 'grant', door, grantee }] as const;
+    turn((of) =>
+      of.execute({ command: 'fleet', origin: name, lifts, grants: [], bans: [] }, moment(), later),
+    );
+  }
+
+  function liftFor(origin: string, target: Cidr): void {
+    turn((of) =>
+      of.execute(
+        { command: 'fleet', origin, lifts: [{ lift: 'ban', target, only: 'any' }], grants: [], bans: [] },
+        moment(),
+        later,
+      ),
+    );
   }
 
   const host: Host = {
@@ -269,12 +373,7 @@ export function createMachine(parts: MachineParts): Machine {
         if (there !== undefined && covers(register, there)) disk.untold.delete(registerKey(register));
       }
     },
-    keep(registers) {
-      for (const register of registers) {
-        disk.own.set(registerKey(register), register);
-        disk.untold.set(registerKey(register), register);
-      }
-    },
+    keep: write,
     drop(registers) {
       for (const register of registers) disk.own.delete(registerKey(register));
     },
@@ -288,7 +387,13 @@ export function createMachine(parts: MachineParts): Machine {
     oneTimeDoors: () => [ONE_TIME_DOOR],
     marks: () => disk.marks,
     doors: () => ({ ssh: 'one' }),
-    report: (news) => trace(`${name} ${JSON.stringify(news)}`),
+    report(news) {
+      trace(`${name} ${JSON.stringify(news)}`);
+      if (news.news !== 'joined' || isLate) return;
+      sweep('ended', (target) => liftFor(name, target));
+      for (const { door, grantee, from, opened: at } of engine?.grants() ?? [])
+        if (member?.isClosed(door, grantee, from === undefined ? at : null)) closeFor(door, grantee);
+    },
   };
 
   const { settings } = parts;
@@ -302,25 +407,27 @@ export function createMachine(parts: MachineParts): Machine {
     isUp: () => engine !== undefined,
     start() {
       life += 1;
-      claiming = false;
+      [claiming, durable, inForce, carried] = [false, 0, 0, 0];
+      heldBack = [];
+      pending.clear();
       engine = createEngine(withLine(), [1, 2]);
       engine.execute(
         {
           command: 'restore',
-          grants: disk.grants.map(({ from, ...grant }) => ({
+          grants: [...disk.grants.values()].map(({ from, ...grant }) => ({
             ...grant,
             ...(from === undefined ? {} : { from }),
             since: milliseconds(grant.since),
             until: milliseconds(grant.until),
           })),
-          bans: disk.bans.map((ban) => ({
+          bans: [...disk.bans.values(), ...adopted()].map((ban) => ({
             ...ban,
             since: milliseconds(ban.since),
             until: milliseconds(ban.until),
           })),
           histories: [],
         },
-        milliseconds(now()),
+        moment(),
         () => {},
       );
       const { opensFor } = {
@@ -337,51 +444,47 @@ export function createMachine(parts: MachineParts): Machine {
         },
         belief: { accepts: () => true, longest: () => 7 * 86_400_000, opensFor, tombs: () => 8 * 86_400_000 },
       });
+      sayings = sayingsOf(member);
       if (fault === 'forgetful') {
         disk.own = new Map();
-        disk.known = [];
         disk.untold = new Map();
       }
-      member.start({ own: [...disk.own.values()], untold: [...disk.untold.values()], known: disk.known });
+      const known = knownOf(engine, member.clock);
+      member.start({ own: [...disk.own.values()], untold: [...disk.untold.values()], known });
       expire();
     },
     kill() {
-      save();
       life += 1;
       member?.stop();
       member = undefined;
       engine = undefined;
       events.length = 0;
     },
-    judge: (packet) => turn((of) => of.judge(packet, milliseconds(now()), later)),
+    judge: (packet) => turn((of) => of.judge(packet, moment(), later)),
     ban: (packet, lasts) =>
       turn((of) =>
-        of.execute(
-          { command: 'ban', address: addressOf(packet), for: milliseconds(lasts) },
-          milliseconds(now()),
-          later,
-        ),
+        of.execute({ command: 'ban', address: addressOf(packet), for: milliseconds(lasts) }, moment(), later),
       ),
-    unban: (packet) =>
-      turn((of) => of.execute({ command: 'unban', address: addressOf(packet) }, milliseconds(now()), later)),
+    unban(packet) {
+      const address = addressOf(packet);
+      turn((of) => of.execute({ command: 'unban', address }, moment(), here));
+      const targets = [hostCidr(address), ...(address.family === 6 ? [offenderOf(address)] : [])];
+      for (const target of targets) say({ what: 'lifted', target, by: 'anyone' });
+    },
     unbanAll() {
-      amnesty = true;
-      turn((of) => of.execute({ command: 'unban_all' }, milliseconds(now()), later));
-      amnesty = false;
       say({ what: 'all lifted' });
+      sweep('stands', ({ address }) =>
+        turn((of) => of.execute({ command: 'unban', address }, moment(), here)),
+      );
     },
     grant: (packet, door) =>
-      turn((of) =>
-        of.execute({ command: 'grant', door, address: addressOf(packet) }, milliseconds(now()), later),
-      ),
+      turn((of) => of.execute({ command: 'grant', door, address: addressOf(packet) }, moment(), later)),
     revoke: (packet) =>
       turn((of) =>
-        of.execute(
-          { command: 'revoke', address: addressOf(packet), door: 'ssh' },
-          milliseconds(now()),
-          later,
-        ),
+        of.execute({ command: 'revoke', address: addressOf(packet), door: 'ssh' }, moment(), later),
       ),
+    isBusy: () => carried > clock.now(),
+    isPending: (door, grantee) => pending.has(grantKey(door, grantee)),
     line,
     member: () => member,
     engine: () => engine,
@@ -389,14 +492,38 @@ export function createMachine(parts: MachineParts): Machine {
     untold: () => [...disk.untold.values()].map((register) => JSON.stringify(register)).join(),
   };
 
+  /** The kernel's bans that the disk does not know: taken in, but for those that were lifted here. */
+  function adopted(): readonly Ban[] {
+    const texts = [...disk.own].map(
+      ([key, register]) => [key, { value: registerText(register), untold: true }] as const,
+    );
+    const lifted = isLate ? new Set<string>() : liftedHere({ registers: new Map(texts) });
+    return [...disk.kernel]
+      .filter(([key, { until }]) => !disk.bans.has(key) && !lifted.has(key) && until > now())
+      .map(([, { target, until }]) => ({ target, since: now(), until, count: 1, origin: 'strikes' }));
+  }
+
   function expire(): void {
-    const made = life;
-    clock.at(clock.now() + 100, () => {
-      if (made !== life) return;
-      turn((of) => of.expire(milliseconds(now()), later));
+    at(clock.now() + 100, () => {
+      turn((of) => of.expire(moment(), later));
       expire();
     });
   }
+}
+
+function isBanOrDoor(event: EngineEvent): event is BanOrDoor {
+  return event.event.startsWith('ban.') || /^door\.(opened|renewed|closed)$/.test(event.event);
+}
+
+function isOpening(event: BanOrDoor): event is Opening {
+  return event.event === 'door.opened' || event.event === 'door.renewed';
+}
+
+const isOneTime = ({ door }: { readonly door: string }): boolean => door === ONE_TIME_DOOR;
+
+function registerOfRow(change: StateChange): Register[] {
+  const register = change.change === 'register' ? registerFrom(change.value) : undefined;
+  return register === undefined ? [] : [register];
 }
 
 function addressOf(packet: Packet): Parameters<typeof formatAddress>[0] {

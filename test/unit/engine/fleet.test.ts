@@ -110,14 +110,6 @@ describe("another member's ban", () => {
     expect(w.events.at(-1)).toMatchObject({ event: 'ban.lifted', reason: 'fleet', origin: 'edge3' });
   });
 
-  it('is lifted with all others, the oldest first', () => {
-    const w = world();
-    hear(w, { bans: [banOf(w, ME), banOf(w, NETWORK), banOf(w, '203.0.113.9')] });
-    hear(w, { origin: 'edge3', lifts: [{ lift: 'oldest bans', most: 2 }] });
-    expect(w.events.slice(3).map((event) => event.event)).toEqual(['ban.lifted', 'ban.lifted']);
-    expect(bansOf(w)).toEqual(['203.0.113.9']);
-  });
-
   it('of this machine lasts as long as the longest, and is a hand order once anybody wants it', () => {
     const w = world(settings({ bans: { strikes: 1, for: milliseconds(30_000) } }));
     w.send('23');

@@ -1,0 +1,19 @@
+import type { DaemonEvent } from '../engine/event.ts';
+import type { FleetNews } from '../fleet/host.ts';
+import type { Milliseconds } from '../packet/time.ts';
+
+/** What the fleet's life is announced as. */
+export function newsEvent(news: FleetNews, at: Milliseconds): DaemonEvent {
+  switch (news.news) {
+    case 'joined':
+      return { event: 'fleet.joined', at, members: news.members };
+    case 'apart':
+      return { event: 'fleet.apart', at, reason: news.reason };
+    case 'member':
+      return { event: 'fleet.member', at, member: news.member, reason: news.reason };
+    case 'refused':
+      return { event: 'fleet.refused', at, member: news.member, reason: news.reason, count: news.count };
+    default:
+      return news satisfies never;
+  }
+}

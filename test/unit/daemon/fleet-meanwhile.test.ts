@@ -1,0 +1,86 @@
+import { describe, expect, it } from 'vitest';
+import {
+  all,
+  bus,
+  fleetOfTests,
+  GUEST,
+  type Machine,
+  pass,
+  STRANGER,
+  send,
+  start,
+} from '../../support/memory-fleet.ts';
+
+/* What others say between a machine's own decision and the moment at which it is told: the kernel takes its time. */
+
+const OTHER = '203.0.113.77';
+const [BANNED, NOT_BANNED] = ['1 bans, 0 grants', '0 bans, 0 grants'];
+
+fleetOfTests();
+
+async function three(): Promise<readonly [Machine, Machine, Machine]> {
+  const machines = [await start('edge1'), await start('edge2'), await start('edge3')] as const;
+  await pass(1_500);
+  return machines;
+}
+
+/** Asked, and not waited for: it is answered once the kernel has. */
+function ask(machine: Machine, request: Parameters<Machine['ask']>[0]): void {
+  void machine.ask(request);
+}
+
+describe('a machine that has decided, and whose kernel has not answered', () => {
+  it('does not ban whom it has lifted without knowing him, though he is told of meanwhile', async () => {
+    const [one, two, edge3] = await three();
+    two.kernel.hold();
+    ask(two, { command: 'ban', address: OTHER });
+    await one.ask({ command: 'ban', address: STRANGER });
+    ask(two, { command: 'unban', address: STRANGER });
+    await pass(200);
+    two.kernel.release();
+    await pass(2_000);
+    expect(await all(one, two, edge3)).toEqual(Array(3).fill(BANNED));
+  });
+
+  it('bans again whom it has lifted, everywhere', async () => {
+    const [one, two, edge3] = await three();
+    two.kernel.hold();
+    ask(two, { command: 'ban', address: STRANGER });
+    ask(two, { command: 'unban', address: STRANGER });
+    ask(two, { command: 'ban', address: STRANGER });
+    await pass(200);
+    two.kernel.release();
+    await pass(2_000);
+    expect(await all(one, two, edge3)).toEqual(Array(3).fill(BANNED));
+  });
+
+  it('has lifted all bans, and takes none that did not know of it', async () => {
+    const [one, two, edge3] = await three();
+    await two.ask({ command: 'ban', address: OTHER });
+    await pass(100);
+    two.kernel.hold();
+    await one.ask({ command: 'ban', address: STRANGER });
+    ask(two, { command: 'unban', all: true });
+    await pass(200);
+    two.kernel.release();
+    await pass(2_000);
+    expect(await all(one, two, edge3)).toEqual(Array(3).fill(NOT_BANNED));
+  });
+
+  it('tells of the end of a grant that never was in force here: it may be elsewhere', async () => {
+    const [one, two, edge3] = await three();
+    bus.cut('edge2');
+    await one.ask({ command: 'grant', door: 'ssh', address: GUEST });
+    two.kernel.hold();
+    await send(two, GUEST, 7000, 8000);
+    ask(two, { command: 'revoke', address: GUEST });
+    await pass(200);
+    two.kernel.refuse(({ change }) => (change === 'open' ? new Error('full') : undefined) as never);
+    two.kernel.release();
+    await pass(200);
+    two.kernel.refuse(() => undefined);
+    bus.join('edge2');
+    await pass(3_000);
+    expect(await all(one, two, edge3)).toEqual(Array(3).fill(NOT_BANNED));
+  });
+});
