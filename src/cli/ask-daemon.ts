@@ -16,6 +16,8 @@ import { CommandFailure, failed, usage } from './failure.ts';
 const CONTROL_DEFAULT = '/run/nfknock/control.sock';
 /** Milliseconds in which a daemon answers that has something to put back. */
 const LOOK_TIMEOUT = 2000;
+/** Milliseconds in which it takes its rules out, or puts them in. */
+const STAND_DOWN_TIMEOUT = 5000;
 /** Names another socket, above what any configuration says. */
 const CONTROL_VARIABLE = 'NFKNOCK_CONTROL';
 
@@ -62,6 +64,19 @@ export async function putBackBy(config: string): Promise<string | undefined> {
     return `the daemon (process ${pid}) puts its rules back; stop it ("systemctl stop nfknock"), then remove them again`;
   } catch {
     return undefined;
+  }
+}
+
+/**
+ * Has the daemon look whether root has stood nfknock down, or ended it; it acts on that before it answers. False: none
+ * runs, it is stuck, or of an earlier version.
+ */
+export async function lookAtStandDown(config: string): Promise<boolean> {
+  try {
+    await ask(await controlPath(config), { command: 'stand_down' }, STAND_DOWN_TIMEOUT);
+    return true;
+  } catch {
+    return false;
   }
 }
 

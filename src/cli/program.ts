@@ -67,6 +67,22 @@ export const DEFINITIONS: readonly Definition[] = [
     load: () => import('./commands/confirm.ts'),
   },
   {
+    name: 'stand-down',
+    summary:
+      'recovery from the console: take every rule of nfknock out and keep it out, for a time or until --over; open to everyone meanwhile',
+    example: 'sudo nfknock stand-down --until 30m',
+    options: [
+      json(),
+      option(
+        '--until <time>',
+        'back by itself after this time (30m), or at this moment (18:30, "2026-11-30 06:00"); default: not before --over',
+      ),
+      option('--over', 'put the rules back now'),
+      new Option('--change <id>', 'with --over: only this one').hideHelp(),
+    ],
+    load: () => import('./commands/stand-down.ts'),
+  },
+  {
     name: 'init',
     summary:
       'ask four questions (or take --yes and flags), and put a strong first configuration in force, with a way back',

@@ -107,6 +107,11 @@ export interface Reloaded {
   readonly warnings: readonly string[];
 }
 
+/** Whether every rule is out since somebody at the console said so. The daemon has looked at that anew. */
+export interface StandsDown {
+  readonly stood_down: boolean;
+}
+
 /** Each command's answer. Lists go over the wire in parts. */
 export interface Answers {
   readonly status: Status;
@@ -121,6 +126,7 @@ export interface Answers {
   readonly keys: readonly KeyRow[];
   readonly key_revoke: Changed;
   readonly reload: Reloaded;
+  readonly stand_down: StandsDown;
   readonly subscribe: Readonly<Record<string, never>>;
 }
 

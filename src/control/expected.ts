@@ -10,6 +10,7 @@ import type {
   Refusal,
   Reloaded,
   SourceRow,
+  StandsDown,
 } from './answers.ts';
 import {
   doorName,
@@ -83,6 +84,7 @@ export const EXPECTED: { readonly [Name in keyof Answers]: Shape<Answers[Name]> 
     packets: list(explained),
     forgotten: number,
   }),
+  stand_down: record<StandsDown>({ stood_down: flag }),
   keys: list(
     record<KeyRow>({
       ...{ name: text, person: nullable(text), kind: text, doors: list(doorName), expires: nullable(moment) },

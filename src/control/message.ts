@@ -44,6 +44,7 @@ export type Request =
   | { readonly command: 'keys'; readonly limit?: number }
   | { readonly command: 'key_revoke'; readonly name: string; readonly cut?: true }
   | { readonly command: 'reload' }
+  | { readonly command: 'stand_down' }
   | { readonly command: 'subscribe' };
 
 export type CommandName = Request['command'];
@@ -114,6 +115,7 @@ const FIELDS: Readonly<
   keys: { needs: {}, takes: { limit } },
   key_revoke: { needs: { name: keyName }, takes: { cut: all } },
   reload: { needs: {}, takes: {} },
+  stand_down: { needs: {}, takes: {} },
   subscribe: { needs: {}, takes: {} },
 };
 

@@ -16,6 +16,8 @@ import { createIntake } from './intake.ts';
 import { createKeys, type Keys } from './keys.ts';
 import { createPacketHistory } from './packet-history.ts';
 import { createRestored } from './restored.ts';
+import { createStandDown } from './stand-down.ts';
+import { suspendable } from './suspendable.ts';
 
 /** What is to run. */
 export interface Subject extends Pick<Core, 'configFile' | 'version' | 'fail'> {
@@ -27,7 +29,8 @@ const FAULT_PAUSE = 1000;
 
 /** Joins intake, engine and effects. */
 export function assemble(given: Dependencies, subject: Subject): Core {
-  const { clock, store, firewall, announcer, hooks } = given;
+  const { clock, store, announcer, hooks } = given;
+  const firewall = suspendable(given.firewall);
   let { config } = subject;
   const settings = settingsOf(config, (door) => nextSequence(door).next);
   const engine = createEngine(settings, given.key);
@@ -106,7 +109,7 @@ export function assemble(given: Dependencies, subject: Subject): Core {
   const base = {
     ...given,
     ...{ configFile: subject.configFile, version: subject.version, fail: subject.fail },
-    ...{ engine, health, intake, history, effects, surroundings, keys, life },
+    ...{ firewall, engine, health, intake, history, effects, surroundings, keys, life },
     since: clock.now(),
     config: () => config,
     configure(next: Config) {
@@ -130,5 +133,5 @@ export function assemble(given: Dependencies, subject: Subject): Core {
     close: () => clearTimeout(timer),
   };
   const restored = createRestored(base);
-  return { ...base, restored };
+  return { ...base, restored, standDown: createStandDown(base) };
 }

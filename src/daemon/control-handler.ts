@@ -49,12 +49,20 @@ export function createHandler(core: Running, reloader: Reloader): (request: Requ
         return revokeKey(request.name, request.cut === true ? 'cut' : 'keep');
       case 'reload':
         return reloader.fromControl();
+      case 'stand_down':
+        return standDown();
       case 'subscribe':
         return done({});
       default:
         return request satisfies never;
     }
   };
+
+  /** It takes root to stand down; who asks here only has that looked at now. */
+  async function standDown(): Promise<Answer> {
+    await core.standDown.look();
+    return done({ stood_down: core.standDown.now() !== undefined });
+  }
 
   async function revokeKey(name: string, connections: 'cut' | 'keep'): Promise<Answer> {
     const ended = core.keys.revoke(name);

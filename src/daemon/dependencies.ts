@@ -10,6 +10,7 @@ import type { ClockTrust } from '../machine/clock-trust.ts';
 import type { openMetrics } from '../metrics/server.ts';
 import type { Milliseconds } from '../packet/time.ts';
 import type { Config } from '../policy/config.ts';
+import type { StoodDown } from '../rollback/stood-down.ts';
 import type { Store } from '../state/store.ts';
 import type { Announcer } from './announce.ts';
 import type { Consumer } from './consume.ts';
@@ -23,7 +24,9 @@ import type { Keys } from './keys.ts';
 import type { Sources, Takers } from './open-sources.ts';
 import type { PacketHistory } from './packet-history.ts';
 import type { Restored } from './restored.ts';
+import type { StandDown } from './stand-down.ts';
 import type { Surroundings } from './surroundings.ts';
+import type { SuspendableFirewall } from './suspendable.ts';
 
 /** All that touches the kernel, a disk, people or time is given to the daemon here; a test gives its own. */
 export interface Dependencies {
@@ -33,6 +36,8 @@ export interface Dependencies {
   readonly firewall: Firewall;
   readonly announcer: Announcer;
   readonly hooks: Hooks;
+  /** Whether somebody at the console has taken every rule out, and until when. */
+  readonly findStoodDown: () => StoodDown | undefined;
   /** Why the log can't be written; null: it is. */
   readonly logFault: () => string | null;
   /** Of the engine's tables. */
@@ -55,6 +60,8 @@ export interface Dependencies {
 
 /** What runs, as its parts see each other. Nothing in it is replaced while it runs. */
 export interface Core extends Dependencies {
+  readonly firewall: SuspendableFirewall;
+  readonly standDown: StandDown;
   readonly configFile: string;
   readonly version: string;
   readonly since: Milliseconds;

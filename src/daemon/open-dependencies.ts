@@ -12,6 +12,7 @@ import { openLogger } from '../log/logger.ts';
 import { systemTrust } from '../machine/clock-trust.ts';
 import { findAnswers } from '../machine/on-link.ts';
 import type { Config } from '../policy/config.ts';
+import { findStoodDown, hereAt } from '../rollback/stood-down.ts';
 import { openStore } from '../state/sqlite.ts';
 import { sentenceOf } from '../text/error.ts';
 import { createAnnouncer } from './announce.ts';
@@ -83,6 +84,7 @@ async function open(
       createConsumer: createOneTimeConsumer,
       loadConfig: () => loadConfig(configFile),
       loadKeys,
+      findStoodDown: () => findStoodDown(hereAt(clock.wall(), systemTrust)),
       fleet: await openFleet(config.fleet),
       openControl: (handle) => openControl({ path: config.control, handle }),
       // Loaded only where it is wanted: prom-client takes its time.

@@ -90,6 +90,8 @@ async function start(
   const sources = await given.openSources(config, core.intake, fail);
   cleanUp.push(() => sources.close());
   const running: Running = { ...core, sources };
+  // Before anything is installed: whoever has taken the rules out wants them out whoever starts anew.
+  await core.standDown.look();
   // Rules that stand say that keys may have opened doors before, whatever the state file knows of it.
   const stood = readsKeys(config) && (await core.firewall.intact());
   core.keys.begin(keys.file, stood);

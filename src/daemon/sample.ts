@@ -49,6 +49,7 @@ export function readingOf(core: Running): Reading {
     fleet: fleetReading(core),
     stateOk: faults.state === null,
     logOk: faults.log === null,
-    firewallOk: faults.firewall === null,
+    firewallOk: faults.firewall === null && core.standDown.now() === undefined,
+    stoodDown: core.standDown.now() !== undefined,
   };
 }

@@ -4,6 +4,7 @@ import type { Observation } from '../machine/observations.ts';
 import { formatAddress } from '../packet/address.ts';
 import { formatPortRange } from '../packet/port.ts';
 import { openOverIpv6 } from '../policy/open-over-ipv6.ts';
+import { standDownProblem } from '../rollback/stood-down.ts';
 import { queueLength } from '../source/queue-length.ts';
 import type { SourceHealth } from '../source/source.ts';
 import type { Running } from './dependencies.ts';
@@ -33,6 +34,7 @@ export function statusOf(core: Running): Status {
   const queue = totalHealth(core);
   const open = engine.grantCounts();
   const opened = announcer.opened();
+  const down = standDownProblem(core.standDown.now());
   return {
     version: core.version,
     pid: process.pid,
@@ -61,17 +63,23 @@ export function statusOf(core: Running): Status {
     sources: Math.max(sizes.attempts, sizes.offenders),
     sources_max: sizes.sourcesMax,
     state: { ok: faults.state === null, reason: faults.state },
-    firewall: { ok: faults.firewall === null, reason: faults.firewall },
+    firewall: firewallHealth(faults.firewall, down),
     events_lost: health.missed.total,
     faults: health.exceptions.total,
     fleet: fleetRow(core),
     problems: [
+      ...(down === undefined ? [] : [down]),
       ...problemsOf(core, queue, health),
       ...fleetProblems(core),
       ...core.surroundings.problems().map(inWords),
     ],
     warnings: core.surroundings.warnings().map(inWords),
   };
+}
+
+function firewallHealth(fault: string | null, down: Problem | undefined): Status['firewall'] {
+  const reason = down?.what ?? fault;
+  return { ok: reason === null, reason };
 }
 
 /** Who the daemon runs as, for what must be given to it. */

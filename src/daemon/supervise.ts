@@ -50,9 +50,17 @@ export function createSupervisor(core: Running): Supervisor {
   const uses = watchUses(core);
   const repairs = createRepairs(core);
   const rules = core.firewall.watch({
-    onDrift: repairs.repair,
-    onRestored: () => owned('supervisor', repairs.restored()),
-    onSound: () => core.health.report('firewall', null),
+    onDrift: (what) => core.standDown.seen(() => repairs.repair(what)),
+    onRestored: () => owned('supervisor', core.standDown.seen(repairs.restored)),
+    onSound() {
+      if (core.standDown.now() === undefined) core.health.report('firewall', null);
+      // All of it stands: somebody has loaded what he had saved, or has ended it.
+      else
+        owned(
+          'supervisor',
+          core.standDown.seen(() => undefined),
+        );
+    },
     onLost: (count) => core.health.missed('rules', count),
     onError: (error) => core.health.report('firewall', sentenceOf(error)),
   });
@@ -70,6 +78,7 @@ export function createSupervisor(core: Running): Supervisor {
     tellLost,
     uses.tick,
     core.health.tick,
+    () => owned('supervisor', core.standDown.look()),
     () => {
       if (seconds % LIMITS_EVERY === 0) core.sources.adapt();
     },

@@ -12,6 +12,7 @@ import { formatAddress } from '../packet/address.ts';
 import type { Config } from '../policy/config.ts';
 import type { OneTimePorts } from '../policy/port-roles.ts';
 import { pendingChange } from '../rollback/rollback.ts';
+import { type StoodDown, standDownProblem } from '../rollback/stood-down.ts';
 import { ofDisk, ofFiles } from './files.ts';
 import { type Finding, fault, warning } from './finding.ts';
 import { ofConntrack, ofKernel } from './kernel.ts';
@@ -38,11 +39,12 @@ export interface Subject {
   readonly running: Running | undefined;
   /** Gateways and name servers: packets of everybody may come from there. */
   readonly gateways: readonly string[];
+  readonly stoodDown: StoodDown | undefined;
 }
 
 /** Everything that stands in the way of this configuration on this machine, faults first. */
 export async function examine(subject: Subject): Promise<readonly Finding[]> {
-  const { config, file, running, gateways } = subject;
+  const { config, file, running, gateways, stoodDown } = subject;
   const unit = installedUnit();
   const asking = oneLook();
   const found = [
@@ -59,6 +61,7 @@ export async function examine(subject: Subject): Promise<readonly Finding[]> {
     ...ofEverybody([...(running?.sources ?? []), ...peersOf(config)], gateways),
     ...ofConntrack(lookAtConntrack('count'), lookAtConntrack('max')),
     ...ofPending(),
+    ...ofStoodDown(stoodDown),
   ];
   return [
     ...found.filter(({ level }) => level === 'fault'),
@@ -95,6 +98,11 @@ async function ofLegacy(): Promise<readonly Finding[]> {
   if (text === undefined) return [];
   const [problem = text, fix = ''] = text.split('; ');
   return [warning('legacy-beside', problem, fix)];
+}
+
+function ofStoodDown(down: StoodDown | undefined): readonly Finding[] {
+  const problem = standDownProblem(down);
+  return problem === undefined ? [] : [fault('stood-down', problem.what, problem.fix)];
 }
 
 function ofPending(): readonly Finding[] {

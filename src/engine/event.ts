@@ -247,6 +247,8 @@ export type DaemonEvent = Moment &
     | { readonly event: 'state.degraded'; readonly reason: string }
     | { readonly event: 'state.recovered' }
     | { readonly event: 'firewall.repaired'; readonly reason: string }
+    | { readonly event: 'firewall.stood_down'; readonly until?: Milliseconds }
+    | { readonly event: 'firewall.resumed' }
     | {
         readonly event: 'firewall.failed';
         readonly reason: string;

@@ -381,6 +381,16 @@ export const CATALOGUE: { readonly [Name in EventName]: Entry<Name> } = {
     fields: { reason: 'always', source: 'sometimes', door: 'sometimes' },
     reasons: 'the operation, what the kernel said, and what fixes it',
   },
+  'firewall.stood_down': {
+    level: 'warn',
+    when: 'every rule is out, since somebody at the console said so (`nfknock stand-down`, `boot-rules unlay`): what was protected is open to everyone, at most until `until`; without it until somebody ends it',
+    fields: { until: 'sometimes' },
+  },
+  'firewall.resumed': {
+    level: 'info',
+    when: 'that is over: the rules are in again, with the grants and bans that hold',
+    fields: {},
+  },
   'queue.overflow': {
     level: 'warn',
     when: 'packets came faster than they were read; what was lost was dropped, nothing was let in',

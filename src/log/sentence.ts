@@ -112,6 +112,9 @@ const SENTENCE: { readonly [Name in EventName]: Sentence } = {
   'firewall.repaired': (line) => `firewall repaired${because(line)}`,
   'firewall.failed': (line) =>
     `firewall refused${line.door === undefined ? '' : ` ${door(line)}`}${because(line)}`,
+  'firewall.stood_down': (line) =>
+    `stood down: every rule is out and every port open${line.until === undefined ? ', until somebody says: nfknock stand-down --over' : until(line)}`,
+  'firewall.resumed': () => 'no longer stood down: the rules are in again',
   'queue.overflow': (line) => `${line.count ?? '?'} packets lost (dropped, not let in)${because(line)}`,
   'events.lost': (line) => `${line.count ?? '?'} of the kernel's messages lost${because(line)}`,
   'daemon.fault': (line) => `a fault of nfknock's own${because(line)}`,

@@ -82,6 +82,8 @@ const NONE: Readonly<Record<EventName, number>> = {
   'state.recovered': 0,
   'firewall.repaired': 0,
   'firewall.failed': 0,
+  'firewall.stood_down': 0,
+  'firewall.resumed': 0,
   'queue.overflow': 0,
   'events.lost': 0,
   'daemon.fault': 0,

@@ -33,6 +33,7 @@ export interface Reading {
   readonly fleet: FleetReading | null;
   readonly stateOk: boolean;
   readonly firewallOk: boolean;
+  readonly stoodDown: boolean;
   readonly logOk: boolean;
 }
 
@@ -207,6 +208,12 @@ function fromReading(registry: Registry, read: () => Reading): void {
   gauge('nfknock_firewall_ok', '1 while the rules are as they should be', [], () => [
     [{}, Number(read().firewallOk)],
   ]);
+  gauge(
+    'nfknock_stood_down',
+    '1 while every rule is out because somebody at the console said so (nfknock stand-down)',
+    [],
+    () => [[{}, Number(read().stoodDown)]],
+  );
 }
 
 /** prom-client's default metrics keep a timer of 10 ms running; these cost nothing between scrapes. */

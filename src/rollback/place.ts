@@ -1,6 +1,7 @@
 import {
   chmodSync,
   closeSync,
+  existsSync,
   fsyncSync,
   lstatSync,
   mkdirSync,
@@ -23,6 +24,8 @@ const FOLDER = '/var/lib/nfknock-rollback';
 const FOLDER_VARIABLE = 'NFKNOCK_ROLLBACK_DIR';
 /** Where deploy/boot-rules notes that our rules stand, until the next boot. */
 const MARKS = '/run/nfknock-rules';
+/** Where it keeps what it lays at boot. */
+const COPY = '/var/lib/nfknock-rules';
 const ENOENT = 'ENOENT';
 
 /** The files of one network namespace, all in one folder. deploy/boot-rules knows these names too. */
@@ -135,12 +138,19 @@ export function codeOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error ? String(error.code) : undefined;
 }
 
+/** Our rules are to stand again: deploy/boot-rules lays them after another program's, where it has a copy of them. */
+export function rememberInstalled(): void {
+  if (!existsSync(COPY)) return;
+  mkdirSync(MARKS, { recursive: true, mode: 0o700 });
+  writeDurably(join(MARKS, `laid-${namespaceOf()}`), '');
+}
+
 /** Our rules are not to stand any more: deploy/boot-rules lays them no more after another program's. */
 export function forgetInstalled(): void {
   remove(join(MARKS, `laid-${namespaceOf()}`));
 }
 
-function namespaceOf(): string {
+export function namespaceOf(): string {
   return /\d+/.exec(readlinkSync('/proc/self/ns/net'))?.[0] ?? '0';
 }
 

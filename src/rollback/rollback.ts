@@ -14,6 +14,7 @@ import { openSets, type Sets } from '../firewall/netlink/ipset.ts';
 import { openNetfilter } from '../firewall/netlink/socket.ts';
 import { isOwnSet } from '../firewall/rules/names.ts';
 import { messageOf } from '../text/error.ts';
+import { endDaemon } from './end-daemon.ts';
 import {
   bootId,
   claim,
@@ -26,7 +27,7 @@ import {
   remove,
   writeDurably,
 } from './place.ts';
-import { standDown } from './stand-down.ts';
+import { findStoodDown, hereAt } from './stood-down.ts';
 import { restoreUnit, stopUnit, type UnitState, unitState } from './systemd.ts';
 import { startTimer } from './timer.ts';
 
@@ -78,6 +79,11 @@ export async function armRollback({
   time,
   now,
 }: Planned): Promise<{ cancel(): Promise<void> }> {
+  // What is there now is nothing at all, and to go back to that would open every port.
+  if (findStoodDown(hereAt(now, { boot: bootId(), hasRtc: () => true })) !== undefined) {
+    const fix = 'nfknock is stood down: `nfknock stand-down --over` first';
+    throw new FirewallError('save the rules for a rollback', 'STOOD_DOWN', fix);
+  }
   const place = makePlace();
   if (readIfThere(join(place.undoing, 'boot')) !== undefined)
     await rollBack('an earlier rollback was interrupted', now);
@@ -92,7 +98,14 @@ export async function armRollback({
   if (earlier === undefined) keep(place, change);
   else writeDurably(join(place.pending, RECORD), JSON.stringify(change));
   remove(place.ended);
-  await startTimer(change.id, place.folder, Math.max(1, Math.ceil(time / 1000)));
+  await startTimer({
+    name: 'nfknock-rollback',
+    description: 'Roll back a change of nfknock that nobody has confirmed',
+    id: change.id,
+    seconds: Math.max(1, Math.ceil(time / 1000)),
+    args: ['rules', 'roll-back', '--change', change.id],
+    withoutNode: ['roll-back'],
+  });
   return {
     async cancel() {
       if (earlier !== undefined || !claim(place.pending, place.undoing)) return;
@@ -195,9 +208,9 @@ export async function rollBack(why: string, now: number, id?: string): Promise<O
     await task().catch((error: unknown) => void faults.push(messageOf(error)));
   };
   await attempt(async () => {
-    const ended = await standDown();
+    const ended = await endDaemon();
     await stopUnit();
-    if (!ended && !(await standDown()))
+    if (!ended && !(await endDaemon()))
       throw new Error('the daemon that runs could not be ended: end it by hand');
   });
   await attempt(() => withSets((sets) => restoreParts(change, sets)));
@@ -239,7 +252,7 @@ function writeConfiguration(path: string, text: string): void {
   chmodSync(path, mode & 0o666);
 }
 
-async function withSets<Result>(use: (sets: Sets) => Promise<Result>): Promise<Result> {
+export async function withSets<Result>(use: (sets: Sets) => Promise<Result>): Promise<Result> {
   const socket = openNetfilter();
   try {
     return await use(openSets(socket));
@@ -277,7 +290,7 @@ function sentence({ at, since, why, faults }: Ended): string {
 }
 
 /** For who looks later, and for who was shut out meanwhile. */
-async function log(text: string): Promise<void> {
+export async function log(text: string): Promise<void> {
   const logger = findTool('logger', ['/usr/bin', '/bin']);
   if (logger !== undefined) await runTool(logger, ['-t', 'nfknock', '-p', 'daemon.warning', '--', text]);
 }

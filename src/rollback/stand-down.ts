@@ -1,110 +1,229 @@
-import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isReadable, placeOf, readIfThere } from './place.ts';
+import { FirewallError } from '../firewall/firewall.ts';
+import {
+  familiesHere,
+  type OwnPart,
+  readOwnPart,
+  restoreBlocks,
+  restoreOwnPart,
+} from '../firewall/iptables/own-part.ts';
+import type { Sets } from '../firewall/netlink/ipset.ts';
+import { CHAIN, isOwnSet } from '../firewall/rules/names.ts';
+import { messageOf } from '../text/error.ts';
+import { endDaemon, isHeld } from './end-daemon.ts';
+import { readIfThere, rememberInstalled, remove, writeDurably } from './place.ts';
+import { log, pendingChange, rollBack, withSets } from './rollback.ts';
+import {
+  backIn,
+  beginEnding,
+  findEnding,
+  findMarker,
+  forgetStoodDown,
+  type Here,
+  isHost,
+  leftOf,
+  type Marker,
+  momentOf,
+  survivesReboot,
+  writeMarker,
+} from './stood-down.ts';
+import { type Later, startTimer } from './timer.ts';
 
-/** The queue that every daemon holds: who has it serves this network namespace (src/daemon/open-sources.ts). */
-const PLACE_QUEUE = '65535';
-/** NETLINK_NETFILTER of linux/netlink.h. */
-const NETLINK_NETFILTER = '12';
-/** What a daemon takes as "roll back": it leaves its rules as they are and ends with a code that nothing restarts. */
-export const STAND_DOWN_SIGNAL = 'SIGUSR2';
-/** How long a daemon may take to end, and how often it is looked for. In milliseconds. */
-const END_MAX = 10_000;
-const KILL_MAX = 2_000;
-const LOOK_EVERY = 25;
-
-/**
- * Makes the daemon of this network namespace stand down, since it would put back what is about to be taken out.
- * Answers false where one was there and could not be ended.
+/*
+ * Recovery: all that is nfknock's out, and kept out, until a time or until somebody ends it. First it is written down,
+ * so that a daemon that runs or is started meanwhile puts nothing back; then what brings it back is started; only then
+ * anything is taken out.
  */
-export async function standDown(): Promise<boolean> {
-  const pid = holder();
-  if (pid === undefined) return !isHeld();
-  if (!send(pid, STAND_DOWN_SIGNAL) || (await gone(END_MAX))) return true;
-  // Asleep, stopped or stuck: nothing that it holds is lost by its end.
-  send(pid, 'SIGKILL');
-  return await gone(KILL_MAX);
+
+const PARTS = 'parts.json';
+/** How long a daemon that did not answer is watched: it looks once a second at what was done to its rules. Milliseconds. */
+const WATCHED = 3_000;
+const LOOK_EVERY = 100;
+/** Each tries for some 300 ms. */
+const DROP_ATTEMPTS_MAX = 8;
+
+/** How long: milliseconds, and how it was said. */
+export interface Wanted {
+  readonly length: number | null;
+  readonly asked: Marker['asked'];
+  /** The configuration, which tells where a daemon is asked. */
+  readonly config: string;
 }
 
-/**
- * For the daemon that has stood down: resolves once what was laid is gone, so that its end tells of that, or once `enough`
- * does. Who can't look (the daemon's user can't) does not wait.
- */
-export async function rollBackDone(enough: Promise<unknown>): Promise<void> {
-  const place = placeOf();
-  let waits = true;
-  const stop = (): void => {
-    waits = false;
-  };
-  enough.then(stop, stop);
-  while (waits && isReadable(place) && existsSync(place.undoing))
-    await Promise.race([sleep(LOOK_EVERY), enough]);
+/** Tells a daemon that runs to look at the marker; true where it did. */
+export type TellDaemon = () => Promise<boolean>;
+
+export interface Begun {
+  readonly marker: Marker;
+  /** A change that waited for its confirmation was rolled back first. */
+  readonly rolledBack: boolean;
+  /** A reboot does not end it. */
+  readonly survivesReboot: boolean;
 }
 
-function send(pid: number, signal: NodeJS.Signals): boolean {
+/** Takes everything of ours out. Throws a FirewallError where not all of it could be. */
+export async function beginStandDown(wanted: Wanted, here: Here, tell: TellDaemon): Promise<Begun> {
+  const now = here.wall * 1000;
+  const rolledBack = pendingChange() !== undefined;
+  if (rolledBack) await rollBack('nfknock was stood down before anybody had confirmed it', now);
+  const earlier = findMarker();
+  const still = earlier !== undefined && leftOf(earlier.marker, here) > 0 ? earlier : undefined;
+  const parts = await Promise.all(familiesHere().map(readOwnPart));
+  const marker = markerFor(wanted, here, still?.marker.base === true || hasBase(parts));
+  const folder = writeMarker(marker);
   try {
-    return process.kill(pid, signal);
-  } catch {
-    return false;
+    keepBack(folder, parts, still?.folder);
+    if (marker.length !== null) await startTimer(timerOf(marker, marker.length, wanted.config));
+  } catch (error) {
+    // What nothing would bring back is not taken out.
+    if (still === undefined) forgetStoodDown();
+    else writeMarker(still.marker);
+    throw error;
+  }
+  const told = await tell();
+  await takeOut();
+  if (!told) await keepOut();
+  const until = marker.until === null ? 'until somebody ends it' : `until ${momentOf(marker.until * 1000)}`;
+  await log(`stood down: every rule of nfknock is out, and every port open, ${until}`);
+  return { marker, rolledBack, survivesReboot: survivesReboot(folder) };
+}
+
+function markerFor({ length: ms, asked }: Wanted, here: Here, base: boolean): Marker {
+  const { boot, network } = here;
+  // In whole seconds, which a shell counts in: rather too early than too late.
+  const length = ms === null ? null : Math.max(1, Math.floor(ms / 1000));
+  const since = Math.floor(here.wall);
+  return {
+    id: randomBytes(8).toString('hex'),
+    ...{ since, length, until: length === null ? null : since + length, asked },
+    ...{ boot, uptime: here.uptime, network, host: isHost(), base },
+  };
+}
+
+function hasBase(parts: readonly OwnPart[]): boolean {
+  return parts.some(({ chains }) => chains.some(({ name }) => name === CHAIN.base));
+}
+
+function isIn(parts: readonly OwnPart[]): boolean {
+  return parts.some(({ jumps }) => jumps.length > 0);
+}
+
+/** What comes back even where no daemon runs and the configuration is broken; as text for deploy/boot-rules too. */
+function keepBack(folder: string, parts: readonly OwnPart[], earlier: string | undefined): void {
+  const back = backIn(folder);
+  if (!isIn(parts)) {
+    // A second call: what was there before the first is what comes back.
+    if (earlier === undefined) remove(back);
+    return;
+  }
+  remove(back);
+  mkdirSync(back, { mode: 0o700 });
+  for (const part of parts) {
+    const text = restoreBlocks(part, new Map(), part.policies);
+    const lines = text.split('\n').filter((line) => !line.includes(' -m set '));
+    writeDurably(join(back, `rules.v${part.family}`), lines.join('\n'));
+  }
+  writeDurably(join(back, PARTS), JSON.stringify(parts));
+}
+
+/** Takes out everything that is ours by its name, whoever laid it. Each family by itself. */
+async function takeOut(): Promise<void> {
+  await withSets(async (sets) => {
+    const none = (family: 4 | 6): OwnPart => ({
+      ...{ family, chains: [], jumps: [] },
+      policies: { input: 'ACCEPT', forward: 'ACCEPT' },
+    });
+    const results = await Promise.allSettled(
+      familiesHere().map((family) => restoreOwnPart(none(family), sets)),
+    );
+    const failed = results.find((result) => result.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
+    await dropSets(sets);
+  });
+}
+
+/** A rule that is out lets go of its set only a moment later, and a busy machine takes its time. */
+async function dropSets(sets: Sets): Promise<void> {
+  for (let attempt = 0; attempt < DROP_ATTEMPTS_MAX; attempt += 1) {
+    const there = (await sets.all()).filter(isOwnSet);
+    if (there.length === 0) return;
+    // In a set that somebody else's rule still names nothing of ours is in force.
+    for (const { name } of there) await sets.destroy(name).catch(() => undefined);
   }
 }
 
-async function gone(within: number): Promise<boolean> {
-  for (let waited = 0; waited < within; waited += LOOK_EVERY) {
-    if (!isHeld()) return true;
+/** A daemon that did not answer may know nothing of all this: one that puts its rules back is ended. */
+async function keepOut(): Promise<void> {
+  for (let waited = 0; isHeld() && waited < WATCHED; waited += LOOK_EVERY) {
+    await sleep(LOOK_EVERY);
+    if (!(await areIn())) continue;
+    const ended = await endDaemon();
+    await takeOut();
+    if (ended) return;
+    throw new FirewallError(
+      'end the daemon',
+      'STUCK',
+      'it puts its rules back: kill -9 it, then do this again',
+    );
+  }
+}
+
+/** True where rules of ours are reached from a chain of others. */
+async function areIn(): Promise<boolean> {
+  return isIn(await Promise.all(familiesHere().map(readOwnPart)));
+}
+
+export type EndedBy = 'daemon' | 'kept rules' | 'there already' | 'nothing was kept';
+
+/**
+ * Ends it: the daemon puts its rules back, else what was kept is. With an id only that stand-down, since a later one
+ * has a timer of its own; undefined: there is none to end.
+ */
+export async function endStandDown(tell: TellDaemon, id?: string): Promise<EndedBy | undefined> {
+  const standing = findMarker();
+  const ending = findEnding();
+  const found = standing ?? ending;
+  if (found === undefined || (id !== undefined && found.marker.id !== id)) return undefined;
+  if (standing !== undefined && !beginEnding(standing.folder)) return undefined;
+  const told = await tell();
+  const by = await putBack(found.folder, told);
+  if (by !== 'nothing was kept') {
+    forgetStoodDown();
+    rememberInstalled();
+    await log('no longer stood down: the rules of nfknock are in again');
+  }
+  return by;
+}
+
+async function putBack(folder: string, told: boolean): Promise<EndedBy> {
+  // A daemon sees by itself, within a second, that it is over.
+  for (let waited = 0; !told && isHeld() && waited < WATCHED; waited += LOOK_EVERY) {
+    if (await areIn()) return 'daemon';
     await sleep(LOOK_EVERY);
   }
-  return !isHeld();
+  if (await areIn()) return told ? 'daemon' : 'there already';
+  const text = readIfThere(join(backIn(folder), PARTS));
+  if (text === undefined) return 'nothing was kept';
+  const parts = JSON.parse(text) as readonly OwnPart[];
+  const faults: string[] = [];
+  await withSets(async (sets) => {
+    for (const part of parts)
+      await restoreOwnPart(part, sets).catch((error: unknown) => void faults.push(messageOf(error)));
+  });
+  if (faults.length === 0) return 'kept rules';
+  throw new FirewallError('put the rules back', 'REFUSED', `${faults.join('; ')}; then run it again`);
 }
 
-function isHeld(): boolean {
-  return portOfHolder() !== undefined;
-}
-
-/** The netlink port of who holds the queue. */
-function portOfHolder(): string | undefined {
-  const queues = readIfThere('/proc/self/net/netfilter/nfnetlink_queue') ?? '';
-  for (const line of queues.split('\n')) {
-    const [queue, port] = line.trim().split(/\s+/);
-    if (queue === PLACE_QUEUE) return port;
-  }
-  return undefined;
-}
-
-/** The process that holds the queue: the kernel tells its socket, and /proc whose that is. */
-function holder(): number | undefined {
-  const port = portOfHolder();
-  if (port === undefined) return undefined;
-  const inode = inodeOf(port);
-  if (inode === undefined) return undefined;
-  const target = `socket:[${inode}]`;
-  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
-  const found = pids.find((pid) => hasOpen(pid, target));
-  return found === undefined ? undefined : Number(found);
-}
-
-/** Columns: sk, protocol, port id, groups, rmem, wmem, dump, locks, drops, inode. The port is signed there or not. */
-function inodeOf(port: string): string | undefined {
-  const sockets = readFileSync('/proc/self/net/netlink', 'utf8').split('\n');
-  const columns = sockets.map((line) => line.trim().split(/\s+/));
-  return columns.find(
-    (each) => each[1] === NETLINK_NETFILTER && Number(each[2]) >>> 0 === Number(port) >>> 0,
-  )?.[9];
-}
-
-function hasOpen(pid: string, target: string): boolean {
-  try {
-    return readdirSync(`/proc/${pid}/fd`).some((fd) => linkOf(`/proc/${pid}/fd/${fd}`) === target);
-  } catch {
-    // It has ended, or is none of ours.
-    return false;
-  }
-}
-
-function linkOf(path: string): string {
-  try {
-    return readlinkSync(path);
-  } catch {
-    return '';
-  }
+function timerOf({ id }: Marker, seconds: number, config: string): Later {
+  return {
+    name: 'nfknock-stand-down',
+    description: 'Put the rules of nfknock back that were taken out for a time',
+    seconds,
+    args: ['stand-down', '--over', '--change', id, '-c', resolve(config)],
+    id,
+    withoutNode: ['over', id],
+  };
 }

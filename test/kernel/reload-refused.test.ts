@@ -103,7 +103,7 @@ describe('a set of another program, whatever it is called', () => {
     expect(await sh('ipset list -n')).toBe(`${foreign}\n`);
     await start({ ssh: SSH, web: WEB });
     await daemon?.stop();
-    expect(await sh('sh deploy/boot-rules unlay')).toBe('');
+    expect(await sh('NFKNOCK_STAND_DOWN_DIR=/run/nfknock-none sh deploy/boot-rules purge')).toBe('');
     expect(await sh('ipset list -n')).toBe(`${foreign}\n`);
     expect(await sh(`ipset list ${foreign}`)).toContain('203.0.113.0/24');
   });

@@ -76,6 +76,7 @@ function bootRulesTried(verb: string, more: Readonly<Record<string, string>> = {
     NFKNOCK_RULES: join(folder, 'rules'),
     NFKNOCK_ROLLBACK_DIR: join(folder, 'rollback'),
     NFKNOCK_MARKS: join(folder, 'marks'),
+    NFKNOCK_STAND_DOWN_DIR: join(folder, 'down'),
     ...more,
   };
   return run([BOOT_RULES, verb], env);
@@ -210,7 +211,7 @@ describe('at boot', () => {
       expect(sorted(early()), spoil.join(' ')).toBe(sorted(beside));
       expect(early()).toMatch(/^-A PREROUTING .*-j NFKNOCK-EARLY\n-A PREROUTING .*9997/m);
     }
-    bootRules('unlay');
+    bootRules('purge');
     expect(early()).not.toContain('NFKNOCK');
     expect(early()).toContain('--dport 9997');
     flush();
@@ -234,11 +235,11 @@ describe('at boot', () => {
       '-j',
       'ACCEPT',
     ]);
-    bootRules('unlay');
+    bootRules('purge');
     expect(tables()).not.toContain('NFKNOCK-');
     expect(tables()).toMatch(/^:INPUT ACCEPT/m);
     expect(tables()).toContain('--comment "not -j NFKNOCK" -j ACCEPT');
-    bootRules('unlay');
+    bootRules('purge');
     forget();
   });
 });
@@ -284,7 +285,7 @@ describe('beside programs that load rules of their own', () => {
   });
 
   test('what was taken out by hand is not laid again', () => {
-    bootRules('unlay');
+    bootRules('purge');
     forget();
     bootRules('again');
     expect(tables()).not.toContain('NFKNOCK');
@@ -315,7 +316,7 @@ describe('beside programs that load rules of their own', () => {
     expect(tables()).not.toMatch(/--dports 22 |198\.51\.100\.7/);
     expect(tables().match(/^-A INPUT .*-j NFKNOCK$/gm)).toHaveLength(2);
     writeConfig(SSH);
-    bootRules('unlay');
+    bootRules('purge');
     forget();
   });
 });
@@ -356,7 +357,7 @@ describe('a change that waits for its confirmation', () => {
   });
 
   test('leaves nothing at the next boot where nothing was ever confirmed, until somebody means it', () => {
-    bootRules('unlay');
+    bootRules('purge');
     for (const each of ['rules', 'rollback', 'marks']) rmSync(join(folder, each), { recursive: true });
     expect(nfknock('rules', 'install', '--confirm', '60s').code).toBe(0);
     reboot();
@@ -368,7 +369,7 @@ describe('a change that waits for its confirmation', () => {
     });
     expect(nfknock('rules', 'install').code).toBe(0);
     bootRules('may-start');
-    bootRules('unlay');
+    bootRules('purge');
   });
 
   test('is taken back without Node.js where the program is gone', () => {
@@ -380,7 +381,7 @@ describe('a change that waits for its confirmation', () => {
     expect(tables()).toBe(before);
     expect(readFileSync(config, 'utf8')).toContain('ssh');
     expect(nfknock('confirm').err).toContain('was rolled back');
-    bootRules('unlay');
+    bootRules('purge');
     forget();
   });
 });

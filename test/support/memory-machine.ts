@@ -8,6 +8,7 @@ import type { HookSubject } from '../../src/daemon/hook.ts';
 import { type Daemon, runDaemon } from '../../src/daemon/run.ts';
 import type { NfknockEvent } from '../../src/engine/event.ts';
 import type { Config } from '../../src/policy/config.ts';
+import type { StoodDown } from '../../src/rollback/stood-down.ts';
 import { openMemoryStore } from '../../src/state/memory.ts';
 import type { Store } from '../../src/state/store.ts';
 import { type MemoryKernel, memoryKernel } from './memory-kernel.ts';
@@ -52,6 +53,8 @@ export interface MemoryMachine<C extends Clock = Clock> {
   readonly ran: { readonly argv: readonly string[]; readonly subject: HookSubject }[];
   /** What the next reload reads. */
   file: string;
+  /** What somebody at the console wants; undefined: that the rules stand. */
+  stoodDown: StoodDown | undefined;
   readonly dependencies: Dependencies;
   /** Asks as the control socket does, once a daemon runs. */
   ask(request: object): Promise<Answer>;
@@ -75,6 +78,7 @@ export function memoryMachine<C extends Clock = TestClock>(
   const machine = {
     ...{ config, clock, store, kernel, sources, said, logged, ran },
     file: text,
+    stoodDown: undefined as StoodDown | undefined,
     async ask(request: object) {
       if (handle === undefined) throw new Error('no daemon listens');
       return handle({ v: 1, id: 1, ...request } as unknown as Parameters<typeof handle>[0]);
@@ -93,6 +97,7 @@ export function memoryMachine<C extends Clock = TestClock>(
     hooks: { run: (argv, subject) => void ran.push({ argv, subject }), close: () => undefined },
     logFault: () => null,
     loadConfig: () => parseConfig(machine.file, 'test'),
+    findStoodDown: () => machine.stoodDown,
     loadKeys: () => ({ ok: true, file: { realms: [], keys: [] }, warnings: [] }),
     openSources: sources.open,
     openControl: async (given) => {

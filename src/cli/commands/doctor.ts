@@ -1,3 +1,4 @@
+import { systemClock } from '../../clock.ts';
 import { formatFault } from '../../config/fault.ts';
 import { loadConfig } from '../../config/load.ts';
 import { ask } from '../../control/client.ts';
@@ -5,7 +6,9 @@ import { findExempt } from '../../daemon/exemptions.ts';
 import { oneTimePortsOf } from '../../daemon/hook-subject.ts';
 import { examine, type Running } from '../../doctor/doctor.ts';
 import type { Finding } from '../../doctor/finding.ts';
+import { systemTrust } from '../../machine/clock-trust.ts';
 import { formatAddress } from '../../packet/address.ts';
+import { findStoodDown, hereAt } from '../../rollback/stood-down.ts';
 import { printable, printableJson } from '../../text/plain.ts';
 import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
 import { folded } from '../output/table.ts';
@@ -32,6 +35,7 @@ export async function command(_: readonly string[], options: CommonOptions): Pro
     oneTime: oneTimePortsOf,
     running: await runningOf(config.control),
     gateways: everybody.map(({ address }) => formatAddress(address)),
+    stoodDown: findStoodDown(hereAt(systemClock.wall(), systemTrust)),
   });
   const faults = findings.filter(({ level }) => level === 'fault').length;
   const text =

@@ -12,6 +12,7 @@ import { lookForAcceptance } from '../../firewall/iptables/read-following.ts';
 import { legacyBeside } from '../../firewall/iptables/watch.ts';
 import { type Layout, layoutOf, withAnswers } from '../../firewall/rules/layout.ts';
 import { type RuleSet, rulesOf } from '../../firewall/rules/rules.ts';
+import { systemTrust } from '../../machine/clock-trust.ts';
 import { findUntracked } from '../../machine/notrack/find.ts';
 import { ofUntracked } from '../../machine/notrack/untracked.ts';
 import { ofAnswersFault } from '../../machine/observations.ts';
@@ -21,8 +22,9 @@ import type { Config } from '../../policy/config.ts';
 import { openOverIpv6 } from '../../policy/open-over-ipv6.ts';
 import { forgetInstalled } from '../../rollback/place.ts';
 import { armRollback, keepConfirmed, noticeOf, pendingChange, rollBack } from '../../rollback/rollback.ts';
+import { findStoodDown, forgetStoodDown, hereAt } from '../../rollback/stood-down.ts';
 import { messageOf } from '../../text/error.ts';
-import { putBackBy } from '../ask-daemon.ts';
+import { lookAtStandDown, putBackBy } from '../ask-daemon.ts';
 import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
 import { mayChange } from '../may-change.ts';
 import { type FamilyPlan, planLines } from '../output/rules-plan.ts';
@@ -154,6 +156,7 @@ async function install(config: Config, options: RulesOptions): Promise<ExitCode>
     const notice = options.ownChange === true ? undefined : noticeOf(systemClock.wall());
     if (notice !== undefined) process.stderr.write(`nfknock: ${notice}\n`);
     await sayPlan(config, families, options);
+    if (options.confirm === undefined) await overByInstall(options.config);
     await installWithWayBack(options, () =>
       options.policy === 'appliance' ? firewall.installBase() : firewall.install(),
     );
@@ -184,6 +187,15 @@ async function installWithWayBack(options: RulesOptions, put: () => Promise<void
     throw error;
   }
   process.stdout.write(`nfknock's own part is rolled back in ${time} unless you run: nfknock confirm\n`);
+}
+
+/** Who installs rules wants them in. A daemon puts in its grants and bans. */
+async function overByInstall(config: string): Promise<void> {
+  const stoodDown = findStoodDown(hereAt(systemClock.wall(), systemTrust)) !== undefined;
+  forgetStoodDown();
+  if (!stoodDown) return;
+  process.stderr.write('nfknock: no longer stood down: the rules are installed\n');
+  await lookAtStandDown(config);
 }
 
 /** Who has no such folder has no way back either, and the rules are installed all the same. */

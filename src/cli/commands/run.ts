@@ -10,7 +10,7 @@ import { sayLastWords } from '../../daemon/last-words.ts';
 import { type Notifier, openNotifier } from '../../daemon/notify.ts';
 import { shipped } from '../../files/shipped.ts';
 import { owned } from '../../guard/guard.ts';
-import { rollBackDone, STAND_DOWN_SIGNAL } from '../../rollback/stand-down.ts';
+import { ROLL_BACK_SIGNAL, rollBackDone } from '../../rollback/end-daemon.ts';
 import { sentenceOf } from '../../text/error.ts';
 import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
 import { confirmFault } from '../time-argument.ts';
@@ -22,7 +22,7 @@ interface RunOptions extends CommonOptions {
 
 /** How long a stop may take before the process ends all the same: closed, since the rules stay. Milliseconds. */
 const STOP_MAX = 10_000;
-/** How long a daemon that has stood down waits for the roll-back to be done, at most. Milliseconds. */
+/** How long a daemon that was ended for a roll-back waits for the roll-back to be done, at most. Milliseconds. */
 const ROLL_BACK_MAX = 60_000;
 /** What `systemctl status` shows while the daemon serves. */
 const SERVING = 'serving';
@@ -120,7 +120,7 @@ async function rolledBack(signals: Signals): Promise<void> {
 interface Signals {
   /** Resolves with the next SIGTERM or SIGINT. */
   told(): Promise<void>;
-  /** Resolves with the first SIGTERM or SIGINT, or why the daemon is to stand down. */
+  /** Resolves with the first SIGTERM or SIGINT, or why a roll-back ends the daemon. */
   readonly stop: Promise<string>;
   /** Who is told of SIGHUP from now on, and at once where one came before. */
   onHangUp(act: () => void): void;
@@ -139,7 +139,7 @@ function hearSignals(): Signals {
   return {
     stop: new Promise((resolve) => {
       for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
-      process.on(STAND_DOWN_SIGNAL, () => resolve(ROLLED_BACK));
+      process.on(ROLL_BACK_SIGNAL, () => resolve(ROLLED_BACK));
     }),
     told: () =>
       new Promise((resolve) => {

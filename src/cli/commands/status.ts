@@ -1,6 +1,9 @@
+import { systemClock } from '../../clock.ts';
 import type { Status } from '../../control/status.ts';
+import { systemTrust } from '../../machine/clock-trust.ts';
 import { ofQueueReaders } from '../../machine/observations.ts';
 import { findQueueReaders } from '../../machine/queue-readers.ts';
+import { findStoodDown, hereAt, standDownProblem } from '../../rollback/stood-down.ts';
 import { printable } from '../../text/plain.ts';
 import { tell, type View } from '../ask-daemon.ts';
 import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
@@ -13,8 +16,17 @@ export async function command(_: readonly string[], options: CommonOptions): Pro
     timeout: ANSWER_MS_MAX,
     exit: ({ problems }) => (problems.length === 0 ? EXIT.done : EXIT.failed),
   });
-  if (answered === EXIT.noDaemon) await tellOfReaders(options.config);
+  if (answered === EXIT.noDaemon) {
+    tellOfStandDown();
+    await tellOfReaders(options.config);
+  }
   return answered;
+}
+
+/** Without a daemon that would say it. */
+function tellOfStandDown(): void {
+  const problem = standDownProblem(findStoodDown(hereAt(systemClock.wall(), systemTrust)));
+  if (problem !== undefined) process.stderr.write(`nfknock: ${problem.what}; ${problem.fix}\n`);
 }
 
 /** Where no daemon reads its queue another program may, and then let in what nfknock would have dropped. */

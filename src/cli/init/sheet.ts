@@ -29,8 +29,8 @@ export async function sheetLines(sheet: Sheet, secrets: 'shown' | 'left out'): P
     ...sshPart(answers),
     ...sparePart(sheet, secrets),
     'Locked out? At the console of this machine, as root:',
-    '  nfknock rules remove                    closes nothing any more (systemctl stop nfknock before it)',
-    '  /usr/lib/nfknock/boot-rules unlay       the same without Node.js',
+    '  nfknock stand-down --until 30m          every rule is out, and back by itself after that',
+    '  /usr/lib/nfknock/boot-rules unlay 30m   the same without Node.js',
     'All that can go wrong, and the way out: /usr/share/doc/nfknock/recovery.md (docs/recovery.md)',
     '',
   ];

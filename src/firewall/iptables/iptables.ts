@@ -2,6 +2,7 @@ import type { Family } from '../../packet/address.ts';
 import type { Config } from '../../policy/config.ts';
 import { NO_ONE_TIME, type OneTimePorts } from '../../policy/port-roles.ts';
 import { type Firewall, FirewallError, type ReadBack, type RuleListener } from '../firewall.ts';
+import { adoptSessions } from '../netlink/adopt-sessions.ts';
 import { openConnections } from '../netlink/conntrack.ts';
 import { openSets } from '../netlink/ipset.ts';
 import { openNetfilter } from '../netlink/socket.ts';
@@ -69,7 +70,8 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
   const tables: readonly Tables[] = families.map((family, index) => {
     const restore = restores[index];
     if (restore === undefined) throw new Error('no iptables-restore process for this family');
-    return openTables({ family, restore, socket, sets, privilege, nftables, directories, now });
+    const onFirst = (): Promise<void> => adoptSessions(socket);
+    return openTables({ family, restore, socket, sets, privilege, nftables, directories, now, onFirst });
   });
   const answers = openAnswers({ families, find: options.answers ?? (() => NO_ANSWERS), directories });
   const first = layoutOf(options.config, options.oneTime ?? NO_ONE_TIME);

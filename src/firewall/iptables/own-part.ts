@@ -2,6 +2,7 @@ import type { Family } from '../../packet/address.ts';
 import { grantKey } from '../../policy/grantee.ts';
 import type { HeldGrant } from '../firewall.ts';
 import { parseGrant } from '../grant.ts';
+import { adoptSessions } from '../netlink/adopt-sessions.ts';
 import type { Sets } from '../netlink/ipset.ts';
 import { type Policies, policiesBefore, policiesNow, policyLines } from '../rules/base-policy.ts';
 import { jumpRemovals, ownChains, ownJumps, parseSaved, type Saved } from '../rules/jump.ts';
@@ -64,6 +65,7 @@ export async function restoreOwnPart(was: OwnPart, sets: Sets): Promise<void> {
   if (blocks === '') return;
   const args = ['--noflush', '-w', `${LOCK_SECONDS}`];
   await runRequired(requireTool('iptables-restore', family), args, blocks);
+  if (was.jumps.length > 0) await adoptSessions();
 }
 
 /** What `iptables-restore --noflush` is to be told. */

@@ -57,6 +57,8 @@ export interface TablesOptions {
   readonly privilege: 'sets' | 'no sets';
   /** True where iptables writes nf_tables. */
   readonly nftables: () => Promise<boolean>;
+  /** Rules are in where none of ours were before: until now the kernel may have tracked no connection. */
+  readonly onFirst: () => Promise<void>;
   readonly directories: readonly string[] | undefined;
   /** Wall time, ms. */
   readonly now: () => number;
@@ -118,8 +120,10 @@ export function openTables(options: TablesOptions): Tables {
       const saved = await read(base);
       await decide.anew(layout, before === undefined ? [] : baseOf(layout.config, family, before).rules);
       const want = wanted(layout, grants, now);
+      const first = ownChains(saved, 'filter').length === 0;
       // First what closes: for a moment bans may not hold, but no port is open.
       await apply(installBlocks(saved, want));
+      if (first) await options.onFirst();
       for (const chain of want.rewrittenElsewhere) await rewriteChain(workshop, chain);
       const text = fingerprint(await read(), wanted(layout, grants, now));
       expected = text === undefined ? undefined : { layout, text };

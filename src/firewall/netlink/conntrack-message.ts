@@ -1,6 +1,7 @@
 import type { Address, Family } from '../../packet/address.ts';
 import { PROTOCOL_NUMBER, type Protocol } from '../../packet/port.ts';
 import type { Connection, Entry } from '../connections.ts';
+import type { Session } from './adopt-sessions.ts';
 import { AF, attributeMap, NFGEN_BYTES, NLM_F, writeMessage } from './attributes.ts';
 
 /** NFNL_SUBSYS_CTNETLINK of linux/netfilter/nfnetlink.h, as the upper byte of a message's type. */
@@ -8,18 +9,34 @@ const SUBSYSTEM: number = 1 << 8;
 /** enum cntl_msg_types of linux/netfilter/nfnetlink_conntrack.h. */
 const CT_MESSAGE = { new: 0, get: 1, delete: 2 } as const;
 /** enum ctattr_type, ctattr_tuple, ctattr_ip, ctattr_l4proto and ctattr_protoinfo(_tcp) of the same header. */
-const CTA = { original: 1, reply: 2, status: 3, protocolInfo: 4, id: 12, zone: 18, filter: 25 } as const;
+const CTA = {
+  original: 1,
+  reply: 2,
+  status: 3,
+  protocolInfo: 4,
+  timeout: 7,
+  id: 12,
+  zone: 18,
+  filter: 25,
+} as const;
 const TUPLE = { ip: 1, protocol: 2 } as const;
-const IP = { source4: 1, source6: 3 } as const;
-const PROTOCOL = { number: 1, sourcePort: 2 } as const;
+const IP = { source4: 1, destination4: 2, source6: 3, destination6: 4 } as const;
+const PROTOCOL = { number: 1, sourcePort: 2, destinationPort: 3 } as const;
 const INFO = { tcp: 1 } as const;
-const TCP_INFO = { state: 1 } as const;
+const TCP_INFO = { state: 1, flagsOfSource: 4, flagsOfHost: 5 } as const;
 const FILTER = { original: 1 } as const;
 /** CTA_FILTER_F_CTA_IP_SRC of the kernel's nf_conntrack_netlink.c: the first bit. */
 const BY_SOURCE = 1;
 const NESTED = 0x8000;
 /** IPS_ASSURED of linux/netfilter/nf_conntrack_common.h. */
 const ASSURED = 1 << 2;
+/** IPS_SEEN_REPLY and IPS_CONFIRMED of the same header. */
+const SEEN_REPLY = 1 << 1;
+const CONFIRMED = 1 << 3;
+/** IP_CT_TCP_FLAG_SACK_PERM and _BE_LIBERAL of nf_conntrack_tcp.h: as of a connection whose beginning was not seen. */
+const UNSEEN_BEGINNING: number = 0x02 | 0x08;
+/** Seconds: nf_conntrack_tcp_timeout_established. */
+const ESTABLISHED_TIMEOUT = 432_000;
 /** TCP_CONNTRACK_ESTABLISHED of linux/netfilter/nf_conntrack_tcp.h. */
 const ESTABLISHED = 3;
 
@@ -55,6 +72,47 @@ export function deleteMessage({ source, tuple, id, zone }: Entry): Buffer {
   if (zone !== undefined) message.bytes(CTA.zone, zone);
   if (id !== undefined) message.bytes(CTA.id, id);
   return message.finish();
+}
+
+/** Has the kernel track a TCP connection that is open; it answers EEXIST where it does already. */
+export function createEstablishedMessage({ source, sourcePort, host, port }: Session): Buffer {
+  const flags = NLM_F.request | NLM_F.ack | NLM_F.create | NLM_F.excl;
+  const head = { type: SUBSYSTEM | CT_MESSAGE.new, flags, family: AF[source.family] };
+  const message = writeMessage(head, 256);
+  const end = (type: number, [from, fromPort]: [Address, number], [to, toPort]: [Address, number]): void => {
+    const four = from.family === 4;
+    message.begin(type);
+    message.begin(TUPLE.ip);
+    message.bytes(four ? IP.source4 : IP.source6, bytesOf(from));
+    message.bytes(four ? IP.destination4 : IP.destination6, bytesOf(to));
+    message.end();
+    message.begin(TUPLE.protocol);
+    message.u8(PROTOCOL.number, PROTOCOL_NUMBER.tcp);
+    message.bytes(PROTOCOL.sourcePort, portBytes(fromPort));
+    message.bytes(PROTOCOL.destinationPort, portBytes(toPort));
+    message.end();
+    message.end();
+  };
+  end(CTA.original, [source, sourcePort], [host, port]);
+  end(CTA.reply, [host, port], [source, sourcePort]);
+  message.u32(CTA.status, SEEN_REPLY | ASSURED | CONFIRMED);
+  message.u32(CTA.timeout, ESTABLISHED_TIMEOUT);
+  message.begin(CTA.protocolInfo);
+  message.begin(INFO.tcp);
+  message.u8(TCP_INFO.state, ESTABLISHED);
+  // Both the flags and which of them are meant.
+  const unseen = Buffer.from([UNSEEN_BEGINNING, UNSEEN_BEGINNING]);
+  message.bytes(TCP_INFO.flagsOfSource, unseen);
+  message.bytes(TCP_INFO.flagsOfHost, unseen);
+  message.end();
+  message.end();
+  return message.finish();
+}
+
+function portBytes(port: number): Buffer {
+  const bytes = Buffer.alloc(2);
+  bytes.writeUInt16BE(port);
+  return bytes;
 }
 
 /** True for the event of a new connection or of one that changed; `type` is the message's. */

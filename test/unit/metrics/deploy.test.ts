@@ -32,6 +32,7 @@ const READING: Reading = {
   stateOk: true,
   logOk: true,
   firewallOk: true,
+  stoodDown: false,
 };
 const { registry } = createRegistry(createCounters(), () => READING, 'in a fleet');
 const deployed = (name: string): string => readFileSync(join(DEPLOY, name), 'utf8');

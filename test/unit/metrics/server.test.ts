@@ -27,6 +27,7 @@ const READING: Reading = {
   stateOk: true,
   logOk: true,
   firewallOk: false,
+  stoodDown: false,
 };
 const at = milliseconds(0);
 const source = ipv4(1);

@@ -237,6 +237,7 @@ describe('the owner’s sheet', () => {
       profile: { host: 'host.example', doors: ['ssh'], knock: { length: 4 } },
     });
     expect(text).toContain('recovery.md');
+    expect(text).toContain('nfknock stand-down --until');
     expect(text).toContain('boot-rules unlay');
   });
 
