@@ -8,7 +8,7 @@ import { owned } from '../guard/guard.ts';
 import type { Config } from '../policy/config.ts';
 import { sentenceOf } from '../text/error.ts';
 import { type Running, warn } from './dependencies.ts';
-import { nextSequence, oneTimePortsOf } from './hook-subject.ts';
+import { nextSequence, type OneTimeNews, oneTimePortsOf } from './hook-subject.ts';
 import { executeLifting } from './lift-bans.ts';
 
 /** Faults of a rejected file that one event tells of. */
@@ -70,10 +70,12 @@ export function createReloader(core: Running): Reloader {
         error: { code: 'failed', message: sentenceOf(error), fix: 'the old configuration stays in force' },
       };
     }
-    const warnings = [...fixedWarnings(config, started), ...keys.warnings.map(keyWarningText), ...left];
-    core.configure(config);
+    // Read once more: who was revoked while the kernel was waited for is not in the file any more.
+    const latest = core.loadKeys(config);
+    const { file, warnings: ofKeys } = latest.ok ? latest : keys;
+    const warnings = [...fixedWarnings(config, started), ...ofKeys.map(keyWarningText), ...left];
     core.life?.changed();
-    core.keys.replace(keys.file);
+    core.keys.replace(file);
     reloaded?.();
     for (const text of warnings) warn(core, text);
     owned('supervisor', core.surroundings.look());
@@ -91,13 +93,17 @@ export function createReloader(core: Running): Reloader {
   /** All that may fail comes before the rules, or is the rules. Answers what is left over, and does no harm. */
   async function takeOver(config: Config): Promise<readonly string[]> {
     const queues = await core.sources.prepare(config);
-    const news = new Map(config.doors.map((door) => [door.name, nextSequence(door)]));
+    let news: ReadonlyMap<string, OneTimeNews>;
     let left: readonly FirewallError[];
     let lifting: Promise<void>;
     try {
-      const settings = settingsOf(config, (door) => news.get(door.name)?.next ?? []);
       left = await core.firewall.replace(config, oneTimePortsOf);
+      // Not before: a line may have been used up while the kernel was waited for.
+      news = new Map(config.doors.map((door) => [door.name, nextSequence(door)]));
+      const settings = settingsOf(config, (door) => news.get(door.name)?.next ?? []);
       lifting = executeLifting(core, { command: 'reload', settings });
+      // At the same moment: what an opening takes, and what it runs, is looked up there.
+      core.configure(config);
     } catch (error) {
       await queues.rollback();
       throw error;

@@ -103,6 +103,9 @@ async function start(
   core.keys.look();
   const reloader = createReloader(running);
   await serve(running, reloader, cleanUp);
+  // Who was revoked before there was a daemon to be told is not in the file any more.
+  const latest = core.loadKeys(config);
+  if (latest.ok) core.keys.replace(latest.file);
   for (const door of config.doors) warn(core, nextSequence(door).warning, door.name);
   warn(core, options.stateNotice);
   core.surroundings.glance();
