@@ -65,7 +65,9 @@ export CFLAGS="-O2 -g0 -ffile-prefix-map=$work=." CXXFLAGS="-O2 -g0 -ffile-prefi
 export LDFLAGS="-Wl,--build-id=none"
 compile() {
   local folder="$1" target="$2"
-  (cd "$folder" && node "$node_gyp" configure build --silent --release --nodedir="$work/node" \
+  # What npm is told of headers, in an .npmrc or by `npm run`, would win over what is said here.
+  (cd "$folder" && env -u npm_config_nodedir -u npm_config_target -u npm_config_arch \
+    npm_package_config_node_gyp_nodedir="$work/node" node "$node_gyp" configure build --silent --release --nodedir="$work/node" \
     --arch="$npm_arch" -- >"$work/log" 2>&1 && true) || {
     tail -n 30 "$work/log" >&2
     fail "$target could not be compiled"
@@ -78,6 +80,11 @@ cp -rL native "$work/nfqueue"
 rm -rf "$work/better-sqlite3/build" "$work/nfqueue/build" "$work/nfqueue/node_modules"
 compile "$work/better-sqlite3" better_sqlite3.node
 LINK="${tools}gcc" compile "$work/nfqueue" nfqueue.node
+
+# Of another Node.js it would not load, and nothing would be kept.
+wanted="node_register_module_v$(sed -n 's/^#define NODE_MODULE_VERSION \([0-9]*\)$/\1/p' "$work/node/include/node/node_version.h")"
+"${tools}objdump" -T "$into/better_sqlite3.node" | grep " $wanted\$" >/dev/null ||
+  fail "better_sqlite3.node is not compiled for Node.js $version: it has no $wanted"
 
 libc=0
 # Ubuntu 22.04 is the oldest that takes the packages: nothing may want more of the C and C++ libraries than it has.
