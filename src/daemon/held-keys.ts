@@ -68,7 +68,12 @@ export function createHeldKeys({ clock, store, config, inFleet }: HeldKeysOption
   function take(next: KeyFile): void {
     const { spa } = config().listen;
     if (isDeepStrictEqual(next, file) && isDeepStrictEqual(spa, ports)) return;
-    file = next;
+    // A key that is as it was stays the same one: for what it has under way it was neither revoked nor changed.
+    const asBefore = (key: Key): Key => {
+      const before = byName.get(key.name);
+      return before !== undefined && isDeepStrictEqual(before, key) ? before : key;
+    };
+    file = { ...next, keys: next.keys.map(asBefore) };
     ports = spa;
     macs += ring.budget.spent();
     ring = createKeyring(file, ports, rotated);

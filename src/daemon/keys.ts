@@ -181,9 +181,7 @@ export function createKeys(options: KeysOptions): Keys {
   }
 
   function look(): readonly GrantView[] {
-    const over = [...engine.eachGrant()].filter(
-      ({ door, holder }) => holder !== null && held.named(holder.key)?.doors.includes(door) !== true,
-    );
+    const over = overIn(engine.eachGrant(), held.named, clock.wall());
     for (const grant of over) end(grant, 'key');
     if (over.length > 0) carryOut();
     return over;
@@ -232,4 +230,17 @@ export function createKeys(options: KeysOptions): Keys {
     usedBy: (event) => notes.get(event)?.changes ?? codes.usedBy(event),
     acceptanceOf: (event) => acceptanceOf(event, notes.get(event)),
   };
+}
+
+/** Grants whose key may not have them any more. Its end may have been set to an earlier moment since. */
+function overIn(
+  grants: Iterable<GrantView>,
+  named: (name: string) => Key | undefined,
+  wall: number,
+): readonly GrantView[] {
+  return [...grants].filter(({ door, holder }) => {
+    if (holder === null) return false;
+    const key = named(holder.key);
+    return !key?.doors.includes(door) || (key.expires !== null && wall >= key.expires);
+  });
 }

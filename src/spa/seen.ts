@@ -43,12 +43,13 @@ export function createSeen(
   start: () => number = () => Number.NEGATIVE_INFINITY,
 ): Seen {
   const keys = new Map<string, OfKey>();
+  /** Of packets that are remembered for ever, their sources, whatever their key was called: it may be renamed. */
+  const undated = new Map<string, string>();
   let count = 0;
 
   for (const [key, floor] of restored.floors) ofKey(key).floor = floor;
   for (const { key, id, stamp, source } of restored.seen) {
-    ofKey(key).packets.set(id, { stamp, source });
-    count += 1;
+    put(ofKey(key), { id, stamp, source });
   }
 
   function ofKey(key: string): OfKey {
@@ -59,6 +60,18 @@ export function createSeen(
     return made;
   }
 
+  function put(own: OfKey, { id, stamp, source }: Pick<PacketUse, 'id' | 'stamp' | 'source'>): void {
+    own.packets.set(id, { stamp, source });
+    if (stamp === null) undated.set(id, source);
+    count += 1;
+  }
+
+  function drop(own: OfKey, id: string): void {
+    own.packets.delete(id);
+    undated.delete(id);
+    count -= 1;
+  }
+
   /**
    * Lets go what is too old to be believed, and raises the floor to it. The floor follows packets, not our clock: a
    * clock that was wrong for a while locks nobody out, and one that is set back makes no used packet good again.
@@ -67,8 +80,7 @@ export function createSeen(
     const before = own.floor;
     for (const [id, { stamp }] of own.packets) {
       if (stamp === null || wall <= stamp + skew) continue;
-      own.packets.delete(id);
-      count -= 1;
+      drop(own, id);
       own.floor = Math.max(own.floor, stamp);
     }
     return own.floor > before;
@@ -85,11 +97,12 @@ export function createSeen(
     const own = ofKey(key);
     const before = own.packets.get(id);
     if (before !== undefined) return { outcome: 'used', by: before.source };
+    const by = stamp === null ? undated.get(id) : undefined;
+    if (by !== undefined) return { outcome: 'used', by };
     if (stamp !== null && stamp <= Math.max(own.floor, start())) return { outcome: 'old' };
     const raised = letGo(own, time);
     if (!hasRoom(own, stamp, time)) return { outcome: 'full' };
-    own.packets.set(id, { stamp, source });
-    count += 1;
+    put(own, { id, stamp, source });
     const changes: UseChange[] = [{ change: 'seen', key, id, stamp, source }];
     if (raised) changes.push({ change: 'floor', key, stamp: own.floor });
     return { outcome: 'won', changes };
@@ -110,8 +123,7 @@ export function createSeen(
     count: () => count,
     forget(key) {
       const own = keys.get(key);
-      count -= own?.packets.size ?? 0;
-      own?.packets.clear();
+      if (own !== undefined) for (const id of [...own.packets.keys()]) drop(own, id);
     },
   };
 }

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { explainLines } from '../../../src/cli/commands/explain.ts';
 import type { Explanation } from '../../../src/control/answers.ts';
@@ -108,6 +108,23 @@ describe('explain', () => {
   });
 });
 
+describe('the end of a key', () => {
+  it('that is set to an earlier moment ends at that moment what it has opened, not what others hold', async () => {
+    const machine = await start(CONFIG.replace('for: 1m', 'for: 8h'));
+    await machine.knock(ADA, machine.own());
+    await machine.ask({ command: 'grant', door: 'ssh', address: OTHER });
+    const within = 1 + Math.floor(Math.random() * 60_000);
+    machine.keys = [machineKey({ expires: machine.clock.wall() + 60_000 + within })];
+    await machine.ask({ command: 'reload' });
+    await pass(machine, 59_000);
+    expect(machine.named('door.closed')).toEqual([]);
+    await pass(machine, within + 2_000);
+    expect(machine.named('door.closed')).toMatchObject([{ key: 'ben', reason: 'key' }]);
+    const { grants } = await machine.kernel.firewall.readBack();
+    expect(grants.map(({ grantee }) => (grantee === 'any' ? grantee : formatCidr(grantee)))).toEqual([OTHER]);
+  });
+});
+
 describe('a used packet', () => {
   it('opens nothing again wherever the clock is set, and a new one opens', async () => {
     const machine = await start();
@@ -129,6 +146,24 @@ describe('a used packet', () => {
     clock.setWall(began + 3_600_100);
     await machine.knock(ADA, machine.own());
     expect(machine.named('spa.accepted')).toHaveLength(3);
+  });
+
+  it('that does not say when it was made opens nothing again when its key has got another name', async () => {
+    const secret = Buffer.from('a secret of eve');
+    const credential = { kind: 'doorman', group: 'eve', secret } as const;
+    const eve: Key = { ...BEN, name: 'eve', person: null, credential };
+    const said = '22 eve 1234567890';
+    const mac = createHmac('md5', secret).update(said).digest('hex');
+    const machine = await start(CONFIG, [eve]);
+    const used = Buffer.from(`${said} ${mac}`);
+    await machine.knock(ADA, used);
+    expect(machine.named('spa.accepted')).toHaveLength(1);
+    machine.keys = [{ ...eve, name: 'eva' }];
+    await machine.ask({ command: 'reload' });
+    await pass(machine, 1_000);
+    await machine.knock(OTHER, used);
+    expect(machine.named('spa.accepted')).toHaveLength(1);
+    expect(machine.named('spa.rejected')).toMatchObject([{ key: 'eva', reason: 'replayed' }]);
   });
 
   it('sent at the edge of what clocks may differ by opens, and a little beyond is stale', async () => {

@@ -1,0 +1,26 @@
+import { expect, it } from 'vitest';
+import { createHeldKeys } from '../../../src/daemon/held-keys.ts';
+import { openMemoryStore } from '../../../src/state/memory.ts';
+import { configOf } from '../../support/memory-machine.ts';
+import { testClock } from '../../support/test-clock.ts';
+import { fileOf, keyOf, SECRET } from '../spa/spa-world.ts';
+
+/* A packet whose claim is under way when the key file is read anew opens, if its key is as it was. */
+
+const config = configOf('{ listen: { spa: [62201/udp] }, doors: { ssh: { knock: spa, opens: [22] } } }');
+
+it('a key is the same after another was added, and not after it was changed or rotated', () => {
+  const clock = testClock();
+  const held = createHeldKeys({ clock, store: openMemoryStore({}, clock.wall()), config: () => config });
+  const ben = keyOf('ben', SECRET);
+  held.begin(fileOf(ben), false);
+  const before = held.named('ben');
+  const other = keyOf('ada', { kind: 'secret', secret: Buffer.alloc(32, 7) });
+  const again = { ...ben, credential: { ...SECRET, secret: Buffer.alloc(32, 9) } as const };
+  held.take(fileOf(again, other));
+  expect(held.named('ben')).toBe(before);
+  held.take(fileOf({ ...ben, doors: ['web'] }, other));
+  expect(held.named('ben')).not.toBe(before);
+  held.take(fileOf({ ...ben, credential: { kind: 'secret', secret: Buffer.alloc(32, 8) } }, other));
+  expect(held.named('ben')).not.toBe(before);
+});
