@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { messageOf } from '../text/error.ts';
 import { type FileOptions, faultOf, type Mirror, openFile, type StateFile, setAside } from './file.ts';
-import { mendOf } from './file-fault.ts';
+import { stateFault } from './file-fault.ts';
 import { createLedger, type Ledger, SWEEP_STEP, type Touched } from './ledger.ts';
 import type { Offender } from './offenders.ts';
 import { type Keep, type Spared, StateError, type Store, type Surviving } from './store.ts';
@@ -169,7 +169,7 @@ function createLink(path: string, options: StoreOptions, ledger: Ledger): Link {
       if (mark !== 0) file.mark(mark);
     } catch (error) {
       locked = faultOf(error) === 'locked';
-      down(mendOf(path, error), now);
+      down(stateFault(path, error), now);
       notice = notice === null ? reason : `${notice}; ${reason}`;
     }
     return notice;
@@ -198,7 +198,7 @@ function createLink(path: string, options: StoreOptions, ledger: Ledger): Link {
     syncing = true;
     of.flush((error) => {
       syncing = false;
-      if (error !== null && file === of) down(mendOf(path, error), now);
+      if (error !== null && file === of) down(stateFault(path, error), now);
     });
   }
 
@@ -214,7 +214,7 @@ function createLink(path: string, options: StoreOptions, ledger: Ledger): Link {
         }
         uncarried = true;
       } catch (error) {
-        const why = mendOf(path, error);
+        const why = stateFault(path, error);
         down(why, now);
         if (faultOf(error) === 'damaged') reason = asideAfter(path, why, now);
       }
@@ -233,7 +233,7 @@ function createLink(path: string, options: StoreOptions, ledger: Ledger): Link {
         try {
           file.sync();
         } catch (error) {
-          down(mendOf(path, error), now);
+          down(stateFault(path, error), now);
         }
       } else if (unsynced && !syncing) flush(file, now);
     },
@@ -245,7 +245,7 @@ function createLink(path: string, options: StoreOptions, ledger: Ledger): Link {
       try {
         file?.mark(to);
       } catch (error) {
-        down(mendOf(path, error), tried);
+        down(stateFault(path, error), tried);
       }
     },
     locked: () => locked,
