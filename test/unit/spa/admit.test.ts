@@ -291,4 +291,40 @@ describe('Doors for ports', () => {
     const found = doorsFor(tcp(...Array.from({ length: 16 }, (_, index) => index + 1)), null, doors);
     expect(found.length).toBe(8);
   });
+
+  it('are the best of all choices, in the order of the configuration', () => {
+    for (let round = 0; round < 200; round += 1) {
+      const random = (most: number): number => 1 + Math.floor(Math.random() * most);
+      const doors = Array.from({ length: random(7) }, (_, index) =>
+        doorOf(
+          `d${index}`,
+          Array.from({ length: random(3) }, () => `${random(6)}/tcp`),
+        ),
+      );
+      const ports = [...new Set([random(6), random(6), random(6), random(6)])];
+      const costs = Array.from({ length: 2 ** doors.length }, (_, bits) => {
+        const chosen = doors.filter((_each, index) => (bits & (1 << index)) !== 0);
+        const opens = chosen.flatMap((door) => door.opens);
+        const isCover = ports.every((number) => opens.some(({ first }) => first === number));
+        return isCover ? chosen.length * 1_000 + opens.length : Number.POSITIVE_INFINITY;
+      });
+      const found = doorsFor(tcp(...ports), null, doors);
+      const cost = found.length * 1_000 + found.flatMap((door) => door.opens).length;
+      const least = Math.min(...costs);
+      expect(found.length === 0 ? Number.POSITIVE_INFINITY : cost, names(ports, ...doors)).toBe(least);
+      expect(found).toEqual(doors.filter((door) => found.includes(door)));
+    }
+  });
+
+  it('cost little to find, since anybody can send a used packet again as often as he likes', () => {
+    const numbers = Array.from({ length: 16 }, (_, index) => index + 1);
+    const doors = numbers.map((number) => doorOf(`d${number}`, [`${number}/tcp`]));
+    const times = [0, 1, 2, 3, 4].map(() => {
+      const begun = performance.now();
+      expect(doorsFor(tcp(...numbers), null, doors)).toHaveLength(16);
+      return performance.now() - begun;
+    });
+    // Each set of ports tried with each door took a second and more.
+    expect(Math.min(...times)).toBeLessThan(300);
+  });
 });
