@@ -203,7 +203,7 @@ export function createFleet(options: FleetOptions): FleetLife {
       const untold = own.filter((one) => one.untold).map(({ register }) => register);
       const known = knownOf(engine, member.clock);
       member.start({ own: own.map(({ register }) => register), untold, known });
-      tellOlderBans(options, member, fleet().share);
+      tellOlder(options, member, fleet().share);
     },
     async joined(wait) {
       const until = clock.now() + wait;
@@ -233,17 +233,24 @@ export function createFleet(options: FleetOptions): FleetLife {
   };
 }
 
-/** What this machine banned before it was in a fleet; once, since later ones may be to hold here alone. */
-function tellOlderBans(
+/** Whom this machine banned and let in before it was in a fleet; once, since later ones may be to hold here alone. */
+function tellOlder(
   { engine, store, clock }: Pick<FleetOptions, 'engine' | 'store' | 'clock'>,
   member: Member,
   share: Fleet['share'],
 ): void {
   if (store.fleet().registers.has(JOINED)) return;
-  const older = share.includes('bans') ? [...engine.eachBan()].filter(({ from }) => from === undefined) : [];
-  const registers = older.flatMap(({ target, origin: cause, since, until, count }) =>
-    member.registersOf({ what: 'banned', target, cause, since, until, count }),
-  );
+  const isOwn = ({ from }: { readonly from?: string | undefined }): boolean => from === undefined;
+  const bans = share.includes('bans') ? [...engine.eachBan()].filter(isOwn) : [];
+  const grants = share.includes('grants') ? [...engine.eachGrant()].filter(isOwn) : [];
+  const registers = [
+    ...bans.flatMap(({ target, origin: cause, since, until, count }) =>
+      member.registersOf({ what: 'banned', target, cause, since, until, count }),
+    ),
+    ...grants.flatMap(({ usesLeft: uses, ...grant }) =>
+      member.registersOf({ what: 'opened', ...grant, uses }),
+    ),
+  ];
   const joined = { change: 'register', key: JOINED, value: '', untold: false } as const;
   member.decide(registers);
   store.write([joined, ...registers.map(rowOfRegister)], clock.wall(), 'machine');

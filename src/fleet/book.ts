@@ -37,6 +37,8 @@ export function createBook(release: (member: string, register: Register) => void
   const entries = new Map<string, Entry>();
   /** Registers that know of a lift: few, and all that the lifting of all bans may leave. */
   const lifted = new Set<string>();
+  /** What this member has said: of a million registers it may be few. */
+  const owned = new Set<Entry>();
   const counts = { ban: 0, grant: 0 };
   let sweeping = entries.entries();
 
@@ -49,6 +51,8 @@ export function createBook(release: (member: string, register: Register) => void
     const { kind } = entry.state;
     if (kind !== 'amnesty') counts[kind] += (own === undefined ? 0 : 1) - (entry.own === undefined ? 0 : 1);
     entry.own = own;
+    if (own === undefined) owned.delete(entry);
+    else owned.add(entry);
   }
 
   function remove(key: string, { state, charged }: Entry): void {
@@ -88,7 +92,7 @@ export function createBook(release: (member: string, register: Register) => void
     },
     entries: () => entries.values(),
     *own() {
-      for (const { own } of entries.values()) if (own !== undefined) yield own;
+      for (const { own } of owned) if (own !== undefined) yield own;
     },
     ownCounts: () => ({ bans: counts.ban, grants: counts.grant }),
     ownOf: (key) => entries.get(key)?.own,

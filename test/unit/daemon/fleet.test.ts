@@ -264,23 +264,24 @@ describe('a member that was told otherwise, or starts again', () => {
 });
 
 describe('a machine that joins', () => {
-  it('tells what it had banned before, once: what it bans for itself alone stays its own', async () => {
+  it('tells whom it had banned and let in before, once: what it bans for itself alone stays its own', async () => {
     const alone = await start('edge2', { alone: true });
     await send(alone, STRANGER, 23, 2323);
+    await send(alone, GUEST, 7000, 8000);
     await pass(100);
     await stop(alone);
     const one = await start('edge1');
     await pass(1500);
     const two = await start('edge2', { before: alone });
     await pass(2500);
-    expect(await all(one, two)).toEqual(Array(2).fill('1 bans, 0 grants'));
+    expect(await all(one, two)).toEqual(Array(2).fill('1 bans, 1 grants'));
     expect(last(one, 'ban.added')).toMatchObject({ reason: 'fleet', origin: 'edge2', count: 1 });
-    await two.ask({ command: 'ban', address: GUEST, here: true });
+    await two.ask({ command: 'ban', address: '203.0.113.77', here: true });
     await stop(two);
     bus.join('edge2');
     const again = await start('edge2', { before: two });
     await pass(2500);
-    expect(await all(one, again)).toEqual(['1 bans, 0 grants', '2 bans, 0 grants']);
+    expect(await all(one, again)).toEqual(['1 bans, 1 grants', '2 bans, 1 grants']);
   });
 });
 
