@@ -1,8 +1,12 @@
+import { timingSafeEqual } from 'node:crypto';
 import { type Candidate, candidatesOf, knocksAt, type Rotation } from './candidates.ts';
 import type { KeyFile, V1Credential } from './key.ts';
 import { type Prover, unproven } from './proof.ts';
 import { keyIdOf, openV1, realmOf, V1_BYTES, V1_KIND } from './v1.ts';
 import { createVerifier, type Verifier } from './v1-proof.ts';
+
+/** Packets that were proven: sent again, by anybody and as often as he likes, they take no proof from their owner. */
+const PROVEN_MAX = 4_096;
 
 interface V1Key {
   readonly candidate: Candidate<V1Credential>;
@@ -19,6 +23,18 @@ export function createV1Prover(file: KeyFile, rotation: Rotation): Prover {
     ]),
   );
 
+  /** By the packet's id: its proof. */
+  const known = new Map<string, Uint8Array>();
+
+  function remember(id: string, proof: Uint8Array): void {
+    known.set(id, Uint8Array.from(proof));
+    if (known.size <= PROVEN_MAX) return;
+    for (const oldest of known.keys()) {
+      known.delete(oldest);
+      return;
+    }
+  }
+
   return ({ payload, source, port, now, wall }, budget) => {
     const live = realms.filter(({ until }) => until === null || wall < until);
     if (payload.length !== V1_BYTES || live.length === 0 || keys.size === 0) return unproven('precheck');
@@ -34,8 +50,12 @@ export function createV1Prover(file: KeyFile, rotation: Rotation): Prover {
       rotation.takes(found.candidate, wall);
     if (!fits) return unproven('key');
     const { key, by } = found.candidate;
-    if (!budget.proof(source, key.name, now)) return unproven('budget');
-    if (!found.verify(message, proof)) return unproven('proof');
+    const before = known.get(id);
+    if (before === undefined || !timingSafeEqual(before, proof)) {
+      if (!budget.proof(source, key.name, now)) return unproven('budget');
+      if (!found.verify(message, proof)) return unproven('proof');
+      remember(id, proof);
+    }
     rotation.proven(found.candidate);
     const { door, address, seconds, time: stamp } = request;
     return {

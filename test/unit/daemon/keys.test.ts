@@ -166,6 +166,19 @@ describe('a used packet', () => {
     expect(machine.named('spa.rejected')).toMatchObject([{ key: 'eva', reason: 'replayed' }]);
   });
 
+  it('sent again and again in its sender’s name keeps nobody out: its owner opens from a new address', async () => {
+    const machine = await start();
+    const used = machine.own();
+    await machine.knock(ADA, used);
+    for (let second = 0; second < 2; second += 1) {
+      for (let count = 0; count < 100; count += 1) machine.sources.sendToKeys([datagram(ADA, used)]);
+      await machine.knock(OTHER, machine.own());
+      await pass(machine, 1_000);
+    }
+    expect(machine.named('spa.accepted')).toHaveLength(3);
+    expect(machine.named('spa.unauthenticated')).toEqual([]);
+  });
+
   it('sent at the edge of what clocks may differ by opens, and a little beyond is stale', async () => {
     const machine = await start();
     const within = Math.floor(Math.random() * 5_000);
