@@ -16,7 +16,7 @@ export type ParsedKeys =
   | { readonly ok: false; readonly faults: readonly Fault[] };
 
 /** Keys of one file. */
-const KEYS_MAX = 4096;
+export const KEYS_MAX = 4096;
 /** Bytes of a realm: those of an HMAC-SHA256 key. */
 const REALM_BYTES = [32, 32] as const;
 const TOP = ['realm', 'old_realm', 'keys'];

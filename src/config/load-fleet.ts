@@ -1,7 +1,7 @@
 import type { Fleet } from '../policy/fleet.ts';
 import { type Fault, WHOLE_FILE } from './fault.ts';
 import { readText } from './load.ts';
-import { accessOf } from './secret-file.ts';
+import { accessOf, unreadFix } from './secret-file.ts';
 
 /** What a member proves itself with, and what digests on the bus are made with. */
 export interface FleetSecrets {
@@ -44,10 +44,17 @@ export function loadFleetSecrets({ password: path, name }: Pick<Fleet, 'password
   const text = readText(path);
   if (typeof text !== 'string') {
     const [found] = text.faults;
-    const fix = `let the daemon's user read it, or make it: nfknock fleet users ${name} --password-file ${path}`;
-    return refused(found?.problem ?? 'the file cannot be read', fix);
+    const own = {
+      key: 'fleet.password',
+      make: `nfknock fleet users ${name} --password-file ${path}`,
+      holds: "the password, and the group's secret below it",
+    };
+    return refused(found?.problem ?? 'the file cannot be read', unreadFix(text, own));
   }
-  const [password = '', groupSecret = '', ...rest] = text.replace(/\r?\n$/, '').split(/\r?\n/);
+  const [password = '', groupSecret = '', ...rest] = text
+    .replace(/^\ufeff/, '')
+    .replace(/\r?\n$/, '')
+    .split(/\r?\n/);
   if (password === '')
     return refused('the first line is empty', "write the password of this member's user there");
   if (groupSecret === '')

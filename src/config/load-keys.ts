@@ -3,16 +3,21 @@ import type { Config } from '../policy/config.ts';
 import { FWKNOP_KEYS_A_PORT_MAX } from '../spa/candidates.ts';
 import type { KeyFile } from '../spa/key.ts';
 import { type Fault, WHOLE_FILE } from './fault.ts';
-import { parseKeyFile } from './key-file.ts';
+import { KEYS_MAX, parseKeyFile } from './key-file.ts';
 import { fwknopKeysAt, type KeyWarning, keyWarnings } from './key-warnings.ts';
 import { readText } from './load.ts';
-import { accessOf } from './secret-file.ts';
+import { accessOf, unreadFix } from './secret-file.ts';
 
 /** The keys of a configuration, and what its owner should know of them. */
 export type LoadedKeys =
   | { readonly ok: true; readonly file: KeyFile; readonly warnings: readonly KeyWarning[] }
   | { readonly ok: false; readonly faults: readonly Fault[] };
 
+const OWN = {
+  key: 'keys',
+  make: 'nfknock key new NAME --door DOOR',
+  holds: `the keys alone, of which ${KEYS_MAX} are taken`,
+};
 const NO_KEYS: KeyFile = { realms: [], keys: [] };
 
 /** Reads the key file where a port takes keys. Nobody but the daemon's user, and root, may be able to read or change it. */
@@ -24,8 +29,7 @@ export function loadKeys(config: Pick<Config, 'keys' | 'listen' | 'doors'>): Loa
   const text = readText(path);
   if (typeof text !== 'string') {
     const [found] = text.faults;
-    const fix = `let the daemon's user read it, or make it: nfknock key new NAME --door DOOR`;
-    return refused(path, found?.problem ?? 'the file cannot be read', fix);
+    return refused(path, found?.problem ?? 'the file cannot be read', unreadFix(text, OWN));
   }
   const parsed = parseKeyFile(text, path);
   if (!parsed.ok) return parsed;

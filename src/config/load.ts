@@ -21,13 +21,14 @@ function notYet(text: string, file: string): Extract<Parsed, { ok: false }> {
   };
 }
 
+/** Why there is no text of a file. `code`: the system's, or null where the file is too large. */
+export type Unread = Extract<Parsed, { ok: false }> & { readonly code: string | null };
+
 /** The text of a file, or why there is none, as a fault. The fix depends on how the file was named. */
-export function readText(
-  file: string,
-  named: 'option' | 'argument' = 'option',
-): string | Extract<Parsed, { ok: false }> {
-  const fault = (problem: string, fix: string): Extract<Parsed, { ok: false }> => ({
+export function readText(file: string, named: 'option' | 'argument' = 'option'): string | Unread {
+  const fault = (problem: string, fix: string, code: string | null = null): Unread => ({
     ok: false,
+    code,
     faults: [{ file, line: 1, column: 1, key: WHOLE_FILE, problem, fix }],
   });
   try {
@@ -40,7 +41,7 @@ export function readText(
     const code = (error as NodeJS.ErrnoException).code ?? String(error);
     const [problem, fix] = (named === 'argument' ? OF_ARGUMENTS[code] : undefined) ??
       REFUSALS[code] ?? [`the file cannot be read (${code})`, 'name another, or repair it'];
-    return fault(problem, fix);
+    return fault(problem, fix, code);
   }
 }
 

@@ -1,4 +1,5 @@
 import { type Stats, statSync } from 'node:fs';
+import type { Unread } from './load.ts';
 
 const OTHERS = 0o007;
 const GROUP = 0o070;
@@ -39,6 +40,34 @@ export function accessOf(path: string): SecretAccess | undefined {
       fix: `chmod 0600 ${path}`,
     };
   return undefined;
+}
+
+/** A secret file, for who has to be told what to do about it. */
+interface Own {
+  /** The configuration's key that names it. */
+  readonly key: string;
+  /** The command that makes one. */
+  readonly make: string;
+  readonly holds: string;
+}
+
+/** What helps where a secret file can't be read. `code`: the system's, or null where it is too large. */
+export function unreadFix({ code, faults }: Unread, { key, make, holds }: Own): string {
+  switch (code) {
+    case 'ENOENT':
+      return `make it: ${make}; or name another with "${key}"`;
+    case 'EACCES':
+    case 'EPERM':
+      return "let the daemon's user read it, and enter the folders above it";
+    case 'ENOTDIR':
+      return `a part of its path is not a directory: name another with "${key}"`;
+    case 'ELOOP':
+      return `name the file itself with "${key}"`;
+    case null:
+      return `${faults[0]?.fix ?? 'shorten it'}, if it is the file that "${key}" is to name: ${holds}`;
+    default:
+      return `name another with "${key}", or repair it`;
+  }
 }
 
 /** What can't be looked at is told of when it is read. */

@@ -103,22 +103,26 @@ export function createCodes(options: CodesOptions): Codes {
   /** It is used up by now, whatever comes of it. */
   function open(
     knocked: CodeKnocked,
-    { key, proven }: CodeMatch,
+    { key: before, by, proven }: CodeMatch,
     { changes, wall }: { readonly changes: readonly StateChange[]; readonly wall: number },
   ): void {
     const { source: address, door: name, at } = knocked;
     const refused = (reason: SpaReason, all: readonly StateChange[]): void => {
       store.write(all, clock.wall(), 'machine');
-      reject(knocked, key, reason);
+      reject(knocked, before, reason);
     };
     // While it was asked whether it was used, all may have changed.
     const door = config().doors.find((each) => each.name === name);
-    if (held.named(key.name) !== key || door === undefined) {
+    const key = held.still(before, by);
+    if (key === undefined || door === undefined) {
       refused('expired', changes);
       return;
     }
-    if (!held.usage().permits(key, at)) {
-      refused('limit', changes);
+    const why = key.doors.includes(name)
+      ? whyNotAdmitted(key, { source: address, now: at, wall }, held.usage())
+      : 'door';
+    if (why !== undefined) {
+      refused(why, changes);
       return;
     }
     proven();

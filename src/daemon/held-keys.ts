@@ -10,6 +10,7 @@ import { rotationOf } from '../spa/candidates.ts';
 import { type CodeBook, createCodeBook } from '../spa/code.ts';
 import type { Key, KeyFile } from '../spa/key.ts';
 import { createKeyring, type Keyring } from '../spa/keyring.ts';
+import type { Proven } from '../spa/proof.ts';
 import { createSeen, type Seen } from '../spa/seen.ts';
 import { createUsage, type Usage } from '../spa/usage.ts';
 import type { UsedOnce } from '../spa/used-once.ts';
@@ -33,6 +34,11 @@ export interface HeldKeys {
   ring(): Keyring;
   codes(): CodeBook;
   named(name: string): Key | undefined;
+  /**
+   * The key as it is in force now, for what it proved a while ago; undefined: it was revoked, or what proved it was
+   * rotated away and is not taken any more. A file that was read anew has other objects for the same keys.
+   */
+  still(key: Key, by: Proven['by']): Key | undefined;
   usage(): Usage;
   usedOnce(): UsedOnce;
   /** The key opens; answers what is to be kept of it. */
@@ -103,6 +109,19 @@ export function createHeldKeys({ clock, store, config, inFleet }: HeldKeysOption
     ring: () => ring,
     codes: () => codes,
     named: (name) => byName.get(name),
+    still(key, by) {
+      const now = byName.get(key.name);
+      const proving = by === 'present' ? key.credential : key.previous?.credential;
+      if (now === undefined || proving === undefined) return undefined;
+      if (isDeepStrictEqual(proving, now.credential)) return now;
+      const { previous } = now;
+      const isTaken =
+        previous !== null &&
+        isDeepStrictEqual(proving, previous.credential) &&
+        clock.wall() < previous.until &&
+        !rotated.has(rotationOf(now) ?? '');
+      return isTaken ? now : undefined;
+    },
     usage: () => usage,
     usedOnce: () => inFleet?.(usedOnce) ?? usedOnce,
     note(key, now, last) {

@@ -11,11 +11,12 @@ import type { Packet } from '../packet/packet.ts';
 import { type Port, PROTOCOL_NUMBER } from '../packet/port.ts';
 import type { Milliseconds } from '../packet/time.ts';
 import type { Config } from '../policy/config.ts';
-import { type Accepted, admit, claimRejection } from '../spa/admit.ts';
+import { admit, claimRejection } from '../spa/admit.ts';
 import { arrivalOf, payloadOf, type Arrival as SpaArrival } from '../spa/arrival.ts';
 import { holderOf, type Key, type KeyFile } from '../spa/key.ts';
 import type { Proven } from '../spa/proof.ts';
 import { beyondHolders, detailOf, engineRefusal, type Refused, refusal } from '../spa/refusal.ts';
+import type { Usage } from '../spa/usage.ts';
 import type { Claim } from '../spa/used-once.ts';
 import type { StateChange, Store } from '../state/store.ts';
 import type { Announcer } from './announce.ts';
@@ -108,11 +109,8 @@ export function createKeys(options: KeysOptions): Keys {
   }
 
   function judge(proven: Proven, arrival: Arrival): void {
-    const { doors, listen } = config();
-    const skew = listen.clockSkew;
-    // Only the payload is not at hand any more, and it has been looked into.
-    const packet = { ...arrival.spa, payload: new Uint8Array(0) };
-    const admitted = admit(proven, packet, { doors, skew, usage: held.usage() });
+    const skew = config().listen.clockSkew;
+    const admitted = admission(proven, arrival.spa, config(), held.usage());
     if (admitted.outcome === 'rejected') {
       reject(arrival, admitted);
     } else if (engine.ban(admitted.address)?.origin === 'order') {
@@ -122,7 +120,7 @@ export function createKeys(options: KeysOptions): Keys {
       claims.begin(
         () => held.usedOnce().claim(admitted.use, { wall, skew }),
         guarded('keys', (claim: Claim) => {
-          if (claim.outcome === 'won') open(arrival, admitted, claim.changes);
+          if (claim.outcome === 'won') open(arrival, proven, claim.changes);
           else reject(arrival, claimRejection(admitted, claim));
         }),
       );
@@ -130,19 +128,21 @@ export function createKeys(options: KeysOptions): Keys {
   }
 
   /** It is used up by now, whatever comes of it. */
-  function open(arrival: Arrival, accepted: Accepted, changes: readonly StateChange[]): void {
-    const { key, doors, address } = accepted;
+  function open(arrival: Arrival, proven: Proven, changes: readonly StateChange[]): void {
     const { source, port, now, wall } = arrival.spa;
-    const refuse = (reason: Refused['reason']): void => {
+    // While it was asked whether it was used, the key may have been revoked, rotated or changed, or have opened for
+    // another packet.
+    const taken = held.still(proven.key, proven.by);
+    const admitted =
+      taken === undefined
+        ? refusal(proven.key, 'expired')
+        : admission({ ...proven, key: taken }, arrival.spa, config(), held.usage());
+    if (!('doors' in admitted)) {
       store.write(changes, clock.wall(), 'machine');
-      reject(arrival, refusal(key, reason));
-    };
-    // While it was asked whether it was used, the key may have been revoked, or have opened for another packet.
-    const taken = held.named(key.name) === key;
-    if (!taken || !held.usage().permits(key, now)) {
-      refuse(taken ? 'limit' : 'expired');
+      reject(arrival, admitted);
       return;
     }
+    const { key, doors, address } = admitted;
     const all: readonly StateChange[] = [...changes, ...held.note(key, now, wall)];
     const note: Note = { changes: all, source, port: { protocol: 'udp', port } };
     const holder = holderOf(key);
@@ -243,4 +243,15 @@ function overIn(
     const key = named(holder.key);
     return !key?.doors.includes(door) || (key.expires !== null && wall >= key.expires);
   });
+}
+
+/** Whether what is proven may open what it asks for, by the configuration and the keys as they are now. */
+function admission(
+  proven: Proven,
+  spa: SpaArrival,
+  { doors, listen }: Config,
+  usage: Usage,
+): ReturnType<typeof admit> {
+  // Only the payload is not at hand any more, and it has been looked into.
+  return admit(proven, { ...spa, payload: new Uint8Array(0) }, { doors, skew: listen.clockSkew, usage });
 }

@@ -24,6 +24,7 @@ export const LATE_STEPS = 10;
 export interface CodeMatch {
   readonly key: Key;
   readonly stamp: number;
+  readonly by: 'present' | 'previous';
   /** It has been used for an opening: what its key was before it was rotated is done with. */
   readonly proven: () => void;
 }
@@ -98,7 +99,11 @@ export function createCodeBook(keys: readonly Key[], rotated?: Set<string>): Cod
           const { key } = candidate;
           if (!key.doors.includes(door) || !rotation.takes(candidate, wall)) continue;
           if (step < now - back || step > now + ahead) late ??= entry;
-          else right.push({ key, stamp: step * STEP_MS, proven: () => rotation.proven(candidate) });
+          else
+            right.push({
+              ...{ key, stamp: step * STEP_MS, by: candidate.by },
+              proven: () => rotation.proven(candidate),
+            });
         }
       }
       const [one, ...others] = right;

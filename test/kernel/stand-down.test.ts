@@ -21,6 +21,8 @@ import { ROOT } from '../support/root.ts';
 const SERVICE = 22;
 const QUICK = 250;
 const SLOW = 1_500;
+/** Of a whole test, on a machine that has much else to do. Milliseconds. */
+const LATE = 120_000;
 const NOBODY = 65_534;
 const DOORS = { ssh: { knock: ['7001/tcp', '7002/tcp'], opens: [SERVICE], for: '5m' } };
 const SSH = { doors: DOORS, decoys: [23] };
@@ -98,102 +100,114 @@ describe('standing down', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  it('takes all out though a daemon runs, says so everywhere, and is back by itself with grants and bans', async () => {
-    const running = await start();
-    const guest = net.clientA.source().v4;
-    expect((await nfknock('rules', 'install', '--policy', 'appliance')).code).toBe(0);
-    expect((await nfknock('grant', 'ssh', guest, '--for', '1h')).code).toBe(0);
-    expect((await nfknock('ban', net.clientB.source().v4)).code).toBe(0);
-    expect(await stranger()).toBe(false);
-    const asked = Date.now();
-    const said = await standDown('--until', '20s');
-    expect(said).toMatchObject({ code: 0, stderr: '' });
-    expect(said.stdout).toContain('nfknock stand-down --over');
-    expect(said.stdout).toContain('boot-rules over');
-    const session = net.clientB.exec(['python3', '-c', IDLE, net.clientB.server4, '22']);
-    await staysOut(500);
-    expect(await sh('iptables -S INPUT')).toBe('-P INPUT ACCEPT\n');
-    const line = await running.waitFor({ event: 'firewall.stood_down', level: 'warn' });
-    expect(Math.abs(Date.parse(line.until ?? '') - asked - 20_000)).toBeLessThan(2_500);
-    const status = await nfknock('status');
-    expect(status.code).toBe(1);
-    expect(status.stdout).toContain('wrong:  stood down since');
-    expect(status.stdout).toContain('fix: nfknock stand-down --over');
-    const doctor = await nfknock('doctor');
-    expect(doctor.code).toBe(1);
-    expect(doctor.stdout).toContain('(stood-down)');
-    // Whoever is let in or banned meanwhile is so once the rules are back.
-    expect((await nfknock('grant', 'ssh', '203.0.113.5', '--for', '1h')).code).toBe(0);
-    expect((await nfknock('ban', '203.0.113.6')).code).toBe(0);
-    running.rewrite({
-      ...SSH,
-      decoys: [24],
-      doors: { ...DOORS, web: { knock: [7101, 7102], opens: [8080] } },
-    });
-    expect((await nfknock('reload')).code).toBe(0);
-    await staysOut(500);
+  it(
+    'takes all out though a daemon runs, says so everywhere, and is back by itself with grants and bans',
+    async () => {
+      const running = await start();
+      const guest = net.clientA.source().v4;
+      expect((await nfknock('rules', 'install', '--policy', 'appliance')).code).toBe(0);
+      expect((await nfknock('grant', 'ssh', guest, '--for', '1h')).code).toBe(0);
+      expect((await nfknock('ban', net.clientB.source().v4)).code).toBe(0);
+      expect(await stranger()).toBe(false);
+      const asked = Date.now();
+      const said = await standDown('--until', '20s');
+      expect(said).toMatchObject({ code: 0, stderr: '' });
+      expect(said.stdout).toContain('nfknock stand-down --over');
+      expect(said.stdout).toContain('boot-rules over');
+      const session = net.clientB.exec(['python3', '-c', IDLE, net.clientB.server4, '22']);
+      await staysOut(500);
+      expect(await sh('iptables -S INPUT')).toBe('-P INPUT ACCEPT\n');
+      const line = await running.waitFor({ event: 'firewall.stood_down', level: 'warn' });
+      expect(Math.abs(Date.parse(line.until ?? '') - asked - 20_000)).toBeLessThan(2_500);
+      const status = await nfknock('status');
+      expect(status.code).toBe(1);
+      expect(status.stdout).toContain('wrong:  stood down since');
+      expect(status.stdout).toContain('fix: nfknock stand-down --over');
+      const doctor = await nfknock('doctor');
+      expect(doctor.code).toBe(1);
+      expect(doctor.stdout).toContain('(stood-down)');
+      // Whoever is let in or banned meanwhile is so once the rules are back.
+      expect((await nfknock('grant', 'ssh', '203.0.113.5', '--for', '1h')).code).toBe(0);
+      expect((await nfknock('ban', '203.0.113.6')).code).toBe(0);
+      running.rewrite({
+        ...SSH,
+        decoys: [24],
+        doors: { ...DOORS, web: { knock: [7101, 7102], opens: [8080] } },
+      });
+      expect((await nfknock('reload')).code).toBe(0);
+      await staysOut(500);
 
-    await running.waitFor({ event: 'firewall.resumed' }, 25_000);
-    expect(Date.now() - asked).toBeGreaterThan(18_500);
-    expect(Date.now() - asked).toBeLessThan(25_000);
-    await isBack();
-    const rules = await ours();
-    expect(rules).toMatch(/-A NFKNOCK-GRANT -s 203\.0\.113\.5/);
-    expect(rules).toContain('NFKNOCK-BASE');
-    expect(rules).toContain(':INPUT DROP');
-    expect(rules).toMatch(/-A NFKNOCK-QUEUE .*8080|dports .*8080/);
-    expect(await sh('ipset list nfknock-ban4')).toContain('203.0.113.6');
-    expect(await net.clientA.canConnect(net.clientA.server4, SERVICE, SLOW)).toBe(true);
-    // Rules cut nobody who came in meanwhile.
-    expect((await session).stdout).toBe('still here\n');
-    await expect.poll(() => readdirSync(down)).toEqual([]);
-    expect((await nfknock('status')).stdout).toContain('All is well');
-  }, 60_000);
+      await running.waitFor({ event: 'firewall.resumed' }, 25_000);
+      expect(Date.now() - asked).toBeGreaterThan(18_500);
+      expect(Date.now() - asked).toBeLessThan(25_000);
+      await isBack();
+      const rules = await ours();
+      expect(rules).toMatch(/-A NFKNOCK-GRANT -s 203\.0\.113\.5/);
+      expect(rules).toContain('NFKNOCK-BASE');
+      expect(rules).toContain(':INPUT DROP');
+      expect(rules).toMatch(/-A NFKNOCK-QUEUE .*8080|dports .*8080/);
+      expect(await sh('ipset list nfknock-ban4')).toContain('203.0.113.6');
+      expect(await net.clientA.canConnect(net.clientA.server4, SERVICE, SLOW)).toBe(true);
+      // Rules cut nobody who came in meanwhile.
+      expect((await session).stdout).toBe('still here\n');
+      await expect.poll(() => readdirSync(down)).toEqual([]);
+      expect((await nfknock('status')).stdout).toContain('All is well');
+    },
+    LATE,
+  );
 
-  it('holds while the daemon dies, is started anew and reloads, and brings the rules back without any', async () => {
-    const first = await start();
-    expect((await standDown('--until', '15s')).code).toBe(0);
-    await first.stop('SIGKILL');
-    await staysOut(500);
-    const second = await start();
-    expect(second.seen({ event: 'firewall.stood_down' })).toHaveLength(1);
-    second.signal('SIGHUP');
-    await second.waitFor({ event: 'daemon.reloaded' });
-    await staysOut();
-    await second.stop('SIGKILL');
-    daemon = undefined;
-    const status = await nfknock('status');
-    expect(status.code).toBe(5);
-    expect(status.stderr).toContain('stood down since');
-    expect(await stranger(SLOW)).toBe(true);
-    await isBack(17_000);
-  }, 40_000);
+  it(
+    'holds while the daemon dies, is started anew and reloads, and brings the rules back without any',
+    async () => {
+      const first = await start();
+      expect((await standDown('--until', '15s')).code).toBe(0);
+      await first.stop('SIGKILL');
+      await staysOut(500);
+      const second = await start();
+      expect(second.seen({ event: 'firewall.stood_down' })).toHaveLength(1);
+      second.signal('SIGHUP');
+      await second.waitFor({ event: 'daemon.reloaded' });
+      await staysOut();
+      await second.stop('SIGKILL');
+      daemon = undefined;
+      const status = await nfknock('status');
+      expect(status.code).toBe(5);
+      expect(status.stderr).toContain('stood down since');
+      expect(await stranger(SLOW)).toBe(true);
+      await isBack(17_000);
+    },
+    LATE,
+  );
 
-  it('without a time stays until --over: over restarts, rules that others load, and a reload of theirs', async () => {
-    await bootRules('save');
-    const first = await start();
-    const saved = await sh('iptables-save');
-    expect((await standDown()).stdout).toContain(
-      'They stay out until somebody says: nfknock stand-down --over',
-    );
-    await first.stop();
-    await start();
-    await staysOut(500);
-    for (const verb of ['again', 'save', 'lay']) {
-      expect((await bootRules(verb)).code, verb).toBe(0);
-      expect(await ours(), verb).not.toContain('NFKNOCK');
-    }
-    // What was saved with ours among it is loaded: it goes again.
-    writeFileSync(join(folder, 'saved'), saved.replaceAll(/^.*match-set.*\n/gm, ''));
-    await sh(`iptables-restore <${folder}/saved`);
-    await expect.poll(ours, { timeout: 6_000 }).not.toContain('NFKNOCK');
-    await staysOut();
-    const over = await standDown('--over');
-    expect(over).toMatchObject({ code: 0, stderr: '' });
-    expect(over.stdout).toContain('No longer stood down');
-    await isBack(0);
-    expect((await standDown('--over')).stdout).toBe('nfknock is not stood down\n');
-  }, 40_000);
+  it(
+    'without a time stays until --over: over restarts, rules that others load, and a reload of theirs',
+    async () => {
+      await bootRules('save');
+      const first = await start();
+      const saved = await sh('iptables-save');
+      expect((await standDown()).stdout).toContain(
+        'They stay out until somebody says: nfknock stand-down --over',
+      );
+      await first.stop();
+      await start();
+      await staysOut(500);
+      for (const verb of ['again', 'save', 'lay']) {
+        expect((await bootRules(verb)).code, verb).toBe(0);
+        expect(await ours(), verb).not.toContain('NFKNOCK');
+      }
+      // What was saved with ours among it is loaded: it goes again.
+      writeFileSync(join(folder, 'saved'), saved.replaceAll(/^.*match-set.*\n/gm, ''));
+      await sh(`iptables-restore <${folder}/saved`);
+      await expect.poll(ours, { timeout: 6_000 }).not.toContain('NFKNOCK');
+      await staysOut();
+      const over = await standDown('--over');
+      expect(over).toMatchObject({ code: 0, stderr: '' });
+      expect(over.stdout).toContain('No longer stood down');
+      await isBack(0);
+      expect((await standDown('--over')).stdout).toBe('nfknock is not stood down\n');
+    },
+    LATE,
+  );
 
   it.each(['dead', 'standing still'])(
     'works beside a daemon that is %s',
@@ -214,24 +228,28 @@ describe('standing down', () => {
     40_000,
   );
 
-  it('ends where somebody installs the rules, and a second call counts anew', async () => {
-    await start();
-    expect((await standDown('--until', '5s')).code).toBe(0);
-    expect((await standDown('--until', '1h')).code).toBe(0);
-    await staysOut(6_000);
-    expect(JSON.parse((await standDown('--until', '30m', '--json')).stdout)).toMatchObject({
-      stood_down: true,
-    });
-    const refused = await nfknock('rules', 'install', '--confirm', '30s');
-    expect(refused.code).toBe(1);
-    expect(refused.stderr).toContain('stand-down --over');
-    await staysOut(0);
-    expect((await nfknock('rules', 'install')).code).toBe(0);
-    await isBack(0);
-    await sleep(1_500);
-    await isBack(0);
-    expect(readdirSync(down)).toEqual([]);
-  }, 40_000);
+  it(
+    'ends where somebody installs the rules, and a second call counts anew',
+    async () => {
+      await start();
+      expect((await standDown('--until', '5s')).code).toBe(0);
+      expect((await standDown('--until', '1h')).code).toBe(0);
+      await staysOut(6_000);
+      expect(JSON.parse((await standDown('--until', '30m', '--json')).stdout)).toMatchObject({
+        stood_down: true,
+      });
+      const refused = await nfknock('rules', 'install', '--confirm', '30s');
+      expect(refused.code).toBe(1);
+      expect(refused.stderr).toContain('stand-down --over');
+      await staysOut(0);
+      expect((await nfknock('rules', 'install')).code).toBe(0);
+      await isBack(0);
+      await sleep(1_500);
+      await isBack(0);
+      expect(readdirSync(down)).toEqual([]);
+    },
+    LATE,
+  );
 
   it.each([4, 6])(
     'a first installation, too, cuts no open session: IPv%i',
@@ -249,95 +267,119 @@ describe('standing down', () => {
     20_000,
   );
 
-  it('rolls a change back first that waits for its confirmation', async () => {
-    expect((await nfknock('rules', 'install', '--policy', 'appliance', '--confirm', '6s')).code).toBe(0);
-    const said = await standDown();
-    expect(said.code).toBe(0);
-    expect(said.stdout).toContain('rolled back first');
-    await staysOut(7_000);
-    expect(await sh('iptables -S INPUT')).toBe('-P INPUT ACCEPT\n');
-  }, 20_000);
+  it(
+    'rolls a change back first that waits for its confirmation',
+    async () => {
+      expect((await nfknock('rules', 'install', '--policy', 'appliance', '--confirm', '6s')).code).toBe(0);
+      const said = await standDown();
+      expect(said.code).toBe(0);
+      expect(said.stdout).toContain('rolled back first');
+      await staysOut(7_000);
+      expect(await sh('iptables -S INPUT')).toBe('-P INPUT ACCEPT\n');
+    },
+    LATE,
+  );
 
-  it('is root’s alone, and refuses a time that is none before anything changes', async () => {
-    await start();
-    const users = [
-      'setpriv',
-      `--reuid=${NOBODY}`,
-      `--regid=${NOBODY}`,
-      '--clear-groups',
-      '--inh-caps=+net_admin',
-    ];
-    const asNobody = [...users, '--ambient-caps=+net_admin', ...NFKNOCK, 'stand-down', '-c', file];
-    const refused = await net.server.exec(asNobody, { env });
-    expect(refused).toMatchObject({ code: 4, stdout: '' });
-    for (const time of ['0', '500ms', 'soon', '25:00', '2020-01-01', '2027-02-31', '9999d']) {
-      const wrong = await standDown('--until', time);
-      expect(wrong, time).toMatchObject({ code: 2, stdout: '' });
-      expect(wrong.stderr, time).toMatch(/^nfknock: ".*\n$/);
-    }
-    expect((await standDown('--until', '5m', '--over')).code).toBe(2);
-    // A file of somebody else's, or that others may write to, is none.
-    const name = `stood-down-${await sh("readlink /proc/self/ns/net | tr -dc 0-9 | tr -d '\\n'")}`;
-    expect((await standDown()).code).toBe(0);
-    const text = readFileSync(join(down, name), 'utf8');
-    await nfknock('rules', 'install');
-    await isBack();
-    writeFileSync(join(down, name), text);
-    chmodSync(join(down, name), 0o666);
-    expect((await bootRules('save')).stderr).toBe('');
-    await sleep(1_500);
-    await isBack(0);
-  }, 40_000);
+  it(
+    'is root’s alone, and refuses a time that is none before anything changes',
+    async () => {
+      await start();
+      const users = [
+        'setpriv',
+        `--reuid=${NOBODY}`,
+        `--regid=${NOBODY}`,
+        '--clear-groups',
+        '--inh-caps=+net_admin',
+      ];
+      const asNobody = [...users, '--ambient-caps=+net_admin', ...NFKNOCK, 'stand-down', '-c', file];
+      const refused = await net.server.exec(asNobody, { env });
+      expect(refused).toMatchObject({ code: 4, stdout: '' });
+      for (const time of ['0', '500ms', 'soon', '25:00', '2020-01-01', '2027-02-31', '9999d']) {
+        const wrong = await standDown('--until', time);
+        expect(wrong, time).toMatchObject({ code: 2, stdout: '' });
+        expect(wrong.stderr, time).toMatch(/^nfknock: ".*\n$/);
+      }
+      expect((await standDown('--until', '5m', '--over')).code).toBe(2);
+      // A file of somebody else's, or that others may write to, is none.
+      const name = `stood-down-${await sh("readlink /proc/self/ns/net | tr -dc 0-9 | tr -d '\\n'")}`;
+      expect((await standDown()).code).toBe(0);
+      const text = readFileSync(join(down, name), 'utf8');
+      await nfknock('rules', 'install');
+      await isBack();
+      writeFileSync(join(down, name), text);
+      chmodSync(join(down, name), 0o666);
+      expect((await bootRules('save')).stderr).toBe('');
+      await sleep(1_500);
+      await isBack(0);
+    },
+    LATE,
+  );
 
-  it('of another network that had the same number before is none', async () => {
-    expect((await standDown()).code).toBe(0);
-    const [name = ''] = readdirSync(down).filter((each) => each.startsWith('stood-down-'));
-    const text = readFileSync(join(down, name), 'utf8');
-    writeFileSync(join(down, name), text.replace(/^network=.*$/m, 'network=1'));
-    expect((await bootRules('save')).stderr).toBe('');
-    await start();
-    await isBack(0);
-  }, 20_000);
+  it(
+    'of another network that had the same number before is none',
+    async () => {
+      expect((await standDown()).code).toBe(0);
+      const [name = ''] = readdirSync(down).filter((each) => each.startsWith('stood-down-'));
+      const text = readFileSync(join(down, name), 'utf8');
+      writeFileSync(join(down, name), text.replace(/^network=.*$/m, 'network=1'));
+      expect((await bootRules('save')).stderr).toBe('');
+      await start();
+      await isBack(0);
+    },
+    LATE,
+  );
 
   describe('without Node.js', () => {
-    it('holds against the daemon’s repair, is seen by it, and ends as well', async () => {
-      const running = await start();
-      await nfknock('rules', 'install', '--policy', 'appliance');
-      expect((await bootRules('unlay')).code).toBe(0);
-      await staysOut(4_000);
-      expect(running.seen({ event: 'firewall.stood_down' })).toHaveLength(1);
-      expect((await nfknock('status')).stdout).toContain('stood down since');
-      expect((await bootRules('over')).code).toBe(0);
-      await isBack(0);
-      expect(await sh('iptables -S INPUT')).toContain('-P INPUT DROP');
-      expect(running.seen({ event: 'firewall.resumed' })).toHaveLength(1);
-    }, 40_000);
-
-    it('is back after a time though nobody is there, from the copy that is kept for the boot', async () => {
-      await bootRules('save');
-      await writeConfig({ doors: 'broken' }, folder);
-      const began = Date.now();
-      expect((await bootRules('unlay', '6s')).code).toBe(0);
-      await staysOut(500);
-      await isBack(9_000);
-      expect(Date.now() - began).toBeGreaterThan(5_000);
-      for (const time of ['3', '0s', 'x', '1w', '99999999s']) {
-        expect((await bootRules('unlay', time)).code, time).toBe(2);
+    it(
+      'holds against the daemon’s repair, is seen by it, and ends as well',
+      async () => {
+        const running = await start();
+        await nfknock('rules', 'install', '--policy', 'appliance');
+        expect((await bootRules('unlay')).code).toBe(0);
+        await staysOut(4_000);
+        expect(running.seen({ event: 'firewall.stood_down' })).toHaveLength(1);
+        expect((await nfknock('status')).stdout).toContain('stood down since');
+        expect((await bootRules('over')).code).toBe(0);
         await isBack(0);
-      }
-    }, 30_000);
+        expect(await sh('iptables -S INPUT')).toContain('-P INPUT DROP');
+        expect(running.seen({ event: 'firewall.resumed' })).toHaveLength(1);
+      },
+      LATE,
+    );
 
-    it('ends what the program began, from what that kept', async () => {
-      await nfknock('rules', 'install');
-      const before = await sh("iptables-save | grep -v -e '^#' -e match-set | sed 's/ .[0-9]*:[0-9]*.$//'");
-      expect((await standDown('--until', '1h')).code).toBe(0);
-      writeConfig({ doors: 'broken' }, folder);
-      expect((await bootRules('over')).code).toBe(0);
-      expect(await sh("iptables-save | grep -v -e '^#' -e match-set | sed 's/ .[0-9]*:[0-9]*.$//'")).toBe(
-        before,
-      );
-      expect(readdirSync(down)).toEqual([]);
-    }, 20_000);
+    it(
+      'is back after a time though nobody is there, from the copy that is kept for the boot',
+      async () => {
+        await bootRules('save');
+        await writeConfig({ doors: 'broken' }, folder);
+        const began = Date.now();
+        expect((await bootRules('unlay', '6s')).code).toBe(0);
+        await staysOut(500);
+        await isBack(9_000);
+        expect(Date.now() - began).toBeGreaterThan(5_000);
+        for (const time of ['3', '0s', 'x', '1w', '99999999s']) {
+          expect((await bootRules('unlay', time)).code, time).toBe(2);
+          await isBack(0);
+        }
+      },
+      LATE,
+    );
+
+    it(
+      'ends what the program began, from what that kept',
+      async () => {
+        await nfknock('rules', 'install');
+        const before = await sh("iptables-save | grep -v -e '^#' -e match-set | sed 's/ .[0-9]*:[0-9]*.$//'");
+        expect((await standDown('--until', '1h')).code).toBe(0);
+        writeConfig({ doors: 'broken' }, folder);
+        expect((await bootRules('over')).code).toBe(0);
+        expect(await sh("iptables-save | grep -v -e '^#' -e match-set | sed 's/ .[0-9]*:[0-9]*.$//'")).toBe(
+          before,
+        );
+        expect(readdirSync(down)).toEqual([]);
+      },
+      LATE,
+    );
   });
 
   describe('over a reboot', () => {
@@ -356,36 +398,44 @@ describe('standing down', () => {
     };
     const clock = existsSync('/sys/class/rtc') && readdirSync('/sys/class/rtc').length > 0;
 
-    it('goes on without a time, for the boot rules and for the daemon', async () => {
-      await bootRules('save');
-      await standDown();
-      rewrite((text) => text);
-      rmSync(env.NFKNOCK_MARKS, { recursive: true, force: true });
-      expect((await boot()).stderr).toContain('stood down');
-      await staysOut(0);
-      const running = await start();
-      expect(running.seen({ event: 'firewall.stood_down' })).toHaveLength(1);
-      await staysOut();
-      expect((await standDown('--over')).code).toBe(0);
-      await isBack(0);
-    }, 30_000);
-
-    it('ends with a time where no clock ran meanwhile, or its time has passed', async () => {
-      await bootRules('save');
-      for (const change of [
-        (text: string) =>
-          text.replace(/^until=.*$/m, 'until=1000000001').replace(/^since=.*$/m, 'since=1000000000'),
-        (text: string) =>
-          text.replace(/^since=.*$/m, 'since=9000000000').replace(/^until=.*$/m, 'until=9000000600'),
-        ...(clock ? [] : [(text: string) => text]),
-      ]) {
-        await standDown('--until', '10m');
-        rewrite(change);
+    it(
+      'goes on without a time, for the boot rules and for the daemon',
+      async () => {
+        await bootRules('save');
+        await standDown();
+        rewrite((text) => text);
         rmSync(env.NFKNOCK_MARKS, { recursive: true, force: true });
-        expect((await boot()).code).toBe(0);
+        expect((await boot()).stderr).toContain('stood down');
+        await staysOut(0);
+        const running = await start();
+        expect(running.seen({ event: 'firewall.stood_down' })).toHaveLength(1);
+        await staysOut();
+        expect((await standDown('--over')).code).toBe(0);
         await isBack(0);
-        expect(readdirSync(down)).toEqual([]);
-      }
-    }, 30_000);
+      },
+      LATE,
+    );
+
+    it(
+      'ends with a time where no clock ran meanwhile, or its time has passed',
+      async () => {
+        await bootRules('save');
+        for (const change of [
+          (text: string) =>
+            text.replace(/^until=.*$/m, 'until=1000000001').replace(/^since=.*$/m, 'since=1000000000'),
+          (text: string) =>
+            text.replace(/^since=.*$/m, 'since=9000000000').replace(/^until=.*$/m, 'until=9000000600'),
+          ...(clock ? [] : [(text: string) => text]),
+        ]) {
+          await standDown('--until', '10m');
+          rewrite(change);
+          rmSync(env.NFKNOCK_MARKS, { recursive: true, force: true });
+          expect((await boot()).code).toBe(0);
+          await isBack(0);
+          expect(readdirSync(down)).toEqual([]);
+        }
+      },
+      LATE,
+    );
   });
 });

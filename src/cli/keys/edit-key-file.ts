@@ -27,7 +27,8 @@ const PATIENCE = 5_000;
 export function readKeys(path: string): KeysOnDisk {
   let text: string;
   try {
-    text = readFileSync(path, 'utf8');
+    // An editor's mark at the beginning would hide the first line from who looks for its words.
+    text = readFileSync(path, 'utf8').replace(/^\ufeff/, '');
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return { text: NEW_FILE, file: EMPTY };
     throw refused(path, error, 'read');

@@ -1,8 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { editKeys, readKeys } from '../../../src/cli/keys/edit-key-file.ts';
 import { formatFault } from '../../../src/config/fault.ts';
+import { withKey, withoutKey } from '../../../src/config/key-file-edit.ts';
 import { loadKeys } from '../../../src/config/load-keys.ts';
 import { configOf } from '../../support/configs.ts';
 import { temporaryFolder } from '../../support/scratch.ts';
@@ -76,6 +78,53 @@ describe('The key file', () => {
       expect(said()).not.toContain(SECRET.slice(7, 20));
     }
   });
+
+  it('that can’t be read says what helps: each reason has its own', () => {
+    symlinkSync(path, `${path}.loop`);
+    symlinkSync(`${path}.loop`, path);
+    expect(said()).toContain('the symbolic link leads to itself; name the file itself with "keys"');
+    rmSync(path);
+    expect(said()).toContain('there is no such file; make it: nfknock key new');
+    write(FILE);
+    expect(said(`${path}/x`)).toContain('a part of its path is not a directory');
+    expect(said(join(path, '..', 'x'.repeat(300)))).toMatch(/ENAMETOOLONG.*name another with "keys"/);
+    truncateSync(path, 30 * 1024 * 1024);
+    expect(said()).toMatch(
+      /31457280 bytes; write at most 524288 bytes, if it is the file that "keys" is to name/,
+    );
+    expect(said()).not.toContain('read it');
+  });
+
+  it('that an editor has begun with its mark is read all the same, and edited', async () => {
+    write(`\ufeff${FILE}`);
+    expect(said()).toBe('1 keys');
+    const held = readKeys(path);
+    expect(held.file.keys.map(({ name }) => name)).toEqual(['ada']);
+    await editKeys(path, async ({ text }) => ({ text: withoutKey(text, 'ada') ?? expect.unreachable() }));
+    expect(readKeys(path).file).toMatchObject({ keys: [], realms: [{ until: null }] });
+    write(`\ufeffkeys:\n  ada: { fwknop: { key: "${SECRET}", hmac: "${SECRET}" }, doors: [ssh] }\n`);
+    expect(readKeys(path).file.keys).toHaveLength(1);
+  });
+
+  it.each(['__proto__', 'constructor', 'prototype', 'hasownproperty', '__definegetter__'])(
+    'may have a key of the name %s: it is a name like others, in the file and out of it',
+    (name) => {
+      write(FILE.replace('ada', name));
+      expect(said()).toBe('1 keys');
+      const text = withKey(FILE, name, {
+        secret: `base64:${Buffer.alloc(32, 9).toString('base64')}`,
+        doors: ['ssh'],
+      });
+      write(text ?? '');
+      expect(said()).toBe('2 keys');
+      expect(withoutKey(text ?? '', name)).toBe(withoutKey(withKey(FILE, 'x', { doors: [] }) ?? '', 'x'));
+      // As an option or a door it is unknown like any other word.
+      write(FILE.replace('doors:', `${name}: 1, doors:`));
+      expect(said()).toContain('this is not a known key');
+      write(FILE.replace('[ssh]', `[${name}]`));
+      expect(said()).toBe('1 keys door-without-key key-without-door');
+    },
+  );
 
   it('in which a name stands twice is refused', () => {
     write(`${FILE}  ada: { secret: "${SECRET}", doors: [ssh] }\n`);
