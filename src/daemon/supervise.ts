@@ -5,6 +5,7 @@ import { guarded, owned } from '../guard/guard.ts';
 import { milliseconds } from '../packet/time.ts';
 import type { StateChange } from '../state/store.ts';
 import { sentenceOf } from '../text/error.ts';
+import { createClockDoubt } from './clock-doubt.ts';
 import { stored } from './commit.ts';
 import { watchUses } from './connection-counts.ts';
 import { type Core, type Running, warn } from './dependencies.ts';
@@ -16,6 +17,7 @@ import { totalHealth } from './sample.ts';
 const TICK = 1000;
 const EXEMPT_EVERY = 30;
 const MACHINE_EVERY = 300;
+const CLOCK_EVERY = 60;
 const LIMITS_EVERY = 5;
 /** Bans that are written to the state file at once when the wall clock was set. */
 const BANS_AT_ONCE = 2_048;
@@ -48,6 +50,7 @@ export function createSupervisor(core: Running): Supervisor {
     lookAround,
   );
   const uses = watchUses(core);
+  const clockDoubt = createClockDoubt(core);
   const repairs = createRepairs(core);
   const rules = core.firewall.watch({
     onDrift: (what) => core.standDown.seen(() => repairs.repair(what)),
@@ -65,6 +68,7 @@ export function createSupervisor(core: Running): Supervisor {
     onError: (error) => core.health.report('firewall', sentenceOf(error)),
   });
   owned('supervisor', warnOfOthers(core));
+  guarded('supervisor', clockDoubt.look)();
   owned('supervisor', core.surroundings.look());
 
   /** Each by itself: one that fails must not keep the others from their turn. */
@@ -78,6 +82,9 @@ export function createSupervisor(core: Running): Supervisor {
     tellLost,
     uses.tick,
     core.health.tick,
+    () => {
+      if (seconds % CLOCK_EVERY === 0) clockDoubt.look();
+    },
     () => owned('supervisor', core.standDown.look()),
     () => {
       if (seconds % LIMITS_EVERY === 0) core.sources.adapt();

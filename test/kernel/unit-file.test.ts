@@ -391,6 +391,10 @@ describe('the daemon of the unit file', () => {
     for (const child of children) child.kill('SIGKILL');
   });
 
+  test('leaves no core file, in which its keys would lie', () => {
+    expect(UNIT).toMatch(/^LimitCORE=0$/m);
+  });
+
   test('is given CAP_NET_ADMIN alone', () => {
     expect(UNIT).toMatch(/^AmbientCapabilities=CAP_NET_ADMIN$/m);
     expect(UNIT).toMatch(/^CapabilityBoundingSet=CAP_NET_ADMIN$/m);

@@ -125,6 +125,49 @@ describe('the end of a key', () => {
   });
 });
 
+describe('a clock that nobody keeps in step', () => {
+  const said = ({ said: events }: KeysMachine): number =>
+    events.filter((event) => 'reason' in event && `${event.reason}`.includes('clock is not synchronised'))
+      .length;
+  async function startWith(
+    text: string,
+  ): Promise<{ machine: KeysMachine; set(synchronised: boolean): void }> {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] });
+    let synchronised = false;
+    const trust = { boot: 'b', synchronised: () => synchronised, hasRtc: () => true };
+    const machine = keysMachine(text, { keys: [BEN] }, { trust });
+    daemons.push(await startOn(machine));
+    return {
+      machine,
+      set(now) {
+        synchronised = now;
+      },
+    };
+  }
+  const minutes = async (machine: KeysMachine, count: number): Promise<void> => {
+    for (let passed = 0; passed < 60 * count; passed += 1) await pass(machine, 1_000);
+  };
+
+  it('is said once where keys are taken, and again where it comes back', async () => {
+    const { machine, set } = await startWith(CONFIG);
+    expect(said(machine)).toBe(1);
+    await minutes(machine, 2);
+    expect(said(machine)).toBe(1);
+    set(true);
+    await minutes(machine, 1);
+    set(false);
+    await minutes(machine, 1);
+    expect(said(machine)).toBe(2);
+  });
+
+  it('is nothing to say where no key is', async () => {
+    const { machine } = await startWith(
+      '{ doors: { ssh: { knock: [7000, 8000], opens: [22] } }, memory: { sources: 1024 } }',
+    );
+    expect(said(machine)).toBe(0);
+  });
+});
+
 describe('a used packet', () => {
   it('opens nothing again wherever the clock is set, and a new one opens', async () => {
     const machine = await start();
