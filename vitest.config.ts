@@ -25,6 +25,8 @@ const LONG = [
   'test/kernel/discovery.test.ts',
   'test/kernel/doctor.test.ts',
   'test/kernel/doctor-healthy.test.ts',
+  'test/kernel/fleet.test.ts',
+  'test/kernel/fleet-kills.test.ts',
   'test/kernel/foreign-rules.test.ts',
   'test/kernel/grant-mark.test.ts',
   'test/kernel/grant-mark-forward.test.ts',

@@ -7,18 +7,7 @@ import { type Parsed, parseConfig } from './parse.ts';
 export function loadConfig(file: string): Parsed {
   const text = readText(file);
   if (typeof text !== 'string') return text;
-  const parsed = parseConfig(text, file);
-  return parsed.ok && parsed.config.fleet !== null ? notYet(text, file) : parsed;
-}
-
-/** A daemon that took the section and told nobody would be one door too many. */
-function notYet(text: string, file: string): Extract<Parsed, { ok: false }> {
-  const line = text.split('\n').findIndex((each) => /^\W*fleet\b/.test(each)) + 1;
-  const problem = '"fleet" is not a known key of this version';
-  return {
-    ok: false,
-    faults: [{ file, line: Math.max(1, line), column: 1, key: 'fleet', problem, fix: 'remove it' }],
-  };
+  return parseConfig(text, file);
 }
 
 /** Why there is no text of a file. `code`: the system's, or null where the file is too large. */

@@ -2,7 +2,6 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { formatFault } from '../../../src/config/fault.ts';
-import { loadConfig } from '../../../src/config/load.ts';
 import { fleetFileFaults, loadFleetSecrets } from '../../../src/config/load-fleet.ts';
 import { parseConfig } from '../../../src/config/parse.ts';
 import { needRestart } from '../../../src/config/restart.ts';
@@ -123,15 +122,6 @@ describe('The section fleet', () => {
     const alone = parseConfig(DOOR, 'f.yaml');
     if (alone.ok) expect(needRestart(alone.config, before)).toContain('fleet.name');
     expect(alone.ok).toBe(true);
-  });
-
-  it('is refused by what runs a configuration until the daemon can join', () => {
-    const file = join(temporaryFolder(), 'f.yaml');
-    writeFileSync(file, `${DOOR}fleet: { ${MEMBER} }\n`);
-    const loaded = loadConfig(file);
-    expect(loaded.ok ? [] : loaded.faults.map(formatFault)).toEqual([
-      `${file}:2:1: fleet: "fleet" is not a known key of this version; remove it`,
-    ]);
   });
 });
 
