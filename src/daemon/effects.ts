@@ -81,6 +81,7 @@ export function createEffects(options: EffectsOptions): Effects {
   // Whoever has the grant from elsewhere hears of its end, though it never was in force here.
   const queues = createGrantQueues(begin, ({ event }) => {
     if (event.event === 'door.closed') sayings?.tell(event);
+    else keepUsed(options, event);
   });
   const refused: { readonly event: GrantEvent; readonly stage: Stage }[] = [];
   let working = false;
@@ -207,6 +208,7 @@ export function createEffects(options: EffectsOptions): Effects {
     if (queues.endOf(event) === -1)
       engine.execute({ command: 'refuse', door, grantee, reason: 'refused' }, clock.now(), collect);
     collected.each((event) => take(event, 'command'));
+    keepUsed(options, event);
     queues.drop(event, stage);
     collected.each((event) => take(event, 'command'));
   }
@@ -220,6 +222,12 @@ export function createEffects(options: EffectsOptions): Effects {
     },
     isFull: () => commit.isFull() || queues.waiting() >= WAITING_MAX,
   };
+}
+
+/** What a key has used up for an opening that comes to nothing is used up all the same. */
+function keepUsed({ keys, store, clock }: EffectsOptions, event: GrantEvent): void {
+  const used = keys.usedBy(event);
+  if (used.length > 0) store.write(used, clock.wall(), 'machine');
 }
 
 /** What the engine has said, in its order. No list is made for a batch of which nothing is said. */

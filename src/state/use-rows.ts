@@ -40,7 +40,7 @@ export function openUseRows(db: Database.Database): UseRows {
     'INSERT INTO key_use VALUES (?, ?, 0, 0) ON CONFLICT (key) DO UPDATE SET floor = max(coalesce(floor, excluded.floor), excluded.floor)',
   );
   const putUse = db.prepare(
-    'INSERT INTO key_use VALUES (?, NULL, ?, ?) ON CONFLICT (key) DO UPDATE SET uses = excluded.uses, last = excluded.last',
+    'INSERT INTO key_use VALUES (?, NULL, ?, ?) ON CONFLICT (key) DO UPDATE SET uses = max(uses, excluded.uses), last = max(last, excluded.last)',
   );
 
   function write(changes: readonly KeyChange[]): void {

@@ -40,7 +40,11 @@ export function createUses(): Uses {
           if (stamp !== null && stamp <= change.stamp) own.seen.delete(id);
         return;
       case 'key_used':
-        own.used = { uses: change.uses, last: change.last };
+        // What an opening that waited has used up may come after that of a later one: no count goes back.
+        own.used = {
+          uses: Math.max(change.uses, own.used?.uses ?? 0),
+          last: Math.max(change.last, own.used?.last ?? 0),
+        };
         return;
       default:
         change satisfies never;

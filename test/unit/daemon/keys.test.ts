@@ -6,7 +6,7 @@ import type { Daemon } from '../../../src/daemon/run.ts';
 import { formatCidr } from '../../../src/packet/cidr.ts';
 import type { Key } from '../../../src/spa/key.ts';
 import { BEN, datagram, type KeysMachine, keysMachine } from '../../support/keys-machine.ts';
-import { settled, startOn } from '../../support/memory-machine.ts';
+import { QUIET, settled, startOn } from '../../support/memory-machine.ts';
 import { v1Packet } from '../spa/spa-world.ts';
 
 /* What a running daemon does with packets of keys, over a kernel, a disk and a clock of the test's own. */
@@ -220,6 +220,21 @@ describe('a used packet', () => {
     }
     expect(machine.named('spa.accepted')).toHaveLength(3);
     expect(machine.named('spa.unauthenticated')).toEqual([]);
+  });
+
+  it('is used up for good also where the door did not open, since its packets are not tracked', async () => {
+    const why = { code: 'untracked', what: 'packets are not tracked', fix: 'track them' };
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] });
+    const machine = keysMachine(
+      CONFIG,
+      {},
+      { createSurroundings: () => ({ ...QUIET, shut: () => [why] as never }) },
+    );
+    daemons.push(await startOn(machine));
+    await machine.knock(ADA, machine.own());
+    expect(machine.named('spa.accepted')).toEqual([]);
+    expect(machine.store.uses().seen).toHaveLength(1);
+    expect(machine.store.uses().used.get('ben')?.uses).toBe(1);
   });
 
   it('sent at the edge of what clocks may differ by opens, and a little beyond is stale', async () => {

@@ -119,6 +119,8 @@ describe.each([
     };
     store.write([seen('a', NOW), seen('b', NOW + 1), seen('c', null)], NOW);
     store.write([{ change: 'key_used', key: 'ada', uses: 3, last: NOW }], NOW);
+    // Of an opening that had to wait.
+    store.write([{ change: 'key_used', key: 'ada', uses: 2, last: NOW - 1 }], NOW);
     store.write([{ change: 'floor', key: 'ada', stamp: NOW }], NOW);
     store.write([{ change: 'floor', key: 'ada', stamp: NOW - 5 }], NOW, 'machine');
     const kept = store.uses();
