@@ -9,7 +9,8 @@ import type { DoorEvent } from './commit.ts';
 import type { GrantEvent } from './consume.ts';
 import type { Core, Dependencies } from './dependencies.ts';
 import { createEffects } from './effects.ts';
-import { createFleet } from './fleet.ts';
+import { createFleet, type FleetLife } from './fleet.ts';
+import { sharingOf } from './fleet-knocks.ts';
 import { createHealth } from './health.ts';
 import { doorOf, hookSubject, nextSequence } from './hook-subject.ts';
 import { createIntake } from './intake.ts';
@@ -33,10 +34,11 @@ export function assemble(given: Dependencies, subject: Subject): Core {
   const firewall = suspendable(given.firewall);
   let { config } = subject;
   const settings = settingsOf(config, (door) => nextSequence(door).next);
-  const engine = createEngine(settings, given.key);
+  const isAlone = given.fleet === undefined || config.fleet === null;
+  const engine = createEngine(settings, given.key, isAlone ? undefined : sharingOf(() => life?.knocks));
   const health = createHealth(given);
   const surroundings = given.createSurroundings({ config: () => config, clock, announcer, firewall });
-  const life =
+  const life: FleetLife | undefined =
     given.fleet === undefined || config.fleet === null
       ? undefined
       : createFleet({
@@ -100,9 +102,11 @@ export function assemble(given: Dependencies, subject: Subject): Core {
   const history = createPacketHistory();
   const intake = createIntake({
     ...{ clock, engine, history, emit: effects.collect, isFull: effects.isFull, prove: keys.prove },
+    share: life === undefined ? (_, outcome) => outcome : life.knocks.judged,
     after(count, lag) {
       health.judged(count, lag);
       effects.carryOut('knock');
+      life?.knocks.flush();
     },
   });
 

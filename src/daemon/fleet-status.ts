@@ -10,13 +10,13 @@ import { LATELY } from './recent-count.ts';
 export function fleetRow({ life, clock, config }: Core): FleetRow | null {
   const fleet = config().fleet;
   if (life === undefined || fleet === null) return null;
-  const { up, since, offset, outbox, claims, refused, shed, members } = life.status();
+  const { up, since, offset, outbox, parked, claims, refused, shed, members } = life.status();
   const moment = (at: number): string => new Date(clock.wall() - (clock.now() - at)).toISOString();
   return {
     ...{ name: fleet.name, engine: engineText(fleet.engine), up, since: moment(since) },
     // The bus's clock and this machine's: how far the second is ahead.
     offset: aheadOf(offset - (clock.wall() - clock.now())),
-    ...{ outbox, parked: 0, claims, refused: sumOf(refused), shed },
+    ...{ outbox, parked, claims, refused: sumOf(refused), shed },
     members: [...members].sort(byName).map(({ member, presence, silent }) => ({
       ...{ name: member, version: presence?.version ?? null },
       seen: Number.isFinite(silent) ? moment(clock.now() - silent) : null,
@@ -44,11 +44,11 @@ function sumOf(counts: ReadonlyMap<string, number>): number {
 /** The same in numbers; null: this machine is alone. */
 export function fleetReading({ life, clock }: Core): FleetReading | null {
   if (life === undefined) return null;
-  const { up, offset, outbox, claims, refused, leftOut, messages, members } = life.status();
+  const { up, offset, outbox, parked, claims, refused, leftOut, messages, members } = life.status();
   const reasons = new Map<string, number>(refused);
   for (const [why, count] of leftOut) if (why !== 'over') reasons.set(why, (reasons.get(why) ?? 0) + count);
   return {
-    ...{ up, messages, outbox, claims, refused: Object.fromEntries(reasons) },
+    ...{ up, messages, outbox, parked, claims, refused: Object.fromEntries(reasons) },
     members: 1 + members.filter(({ isLost }) => !isLost).length,
     offset: (clock.wall() - clock.now() - offset) / 1000,
   };

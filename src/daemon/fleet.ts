@@ -1,10 +1,12 @@
 import { randomInt } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import type { LeftOut } from '../engine/command.ts';
+import type { Shared } from '../engine/elsewhere.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Emit } from '../engine/event.ts';
 import type { Bus, ClaimRequest } from '../fleet/bus.ts';
 import type { FleetNews, Host, Surroundings } from '../fleet/host.ts';
+import type { Knocks } from '../fleet/knocks.ts';
 import { createMember, type FleetStatus, type Member } from '../fleet/member.ts';
 import { guarded } from '../guard/guard.ts';
 import type { Address } from '../packet/address.ts';
@@ -18,6 +20,7 @@ import { warn } from './dependencies.ts';
 import { accepts, describeDoors, limitsOf } from './fleet-belief.ts';
 import { createDoubts, type Doubt } from './fleet-doubts.ts';
 import { createCarrier } from './fleet-host.ts';
+import { knockHost } from './fleet-knocks.ts';
 import { createLifting, type Lifting } from './fleet-lifting.ts';
 import { createMarks } from './fleet-marks.ts';
 import { newsEvent } from './fleet-news.ts';
@@ -25,6 +28,7 @@ import { type ClaimSums, createClaimTally, createFleetOnce } from './fleet-once.
 import { knownOf, registerFrom } from './fleet-registers.ts';
 import { createSayings, rowOfRegister, type Sayings } from './fleet-sayings.ts';
 import { createSweep } from './fleet-sweep.ts';
+import { surroundingsOf } from './fleet-timers.ts';
 
 /*
  * This machine's part in a fleet: what it says goes out once it is in force and announced (fleet-sayings.ts), what others
@@ -51,7 +55,11 @@ export interface FleetOptions {
   readonly version: string;
   readonly clock: Clock;
   readonly store: Store;
-  readonly engine: Pick<Engine, 'execute' | 'sizes' | 'ban' | 'grant' | 'grantsOf' | 'eachBan' | 'eachGrant'>;
+  readonly engine: Pick<
+    Engine,
+    'execute' | 'sizes' | 'ban' | 'grant' | 'grantsOf' | 'eachBan' | 'eachGrant'
+  > &
+    Shared;
   readonly announcer: Pick<Announcer, 'announce'>;
   readonly config: () => Config;
   readonly collect: Emit;
@@ -64,6 +72,7 @@ export interface FleetOptions {
 
 export interface FleetLife {
   readonly sayings: Sayings;
+  readonly knocks: Knocks;
   usedOnce(own: UsedOnce): UsedOnce;
   consumer(own: Consumer): Consumer;
   /** Connects. What was kept from before is in force already. */
@@ -132,8 +141,8 @@ export function createFleet(options: FleetOptions): FleetLife {
 
   /** What takes a restart stays as it was at the start; the rest is as the configuration in force says. */
   function fleet(): Fleet {
-    const { share, accept, copies } = config().fleet ?? started;
-    return { ...started, share, accept, copies };
+    const { share, accept, copies, wait } = config().fleet ?? started;
+    return { ...started, share, accept, copies, wait };
   }
 
   const host: Host = {
@@ -166,6 +175,7 @@ export function createFleet(options: FleetOptions): FleetLife {
   const member: Member = createMember({
     ...{ name: fleet().name, version: options.version, host, surroundings, limits: limitsOf(fleet()) },
     bus: given.openBus(surroundings),
+    knocks: knockHost({ fleet, config, engine, collect: options.collect, carryOut }),
     belief: {
       accepts: (from, register) => accepts(fleet(), from, register),
       longest: () => fleet().accept.longest,
@@ -190,6 +200,7 @@ export function createFleet(options: FleetOptions): FleetLife {
   return {
     sayings,
     sharesBans,
+    knocks: member.knocks,
     usedOnce: once.usedOnce,
     consumer(own) {
       consumer = own;
@@ -255,17 +266,4 @@ function tellOlder(
   member.decide(registers);
   store.write([joined, ...registers.map(rowOfRegister)], clock.wall(), 'machine');
   member.tell(registers);
-}
-
-function surroundingsOf(clock: Clock): Surroundings {
-  return {
-    now: () => clock.now(),
-    wallOffset: () => clock.wall() - clock.now(),
-    after(wait, run) {
-      const timer = setTimeout(guarded('fleet', run), wait);
-      timer.unref();
-      return () => clearTimeout(timer);
-    },
-    random: () => randomInt(2 ** 47) / 2 ** 47,
-  };
 }

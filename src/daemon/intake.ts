@@ -20,6 +20,8 @@ export interface IntakeOptions {
   readonly isFull: () => boolean;
   /** Whether a key proves a packet to the ports of keys: what becomes of it is said with `settle`. */
   readonly prove: (packet: Packet, at: Milliseconds) => boolean;
+  /** A fleet whose members tell each other of knocks; answers what has become of the packet. */
+  readonly share: (packet: Packet, outcome: Outcome, at: Milliseconds) => Outcome;
 }
 
 type JudgeOne = (batch: Batch, index: number) => void;
@@ -38,7 +40,7 @@ export interface Intake {
 }
 
 export function createIntake(options: IntakeOptions): Intake {
-  const { clock, engine, history, emit, after, isFull, prove } = options;
+  const { clock, engine, history, emit, after, isFull, prove, share } = options;
   const packet = emptyPacket();
   const stamps = createStamps(clock);
   const counts = Object.fromEntries(OUTCOMES.map((outcome) => [outcome, 0])) as Record<Outcome, number>;
@@ -87,7 +89,7 @@ export function createIntake(options: IntakeOptions): Intake {
     if (prove(packet, at)) return;
     // Were there no keys, a port that is nothing else would not be shown to us: not even its packets may be counted.
     const isSeen = engine.isWatched(packet.protocol, packet.port);
-    settle(packet, isSeen ? engine.judge(packet, at, emit) : 'ignored', at);
+    settle(packet, isSeen ? share(packet, engine.judge(packet, at, emit), at) : 'ignored', at);
   }
 
   function judgeKnock({ bytes, offsets, lengths, stamps: stamped }: Batch, index: number): void {
@@ -98,7 +100,7 @@ export function createIntake(options: IntakeOptions): Intake {
       return;
     }
     packet.stamped = stamps.stamped;
-    settle(packet, engine.judge(packet, at, emit), at);
+    settle(packet, share(packet, engine.judge(packet, at, emit), at), at);
     lag = packet.stamped ? clock.now() - at : Number.NaN;
   }
 

@@ -36,6 +36,8 @@ export interface Attempt {
   code: number;
   /** Begun or advanced by this packet. */
   fresh: boolean;
+  /** Its last knock came to another member of the fleet. */
+  stray: boolean;
 }
 
 export function createAttemptList(): AttemptList {
@@ -98,10 +100,11 @@ export function createAttemptList(): AttemptList {
       }
       let main = NONE;
       for (let place = 0; place < size; place += 1) {
-        const { step, begun, advanced, tolerated, code } = at(place);
+        const { step, begun, advanced, tolerated, code, stray } = at(place);
         const slot = attempts.put(subject, placeOf(sequence.id, place), step, turn, now);
         attempts.set(slot, begun, advanced, tolerated);
         attempts.setCode(slot, code);
+        if (stray) attempts.stray(slot);
         if (mask !== NONE) attempts.mark(slot, masks, mask);
         if (place === 0) main = slot;
       }
@@ -127,5 +130,5 @@ export function endFrom(attempts: Attempts, subject: Subject, sequence: number, 
 }
 
 function blank(): Attempt {
-  return { step: 0, begun: 0, advanced: 0, tolerated: 0, code: 0, fresh: false };
+  return { step: 0, begun: 0, advanced: 0, tolerated: 0, code: 0, fresh: false, stray: false };
 }

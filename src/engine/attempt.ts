@@ -49,6 +49,9 @@ export interface Attempts {
   put(subject: Subject, where: number, step: number, turn: number, now: number): number;
   /** The attempt's first and last knocks, and the wrong packets let pass. */
   set(slot: number, begun: number, advanced: number, tolerated: number): void;
+  /** Whether its last knock came to another member of the fleet: its moment is by another clock. */
+  isStray(slot: number): boolean;
+  stray(slot: number): void;
   complete(slot: number, now: number): void;
   /** Ends the attempt; true where the entry stays for what else it knows. */
   end(slot: number): boolean;
@@ -103,6 +106,8 @@ const MISTAKES = 13;
 const LAST = 14;
 const CODE = 15;
 const WORDS = 2 * FLOATS;
+/** In the word of what was tolerated: the last knock came to another member. */
+const STRAY = 1 << 16;
 const NEVER = Number.NEGATIVE_INFINITY;
 
 /** Anyone who knocked last longer ago, in milliseconds, has given up as a rule: the usual gap is far shorter. */
@@ -167,7 +172,12 @@ export function createAttempts(capacity: number, words: number = 0): Attempts {
     sequence: (slot) => table.extra(slot) >> 5,
     place: (slot) => table.extra(slot) & (PLACES - 1),
     step,
-    tolerated: (slot) => counts[slot * WORDS + TOLERATED] ?? 0,
+    tolerated: (slot) => (counts[slot * WORDS + TOLERATED] ?? 0) & (STRAY - 1),
+    isStray: (slot) => ((counts[slot * WORDS + TOLERATED] ?? 0) & STRAY) !== 0,
+    stray(slot) {
+      const at = slot * WORDS + TOLERATED;
+      counts[at] = (counts[at] ?? 0) | STRAY;
+    },
     begun: (slot) => floats[slot * FLOATS + BEGUN] ?? 0,
     advanced,
     completed,

@@ -5,6 +5,7 @@ import { restOf } from './alike.ts';
 import { placeOf } from './attempt.ts';
 import { isMade } from './code.ts';
 import { closeIsGuarded, guardedFrom, mayClose } from './door.ts';
+import { HOW, isConcerned, isNextPlaced, isTooFast, isWithinSlack, staleness } from './in-time.ts';
 import { firstBit } from './kin.ts';
 import type { Sequence } from './ports.ts';
 import type { State } from './state.ts';
@@ -40,7 +41,16 @@ export interface Knock {
   readonly stamped: boolean;
   /** A live service is behind the port: anyone who visits it is no offender, even where he breaks an attempt off. */
   readonly observed: boolean;
+  /** By the clock that its moment was taken with, as near as this machine knows that; when it is judged. */
+  readonly came: number;
   readonly now: number;
+  readonly how: number;
+  /** It came to another member of the fleet. */
+  readonly told: boolean;
+  /** How far the clocks of two members may be apart. */
+  readonly slack: number;
+  /** It has waited so long that what came to others at the same time is known. */
+  readonly quiet: boolean;
 }
 
 /** Explanations as bits, so that what a packet is to all its sequences together is one number. */
@@ -99,7 +109,7 @@ export function candidatesOf(state: State, subject: Subject, knock: Knock): read
     }
     if (explanation === 'repeat' || explanation === 'renews' || explanation === 'guarded') repeated = true;
   }
-  if (attempts.words > 0) addKin(state, subject, knock, candidates);
+  if (attempts.words > 0 && knock.how === HOW.judged) addKin(state, subject, knock, candidates);
   if (!repeated) addGuarded(state, subject, knock, candidates);
   return candidates;
 }
@@ -196,6 +206,16 @@ function find(
     const slot = state.slots[index] ?? NONE;
     if (isAttempt(state, subject, sequence, slot)) seen |= seenBy(state, knock, sequence, slot);
   }
+  if (knock.how === HOW.placed) {
+    if ((seen & SEEN.next) !== 0) return 'advances';
+    // Too much of the attempt is in the order of nobody's clock already.
+    if ((seen & SEEN.fast) !== 0) return 'too fast';
+    return repeats || (seen & SEEN.made) !== 0 ? 'repeat' : 'none';
+  }
+  if (knock.how >= HOW.concluded) {
+    if (repeats && knock.how === HOW.concluded) return 'repeat';
+    return (seen & SEEN.live) === 0 ? 'none' : (seen & SEEN.patient) !== 0 ? 'tolerated' : 'broken';
+  }
   if ((seen & SEEN.next) !== 0) return 'advances';
   if ((seen & SEEN.fast) !== 0) return 'too fast';
   if ((seen & SEEN.expired) !== 0) return 'expired';
@@ -207,6 +227,15 @@ function find(
 
 function seenBy(state: State, knock: Knock, sequence: Sequence, slot: number): number {
   const { attempts } = state;
+  if (knock.how === HOW.placed) return seenPlaced(state, knock, sequence, slot);
+  if (knock.how >= HOW.concluded) {
+    if (
+      !isConcerned(state, knock, sequence, slot) ||
+      staleness(state, slot, sequence, knock.now) !== undefined
+    )
+      return 0;
+    return SEEN.live | (attempts.tolerated(slot) < sequence.settings.tolerate ? SEEN.patient : 0);
+  }
   const { steps, settings } = sequence;
   const made = attempts.step(slot);
   const isNext = steps[made] === knock.key;
@@ -219,9 +248,14 @@ function seenBy(state: State, knock: Knock, sequence: Sequence, slot: number): n
   return SEEN.live | ahead | (repeats ? SEEN.made : 0) | (patient ? SEEN.patient : 0);
 }
 
-export function isTooFast(state: State, knock: Knock, sequence: Sequence, slot: number): boolean {
-  const gap = Math.max(0, knock.now - state.attempts.advanced(slot));
-  return knock.stamped && gap < sequence.settings.gap.min;
+function seenPlaced(state: State, knock: Knock, sequence: Sequence, slot: number): number {
+  const { attempts } = state;
+  if (staleness(state, slot, sequence, knock.now) !== undefined) return 0;
+  if (isNextPlaced(state, knock, sequence, slot)) return SEEN.next;
+  if (!isWithinSlack(state, knock, slot)) return 0;
+  const made = attempts.step(slot);
+  if (sequence.steps[made] === knock.key) return isTooFast(state, knock, sequence, slot) ? 0 : SEEN.fast;
+  return isMade(sequence, attempts.code(slot), made, knock) ? SEEN.made : 0;
 }
 
 /** Whether the entry is an attempt that can go on; none where it was to close a grant that has ended since. */
@@ -233,16 +267,6 @@ export function isAttempt(state: State, subject: Subject, sequence: Sequence, sl
   const begun = attempts.begun(slot);
   // It began more than CLOSE_GUARD after the grant did; one that is no older is another grant.
   return grants.heldBy(subject).some((grant) => grant.door === sequence.door && grant.since < begun);
-}
-
-export function staleness(
-  { attempts }: Pick<State, 'attempts'>,
-  slot: number,
-  sequence: Sequence,
-  now: number,
-): 'gap' | 'within' | undefined {
-  if (now - attempts.advanced(slot) > sequence.settings.gap.max) return 'gap';
-  return now - attempts.begun(slot) > sequence.within ? 'within' : undefined;
 }
 
 /**

@@ -8,12 +8,14 @@ import { isSeenAgain, lookUp } from './already-seen.ts';
 import type { Command, CommandAnswer } from './command.ts';
 import { execute } from './commands.ts';
 import { end } from './door.ts';
+import { createShared, type Shared } from './elsewhere.ts';
 import type { Emit } from './event.ts';
 import type { HashKey } from './hash.ts';
+import { HOW } from './in-time.ts';
 import { judgeKnock } from './knock.ts';
 import { countKnocks, countTouches } from './offender-scope.ts';
 import type { Outcome } from './outcome.ts';
-import type { EngineSettings } from './settings.ts';
+import type { EngineSettings, Sharing } from './settings.ts';
 import { collectAttempts, createState } from './state.ts';
 import { NONE } from './table.ts';
 import { createTouches, type Touch } from './touch.ts';
@@ -26,7 +28,7 @@ import { type Views, viewsOf } from './views.ts';
  * does to the sequences is in knock.ts, what no knock is in touch.ts, what opens and closes in door.ts, strikes and
  * bans in offence.ts.
  */
-export interface Engine extends Views {
+export interface Engine extends Views, Shared {
   /** Judges one decoded packet. Ends of grants and bans that are due at `now` come first. */
   judge(packet: Packet, now: Milliseconds, emit: Emit): Outcome;
   /** Rule 1: a packet that `decode` refused. */
@@ -38,14 +40,19 @@ export interface Engine extends Views {
   deadline(): number;
 }
 
-export function createEngine(settings: EngineSettings, key: HashKey): Engine {
-  const state = createState(settings, key);
+export function createEngine(settings: EngineSettings, key: HashKey, sharing?: Sharing): Engine {
+  const state = createState(settings, key, sharing);
   const { subject } = state.subjects;
   const current: Touch = {
     key: 0,
     port: 0,
     flags: 0,
     now: 0,
+    came: 0,
+    how: HOW.judged,
+    told: false,
+    slack: 0,
+    quiet: false,
     role: 0,
     tcp: false,
     stamped: true,
@@ -56,7 +63,8 @@ export function createEngine(settings: EngineSettings, key: HashKey): Engine {
     touchLow: 0,
     touchHigh: 0,
   };
-  const { gateIsOpen, judgeFlags, judgeDecoy, scan } = createTouches(state, current);
+  const touches = createTouches(state, current);
+  const { gateIsOpen, judgeFlags, judgeDecoy, scan } = touches;
 
   function judge(packet: Packet, now: Milliseconds, emit: Emit): Outcome {
     expire(now, emit);
@@ -88,6 +96,11 @@ export function createEngine(settings: EngineSettings, key: HashKey): Engine {
     current.flags = packet.flags;
     current.stamped = packet.stamped;
     current.now = now;
+    current.came = now;
+    current.how = HOW.judged;
+    current.told = false;
+    current.quiet = false;
+    state.leaves = false;
     current.role = state.ports.role(current.key);
     // A knock port with a live service behind it: its visitors are no offenders.
     current.observed = (current.role & ROLE.allow) !== 0;
@@ -142,6 +155,7 @@ export function createEngine(settings: EngineSettings, key: HashKey): Engine {
     },
     expire,
     deadline: () => Math.min(state.grants.deadline(), state.bans.deadline()),
+    ...createShared({ state, current, touches, load, isBanned, expire }),
     ...viewsOf(state),
   };
 }

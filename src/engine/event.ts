@@ -32,7 +32,6 @@ export type CodeReason = 'code wrong' | 'code used' | 'code late';
 export type IgnoredReason = 'used already' | 'guard';
 export type ExpiredReason = 'gap' | 'within';
 export type ScanReason = 'rate' | 'null' | 'fin' | 'xmas' | 'ack' | 'maimon' | 'flags';
-export type DecoyReason = 'service';
 /** Why a knock that was right opens nothing. */
 export type RefusalReason = 'gateway or name server';
 
@@ -62,6 +61,7 @@ export type EngineEvent = Moment &
         readonly of: number;
         /** Doors that it is the same to, and that are not named. */
         readonly count?: number;
+        readonly origin?: string;
       }
     | {
         readonly event: 'knock.wrong';
@@ -80,6 +80,7 @@ export type EngineEvent = Moment &
         readonly person?: string;
         /** The same in words of this code. */
         readonly detail?: string;
+        readonly origin?: string;
       }
     | {
         /** A code was knocked whole. Never announced: what comes of it is. */
@@ -97,6 +98,7 @@ export type EngineEvent = Moment &
         readonly port: PortSpec;
         readonly reason: IgnoredReason;
       }
+    | { readonly event: 'knock.elsewhere'; readonly source: Address; readonly port: PortSpec }
     | {
         readonly event: 'knock.too_fast';
         readonly source: Address;
@@ -125,9 +127,10 @@ export type EngineEvent = Moment &
         readonly event: 'decoy.hit';
         readonly source: Address;
         readonly port: PortSpec;
-        readonly reason?: DecoyReason;
+        readonly reason?: 'service';
         readonly strikes?: number;
         readonly exempt?: ExemptReason;
+        readonly origin?: string;
       }
     | {
         readonly event: 'scan.detected';
@@ -136,6 +139,7 @@ export type EngineEvent = Moment &
         readonly reason: ScanReason;
         readonly strikes?: number;
         readonly exempt?: ExemptReason;
+        readonly origin?: string;
       }
     | { readonly event: 'packet.malformed'; readonly reason: MalformedReason }
     | {

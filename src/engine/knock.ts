@@ -1,8 +1,10 @@
 import { milliseconds } from '../packet/time.ts';
 import { membersOf, partEntries, tellEach } from './alike.ts';
 import { saidOf } from './code-ports.ts';
-import { type Candidate, candidatesOf, FOUND, isAnew, type Knock, staleness } from './describe.ts';
+import { type Candidate, candidatesOf, FOUND, isAnew, type Knock } from './describe.ts';
 import type { Emit } from './event.ts';
+import { isHeldUp, isShared } from './held-up.ts';
+import { HOW, staleness } from './in-time.ts';
 import {
   isExcused,
   isLast,
@@ -39,6 +41,8 @@ interface Verdict {
   readonly forward: boolean;
   /** It is the rest of a mistake that has been struck. */
   readonly rest: boolean;
+  /** What it breaks off may still be found to be a step that overtook another. */
+  readonly waits: boolean;
   /** What is said of the strikes after this packet; nothing where it is no offence. */
   readonly count: ReturnType<typeof counted>;
 }
@@ -52,6 +56,9 @@ export function judgeKnock(state: State, subject: Subject, knock: Knock, emit: E
   const late = (found & LATE) !== 0;
   const anew = late && candidates.some((candidate) => isAnew(candidate, knock));
   const forward = (found & FORWARD) !== 0 || anew;
+  const waits = knock.how === HOW.judged && isShared(state);
+  if (waits && forward && isHeldUp(state, subject, knock, candidates))
+    return standAside(state, subject, knock, emit);
   if ((found & FOUND.guarded) !== 0) sayGuarded(state, subject, knock, candidates, emit);
   if (!forward && !late) {
     if ((found & REPEAT) !== 0) {
@@ -60,18 +67,21 @@ export function judgeKnock(state: State, subject: Subject, knock: Knock, emit: E
       }
       return 'repeat';
     }
-    if (isExcused(state, subject, knock, emit) || isLast(state, knock)) return 'repeat';
+    if (knock.how !== HOW.rest && isExcused(state, subject, knock, emit)) return 'repeat';
+    // What is concluded was asked this when it came.
+    if (knock.how === HOW.judged && isLast(state, knock)) return 'repeat';
+    if (waits) return standAside(state, subject, knock, emit);
   }
 
   const tooFast = (found & FOUND['too fast']) !== 0;
   const pardoned = forward || late || (found & (REPEAT | FOUND.tolerated)) !== 0;
-  const rest = !pardoned && isRestOfMistake(state, knock);
+  const rest = !pardoned && knock.how !== HOW.rest && isRestOfMistake(state, knock);
   const struck = !knock.observed && (tooFast || !(pardoned || rest));
   const strikes = struck ? strike(state, subject, knock.now) : undefined;
   let outcome: Outcome = forward ? 'accepted' : struck ? 'wrong' : 'tolerated';
   if ((found & FOUND.expired) !== 0 && (found & FORWARD) === 0) outcome = 'expired';
   noteOthers(state, knock);
-  const verdict = { forward, rest, count: counted(state, subject, strikes) };
+  const verdict = { forward, rest, waits, count: counted(state, subject, strikes) };
   let forgiven = false;
   for (const candidate of candidates) {
     const end = carryOut(state, subject, knock, candidate, verdict, emit);
@@ -87,6 +97,12 @@ export function judgeKnock(state: State, subject: Subject, knock: Knock, emit: E
   if (tooFast) outcome = 'too_fast';
   if (strikes !== undefined && !forgiven) banIfDue(state, subject, strikes, knock.now, emit);
   return outcome;
+}
+
+/** Another member may have what goes before it; until that is known nothing changes. */
+function standAside(state: State, subject: Subject, knock: Knock, emit: Emit): Outcome {
+  emit({ event: 'knock.elsewhere', ...moment(state, subject, knock) });
+  return 'elsewhere';
 }
 
 /**
@@ -139,7 +155,7 @@ function carryOut(
     case 'tolerated': {
       if (verdict.forward && !sequence.steps.includes(knock.key)) return undefined;
       const step = stepOf(state, candidate);
-      if (step === 0) return undefined;
+      if (step === 0 || isLeft(state, verdict)) return undefined;
       tolerate(state, subject, knock, candidate);
       tellEach(membersOf(state, candidate), (member, more) =>
         emit({
@@ -155,7 +171,10 @@ function carryOut(
       // What begins or advances one door leaves alone whose sequence does not have its port, and is no mistake.
       if (verdict.forward && !sequence.steps.includes(knock.key)) return undefined;
       const step = stepOf(state, candidate);
-      endAll(state, candidate);
+      if (isLeft(state, verdict)) return undefined;
+      // What began after it, or went on since, is not broken by it.
+      if (knock.how >= HOW.concluded) tolerate(state, subject, knock, candidate);
+      else endAll(state, candidate);
       if (verdict.forward || step === 0) return undefined;
       tellEach(membersOf(state, candidate), (member, more) =>
         emit({
@@ -174,6 +193,13 @@ function carryOut(
     default:
       return explanation satisfies never;
   }
+}
+
+/** Whether the attempt is left as it is by a packet that goes on with another one, until more is known. */
+function isLeft(state: State, { forward, waits }: Verdict): boolean {
+  const isLeftNow = forward && waits;
+  if (isLeftNow) state.leaves = true;
+  return isLeftNow;
 }
 
 /** A next step that came too late or too soon: the sequence is broken off, and begun anew where it is its first too. */

@@ -20,11 +20,20 @@ export function isLast({ attempts, slots, held }: State, knock: Knock): boolean 
   return false;
 }
 
+/** What is concluded after a while is not the source's last knock. */
+function isNow({ came, now }: Knock): boolean {
+  return came === now;
+}
+
+export function noteLast({ attempts }: State, slot: number, knock: Knock): void {
+  if (isNow(knock)) attempts.setLast(slot, knock.port);
+}
+
 /** Of what the source knew before, the last knock packet is not the last any more. */
 export function noteOthers({ attempts, slots, held }: State, knock: Knock): void {
   for (let index = 0; index < held; index += 1) {
     const slot = slots[index] ?? NONE;
-    if (attempts.last(slot) !== knock.port) attempts.setLast(slot, 0);
+    if (attempts.last(slot) !== knock.port && isNow(knock)) attempts.setLast(slot, 0);
   }
 }
 
@@ -72,7 +81,7 @@ export function noteRest(state: State, knock: Knock): void {
     const sequence = mainOf(state, slot, knock);
     if (sequence === undefined || !isRest(attempts, slot, sequence, knock.key, knock.now)) continue;
     goOn(attempts, slot, sequence, knock.key, knock.now);
-    attempts.setLast(slot, knock.port);
+    noteLast(state, slot, knock);
   }
 }
 
@@ -82,7 +91,7 @@ export function noteMistake(state: State, subject: Subject, knock: Knock, strike
     if (!isFor(sequence, knock) || !sequence.steps.includes(knock.key)) continue;
     const slot = mainSlot(state, subject, sequence, NONE, knock.now);
     startWrong(state.attempts, slot, sequence, knock, strikes);
-    state.attempts.setLast(slot, knock.port);
+    noteLast(state, slot, knock);
   }
   if (state.attempts.words > 0) noteMistakeOfKin(state, subject, knock, strikes);
 }
@@ -94,7 +103,7 @@ function noteMistakeOfKin(state: State, subject: Subject, knock: Knock, strikes:
   const note = (sequence: Sequence, mask: number): void => {
     const slot = mainSlot(state, subject, sequence, mask, knock.now);
     startWrong(attempts, slot, sequence, knock, strikes);
-    attempts.setLast(slot, knock.port);
+    noteLast(state, slot, knock);
   };
   for (const kin of ports.kinContaining(knock.key)) {
     const [first] = kin.members;
@@ -135,7 +144,7 @@ export function noteGone(
 ): void {
   const slot = mainSlot(state, subject, sequence, mask, knock.now);
   startUntimely(state.attempts, slot, sequence, made, knock.now);
-  state.attempts.setLast(slot, knock.port);
+  noteLast(state, slot, knock);
 }
 
 /** The entry that knows of the sequence's mistakes, made if need be. */

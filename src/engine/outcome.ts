@@ -19,6 +19,7 @@ export const OUTCOMES = [
   'too_fast',
   'wrong',
   'decoy',
+  'elsewhere',
   'proven',
   'stale',
   'replayed',

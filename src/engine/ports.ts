@@ -47,6 +47,8 @@ export interface Ports {
   readonly words: number;
   /** Whether a packet with these TCP flags is a knock on this port for some door. */
   isKnock(key: PortKey, flags: number): boolean;
+  /** Whether the port is a step after the first of some sequence. */
+  isLater(key: PortKey): boolean;
   /** The doors that open this port, by index. */
   openers(key: PortKey): readonly number[];
 }
@@ -68,6 +70,7 @@ export function createPorts(settings: EngineSettings, knocks: Knocks): Ports {
   const containing = new Map<PortKey, Sequence[]>();
   const rules = new Map<PortKey, FlagRule[]>();
   const openers = new Map<PortKey, number[]>();
+  const later = new Set<PortKey>();
   const kinFirsts = new Map<PortKey, Kin[]>();
   const kinContaining = new Map<PortKey, Kin[]>();
 
@@ -93,6 +96,7 @@ export function createPorts(settings: EngineSettings, knocks: Knocks): Ports {
       alone: [],
     };
     sequence.alone = [sequence];
+    for (const key of sequence.steps.slice(1)) later.add(key);
     // An empty sequence keeps its id, so that ids do not move when a one-time door runs dry; it never begins.
     sequences.push(sequence);
     for (const key of portsIn(sequence)) {
@@ -137,6 +141,7 @@ export function createPorts(settings: EngineSettings, knocks: Knocks): Ports {
       for (const rule of wanted) if (flagsMatch(rule, flags)) return true;
       return false;
     },
+    isLater: (key) => later.has(key),
     openers: (key) => openers.get(key) ?? NO_DOORS,
   };
 }

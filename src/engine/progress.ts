@@ -2,9 +2,11 @@ import { milliseconds } from '../packet/time.ts';
 import { membersOf, tellEach } from './alike.ts';
 import { codeAfter, isMade } from './code.ts';
 import { saidOf } from './code-ports.ts';
-import { type Candidate, isAttempt, isGuarded, isTooFast, type Knock, staleness } from './describe.ts';
+import { type Candidate, isAttempt, isGuarded, type Knock } from './describe.ts';
 import { complete, completeClose, completeCode } from './door.ts';
 import type { Emit } from './event.ts';
+import { HOW, isConcerned, isNextPlaced, isTooFast, staleness } from './in-time.ts';
+import { noteLast } from './mistake.ts';
 import type { Outcome } from './outcome.ts';
 import type { Sequence } from './ports.ts';
 import type { State } from './state.ts';
@@ -13,6 +15,9 @@ import { NONE } from './table.ts';
 import { endTail } from './tail.ts';
 
 /* Rule 6: how a source's attempts at one sequence go on, side by side. */
+
+/** Of so many steps orders with one knock put back are no more than a door with `tolerate: 1` opens to a guesser. */
+const STEPS_SHORT = 3;
 
 /** The packet begins or advances the sequence, or renews its first step; answers how it ended if that was the last. */
 export function advance(
@@ -29,10 +34,11 @@ export function advance(
   list.clear();
   addGoingOn(state, subject, knock, candidate);
   // A door that this same packet has just renewed does not begin to close.
-  if (steps[0] === knock.key && !isGuarded(state, subject, sequence, now))
+  const begins = steps[0] === knock.key && knock.how === HOW.judged;
+  if (begins && !isGuarded(state, subject, sequence, now))
     list.add({
       ...{ step: 1, begun: now, advanced: now, tolerated: 0 },
-      ...{ code: codeAfter(sequence, 0, 0, knock), fresh: true },
+      ...{ code: codeAfter(sequence, 0, 0, knock), fresh: true, stray: false },
     });
   const step = list.reached();
   if (step === 0) return undefined;
@@ -51,7 +57,7 @@ export function advance(
   const slot = stays ? list.store(state, subject, candidate, now) : attempts.find(subject, id);
   if (slot !== NONE) {
     endTail(attempts, slot, explanation === 'advances' ? 'later' : 'first');
-    if (explanation !== 'renews') attempts.setLast(slot, knock.port);
+    if (explanation !== 'renews' && knock.how === HOW.judged) attempts.setLast(slot, knock.port);
   }
   if (!isComplete || digits !== null) return undefined;
   return kind === 'open' ? 'opened' : 'closed';
@@ -70,17 +76,39 @@ function addGoingOn(state: State, subject: Subject, knock: Knock, { sequence, fr
     const begun = attempts.begun(slot);
     const tolerated = attempts.tolerated(slot);
     const code = attempts.code(slot);
-    if (steps[step] === key) {
+    const advanced = attempts.advanced(slot);
+    const stray = attempts.isStray(slot);
+    if (knock.how === HOW.placed) {
+      // It goes on with what it may, and leaves all else as it is.
+      if (!isNextPlaced(state, knock, sequence, slot)) {
+        list.add({ step, begun, advanced, tolerated, code, fresh: false, stray });
+        continue;
+      }
+      const next = { step: step + 1, begun, code: codeAfter(sequence, code, step, knock), fresh: true };
+      const late = now < advanced;
+      list.add({
+        ...next,
+        // In a short sequence one clock that is off explains all that it puts before the last knock; in a longer one that
+        // would be worth more to a guesser than one wrong packet is.
+        advanced: late && steps.length > STEPS_SHORT ? advanced : now,
+        tolerated: late ? tolerated + 1 : tolerated,
+        stray: knock.told || (late && steps.length > STEPS_SHORT && stray),
+      });
+    } else if (steps[step] === key) {
       if (isTooFast(state, knock, sequence, slot)) continue;
       const longer = codeAfter(sequence, code, step, knock);
-      list.add({ step: step + 1, begun, advanced: now, tolerated, code: longer, fresh: true });
+      list.add({ step: step + 1, begun, advanced: now, tolerated, code: longer, fresh: true, stray: false });
     } else if (isMade(sequence, code, step, knock)) {
-      list.add({ step, begun, advanced: attempts.advanced(slot), tolerated, code, fresh: false });
+      list.add({ step, begun, advanced, tolerated, code, fresh: false, stray });
     }
   }
 }
 
-/** A wrong packet is let pass by the attempts that may let one pass; the others end. */
+/**
+ * A wrong packet is let pass by the attempts that may let one pass; the others end. One that stood aside a while is none
+ * to an attempt that began after it; and an attempt that went on meanwhile lets one more pass, or who knocks at several
+ * members could not be heard.
+ */
 export function tolerate(state: State, subject: Subject, knock: Knock, candidate: Candidate): void {
   const { attempts, list, slots } = state;
   const { sequence, from, to } = candidate;
@@ -88,18 +116,20 @@ export function tolerate(state: State, subject: Subject, knock: Knock, candidate
   for (let index = from; index < to; index += 1) {
     const slot = slots[index] ?? NONE;
     const tolerated = attempts.tolerated(slot);
-    const isOver =
-      !isAttempt(state, subject, sequence, slot) ||
-      staleness(state, slot, sequence, knock.now) !== undefined ||
-      tolerated >= sequence.settings.tolerate;
-    if (isOver) continue;
+    if (!isAttempt(state, subject, sequence, slot)) continue;
     const [step, begun, advanced] = [attempts.step(slot), attempts.begun(slot), attempts.advanced(slot)];
+    const isNewer = !isConcerned(state, knock, sequence, slot);
+    const wentOn = knock.how >= HOW.concluded && (knock.told || advanced > knock.came);
+    const most = sequence.settings.tolerate + Number(wentOn);
+    if (staleness(state, slot, sequence, knock.now) !== undefined || (!isNewer && tolerated >= most))
+      continue;
     const code = attempts.code(slot);
-    list.add({ step, begun, advanced, tolerated: tolerated + 1, code, fresh: false });
+    const stray = attempts.isStray(slot);
+    list.add({ step, begun, advanced, tolerated: tolerated + Number(!isNewer), code, fresh: false, stray });
   }
   const main = list.store(state, subject, candidate, knock.now);
   const slot = main === NONE ? attempts.find(subject, sequence.id) : main;
-  if (slot !== NONE) attempts.setLast(slot, knock.port);
+  if (slot !== NONE && candidate.explanation === 'tolerated') noteLast(state, slot, knock);
 }
 
 /** Every attempt at the sequence is broken off; what else is known of it stays. */

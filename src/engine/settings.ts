@@ -1,3 +1,4 @@
+import type { Address } from '../packet/address.ts';
 import type { Cidr } from '../packet/cidr.ts';
 import type { FlagRule } from '../packet/flags.ts';
 import type { PortRange, PortSpec } from '../packet/port.ts';
@@ -13,6 +14,16 @@ export interface EngineSettings {
   readonly sources: number;
   /** Packets that are remembered for their repeats, at least; default 65,536. Less is for who simulates a few sources. */
   readonly repeats?: number;
+}
+
+/** What the engine asks of a fleet whose members tell each other of knocks. */
+export interface Sharing {
+  /** Whether they do now, or would if the bus were there. */
+  isOn(): boolean;
+  /** Whether what the others say is heard. */
+  hears(): boolean;
+  /** Packets of this source that nobody has had a use for yet, here and elsewhere. */
+  standing(source: Address): number;
 }
 
 export interface DoorSettings {

@@ -1,6 +1,7 @@
 import type { Address } from '../packet/address.ts';
 import { membersAt } from './alike.ts';
-import { isAttempt, staleness } from './describe.ts';
+import { isAttempt } from './describe.ts';
+import { staleness } from './in-time.ts';
 import { moveSome } from './move-attempts.ts';
 import type { Sequence } from './ports.ts';
 import { collectAttempts, type State } from './state.ts';

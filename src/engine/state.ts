@@ -9,7 +9,7 @@ import { type Moving, moveOf } from './move-attempts.ts';
 import { createOffenders, type Offenders } from './offenders.ts';
 import { createPorts, type Knocks, type Ports } from './ports.ts';
 import { createRetransmissions, type Retransmissions } from './retransmission.ts';
-import type { EngineSettings } from './settings.ts';
+import type { EngineSettings, Sharing } from './settings.ts';
 import { countByHost, countByNetwork, createSubjects, type Subject, type Subjects } from './subject.ts';
 import { NONE } from './table.ts';
 
@@ -41,11 +41,15 @@ export interface State {
   masks: Int32Array;
   /** Its attempts at one sequence, while they are advanced. */
   readonly list: AttemptList;
+  /** Undefined: this machine is alone. */
+  readonly sharing: Sharing | undefined;
+  /** The packet in hand went on with an attempt, and left another as it is that it may break. */
+  leaves: boolean;
 }
 
 const NOTHING_FOUND = { found: [], everybody: [] } as const;
 
-export function createState(settings: EngineSettings, key: HashKey): State {
+export function createState(settings: EngineSettings, key: HashKey, sharing: Sharing | undefined): State {
   const knocks = knocksOf(settings);
   const ports = createPorts(settings, knocks);
   return {
@@ -68,6 +72,8 @@ export function createState(settings: EngineSettings, key: HashKey): State {
     held: 0,
     masks: masksFor(ports),
     list: createAttemptList(),
+    sharing,
+    leaves: false,
   };
 }
 

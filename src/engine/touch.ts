@@ -22,13 +22,18 @@ export interface Touch extends Sight {
   flags: number;
   tcp: boolean;
   stamped: boolean;
+  came: number;
+  how: number;
+  told: boolean;
+  slack: number;
+  quiet: boolean;
   /** A knock port with a live service behind it. */
   observed: boolean;
   knock: boolean;
 }
 
 /** Rules 4 and 8: packets that are no knock. */
-interface Touches {
+export interface Touches {
   readonly gateIsOpen: () => boolean;
   readonly judgeFlags: (emit: Emit) => Outcome | undefined;
   readonly judgeDecoy: (emit: Emit) => Outcome;

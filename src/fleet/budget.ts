@@ -22,6 +22,8 @@ export const TOLD_BANS_PER_SECOND = 2_000;
 /** Knocks, and offences, of one member that are handled in a second. */
 export const KNOCKS_PER_SECOND = 2_000;
 export const OFFENCES_PER_SECOND = 500;
+/** First knocks, and knocks that a member has placed for others: there may be many others. */
+const ANSWERS_PER_SECOND = 4_000;
 
 const MINUTE = 60_000;
 /** Minutes whose grants are counted: older ones are over wherever a door is open for less than a week. */
@@ -69,6 +71,7 @@ export interface Budget {
   release(member: string, register: Register): void;
   knock(member: string, now: number): boolean;
   offence(member: string, now: number): boolean;
+  answer(member: string, now: number): boolean;
   /** How many registers of bans the member has brought up. */
   bansOf(member: string): number;
   change(limits: Limits): void;
@@ -82,6 +85,7 @@ interface Account {
   rate: Bucket;
   readonly knocks: Bucket;
   readonly offences: Bucket;
+  readonly answers: Bucket;
 }
 
 export function createBudget(initial: Limits): Budget {
@@ -97,6 +101,7 @@ export function createBudget(initial: Limits): Budget {
       rate: createBucket(limits.bansPerSecond),
       knocks: createBucket(KNOCKS_PER_SECOND),
       offences: createBucket(OFFENCES_PER_SECOND),
+      answers: createBucket(ANSWERS_PER_SECOND),
     };
     accounts.set(member, made);
     return made;
@@ -130,6 +135,7 @@ export function createBudget(initial: Limits): Budget {
     },
     knock: (member, now) => accountOf(member).knocks.take(now),
     offence: (member, now) => accountOf(member).offences.take(now),
+    answer: (member, now) => accountOf(member).answers.take(now),
     bansOf: (member) => accounts.get(member)?.bans ?? 0,
     change(next) {
       limits = next;

@@ -5,6 +5,7 @@ import type { Budget } from './budget.ts';
 import type { RegisterRow } from './bus.ts';
 import { Unreadable } from './bytes.ts';
 import { HEARD_MAX, type Host } from './host.ts';
+import type { Knocks } from './knocks.ts';
 import { decode, type Message } from './message.ts';
 import type { Reader } from './reader.ts';
 import type { Register } from './register.ts';
@@ -25,6 +26,7 @@ export interface Hearing {
   refusals(): ReadonlyMap<RefusedReason, number>;
   /** Has what came of it carried out. */
   carryOut(origin: string, outcome: Outcome, said?: number): void;
+  refuse(member: string, reasons: readonly RefusedReason[]): void;
 }
 
 interface HearingParts {
@@ -34,13 +36,14 @@ interface HearingParts {
   readonly host: Host;
   readonly traffic: Traffic;
   readonly reader: () => Reader;
+  readonly knocks: () => Pick<Knocks, 'heard'>;
   now(): number;
   /** To be told under this member's own name. */
   tell(registers: readonly Register[]): void;
 }
 
 export function createHearing(parts: HearingParts): Hearing {
-  const { name, view, budget, host, traffic, reader, now, tell } = parts;
+  const { name, view, budget, host, traffic, reader, now, tell, knocks } = parts;
   const refusals: Refusals = new Map();
   const refused = new Map<RefusedReason, number>();
 
@@ -99,8 +102,7 @@ export function createHearing(parts: HearingParts): Hearing {
         }
         return;
       default:
-        // Knocks: this version tells and hears none.
-        return;
+        if (how === 'live') knocks().heard(member, message);
     }
   }
 
@@ -128,7 +130,7 @@ export function createHearing(parts: HearingParts): Hearing {
     for (const piece of piecesOf(bans)) host.apply({ ...none, bans: piece });
   }
 
-  return { heard, readMessage, readRows, sayRefusals, carryOut, refusals: () => refused };
+  return { heard, readMessage, readRows, sayRefusals, carryOut, refuse, refusals: () => refused };
 }
 
 function piecesOf<T>(all: readonly T[]): readonly (readonly T[])[] {

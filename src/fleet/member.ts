@@ -8,8 +8,10 @@ import { createClaims, type Once, type OnceAnswer } from './claim.ts';
 import { createEarly } from './early.ts';
 import { createHearing } from './hearing.ts';
 import type { Heard, Host, Presence, Surroundings } from './host.ts';
+import type { KnockHost } from './knock-host.ts';
+import { createKnocks, type Knocks } from './knocks.ts';
 import { encode } from './message.ts';
-import { type BusClock, createBusClock } from './offset.ts';
+import { askTime, type BusClock, createBusClock } from './offset.ts';
 import { type Happened, registersOf } from './own.ts';
 import { createPeers, type MemberState } from './peers.ts';
 import { createReader } from './reader.ts';
@@ -20,6 +22,7 @@ import type { Standing } from './settle.ts';
 import { createTeller, type Teller } from './teller.ts';
 import { createTraffic, type MessageCount } from './traffic.ts';
 import { createView, type View } from './view.ts';
+import { createWords } from './words.ts';
 
 /** How often a member says that it is there, asks for the time, and tells again what may have been lost. */
 export const HEARTBEAT = 1_000;
@@ -36,6 +39,7 @@ export interface MemberParts {
   readonly surroundings: Surroundings;
   readonly belief: Belief;
   readonly limits: Limits;
+  readonly knocks: KnockHost;
 }
 
 export interface FleetStatus {
@@ -45,6 +49,8 @@ export interface FleetStatus {
   readonly reason: string | null;
   readonly offset: number;
   readonly outbox: number;
+  /** Knocks that wait for somebody to have a use for them. */
+  readonly parked: number;
   readonly shed: number;
   /** What others said and was not believed, by why. */
   readonly refused: ReadonlyMap<RefusedReason, number>;
@@ -93,6 +99,7 @@ export interface Member {
   /** The registers as they are known here: what all members agree on. */
   states(): Iterable<Register>;
   readonly clock: BusClock;
+  readonly knocks: Knocks;
   stop(): void;
 }
 
@@ -107,7 +114,8 @@ export function createMember(parts: MemberParts): Member {
   const claims = createClaims({ member: name, bus, clock, surroundings });
   const shared = { view, host, traffic, now };
   const teller = createTeller({ ...shared, bus, clock, retract: view.retract });
-  const hearing = createHearing({ ...shared, name, budget, reader: () => reader, tell: putAll });
+  const told = { ...shared, name, budget, tell: putAll };
+  const hearing = createHearing({ ...told, reader: () => reader, knocks: () => knocks });
   const { readMessage, readRows, heard } = hearing;
   const reader = createReader({ bus, message: readMessage, rows: readRows, finished: announceIfJoined });
   const peers = createPeers({ name, host, clock, budget, reader, now });
@@ -116,6 +124,11 @@ export function createMember(parts: MemberParts): Member {
     ...{ drop: teller.drop, carryOut: hearing.carryOut },
   });
   const early = createEarly(view, clock);
+  const knocks: Knocks = createKnocks({
+    ...{ host: parts.knocks, clock, budget, surroundings, words: createWords({ bus, clock, traffic }) },
+    company: () => (!connection.up || !hasSeenAll ? 'down' : peers.isAnyThere() ? 'up' : 'alone'),
+    refuse: (from, reason) => hearing.refuse(from, [reason]),
+  });
   const started = clock.now();
   let run: string | undefined;
   let connection = { up: false, since: now(), reason: 'not connected yet' as string | null };
@@ -154,8 +167,7 @@ export function createMember(parts: MemberParts): Member {
   }
 
   function disconnected(reason: string): void {
-    if (connection.up) connection = { up: false, since: now(), reason };
-    else connection.reason = reason;
+    connection = { up: false, since: connection.up ? now() : connection.since, reason };
     teller.disconnected();
     claims.disconnected();
     reader.disconnected();
@@ -173,20 +185,11 @@ export function createMember(parts: MemberParts): Member {
     if (!connection.up) return;
     teller.flush();
     if (hasBegun) sayPresence();
-    const sent = now();
-    bus.time((answer) => {
-      if (!answer.ok) return;
-      clock.sample(sent, now(), answer.value);
-      if (!hasBegun) begin();
-    });
+    askTime({ bus, clock, now }, () => hasBegun || begin());
   }
 
   function sayPresence(): void {
-    const { bans, grants } = view.ownCounts();
-    const own: Presence = {
-      ...{ version: parts.version, started, now: clock.now(), number: teller.number() },
-      ...{ offset: clock.offset() - surroundings.wallOffset(), bans, grants, doors: host.doors() },
-    };
+    const own = presenceOf({ ...parts, clock, started }, teller, view);
     bus.present(JSON.stringify(own), (answer) => {
       if (!answer.ok) return;
       peers.meet(answer.value);
@@ -206,10 +209,8 @@ export function createMember(parts: MemberParts): Member {
   }
 
   return {
-    start({ own, untold, known }) {
-      for (const register of known) view.know(register);
-      for (const register of own) view.say(register);
-      for (const register of untold) teller.put(view.say(register));
+    start(kept) {
+      resume(kept, view, teller);
       // What is heard before the time is known is read once it can be judged.
       bus.listen({ connected, disconnected, heard: (of, message) => hasBegun && heard(of, message) });
       beat();
@@ -233,17 +234,39 @@ export function createMember(parts: MemberParts): Member {
     hasJoined,
     status: () => ({
       ...{ ...connection, offset: clock.offset(), members: peers.states(), refusal: refusal() },
-      ...{ outbox: teller.waiting(), shed: teller.shed() },
+      ...{ outbox: teller.waiting(), parked: knocks.parked(), shed: teller.shed() },
       ...{ refused: hearing.refusals(), messages: traffic.counts() },
     }),
     states: view.states,
     clock,
+    knocks,
     stop() {
+      knocks.stop();
       for (const callOff of [gathering, beating]) callOff?.();
       reassertion.disconnected();
       bus.close();
     },
   };
+}
+
+function presenceOf(
+  of: Pick<MemberParts, 'version' | 'host' | 'surroundings'> & {
+    readonly clock: BusClock;
+    readonly started: number;
+  },
+  teller: Teller,
+  view: View,
+): Presence {
+  const { clock, version, started, host } = of;
+  const offset = clock.offset() - of.surroundings.wallOffset();
+  const now = clock.now();
+  return { version, started, now, number: teller.number(), offset, ...view.ownCounts(), doors: host.doors() };
+}
+
+function resume({ own, untold, known }: Kept, view: View, teller: Teller): void {
+  for (const register of known) view.know(register);
+  for (const register of own) view.say(register);
+  for (const register of untold) teller.put(view.say(register));
 }
 
 /** Some of what nobody needs any more. */

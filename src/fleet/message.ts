@@ -42,7 +42,7 @@ export type Records =
   | { readonly kind: 'amnesty'; readonly records: readonly AmnestyRegister[] }
   | { readonly kind: 'used'; readonly records: readonly UsedLine[] }
   | { readonly kind: 'knock' | 'decoy' | 'struck'; readonly records: readonly ToldPacket[] }
-  | { readonly kind: 'placed'; readonly records: readonly number[] }
+  | { readonly kind: 'placed' | 'known'; readonly records: readonly number[] }
   | { readonly kind: 'first'; readonly records: readonly Address[] };
 
 export type Message = Records & {
@@ -63,6 +63,7 @@ const KINDS: readonly MessageKind[] = [
   'struck',
   'placed',
   'first',
+  'known',
 ];
 
 export function encode(message: Message): Uint8Array {
@@ -92,6 +93,7 @@ function lengthOf({ kind, records }: Records): number {
     case 'struck':
       return PACKET_BYTES * records.length;
     case 'placed':
+    case 'known':
       return 4 * records.length;
     case 'first':
       return (1 + ADDRESS_BYTES) * records.length;
@@ -120,6 +122,7 @@ function writeRecords(writer: Writer, { kind, records }: Records): void {
       for (const packet of records) writePacket(writer, packet);
       return;
     case 'placed':
+    case 'known':
       for (const id of records) writer.u32(id);
       return;
     case 'first':
@@ -176,6 +179,7 @@ function readRecords(
     case 'struck':
       return { kind, records: all(readPacket) };
     case 'placed':
+    case 'known':
       return { kind, records: all(() => reader.u32()) };
     case 'first':
       return { kind, records: all(() => reader.address(familyOf(reader.u8()))) };

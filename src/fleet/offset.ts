@@ -1,3 +1,4 @@
+import type { Bus } from './bus.ts';
 import type { Surroundings } from './host.ts';
 
 /** Samples that are kept: the bus is asked once a second. */
@@ -87,4 +88,17 @@ export function createBusClock(surroundings: Surroundings): BusClock {
       last = Math.max(last, gen);
     },
   };
+}
+
+/** Asks the bus for its time; `known` once it has answered. */
+export function askTime(
+  { bus, clock, now }: { readonly bus: Bus; readonly clock: BusClock; readonly now: () => number },
+  known: () => void,
+): void {
+  const sent = now();
+  bus.time((answer) => {
+    if (!answer.ok) return;
+    clock.sample(sent, now(), answer.value);
+    known();
+  });
 }

@@ -33,6 +33,8 @@ export interface Peers {
   meet(entries: readonly PresenceEntry[]): void;
   noticeLost(): void;
   names(): readonly string[];
+  /** Whether any other is there. */
+  isAnyThere(): boolean;
   states(): readonly MemberState[];
 }
 
@@ -92,6 +94,10 @@ export function createPeers({ name, host, clock, budget, reader, now }: PeersPar
     },
     noticeLost,
     names: () => [...peers.keys()],
+    isAnyThere() {
+      for (const peer of peers.values()) if (!peer.isLost) return true;
+      return false;
+    },
     states: () =>
       [...peers].map(([member, { presence, heard: at, isLost }]) => ({
         ...{ member, presence, silent: now() - at, isLost, bans: budget.bansOf(member) },

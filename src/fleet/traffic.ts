@@ -15,7 +15,10 @@ export interface Traffic {
 }
 
 /** What this version tells: there from the start, so that the first message shows in a rate. */
-const TOLD: readonly MessageKind[] = ['ban', 'grant', 'amnesty', 'used'];
+const TOLD: readonly MessageKind[] = [
+  ...(['ban', 'grant', 'amnesty', 'used'] as const),
+  ...(['knock', 'placed', 'known', 'first', 'decoy', 'struck'] as const),
+];
 
 export function createTraffic(): Traffic {
   const all = { in: sums(), out: sums() };

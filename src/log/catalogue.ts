@@ -98,6 +98,7 @@ export const CATALOGUE: { readonly [Name in EventName]: Entry<Name> } = {
       step: 'always',
       of: 'always',
       count: 'sometimes',
+      origin: 'sometimes',
     },
   },
   'knock.wrong': {
@@ -116,6 +117,7 @@ export const CATALOGUE: { readonly [Name in EventName]: Entry<Name> } = {
       key: 'sometimes',
       person: 'sometimes',
       detail: 'sometimes',
+      origin: 'sometimes',
     },
     reasons: {
       'out of order': 'it was not the next port of the sequence',
@@ -137,6 +139,11 @@ export const CATALOGUE: { readonly [Name in EventName]: Entry<Name> } = {
       guard:
         'it is the first of a close sequence within 5 s of the opening, or of the opening one within 5 s of a close',
     },
+  },
+  'knock.elsewhere': {
+    level: 'debug',
+    when: 'a knock that nothing here explains waits a moment: another member of the fleet may have what goes before it',
+    fields: { source: 'always', port: 'always' },
   },
   'knock.too_fast': {
     level: 'warn',
@@ -180,13 +187,21 @@ export const CATALOGUE: { readonly [Name in EventName]: Entry<Name> } = {
       reason: 'sometimes',
       strikes: 'sometimes',
       exempt: 'sometimes',
+      origin: 'sometimes',
     },
     reasons: { service: 'a protected service was touched without a grant (`bans.strike_on_service`)' },
   },
   'scan.detected': {
     level: 'warn',
     when: 'a packet that only scanners send, or too many packets',
-    fields: { source: 'always', port: 'always', reason: 'always', strikes: 'sometimes', exempt: 'sometimes' },
+    fields: {
+      source: 'always',
+      port: 'always',
+      reason: 'always',
+      strikes: 'sometimes',
+      exempt: 'sometimes',
+      origin: 'sometimes',
+    },
     reasons: {
       rate: RATE,
       null: 'a TCP packet with no flag',

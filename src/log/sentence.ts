@@ -40,6 +40,8 @@ const banReason: Sentence = (line) =>
 const said: Sentence = ({ origin }) => (origin === undefined ? '' : `, as ${origin} says`);
 /** Why, where it was not another member's word alone. */
 const why: Sentence = (line) => (line.reason === 'fleet' ? said(line) : `${inBrackets(line)}${said(line)}`);
+/** To which member of the fleet it came, where not to this one. */
+const came: Sentence = ({ origin }) => (origin === undefined ? '' : `, at ${origin}`);
 const until: Sentence = ({ until: moment }) => (moment === undefined ? '' : ` until ${timeOf(moment)}`);
 const port: Sentence = (line) => line.port ?? 'a port';
 const door: Sentence = (line) => `door ${line.door ?? '?'}`;
@@ -58,28 +60,29 @@ const SENTENCE: { readonly [Name in EventName]: Sentence } = {
   'config.rejected': (line) => `the new configuration is wrong, the old one stays${because(line)}`,
   'config.warning': (line) => `${line.door === undefined ? 'the configuration' : door(line)}${because(line)}`,
   'knock.accepted': (line) =>
-    `${door(line)}: knocked ${port(line)}, step ${line.step ?? '?'} of ${line.of ?? '?'}${others(line)}`,
+    `${door(line)}: knocked ${port(line)}, step ${line.step ?? '?'} of ${line.of ?? '?'}${others(line)}${came(line)}`,
   'knock.wrong': (line) => {
     const which = line.door === undefined ? '' : ` at ${door(line)}${step(line)}`;
     if (line.reason?.startsWith('code ') === true) {
       const more = line.detail === undefined ? '' : `: ${line.detail}`;
       return `a ${line.reason.replace('code ', '')} code${which} opens nothing${byKey(line)}${more}`;
     }
-    return `wrong knock on ${port(line)}${which}${because(line)}${strikes(line)}${others(line)}`;
+    return `wrong knock on ${port(line)}${which}${because(line)}${strikes(line)}${others(line)}${came(line)}`;
   },
   'knock.ignored': (line) => `${door(line)}: knocked ${port(line)} without effect${because(line)}`,
+  'knock.elsewhere': (line) => `a knock on ${port(line)} waits for the other members`,
   'knock.too_fast': (line) =>
     `${door(line)}: knocked ${port(line)} too soon${step(line)}${strikes(line)}${others(line)}`,
   'knock.expired': (line) =>
     `${door(line)}: knocked ${port(line)} too late${step(line)}${because(line)}${others(line)}`,
   'decoy.hit': (line) =>
     line.reason === 'service'
-      ? `touched the service ${port(line)} without a grant${strikes(line)}`
-      : `touched decoy ${port(line)}${strikes(line)}`,
+      ? `touched the service ${port(line)} without a grant${strikes(line)}${came(line)}`
+      : `touched decoy ${port(line)}${strikes(line)}${came(line)}`,
   'scan.detected': (line) =>
     line.reason === 'rate'
       ? `too many packets, the last to ${port(line)}${strikes(line)}`
-      : `${line.reason ?? ''} scan of ${port(line)}${strikes(line)}`,
+      : `${line.reason ?? ''} scan of ${port(line)}${strikes(line)}${came(line)}`,
   'packet.malformed': (line) => `a packet that cannot be read${because(line)}`,
   'ban.added': (line) => {
     const which = line.count === undefined || line.count < 2 ? '' : `, ban number ${line.count}`;

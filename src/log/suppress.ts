@@ -53,6 +53,7 @@ const METERED = [
   'knock.accepted',
   'knock.wrong',
   'knock.ignored',
+  'knock.elsewhere',
   'knock.too_fast',
   'knock.expired',
   'decoy.hit',

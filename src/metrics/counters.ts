@@ -57,6 +57,7 @@ const NONE: Readonly<Record<EventName, number>> = {
   'knock.accepted': 0,
   'knock.wrong': 0,
   'knock.ignored': 0,
+  'knock.elsewhere': 0,
   'knock.too_fast': 0,
   'knock.expired': 0,
   'decoy.hit': 0,

@@ -12,6 +12,7 @@ export interface FleetReading {
     readonly count: number;
   }[];
   readonly outbox: number;
+  readonly parked: number;
   /** What others said and changed nothing here, by why. */
   readonly refused: Readonly<Record<string, number>>;
   readonly claims: Readonly<Record<string, number>>;
@@ -35,6 +36,9 @@ export function ofFleet(registry: Registry, read: () => FleetReading | null): Pi
   );
   gauge('nfknock_fleet_outbox', 'Bans, grants and lifts that others are still to be told of', [], () => [
     [{}, read()?.outbox ?? 0],
+  ]);
+  gauge('nfknock_fleet_parked', 'Knocks that wait for another member to have a use for them', [], () => [
+    [{}, read()?.parked ?? 0],
   ]);
   total('nfknock_fleet_refused_total', 'What others said and changed nothing here', ['reason'], () =>
     Object.entries(read()?.refused ?? {}).map(([reason, count]) => [{ reason }, count]),

@@ -15,6 +15,7 @@ export function ofFleet({ fleet, doors }: Config): Warning[] {
         'write the number of replicas that can be promoted',
       ),
     );
+  if (fleet.share.includes('knocks')) found.push(...ofKnocks(doors));
   for (const { name, onOpen, onClose } of doors) {
     const key = onOpen === null ? 'on_close' : 'on_open';
     const argv = [...(onOpen ?? []), ...(onClose ?? [])];
@@ -29,4 +30,24 @@ export function ofFleet({ fleet, doors }: Config): Warning[] {
     );
   }
   return found;
+}
+
+function ofKnocks(doors: Config['doors']): readonly Warning[] {
+  const short = doors.filter(({ knock }) => !('oneTime' in knock) && knock.length === 1);
+  return [
+    warning(
+      'fleet-knocks',
+      'fleet.share',
+      'a wrong knock at one member breaks no attempt at another at once, so a guesser gains as much as by `tolerate: 1`, and strikes of packets beyond the budget count for each member',
+      'let all knocks of a client come to one member where the router is yours (net.ipv6.fib_multipath_hash_policy=3), and leave knocks out',
+    ),
+    ...short.map(({ name }) =>
+      warning(
+        'fleet-one-knock',
+        `doors.${name}.knock`,
+        'one knock opens it, wherever it comes: sharing knocks does nothing for it',
+        'knock on three ports or more, or leave knocks out of fleet.share',
+      ),
+    ),
+  ];
 }

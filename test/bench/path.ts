@@ -65,6 +65,7 @@ export function createPath(config: Config): Path {
     after: () => undefined,
     isFull: () => false,
     prove: () => false,
+    share: (_, outcome) => outcome,
   });
   const batch = emptyBatch();
   const view = new DataView(batch.bytes.buffer);

@@ -197,8 +197,8 @@ export const IN_THE_KEYS: readonly Countermeasure[] = [
   {
     name: 'keys: packets that no key proves are counted only where the port is watched',
     file: 'src/daemon/intake.ts',
-    from: "isSeen ? engine.judge(packet, at, emit) : 'ignored'",
-    to: 'engine.judge(packet, at, emit)',
+    from: "isSeen ? share(packet, engine.judge(packet, at, emit), at) : 'ignored'",
+    to: 'share(packet, engine.judge(packet, at, emit), at)',
     test: 'test/unit/daemon/keys.test.ts',
     of: 'is what a packet to any other port would be',
   },

@@ -55,7 +55,7 @@ export const COUNTERMEASURES: readonly Countermeasure[] = [
   },
   {
     name: 'nobody is too fast on packets without a stamp',
-    file: 'src/engine/describe.ts',
+    file: 'src/engine/in-time.ts',
     from: 'knock.stamped && gap <',
     to: 'gap <',
     test: TIME,
@@ -72,8 +72,8 @@ export const COUNTERMEASURES: readonly Countermeasure[] = [
   {
     name: 'wrong packets within `tolerate` pass',
     file: 'src/engine/describe.ts',
-    from: "(seen & SEEN.patient) !== 0 ? 'tolerated' : 'broken'",
-    to: "'broken'",
+    from: "return (seen & SEEN.patient) !== 0 ? 'tolerated' : 'broken'",
+    to: "return 'broken'",
     test: FLOOD,
     of: 'an owner while he knocks break him off at once, or only beyond what his door tolerates',
   },

@@ -1,3 +1,4 @@
+import { type Late, mayBreak, mostPassed, movedOn, placing } from './late.ts';
 import type { RefPacket } from './packet.ts';
 import { fits, portText, type Sequence, withinOf } from './port.ts';
 import { type Attempt, age } from './state.ts';
@@ -15,6 +16,36 @@ export interface Moved {
 
 interface Candidate extends Attempt {
   readonly moved: boolean;
+}
+
+/** The packet goes on with what it may, and leaves all else as it is. */
+export function place(sequence: Sequence, before: readonly Attempt[], packet: RefPacket, late: Late): Moved {
+  const goingOn = before
+    .filter((attempt) => isInTime(sequence, attempt, late.came))
+    .map((attempt): Candidate => {
+      const goesOn = placing(sequence, attempt, packet, late) === 'next';
+      const after = goesOn ? movedOn(sequence, attempt, portText(packet), late) : attempt;
+      return { ...after, moved: goesOn };
+    });
+  return outcomeOf(sequence, newestOfEach(goingOn));
+}
+
+/** What has been concluded is let pass by those that may let it pass; what began after it knows nothing of it. */
+export function letPass(
+  sequence: Sequence,
+  before: readonly Attempt[],
+  packet: RefPacket,
+  late: Late,
+  now: number,
+): readonly Attempt[] {
+  const left = before
+    .filter((attempt) => isInTime(sequence, attempt, now))
+    .flatMap((attempt): Candidate[] => {
+      if (!mayBreak(sequence, attempt, packet, late)) return [{ ...attempt, moved: false }];
+      if (attempt.tolerated >= mostPassed(sequence, attempt, late)) return [];
+      return [{ ...attempt, tolerated: attempt.tolerated + 1, moved: false }];
+    });
+  return kept(newestOfEach(left)).map(plain);
 }
 
 export function isInTime(sequence: Sequence, attempt: Attempt, now: number): boolean {
@@ -52,7 +83,7 @@ export function move(
       if (isNext(sequence, attempt, packet)) {
         if (isTooSoon(sequence, attempt, packet, now)) return [];
         const ports = [...attempt.ports, portText(packet)];
-        return [{ ...attempt, steps: attempt.steps + 1, last: now, ports, moved: true }];
+        return [{ ...attempt, steps: attempt.steps + 1, last: now, ports, moved: true, stray: false }];
       }
       return isMade(attempt, packet) ? [{ ...attempt, moved: false }] : [];
     });
@@ -60,7 +91,10 @@ export function move(
     mayBegin && fits(sequence.steps[0], packet)
       ? [{ steps: 1, first: now, last: now, tolerated: 0, ports: [portText(packet)], moved: true }]
       : [];
-  const all = newestOfEach([...goingOn, ...begun]);
+  return outcomeOf(sequence, newestOfEach([...goingOn, ...begun]));
+}
+
+function outcomeOf(sequence: Sequence, all: readonly Candidate[]): Moved {
   const furthest = all.find((one) => one.moved);
   const length = sequence.steps.length;
   return {

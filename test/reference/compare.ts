@@ -3,6 +3,7 @@ import type { Emit, EngineEvent } from '../../src/engine/event.ts';
 import type { EngineSettings } from '../../src/engine/settings.ts';
 import { milliseconds } from '../../src/packet/time.ts';
 import { eventText, plain } from './event.ts';
+import type { Late } from './late.ts';
 import { play } from './model.ts';
 import { type Move, moveText } from './move.ts';
 import { enginePacket } from './packet.ts';
@@ -27,8 +28,8 @@ type EngineUnderTest = ReturnType<typeof createEngine>;
 /** Any key will do: it only scatters the tables. */
 const TEST_KEY: Parameters<typeof createEngine>[1] = [0x0123_4567, 0x89ab_cdef];
 
-export function modelJudge(settings: EngineSettings): Judge {
-  let state = initialState(settings);
+export function modelJudge(settings: EngineSettings, standing?: number): Judge {
+  let state = initialState(settings, standing);
   return {
     play(move) {
       const after = modelStep(state, move);
@@ -48,8 +49,14 @@ export function modelStep(
 }
 
 /** A new engine to which the earlier moves have happened already. */
-export function engineJudge(settings: EngineSettings, earlier: readonly Move[] = []): Judge {
-  const engine = createEngine(settings, TEST_KEY);
+export function engineJudge(
+  settings: EngineSettings,
+  earlier: readonly Move[] = [],
+  standing?: number,
+): Judge {
+  const sharing =
+    standing === undefined ? undefined : { isOn: () => true, hears: () => true, standing: () => standing };
+  const engine = createEngine(settings, TEST_KEY, sharing);
   for (const move of earlier)
     tell(
       engine,
@@ -76,6 +83,10 @@ export function engineJudge(settings: EngineSettings, earlier: readonly Move[] =
 function tell(engine: EngineUnderTest, move: Move, ends: Emit, said: Emit): readonly string[] {
   const now = milliseconds(move.at);
   engine.expire(now, ends);
+  if ('late' in move) {
+    lateIn(engine, move, said);
+    return [];
+  }
   if ('packet' in move) engine.judge(enginePacket(move.packet), now, said);
   if (!('command' in move)) return [];
   // As the daemon does it: a source's attempts are moved when it is next heard of.
@@ -84,10 +95,21 @@ function tell(engine: EngineUnderTest, move: Move, ends: Emit, said: Emit): read
   return answer.ok ? [] : [`refused: ${answer.reason}`];
 }
 
+function lateIn(engine: EngineUnderTest, move: Extract<Move, { readonly late: Late }>, said: Emit): void {
+  const { at, packet, late: told } = move;
+  const late = { ...told, came: milliseconds(told.came), origin: told.told ? 'edge2' : null };
+  const done = { place: engine.place, conclude: engine.conclude, rest: engine.concludeRest }[told.how];
+  done(enginePacket(packet), late, milliseconds(at), said);
+}
+
 /** The first move of the history about which the model and the engine disagree. */
-export function compare(settings: EngineSettings, history: readonly Move[]): Disagreement | undefined {
-  const model = modelJudge(settings);
-  const engine = engineJudge(settings);
+export function compare(
+  settings: EngineSettings,
+  history: readonly Move[],
+  standing?: number,
+): Disagreement | undefined {
+  const model = modelJudge(settings, standing);
+  const engine = engineJudge(settings, [], standing);
   for (const [index, move] of history.entries()) {
     const expected = model.play(move);
     const found = engine.play(move);
@@ -97,9 +119,13 @@ export function compare(settings: EngineSettings, history: readonly Move[]): Dis
 }
 
 /** Leaves out of the history every move that the disagreement does not need. */
-export function shortest(settings: EngineSettings, history: readonly Move[]): readonly Move[] {
+export function shortest(
+  settings: EngineSettings,
+  history: readonly Move[],
+  standing?: number,
+): readonly Move[] {
   const cut = (moves: readonly Move[]): readonly Move[] | undefined => {
-    const disagreement = compare(settings, moves);
+    const disagreement = compare(settings, moves, standing);
     return disagreement === undefined ? undefined : moves.slice(0, disagreement.index + 1);
   };
   let best = cut(history) ?? history;
@@ -115,11 +141,11 @@ export function shortest(settings: EngineSettings, history: readonly Move[]): re
 }
 
 /** What a person needs to see of a disagreement: the shortest way there and what each of the two says. */
-export function report(settings: EngineSettings, history: readonly Move[]): string {
-  const moves = shortest(settings, history);
-  const disagreement = compare(settings, moves);
+export function report(settings: EngineSettings, history: readonly Move[], standing?: number): string {
+  const moves = shortest(settings, history, standing);
+  const disagreement = compare(settings, moves, standing);
   if (disagreement === undefined) return 'no disagreement';
-  const told = modelJudge(settings);
+  const told = modelJudge(settings, standing);
   const shown = moves.flatMap((move) => [
     `  ${moveText(move)}`,
     ...told.play(move).map((line) => `      ${line}`),

@@ -1,6 +1,18 @@
 import { type Bits, bitsOf, textOf } from './address.ts';
-import { isInTime, isMade, isNext, isTooSoon, lateness, move, patient } from './attempts.ts';
+import {
+  isInTime,
+  isMade,
+  isNext,
+  isTooSoon,
+  lateness,
+  letPass,
+  type Moved,
+  move,
+  patient,
+  place,
+} from './attempts.ts';
 import { close, open, wasHeld } from './grant.ts';
+import { type Late, mayBreak, placing } from './late.ts';
 import { forgive, strike } from './offence.ts';
 import type { RefPacket } from './packet.ts';
 import { fits, flagsFit, isAllowed, portText, type Sequence, saidPort, sequencesOf } from './port.ts';
@@ -28,31 +40,40 @@ type Meaning =
   | 'broken off'
   | 'expired'
   | 'begins'
+  | 'unsure'
   | 'nothing';
 
 /** Rules 6, 7, 9 and 10: a packet that is a knock for at least one door, held against every sequence. */
-export function judgeKnock(before: State, packet: RefPacket, now: number): Result {
+export function judgeKnock(before: State, packet: RefPacket, now: number, late?: Late): Result {
   const sequences = sequencesOf(before).filter((sequence) => flagsFit(sequence.door, packet));
-  const meanings = sequences.map((sequence) => meaning(before, sequence, packet, now));
+  const meanings = sequences.map((sequence) => meaning(before, sequence, packet, now, late));
+  const aside = [{ ...knockEvent(before, packet, now), event: 'knock.elsewhere' }];
+  const waits = late === undefined && before.standing !== undefined;
   const is = (...some: Meaning[]): boolean => meanings.some((one) => some.includes(one));
-  const late = is('too fast', 'expired');
+  const untimely = is('too fast', 'expired');
   const anew = sequences.some(
     ({ steps }, index) => fits(steps[0], packet) && ['too fast', 'expired'].includes(meanings[index] ?? ''),
   );
   const forward = is('begins', 'advances') || anew;
+  if (waits && forward && isHeldUp(before, sequences, meanings, packet, now))
+    return { state: before, events: aside };
   const unheard = guarded(before, sequences, meanings, packet, now);
-  if (!forward && !late) {
+  if (!forward && !untimely) {
     if (is('repeat', 'guarded', 'begins again'))
-      return { state: beginAgain(before, sequences, packet, now), events: unheard };
-    const excused = excuse(before, sequences, packet, now);
+      return {
+        state: late === undefined ? beginAgain(before, sequences, packet, now) : before,
+        events: unheard,
+      };
+    const excused = late?.how === 'rest' ? undefined : excuse(before, sequences, packet, now);
     if (excused !== undefined) return { state: before, events: excused };
-    if (before.lastKnocks.get(bitsOf(packet.source)) === portText(packet))
+    if (late === undefined && before.lastKnocks.get(bitsOf(packet.source)) === portText(packet))
       return { state: before, events: [] };
+    if (waits) return { state: before, events: [...unheard, ...aside] };
   }
 
-  const observed = isAllowed(before, packet);
-  const pardoned = forward || late || is('repeat', 'guarded', 'begins again', 'tolerated');
-  const rest = !pardoned && isRest(before, sequences, packet, now);
+  const observed = isAllowed(before, packet) || late?.how === 'rest';
+  const pardoned = forward || untimely || is('repeat', 'guarded', 'begins again', 'tolerated');
+  const rest = !pardoned && late?.how !== 'rest' && isRest(before, sequences, packet, now);
   const offence = !observed && (is('too fast') || !(pardoned || rest));
   const reason = rest ? 'same mistake' : 'out of order';
 
@@ -61,11 +82,11 @@ export function judgeKnock(before: State, packet: RefPacket, now: number): Resul
   const said: EventLike[] = [];
   let isLast = false;
   for (const sequence of sequences) {
-    const what = meaning(state, sequence, packet, now);
+    const what = meaning(state, sequence, packet, now, late);
     const inside = sequence.steps.some((step) => fits(step, packet));
-    if (forward && !inside && (what === 'broken off' || what === 'tolerated')) continue;
+    if (forward && (!inside || waits) && (what === 'broken off' || what === 'tolerated')) continue;
     said.push(...complaints(state, sequence, what, packet, now, { forward, reason }));
-    const done = carryOut(state, sequence, what, packet, now);
+    const done = carryOut(state, sequence, what, packet, now, late);
     isLast ||= done.touched;
     state = done.state;
     events.push(...done.events);
@@ -76,13 +97,16 @@ export function judgeKnock(before: State, packet: RefPacket, now: number): Resul
   const counted = strike({ ...before, bans: new Map() }, bitsOf(packet.source), 'knock', now);
   if (offence && !is('too fast')) state = afterWrong(state, sequences, packet, now, counted.strikes);
   isLast ||= rest || (offence && !is('too fast'));
-  state = {
-    ...state,
-    lastKnocks:
-      isLast || before.lastKnocks.get(bitsOf(packet.source)) === portText(packet)
-        ? having(state.lastKnocks, bitsOf(packet.source), portText(packet))
-        : lacking(state.lastKnocks, (key) => key === bitsOf(packet.source)),
-  };
+  const isNow = late === undefined || late.came === now;
+  state = !isNow
+    ? state
+    : {
+        ...state,
+        lastKnocks:
+          isLast || before.lastKnocks.get(bitsOf(packet.source)) === portText(packet)
+            ? having(state.lastKnocks, bitsOf(packet.source), portText(packet))
+            : lacking(state.lastKnocks, (key) => key === bitsOf(packet.source)),
+      };
   const struck = offence ? strike(state, bitsOf(packet.source), 'knock', now) : { state, events: [] };
   const opened = events.some((event) => event.event === 'door.opened' || event.event === 'door.renewed');
   const after = opened ? { state: forgive(state, bitsOf(packet.source)).state, events: [] } : struck;
@@ -94,7 +118,57 @@ export function judgeKnock(before: State, packet: RefPacket, now: number): Resul
   if (!observed && !pardoned && !is('broken off')) {
     events.push({ ...knockEvent(state, packet, now), event: 'knock.wrong', reason, ...strikes });
   }
-  return { state: after.state, events: [...events, ...after.events] };
+  const told = events.map((event) =>
+    late?.told === true && event.event === 'knock.wrong' ? { ...event, origin: 'edge2' } : event,
+  );
+  return { state: after.state, events: [...told, ...after.events] };
+}
+
+/** Goes on with the attempts that wait for this packet. */
+export function placeKnock(before: State, packet: RefPacket, late: Late): Result {
+  const now = late.came;
+  const sequences = sequencesOf(before).filter((sequence) => flagsFit(sequence.door, packet));
+  const meanings = sequences.map((sequence) => meaning(before, sequence, packet, now, late));
+  if (isHeldUp(before, sequences, meanings, packet, now, late)) return { state: before, events: [] };
+  let state = before;
+  const events: EventLike[] = [];
+  for (const sequence of sequences) {
+    if (meaning(state, sequence, packet, now, late) !== 'advances') continue;
+    const moved = place(sequence, attemptsOf(state, sequence, packet), packet, late);
+    const done = progressBy(state, sequence, 'advances', moved, packet, now);
+    state = done.state;
+    for (const event of done.events)
+      events.push(event.event === 'knock.accepted' && late.told ? { ...event, origin: 'edge2' } : event);
+  }
+  return { state, events };
+}
+
+/** Whether it would complete an attempt that may not complete yet. */
+function isHeldUp(
+  state: State,
+  sequences: readonly Sequence[],
+  meanings: readonly Meaning[],
+  packet: RefPacket,
+  now: number,
+  late?: Late,
+): boolean {
+  const { standing } = state;
+  if (standing === undefined) return false;
+  return sequences.some((sequence, at) => {
+    if (meanings[at] !== 'advances' || sequence.kind === 'close') return false;
+    return attemptsOf(state, sequence, packet).some((attempt) => {
+      if (attempt.steps !== sequence.steps.length - 1) return false;
+      const isNextOne =
+        late === undefined
+          ? isInTime(sequence, attempt, now) &&
+            isNext(sequence, attempt, packet) &&
+            !isTooSoon(sequence, attempt, packet, now)
+          : placing(sequence, attempt, packet, late) === 'next';
+      if (!isNextOne) return false;
+      const passed = attempt.tolerated + Number(late !== undefined && late.came < attempt.last);
+      return (passed > 0 && late?.quiet !== true) || standing > sequence.door.tolerate;
+    });
+  });
 }
 
 /** What begins too soon after the door's other sequence is said, unless the packet is a step of that one. */
@@ -118,7 +192,7 @@ function guarded(
 }
 
 /** The table, cell by cell. */
-function meaning(state: State, sequence: Sequence, packet: RefPacket, now: number): Meaning {
+function meaning(state: State, sequence: Sequence, packet: RefPacket, now: number, late?: Late): Meaning {
   const source = bitsOf(packet.source);
   const begins = fits(sequence.steps[0], packet);
   const completed = justCompletedWith(state, sequence, packet, now);
@@ -130,7 +204,19 @@ function meaning(state: State, sequence: Sequence, packet: RefPacket, now: numbe
       : 'nothing';
   }
   const attempts = attemptsOf(state, sequence, packet);
+  if (late?.how === 'place') {
+    const found = attempts.map((attempt) => placing(sequence, attempt, packet, late));
+    if (found.includes('next')) return 'advances';
+    if (found.includes('unsure')) return 'unsure';
+    return completed || found.includes('made') ? 'repeat' : 'nothing';
+  }
   const live = attempts.filter((attempt) => isInTime(sequence, attempt, now));
+  if (late !== undefined) {
+    if (completed && late.how === 'conclude') return 'repeat';
+    const there = live.filter((attempt) => mayBreak(sequence, attempt, packet, late));
+    if (there.length === 0) return 'nothing';
+    return there.some(({ tolerated }) => tolerated < sequence.door.tolerate) ? 'tolerated' : 'broken off';
+  }
   const next = live.filter((attempt) => isNext(sequence, attempt, packet));
   if (next.some((attempt) => !isTooSoon(sequence, attempt, packet, now))) return 'advances';
   if (next.length > 0) return 'too fast';
@@ -219,12 +305,24 @@ interface Done extends Result {
 }
 
 /** What the packet's meaning does to the attempts, and to the door where that was the last step. */
-function carryOut(state: State, sequence: Sequence, what: Meaning, packet: RefPacket, now: number): Done {
+function carryOut(
+  state: State,
+  sequence: Sequence,
+  what: Meaning,
+  packet: RefPacket,
+  now: number,
+  late?: Late,
+): Done {
   const source = bitsOf(packet.source);
   const attempts = attemptsOf(state, sequence, packet);
+  if (late !== undefined && (what === 'tolerated' || what === 'broken off')) {
+    const left = letPass(sequence, attempts, packet, late, now);
+    return { state: withAttempts(state, sequence, source, left), events: [], touched: what === 'tolerated' };
+  }
   switch (what) {
     case 'repeat':
     case 'guarded':
+    case 'unsure':
     case 'nothing':
       return { state, events: [], touched: false };
     case 'tolerated':
@@ -264,9 +362,27 @@ function progress(
   now: number,
 ): Done {
   const source = bitsOf(packet.source);
-  const { door, steps, kind } = sequence;
   const may = mayBegin(state, sequence, source) && !pausing(state, sequence, source, now);
-  const moved = move(sequence, attemptsOf(state, sequence, packet), packet, now, may);
+  return progressBy(
+    state,
+    sequence,
+    what,
+    move(sequence, attemptsOf(state, sequence, packet), packet, now, may),
+    packet,
+    now,
+  );
+}
+
+function progressBy(
+  state: State,
+  sequence: Sequence,
+  what: 'begins' | 'begins again' | 'advances',
+  moved: Moved,
+  packet: RefPacket,
+  now: number,
+): Done {
+  const source = bitsOf(packet.source);
+  const { door, steps, kind } = sequence;
   if (moved.reached === undefined) return { state, events: [], touched: false };
   const step = { step: moved.reached, of: steps.length };
   const accepted = { ...knockEvent(state, packet, now), event: 'knock.accepted', door: door.name, ...step };

@@ -5,7 +5,7 @@ import { followCommand, refusal } from './command.ts';
 import { closedEvent, notingEnds, withoutIdleClosing } from './grant.ts';
 import type { Move } from './move.ts';
 import type { RefPacket } from './packet.ts';
-import { judgePacket } from './packet-rules.ts';
+import { judgeLate, judgePacket } from './packet-rules.ts';
 import { type EventLike, type Grant, initialState, lacking, type Result, type State } from './state.ts';
 
 /** The reference: what the engine must say, with no bound on its memory. */
@@ -53,6 +53,7 @@ export function play(before: State, move: Move): Played {
 }
 
 function judgeMove(state: State, move: Move): Result {
+  if ('late' in move) return judgeLate(state, move.packet, move.late, move.at);
   if ('packet' in move) return judgePacket(state, move.packet, move.at);
   return 'command' in move ? followCommand(state, move.command, move.at) : { state, events: [] };
 }

@@ -1,6 +1,7 @@
 import { bitsOf, networkOf, textOf } from './address.ts';
-import { judgeKnock } from './door.ts';
+import { judgeKnock, placeKnock } from './door.ts';
 import { holdsAny } from './grant.ts';
+import type { Late } from './late.ts';
 import { known, offenderOf, strike } from './offence.ts';
 import type { RefPacket } from './packet.ts';
 import {
@@ -51,6 +52,16 @@ export function judgePacket(state: State, packet: RefPacket, now: number): Resul
   if (counted.exceeded && !holdsAny(state, bitsOf(packet.source))) return tooMany(counted.state, packet, now);
   if (knock) return judgeKnock(counted.state, packet, now);
   return judgeOther(counted.state, packet, now);
+}
+
+/** A packet to a knock port that is looked at later than it came, or that came to another member. */
+export function judgeLate(state: State, packet: RefPacket, late: Late, now: number): Result {
+  const source = bitsOf(packet.source);
+  const isBanned = state.bans.has(source) || state.bans.has(networkOf(source));
+  if (isBanned || !isKnock(state, packet)) return { state, events: [] };
+  const came = { ...late, came: Math.min(late.came, now) };
+  if (late.how === 'place') return placeKnock(state, packet, came);
+  return judgeKnock(state, packet, now, came);
 }
 
 /** What makes two packets the same packet sent twice. */

@@ -13,6 +13,8 @@ export interface Attempt {
   readonly first: number;
   readonly last: number;
   readonly tolerated: number;
+  /** Its last knock came to another member of a fleet. */
+  readonly stray?: boolean;
   /** The ports of its knocks, as they came. */
   readonly ports: readonly PortText[];
 }
@@ -82,6 +84,8 @@ export interface Opening {
 /** Everything the model remembers. Nothing in it is ever changed: a step makes a new one. */
 export interface State {
   readonly settings: EngineSettings;
+  /** How many of its packets stand aside, of each source; undefined: this machine is alone. */
+  readonly standing: number | undefined;
   /** Networks exempt by order, and such as everybody may come from. */
   readonly exempt: readonly Bits[];
   readonly everybody: readonly Bits[];
@@ -138,12 +142,13 @@ export interface Result {
   readonly events: readonly EventLike[];
 }
 
-export function initialState(settings: EngineSettings): State {
+export function initialState(settings: EngineSettings, standing?: number): State {
   const oneTime = settings.doors
     .filter((door) => door.oneTime)
     .map((door) => [door.name, unusedOf(door)] as const);
   return {
     settings,
+    standing,
     exempt: [],
     everybody: [],
     hosts: new Map(),

@@ -440,6 +440,15 @@ export function createMachine(parts: MachineParts): Machine {
           bus: busWith(fault, bus.bus(name)),
           host,
           surroundings: surroundings(),
+          knocks: {
+            ...{
+              isOn: () => false,
+              accepts: () => false,
+              wait: () => 0,
+              excused: () => ({ times: 0, within: 0 }),
+            },
+            ...{ engine, emit: later, carryOut() {} },
+          },
           limits: DEFAULT_LIMITS,
         },
         belief: { accepts: () => true, longest: () => 7 * 86_400_000, opensFor, tombs: () => 8 * 86_400_000 },

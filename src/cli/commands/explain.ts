@@ -90,6 +90,7 @@ const WHY: Readonly<Record<string, Why>> = {
     row.door === null
       ? 'a port of a sequence, and not the first: nothing was begun'
       : `a wrong knock: the attempt is broken off${inDoor(row)}${row.key === null ? '' : `; a code of ${holder(row)}`}`,
+  elsewhere: () => 'nothing here explains it: it waited for another member of the fleet',
   'door.opened': (row) => `let in at ${row.door ?? 'a door'}${byKey(row)}`,
   'door.renewed': (row) => `let in at ${row.door ?? 'a door'} for longer${byKey(row)}`,
   'door.refused': (row) => `a right knock, and nobody is let in at ${row.door ?? 'a door'}`,

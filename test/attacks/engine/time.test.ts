@@ -47,6 +47,7 @@ function line(): {
     after: () => undefined,
     isFull: () => false,
     prove: () => false,
+    share: (_, outcome) => outcome,
   });
   return {
     events,

@@ -99,6 +99,7 @@ describe('bans that the kernel has not taken yet', () => {
       after: () => undefined,
       isFull: () => full,
       prove: () => false,
+      share: (_, outcome) => outcome,
     });
     const bytes = tcp({ from: '198.51.100.7', to: '192.0.2.1', port: 7000, sequence: 1 });
     const batch = {

@@ -47,6 +47,7 @@ const GOLDEN: readonly Message[] = [
   { kind: 'struck', number: 0, time: NOW, records: [{ ...PACKET, explained: true }] },
   { kind: 'placed', number: 0, time: NOW, records: [1, 0xffff_ffff] },
   { kind: 'first', number: 0, time: NOW, records: [V4, V6] },
+  { kind: 'known', number: 0, time: NOW, records: [7] },
 ];
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
@@ -80,7 +81,7 @@ describe('messages between members', () => {
       [0, 0],
       [0, 2],
       [1, 0],
-      [1, 10],
+      [1, 11],
     ] as const) {
       const changed = Uint8Array.from(bytes);
       changed[at] = value;

@@ -24,6 +24,7 @@ const READING: Reading = {
       { kind: 'ban', direction: 'in', count: 5 },
       { kind: 'ban', direction: 'out', count: 4 },
     ],
+    parked: 0,
     outbox: 2,
     refused: { limit: 7, exempt: 1 },
     claims: { won: 3, used: 1, shut: 2 },
