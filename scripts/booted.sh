@@ -123,7 +123,8 @@ boot() {
 serve() {
   ip -n "$machine" address replace 192.0.2.1/24 dev eth0
   ip -n "$machine" link set eth0 up
-  inside systemd-run --quiet --unit=service nc -lkN 22 >/dev/null
+  # It holds a connection open; others wait behind it, and are connected all the same.
+  inside systemd-run --quiet --unit=service sh -c 'sleep infinity | exec nc -lk 22' >/dev/null
 }
 
 reboot() {

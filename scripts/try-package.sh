@@ -93,7 +93,7 @@ try_all() {
 
   say 'rebooting'
   reboot
-  expect 'the rules were laid before the network' inside systemctl is-active nfknock-rules
+  expect 'the rules were laid before the network' soon inside systemctl is-active nfknock-rules
   expect 'the daemon serves again' soon inside nfknock status
   expect 'the grant is in force' is_open
   expect 'with its reason' holds 'as by hand' inside nfknock grants

@@ -156,6 +156,7 @@ async function fullTables(): Promise<Bench> {
     surroundings: QUIET,
     intake: { counts: () => ({}) },
     restored: { waiting: () => 0 },
+    standDown: { now: () => undefined },
     sources: { health: () => [] },
   } as unknown as Running;
   const path = join(folder, 'control.sock');
