@@ -26,8 +26,8 @@ const CONFIG = {
     xmas: { knock: ['7451/tcp', '7452/tcp'], flags: 'fin,psh,urg,!syn', opens: [PORT] },
     paced: {
       knock: ['7501/tcp', '7502/tcp', '7503/tcp', '7504/tcp'],
-      gap: { min: '200ms', max: '1600ms' },
-      within: '1600ms',
+      gap: { min: '200ms', max: '2700ms' },
+      within: '2700ms',
       opens: [PORT],
     },
     brisk: { knock: ['7551/tcp', '7552/tcp'], gap: { max: '300ms' }, opens: [PORT] },
@@ -146,9 +146,9 @@ describe('the pace of the knocks', () => {
   });
 
   it('must bring all knocks into `within`', async () => {
-    const came = await knock([7501, 7502, 7503, 7504], 600, { event: 'knock.expired' });
+    const came = await knock([7501, 7502, 7503, 7504], 1_000, { event: 'knock.expired' });
     expect(came).toEqual(both({ door: 'paced', step: 3, reason: 'within' }));
-    const right = await knock([7501, 7502, 7503, 7504], 300, { event: 'door.opened' });
+    const right = await knock([7501, 7502, 7503, 7504], 500, { event: 'door.opened' });
     expect(right).toEqual(both({ door: 'paced' }));
   });
 });
