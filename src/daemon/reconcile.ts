@@ -4,7 +4,7 @@ import { type Address, ipv4 } from '../packet/address.ts';
 import { formatCidr, hostCidr } from '../packet/cidr.ts';
 import { milliseconds } from '../packet/time.ts';
 import { grantKey } from '../policy/grantee.ts';
-import type { Spared, StateChange, Stored, StoredBan, StoredGrant } from '../state/store.ts';
+import type { Spared, StateChange, Store, Stored, StoredBan, StoredGrant } from '../state/store.ts';
 import type { Core } from './dependencies.ts';
 import { liftedHere } from './fleet-registers.ts';
 import { doorOf } from './hook-subject.ts';
@@ -31,8 +31,8 @@ export async function reconcile(core: Core, state: 'known' | 'lost'): Promise<vo
   const ofThisBoot = inKernel(found);
   const goesOn: Spared = (grant) => !trusted && grant.until > wall && ofThisBoot(grant);
   const ended = store.ended(wall, goesOn);
+  const lifted = liftedOf(found, store);
   const kept = store.load(wall, goesOn);
-  const lifted = liftedHere(store.fleet());
   const adopted = adopt({ ...kept, lifted }, found, state, clock.wall());
   const plan = planRestore(adopted, { wall: clock.wall(), seen, trusted }, ofThisBoot);
   const timed = sameBoot ? { ...plan, bans: asInKernel(plan.bans, found, clock.wall()) } : plan;
@@ -44,7 +44,17 @@ export async function reconcile(core: Core, state: 'known' | 'lost'): Promise<vo
   sayEnded(core, ended);
 }
 
-/** Killed after it had lifted them for its fleet, and before the kernel had heard of it. */
+/**
+ * Whom the kernel still bans though he was lifted, whoever did it and however: the state file hears of it first, and the
+ * daemon was killed between the two. Nobody would lift him again.
+ */
+function liftedOf({ bans }: ReadBack, store: Pick<Store, 'isLifted' | 'fleet'>): ReadonlySet<string> {
+  const lifted = new Set(liftedHere(store.fleet()));
+  for (const { target } of bans) if (store.isLifted(target)) lifted.add(formatCidr(target));
+  return lifted;
+}
+
+/** Of these the kernel is told now. */
 function unbansOf(found: ReadBack, { bans }: Adopted, lifted: ReadonlySet<string>): readonly Change[] {
   const kept = new Set(lifted.size === 0 ? [] : bans.map(({ target }) => formatCidr(target)));
   return found.bans
@@ -88,7 +98,7 @@ function sayEnded(
 }
 
 interface KeptState extends Stored {
-  /** Who was banned, and is not any more, by this machine's own word to its fleet. */
+  /** Who was banned, and is not any more. */
   readonly lifted: ReadonlySet<string>;
 }
 
@@ -100,7 +110,6 @@ interface Adopted extends Stored {
 function adopt(kept: KeptState, there: ReadBack, state: 'known' | 'lost', now: number): Adopted {
   const known = new Set(kept.bans.map((ban) => formatCidr(ban.target)));
   const bans = there.bans
-    // Killed after it was lifted for the fleet and before the kernel had heard of it: nobody would lift it again.
     .filter(({ target }) => !known.has(formatCidr(target)) && !kept.lifted.has(formatCidr(target)))
     .map(({ target, until }) => ({ target, since: now, until, count: 1, origin: 'strikes' as const }));
   const found = state === 'lost' ? there.grants : [];

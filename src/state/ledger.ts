@@ -53,6 +53,8 @@ export interface Ledger {
   current(now: number, spared?: Spared): Stored;
   /** The grants that are over and not yet swept away. */
   ended(now: number, spared?: Spared): readonly StoredGrant[];
+  /** Whether its ban was lifted, and it was not banned again since. */
+  isLifted(target: Cidr): boolean;
 }
 
 /** One grantee has one grant of a door. Neither part can hold a line feed. */
@@ -169,6 +171,10 @@ export function createLedger(keep: Keep): Ledger {
     },
     ended: (now, spared = none) =>
       [...grants.values()].filter((grant) => grant.until <= now && !spared(grant)),
+    isLifted(target) {
+      const slot = offenders.find(target);
+      return slot !== NONE && offenders.isLifted(slot);
+    },
   };
 }
 

@@ -8,6 +8,7 @@ export function openMemoryStore(keep: Keep, now: number): Store {
 
   return {
     ended: ledger.ended,
+    isLifted: ledger.isLifted,
     load(moment, spared) {
       told = moment;
       // The first ends a round that was in progress, the second is a whole one.

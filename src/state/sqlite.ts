@@ -67,6 +67,7 @@ function storeOf(ledger: Ledger, link: Link): Store {
 
   return {
     ended: (now, spared) => ledger.ended(moment(now), spared),
+    isLifted: ledger.isLifted,
     load(now, spared) {
       told = now;
       // The first ends a round that was in progress, the second is a whole one.

@@ -115,6 +115,8 @@ export interface Store {
    * that an earlier process saw.
    */
   ended(now: number, spared?: Spared): readonly StoredGrant[];
+  /** Whether its ban was lifted, and it was not banned again since. To be asked before `load` too. */
+  isLifted(target: Cidr): boolean;
   /** What had not expired at `now` (wall time, ms). What had is forgotten for good. */
   load(now: number, spared?: Spared): Stored;
   /**

@@ -58,6 +58,7 @@ interface World {
   /** Grants that a machine should not have, and since when. */
   readonly doubts: Map<string, number>;
   readonly trace: (text: string) => void;
+  packet(port: PortSpec | string, from: string): ReturnType<typeof packetOf>;
   isEngineUp: boolean;
 }
 
@@ -137,7 +138,10 @@ function createWorld(
     `seed ${seed}: ${machines.length} members, ${JSON.stringify(trouble)}, ${loss} of the doorbells lost`,
   );
   const doubts = new Map<string, number>();
-  return { clock, random, trouble, engine, machines, violations, opened, doubts, trace, isEngineUp: true };
+  return {
+    ...{ clock, random, trouble, engine, machines, violations, opened, doubts, trace },
+    ...{ packet: createSender(), isEngineUp: true },
+  };
 }
 
 function settingsOf(machine: number): EngineSettings {
@@ -158,15 +162,18 @@ function maintain({ engine, random, isEngineUp }: World): void {
   if (random.chance(0.6)) engine.replicate();
 }
 
-let serial = 0;
-function packet(port: PortSpec | string, from: string): ReturnType<typeof packetOf> {
-  serial = (serial + 1) % 50_000;
-  const text = typeof port === 'string' ? port : formatPort(port);
-  return packetOf(text, { from, sequence: serial, sourcePort: 1_024 + serial });
+/** Each packet is another; the same in every run of the history, whatever ran before it in this process. */
+function createSender(): World['packet'] {
+  let serial = 0;
+  return (port, from) => {
+    serial = (serial + 1) % 50_000;
+    const text = typeof port === 'string' ? port : formatPort(port);
+    return packetOf(text, { from, sequence: serial, sourcePort: 1_024 + serial });
+  };
 }
 
 function act(world: World): void {
-  const { random, machines, clock, trace, trouble } = world;
+  const { random, machines, clock, trace, trouble, packet } = world;
   const machine = random.pick(machines);
   const source = random.pick(SOURCES);
   const kind = random.below(100);
@@ -206,7 +213,7 @@ function act(world: World): void {
 
 /** The line of one machine is sent to all of them, as whoever saw it on the wire would. */
 function knockOnce(
-  { machines, random, clock, trace }: World,
+  { machines, random, clock, trace, packet }: World,
   line: readonly PortSpec[],
   source: string,
 ): void {

@@ -37,6 +37,8 @@ interface Disk {
   readonly marks: ClaimRequest[];
   /** By target, and by door and grantee. */
   readonly bans: Map<string, Ban>;
+  /** Whose ban was lifted, and who was not banned again since. */
+  readonly lifted: Set<string>;
   /** What is in force, which outlives the daemon. */
   readonly kernel: Map<string, Pick<Ban, 'target' | 'until'>>;
   readonly grants: Map<string, GrantView>;
@@ -115,6 +117,7 @@ export function createMachine(parts: MachineParts): Machine {
     used: new Set(),
     marks: [],
     bans: new Map(),
+    lifted: new Set(),
     kernel: new Map(),
     grants: new Map(),
   };
@@ -214,9 +217,13 @@ export function createMachine(parts: MachineParts): Machine {
         const wanted = event.reason === 'order' || event.wanted === true;
         const ban = { target, since, until, count, origin: wanted ? 'order' : 'strikes' } as const;
         disk.bans.set(formatCidr(target), from === undefined ? ban : { ...ban, from });
+        disk.lifted.delete(formatCidr(target));
         return;
       }
       case 'ban.lifted':
+        disk.lifted.add(formatCidr(event.target));
+        disk.bans.delete(formatCidr(event.target));
+        return;
       case 'ban.expired':
         disk.bans.delete(formatCidr(event.target));
         return;
@@ -410,6 +417,7 @@ export function createMachine(parts: MachineParts): Machine {
       [claiming, durable, inForce, carried] = [false, 0, 0, 0];
       heldBack = [];
       pending.clear();
+      for (const ban of adopted()) disk.bans.set(formatCidr(ban.target), ban);
       engine = createEngine(withLine(), [1, 2]);
       engine.execute(
         {
@@ -420,7 +428,7 @@ export function createMachine(parts: MachineParts): Machine {
             since: milliseconds(grant.since),
             until: milliseconds(grant.until),
           })),
-          bans: [...disk.bans.values(), ...adopted()].map((ban) => ({
+          bans: [...disk.bans.values()].map((ban) => ({
             ...ban,
             since: milliseconds(ban.since),
             until: milliseconds(ban.until),
@@ -430,6 +438,8 @@ export function createMachine(parts: MachineParts): Machine {
         moment(),
         () => {},
       );
+      disk.kernel.clear();
+      for (const { target, until } of engine.bans()) disk.kernel.set(formatCidr(target), { target, until });
       const { opensFor } = {
         opensFor: (door: string) => settings.doors.find((each) => each.name === door)?.for,
       };
@@ -501,14 +511,15 @@ export function createMachine(parts: MachineParts): Machine {
     untold: () => [...disk.untold.values()].map((register) => JSON.stringify(register)).join(),
   };
 
-  /** The kernel's bans that the disk does not know: taken in, but for those that were lifted here. */
+  /** The kernel's bans that the disk does not know: taken in, but for those that were lifted. */
   function adopted(): readonly Ban[] {
     const texts = [...disk.own].map(
       ([key, register]) => [key, { value: registerText(register), untold: true }] as const,
     );
-    const lifted = isLate ? new Set<string>() : liftedHere({ registers: new Map(texts) });
+    const lifted = liftedHere({ registers: new Map(texts) });
+    const isLifted = (key: string): boolean => !isLate && (lifted.has(key) || disk.lifted.has(key));
     return [...disk.kernel]
-      .filter(([key, { until }]) => !disk.bans.has(key) && !lifted.has(key) && until > now())
+      .filter(([key, { until }]) => !disk.bans.has(key) && !isLifted(key) && until > now())
       .map(([, { target, until }]) => ({ target, since: now(), until, count: 1, origin: 'strikes' }));
   }
 

@@ -209,6 +209,18 @@ describe.each([
     });
   });
 
+  it('knows whose ban was lifted, until he is banned again', () => {
+    using store = disposable(open({}));
+    const isLifted = (): boolean => store.isLifted(cidr('203.0.113.9'));
+    expect(isLifted()).toBe(false);
+    store.write([ban('203.0.113.9', NOW + 9000)], NOW);
+    expect(isLifted()).toBe(false);
+    store.write([unban('203.0.113.9'), { change: 'forgive', target: cidr('203.0.113.9') }], NOW + 500);
+    expect(isLifted()).toBe(true);
+    store.write([ban('203.0.113.9', NOW + 9000)], NOW + 600);
+    expect(isLifted()).toBe(false);
+  });
+
   it('never brings a lifted ban back, also where the clock is set back', () => {
     using store = disposable(open({}));
     store.write([ban('203.0.113.9', NOW + 9000)], NOW);
