@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import type { Ban } from '../engine/ban.ts';
-import type { CommandAnswer, FleetLift } from '../engine/command.ts';
+import type { CommandAnswer, FleetBan, FleetLift } from '../engine/command.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Emit } from '../engine/event.ts';
 import type { Member } from '../fleet/member.ts';
@@ -9,6 +9,7 @@ import { owned } from '../guard/guard.ts';
 import type { Address } from '../packet/address.ts';
 import { type Cidr, hostCidr, offenderOf } from '../packet/cidr.ts';
 import type { Store } from '../state/store.ts';
+import { commandOf } from './fleet-registers.ts';
 import { rowOfRegister } from './fleet-sayings.ts';
 import type { Sweep } from './fleet-sweep.ts';
 
@@ -17,13 +18,18 @@ interface LiftingOptions {
   readonly clock: Clock;
   readonly store: Pick<Store, 'write'>;
   readonly engine: Pick<Engine, 'execute' | 'eachGrant'>;
-  readonly member: () => Pick<Member, 'registersOf' | 'decide' | 'tell' | 'standing' | 'isClosed'>;
+  readonly member: () => Pick<
+    Member,
+    'registersOf' | 'decide' | 'tell' | 'standing' | 'left' | 'isClosed' | 'clock'
+  >;
   readonly sweep: Sweep;
   readonly collect: Emit;
   readonly carryOut: () => void;
   readonly drained: () => Promise<void>;
   /** Whether others hear of bans and lifts. */
   readonly sharesBans: () => boolean;
+  /** Others' bans are only looked at here. */
+  readonly isShadow: () => boolean;
 }
 
 /** Lifts that are of more than what this machine knows: of a host that others may have banned, and of all bans. */
@@ -43,20 +49,26 @@ export interface Lifting {
 
 export function createLifting(options: LiftingOptions): Lifting {
   const { me, clock, store, engine, member, sweep, sharesBans } = options;
-  const stays = ({ target }: Ban): boolean => member().standing(target, null) === 'stands';
+  const stays = (ban: Ban): boolean => member().standing({ ...ban, since: null }) === 'stands';
 
   /** Decided in this turn and durable at once, and told when what the same command did here is in force. */
   function say(registers: readonly Register[]): void {
     if (!sharesBans()) return;
-    member().decide(registers);
-    store.write(registers.map(rowOfRegister), clock.wall(), 'machine');
+    const kept = member().decide(registers);
+    store.write(kept.map(rowOfRegister), clock.wall(), 'machine');
     const tell = (): void => member().tell(registers);
     options.drained().then(tell).catch(tell);
   }
 
-  function execute(origin: string, lifts: readonly FleetLift[]): void {
-    engine.execute({ command: 'fleet', origin, lifts, grants: [], bans: [] }, clock.now(), options.collect);
+  function execute(origin: string, lifts: readonly FleetLift[], bans: readonly FleetBan[]): void {
+    engine.execute({ command: 'fleet', origin, lifts, grants: [], bans }, clock.now(), options.collect);
     options.carryOut();
+  }
+
+  /** Of a ban that was lifted a part may stand: of another cause, or with a sooner end. */
+  function left(targets: readonly Cidr[]): readonly FleetBan[] {
+    const bans = options.isShadow() ? [] : targets.flatMap((target) => member().left(target));
+    return commandOf({ origin: me, lifts: [], grants: [], bans }, member().clock).bans;
   }
 
   const liftFor =
@@ -65,6 +77,7 @@ export function createLifting(options: LiftingOptions): Lifting {
       execute(
         origin,
         targets.map((target) => ({ lift: 'ban', target, only: 'any' })),
+        left(targets),
       );
 
   return {
@@ -78,7 +91,15 @@ export function createLifting(options: LiftingOptions): Lifting {
     },
     async all(lift) {
       say(member().registersOf({ what: 'all lifted' }));
-      return { ok: true, changed: await sweep.lift((ban) => !stays(ban), lift) };
+      const changed = await sweep.lift(
+        (ban) => !stays(ban),
+        (targets) => {
+          lift(targets);
+          const bans = left(targets);
+          if (bans.length > 0) execute(me, [], bans);
+        },
+      );
+      return { ok: true, changed };
     },
     async allFor(origin) {
       await sweep.lift((ban) => !stays(ban), liftFor(origin));
@@ -91,9 +112,10 @@ export function createLifting(options: LiftingOptions): Lifting {
         execute(
           me,
           closed.map(({ door, grantee }) => ({ lift: 'grant', door, grantee })),
+          [],
         );
-      const isOver = ({ target, from, since }: Ban): boolean =>
-        member().standing(target, from === undefined ? since : null) === 'ended';
+      const isOver = (ban: Ban): boolean =>
+        member().standing({ ...ban, since: ban.from === undefined ? ban.since : null }) === 'ended';
       owned('fleet', sweep.lift(isOver, liftFor(me)));
     },
   };

@@ -101,9 +101,12 @@ export function createSayings({ member, share, grant }: SayingsOptions): Sayings
       if (event.event === 'door.closed') opening.delete(grantKey(event.door, event.grantee));
       const registers = registersFor(event);
       if (registers.length === 0) return;
+      if (!isOpening(event)) {
+        said.set(event, member.decide(registers));
+        return;
+      }
       said.set(event, registers);
-      if (!isOpening(event)) member.decide(registers);
-      else for (const { gen } of registers) opening.set(grantKey(event.door, event.grantee), gen);
+      for (const { gen } of registers) opening.set(grantKey(event.door, event.grantee), gen);
     },
     rowsOf: (event) => said.get(event)?.map(rowOfRegister) ?? NOTHING,
     tell(event) {

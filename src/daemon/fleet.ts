@@ -103,8 +103,9 @@ export function createFleet(options: FleetOptions): FleetLife {
   const doubts = createDoubts(engine, () => clock.now());
   const sweep = createSweep({ engine, isFull: options.isFull, isStopped: () => stopped });
   const sharesBans = (): boolean => fleet().share.includes('bans');
+  const isShadow = (): boolean => fleet().accept.bans === 'shadow';
   const lifting = createLifting({
-    ...{ me: started.name, clock, store, engine, carryOut, sweep, sharesBans },
+    ...{ me: started.name, clock, store, engine, carryOut, sweep, sharesBans, isShadow },
     ...{ member: () => member, collect: options.collect, drained: options.drained },
   });
   const carrier = createCarrier({
@@ -119,7 +120,7 @@ export function createFleet(options: FleetOptions): FleetLife {
       };
     },
     liftAll: (origin) => lifting.allFor(origin),
-    isShadow: () => fleet().accept.bans === 'shadow',
+    isShadow,
   });
   let stopped = false;
   let bansWere = started.accept.bans;
@@ -263,7 +264,7 @@ function tellOlder(
     ),
   ];
   const joined = { change: 'register', key: JOINED, value: '', untold: false } as const;
-  member.decide(registers);
-  store.write([joined, ...registers.map(rowOfRegister)], clock.wall(), 'machine');
+  const kept = member.decide(registers);
+  store.write([joined, ...kept.map(rowOfRegister)], clock.wall(), 'machine');
   member.tell(registers);
 }

@@ -9,8 +9,11 @@ import type { View } from './view.ts';
 export interface Early {
   /** By which clock these were made. */
   made(registers: readonly Register[]): readonly Register[];
-  /** Has them said; those that the time has become known for since they were made are put right, and kept so. */
-  decide(registers: readonly Register[], keep: (right: readonly Register[]) => void): void;
+  /**
+   * Has them said, and answers what they come to; those that the time has become known for since they were made are put
+   * right, and kept so.
+   */
+  decide(registers: readonly Register[], keep: (right: readonly Register[]) => void): readonly Register[];
   /** Answers the registers as they are to be kept and told, in the place of what was noted. */
   correct(): readonly Register[];
 }
@@ -53,7 +56,7 @@ export function createEarly(view: View, clock: BusClock): Early {
       if (!clock.isKnown()) for (const register of registers) note(register);
       const right = late(registers);
       if (right.size > 0) keep([...right.values()]);
-      for (const register of registers) view.say(right.get(register) ?? register);
+      return registers.map((register) => view.say(right.get(register) ?? register));
     },
     correct() {
       const all = noted;

@@ -17,8 +17,8 @@ import { createPeers, type MemberState } from './peers.ts';
 import { createReader } from './reader.ts';
 import { createReassertion } from './reassert.ts';
 import { createRefusals } from './refusals.ts';
-import { type Register, registerKey } from './register.ts';
-import type { Standing } from './settle.ts';
+import { type BanRegister, type Register, registerKey } from './register.ts';
+import type { InForce, Standing } from './settle.ts';
 import { createTeller, type Teller } from './teller.ts';
 import { createTraffic, type MessageCount } from './traffic.ts';
 import { createView, type View } from './view.ts';
@@ -77,15 +77,18 @@ export interface Member {
   registersOf(happened: Happened): readonly Register[];
   /**
    * This machine has decided it: from now on what others say is measured by it. To be called in the turn in which it is
-   * decided, since what is heard later would be carried out otherwise, or be lifted by what did not know of it.
+   * decided, since what is heard later would be carried out otherwise, or be lifted by what did not know of it. Answers
+   * what it comes to with what this machine has said before: that is to be kept.
    */
-  decide(registers: readonly Register[]): void;
+  decide(registers: readonly Register[]): readonly Register[];
   /** Others are told of what was decided, once it is durable and in force. */
   tell(registers: readonly Register[]): void;
   /** What others said, as far as it counts by now. */
   current(heard: Heard): Heard;
-  /** What is known of a ban that is in force here: `since` where it was made here, on the daemon's clock, else null. */
-  standing(target: Cidr, since: number | null): Standing;
+  /** What is known of a ban that is in force here, its moments on the daemon's clock. */
+  standing(ban: InForce): Standing;
+  /** What is to be in force of bans of this target. */
+  left(target: Cidr): readonly BanRegister[];
   /** Whether a grant that is in force here has been closed; `opened` likewise. */
   isClosed(door: string, grantee: Grantee, opened: number | null): boolean;
   claim(once: Once, done: (answer: OnceAnswer) => void): void;
@@ -222,6 +225,7 @@ export function createMember(parts: MemberParts): Member {
     current: view.current,
     isClosed: view.isClosed,
     standing: view.standing,
+    left: view.left,
     claim: claims.claim,
     tellUsed(door, digest) {
       traffic.count('out', 'used');

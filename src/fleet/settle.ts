@@ -3,7 +3,7 @@ import { grantKey } from '../policy/grantee.ts';
 import type { Outcome } from './belief.ts';
 import type { Book } from './book.ts';
 import type { Heard } from './host.ts';
-import { TICKS } from './offset.ts';
+import { GUESS_TOLERANCE, TICKS } from './offset.ts';
 import {
   type BanRegister,
   banKey,
@@ -16,6 +16,12 @@ import {
 const CAUSES = ['strikes', 'order'] as const;
 
 export type Standing = 'stands' | 'ended' | 'unknown';
+
+/** A ban that is in force here; `since` where it was made here, null where another made it. */
+export interface InForce extends Pick<BanRegister, 'target' | 'until'> {
+  readonly origin: BanRegister['cause'];
+  readonly since: number | null;
+}
 
 /** For as long as it may last here. */
 type Clipped = <R extends BanRegister | GrantRegister>(register: R) => R;
@@ -41,7 +47,7 @@ export function settle(
     if (ended && (register.kind === 'grant' || all === null)) heard.lifts.push(register);
   for (const register of targets.values()) {
     if (register.kind === 'grant') heard.grants.push(...grantNow(register, book, clipped, now));
-    else heard.bans.push(...bansNow(register, book, clipped));
+    else heard.bans.push(...bansNow(register.target, book, clipped));
   }
   return heard;
 }
@@ -54,7 +60,7 @@ export function current(heard: Heard, book: Book, clipped: Clipped, now: number)
     if (register.kind === 'grant')
       for (const grant of grantNow(register, book, clipped, now)) grants.set(registerKey(grant), grant);
     else if (register.kind === 'ban')
-      for (const ban of bansNow(register, book, clipped))
+      for (const ban of bansNow(register.target, book, clipped))
         bans.set(book.stateOf(banKey(ban.target, ban.cause)), ban);
   };
   // With all lifted there was time for new ones while they went.
@@ -64,20 +70,41 @@ export function current(heard: Heard, book: Book, clipped: Clipped, now: number)
 }
 
 /**
- * What is known of a ban of this target that was made here at `since`, by the bus's clock, or by another (null): whether
- * it stands, has been ended by a lift that did not come from here, or is nobody's affair.
+ * What is known of a ban that is in force here: whether it stands as it is, has been ended by a lift that did not come
+ * from here, or is nobody's affair. One that stands for a part only, since a lift has ended the other cause or a later
+ * end, has been ended; what is left of it is to be put in force again.
  */
-export function standingOf(target: Cidr, since: number | null, book: Book, now: number): Standing {
+export function standingOf({ target, since, until, origin }: InForce, book: Book, now: number): Standing {
   const all = book.stateOf('amnesty')?.gen ?? 0;
   let newest = Number.NEGATIVE_INFINITY;
+  let [isOver, isWanted, lasts] = [false, false, now];
   for (const cause of CAUSES) {
     const state = book.stateOf(banKey(target, cause));
     if (state?.kind !== 'ban') continue;
-    if (!isTomb(state) && state.gen >= all) return state.until > now ? 'stands' : 'unknown';
     newest = Math.max(newest, state.gen, all);
+    if (isTomb(state) || state.gen < all) continue;
+    if (state.until <= now) isOver = true;
+    else {
+      lasts = Math.max(lasts, state.until);
+      isWanted ||= cause === 'order';
+    }
   }
-  if (newest === Number.NEGATIVE_INFINITY) return 'unknown';
-  return since === null || since * TICKS < newest ? 'ended' : 'unknown';
+  const isSaid = lasts > now;
+  if (isSaid && until <= lasts + GUESS_TOLERANCE && (origin === 'strikes' || isWanted)) return 'stands';
+  const isLifted = newest > 0 && (since === null || since * TICKS < newest);
+  if (isSaid) return isLifted ? 'ended' : 'stands';
+  return isLifted && !isOver ? 'ended' : 'unknown';
+}
+
+/** What is to be in force of bans of this target, for as long as it may last here. */
+export function left(target: Cidr, { book, clipped, now }: Told): readonly BanRegister[] {
+  return bansNow(target, book, clipped).filter(({ until }) => until > now);
+}
+
+interface Told {
+  readonly book: Book;
+  readonly clipped: Clipped;
+  readonly now: number;
 }
 
 /** Whether a lift has ended a grant that was opened here at this moment of the bus's clock, or elsewhere (null). */
@@ -96,7 +123,7 @@ function grantNow(register: GrantRegister, book: Book, clipped: Clipped, now: nu
 }
 
 /** A target is banned once, whatever the causes: what is left of either is put in force. */
-function bansNow({ target }: BanRegister, book: Book, clipped: Clipped): BanRegister[] {
+function bansNow(target: Cidr, book: Book, clipped: Clipped): BanRegister[] {
   const all = book.stateOf('amnesty')?.gen ?? 0;
   return CAUSES.flatMap((cause) => {
     const state = book.stateOf(banKey(target, cause));

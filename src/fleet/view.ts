@@ -19,7 +19,7 @@ import {
   registerKey,
   sameState,
 } from './register.ts';
-import { current, isClosed, type Standing, settle, standingOf } from './settle.ts';
+import { current, type InForce, isClosed, left, type Standing, settle, standingOf } from './settle.ts';
 
 /**
  * `live`: told just now; otherwise read by who joins or has missed something. `again`: bans are carried out that were
@@ -34,8 +34,10 @@ export interface View {
   settle(outcome: Outcome): Omit<Heard, 'origin'>;
   /** The same by what holds now: what has been decided or heard since it was settled counts. */
   current(heard: Heard): Heard;
-  /** What is known of a ban that was made here at this moment of the daemon's clock, or by another (null). */
-  standing(target: Cidr, since: number | null): Standing;
+  /** What is known of a ban that is in force here, its moments on the daemon's clock. */
+  standing(ban: InForce): Standing;
+  /** What is to be in force of bans of this target. */
+  left(target: Cidr): readonly BanRegister[];
   /** Whether a grant that was opened here at this moment of it, or elsewhere (null), has been closed. */
   isClosed(door: string, grantee: Grantee, opened: number | null): boolean;
   /** What was known of others before a restart, and is in force here already. Before what this member itself has said. */
@@ -187,8 +189,8 @@ export function createView(clock: BusClock, budget: Budget, belief: Belief): Vie
     current: (heard) => current(heard, book, clipped, clock.now()),
     isClosed: (door, grantee, opened) =>
       isClosed({ door, grantee }, opened === null ? null : clock.toBus(opened), book),
-    standing: (target, since) =>
-      standingOf(target, since === null ? null : clock.toBus(since), book, clock.now()),
+    standing: (ban) => standingOf(onBus(ban, clock), book, clock.now()),
+    left: (target) => left(target, { book, clipped, now: clock.now() }),
     know: kept.know,
     correctKept: kept.correct,
     say(register) {
@@ -213,6 +215,11 @@ export function createView(clock: BusClock, budget: Budget, belief: Belief): Vie
     isOver: (register) => neededUntil(register) <= clock.now(),
     sweep: (most) => book.sweep(most, (register) => neededUntil(register) <= clock.now()),
   };
+}
+
+/** Its moments on the bus's clock. */
+function onBus(ban: InForce, { toBus }: BusClock): InForce {
+  return { ...ban, since: ban.since === null ? null : toBus(ban.since), until: toBus(ban.until) };
 }
 
 /** The end of a ban of one cause, while one of the other goes on from before a restart. */

@@ -181,7 +181,7 @@ export function createMachine(parts: MachineParts): Machine {
     return createSayings({
       member: {
         registersOf: (happened) => without(of.registersOf(happened)),
-        decide: (registers) => !isLate && of.decide(registers),
+        decide: (registers) => (isLate ? registers : of.decide(registers)),
         tell(registers) {
           if (isLate) of.decide(registers);
           of.tell(registers);
@@ -271,8 +271,7 @@ export function createMachine(parts: MachineParts): Machine {
     if (of === undefined) return;
     const made = of.registersOf(happened);
     const registers = fault === 'no generations' ? made.map((register) => ({ ...register, gen: 0 })) : made;
-    if (!isLate) of.decide(registers);
-    write(registers);
+    write(isLate ? registers : of.decide(registers));
     at(inForce, () => {
       if (isLate) of.decide(registers);
       of.tell(registers);
@@ -338,6 +337,7 @@ export function createMachine(parts: MachineParts): Machine {
       (lift) => lift.kind !== 'grant' || isLate || sayings?.stands(lift) !== true,
     );
     const grants = heard.grants.filter((grant) => !claiming || !isOneTime(grant));
+    for (const lift of heard.lifts) if (lift.kind === 'amnesty') remember(lift);
     turn((of) =>
       of.execute(
         { command: 'fleet', origin: said.origin, ...commandOf({ ...heard, lifts, grants }, clockOf) },
@@ -347,11 +347,24 @@ export function createMachine(parts: MachineParts): Machine {
     );
   }
 
+  /** So that it lifts, after a restart, nothing that is newer. */
+  function remember(all: Register): void {
+    const kept = disk.own.get(registerKey(all));
+    if (kept === undefined || kept.gen < all.gen) disk.own.set(registerKey(all), all);
+  }
+
   /** Lifts what is over by then: all but what stands, or what has been ended. */
   function sweep(by: 'stands' | 'ended', lift: (target: Cidr) => void): void {
-    for (const { target, from, since } of engine?.bans() ?? []) {
-      const standing = member?.standing(target, by === 'stands' || from !== undefined ? null : since);
-      if ((standing === by) === (by === 'ended')) lift(target);
+    for (const ban of engine?.bans() ?? []) {
+      const since = by === 'stands' || ban.from !== undefined ? null : ban.since;
+      const standing = member?.standing({ ...ban, since });
+      if ((standing === by) !== (by === 'ended')) continue;
+      lift(ban.target);
+      if (member === undefined) continue;
+      // What is left of it.
+      const left = { origin: name, lifts: [], grants: [], bans: member.left(ban.target) };
+      const order = { command: 'fleet', origin: name, ...commandOf(left, member.clock) } as const;
+      turn((of) => of.execute(order, moment(), later));
     }
   }
 

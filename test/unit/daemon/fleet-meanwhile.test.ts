@@ -9,11 +9,13 @@ import {
   STRANGER,
   send,
   start,
+  stop,
 } from '../../support/memory-fleet.ts';
 
 /* What others say between a machine's own decision and the moment at which it is told: the kernel takes its time. */
 
 const OTHER = '203.0.113.77';
+const HOUR = 3_600_000;
 const [BANNED, NOT_BANNED] = ['1 bans, 0 grants', '0 bans, 0 grants'];
 
 fleetOfTests();
@@ -84,3 +86,33 @@ describe('a machine that has decided, and whose kernel has not answered', () => 
     expect(await all(one, two, edge3)).toEqual(Array(3).fill(NOT_BANNED));
   });
 });
+
+describe('a member that was away while all bans were lifted', () => {
+  it.each([
+    ['for less, by order', (one: Machine) => one.ask({ command: 'ban', address: STRANGER, for: 60_000 })],
+    ['for strikes', (one: Machine) => send(one, STRANGER, 23, 2323)],
+  ])('bans who was banned again %s no longer than the others, by the same cause', async (_, banAgain) => {
+    const [one, two, edge3] = await three();
+    await two.ask({ command: 'ban', address: STRANGER, for: HOUR });
+    await pass(200);
+    await stop(edge3);
+    await one.ask({ command: 'unban', all: true });
+    await banAgain(one);
+    await pass(500);
+    const again = await start('edge3', { before: edge3 });
+    await pass(3_000);
+    const [first, ...others] = await Promise.all([one, two, again].map(inForce));
+    expect(first?.causes).toHaveLength(1);
+    for (const other of others) {
+      expect(other.causes).toEqual(first?.causes);
+      // Clocks of the test go in steps.
+      expect(Math.abs(other.until - (first?.until ?? 0))).toBeLessThan(1_000);
+    }
+  });
+});
+
+async function inForce({ kernel: { firewall }, store, clock }: Machine) {
+  const { bans } = await firewall.readBack();
+  const causes = store.load(clock.wall()).bans.map(({ origin }) => origin);
+  return { causes, until: Math.max(...bans.map(({ until }) => until)) };
+}
