@@ -80,7 +80,7 @@ units() {
   say "the unit tests on the image's Node.js"
   tries_units=yes
   check 'the unit tests pass on Node 24' \
-    quiet_unless_failed docker run --rm --init --name "$PROJECT-unit" --network none \
+    quiet_unless_failed docker run --rm --init --name "$PROJECT-unit" --network none --env CI \
     --sysctl net.ipv6.conf.all.disable_ipv6=0 --sysctl net.ipv6.conf.lo.disable_ipv6=0 "$PROJECT/unit"
 }
 
