@@ -1,7 +1,7 @@
 import { defineConfig, type ViteUserConfig } from 'vitest/config';
 
-// `unit` needs nothing. `kernel` needs root and makes network namespaces; three files run at a time, since each has
-// namespaces of its own and mostly waits. `long` is the same, of what takes longest, two at a time. `measure` runs alone:
+// `unit` needs nothing. `kernel` needs root and makes network namespaces; two files run at a time, since each has
+// namespaces of its own and mostly waits. `long` is the same, of what takes longest. `measure` runs alone:
 // what takes times, and what may build the program anew. `npm test` runs the first two, `npm run test:long` the others.
 const MEASURING = [
   'test/kernel/bench-guard.test.ts',
@@ -117,7 +117,7 @@ const config: ViteUserConfig = defineConfig({
             'test/attacks/chaos/*.test.ts',
           ],
           exclude: [...MEASURING, ...LONG],
-          maxWorkers: 3,
+          maxWorkers: 2,
           sequence: { groupOrder: 1 },
           ...onKernel,
         },

@@ -213,9 +213,14 @@ describe('a client that means no good', () => {
   });
 
   it('and keeps every connection busy leaves a clear refusal to the next', async () => {
-    const { path } = await serve({ handle: () => new Promise(() => {}), limits: { connections: 2 } });
+    let busy = 0;
+    const handle = (): Promise<never> => {
+      busy += 1;
+      return new Promise(() => {});
+    };
+    const { path } = await serve({ handle, limits: { connections: 2 } });
     for (let id = 0; id < 2; id += 1) dial(path).socket.write(asked(id, 'status'));
-    await sleep(50);
+    await until(() => busy === 2);
     await expect(ask(path, { command: 'status' })).rejects.toMatchObject({
       refusal: { code: 'full', message: '2 clients are connected' },
     });

@@ -87,6 +87,9 @@ describe('a machine that has decided, and whose kernel has not answered', () => 
   });
 });
 
+/** Milliseconds of the real clock. */
+const PATIENCE = { timeout: 10_000, interval: 20 };
+
 describe('a member that was away while all bans were lifted', () => {
   it.each([
     ['for less, by order', (one: Machine) => one.ask({ command: 'ban', address: STRANGER, for: 60_000 })],
@@ -101,13 +104,18 @@ describe('a member that was away while all bans were lifted', () => {
     await pass(500);
     const again = await start('edge3', { before: edge3 });
     await pass(3_000);
-    const [first, ...others] = await Promise.all([one, two, again].map(inForce));
-    expect(first?.causes).toHaveLength(1);
-    for (const other of others) {
-      expect(other.causes).toEqual(first?.causes);
-      // Clocks of the test go in steps.
-      expect(Math.abs(other.until - (first?.until ?? 0))).toBeLessThan(1_000);
-    }
+    // What is looked through after a join takes turns of the real event loop, which a busy machine gives late.
+    await expect
+      .poll(async () => {
+        await pass(100);
+        const [first, ...others] = await Promise.all([one, two, again].map(inForce));
+        return others.map(({ causes, until }) => ({
+          // Clocks of the test go in steps.
+          isAsLong: Math.abs(until - (first?.until ?? 0)) < 1_000,
+          isOfOneCause: causes.length === 1 && causes[0] === first?.causes[0],
+        }));
+      }, PATIENCE)
+      .toEqual(Array(2).fill({ isAsLong: true, isOfOneCause: true }));
   });
 });
 
