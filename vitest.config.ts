@@ -77,6 +77,8 @@ const SLOW = [
   'test/unit/state/{crash,sqlite}.test.ts',
   'test/unit/strength/**',
 ];
+/** In a process of its own: a history must depend on nothing but its seed. */
+const SIMULATION = 'test/property/fleet-simulation.test.ts';
 const QUICK = process.env['NFKNOCK_QUICK'] !== undefined;
 const onKernel = {
   pool: 'forks',
@@ -97,7 +99,7 @@ const config: ViteUserConfig = defineConfig({
           testTimeout: 60_000,
           // Left alone it would keep a processor free, half of a small machine.
           maxWorkers: '100%',
-          exclude: QUICK ? SLOW : [],
+          exclude: [...(QUICK ? SLOW : []), SIMULATION],
           include: [
             'test/unit/**/*.test.ts',
             'test/property/**/*.test.ts',
@@ -105,6 +107,15 @@ const config: ViteUserConfig = defineConfig({
             'test/attacks/engine/**/*.test.ts',
             'test/*.test.ts',
           ],
+        },
+      },
+      {
+        test: {
+          name: 'simulation',
+          setupFiles: ['test/seed.ts'],
+          testTimeout: 60_000,
+          pool: 'forks',
+          include: [SIMULATION],
         },
       },
       {

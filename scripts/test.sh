@@ -75,6 +75,7 @@ main() {
   step 'the native parsers under AddressSanitizer and UndefinedBehaviorSanitizer' \
     npm run --silent test:sanitize --workspace native -- parsers
   suite unit 'unit tests'
+  suite simulation 'a fleet, simulated'
   suite kernel 'tests on the kernel, with real clients'
   summary
 }
