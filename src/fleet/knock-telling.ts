@@ -1,9 +1,9 @@
-import type { Packet } from '../packet/packet.ts';
+import { type Packet, sourceOf } from '../packet/packet.ts';
 import { createBucket, KNOCKS_PER_SECOND, OFFENCES_PER_SECOND } from './budget.ts';
 import type { KnockParts } from './knock-host.ts';
 import { createLately } from './lately.ts';
 import { sourceKey } from './parking.ts';
-import { sourceOf, toldOf } from './told-packet.ts';
+import { toldOf } from './told-packet.ts';
 
 /** Later knocks that are told in a second: of sources of which nobody has said that it has a first knock, and of others. */
 const TOLD_OTHERS = 200;

@@ -1,13 +1,13 @@
 import type { Outcome } from '../engine/outcome.ts';
 import type { Address } from '../packet/address.ts';
-import type { Packet } from '../packet/packet.ts';
+import { type Packet, sourceOf } from '../packet/packet.ts';
 import { type Milliseconds, milliseconds } from '../packet/time.ts';
 import { createKnockHearing } from './knock-hearing.ts';
 import type { KnockParts } from './knock-host.ts';
 import { createKnockTelling } from './knock-telling.ts';
 import type { Message } from './message.ts';
 import { type Parked, sourceKey } from './parking.ts';
-import { copyOf, sourceOf } from './told-packet.ts';
+import { copyOf } from './told-packet.ts';
 import { createWaiting } from './waiting.ts';
 
 /*

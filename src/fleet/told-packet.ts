@@ -1,12 +1,7 @@
-import type { Address } from '../packet/address.ts';
-import { emptyPacket, type Packet } from '../packet/packet.ts';
+import { destinationOf, emptyPacket, type Packet, sourceOf } from '../packet/packet.ts';
 import type { ToldPacket } from './records.ts';
 
 /* A packet, and what others are told of it. */
-
-export function sourceOf({ family, source0, source1, source2, source3 }: Packet): Address {
-  return { family, a: source0, b: source1, c: source2, d: source3 };
-}
 
 /** All that is told of a packet, as one of its own: the engine's is used again for the next. */
 export function copyOf(packet: Packet): Packet {
@@ -18,10 +13,9 @@ export function toldOf(
   packet: Packet,
   { id, explained, at }: Pick<ToldPacket, 'id' | 'explained' | 'at'>,
 ): ToldPacket {
-  const { family, destination0, destination1, destination2, destination3 } = packet;
   return {
     ...{ id, explained, at, protocol: packet.protocol, flags: packet.flags, source: sourceOf(packet) },
-    destination: { family, a: destination0, b: destination1, c: destination2, d: destination3 },
+    destination: destinationOf(packet),
     ...{ sourcePort: packet.sourcePort, port: packet.port, sequence: packet.sequence >>> 0 },
   };
 }

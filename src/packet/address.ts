@@ -63,3 +63,7 @@ function wordOf(bytes: readonly number[], at: number): number {
   const [w = 0, x = 0, y = 0, z = 0] = bytes.slice(at, at + 4);
   return (w << 24) | (x << 16) | (y << 8) | z;
 }
+
+export function isLoopback({ family, a, b, c, d }: Address): boolean {
+  return family === 4 ? a >>> 24 === 127 : (a | b | c) === 0 && d === 1;
+}

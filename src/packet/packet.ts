@@ -1,4 +1,4 @@
-import type { Family } from './address.ts';
+import type { Address, Family } from './address.ts';
 
 /**
  * A decoded packet. One object is reused for every packet (`decode` fills it), so nothing may keep it. Filling it
@@ -80,4 +80,14 @@ export function reversed(packet: Packet): Packet {
     sourcePort: packet.port,
     port: packet.sourcePort,
   };
+}
+
+/** Who sent it. Made anew: not for what is done for each packet. */
+export function sourceOf({ family, source0: a, source1: b, source2: c, source3: d }: Packet): Address {
+  return { family, a, b, c, d };
+}
+
+export function destinationOf(packet: Packet): Address {
+  const { family, destination0: a, destination1: b, destination2: c, destination3: d } = packet;
+  return { family, a, b, c, d };
 }

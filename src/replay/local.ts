@@ -1,4 +1,4 @@
-import { type Address, sameAddress } from '../packet/address.ts';
+import { type Address, isLoopback, sameAddress } from '../packet/address.ts';
 import { type Cidr, contains, hostCidr } from '../packet/cidr.ts';
 import type { Packet } from '../packet/packet.ts';
 
@@ -86,10 +86,6 @@ export function localOf(receivers: readonly Receiver[]): Address[] {
   const addresses = answering.map(({ address }) => address);
   const remote = addresses.filter((address) => !isLoopback(address));
   return remote.length > 0 ? remote : addresses;
-}
-
-export function isLoopback({ family, a, b, c, d }: Address): boolean {
-  return family === 4 ? a >>> 24 === 127 : (a | b | c) === 0 && d === 1;
 }
 
 function hashOf(family: number, a: number, b: number, c: number, d: number): number {

@@ -1,7 +1,7 @@
 import { type Address, sameAddress } from '../packet/address.ts';
 import { decode } from '../packet/decode.ts';
 import { TCP_FLAG } from '../packet/flags.ts';
-import { emptyPacket, type Packet } from '../packet/packet.ts';
+import { destinationOf, emptyPacket, type Packet, sourceOf } from '../packet/packet.ts';
 import { PROTOCOL_NUMBER } from '../packet/port.ts';
 import type { CaptureBatch } from '../source/pcap-batch.ts';
 import { createFlows, type End, NO_FLOW } from './flows.ts';
@@ -91,20 +91,6 @@ function createReceivers(): Receivers {
     },
     list: () => [...found.values()],
   };
-}
-
-export function sourceOf({ family, source0, source1, source2, source3 }: Packet): Address {
-  return { family, a: source0, b: source1, c: source2, d: source3 };
-}
-
-export function destinationOf({
-  family,
-  destination0,
-  destination1,
-  destination2,
-  destination3,
-}: Packet): Address {
-  return { family, a: destination0, b: destination1, c: destination2, d: destination3 };
 }
 
 function isDestination(address: Address, packet: Packet): boolean {

@@ -1,5 +1,4 @@
-import type { Address } from '../packet/address.ts';
-import type { Packet } from '../packet/packet.ts';
+import { destinationOf, type Packet, sourceOf } from '../packet/packet.ts';
 import type { Port } from '../packet/port.ts';
 import type { Milliseconds } from '../packet/time.ts';
 import type { SpaPacket } from './proof.ts';
@@ -24,13 +23,4 @@ export function payloadOf({
 export function arrivalOf(packet: Packet, now: Milliseconds, wall: number): Arrival {
   const [source, destination] = [sourceOf(packet), destinationOf(packet)];
   return { source, destination, port: packet.port as Port, now, wall };
-}
-
-function sourceOf({ family, source0: a, source1: b, source2: c, source3: d }: Packet): Address {
-  return { family, a, b, c, d };
-}
-
-function destinationOf(packet: Packet): Address {
-  const { family, destination0: a, destination1: b, destination2: c, destination3: d } = packet;
-  return { family, a, b, c, d };
 }

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { type Address, ipv4, ipv6, unmapped } from '../../packet/address.ts';
+import { type Address, ipv4, ipv6, isLoopback, unmapped } from '../../packet/address.ts';
 import { createEstablishedMessage } from './conntrack-message.ts';
 import { type NetfilterSocket, openNetfilter } from './socket.ts';
 
@@ -79,10 +79,6 @@ function addressOf(text: string): Address | undefined {
   if (!/^(?:[0-9A-F]{8}|[0-9A-F]{32})$/.test(text)) return undefined;
   const [a = 0, b, c, d] = (text.match(/.{8}/g) ?? []).map((word) => Buffer.from(word, 'hex').readInt32LE(0));
   return b === undefined || c === undefined || d === undefined ? ipv4(a) : unmapped(ipv6(a, b, c, d));
-}
-
-function isLoopback({ family, a, b, c, d }: Address): boolean {
-  return family === 4 ? a >>> 24 === 127 : a === 0 && b === 0 && c === 0 && d === 1;
 }
 
 function tableOf(file: string): string {
