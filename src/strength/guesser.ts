@@ -40,10 +40,8 @@ const SEARCHED = { strikes: 3, tolerate: 0, ports: 3 } as const;
  */
 export function ordersOpened(settings: EngineSettings, door: DoorSettings): OrdersOpened | undefined {
   const ports = portsOf(door);
-  const stream = BEST_STREAMS[ports.length - 1];
-  // Digits are not put in another order.
-  const isCode = door.knock.some(({ digits }) => digits !== undefined);
-  if (isCode || stream === undefined || ports.length !== door.knock.length) return undefined;
+  const stream = streamOf(door);
+  if (stream === undefined) return undefined;
   const { strikes, enforce } = settings.bans;
   const orders = factorial(ports.length);
   // Who is never banned sends one order after the other.
@@ -84,11 +82,12 @@ export function openedBy(settings: EngineSettings, door: DoorSettings, stream: s
  * no more than five ports, each of which comes once.
  */
 export function orderedTime(settings: EngineSettings, door: DoorSettings): number | undefined {
-  if (ordersOpened(settings, door) === undefined) return undefined;
-  const orders = ordersOf(portsOf(door));
-  const stream = orders.map((order) => order.map((port) => portsOf(door).indexOf(port)));
+  if (streamOf(door) === undefined) return undefined;
+  const ports = portsOf(door);
+  const orders = ordersOf(ports);
+  const stream = orders.flatMap((order) => order.map((port) => ports.indexOf(port)));
   const times = orders
-    .map((order) => timeOf(settings, door, { order, stream: stream.flat() }))
+    .map((order) => timeOf(settings, door, { order, stream }))
     .sort((one, other) => one - other);
   const half = times[Math.ceil(times.length / 2) - 1];
   return half === undefined ? undefined : half / 1000;
@@ -158,6 +157,14 @@ function fill(packet: Packet, spec: PortSpec | undefined, place: number): boolea
   packet.sourcePort = 1024 + (place % 60_000);
   packet.sequence = place;
   return true;
+}
+
+/** The best stream known for a door of so many ports; undefined: none is, or a port comes twice, or is a code's. */
+function streamOf(door: DoorSettings): string | undefined {
+  const ports = portsOf(door);
+  // Digits are not put in another order.
+  const isCode = door.knock.some(({ digits }) => digits !== undefined);
+  return isCode || ports.length !== door.knock.length ? undefined : BEST_STREAMS[ports.length - 1];
 }
 
 function portsOf({ knock }: DoorSettings): readonly PortSpec[] {
