@@ -56,7 +56,8 @@ function liftedOf({ bans }: ReadBack, store: Pick<Store, 'isLifted' | 'fleet'>):
 
 /** Of these the kernel is told now. */
 function unbansOf(found: ReadBack, { bans }: Adopted, lifted: ReadonlySet<string>): readonly Change[] {
-  const kept = new Set(lifted.size === 0 ? [] : bans.map(({ target }) => formatCidr(target)));
+  if (lifted.size === 0) return [];
+  const kept = new Set(bans.map(({ target }) => formatCidr(target)));
   return found.bans
     .filter(({ target }) => lifted.has(formatCidr(target)) && !kept.has(formatCidr(target)))
     .map(({ target }) => ({ change: 'unban', target }));
