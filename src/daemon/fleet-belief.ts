@@ -10,9 +10,15 @@ export function limitsOf({ accept: { each } }: Fleet): Limits {
   return { bans, bansPerSecond, grantsPerMinute };
 }
 
-/** Whether this member is believed in this at all. */
-export function accepts({ accept }: Fleet, member: string, register: Register): boolean {
-  if (accept.from !== 'all' && !accept.from.includes(member)) return false;
+/** Whether this member is believed in anything. */
+export function isBelieved({ accept: { from } }: Fleet, member: string): boolean {
+  return from === 'all' || from.includes(member);
+}
+
+/** Whether it is in this. */
+export function accepts(fleet: Fleet, member: string, register: Register): boolean {
+  const { accept } = fleet;
+  if (!isBelieved(fleet, member)) return false;
   if (register.kind !== 'grant') return accept.bans !== 'none';
   return accept.grants === 'all' || (accept.grants !== 'none' && accept.grants.includes(register.door));
 }

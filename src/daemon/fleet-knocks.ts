@@ -5,6 +5,7 @@ import type { KnockHost } from '../fleet/knock-host.ts';
 import type { Knocks } from '../fleet/knocks.ts';
 import type { Config } from '../policy/config.ts';
 import type { Fleet } from '../policy/fleet.ts';
+import { isBelieved } from './fleet-belief.ts';
 
 interface KnockHostOptions {
   readonly fleet: () => Fleet;
@@ -19,8 +20,8 @@ export function knockHost({ fleet, config, engine, collect, carryOut }: KnockHos
   return {
     isOn: () => fleet().share.includes('knocks'),
     accepts(member, what) {
-      const { from, grants, bans } = fleet().accept;
-      if (from !== 'all' && !from.includes(member)) return false;
+      const { grants, bans } = fleet().accept;
+      if (!isBelieved(fleet(), member)) return false;
       return what === 'knocks' ? grants !== 'none' : bans === 'enforce';
     },
     wait: () => fleet().wait,
