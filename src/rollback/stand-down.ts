@@ -26,8 +26,8 @@ import {
   isHost,
   leftOf,
   type Marker,
-  momentOf,
   survivesReboot,
+  untilWords,
   writeMarker,
 } from './stood-down.ts';
 import { type Later, startTimer } from './timer.ts';
@@ -86,7 +86,7 @@ export async function beginStandDown(wanted: Wanted, here: Here, tell: TellDaemo
   const told = await tell();
   await takeOut();
   if (!told) await keepOut();
-  const until = marker.until === null ? 'until somebody ends it' : `until ${momentOf(marker.until * 1000)}`;
+  const until = untilWords(marker.until === null ? null : marker.until * 1000);
   await log(`stood down: every rule of nfknock is out, and every port open, ${until}`);
   return { marker, rolledBack, survivesReboot: survivesReboot(folder) };
 }

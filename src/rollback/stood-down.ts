@@ -104,11 +104,15 @@ export function findStoodDown(here: Here): StoodDown | undefined {
 /** What an owner is to know of it, and how it ends. */
 export function standDownProblem(down: StoodDown | undefined): { what: string; fix: string } | undefined {
   if (down === undefined) return undefined;
-  const until = down.until === null ? 'until somebody ends it' : `until ${momentOf(down.until)}`;
   return {
-    what: `stood down since ${momentOf(down.since)}: every rule of nfknock is out, and what it protects is open to everyone, ${until}`,
+    what: `stood down since ${momentOf(down.since)}: every rule of nfknock is out, and what it protects is open to everyone, ${untilWords(down.until)}`,
     fix: 'nfknock stand-down --over; without Node.js: /usr/lib/nfknock/boot-rules over',
   };
+}
+
+/** Wall time, ms; null: until somebody ends it. */
+export function untilWords(until: number | null): string {
+  return until === null ? 'until somebody ends it' : `until ${momentOf(until)}`;
 }
 
 /** `2026-11-29 17:40:11Z`. */
@@ -116,19 +120,24 @@ export function momentOf(wall: number): string {
   return `${new Date(wall).toISOString().slice(0, 19).replace('T', ' ')}Z`;
 }
 
+interface Found {
+  readonly folder: string;
+  readonly marker: Marker;
+}
+
 /** Where the marker is; undefined: there is none, in force or over. */
-export function findMarker(): { readonly folder: string; readonly marker: Marker } | undefined {
-  for (const folder of foldersOf()) {
-    const marker = readMarker(markerIn(folder));
-    if (marker !== undefined) return { folder, marker };
-  }
-  return undefined;
+export function findMarker(): Found | undefined {
+  return findBy(markerIn);
 }
 
 /** One that somebody has begun to end: its rules are to be put back. */
-export function findEnding(): { readonly folder: string; readonly marker: Marker } | undefined {
+export function findEnding(): Found | undefined {
+  return findBy(endingIn);
+}
+
+function findBy(fileIn: (folder: string) => string): Found | undefined {
   for (const folder of foldersOf()) {
-    const marker = readMarker(endingIn(folder));
+    const marker = readMarker(fileIn(folder));
     if (marker !== undefined) return { folder, marker };
   }
   return undefined;

@@ -1,4 +1,3 @@
-import { systemClock } from '../../clock.ts';
 import { formatFault } from '../../config/fault.ts';
 import { loadConfig } from '../../config/load.ts';
 import { ask } from '../../control/client.ts';
@@ -6,12 +5,11 @@ import { findExempt } from '../../daemon/exemptions.ts';
 import { oneTimePortsOf } from '../../daemon/hook-subject.ts';
 import { examine, type Running } from '../../doctor/doctor.ts';
 import type { Finding } from '../../doctor/finding.ts';
-import { systemTrust } from '../../machine/clock-trust.ts';
 import { formatAddress } from '../../packet/address.ts';
-import { findStoodDown, hereAt } from '../../rollback/stood-down.ts';
 import { printable, printableJson } from '../../text/plain.ts';
 import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
 import { folded } from '../output/table.ts';
+import { stoodDownNow } from '../stood-down.ts';
 
 /** A daemon that says nothing for so long is not asked any more: what it would tell is left out. Milliseconds. */
 const ANSWER_MS_MAX = 2_000;
@@ -35,7 +33,7 @@ export async function command(_: readonly string[], options: CommonOptions): Pro
     oneTime: oneTimePortsOf,
     running: await runningOf(config.control),
     gateways: everybody.map(({ address }) => formatAddress(address)),
-    stoodDown: findStoodDown(hereAt(systemClock.wall(), systemTrust)),
+    stoodDown: stoodDownNow(),
   });
   const faults = findings.filter(({ level }) => level === 'fault').length;
   const text =

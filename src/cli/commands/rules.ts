@@ -12,7 +12,6 @@ import { lookForAcceptance } from '../../firewall/iptables/read-following.ts';
 import { legacyBeside } from '../../firewall/iptables/watch.ts';
 import { type Layout, layoutOf, withAnswers } from '../../firewall/rules/layout.ts';
 import { type RuleSet, rulesOf } from '../../firewall/rules/rules.ts';
-import { systemTrust } from '../../machine/clock-trust.ts';
 import { findUntracked } from '../../machine/notrack/find.ts';
 import { ofUntracked } from '../../machine/notrack/untracked.ts';
 import { ofAnswersFault } from '../../machine/observations.ts';
@@ -22,12 +21,13 @@ import type { Config } from '../../policy/config.ts';
 import { openOverIpv6 } from '../../policy/open-over-ipv6.ts';
 import { forgetInstalled } from '../../rollback/place.ts';
 import { armRollback, keepConfirmed, noticeOf, pendingChange, rollBack } from '../../rollback/rollback.ts';
-import { findStoodDown, forgetStoodDown, hereAt } from '../../rollback/stood-down.ts';
+import { forgetStoodDown } from '../../rollback/stood-down.ts';
 import { messageOf } from '../../text/error.ts';
 import { lookAtStandDown, putBackBy } from '../ask-daemon.ts';
 import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
 import { mayChange } from '../may-change.ts';
 import { type FamilyPlan, planLines } from '../output/rules-plan.ts';
+import { stoodDownNow } from '../stood-down.ts';
 import { confirmFault } from '../time-argument.ts';
 import { confirm } from './confirm.ts';
 
@@ -191,7 +191,7 @@ async function installWithWayBack(options: RulesOptions, put: () => Promise<void
 
 /** Who installs rules wants them in. A daemon puts in its grants and bans. */
 async function overByInstall(config: string): Promise<void> {
-  const stoodDown = findStoodDown(hereAt(systemClock.wall(), systemTrust)) !== undefined;
+  const stoodDown = stoodDownNow() !== undefined;
   forgetStoodDown();
   if (!stoodDown) return;
   process.stderr.write('nfknock: no longer stood down: the rules are installed\n');

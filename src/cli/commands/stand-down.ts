@@ -1,13 +1,13 @@
 import { systemClock } from '../../clock.ts';
 import { FirewallError } from '../../firewall/firewall.ts';
-import { systemTrust } from '../../machine/clock-trust.ts';
 import { beginStandDown, type EndedBy, endStandDown, type TellDaemon } from '../../rollback/stand-down.ts';
-import { hereAt, momentOf } from '../../rollback/stood-down.ts';
+import { momentOf } from '../../rollback/stood-down.ts';
 import { messageOf } from '../../text/error.ts';
 import { lookAtStandDown } from '../ask-daemon.ts';
 import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
 import { CommandFailure, failed, usage } from '../failure.ts';
 import { mayChange } from '../may-change.ts';
+import { here } from '../stood-down.ts';
 import { untilArgument } from '../time-argument.ts';
 
 interface StandDownOptions extends CommonOptions {
@@ -43,8 +43,7 @@ async function begin(
   wanted: ReturnType<typeof untilArgument>,
   tell: TellDaemon,
 ): Promise<ExitCode> {
-  const here = hereAt(systemClock.wall(), systemTrust);
-  const begun = await beginStandDown({ ...wanted, config: options.config }, here, tell);
+  const begun = await beginStandDown({ ...wanted, config: options.config }, here(), tell);
   const { since, until } = begun.marker;
   const back = until === null ? null : momentOf(until * 1000);
   if (options.json === true) {

@@ -1,14 +1,13 @@
-import { systemClock } from '../../clock.ts';
 import type { Status } from '../../control/status.ts';
-import { systemTrust } from '../../machine/clock-trust.ts';
 import { ofQueueReaders } from '../../machine/observations.ts';
 import { findQueueReaders } from '../../machine/queue-readers.ts';
-import { findStoodDown, hereAt, standDownProblem } from '../../rollback/stood-down.ts';
+import { standDownProblem } from '../../rollback/stood-down.ts';
 import { printable } from '../../text/plain.ts';
 import { tell, type View } from '../ask-daemon.ts';
 import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
 import { counted, lengthInWords } from '../output/durations.ts';
 import { folded, formatTable } from '../output/table.ts';
+import { stoodDownNow } from '../stood-down.ts';
 
 /** Shows doors, counters, queue health and uptime, and says what is wrong; then it fails. */
 export async function command(_: readonly string[], options: CommonOptions): Promise<ExitCode> {
@@ -25,7 +24,7 @@ export async function command(_: readonly string[], options: CommonOptions): Pro
 
 /** Without a daemon that would say it. */
 function tellOfStandDown(): void {
-  const problem = standDownProblem(findStoodDown(hereAt(systemClock.wall(), systemTrust)));
+  const problem = standDownProblem(stoodDownNow());
   if (problem !== undefined) process.stderr.write(`nfknock: ${problem.what}; ${problem.fix}\n`);
 }
 
