@@ -1,11 +1,11 @@
-import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, readdirSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isReadable, placeOf, readIfThere } from './place.ts';
+import { isReadable, netlinkInode, placeOf, readIfThere } from './place.ts';
 
 /** The queue that every daemon holds: who has it serves this network namespace (src/daemon/open-sources.ts). */
 const PLACE_QUEUE = '65535';
 /** NETLINK_NETFILTER of linux/netlink.h. */
-const NETLINK_NETFILTER = '12';
+const NETLINK_NETFILTER = 12;
 /** What a daemon takes as "roll back": it leaves its rules as they are and ends with a code that nothing restarts. */
 export const ROLL_BACK_SIGNAL = 'SIGUSR2';
 /** How long a daemon may take to end, and how often it is looked for. In milliseconds. */
@@ -76,21 +76,12 @@ function portOfHolder(): string | undefined {
 function holder(): number | undefined {
   const port = portOfHolder();
   if (port === undefined) return undefined;
-  const inode = inodeOf(port);
+  const inode = netlinkInode(NETLINK_NETFILTER, Number(port));
   if (inode === undefined) return undefined;
   const target = `socket:[${inode}]`;
   const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
   const found = pids.find((pid) => hasOpen(pid, target));
   return found === undefined ? undefined : Number(found);
-}
-
-/** Columns: sk, protocol, port id, groups, rmem, wmem, dump, locks, drops, inode. The port is signed there or not. */
-function inodeOf(port: string): string | undefined {
-  const sockets = readFileSync('/proc/self/net/netlink', 'utf8').split('\n');
-  const columns = sockets.map((line) => line.trim().split(/\s+/));
-  return columns.find(
-    (each) => each[1] === NETLINK_NETFILTER && Number(each[2]) >>> 0 === Number(port) >>> 0,
-  )?.[9];
 }
 
 function hasOpen(pid: string, target: string): boolean {

@@ -150,6 +150,17 @@ export function forgetInstalled(): void {
   remove(join(MARKS, `laid-${namespaceOf()}`));
 }
 
+/**
+ * The inode of a netlink socket of this network namespace: columns sk, protocol, port id, groups, rmem, wmem, dump, locks,
+ * drops, inode. The port is signed there or not.
+ */
+export function netlinkInode(protocol: number, port: number): string | undefined {
+  const rows = (readIfThere('/proc/self/net/netlink') ?? '')
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/));
+  return rows.find(([, of, id]) => of === `${protocol}` && Number(id) >>> 0 === port >>> 0)?.[9];
+}
+
 export function namespaceOf(): string {
   return /\d+/.exec(readlinkSync('/proc/self/ns/net'))?.[0] ?? '0';
 }

@@ -2,7 +2,7 @@ import { lstatSync, mkdirSync, readlinkSync, renameSync } from 'node:fs';
 import { uptime } from 'node:os';
 import { dirname, join } from 'node:path';
 import { FirewallError } from '../firewall/firewall.ts';
-import { codeOf, namespaceOf, readIfThere, remove, sync, writeDurably } from './place.ts';
+import { codeOf, namespaceOf, netlinkInode, readIfThere, remove, sync, writeDurably } from './place.ts';
 
 /*
  * Every rule of nfknock out, because somebody at the console said so, and until when. A file of root's says it: daemon,
@@ -17,6 +17,8 @@ const FOLDER_VARIABLE = 'NFKNOCK_STAND_DOWN_DIR';
 /** The first survives a reboot; where it can't be written (a full disk) the second, which does not. */
 const FOLDERS: readonly string[] = ['/var/lib/nfknock-stand-down', '/run/nfknock-stand-down'];
 const SETTLED_MODE = 0o644;
+/** NETLINK_ROUTE of linux/netlink.h, and the port of the kernel's own socket. */
+const [NETLINK_ROUTE, KERNEL] = [0, 0];
 
 /** Seconds; moments since 1970. */
 export interface Marker {
@@ -205,14 +207,11 @@ export function isHost(): boolean {
  * after it has gone; this one is not given again.
  */
 export function networkOf(): string {
-  let text: string | undefined;
   try {
-    text = readIfThere('/proc/self/net/netlink');
+    return netlinkInode(NETLINK_ROUTE, KERNEL) ?? '';
   } catch {
     return '';
   }
-  const rows = (text ?? '').split('\n').map((line) => line.trim().split(/\s+/));
-  return rows.find(([, protocol, port]) => protocol === '0' && port === '0')?.[9] ?? '';
 }
 
 function foldersOf(): readonly string[] {
