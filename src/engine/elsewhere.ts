@@ -74,6 +74,12 @@ interface SharedParts {
 export function createShared({ state, current, touches, load, isBanned, expire }: SharedParts): Shared {
   const { subject } = state.subjects;
 
+  function enter(packet: Packet, now: Milliseconds, emit: Emit): void {
+    expire(now, emit);
+    state.turn += 1;
+    load(packet, now);
+  }
+
   /** Whether the packet is a knock of a source that is not banned; its attempts have been collected then. */
   function begin(
     packet: Packet,
@@ -81,9 +87,7 @@ export function createShared({ state, current, touches, load, isBanned, expire }
     now: Milliseconds,
     emit: Emit,
   ): boolean {
-    expire(now, emit);
-    state.turn += 1;
-    load(packet, now);
+    enter(packet, now, emit);
     if (!current.knock || isBanned()) return false;
     current.came = Math.min(came, now);
     current.told = origin !== null;
@@ -94,12 +98,6 @@ export function createShared({ state, current, touches, load, isBanned, expire }
     return true;
   }
 
-  function conclude(packet: Packet, late: Late, now: Milliseconds, emit: Emit): Outcome {
-    if (!begin(packet, late, now, emit)) return 'ignored';
-    current.how = HOW.concluded;
-    return judgeKnock(state, subject, current, withOrigin(late.origin, emit));
-  }
-
   return {
     place(packet, late, now, emit) {
       if (!begin(packet, late, now, emit)) return 'none';
@@ -107,7 +105,11 @@ export function createShared({ state, current, touches, load, isBanned, expire }
       current.now = milliseconds(current.came);
       return placeKnock(state, subject, current, withOrigin(late.origin, emit));
     },
-    conclude,
+    conclude(packet, late, now, emit) {
+      if (!begin(packet, late, now, emit)) return 'ignored';
+      current.how = HOW.concluded;
+      return judgeKnock(state, subject, current, withOrigin(late.origin, emit));
+    },
     concludeRest(packet, late, now, emit) {
       if (!begin(packet, late, now, emit)) return;
       current.how = HOW.rest;
@@ -116,9 +118,7 @@ export function createShared({ state, current, touches, load, isBanned, expire }
       judgeKnock(state, subject, current, withOrigin(late.origin, emit));
     },
     offend(packet, origin, now, emit) {
-      expire(now, emit);
-      state.turn += 1;
-      load(packet, now);
+      enter(packet, now, emit);
       lookUp(state, current, packet);
       if (isBanned()) return 'banned';
       if (current.knock || current.observed || isSeenAgain(state, current)) return 'ignored';

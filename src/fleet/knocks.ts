@@ -47,10 +47,10 @@ const ACCOUNT: { readonly [Kind in Message['kind']]?: 'knock' | 'offence' | 'ans
 
 export function createKnocks(parts: KnockParts): Knocks {
   const { host, budget, surroundings, words, company, refuse } = parts;
-  const { engine, emit } = host;
+  const { engine } = host;
   const telling = createKnockTelling(parts);
   const waiting = createWaiting(parts, telling);
-  const { parking, late, park, retry } = waiting;
+  const { parking, park, retry } = waiting;
   const hearing = createKnockHearing(parts, telling, waiting);
 
   const now = (): Milliseconds => milliseconds(surroundings.now());
@@ -82,10 +82,7 @@ export function createKnocks(parts: KnockParts): Knocks {
   }
 
   function judgeAlone(packet: Packet, at: Milliseconds): Outcome {
-    const outcome = engine.conclude(packet, late(at, null), at, emit);
-    if (outcome === 'wrong' || outcome === 'tolerated')
-      telling.tellOffence('struck', packet, at, telling.nextId());
-    return outcome;
+    return waiting.judgeAlone({ packet, came: at }, at, telling.nextId);
   }
 
   function goneOn(packet: Packet, at: Milliseconds): void {

@@ -1,6 +1,7 @@
 import type { Late } from '../engine/elsewhere.ts';
+import type { Outcome } from '../engine/outcome.ts';
 import type { Address } from '../packet/address.ts';
-import { milliseconds } from '../packet/time.ts';
+import { type Milliseconds, milliseconds } from '../packet/time.ts';
 import type { KnockParts } from './knock-host.ts';
 import type { KnockTelling } from './knock-telling.ts';
 import { createLately } from './lately.ts';
@@ -23,6 +24,8 @@ export interface Waiting {
   /** Something has changed for this source: what waits may be a next step now. */
   retry(source: string): void;
   late(came: number, origin: string | null): Late;
+  /** Nobody has a use for a packet that came here: it is what it would have been alone, and the others hear of it. */
+  judgeAlone(of: Pick<Parked, 'packet' | 'came'>, at: Milliseconds, id: () => number): Outcome;
   /** Whether the packet, which nobody could be asked about, is let be once more: not where it would break an attempt. */
   excuse(packet: Parked['packet'], source: string): boolean;
   standing(source: Address): number;
@@ -39,7 +42,7 @@ export function createWaiting(parts: KnockParts, telling: KnockTelling): Waiting
   let inHand: Parked | undefined;
   let [timer, looking]: ((() => void) | undefined)[] = [];
 
-  const now = (): ReturnType<typeof milliseconds> => milliseconds(surroundings.now());
+  const now = (): Milliseconds => milliseconds(surroundings.now());
   const late = (came: number, origin: string | null): Late => ({
     ...{ came: milliseconds(came), origin, quiet: false },
     slack: Math.min(SLACK_MAX, DRIFT + 2 * clock.uncertainty()),
@@ -119,11 +122,19 @@ export function createWaiting(parts: KnockParts, telling: KnockTelling): Waiting
     const placed = place(parked);
     if (placed === 'advanced') return;
     if (kind === 'rest') engine.concludeRest(packet, late(came, null), now(), emit);
-    else if (placed === 'none' && !(company() === 'down' && excuse(packet, source))) {
-      const outcome = engine.conclude(packet, late(came, null), now(), emit);
-      // The rest of a mistake is no strike, but it breaks what it breaks.
-      if (outcome === 'wrong' || outcome === 'tolerated') telling.tellOffence('struck', packet, came, id);
-    }
+    else if (placed === 'none' && !(company() === 'down' && excuse(packet, source)))
+      judgeAlone(parked, now(), () => id);
+  }
+
+  function judgeAlone(
+    { packet, came }: Pick<Parked, 'packet' | 'came'>,
+    at: Milliseconds,
+    id: () => number,
+  ): Outcome {
+    const outcome = engine.conclude(packet, late(came, null), at, emit);
+    // The rest of a mistake is no strike, but it breaks what it breaks.
+    if (outcome === 'wrong' || outcome === 'tolerated') telling.tellOffence('struck', packet, came, id());
+    return outcome;
   }
 
   function excuse(packet: Parked['packet'], source: string): boolean {
@@ -144,6 +155,7 @@ export function createWaiting(parts: KnockParts, telling: KnockTelling): Waiting
     },
     retry,
     late,
+    judgeAlone,
     excuse,
     standing(source) {
       const key = sourceKey(source);
