@@ -5,7 +5,8 @@
 #
 #    machine 192.0.2.1, a service on port 22 ─── client 192.0.2.10, a stranger 192.0.2.66
 #
-# Who reads this has set NAME (what speaks), and calls `begin`, then `new_machine SUITE [PACKAGES]` for each machine.
+# Who reads this has set NAME (what speaks), and calls `each_suite TRY [SUITE …]`; TRY, which is told the suite, calls
+# `new_machine SUITE [PACKAGES]` for each machine.
 
 readonly BOOT_SECONDS_MAX=60
 # What the package depends on, and what a machine has; there is no network to fetch more from.
@@ -33,6 +34,16 @@ begin() {
   trap clean_up EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM
+}
+
+# each_suite TRY [SUITE …]: says how it ended, and fails where something did.
+each_suite() {
+  local try="$1" suite
+  shift
+  begin
+  if [ "$#" -eq 0 ]; then set -- bookworm trixie; fi
+  for suite in "$@"; do "$try" "$suite"; done
+  summary
 }
 
 end_machine() {

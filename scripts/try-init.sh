@@ -12,22 +12,16 @@ readonly NAME=try-init
 # shellcheck source=scripts/booted.sh
 source scripts/booted.sh
 
-main() {
-  begin
-  if [ "$#" -eq 0 ]; then set -- bookworm trixie; fi
-  local suite
-  for suite in "$@"; do
-    say "Debian $suite: init, confirmed by a knock"
-    new_machine "$suite"
-    confirmed
-    say "Debian $suite: init, confirmed by nobody"
-    new_machine "$suite"
-    unconfirmed
-    say "Debian $suite: the Ansible role, twice"
-    new_machine "$suite" ansible-core
-    by_ansible
-  done
-  summary
+try_suite() {
+  say "Debian $1: init, confirmed by a knock"
+  new_machine "$1"
+  confirmed
+  say "Debian $1: init, confirmed by nobody"
+  new_machine "$1"
+  unconfirmed
+  say "Debian $1: the Ansible role, twice"
+  new_machine "$1" ansible-core
+  by_ansible
 }
 
 # init WITHIN: in the background, with its words in a file.
@@ -109,4 +103,4 @@ soon_within() {
   done
 }
 
-main "$@"
+each_suite try_suite "$@"

@@ -12,16 +12,10 @@ readonly NAME=try-package
 # shellcheck source=scripts/booted.sh
 source scripts/booted.sh
 
-main() {
-  begin
-  if [ "$#" -eq 0 ]; then set -- bookworm trixie; fi
-  local suite
-  for suite in "$@"; do
-    say "Debian $suite"
-    new_machine "$suite"
-    try_all
-  done
-  summary
+try_suite() {
+  say "Debian $1"
+  new_machine "$1"
+  try_all
 }
 
 # The knock that the installation has drawn.
@@ -113,4 +107,4 @@ try_all() {
   expect 'no file is left' holds_not nfknock inside find /etc /var/lib /usr/bin /usr/lib/systemd -name '*nfknock*' -not -path '/var/lib/dpkg/*'
 }
 
-main "$@"
+each_suite try_suite "$@"
