@@ -138,6 +138,8 @@ export function watchUses(core: Core): Uses {
   }
 
   function count(connection: Connection): void {
+    // It was open while our rules were out, and came in by no grant.
+    if (connection.beginning === 'unseen') return;
     const mine = doors().filter((door) => leadsThrough(door, connection, own));
     if (mine.length === 0 || !known.add(connection)) return;
     let isBeyond = false;

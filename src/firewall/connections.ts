@@ -24,6 +24,8 @@ export interface Connection {
   readonly assured: boolean;
   /** TCP is between its handshake and its end, where the kernel says so; of UDP always. */
   readonly established: boolean;
+  /** Unseen: it was open before anybody tracked it, so that no rule has let it in. */
+  readonly beginning: 'seen' | 'unseen';
   readonly entry: Entry;
 }
 

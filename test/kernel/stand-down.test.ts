@@ -267,6 +267,37 @@ describe('standing down', () => {
     20_000,
   );
 
+  it.each(['tells of connections', 'tells of none'])(
+    'uses up no grant by a session that began meanwhile, where the kernel %s',
+    async (how) => {
+      await sh(`sysctl -qw net.netfilter.nf_conntrack_events=${how === 'tells of none' ? 0 : 1}`);
+      await start({ doors: { ssh: { ...DOORS.ssh, uses: 1 } } });
+      const { v4 } = net.clientA.source();
+      expect((await nfknock('grant', 'ssh', v4, '--for', '1h')).code).toBe(0);
+      const left = async (): Promise<unknown> => {
+        const grants: readonly { uses_left: unknown }[] = JSON.parse(
+          (await nfknock('grants', '--json')).stdout,
+        );
+        return grants.map((each) => each.uses_left);
+      };
+      expect(await left()).toEqual([1]);
+      expect((await standDown()).code).toBe(0);
+      const session = await net.clientA.openConnection(net.clientA.server4, SERVICE);
+      expect((await standDown('--over')).code).toBe(0);
+      await isBack(0);
+      expect(await session.echoes('tracked again')).toBe(true);
+      await sleep(2_500);
+      expect(await left()).toEqual([1]);
+      // The first connection that the grant lets in is its last.
+      const other = await net.clientA.openConnection(net.clientA.server4, SERVICE);
+      await expect.poll(left, { timeout: 5_000 }).toEqual([]);
+      expect(await session.echoes('still here')).toBe(true);
+      for (const each of [session, other]) await each.close();
+      await sh('sysctl -qw net.netfilter.nf_conntrack_events=1');
+    },
+    LATE,
+  );
+
   it(
     'rolls a change back first that waits for its confirmation',
     async () => {
@@ -276,6 +307,20 @@ describe('standing down', () => {
       expect(said.stdout).toContain('rolled back first');
       await staysOut(7_000);
       expect(await sh('iptables -S INPUT')).toBe('-P INPUT ACCEPT\n');
+    },
+    LATE,
+  );
+
+  it(
+    'has `rules remove` warn of no daemon that puts rules back',
+    async () => {
+      await start();
+      const before = await nfknock('rules', 'remove');
+      expect([before.code, before.stderr]).toEqual([0, expect.stringContaining('puts its rules back')]);
+      await isBack();
+      expect((await standDown()).code).toBe(0);
+      expect(await nfknock('rules', 'remove')).toMatchObject({ code: 0, stderr: '' });
+      await staysOut();
     },
     LATE,
   );

@@ -233,7 +233,8 @@ async function remove(options: RulesOptions): Promise<ExitCode> {
   try {
     await firewall.remove();
     forgetInstalled();
-    const warning = await putBackBy(options.config);
+    // Stood down, a daemon keeps them out.
+    const warning = stoodDownNow() === undefined ? await putBackBy(options.config) : undefined;
     if (warning !== undefined) process.stderr.write(`nfknock: warning: ${warning}\n`);
     return EXIT.done;
   } finally {

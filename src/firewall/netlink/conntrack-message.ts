@@ -35,6 +35,8 @@ const SEEN_REPLY = 1 << 1;
 const CONFIRMED = 1 << 3;
 /** IP_CT_TCP_FLAG_SACK_PERM and _BE_LIBERAL of nf_conntrack_tcp.h: as of a connection whose beginning was not seen. */
 const UNSEEN_BEGINNING: number = 0x02 | 0x08;
+/** Those and _WINDOW_SCALE, which is known of nobody whose beginning was not seen. */
+const OF_BEGINNING: number = UNSEEN_BEGINNING | 0x01;
 /** Seconds: nf_conntrack_tcp_timeout_established. */
 const ESTABLISHED_TIMEOUT = 432_000;
 /** TCP_CONNTRACK_ESTABLISHED of linux/netfilter/nf_conntrack_tcp.h. */
@@ -159,7 +161,7 @@ export function readConnection(payload: Buffer): Connection | undefined {
     host,
     port: answers.port,
     assured: status !== undefined && status.length >= 4 && (status.readUInt32BE(0) & ASSURED) !== 0,
-    established: answers.protocol === 'udp' || tcpState(top.get(CTA.protocolInfo)) === ESTABLISHED,
+    ...(answers.protocol === 'udp' ? UDP : tcpOf(top.get(CTA.protocolInfo))),
     entry,
   };
 }
@@ -173,9 +175,17 @@ function portOf(tuple: Buffer): { readonly protocol: Protocol; readonly port: nu
   return number === PROTOCOL_NUMBER.udp ? { protocol: 'udp', port: port.readUInt16BE(0) } : undefined;
 }
 
-function tcpState(info: Buffer | undefined): number | undefined {
-  const tcp = attributeMap(info ?? NOTHING).get(INFO.tcp);
-  return attributeMap(tcp ?? NOTHING).get(TCP_INFO.state)?.[0];
+type Course = Pick<Connection, 'established' | 'beginning'>;
+
+const UDP: Course = { established: true, beginning: 'seen' };
+
+function tcpOf(info: Buffer | undefined): Course {
+  const tcp = attributeMap(attributeMap(info ?? NOTHING).get(INFO.tcp) ?? NOTHING);
+  const isUnseen = (side: number): boolean => ((tcp.get(side)?.[0] ?? 0) & OF_BEGINNING) === UNSEEN_BEGINNING;
+  return {
+    established: tcp.get(TCP_INFO.state)?.[0] === ESTABLISHED,
+    beginning: isUnseen(TCP_INFO.flagsOfSource) && isUnseen(TCP_INFO.flagsOfHost) ? 'unseen' : 'seen',
+  };
 }
 
 function sourceOf(tuple: Buffer): Address | undefined {
