@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# A clean Debian that boots with its own systemd, in namespaces of its own: for scripts/try-package.sh and try-init.sh,
-# which read this. A root is bootstrapped once for each suite (a minute, 400 MB, /var/tmp/nfknock-SUITE) and never changed:
-# what is done to it goes into a layer that is thrown away.
+# A clean Debian that boots with its own systemd, in namespaces of its own (scripts/boot-root.sh): for
+# scripts/try-package.sh and try-init.sh, which read this. A root is bootstrapped once for each suite (a minute, 400 MB,
+# /var/tmp/nfknock-SUITE) and never changed: what is done to it goes into a layer that is thrown away.
 #
 #    machine 192.0.2.1, a service on port 22 ─── client 192.0.2.10, a stranger 192.0.2.66
 #
@@ -89,30 +89,8 @@ make_network() {
 # What a boot finds: the disk as it was, and a network with no rules.
 boot() {
   mkdir -p "$scratch"/{upper,work,root}
-  # shellcheck disable=SC2016 # in the machine
-  setsid ip netns exec "$machine" unshare --pid --mount --uts --ipc --cgroup --fork sh -ec '
-    mount --make-rprivate /
-    mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$2/root"
-    cd "$2/root"
-    mount -t proc proc proc
-    mount -t sysfs -o ro sysfs sys
-    mount -t tmpfs tmpfs sys/fs/cgroup
-    mount -t cgroup2 cgroup2 sys/fs/cgroup
-    mount -t tmpfs -o mode=755 tmpfs dev
-    for each in null zero full random urandom tty; do
-      touch "dev/$each"
-      mount --bind "/dev/$each" "dev/$each"
-    done
-    mkdir dev/pts dev/shm
-    mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts dev/pts
-    ln -s pts/ptmx dev/ptmx
-    ln -s /proc/self/fd dev/fd
-    mount -t tmpfs -o mode=755 tmpfs run
-    mkdir -p .before
-    pivot_root . .before
-    umount -l /.before
-    exec env -i container=other PATH=/usr/sbin:/usr/bin /sbin/init --show-status=false' \
-    sh "$(realpath "$base")" "$scratch" </dev/null >"$scratch/console.log" 2>&1 &
+  setsid ip netns exec "$machine" unshare --pid --mount --uts --ipc --cgroup --fork \
+    sh scripts/boot-root.sh "$(realpath "$base")" "$scratch" </dev/null >"$scratch/console.log" 2>&1 &
   disown
   local waited pid
   for ((waited = 0; waited < BOOT_SECONDS_MAX * 10; waited += 1)); do

@@ -110,36 +110,8 @@ boot_native() {
   mkdir -p "$scratch"/{upper/etc,work,root}
   echo "guest=$name boot=$number" >"$scratch/upper/etc/guest-case"
   rm -f "$scratch/upper/guest-output"
-  # shellcheck disable=SC2016 # in the machine
-  unshare --net --pid --mount --uts --ipc --cgroup --fork --kill-child sh -ec '
-    mount --make-rprivate /
-    mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$2/root"
-    cd "$2/root"
-    mount -t proc proc proc
-    # The kernel is this machine'"'"'s, and so is what it would be told here.
-    if [ -e proc/sysrq-trigger ]; then mount --bind /dev/null proc/sysrq-trigger; fi
-    for each in kernel vm fs; do
-      mount --bind "proc/sys/$each" "proc/sys/$each"
-      mount -o remount,bind,ro "proc/sys/$each"
-    done
-    mount -t sysfs -o ro sysfs sys
-    mount -t tmpfs tmpfs sys/fs/cgroup
-    mount -t cgroup2 cgroup2 sys/fs/cgroup
-    mount -t tmpfs -o mode=755 tmpfs dev
-    for each in null zero full random urandom tty; do
-      touch "dev/$each"
-      mount --bind "/dev/$each" "dev/$each"
-    done
-    mkdir dev/pts dev/shm
-    mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts dev/pts
-    ln -s pts/ptmx dev/ptmx
-    ln -s /proc/self/fd dev/fd
-    mount -t tmpfs -o mode=755 tmpfs run
-    mkdir -p .before
-    pivot_root . .before
-    umount -l /.before
-    exec env -i container=other PATH=/usr/sbin:/usr/bin /sbin/init --show-status=false' \
-    sh "$(root_of "$name")" "$scratch" </dev/null >>"$log.console" 2>&1 &
+  unshare --net --pid --mount --uts --ipc --cgroup --fork --kill-child \
+    sh scripts/boot-root.sh "$(root_of "$name")" "$scratch" </dev/null >>"$log.console" 2>&1 &
   machine=$!
   disown
   await_machine "$log"
