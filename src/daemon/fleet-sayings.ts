@@ -30,7 +30,7 @@ export interface Sayings {
 }
 
 interface SayingsOptions {
-  readonly member: Pick<Member, 'registersOf' | 'decide' | 'tell'>;
+  readonly member: Pick<Member, 'registersOf' | 'decide' | 'right' | 'tell'>;
   readonly share: () => readonly Shared[];
   readonly grant: (event: DoorEvent) => GrantView | undefined;
 }
@@ -108,7 +108,10 @@ export function createSayings({ member, share, grant }: SayingsOptions): Sayings
       said.set(event, registers);
       for (const { gen } of registers) opening.set(grantKey(event.door, event.grantee), gen);
     },
-    rowsOf: (event) => said.get(event)?.map(rowOfRegister) ?? NOTHING,
+    rowsOf(event) {
+      const registers = said.get(event);
+      return registers === undefined ? NOTHING : member.right(registers).map(rowOfRegister);
+    },
     tell(event) {
       const registers = said.get(event);
       if (registers === undefined) return;

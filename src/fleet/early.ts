@@ -16,10 +16,14 @@ export interface Early {
   decide(registers: readonly Register[], keep: (right: readonly Register[]) => void): readonly Register[];
   /** Answers the registers as they are to be kept and told, in the place of what was noted. */
   correct(): readonly Register[];
+  /** Of what was made or decided: put right where the time has become known since. */
+  right(registers: readonly Register[]): readonly Register[];
 }
 
 interface Noted {
   readonly register: Register;
+  /** What it came to. */
+  readonly decided: Register;
   /** What was known before the first of them. */
   readonly before: Register | undefined;
   /** The clock's distance by which its moments were taken. */
@@ -30,9 +34,14 @@ export function createEarly(view: View, clock: BusClock): Early {
   let noted: Noted[] = [];
   /** The clock's distance by which it was made, while nobody had been asked for the time. */
   const offsets = new WeakMap<Register, number>();
+  /** What was decided while it was not known, and what it comes to. */
+  const righted = new WeakMap<Register, Register>();
 
-  function note(register: Register): void {
-    noted.push({ register, before: view.stateOf(registerKey(register)), offset: clock.offset() });
+  function say(register: Register): Register {
+    const before = view.stateOf(registerKey(register));
+    const decided = view.say(register);
+    if (!clock.isKnown()) noted.push({ register, decided, before, offset: clock.offset() });
+    return decided;
   }
 
   function late(registers: readonly Register[]): ReadonlyMap<Register, Register> {
@@ -53,27 +62,32 @@ export function createEarly(view: View, clock: BusClock): Early {
       return registers;
     },
     decide(registers, keep) {
-      if (!clock.isKnown()) for (const register of registers) note(register);
       const right = late(registers);
       if (right.size > 0) keep([...right.values()]);
-      return registers.map((register) => view.say(right.get(register) ?? register));
+      return registers.map((register) => say(right.get(register) ?? register));
     },
     correct() {
       const all = noted;
       noted = [];
       const stamps = new Map<number, number>();
       const states = new Map<string, Register>();
-      for (const { register, before, offset } of all) {
+      for (const { register, decided, before, offset } of all) {
         const key = registerKey(register);
         const { gen } = register;
         // Lifts in their order; what was made knowing one goes on knowing it.
         if (clock.isProvisional(gen) && !stamps.has(gen)) stamps.set(gen, clock.stamp());
         const right = { ...shifted(register, clock.offset() - offset), gen: stamps.get(gen) ?? gen };
         const there = states.get(key) ?? before;
-        states.set(key, there === undefined ? right : merge(there, right));
+        const state = there === undefined ? right : merge(there, right);
+        states.set(key, state);
+        righted.set(decided, state);
       }
       for (const state of states.values()) view.replace(state);
       return [...states.values()];
+    },
+    right(registers) {
+      const right = late(registers);
+      return registers.map((register) => righted.get(register) ?? right.get(register) ?? register);
     },
   };
 }

@@ -81,6 +81,8 @@ export interface Member {
    * what it comes to with what this machine has said before: that is to be kept.
    */
   decide(registers: readonly Register[]): readonly Register[];
+  /** What was made or decided, as it is to be kept: with moments that are right, where the time is known by now. */
+  right(registers: readonly Register[]): readonly Register[];
   /** Others are told of what was decided, once it is durable and in force. */
   tell(registers: readonly Register[]): void;
   /** What others said, as far as it counts by now. */
@@ -220,6 +222,7 @@ export function createMember(parts: MemberParts): Member {
     },
     registersOf: (happened) => early.made(registersOf(happened, view, clock)),
     decide: (registers) => early.decide(registers, host.keep),
+    right: early.right,
     // As it is by now: its moments may have been put right, and it may have been decided otherwise.
     tell: (registers) => putAll(registers.flatMap((register) => view.ownOf(registerKey(register)) ?? [])),
     current: view.current,

@@ -32,10 +32,14 @@ describe('machines that are one door', () => {
   });
 
   // A member was killed after its state file had heard of a lift and before its kernel had; or all bans were lifted, and
-  // of one that it had from before a part stood, with a sooner end; or it kept less than it told.
-  it.each([570, 818, 1821, 1952, 2815, 3001])('agree after history %i, which once they did not', (seed) => {
-    expect(runHistory(seed).violations).toEqual([]);
-  });
+  // of one that it had from before a part stood, with a sooner end; or it kept less than it told; or it kept, of a moment
+  // ago, what its clock had been wrong about.
+  it.each([570, 818, 1821, 1952, 2815, 3001, 20_261_763])(
+    'agree after history %i, which once they did not',
+    (seed) => {
+      expect(runHistory(seed).violations).toEqual([]);
+    },
+  );
 
   it('have the same history by the same seed, whatever ran before it', () => {
     const told = (): readonly string[] => {

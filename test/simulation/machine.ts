@@ -182,6 +182,7 @@ export function createMachine(parts: MachineParts): Machine {
       member: {
         registersOf: (happened) => without(of.registersOf(happened)),
         decide: (registers) => (isLate ? registers : of.decide(registers)),
+        right: of.right,
         tell(registers) {
           if (isLate) of.decide(registers);
           of.tell(registers);
