@@ -5,7 +5,7 @@ import type { Change, Firewall } from '../firewall/firewall.ts';
 import { guarded, owned } from '../guard/guard.ts';
 import { hostCidr } from '../packet/cidr.ts';
 import type { Milliseconds } from '../packet/time.ts';
-import type { StateChange, Store, StoredGrant, Surviving } from '../state/store.ts';
+import type { StateChange, Store, StoredGrant } from '../state/store.ts';
 import { sentenceOf } from '../text/error.ts';
 import type { Sayings } from './fleet-sayings.ts';
 
@@ -61,7 +61,7 @@ export interface Commit {
 }
 
 export function createCommit(options: CommitOptions): Commit {
-  const { clock, store, firewall, announce, sayings } = options;
+  const { clock, firewall, announce, sayings } = options;
   let doors: DoorEvent[] = [];
   let bans: BanEvent[] = [];
   /** A ban was lifted that is in the way of an opening. */
@@ -84,9 +84,10 @@ export function createCommit(options: CommitOptions): Commit {
     if (doors.length === 0) return;
     const events = doors;
     doors = [];
-    store.write(withSaid(options, events.flatMap(doorState), events), clock.wall(), survivingOf(events));
+    const kept = keep(options, events.flatMap(doorState), events);
+    const changes = events.flatMap((event) => doorChanges(event, wall));
     follow(
-      firewall.apply(events.flatMap((event) => doorChanges(event, wall))).then(
+      firewall.apply(changes, kept).then(
         () => {
           for (const event of events) options.inForce(event);
         },
@@ -118,14 +119,14 @@ export function createCommit(options: CommitOptions): Commit {
     urgent = false;
     lastBans = clock.now();
     told += events.length;
-    store.write(withSaid(options, banStates(events), events), clock.wall(), survivingOf(events));
+    const kept = keep(options, banStates(events), events);
     const answered = (): void => {
       told -= events.length;
       for (const event of events) announce(event);
       if (sayings !== undefined) for (const event of events) sayings.tell(event);
     };
     follow(
-      firewall.apply(banChanges(events)).then(answered, (error: unknown) => {
+      firewall.apply(banChanges(events), kept).then(answered, (error: unknown) => {
         announce({ event: 'firewall.failed', at: clock.now(), reason: sentenceOf(error) });
         answered();
       }),
@@ -230,14 +231,23 @@ function doorChanges(event: DoorEvent, wall: (at: Milliseconds) => number): read
   return [{ change: 'open', door, grantee, until: wall(event.until) }];
 }
 
+/** With what the fleet is to be told of it. Resolves once the disk has it; undefined: nothing of it waits for that. */
+function keep(
+  options: CommitOptions,
+  changes: readonly StateChange[],
+  events: readonly (DoorEvent | BanEvent)[],
+): Promise<void> | undefined {
+  const { store, clock } = options;
+  const all = withSaid(options, changes, events);
+  if (events.some(mustSurvive)) return store.writeThrough(all, clock.wall());
+  store.write(all, clock.wall());
+  return undefined;
+}
+
 /**
  * What ended before its time, by anybody's will, and what people ordered must not be undone by a power cut: it is on the
  * disk before it is announced. Knocks, strikes and what ends by itself do not wait for the disk.
  */
-function survivingOf(events: readonly (DoorEvent | BanEvent)[]): Surviving {
-  return events.some(mustSurvive) ? 'machine' : 'process';
-}
-
 function mustSurvive(event: DoorEvent | BanEvent): boolean {
   switch (event.event) {
     case 'door.closed':

@@ -51,7 +51,7 @@ export function suspendable(firewall: Firewall): SuspendableFirewall {
       if (suspended) base = true;
       else await firewall.installBase();
     },
-    apply: async (changes) => (suspended ? undefined : await firewall.apply(changes)),
+    apply: async (changes, after) => (suspended ? await after : await firewall.apply(changes, after)),
     readBack: async () => (suspended ? { grants: [], bans: [] } : await firewall.readBack()),
     intact: async () => suspended || (await firewall.intact()),
     async replace(config, oneTime) {

@@ -79,7 +79,11 @@ export interface Firewall {
   install(): Promise<void>;
   /** Also installs the base policy of an appliance beneath the rules. Idempotent. */
   installBase(): Promise<void>;
-  apply(changes: readonly Change[]): Promise<void>;
+  /**
+   * `after`: what must have come true before any of it is in force, such as that it is on the disk; what can be prepared
+   * meanwhile is. It must not reject.
+   */
+  apply(changes: readonly Change[], after?: Promise<void>): Promise<void>;
   readBack(): Promise<ReadBack>;
   /** True where chains, jumps, sets and static rules are as `install` made them. */
   intact(): Promise<boolean>;

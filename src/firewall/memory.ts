@@ -96,8 +96,9 @@ export function memoryFirewall({ config, now, connections = NO_CONNECTIONS }: Me
       await open();
       installed = true;
     },
-    async apply(given) {
+    async apply(given, after) {
       await open();
+      await after;
       reap();
       for (const change of given) {
         changes.push(change);

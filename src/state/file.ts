@@ -59,6 +59,8 @@ export interface StateFile {
   mark(mark: number): void;
   /** One transaction that is on the disk itself when it returns. */
   writeThrough(mirror: Mirror, now: number): void;
+  /** One transaction, written when this returns, or throws; resolves once it is on the disk itself. */
+  writeBeside(mirror: Mirror, now: number): Promise<void>;
   /** Carries what was written to the disk itself, beside the thread: it answers then or never. */
   flush(done: (error: Error | null) => void): void;
   /** Carries what was written to the disk itself: durable against the machine's death too. */
@@ -179,6 +181,10 @@ function fileOf(db: Database.Database, path: string, { offenders, members }: Fil
     writeThrough(mirror, now) {
       write(mirror, now);
       log.sync();
+    },
+    writeBeside(mirror, now) {
+      write(mirror, now);
+      return log.syncBeside();
     },
     flush: (done) => syncBeside(`${path}-wal`, done),
     replace: (all, now) => void replace(all, now),

@@ -1,10 +1,16 @@
 import { createLedger, SWEEP_STEP } from './ledger.ts';
-import type { Keep, Store } from './store.ts';
+import type { Keep, StateChange, Store } from './store.ts';
 
 /** A store without a file: what it holds dies with the process. For replays and tests. */
 export function openMemoryStore(keep: Keep, now: number): Store {
   const ledger = createLedger(keep);
   let told = now;
+
+  function write(changes: readonly StateChange[], moment = told): void {
+    told = moment;
+    ledger.apply(changes, moment);
+    if (changes.length === 0) ledger.sweep(moment, SWEEP_STEP);
+  }
 
   return {
     ended: ledger.ended,
@@ -16,10 +22,9 @@ export function openMemoryStore(keep: Keep, now: number): Store {
       ledger.sweep(moment, Number.POSITIVE_INFINITY, spared);
       return ledger.current(moment, spared);
     },
-    write(changes, moment = told) {
-      told = moment;
-      ledger.apply(changes, moment);
-      if (changes.length === 0) ledger.sweep(moment, SWEEP_STEP);
+    write,
+    async writeThrough(changes, moment = told) {
+      write(changes, moment);
     },
     uses: () => ledger.uses.all(),
     fleet: () => ledger.fleet.all(),

@@ -1,22 +1,13 @@
 import { createHash } from 'node:crypto';
-import { messageOf } from '../text/error.ts';
-import { type FileOptions, faultOf, type Mirror, openFile, type StateFile, setAside } from './file.ts';
-import { stateFault } from './file-fault.ts';
+import type { Mirror } from './file.ts';
 import { createLedger, type Ledger, SWEEP_STEP, type Touched } from './ledger.ts';
-import type { Offender } from './offenders.ts';
-import { type Keep, type Spared, StateError, type Store, type Surviving } from './store.ts';
+import { createLink, type Link } from './link.ts';
+import { type Keep, type Spared, StateError, type Store } from './store.ts';
 
 /** The file learns this often what time it is, in milliseconds, though nothing else changes. */
 const SEEN_EVERY = 60_000;
-/** The log is carried over into the file this often, in milliseconds, so that it does not grow. */
-const CARRY_EVERY = 10_000;
 /** What tells the boots of the machine apart is a digest of this many bits: SQLite has room for a signed 32-bit number. */
 const MARK_MAX = 0x7fff_ffff;
-/** A store that can't write tries again after so long, then after twice that …, in milliseconds. */
-const RETRY_FIRST = 1000;
-const RETRY_MAX = 60_000;
-/** How long a start waits for a daemon that is just ending, in milliseconds. Later nothing may stand still. */
-const LOCK_WAIT = 2000;
 
 export interface StoreOptions extends Keep {
   /** Wall time, milliseconds since 1970. */
@@ -37,7 +28,7 @@ export interface OpenedStore {
  */
 export function openStore(path: string, options: StoreOptions): OpenedStore {
   const ledger = createLedger(options);
-  const link = createLink(path, options, ledger);
+  const link = createLink(path, options.pagesMax, ledger);
   const notice = link.open(options.now);
   if (link.locked()) {
     const fix = `another nfknock uses ${path}; stop it, or give this one its own \`state\` file`;
@@ -75,6 +66,11 @@ function storeOf(ledger: Ledger, link: Link): Store {
       sweep(moment(now), Number.POSITIVE_INFINITY, spared);
       return ledger.current(moment(now), spared);
     },
+    async writeThrough(changes, now = told) {
+      told = now;
+      const touched = ledger.apply(changes, now);
+      if (!closed) await link.writeThrough(mirrorOf(ledger, touched), now);
+    },
     write(changes, now = told, surviving = 'process') {
       told = now;
       const touched = ledger.apply(changes, now);
@@ -100,197 +96,9 @@ function storeOf(ledger: Ledger, link: Link): Store {
   };
 }
 
-/** The connection to the file: up, or down for a reason and trying again. */
-interface Link {
-  open(now: number): string | null;
-  write(mirror: Mirror, now: number, surviving: Surviving): void;
-  tend(now: number): void;
-  seen(): number;
-  mark(): number;
-  setMark(mark: number): void;
-  locked(): boolean;
-  reason(): string | null;
-  close(): void;
-}
-
-function createLink(path: string, options: StoreOptions, ledger: Ledger): Link {
-  let file: StateFile | null = null;
-  let reason: string | null = null;
-  let locked = false;
-  let read = false;
-  let seen = 0;
-  let mark = 0;
-  /** It is known that the clock is that of what the file holds. */
-  let marked = false;
-  let delay = RETRY_FIRST;
-  let tried = 0;
-  let carried = 0;
-  let uncarried = false;
-  /** Written since the log was last synced; and whether that is in progress. */
-  let unsynced = false;
-  let syncing = false;
-
-  /**
-   * When the file is said to be written. By a clock that is behind since the machine was started that would be before
-   * what it holds, and the next start would take that for damage: until the clock is known it is no earlier than before.
-   */
-  function stamp(now: number): number {
-    return marked ? now : Math.max(now, seen);
-  }
-
-  function fileOptions(): FileOptions {
-    const wait = tried === 0 ? LOCK_WAIT : 0;
-    return options.pagesMax === undefined ? { wait } : { wait, pagesMax: options.pagesMax };
-  }
-
-  function down(why: string, now: number): void {
-    reason = why;
-    tried = now;
-    try {
-      file?.close();
-    } catch {
-      // What it could not carry over is in its log beside it, and in memory.
-    }
-    file = null;
-  }
-
-  /** Brings the link up with everything that memory holds, or says why not. Returns what was set aside. */
-  function open(now: number): string | null {
-    let notice: string | null = null;
-    try {
-      [file, notice] = openOrSetAside(path, ledger, fileOptions(), now);
-      if (read) file.replace(allOf(ledger), stamp(now));
-      else notice = absorb(file, now) ?? notice;
-      read = true;
-      reason = null;
-      locked = false;
-      delay = RETRY_FIRST;
-      unsynced = true;
-      uncarried = true;
-      if (mark !== 0) file.mark(mark);
-    } catch (error) {
-      locked = faultOf(error) === 'locked';
-      down(stateFault(path, error), now);
-      notice = notice === null ? reason : `${notice}; ${reason}`;
-    }
-    return notice;
-  }
-
-  /** What an earlier process left. Where memory holds something already (the file came late), both are kept. */
-  function absorb(from: StateFile, now: number): string | null {
-    const { offenders } = ledger;
-    const mine: Offender[] = [];
-    offenders.each((slot) => mine.push(offenders.at(slot)));
-    const rows = from.read(now);
-    offenders.reserve(mine.length);
-    for (const offender of mine) offenders.put(offender);
-    ledger.absorb(rows.grants);
-    ledger.uses.absorb(rows.uses);
-    ledger.fleet.absorb(rows.fleet);
-    seen = rows.seen;
-    if (mark === 0) mark = rows.mark;
-    if (tried > 0 || rows.renumbered) from.replace(allOf(ledger), stamp(now));
-    return rows.unreadable === 0 ? null : `${rows.unreadable} entries of ${path} were unreadable; skipped`;
-  }
-
-  /** Beside the thread: a disk that takes its time must not hold up the knocks. */
-  function flush(of: StateFile, now: number): void {
-    unsynced = false;
-    syncing = true;
-    of.flush((error) => {
-      syncing = false;
-      if (error !== null && file === of) down(stateFault(path, error), now);
-    });
-  }
-
-  return {
-    open,
-    write(mirror, now, surviving) {
-      if (file === null) return;
-      try {
-        if (surviving === 'machine') file.writeThrough(mirror, stamp(now));
-        else {
-          file.write(mirror, stamp(now));
-          unsynced = true;
-        }
-        uncarried = true;
-      } catch (error) {
-        const why = stateFault(path, error);
-        down(why, now);
-        if (faultOf(error) === 'damaged') reason = asideAfter(path, why, now);
-      }
-    },
-    tend(now) {
-      if (file === null) {
-        if (now >= tried && now - tried < delay) return;
-        delay = Math.min(delay * 2, RETRY_MAX);
-        open(now);
-      } else if (!file.inPlace()) {
-        down(`${path} was moved or deleted while nfknock ran; what it held is written anew`, now);
-      } else if (uncarried && Math.abs(now - carried) >= CARRY_EVERY) {
-        carried = now;
-        uncarried = false;
-        unsynced = false;
-        try {
-          file.sync();
-        } catch (error) {
-          down(stateFault(path, error), now);
-        }
-      } else if (unsynced && !syncing) flush(file, now);
-    },
-    seen: () => seen,
-    mark: () => mark,
-    setMark(to) {
-      mark = to;
-      marked = true;
-      try {
-        file?.mark(to);
-      } catch (error) {
-        down(stateFault(path, error), tried);
-      }
-    },
-    locked: () => locked,
-    reason: () => reason,
-    close() {
-      // The last chance of what only memory holds, whenever the next try would have been.
-      if (file === null && read) open(tried);
-      down('the state file is closed', tried);
-    },
-  };
-}
-
 /** Never 0, which stands for no boot. */
 function markOf(boot: string): number {
   return createHash('sha256').update(boot).digest().readUInt32BE(0) & MARK_MAX || 1;
-}
-
-function openOrSetAside(
-  path: string,
-  ledger: Ledger,
-  options: FileOptions,
-  now: number,
-): [StateFile, string | null] {
-  try {
-    return [openFile(path, ledger, options), null];
-  } catch (error) {
-    const fault = faultOf(error);
-    if (fault !== 'damaged' && fault !== 'newer') throw error;
-    const aside = setAside(path, fault, now);
-    const text = messageOf(error);
-    return [openFile(path, ledger, options), `${text}: set aside as ${aside}, and a new one was started`];
-  }
-}
-
-function asideAfter(path: string, why: string, now: number): string {
-  try {
-    return `${why}; set aside as ${setAside(path, 'damaged', now)}`;
-  } catch (error) {
-    return `${why}; it could not be set aside (${String(error)})`;
-  }
-}
-
-function allOf({ grants, uses, fleet }: Ledger): Omit<Mirror, 'offenders'> {
-  return { grants, uses: uses.changes(), fleet: fleet.changes() };
 }
 
 function mirrorOf(ledger: Ledger, { grants, ...touched }: Touched): Mirror {

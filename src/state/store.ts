@@ -125,6 +125,11 @@ export interface Store {
    * so that a store that could not write tries again and what has ended is forgotten.
    */
   write(changes: readonly StateChange[], now?: number, surviving?: Surviving): void;
+  /**
+   * As `write` that is to survive the machine, but the disk's wait is not the thread's. Resolves once the disk has it, or
+   * once `health` says why it has not; never rejects.
+   */
+  writeThrough(changes: readonly StateChange[], now?: number): Promise<void>;
   /** What keys have used up, as far as it is known. */
   uses(): KeptUses;
   /** What is kept of a fleet. */

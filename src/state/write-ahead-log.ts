@@ -1,6 +1,8 @@
-import { closeSync, constants, fdatasyncSync, fstatSync, openSync, statfsSync } from 'node:fs';
+import { closeSync, constants, fdatasync, fdatasyncSync, fstatSync, openSync, statfsSync } from 'node:fs';
+import { promisify } from 'node:util';
 import { writeAllSync } from '../files/write.ts';
 
+const carried = promisify(fdatasync);
 /** As much as what keys open in ten seconds takes, after which the log begins anew: 24 kB for each opening. */
 const LOG_BYTES = 1 << 20;
 /** A disk that has less than this many times as much left has better use for it. */
@@ -13,6 +15,9 @@ const ROOM_FACTOR = 64;
 export interface WriteAheadLog {
   /** Carries what was written to the disk itself. */
   sync(): void;
+  /** The same without holding up the thread. */
+  syncBeside(): Promise<void>;
+  /** What is being synced is carried to its end first. */
   close(): void;
 }
 
@@ -28,7 +33,27 @@ export function openWriteAheadLog(path: string): WriteAheadLog {
   } catch {
     // It is only slower without. Whether the file can be written is found out where that matters.
   }
-  return { sync: () => fdatasyncSync(log), close: () => closeSync(log) };
+  let under = 0;
+  let closed = false;
+  const closeOnceIdle = (): void => {
+    if (closed && under === 0) closeSync(log);
+  };
+  return {
+    sync: () => fdatasyncSync(log),
+    async syncBeside() {
+      under += 1;
+      try {
+        await carried(log);
+      } finally {
+        under -= 1;
+        closeOnceIdle();
+      }
+    },
+    close() {
+      closed = true;
+      closeOnceIdle();
+    },
+  };
 }
 
 function layOut(log: number, path: string): void {

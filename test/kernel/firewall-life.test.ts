@@ -133,6 +133,25 @@ describe('the firewall and the tables', () => {
     await sh('iptables -F MINE; iptables -X MINE');
   });
 
+  it('hold a block no earlier than what it waits for, and at once then', async () => {
+    await firewall.restore.open(4);
+    const apply = firewall.restore.apply('*filter\n:MINE - [0:0]\nCOMMIT\n', 800);
+    await sleep(300);
+    expect(await sh('iptables -w -S | grep -c MINE || true')).toBe('0\n');
+    await apply;
+    expect(await sh('iptables -w -S | grep -c MINE || true')).toBe('1\n');
+    // What was half given when the child died is never in force, and the next block is.
+    const cut = firewall.restore.apply('*filter\n:OTHER - [0:0]\nCOMMIT\n', 600);
+    await sleep(200);
+    process.kill((await firewall.restore.pid()) ?? 0, 'SIGKILL');
+    await expect(cut).rejects.toMatchObject({ name: 'FirewallError' });
+    await sleep(600);
+    await firewall.restore.apply('*filter\n-A MINE -j DROP\nCOMMIT\n');
+    expect(await sh('iptables -w -S | grep -E "MINE|OTHER"')).toBe('-N MINE\n-A MINE -j DROP\n');
+    await firewall.restore.close();
+    await sh('iptables -F MINE; iptables -X MINE');
+  });
+
   it('change although the running iptables-restore was killed, each time', async () => {
     for (let host = 1; host <= 5; host += 1) {
       await firewall.apply([open(`192.0.2.${host}`), open(`2001:db8::${host}`)]);

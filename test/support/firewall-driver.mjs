@@ -1,6 +1,7 @@
 // Runs inside a network namespace and drives the built firewall for the tests, told so by JSON lines on standard
 // input: tables, sets and sockets belong to the namespace of the process that opens them.
 import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 
 const DIST = process.env.NFKNOCK_DIST;
@@ -53,7 +54,7 @@ const operations = {
   restoreOpen: ([family, answerMs]) => {
     restore = openRestore(family, answerMs === undefined ? {} : { answerMs });
   },
-  restoreApply: ([block]) => restore.apply(block),
+  restoreApply: ([block, afterMs]) => restore.apply(block, afterMs == null ? undefined : sleep(afterMs)),
   restorePid: () => restore.pid() ?? null,
   restoreClose: () => restore.close(),
 

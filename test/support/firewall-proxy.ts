@@ -27,7 +27,8 @@ export interface FirewallProxy extends FirewallCore {
   applyAll(calls: readonly (readonly Change[])[]): Promise<readonly string[]>;
   restore: {
     open(family: 4 | 6, answerMs?: number): Promise<void>;
-    apply(block: string): Promise<void>;
+    /** Prepared now, in force after so many milliseconds. */
+    apply(block: string, afterMs?: number): Promise<void>;
     pid(): Promise<number | null>;
     close(): Promise<void>;
   };
@@ -100,7 +101,7 @@ export async function startFirewall(
     applyAll: (calls) => ask('applyAll', calls),
     restore: {
       open: (family, answerMs) => ask('restoreOpen', family, answerMs),
-      apply: (block) => ask('restoreApply', block),
+      apply: (block, afterMs) => ask('restoreApply', block, afterMs),
       pid: () => ask('restorePid'),
       close: () => ask('restoreClose'),
     },

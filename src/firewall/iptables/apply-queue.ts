@@ -3,7 +3,8 @@ import type { Change } from '../firewall.ts';
 
 /** Carries changes out in their order; those that come while a flush is in progress go together in the next. */
 export interface ApplyQueue {
-  apply(changes: readonly Change[]): Promise<void>;
+  /** `after`: as with a firewall's. */
+  apply(changes: readonly Change[], after?: Promise<void>): Promise<void>;
   /** Runs alone, in its turn. */
   exclusive<T>(task: () => Promise<T>): Promise<T>;
   /** Resolves once nothing waits any more. */
@@ -12,11 +13,14 @@ export interface ApplyQueue {
 
 interface Call {
   readonly changes: readonly Change[];
+  readonly after: Promise<void> | undefined;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
 
-export function applyQueue(carry: (changes: readonly Change[]) => Promise<void>): ApplyQueue {
+export type Carry = (changes: readonly Change[], after: Promise<void> | undefined) => Promise<void>;
+
+export function applyQueue(carry: Carry): ApplyQueue {
   let last: Promise<unknown> = Promise.resolve();
   /** Calls that will go in the flush that is already queued; undefined once it began, or something came after. */
   let gathering: Call[] | undefined;
@@ -28,7 +32,10 @@ export function applyQueue(carry: (changes: readonly Change[]) => Promise<void>)
   };
   const flush = async (calls: readonly Call[]): Promise<void> => {
     try {
-      await carry(calls.flatMap((call) => call.changes));
+      await carry(
+        calls.flatMap((call) => call.changes),
+        allOf(calls.flatMap(({ after }) => after ?? [])),
+      );
       for (const call of calls) call.resolve();
     } catch (error) {
       if (calls.length === 1) calls[0]?.reject(error);
@@ -37,9 +44,9 @@ export function applyQueue(carry: (changes: readonly Change[]) => Promise<void>)
   };
 
   return {
-    apply(changes) {
+    apply(changes, after) {
       return new Promise((resolve, reject) => {
-        const call: Call = { changes, resolve, reject };
+        const call: Call = { changes, after, resolve, reject };
         if (gathering !== undefined) {
           gathering.push(call);
           return;
@@ -63,4 +70,9 @@ export function applyQueue(carry: (changes: readonly Change[]) => Promise<void>)
       await last;
     },
   };
+}
+
+/** Undefined: there is nothing to wait for. */
+function allOf(some: readonly Promise<void>[]): Promise<void> | undefined {
+  return some.length < 2 ? some[0] : Promise.all(some).then(() => undefined);
 }

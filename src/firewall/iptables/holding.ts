@@ -30,8 +30,9 @@ export interface Holding {
   readonly tablesIntact: (what: Looked) => Promise<boolean>;
   readonly setsIntact: () => Promise<boolean>;
   readonly allIntact: () => Promise<boolean>;
-  carryDoors(changes: readonly Change[]): Promise<void>;
-  carryBans(changes: readonly Change[]): Promise<void>;
+  /** `after`: as with a firewall's `apply`. */
+  carryDoors(changes: readonly Change[], after?: Promise<void>): Promise<void>;
+  carryBans(changes: readonly Change[], after?: Promise<void>): Promise<void>;
   /** All of it was taken away. */
   forget(): void;
 }
@@ -94,12 +95,12 @@ export function openHolding({ families, tables, sets, canaries, now, ...first }:
     return strays.length === 0 && (await canaries.present());
   };
 
-  const carryDoors = async (changes: readonly Change[]): Promise<void> => {
+  const carryDoors: Holding['carryDoors'] = async (changes, after) => {
     await load();
     const plan = planChanges({ layout, grants, now: now(), stale }, changes);
     const results = await Promise.allSettled([
-      ...tables.map((each) => each.apply(plan.blocks)),
-      sets.change(plan.sets.filter((each) => families.includes(each.family))),
+      ...tables.map((each) => each.apply(plan.blocks, after)),
+      changeSets(plan.sets, after),
     ]);
     const failed = results.find((result) => result.status === 'rejected');
     if (failed !== undefined) {
@@ -114,9 +115,14 @@ export function openHolding({ families, tables, sets, canaries, now, ...first }:
     canaries.note(plan.sets);
   };
 
-  const carryBans = async (changes: readonly Change[]): Promise<void> => {
+  const changeSets = async (changes: Parameters<Sets['change']>[0], after?: Promise<void>): Promise<void> => {
+    await after;
+    await sets.change(changes.filter((each) => families.includes(each.family)));
+  };
+
+  const carryBans: Holding['carryBans'] = async (changes, after) => {
     const plan = planChanges({ layout, grants: NO_GRANTS, now: now(), stale: NONE_STALE }, changes);
-    await sets.change(plan.sets.filter((each) => families.includes(each.family)));
+    await changeSets(plan.sets, after);
     canaries.note(plan.sets);
   };
 

@@ -97,10 +97,10 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
     }
   };
   // Doors in a lane of their own: who has knocked does not wait while a flood is being banned.
-  const doors = applyQueue((changes) => twice(() => holding.carryDoors(changes), fix));
-  const bans = applyQueue((changes) =>
+  const doors = applyQueue((changes, after) => twice(() => holding.carryDoors(changes, after), fix));
+  const bans = applyQueue((changes, after) =>
     twice(
-      () => holding.carryBans(changes),
+      () => holding.carryBans(changes, after),
       (error) => doors.exclusive(() => fix(error)),
     ),
   );
@@ -138,13 +138,14 @@ function firewallOf(options: IptablesOptions): IptablesFirewall {
         await open(async () => reinstall(await seen(holding.layout())));
     },
     answersFault: answers.fault,
-    async apply(changes) {
+    async apply(changes, after) {
       if (closed) return open(() => Promise.resolve());
       const [ofDoors, ofBans, ofCuts] = byKind(changes);
       const both = await Promise.allSettled([
-        ...(ofDoors.length > 0 ? [doors.apply(ofDoors)] : []),
-        ...(ofBans.length > 0 ? [bans.apply(ofBans)] : []),
+        ...(ofDoors.length > 0 ? [doors.apply(ofDoors, after)] : []),
+        ...(ofBans.length > 0 ? [bans.apply(ofBans, after)] : []),
       ]);
+      await after;
       // Only once the ban is in force: else what is cut would be back at once.
       if (ofCuts.length > 0) await cuts.apply(ofCuts);
       throwFirst(both);

@@ -1,5 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
-import { guarded } from '../../guard/guard.ts';
+import { guarded, owned } from '../../guard/guard.ts';
 import type { Family } from '../../packet/address.ts';
 import { startProcess } from '../../process/start.ts';
 import { FirewallError } from '../firewall.ts';
@@ -11,8 +11,11 @@ import { endChild, LOCK_SECONDS, refused, requireTool, spawnError, TOOL_ENVIRONM
  * line it exits, with nothing of that block applied, and is started anew for the next.
  */
 export interface Restore {
-  /** Resolves once the block is in force; rejects with a FirewallError where it is not. */
-  apply(block: string): Promise<void>;
+  /**
+   * Resolves once the block is in force; rejects with a FirewallError where it is not. The child reads and prepares it
+   * at once, and commits it after what `after` says; that must not reject.
+   */
+  apply(block: string, after?: Promise<void>): Promise<void>;
   /** The child's process id; undefined while none runs. */
   pid(): number | undefined;
   /** Ends the child once the blocks in progress are done. Idempotent. */
@@ -83,7 +86,7 @@ export function openRestore(family: Family, options: RestoreOptions = {}): Resto
     return mine;
   };
 
-  const send = (block: string): Promise<void> => {
+  const send = (block: string, after: Promise<void> | undefined): Promise<void> => {
     running ??= start();
     const to = running;
     number += 1;
@@ -104,14 +107,22 @@ export function openRestore(family: Family, options: RestoreOptions = {}): Resto
         if (error === undefined) resolve();
         else reject(error);
       };
-      to.child?.stdin?.write(`${block}# ${number}\n`);
+      const [prepared, commit] = halvesOf(`${block}# ${number}\n`);
+      if (after === undefined) to.child?.stdin?.write(prepared + commit);
+      else {
+        to.child?.stdin?.write(prepared);
+        owned(
+          'firewall',
+          after.then(() => to.child?.stdin?.write(commit)),
+        );
+      }
     });
   };
 
   return {
-    apply(block) {
+    apply(block, after) {
       if (closed) return Promise.reject(new FirewallError(`run ${path}`, 'CLOSED', 'the firewall is closed'));
-      const mine = last.then(() => send(block));
+      const mine = last.then(() => send(block, after));
       last = mine.catch(() => {});
       return mine;
     },
@@ -122,6 +133,12 @@ export function openRestore(family: Family, options: RestoreOptions = {}): Resto
       if (running?.child !== undefined) await endChild(running.child);
     },
   };
+}
+
+/** What takes hold of nothing yet, and what does. */
+function halvesOf(block: string): readonly [prepared: string, commit: string] {
+  const at = block.lastIndexOf('COMMIT\n');
+  return [block.slice(0, at), block.slice(at)];
 }
 
 function readLines(from: Running, text: string): void {

@@ -29,7 +29,8 @@ export interface Tables {
   /** With `install`, also the base policy of an appliance; with `keep`, as it was. */
   install(layout: Layout, grants: Grants, now: number, base: BaseWish): Promise<void>;
   /** Those of the blocks that are of this family, in their order. */
-  apply(blocks: readonly Block[]): Promise<void>;
+  /** `after`: as with a firewall's `apply`. */
+  apply(blocks: readonly Block[], after?: Promise<void>): Promise<void>;
   /** Grants as rules, read from the kernel, however often each is there and whether or not it has ended. */
   grants(): Promise<readonly HeldGrant[]>;
   intact(layout: Layout, grants: Grants, now: number, what: Looked): Promise<boolean>;
@@ -101,8 +102,8 @@ export function openTables(options: TablesOptions): Tables {
     if (wish === 'install') before ??= now;
     return saved;
   };
-  const apply = async (blocks: readonly Block[]): Promise<void> => {
-    for (const block of blocks) if (block.family === family) await restore.apply(block.text);
+  const apply = async (blocks: readonly Block[], after?: Promise<void>): Promise<void> => {
+    for (const block of blocks) if (block.family === family) await restore.apply(block.text, after);
   };
 
   return {

@@ -1,19 +1,26 @@
 import { describe, expect, it } from 'vitest';
 import { createClock } from '../../../src/clock.ts';
-import { createCommit } from '../../../src/daemon/commit.ts';
+import { createCommit, type DoorEvent } from '../../../src/daemon/commit.ts';
 import { createIntake } from '../../../src/daemon/intake.ts';
 import { createEngine } from '../../../src/engine/engine.ts';
 import type { NfknockEvent } from '../../../src/engine/event.ts';
 import { milliseconds } from '../../../src/packet/time.ts';
 import { openMemoryStore } from '../../../src/state/memory.ts';
+import type { Store } from '../../../src/state/store.ts';
 import { door, settings } from '../engine/world.ts';
 import { tcp } from '../source/capture-bytes.ts';
 
 /** A kernel that answers when it is told to. */
 function slowKernel() {
   const waiting: (() => void)[] = [];
+  const afters: (Promise<void> | undefined)[] = [];
   return {
-    apply: () => new Promise<void>((resolve) => waiting.push(resolve)),
+    /** What each of the calls was to wait for. */
+    afters,
+    apply: (_: unknown, after?: Promise<void>) => {
+      afters.push(after);
+      return new Promise<void>((resolve) => waiting.push(resolve));
+    },
     answer() {
       for (const resolve of waiting.splice(0)) resolve();
     },
@@ -22,6 +29,18 @@ function slowKernel() {
 
 function world() {
   const kernel = slowKernel();
+  const memory = openMemoryStore({}, Date.now());
+  let onDisk = (): void => undefined;
+  /** A disk that takes until it is told to. */
+  const store: Store = {
+    ...memory,
+    async writeThrough(changes, now) {
+      await memory.writeThrough(changes, now);
+      await new Promise<void>((resolve) => {
+        onDisk = resolve;
+      });
+    },
+  };
   const clock = createClock(
     () => performance.now(),
     () => Date.now(),
@@ -30,7 +49,7 @@ function world() {
   const said: NfknockEvent[] = [];
   const commit = createCommit({
     clock,
-    store: openMemoryStore({}, clock.wall()),
+    store,
     firewall: kernel,
     cut: () => false,
     grant: () => undefined,
@@ -55,7 +74,7 @@ function world() {
     }
     commit.flush();
   };
-  return { commit, kernel, said, ban };
+  return { commit, kernel, said, ban, clock, memory, write: () => onDisk() };
 }
 
 describe('bans that the kernel has not taken yet', () => {
@@ -114,5 +133,44 @@ describe('bans that the kernel has not taken yet', () => {
     full = false;
     intake.onBatch(batch, 1);
     expect([engine.sizes().attempts, intake.shed()]).toEqual([1, 1]);
+  });
+});
+
+describe('what a power cut must not undo', () => {
+  const target = { address: { family: 4, a: 7, b: 0, c: 0, d: 0 }, bits: 32 } as const;
+
+  it('is kept at once, and in force no earlier than the disk has it', async () => {
+    const { commit, kernel, said, clock, memory, write } = world();
+    const until = milliseconds(clock.now() + 60_000);
+    commit.take({
+      ...{ event: 'ban.added', at: clock.now(), target, until },
+      ...{ count: 1, strikes: 0, reason: 'order' },
+    });
+    commit.flush();
+    expect(memory.load(clock.wall()).bans).toHaveLength(1);
+    let isOnDisk = false;
+    kernel.afters[0]?.then(() => {
+      isOnDisk = true;
+    });
+    await new Promise(setImmediate);
+    expect(isOnDisk).toBe(false);
+    write();
+    await kernel.afters[0];
+    expect(isOnDisk).toBe(true);
+    const drained = commit.drained();
+    kernel.answer();
+    await drained;
+    expect(said.map(({ event }) => event)).toEqual(['ban.added']);
+  });
+
+  it('is waited for by nothing else: a knock opens, and a strike bans, without the disk', () => {
+    const { commit, kernel, clock, ban } = world();
+    ban(1);
+    commit.take({
+      ...{ event: 'door.opened', at: clock.now(), door: 'ssh', grantee: target, source: target.address },
+      ...{ until: milliseconds(clock.now() + 60_000), reason: 'knock' },
+    } as DoorEvent);
+    commit.flush();
+    expect(kernel.afters).toEqual([undefined, undefined]);
   });
 });

@@ -1,4 +1,12 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -31,6 +39,25 @@ describe("the state file's log", () => {
     expect(store.health()).toEqual({ ok: true, reason: null });
     store.close();
     expect(open().load(NOW).grants).toHaveLength(20);
+  });
+
+  it('carries beside the thread what must be on the disk at once, though the store is closed meanwhile', async () => {
+    const store = open();
+    const kept = store.writeThrough([grant('ssh', '192.0.2.1')], NOW);
+    // Written when it returns: a process that is killed now has it.
+    const copy = `${path}-copy`;
+    copyFileSync(path, copy);
+    copyFileSync(log(), `${copy}-wal`);
+    const killed = openStore(copy, { now: NOW }).store;
+    expect(killed.load(NOW).grants).toHaveLength(1);
+    killed.close();
+    store.close();
+    await kept;
+    const after = open();
+    expect(after.load(NOW).grants).toHaveLength(1);
+    await after.writeThrough([grant('ssh', '192.0.2.2')], NOW);
+    expect(after.health()).toEqual({ ok: true, reason: null });
+    after.close();
   });
 
   it('that an earlier process left behind is read, and laid out behind what it holds', () => {
