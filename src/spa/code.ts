@@ -48,6 +48,8 @@ export interface KnockedCode {
 /** The codes of all keys. */
 export interface CodeBook {
   judge(knocked: KnockedCode): CodeVerdict;
+  /** How many sets of everybody's codes are held: at most one for each step that may be asked for, and length. */
+  pages(): number;
 }
 
 interface Entry {
@@ -111,5 +113,6 @@ export function createCodeBook(keys: readonly Key[], rotated?: Set<string>): Cod
       if (late === undefined) return { outcome: 'wrong' };
       return { outcome: 'late', key: late.candidate.key, behind: (now - late.step) * STEP_MS };
     },
+    pages: () => pages.size,
   };
 }

@@ -164,4 +164,16 @@ export const EQUIVALENT: readonly Equivalent[] = [
       ],
     },
   },
+  {
+    why: 'more room is made, or taken out, than there is something to stand in',
+    mutants: {
+      'src/spa/wrong-codes.js': [
+        'while (levels.length < recent.length)  →  while (levels.length <= recent.length)',
+      ],
+      'src/spa/v1.js': ['const PROOF_BYTES = 64;  →  const PROOF_BYTES = 65;'],
+      'src/spa/sshsig.js': [
+        "const [inner, publicKey, ...rest] = stringsOf(decodeBase64(base64.replace(/={1,2}$/, '')) ?? Buffer.alloc(0)) ?? [];  →  const [inner, publicKey, ...rest] = stringsOf(decodeBase64(base64.replace(/={1,2}$/, '')) ?? Buffer.alloc(1)) ?? [];",
+      ],
+    },
+  },
 ];

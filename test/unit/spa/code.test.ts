@@ -215,6 +215,14 @@ describe('The code of a whole sequence', () => {
     }
   });
 
+  it('leaves none of its steps behind in memory as time goes on, or the clock is set', () => {
+    const book = createCodeBook([ADA, BEN]);
+    for (const offset of [...Array(200).keys(), 5_000, -5_000, 0]) {
+      book.judge({ door: 'mail', code: '12345678', wall: WALL + offset * 30_000, steps: STEPS });
+      expect(book.pages()).toBe(24);
+    }
+  });
+
   it('costs no HMAC for each that is wrong', () => {
     const many = Array.from({ length: 200 }, (_, index) => codeKey(`k${index}`, Buffer.alloc(20, index)));
     const book = createCodeBook(many);

@@ -4,7 +4,18 @@ import type { FwknopCredential, V1Credential } from '../../../src/spa/key.ts';
 import { createKeyring, type Keyring } from '../../../src/spa/keyring.ts';
 import type { SpaPacket } from '../../../src/spa/proof.ts';
 import { CREDENTIAL, letters, packed } from './fwknop-packet.ts';
-import { address, ed25519, fileOf, keyOf, packetOf, port, SECRET, v1Packet, WALL } from './spa-world.ts';
+import {
+  address,
+  ed25519,
+  fileOf,
+  keyOf,
+  packetOf,
+  port,
+  REALM,
+  SECRET,
+  v1Packet,
+  WALL,
+} from './spa-world.ts';
 
 const PORTS = [port(62_201), port(62_210)];
 const other = (text: string): FwknopCredential => ({
@@ -243,6 +254,18 @@ describe('The budget of a keyring', () => {
     expect(flood(keyring, Buffer.alloc(200, 'A'), 1100)).toBe(1000);
     expect(keyring.budget.overload()).toBe(100);
     expect(keyring.budget.overload()).toBe(0);
+    // 30,000 are for everybody; what was refused cost none.
+    expect(keyring.budget.spent()).toBe(30_000);
+  });
+
+  it('is spent by one MAC for each realm and packet of our own form', () => {
+    const realms = [REALM, Buffer.alloc(32, 8)].map((bytes) => ({ bytes, until: null }));
+    const keyring = createKeyring({ ...fileOf(keyOf('ci', SECRET)), realms }, PORTS);
+    expect(keyring.budget.spent()).toBe(0);
+    expect(flood(keyring, Buffer.alloc(144, 'A'), 15_100)).toBe(15_000);
+    expect(keyring.budget.overload()).toBe(100);
+    expect(keyring.budget.spent()).toBe(30_000);
+    expect(stage(keyring, v1Packet(SECRET), { now: milliseconds(0) })).toBe('budget');
   });
 
   it('of the proofs is spent by who has the realm, for one key at a time', () => {

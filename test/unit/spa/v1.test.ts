@@ -222,6 +222,10 @@ describe("SSH's texts", () => {
     ['sk-ssh-ed25519@openssh.com', 'sk-ssh-ed25519@openssh.com'],
     ['-----BEGIN', null],
     ['hunter2', null],
+    ['ssh-x', 'ssh-x'],
+    ['ssh-', null],
+    [`ssh-${'x'.repeat(60)}`, `ssh-${'x'.repeat(60)}`],
+    [`ssh-${'x'.repeat(61)}`, null],
   ])('of type %s are refused, and the type said only where it is one', (type, said) => {
     expect(parseSshPublicKey(line(blob, type))).toEqual({ ok: false, type: said });
   });
@@ -232,6 +236,10 @@ describe("SSH's texts", () => {
     ['33 bytes', Buffer.concat([string('ssh-ed25519'), string(Buffer.alloc(33))])],
     ['more behind', Buffer.concat([blob, string('')])],
     ['a length beyond the end', blob.subarray(0, -1)],
+    [
+      'a length that says more than is there',
+      Buffer.concat([blob.subarray(0, 15), Buffer.from([0, 0, 0, 33]), key]),
+    ],
     ['half a length', Buffer.concat([blob, Buffer.alloc(3)])],
     ['nothing', Buffer.alloc(0)],
   ])('with %s are refused', (_, bytes) => {
