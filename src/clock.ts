@@ -47,11 +47,13 @@ export function createClock(awake: () => number, wall: () => number, boot: () =>
 
   /**
    * How far the wall clock is ahead of the monotonic one. What it tells is cut to whole milliseconds, so the
-   * greatest of many looks is nearest to the truth; by a single look two packets could seem to have changed places.
+   * greatest of many looks is nearest to the truth; by a single look two packets could seem to have changed places. The
+   * wall clock is read first: where this program is kept from running between the two, that too makes a look smaller.
    */
   function ahead(): number {
+    const told = wall();
     const now = monotonic();
-    const fresh = wall() - now;
+    const fresh = told - now;
     const stepped = Math.abs(fresh - offset) >= STEP_MIN;
     offset = stepped ? fresh : Math.max(fresh, offset - (now - last) * SLEW_MAX);
     last = now;

@@ -49,6 +49,30 @@ describe('stamps', () => {
     }
   });
 
+  it.each(['monotonic', 'wall'])(
+    'stay where they are where the program is kept from running after a look at the %s clock',
+    (which) => {
+      let real = 1_795_000_000_000;
+      let untilThen = Number.POSITIVE_INFINITY;
+      const look = (name: string, time: number): number => {
+        if (name === which) untilThen -= 1;
+        if (untilThen === 0) real += 17;
+        return time;
+      };
+      const monotonic = (): number => look('monotonic', real - 1_794_000_000_000);
+      const stamps = createStamps(createClock(monotonic, () => look('wall', Math.floor(real)), monotonic));
+      stamps.begin();
+      const before = stamps.at(real) - real;
+      for (let times = 0; times < 100; times += 1) {
+        real += 1;
+        const stamp = real;
+        untilThen = 1 + (times % 3);
+        stamps.begin();
+        expect(Math.abs(stamps.at(stamp) - stamp - before)).toBeLessThan(1);
+      }
+    },
+  );
+
   it('are not believed right after the wall clock was set, in either direction', () => {
     for (const by of [3_600_000, -3_600_000, 300]) {
       const { clock, pass, set } = fakes();
