@@ -12,6 +12,8 @@ export interface Presence {
   readonly number: number;
   /** Its clock's distance from the bus's, in milliseconds. */
   readonly offset: number;
+  /** How far its reckoning of the bus's clock may be off, in milliseconds; a version that does not say it says none. */
+  readonly uncertainty?: number;
   readonly bans: number;
   readonly grants: number;
   /** A MAC of each door's definition, by name. */

@@ -27,6 +27,8 @@ export interface KnockParts {
   readonly budget: Budget;
   readonly surroundings: Surroundings;
   readonly words: Words;
+  /** How far the clocks of two members may be apart, by what each knows of its own, in milliseconds. */
+  readonly apart: () => number;
   /** `up`: the bus answers, and others are there; `alone`: nobody else is. */
   readonly company: () => 'up' | 'down' | 'alone';
   readonly refuse: (member: string, reason: 'limit' | 'time') => void;

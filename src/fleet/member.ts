@@ -132,11 +132,12 @@ export function createMember(parts: MemberParts): Member {
   const knocks: Knocks = createKnocks({
     ...{ host: parts.knocks, clock, budget, surroundings, words: createWords({ bus, clock, traffic }) },
     company: () => (!connection.up || !hasSeenAll ? 'down' : peers.isAnyThere() ? 'up' : 'alone'),
+    apart: () => clock.uncertainty() + peers.uncertainty(),
     refuse: (from, reason) => hearing.refuse(from, [reason]),
   });
-  const started = clock.now();
   let run: string | undefined;
   let connection = { up: false, since: now(), reason: 'not connected yet' as string | null };
+  const started = clock.now();
   let [isAnnounced, hasBegun, hasSeenAll] = [false, false, false];
   let [gathering, beating]: ((() => void) | undefined)[] = [];
 
@@ -257,17 +258,14 @@ export function createMember(parts: MemberParts): Member {
 }
 
 function presenceOf(
-  of: Pick<MemberParts, 'version' | 'host' | 'surroundings'> & {
-    readonly clock: BusClock;
-    readonly started: number;
-  },
+  of: MemberParts & { readonly clock: BusClock; readonly started: number },
   teller: Teller,
   view: View,
 ): Presence {
   const { clock, version, started, host } = of;
+  const about = { version, started, now: clock.now(), number: teller.number(), doors: host.doors() };
   const offset = clock.offset() - of.surroundings.wallOffset();
-  const now = clock.now();
-  return { version, started, now, number: teller.number(), offset, ...view.ownCounts(), doors: host.doors() };
+  return { ...about, offset, uncertainty: clock.uncertainty(), ...view.ownCounts() };
 }
 
 function resume({ own, untold, known }: Kept, view: View, teller: Teller): void {

@@ -3,6 +3,9 @@ import type { Surroundings } from './host.ts';
 
 /** Samples that are kept: the bus is asked once a second. */
 const SAMPLES = 16;
+/** An answer in so many milliseconds is quick enough; otherwise it is asked so often in a row. */
+const QUICK = 1;
+const ASKED_MAX = 6;
 /** Ticks of the hybrid clock in a millisecond: lifts of one millisecond are told apart, and ticks fit a double exactly. */
 export const TICKS = 64;
 /** So far the bus's clock may be from what it was taken for before it was asked: nobody minds. In milliseconds. */
@@ -24,8 +27,8 @@ export interface BusClock {
   /** From a moment of the daemon's clock to one of the bus's, and back. */
   toBus(at: number): number;
   toLocal(at: number): number;
-  /** The bus was asked at `sent` for its time, and its answer came at `received`. */
-  sample(sent: number, received: number, time: number): void;
+  /** The bus was asked at `sent` for its time, and its answer came at `received`; `again`: since the last was slow. */
+  sample(sent: number, received: number, time: number, how?: 'once' | 'again'): void;
   /** Whether the bus has ever been asked. */
   isKnown(): boolean;
   offset(): number;
@@ -61,8 +64,13 @@ export function createBusClock(surroundings: Surroundings): BusClock {
     now,
     toBus: (at) => at + offset(),
     toLocal: (at) => at - offset(),
-    sample(sent, received, time) {
-      samples.push({ offset: time - (sent + received) / 2, roundTrip: received - sent });
+    sample(sent, received, time, how = 'once') {
+      const made = { offset: time - (sent + received) / 2, roundTrip: received - sent };
+      if (how === 'again') {
+        if (made.roundTrip >= (samples.at(-1)?.roundTrip ?? 0)) return;
+        samples.pop();
+      }
+      samples.push(made);
       if (samples.length > SAMPLES) samples.shift();
     },
     isKnown: () => samples.length > 0,
@@ -90,15 +98,26 @@ export function createBusClock(surroundings: Surroundings): BusClock {
   };
 }
 
-/** Asks the bus for its time; `known` once it has answered. */
+/**
+ * Asks the bus for its time; `known` once it has answered. Where it answers slowly it is asked some times more: how far a
+ * clock may be off is half of the quickest answer, and who has to wait for a processor waits not each time.
+ */
 export function askTime(
-  { bus, clock, now }: { readonly bus: Bus; readonly clock: BusClock; readonly now: () => number },
+  parts: { readonly bus: Bus; readonly clock: BusClock; readonly now: () => number },
   known: () => void,
 ): void {
-  const sent = now();
-  bus.time((answer) => {
-    if (!answer.ok) return;
-    clock.sample(sent, now(), answer.value);
-    known();
-  });
+  const { bus, clock, now } = parts;
+  let asked = 0;
+  const ask = (): void => {
+    const sent = now();
+    bus.time((answer) => {
+      if (!answer.ok) return;
+      const received = now();
+      clock.sample(sent, received, answer.value, asked === 0 ? 'once' : 'again');
+      asked += 1;
+      if (asked === 1) known();
+      if (received - sent > QUICK && asked < ASKED_MAX) ask();
+    });
+  };
+  ask();
 }

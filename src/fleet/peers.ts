@@ -35,6 +35,8 @@ export interface Peers {
   names(): readonly string[];
   /** Whether any other is there. */
   isAnyThere(): boolean;
+  /** How far the clock of any of them may be off, in milliseconds. */
+  uncertainty(): number;
   states(): readonly MemberState[];
 }
 
@@ -97,6 +99,12 @@ export function createPeers({ name, host, clock, budget, reader, now }: PeersPar
     isAnyThere() {
       for (const peer of peers.values()) if (!peer.isLost) return true;
       return false;
+    },
+    uncertainty() {
+      let most = 0;
+      for (const { isLost, presence } of peers.values())
+        if (!isLost) most = Math.max(most, presence?.uncertainty ?? 0);
+      return most;
     },
     states: () =>
       [...peers].map(([member, { presence, heard: at, isLost }]) => ({

@@ -22,6 +22,8 @@ export function parsePresence(text: string): Presence | undefined {
   const [started, now, number, offset, bans, grants] = NUMBERS.map((name) => said[name]);
   if (![started, now, number, offset, bans, grants].every((value) => Number.isFinite(value)))
     return undefined;
+  const { uncertainty } = said;
+  if (uncertainty !== undefined && !(typeof uncertainty === 'number' && uncertainty >= 0)) return undefined;
   const doors: Record<string, string> = {};
   const entries = Object.entries(said['doors']);
   if (entries.length > DOORS_MAX) return undefined;
@@ -32,6 +34,7 @@ export function parsePresence(text: string): Presence | undefined {
   return {
     ...{ version: said['version'], started: Number(started), now: Number(now), number: Number(number) },
     ...{ offset: Number(offset), bans: Number(bans), grants: Number(grants), doors },
+    ...(uncertainty === undefined ? {} : { uncertainty }),
   };
 }
 

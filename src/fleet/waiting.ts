@@ -7,7 +7,7 @@ import type { KnockTelling } from './knock-telling.ts';
 import { createLately } from './lately.ts';
 import { createParking, type Parked, type Parking, sourceKey } from './parking.ts';
 
-/** The clocks of two members are apart by what each knows of its own, and by what they drift between two looks. */
+/** The clocks of two members are apart by what each may be off, and by what they drift between two looks. */
 const DRIFT = 1;
 const SLACK_MAX = 20;
 /** What came to another member at the same time is known by then, in milliseconds. */
@@ -33,7 +33,7 @@ export interface Waiting {
 }
 
 export function createWaiting(parts: KnockParts, telling: KnockTelling): Waiting {
-  const { host, clock, surroundings, words, company } = parts;
+  const { host, surroundings, words, company, apart } = parts;
   const { engine, emit } = host;
   const parking = createParking();
   const excuses = createLately(() => host.excused().within);
@@ -45,7 +45,7 @@ export function createWaiting(parts: KnockParts, telling: KnockTelling): Waiting
   const now = (): Milliseconds => milliseconds(surroundings.now());
   const late = (came: number, origin: string | null): Late => ({
     ...{ came: milliseconds(came), origin, quiet: false },
-    slack: Math.min(SLACK_MAX, DRIFT + 2 * clock.uncertainty()),
+    slack: Math.min(SLACK_MAX, DRIFT + apart()),
   });
 
   function isExcusedOnceMore(source: string): boolean {
@@ -98,7 +98,12 @@ export function createWaiting(parts: KnockParts, telling: KnockTelling): Waiting
     done();
   }
 
+  /** Whoever could not run for a while reads first what others have said meanwhile. */
   function tick(): void {
+    timer = surroundings.after(1, concludeDue);
+  }
+
+  function concludeDue(): void {
     timer = undefined;
     for (let due = parking.takeDue(now()); due !== undefined; due = parking.takeDue(now())) {
       conclude(due);

@@ -5,7 +5,12 @@ import type { EngineSettings } from '../../src/engine/settings.ts';
 import { encode } from '../../src/fleet/message.ts';
 import type { packetFrom } from '../../src/fleet/told-packet.ts';
 import { milliseconds } from '../../src/packet/time.ts';
-import { createScatterFleet, type KnockFault, type ScatterFleet } from '../simulation/scatter.ts';
+import {
+  createScatterFleet,
+  type FleetOptions,
+  type KnockFault,
+  type ScatterFleet,
+} from '../simulation/scatter.ts';
 import { address, door, packetOf, ports, settings } from '../unit/engine/world.ts';
 
 const PORTS = ['7000', '8000/udp', '9000', '9100/udp'];
@@ -45,11 +50,17 @@ const struck = (fleet: ScatterFleet): number =>
 function scattered(
   family: 4 | 6,
   gap: number,
-  options: { readonly clients?: number; readonly fault?: KnockFault; readonly cut?: true } = {},
+  options: {
+    readonly clients?: number;
+    readonly fault?: KnockFault;
+    readonly cut?: true;
+    readonly slow?: FleetOptions['slow'];
+  } = {},
 ): { opened: number; struck: number } {
-  const { clients = 200, fault, cut } = options;
+  const { clients = 200, fault, cut, slow } = options;
   const fleet = createScatterFleet({
     ...{ settings: settings(), members: 3, seed: 7 },
+    ...(slow === undefined ? {} : { slow }),
     ...(fault === undefined ? {} : { fault }),
   });
   if (cut === true) for (const { name } of fleet.machines) fleet.bus.cut(name);
@@ -73,6 +84,11 @@ describe('knocks that come to several members', () => {
     [6, 400],
   ] as const)('open for each of 200 clients of IPv%i, %f ms apart, without a strike', (family, gap) => {
     expect(scattered(family, gap)).toEqual({ opened: 200, struck: 0 });
+  });
+
+  it.each([2, 20])('open where one member does not know the time well, %f ms apart', (gap) => {
+    const slow = { member: 'edge2', by: 25 };
+    expect(scattered(4, gap, { clients: 60, slow })).toEqual({ opened: 60, struck: 0 });
   });
 
   it('are no strike of who knocks once where the bus is away', () => {
@@ -111,6 +127,21 @@ describe('knocks that come to several members', () => {
       fleet.pass(50);
     }
     expect(other?.events.filter(isOwn).length).toBe(open);
+    fleet.stop();
+  });
+
+  it('are no strike where a member could not run for longer than they wait, and has not read the answer', () => {
+    const fleet = createScatterFleet({ settings: settings(), members: 2 });
+    const [one, other] = fleet.machines;
+    one?.judge(packet('7000', '198.51.100.7'));
+    fleet.pass(20);
+    other?.judge(packet('8000/udp', '198.51.100.7'));
+    fleet.stall('edge2', 400);
+    fleet.pass(1_000);
+    expect(struck(fleet)).toBe(0);
+    one?.judge(packet('9000', '198.51.100.7'));
+    fleet.pass(20);
+    expect(opened(fleet)).toBe(1);
     fleet.stop();
   });
 

@@ -17,6 +17,8 @@ import { createRandom, createVirtualClock, type Random, type VirtualClock } from
 const EPOCH = 1_790_000_000_000;
 /** What the sum of all that is there to be heard takes to be heard. */
 const SETTLED = 2_500;
+/** Whoever could not run looks at its timers before it reads. */
+const READ_AFTER = 0.01;
 
 /** What can be left out of the rules, to see that it is missed. */
 export type KnockFault =
@@ -41,6 +43,8 @@ export interface FleetOptions {
   readonly seed?: number;
   /** One way of the bus, at least and at most, in milliseconds. */
   readonly delay?: readonly [number, number];
+  /** Answers to this member take so much longer: its reckoning of the bus's clock is off by half of it. */
+  readonly slow?: { readonly member: string; readonly by: number };
   readonly fault?: KnockFault;
 }
 
@@ -61,6 +65,8 @@ export interface ScatterFleet {
   rung(): number;
   /** Lets so much time pass. */
   pass(time: number): void;
+  /** This member does not run for so long: then its timers are due at once, and what has come is read after them. */
+  stall(member: string, time: number): void;
   /** What a member would ring itself. */
   ring(member: string, message: Uint8Array): void;
   count(name: EngineEvent['event']): number;
@@ -68,11 +74,13 @@ export interface ScatterFleet {
 }
 
 export function createScatterFleet(options: FleetOptions): ScatterFleet {
-  const { settings, members, seed = 1, delay = [0.2, 0.6], fault } = options;
+  const { settings, members, seed = 1, delay = [0.2, 0.6], slow, fault } = options;
   const random = createRandom(seed);
   const clock = createVirtualClock();
   const last = new Map<string, number>();
   const buses = new Map<string, Bus>();
+  const stalled = new Map<string, number>();
+  const runsAt = (member: string): number => Math.max(clock.now(), stalled.get(member) ?? 0);
   let rung = 0;
   const bus = createMemoryEngine({
     fsync: 'always',
@@ -80,9 +88,15 @@ export function createScatterFleet(options: FleetOptions): ScatterFleet {
     wire: {
       carry(member, way, arrive) {
         const lane = `${member} ${way}`;
-        const at = Math.max(last.get(lane) ?? 0, clock.now() + random.between(delay[0], delay[1]));
+        const late = way === 'answer' && member === slow?.member ? slow.by : 0;
+        const at = Math.max(last.get(lane) ?? 0, clock.now() + late + random.between(delay[0], delay[1]));
         last.set(lane, at);
-        clock.at(at, arrive);
+        const come = (): void => {
+          const runs = runsAt(member);
+          if (way === 'request' || runs === clock.now()) arrive();
+          else clock.at(runs + READ_AFTER, come);
+        };
+        clock.at(at, come);
       },
     },
   });
@@ -98,7 +112,7 @@ export function createScatterFleet(options: FleetOptions): ScatterFleet {
     };
   };
   const machines = Array.from({ length: members }, (_, at) =>
-    createScatterMachine({ name: `edge${at + 1}`, settings, clock, random, busOf, fault }),
+    createScatterMachine({ name: `edge${at + 1}`, settings, clock, random, busOf, fault, runsAt }),
   );
   clock.runUntil(SETTLED);
   return {
@@ -108,6 +122,7 @@ export function createScatterFleet(options: FleetOptions): ScatterFleet {
     machines,
     rung: () => rung,
     pass: (time) => clock.runUntil(clock.now() + time),
+    stall: (member, time) => void stalled.set(member, clock.now() + time),
     ring: (member, message) => buses.get(member)?.ring(message),
     count: (name) =>
       machines.reduce((sum, { events }) => sum + events.filter(({ event }) => event === name).length, 0),
@@ -124,9 +139,12 @@ interface MachineParts {
   readonly random: Random;
   readonly busOf: (name: string) => Bus;
   readonly fault: KnockFault | undefined;
+  /** When this member runs again. */
+  readonly runsAt: (member: string) => number;
 }
 
-function createScatterMachine({ name, settings, clock, random, busOf, fault }: MachineParts): ScatterMachine {
+function createScatterMachine(parts: MachineParts): ScatterMachine {
+  const { name, settings, clock, random, busOf, fault, runsAt } = parts;
   const boot = random.between(0, 1e6);
   const now = (): ReturnType<typeof milliseconds> => milliseconds(clock.now() + boot);
   const events: EngineEvent[] = [];
@@ -145,9 +163,12 @@ function createScatterMachine({ name, settings, clock, random, busOf, fault }: M
     wallOffset: () => EPOCH - boot + random.between(-4_000, 4_000),
     after(wait, run) {
       let off = false;
-      clock.at(clock.now() + wait, () => {
-        if (!off) run();
-      });
+      const come = (): void => {
+        const runs = runsAt(name);
+        if (runs > clock.now()) clock.at(runs, come);
+        else if (!off) run();
+      };
+      clock.at(clock.now() + wait, come);
       return () => {
         off = true;
       };

@@ -173,7 +173,13 @@ describe('a member whose credentials somebody else has', () => {
       doors: { ssh: 'x' },
     };
     expect(parsePresence(JSON.stringify(said))).toEqual(said);
+    expect(parsePresence(JSON.stringify({ ...said, uncertainty: 0.4 }))).toEqual({
+      ...said,
+      uncertainty: 0.4,
+    });
     for (const wrong of [
+      { ...said, uncertainty: -1 },
+      { ...said, uncertainty: '9' },
       { ...said, now: 'x' },
       { ...said, doors: { '../x': 'y' } },
       { ...said, doors: { ssh: 'y'.repeat(65) } },

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { AHEAD_MAX, createBusClock, TICKS } from '../../../src/fleet/offset.ts';
+import type { Bus } from '../../../src/fleet/bus.ts';
+import { AHEAD_MAX, askTime, createBusClock, TICKS } from '../../../src/fleet/offset.ts';
 
 function clockAt(start: number): { at: number; clock: ReturnType<typeof createBusClock> } {
   const machine = { at: start };
@@ -30,6 +31,33 @@ describe('the clock of the bus', () => {
     clock.sample(0, 1, 1_000);
     for (let second = 1; second <= 16; second += 1) clock.sample(second, second + 5, 2_000 + second);
     expect(clock.offset()).toBe(1_997.5);
+  });
+
+  it('is asked some times more where it answers slowly, and what is quickest of them counts as one answer', () => {
+    const machine = clockAt(0);
+    const took = [40, 9, 20, 3, 0.4, 7];
+    let asked = 0;
+    const time: Bus['time'] = (done) => {
+      machine.at += took[asked] ?? 0;
+      asked += 1;
+      done({ ok: true, value: 5_000 + machine.at });
+    };
+    const bus = { time } as Bus;
+    let known = 0;
+    for (let beat = 0; beat < 2; beat += 1) {
+      askTime({ bus, clock: machine.clock, now: () => machine.at }, () => {
+        known += 1;
+      });
+      expect(asked).toBe(beat === 0 ? 5 : 11);
+      expect(machine.clock.uncertainty()).toBeCloseTo(0.2);
+      took.splice(0, took.length, ...Array.from({ length: 11 }, () => 2));
+    }
+    expect(known).toBe(2);
+    // Of each time one is kept: 16 later ones are needed until the first is forgotten.
+    for (let second = 0; second < 14; second += 1) machine.clock.sample(0, 8, 0);
+    expect(machine.clock.uncertainty()).toBeCloseTo(0.2);
+    machine.clock.sample(0, 8, 0);
+    expect(machine.clock.uncertainty()).toBe(1);
   });
 
   it('stamps lifts so that a later one is newer, also where the clock stands or goes back', () => {
