@@ -86,7 +86,7 @@ const FIELDS: Readonly<Record<Field, FieldNote>> = {
   count: {
     schema: COUNT,
     means:
-      'how many: bans that this source has had, packets lost, lines not written; of a knock: doors that it is the same to beyond the ten that are named',
+      'how many: bans that this source has had, packets lost, lines not written; of a knock: doors that it is the same to beyond the three that are named',
     example: '1',
   },
   shadow: {

@@ -41,9 +41,9 @@ export async function executeLifting(
 /** Attempts that a reload has left to be moved; a source's own are moved when it sends its next packet. */
 async function moveAttempts(core: Owner): Promise<void> {
   for (;;) {
+    await nextTurn();
     const answer = core.execute({ command: 'move_attempts', most: MOVED });
     if (!answer.ok || answer.rest === undefined) return;
-    await nextTurn();
   }
 }
 

@@ -13,11 +13,11 @@ import { hearFleet } from './fleet.ts';
 import { moveSome } from './move-attempts.ts';
 import { ban, bansSoFar, lift } from './offence.ts';
 import { countKnocks } from './offender-scope.ts';
-import { createPorts } from './ports.ts';
 import { reload } from './reload.ts';
 import type { State } from './state.ts';
 import { countByHost, type Subject } from './subject.ts';
 import { NONE } from './table.ts';
+import { noteUsed } from './used.ts';
 
 const UNKNOWN_DOOR: CommandAnswer = { ok: false, reason: 'unknown door' };
 const NOT_FOUND: CommandAnswer = { ok: false, reason: 'not found' };
@@ -210,8 +210,7 @@ function nextSequence(state: State, name: string, knock: readonly PortSpec[]): C
   if (sameKnocks(before, knock)) return { ok: true, changed: 0 };
   state.knocks.now[door] = knock;
   // Progress in the sequence that was must not count in the one that is.
-  state.used[door] = state.turn;
-  state.ports = createPorts(state.settings, state.knocks);
+  noteUsed(state, door);
   return { ok: true, changed: 1 };
 }
 

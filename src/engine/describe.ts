@@ -1,12 +1,10 @@
 import { flagsMatch } from '../packet/flags.ts';
 import { isUdp, type PortKey } from '../packet/port-key.ts';
 import { CLOSE_GUARD, REPEAT_WINDOW } from '../policy/limits.ts';
-import { restOf } from './alike.ts';
 import { placeOf } from './attempt.ts';
 import { isMade } from './code.ts';
-import { closeIsGuarded, guardedFrom, mayClose } from './door.ts';
+import { closeIsGuarded, mayClose } from './door.ts';
 import { HOW, isConcerned, isNextPlaced, isTooFast, isWithinSlack, staleness } from './in-time.ts';
-import { firstBit } from './kin.ts';
 import type { Sequence } from './ports.ts';
 import type { State } from './state.ts';
 import type { Subject } from './subject.ts';
@@ -86,86 +84,6 @@ export function isFor(sequence: Sequence, knock: Knock): boolean {
   return isUdp(knock.key) || flagsMatch(sequence.settings.flags, knock.flags);
 }
 
-/** The sequences that the subject is in, or that begin with this port, in the order of judgement. */
-export function candidatesOf(state: State, subject: Subject, knock: Knock): readonly Candidate[] {
-  const { attempts, slots, held } = state;
-  const firsts = state.ports.firsts(knock.key);
-  const candidates: Candidate[] = [];
-  let repeated = false;
-  let index = 0;
-  let first = 0;
-  while (index < held || first < firsts.length) {
-    const inId = index < held ? attempts.sequence(slots[index] ?? NONE) : Number.POSITIVE_INFINITY;
-    const firstId = firsts[first]?.id ?? Number.POSITIVE_INFINITY;
-    const sequence = state.ports.sequences[Math.min(inId, firstId)];
-    const from = index;
-    if (inId <= firstId) while (index < held && attempts.sequence(slots[index] ?? NONE) === inId) index += 1;
-    if (firstId <= inId) first += 1;
-    if (sequence === undefined || !isFor(sequence, knock)) continue;
-    const explanation = find(state, subject, knock, sequence, from, index);
-    if (explanation !== 'none') {
-      const mask = from < index ? maskOf(state, slots[from] ?? NONE, candidates.length) : NONE;
-      candidates.push({ sequence, from, to: index, explanation, mask });
-    }
-    if (explanation === 'repeat' || explanation === 'renews' || explanation === 'guarded') repeated = true;
-  }
-  if (attempts.words > 0 && knock.how === HOW.judged) addKin(state, subject, knock, candidates);
-  if (!repeated) addGuarded(state, subject, knock, candidates);
-  return candidates;
-}
-
-/** Keeps for which sequences an entry stands: it may have to make room before all is carried out. */
-function maskOf({ attempts, masks }: State, slot: number, candidate: number): number {
-  if (attempts.isAlone(slot)) return NONE;
-  const at = candidate * attempts.words;
-  attempts.copyMask(slot, masks, at);
-  return at;
-}
-
-/** Sequences with kin that begin with this port, and of which nothing is known: one entry is going to stand for all. */
-function addKin(state: State, subject: Subject, knock: Knock, candidates: Candidate[]): void {
-  const { ports, attempts, masks } = state;
-  for (const kin of ports.kinFirsts(knock.key)) {
-    const at = candidates.length * attempts.words;
-    const [first] = kin.members;
-    const sequence = first !== undefined && isFor(first, knock) ? restOf(state, kin, kin.all, at) : undefined;
-    if (sequence === undefined) continue;
-    const explanation = find(state, subject, knock, sequence, 0, 0);
-    const mask = firstBit(masks, at, attempts.words) < 0 ? NONE : at;
-    candidates.push({ sequence, from: 0, to: 0, explanation, mask });
-    // In the order of judgement, as far as one entry that stands for several has one.
-    candidates.sort((x, y) => x.sequence.id - y.sequence.id);
-  }
-}
-
-/**
- * The sequences that may not begin yet, of which this packet is a step: anyone who knocks on too soon is no offender.
- * They are not among the subject's attempts, and need not begin with this port.
- */
-function addGuarded(state: State, subject: Subject, knock: Knock, candidates: Candidate[]): void {
-  const { attempts, ports, grants, slots, held } = state;
-  const { key, now } = knock;
-  const grantsHeld = grants.heldBy(subject);
-  // Every packet of a flood of first knocks ends here: it opened nothing, and closed nothing.
-  if (grantsHeld.length === 0 && held === 0) return;
-  const ids = grantsHeld.map((grant) =>
-    now - guardedFrom(state, grant) <= CLOSE_GUARD ? grant.door * 2 + 1 : NONE,
-  );
-  for (let index = 0; index < held; index += 1) {
-    const slot = slots[index] ?? NONE;
-    const sequence = ports.sequences[attempts.sequence(slot)];
-    const isMain = attempts.place(slot) === 0;
-    if (isMain && sequence?.kind === 'close' && now - attempts.completed(slot) <= CLOSE_GUARD)
-      ids.push(sequence.id - 1);
-  }
-  for (const id of ids) {
-    const sequence = ports.sequences[id];
-    if (sequence === undefined || !(sequence.steps.includes(key) || sequence.spent.includes(key))) continue;
-    if (isFor(sequence, knock))
-      candidates.push({ sequence, from: 0, to: 0, explanation: 'repeat', mask: NONE });
-  }
-}
-
 /** What an attempt, or several together, make of the packet, as bits. */
 const SEEN = {
   live: 1,
@@ -179,7 +97,7 @@ const SEEN = {
   patient: 128,
 } as const;
 
-function find(
+export function explain(
   state: State,
   subject: Subject,
   knock: Knock,

@@ -11,10 +11,11 @@ import { saidOf } from './code-ports.ts';
 import type { CloseReason, Emit, Grantee, Holder } from './event.ts';
 import type { Grant } from './grant.ts';
 import { pardon } from './offence.ts';
-import { createPorts, type Sequence } from './ports.ts';
+import type { Sequence } from './ports.ts';
 import type { DoorSettings } from './settings.ts';
 import type { State } from './state.ts';
 import { hostOf, type Subject } from './subject.ts';
+import { noteUsed } from './used.ts';
 
 /**
  * Rule 9: the last knock of a sequence that opens. Where everybody's packets may come from one address, behind a
@@ -34,8 +35,7 @@ export function complete(state: State, subject: Subject, sequence: Sequence, now
     // At once, not when the next line has been read: the same knocks must not open it again in this batch.
     state.knocks.spent[door] = state.knocks.now[door] ?? [];
     state.knocks.now[door] = [];
-    state.used[door] = state.turn;
-    state.ports = createPorts(state.settings, state.knocks);
+    noteUsed(state, door);
   }
   const until = now + settings.for;
   const request = {

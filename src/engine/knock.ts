@@ -1,7 +1,8 @@
 import { milliseconds } from '../packet/time.ts';
-import { membersOf, partEntries, tellEach } from './alike.ts';
+import { partEntries, tellEach } from './alike.ts';
+import { candidatesOf } from './candidates.ts';
 import { saidOf } from './code-ports.ts';
-import { type Candidate, candidatesOf, FOUND, isAnew, type Knock } from './describe.ts';
+import { type Candidate, FOUND, isAnew, type Knock } from './describe.ts';
 import type { Emit } from './event.ts';
 import { isHeldUp, isShared } from './held-up.ts';
 import { HOW, staleness } from './in-time.ts';
@@ -157,7 +158,7 @@ function carryOut(
       const step = stepOf(state, candidate);
       if (step === 0 || isLeft(state, verdict)) return undefined;
       tolerate(state, subject, knock, candidate);
-      tellEach(membersOf(state, candidate), (member, more) =>
+      tellEach(state, candidate, (member, more) =>
         emit({
           event: 'knock.wrong',
           ...about(state, subject, knock, member, step),
@@ -176,7 +177,7 @@ function carryOut(
       if (knock.how >= HOW.concluded) tolerate(state, subject, knock, candidate);
       else endAll(state, candidate);
       if (verdict.forward || step === 0) return undefined;
-      tellEach(membersOf(state, candidate), (member, more) =>
+      tellEach(state, candidate, (member, more) =>
         emit({
           event: 'knock.wrong',
           ...about(state, subject, knock, member, step),
@@ -216,7 +217,7 @@ function breakOffLate(
   if (slot === NONE) return undefined;
   const step = state.attempts.step(slot);
   const late = staleness(state, slot, sequence, knock.now) ?? 'within';
-  tellEach(membersOf(state, candidate), (member, more) => {
+  tellEach(state, candidate, (member, more) => {
     const what = { ...about(state, subject, knock, member, step), ...more };
     if (explanation === 'too fast')
       emit({ event: 'knock.too_fast', ...what, reason: 'gap', ...verdict.count });

@@ -1,5 +1,5 @@
 import { milliseconds } from '../packet/time.ts';
-import { restOf } from './alike.ts';
+import { bothOf, restOf } from './alike.ts';
 import { placeOf } from './attempt.ts';
 import { saidOf } from './code-ports.ts';
 import { type Candidate, isFor, type Knock } from './describe.ts';
@@ -42,16 +42,23 @@ export function noteOthers({ attempts, slots, held }: State, knock: Knock): void
  * and the one-time sequence that has been used last, which is said.
  */
 export function isExcused(state: State, subject: Subject, knock: Knock, emit: Emit): boolean {
-  for (const sequence of state.ports.containing(knock.key)) {
+  const { grants, former, ports } = state;
+  const host = hostOf(subject);
+  // A stranger, as in a flood, has held nothing.
+  const mayHave = grants.heldBy(subject).length > 0 || former.knows(host);
+  for (const sequence of mayHave ? ports.excusing(knock.key) : ports.spentAt(knock.key)) {
     if (!isFor(sequence, knock)) continue;
     if (sequence.kind === 'close') {
       if (hasHeld(state, subject, sequence, knock.now)) return true;
-    } else if (sequence.spent.includes(knock.key)) {
+    } else {
       const { settings } = sequence;
       const at = milliseconds(knock.now);
-      const port = saidOf(state.ports.codes, knock.key);
-      const reason = 'used already';
-      emit({ event: 'knock.ignored', at, source: hostOf(subject), door: settings.name, port, reason });
+      const port = saidOf(ports.codes, knock.key);
+      emit({
+        event: 'knock.ignored',
+        ...{ at, source: host, door: settings.name, port },
+        reason: 'used already',
+      });
       return true;
     }
   }
@@ -106,22 +113,20 @@ function noteMistakeOfKin(state: State, subject: Subject, knock: Knock, strikes:
     noteLast(state, slot, knock);
   };
   for (const kin of ports.kinContaining(knock.key)) {
-    const [first] = kin.members;
-    if (first === undefined || !isFor(first, knock)) continue;
+    const matching = kin.withFlags(knock.key, knock.flags);
     // Anew: entries may have gone, and come, since.
     collectAttempts(state, subject);
     const { held } = state;
-    const rests = (kin.parts.get(knock.key) ?? [])
-      .filter(({ isStep }) => isStep)
-      .map(({ mask }) => {
-        const sequence = restOf(state, kin, mask, 0);
-        return { sequence, mask: masks.slice(0, words) };
-      });
+    const rests = kin.parts(knock.key).map((mask) => {
+      const sequence = restOf(state, kin, bothOf(mask, matching), 0);
+      return { sequence, mask: masks.slice(0, words) };
+    });
     for (let index = 0, before = NONE; index < held; index += 1) {
       const slot = slots[index] ?? NONE;
       const id = attempts.sequence(slot);
       const sequence = ports.sequences[id];
       if (id === before || sequence?.kin !== kin || !sequence.steps.includes(knock.key)) continue;
+      if (!isFor(sequence, knock)) continue;
       before = id;
       attempts.copyMask(slot, masks, 0);
       note(sequence, 0);

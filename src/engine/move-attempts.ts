@@ -1,10 +1,12 @@
+import { HOST_BITS } from '../packet/cidr.ts';
 import { membersAt } from './alike.ts';
 import { type Attempts, createAttempts, LEVELS, placeOf } from './attempt.ts';
-import { clearAlone, type Kin, NO_KIN, setBit } from './kin.ts';
+import { clearAlone, isMember, type Kin, setBit } from './kin.ts';
+import { OFFENDER_LEVELS } from './offenders.ts';
 import type { Sequence } from './ports.ts';
 import type { DoorSettings } from './settings.ts';
 import type { State } from './state.ts';
-import type { Subject } from './subject.ts';
+import { countByHost, type Subject } from './subject.ts';
 import { NONE, type Table } from './table.ts';
 
 /*
@@ -22,9 +24,15 @@ export interface Moving {
   /** The moment of the reload. */
   readonly now: number;
   /** A flood leaves entries that all stand for the same sequences. */
-  readonly known: Map<Sequence, readonly Standing[]>;
+  readonly known: Map<Sequence, Known>;
   /** Lower levels of the old table are empty. */
   level: number;
+}
+
+/** What entries of a sequence become that stand for these. */
+interface Known {
+  readonly mask: Int32Array;
+  readonly standings: readonly Standing[];
 }
 
 /** An entry to be: the sequence that it is of, and for which it stands. */
@@ -47,24 +55,64 @@ export function beginMoving(
   state.moving = { old, before, after, used, now, known: new Map(), level: 0 };
 }
 
-/** Moves at most so many, the oldest first; true once none is left. */
+/** Moves at most so many, the oldest first, or makes one table; true once nothing is left. */
 export function moveSome(state: State, most: number): boolean {
+  if (moveAttempts(state, most) >= most) return false;
+  if (state.resizing.length > 0) {
+    if (most !== Number.POSITIVE_INFINITY) {
+      state.resizing.shift()?.();
+      return false;
+    }
+    for (const make of state.resizing.splice(0)) make();
+  }
+  return moveOffenders(state, most) < most;
+}
+
+/** Moves at most so many attempts; answers how many there were. */
+function moveAttempts(state: State, most: number): number {
   const { moving } = state;
-  if (moving === undefined) return true;
+  if (moving === undefined) return 0;
   const { table } = moving.old;
-  for (let moved = 0; moved < most; ) {
-    const slot = table.oldest(moving.level);
-    if (slot !== NONE) {
-      move(state, moving, subjectAt(state, table, slot), slot);
+  const { level, moved } = walk(table, { from: moving.level, levels: LEVELS, most }, (slot) =>
+    move(state, moving, subjectAt(state, table, slot), slot),
+  );
+  moving.level = level;
+  if (moved < most) state.moving = undefined;
+  return moved;
+}
+
+/** Offenders are moved when they are looked for. */
+function moveOffenders(state: State, most: number): number {
+  const { offenders } = state;
+  const before = offenders.before();
+  if (before === undefined) return 0;
+  const { table } = before;
+  const { moved } = walk(table, { from: 0, levels: OFFENDER_LEVELS, most }, (slot) => {
+    const subject = subjectAt(state, table, slot);
+    if (table.extra(slot) === HOST_BITS[subject.family]) countByHost(subject);
+    offenders.find(subject);
+  });
+  if (moved < most) offenders.settle();
+  return moved;
+}
+
+/** Takes the oldest of the lowest level at most so often: `take` removes it from the table. */
+function walk(
+  table: Table,
+  { from, levels, most }: { readonly from: number; readonly levels: number; readonly most: number },
+  take: (slot: number) => void,
+): { readonly level: number; readonly moved: number } {
+  let moved = 0;
+  for (let level = from; level < levels; ) {
+    if (moved >= most) return { level, moved };
+    const slot = table.oldest(level);
+    if (slot === NONE) level += 1;
+    else {
+      take(slot);
       moved += 1;
-    } else if (moving.level + 1 < LEVELS) {
-      moving.level += 1;
-    } else {
-      state.moving = undefined;
-      return true;
     }
   }
-  return false;
+  return { level: levels, moved };
 }
 
 /** Moves those of one source: it is there. */
@@ -82,11 +130,10 @@ export function moveOf(state: State, subject: Subject): void {
 }
 
 function move(state: State, moving: Moving, subject: Subject, slot: number): void {
-  const { old, before, used, now } = moving;
+  const { old, before, now } = moving;
   const next = state.attempts;
   const sequence = before[old.sequence(slot)];
-  const isOver = sequence?.kind === 'open' && old.changed(slot) < (used[sequence.door] ?? 0);
-  if (sequence !== undefined && !isOver) {
+  if (sequence !== undefined) {
     for (const { leader, mask } of standingsAt(state, moving, sequence, slot)) {
       const where = placeOf(leader.id, old.place(slot));
       const to = next.put(subject, where, old.step(slot), old.changed(slot), now);
@@ -101,15 +148,20 @@ function move(state: State, moving: Moving, subject: Subject, slot: number): voi
 
 function standingsAt(
   { ports }: State,
-  { old, after, known }: Moving,
+  { old, after, known, used }: Moving,
   sequence: Sequence,
   slot: number,
 ): readonly Standing[] {
-  const members = membersAt({ attempts: old }, sequence, slot);
-  const isAll = members === sequence.kin.members;
-  const there = isAll ? known.get(sequence) : undefined;
-  const standings = there ?? standingsOf(members, after, ports.words);
-  if (isAll) known.set(sequence, standings);
+  const there = known.get(sequence);
+  if (there?.mask.every((bits, word) => bits === old.masks[slot * old.words + word])) return there.standings;
+  const all = membersAt({ attempts: old }, sequence, slot);
+  const isOver = ({ kind, door }: Sequence): boolean =>
+    kind === 'open' && old.changed(slot) < (used[door] ?? 0);
+  const members = all.filter((member) => !isOver(member));
+  const standings = standingsOf(members, after, ports.words);
+  const mask = old.masks.slice(slot * old.words, (slot + 1) * old.words);
+  if (all.length > 1 && all.every(({ door }) => (used[door] ?? 0) === 0))
+    known.set(sequence, { mask, standings });
   return standings;
 }
 
@@ -134,13 +186,14 @@ function standingsOf(
     const sequence = after[id];
     if (sequence === undefined) continue;
     const { kin, bit } = sequence;
-    let standing = ofKin.get(kin);
+    const mayShare = isMember(sequence);
+    let standing = mayShare ? ofKin.get(kin) : undefined;
     if (standing === undefined) {
       standing = { leader: sequence, mask: new Int32Array(words) };
       standings.push(standing);
-      if (kin !== NO_KIN) ofKin.set(kin, standing);
+      if (mayShare) ofKin.set(kin, standing);
     }
-    if (kin !== NO_KIN) setBit(standing.mask, bit);
+    if (mayShare) setBit(standing.mask, bit);
   }
   for (const { mask } of standings) clearAlone(mask, 0, words);
   return standings;

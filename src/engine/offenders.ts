@@ -32,12 +32,15 @@ export interface Offenders {
   remember(slot: number, count: number, keptUntil: number): void;
   /** Everything that is remembered of one offender, to be carried into another table. */
   read(slot: number): OffenderRecord;
-  write(slot: number, record: OffenderRecord): void;
   /** The packet's number at which the last ban began, or −1: attempts that are older are forgotten. */
   forgotten(slot: number): number;
   forget(slot: number, turn: number): void;
   /** Other times and rates hold from now on, with as many strikes to a ban. */
   configure(settings: BanSettings): void;
+  /** What a reload has left of the table before: each of its entries is moved when it is looked for. */
+  before(): Offenders | undefined;
+  /** Nothing is left of that. */
+  settle(): void;
 }
 
 export interface OffenderRecord {
@@ -56,6 +59,8 @@ const BANS_MAX = 65_535;
 const NETWORK_BITS = OFFENDER_BITS[6];
 const STRIKES_LEVEL_MAX = 31;
 const BANNED_LEVEL = 32;
+/** How many levels there are. */
+export const OFFENDER_LEVELS: number = BANNED_LEVEL + 1;
 
 /*
  * A record lies side by side, as the table's cells do: with three strikes it is one line of a processor's cache.
@@ -72,8 +77,9 @@ const BAN_COUNT = 3;
 const RING_NEXT = 4;
 const RING_SIZE = 5;
 
-export function createOffenders(capacity: number, given: BanSettings): Offenders {
-  const table = createTable(capacity, BANNED_LEVEL + 1);
+export function createOffenders(capacity: number, given: BanSettings, old?: Offenders): Offenders {
+  const table = createTable(capacity, OFFENDER_LEVELS);
+  let before = old;
   // The moments of the last `kept` strikes, as a ring an entry: older ones can't matter any more.
   const kept = given.strikes;
   let settings = given;
@@ -85,17 +91,48 @@ export function createOffenders(capacity: number, given: BanSettings): Offenders
     return floats[slot * size + MOMENTS + ((place + kept) % kept)] ?? 0;
   }
 
-  function count(slot: number, which: number): number {
-    return counts[2 * slot * size + which] ?? 0;
-  }
+  const count = (slot: number, which: number): number => counts[2 * slot * size + which] ?? 0;
 
-  function setCount(slot: number, which: number, value: number): void {
+  const setCount = (slot: number, which: number, value: number): void => {
     counts[2 * slot * size + which] = value;
-  }
+  };
 
   function find(subject: Subject): number {
+    if (before !== undefined) move(before, subject);
+    return findIn(table, subject);
+  }
+
+  function move(from: Offenders, subject: Subject): void {
+    const there = from.find(subject);
+    if (there === NONE) return;
+    const record = from.read(there);
+    from.table.remove(there);
+    // Those of its /64 that came since are younger.
+    if (eldestOf(table, subject) === NONE) write(add(subject), record);
+  }
+
+  function add(subject: Subject): number {
     const { offenderHash, family, a, b, offenderC, offenderD, offenderBits } = subject;
-    return table.find(offenderHash, family, a, b, offenderC, offenderD, offenderBits);
+    const slot = table.insert(offenderHash, family, a, b, offenderC, offenderD, offenderBits, 0);
+    const at = slot * size;
+    floats[at + RATE_BEGUN] = Number.NEGATIVE_INFINITY;
+    setCount(slot, RATE_COUNT, 0);
+    setCount(slot, BAN_COUNT, 0);
+    setCount(slot, RING_NEXT, 0);
+    setCount(slot, RING_SIZE, 0);
+    floats[at + FORGOTTEN] = -1;
+    return slot;
+  }
+
+  function write(slot: number, record: OffenderRecord): void {
+    const at = slot * size;
+    setCount(slot, BAN_COUNT, record.banCount);
+    floats[at + KEPT_UNTIL] = record.keptUntil;
+    for (const moment of record.moments) strike(slot, moment);
+    floats[at + RATE_BEGUN] = record.rateBegun;
+    setCount(slot, RATE_COUNT, record.rateCount);
+    floats[at + FORGOTTEN] = record.forgotten;
+    table.raise(slot, level(slot, record.moments.length));
   }
 
   function strikes(slot: number, now: number): number {
@@ -108,9 +145,8 @@ export function createOffenders(capacity: number, given: BanSettings): Offenders
     return counting;
   }
 
-  function level(slot: number, struck: number): number {
-    return count(slot, BAN_COUNT) > 0 ? BANNED_LEVEL : Math.min(struck, STRIKES_LEVEL_MAX);
-  }
+  const level = (slot: number, struck: number): number =>
+    count(slot, BAN_COUNT) > 0 ? BANNED_LEVEL : Math.min(struck, STRIKES_LEVEL_MAX);
 
   function momentsOf(slot: number): number[] {
     const held = count(slot, RING_SIZE);
@@ -134,20 +170,9 @@ export function createOffenders(capacity: number, given: BanSettings): Offenders
     put(subject) {
       const there = find(subject);
       if (there !== NONE) return there;
-      const { offenderHash, family, a, b, offenderC, offenderD, offenderBits } = subject;
-      if (offenderBits > NETWORK_BITS) {
-        const eldest = table.crowdedOut(offenderHash, family, a, b, offenderBits, HOSTS_OF_A_NETWORK_MAX);
-        if (eldest !== NONE) table.remove(eldest);
-      }
-      const slot = table.insert(offenderHash, family, a, b, offenderC, offenderD, offenderBits, 0);
-      const at = slot * size;
-      floats[at + RATE_BEGUN] = Number.NEGATIVE_INFINITY;
-      setCount(slot, RATE_COUNT, 0);
-      setCount(slot, BAN_COUNT, 0);
-      setCount(slot, RING_NEXT, 0);
-      setCount(slot, RING_SIZE, 0);
-      floats[at + FORGOTTEN] = -1;
-      return slot;
+      const eldest = eldestOf(table, subject);
+      if (eldest !== NONE) table.remove(eldest);
+      return add(subject);
     },
     strike,
     strikes,
@@ -180,16 +205,6 @@ export function createOffenders(capacity: number, given: BanSettings): Offenders
       keptUntil: floats[slot * size + KEPT_UNTIL] ?? 0,
       forgotten: floats[slot * size + FORGOTTEN] ?? -1,
     }),
-    write(slot, record) {
-      const at = slot * size;
-      setCount(slot, BAN_COUNT, record.banCount);
-      floats[at + KEPT_UNTIL] = record.keptUntil;
-      for (const moment of record.moments) strike(slot, moment);
-      floats[at + RATE_BEGUN] = record.rateBegun;
-      setCount(slot, RATE_COUNT, record.rateCount);
-      floats[at + FORGOTTEN] = record.forgotten;
-      table.raise(slot, level(slot, record.moments.length));
-    },
     bans(slot, now) {
       return now <= (floats[slot * size + KEPT_UNTIL] ?? 0) ? count(slot, BAN_COUNT) : 0;
     },
@@ -205,5 +220,20 @@ export function createOffenders(capacity: number, given: BanSettings): Offenders
     configure(changed) {
       settings = changed;
     },
+    before: () => before,
+    settle() {
+      before = undefined;
+    },
   };
+}
+
+function findIn(table: Table, subject: Subject): number {
+  const { offenderHash, family, a, b, offenderC, offenderD, offenderBits } = subject;
+  return table.find(offenderHash, family, a, b, offenderC, offenderD, offenderBits);
+}
+
+/** The host of its /64 that goes where one more comes, or NONE where there is room. */
+function eldestOf(table: Table, { offenderHash, family, a, b, offenderBits }: Subject): number {
+  if (offenderBits <= NETWORK_BITS) return NONE;
+  return table.crowdedOut(offenderHash, family, a, b, offenderBits, HOSTS_OF_A_NETWORK_MAX);
 }

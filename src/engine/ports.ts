@@ -5,7 +5,7 @@ import { withinOf } from '../policy/limits.ts';
 import { markPorts, ROLE, type RoleTable, rolesAnywhere, tableOf } from '../policy/port-roles.ts';
 import { NO_PORTS, portsOf } from '../policy/port-set.ts';
 import { type CodePorts, codePortsOf } from './code-ports.ts';
-import { type Draft, findKins, type Kin, NO_KIN, wordsOf } from './kin.ts';
+import { type Draft, findKins, isMember, type Kin, NO_KIN, wordsOf } from './kin.ts';
 import type { DoorSettings, EngineSettings } from './settings.ts';
 
 /** One order of knocks: the one that opens a door, or the one that closes it. */
@@ -36,11 +36,15 @@ export interface Ports {
   /** Null where no sequence takes a code. */
   readonly codes: CodePorts | null;
   role(key: PortKey): number;
-  /** The sequences without kin that begin with this port, by ascending id. */
+  /** The sequences without kin that open and begin with this port, by ascending id. */
   firsts(key: PortKey): readonly Sequence[];
-  /** Those without kin that this port is a step of, now or in the one-time sequence used last, by ascending id. */
+  /** Those without kin that this port is a step of, by ascending id. */
   containing(key: PortKey): readonly Sequence[];
-  /** The kins of sequences that begin with this port, and those with a member that it is a step of. */
+  /** The one-time sequences that this port was a step of when they were used last, by ascending id. */
+  spentAt(key: PortKey): readonly Sequence[];
+  /** The same, and the sequences that close of which this port is a step. */
+  excusing(key: PortKey): readonly Sequence[];
+  /** The kins that open with members that begin with this port, and the kins with a member that it is a step of. */
   kinFirsts(key: PortKey): readonly Kin[];
   kinContaining(key: PortKey): readonly Kin[];
   /** Words that an entry needs to say for which of a kin it stands. */
@@ -68,6 +72,8 @@ export function createPorts(settings: EngineSettings, knocks: Knocks): Ports {
   const sequences: Draft[] = [];
   const firsts = new Map<PortKey, Sequence[]>();
   const containing = new Map<PortKey, Sequence[]>();
+  const spentAt = new Map<PortKey, Sequence[]>();
+  const excusing = new Map<PortKey, Sequence[]>();
   const rules = new Map<PortKey, FlagRule[]>();
   const openers = new Map<PortKey, number[]>();
   const later = new Set<PortKey>();
@@ -114,15 +120,21 @@ export function createPorts(settings: EngineSettings, knocks: Knocks): Ports {
   const codes = codePortsOf(knocks.now.flat());
   const kins = findKins(sequences);
   for (const kin of kins) {
-    const [first] = kin.members[0]?.steps ?? [];
-    if (first !== undefined) append(kinFirsts, first, kin);
-    for (const key of kin.parts.keys()) append(kinContaining, key, kin);
+    const opens = kin.everyone[0]?.kind === 'open';
+    for (const key of kin.keys()) {
+      append(kinContaining, key, kin);
+      if (opens && kin.firsts(key) !== undefined) append(kinFirsts, key, kin);
+    }
   }
   for (const sequence of sequences) {
-    if (sequence.kin !== NO_KIN) continue;
-    const [first] = sequence.steps;
-    if (first !== undefined) append(firsts, first, sequence);
-    for (const key of portsIn(sequence)) append(containing, key, sequence);
+    const { kind, steps, spent } = sequence;
+    const isOpening = kind === 'open';
+    for (const key of new Set(isOpening ? spent : steps)) append(excusing, key, sequence);
+    for (const key of new Set(spent)) append(spentAt, key, sequence);
+    if (isMember(sequence)) continue;
+    const [first] = steps;
+    if (isOpening && first !== undefined) append(firsts, first, sequence);
+    for (const key of new Set(steps)) append(containing, key, sequence);
   }
 
   return {
@@ -131,6 +143,8 @@ export function createPorts(settings: EngineSettings, knocks: Knocks): Ports {
     role: (key) => roles[key] ?? 0,
     firsts: (key) => firsts.get(key) ?? NO_SEQUENCES,
     containing: (key) => containing.get(key) ?? NO_SEQUENCES,
+    spentAt: (key) => spentAt.get(key) ?? NO_SEQUENCES,
+    excusing: (key) => excusing.get(key) ?? NO_SEQUENCES,
     kinFirsts: (key) => kinFirsts.get(key) ?? NO_KINS,
     kinContaining: (key) => kinContaining.get(key) ?? NO_KINS,
     words: wordsOf(kins),

@@ -1,5 +1,5 @@
 import { milliseconds } from '../packet/time.ts';
-import { membersOf, tellEach } from './alike.ts';
+import { tellEach } from './alike.ts';
 import { codeAfter, isMade } from './code.ts';
 import { saidOf } from './code-ports.ts';
 import { type Candidate, isAttempt, isGuarded, type Knock } from './describe.ts';
@@ -8,7 +8,6 @@ import type { Emit } from './event.ts';
 import { HOW, isConcerned, isNextPlaced, isTooFast, staleness } from './in-time.ts';
 import { noteLast } from './mistake.ts';
 import type { Outcome } from './outcome.ts';
-import type { Sequence } from './ports.ts';
 import type { State } from './state.ts';
 import { hostOf, type Subject } from './subject.ts';
 import { NONE } from './table.ts';
@@ -43,7 +42,7 @@ export function advance(
   const step = list.reached();
   if (step === 0) return undefined;
   // A repeat of the first step is a repeat: it only begins a newer attempt.
-  if (explanation !== 'renews') sayAccepted(state, subject, knock, membersOf(state, candidate), step, emit);
+  if (explanation !== 'renews') sayAccepted(state, subject, knock, { candidate, step }, emit);
   const isComplete = step >= steps.length;
   if (isComplete) {
     const code = list.code();
@@ -142,17 +141,16 @@ export function endAll({ attempts, slots }: State, { sequence, from, to }: Candi
 
 // Written out field by field: a flood of first knocks comes by here, and spreading costs more than judging.
 function sayAccepted(
-  { ports }: State,
+  state: State,
   subject: Subject,
   knock: Knock,
-  sequences: readonly Sequence[],
-  step: number,
+  { candidate, step }: { readonly candidate: Candidate; readonly step: number },
   emit: Emit,
 ): void {
   const at = milliseconds(knock.now);
   const source = hostOf(subject);
-  const port = saidOf(ports.codes, knock.key);
-  tellEach(sequences, ({ settings, steps }, { count }) => {
+  const port = saidOf(state.ports.codes, knock.key);
+  tellEach(state, candidate, ({ settings, steps }, { count }) => {
     const event = {
       event: 'knock.accepted',
       at,

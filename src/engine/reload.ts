@@ -2,7 +2,7 @@ import { HOST_BITS } from '../packet/cidr.ts';
 import { createBans } from './ban.ts';
 import { end } from './door.ts';
 import type { Emit } from './event.ts';
-import { beginMoving, moveSome, subjectAt } from './move-attempts.ts';
+import { beginMoving, moveSome } from './move-attempts.ts';
 import { lift } from './offence.ts';
 import { createOffenders } from './offenders.ts';
 import { createPorts } from './ports.ts';
@@ -14,7 +14,7 @@ import { countByHost } from './subject.ts';
 /**
  * Takes a new configuration in. Grants of doors that are still there stay; attempts stay at doors whose sequence
  * and timing did not change (they may still have to be moved); strikes, rates and bans stay. Their tables are laid anew
- * only where their size changed.
+ * only where their size changed; of strikes and rates they may still have to be moved.
  */
 export function reload(state: State, settings: EngineSettings, now: number, emit: Emit): void {
   moveSome(state, Number.POSITIVE_INFINITY);
@@ -31,30 +31,27 @@ export function reload(state: State, settings: EngineSettings, now: number, emit
   const used = state.used;
   state.knocks = knocksOf(settings);
   state.used = settings.doors.map(() => 0);
+  state.usedLast = 0;
   state.ports = createPorts(settings, state.knocks);
   state.slots = slotsFor(state.ports);
   state.masks = masksFor(state.ports);
   beginMoving(state, sequencesBefore, renumbered, used, now);
-  moveOffenders(state, before);
-  if (before.sources !== settings.sources)
-    state.retransmissions = createRetransmissions(settings.sources, settings.repeats);
+  resize(state, before);
   moveBans(state, before, now, emit);
 }
 
-function moveOffenders(state: State, before: EngineSettings): void {
-  const { settings } = state;
-  const old = state.offenders;
-  if (before.sources === settings.sources && before.bans.strikes === settings.bans.strikes) {
-    old.configure(settings.bans);
-    return;
-  }
-  state.offenders = createOffenders(settings.sources, settings.bans);
-  const next = state.offenders;
-  old.table.each((slot) => {
-    const subject = subjectAt(state, old.table, slot);
-    if (old.table.extra(slot) === HOST_BITS[subject.family]) countByHost(subject);
-    next.write(next.put(subject), old.read(slot));
-  });
+/** Until its turn comes an old table goes on, under the new limits: to make a large one takes milliseconds. */
+function resize(state: State, before: EngineSettings): void {
+  const { sources, repeats, bans } = state.settings;
+  state.offenders.configure(bans);
+  if (before.sources !== sources)
+    state.resizing.push(() => {
+      state.retransmissions = createRetransmissions(sources, repeats);
+    });
+  if (before.sources !== sources || before.bans.strikes !== bans.strikes)
+    state.resizing.push(() => {
+      state.offenders = createOffenders(sources, bans, state.offenders);
+    });
 }
 
 /** Where the limit has shrunk, the bans that end last are kept. */

@@ -1,5 +1,5 @@
 import type { Address } from '../packet/address.ts';
-import { membersAt } from './alike.ts';
+import { areAllStale, membersAt } from './alike.ts';
 import { isAttempt } from './describe.ts';
 import { staleness } from './in-time.ts';
 import { moveSome } from './move-attempts.ts';
@@ -37,15 +37,16 @@ export function describe(state: State, address: Address, now: number): SourceSta
 function attemptsOf(state: State, subject: Subject, now: number): SourceState['attempts'] {
   const found: SourceState['attempts'][number][] = [];
   collectAttempts(state, subject);
-  let told: Sequence | undefined;
+  const told = new Set<Sequence>();
   for (const slot of state.slots.subarray(0, state.held)) {
     const sequence = state.ports.sequences[state.attempts.sequence(slot)];
-    if (sequence === undefined || sequence === told || !isAttempt(state, subject, sequence, slot)) continue;
-    if (staleness(state, slot, sequence, now) !== undefined) continue;
-    told = sequence;
+    if (sequence === undefined || !isAttempt(state, subject, sequence, slot)) continue;
     const step = state.attempts.step(slot);
-    for (const { settings, steps } of membersAt(state, sequence, slot))
-      found.push({ door: settings.name, step, of: steps.length });
+    for (const member of membersAt(state, sequence, slot)) {
+      if (told.has(member) || staleness(state, slot, member, now) !== undefined) continue;
+      told.add(member);
+      found.push({ door: member.settings.name, step, of: member.steps.length });
+    }
   }
   return found;
 }
@@ -84,7 +85,9 @@ export function* searchSources(state: State, now: number, limit: number): Search
     const step = attempts.step(slot);
     const sequence = ports.sequences[attempts.sequence(slot)];
     // What has run out of time is kept until a packet or the table's bound ends it, and is nothing to show.
-    if (step === 0 || sequence === undefined || staleness(there, slot, sequence, now) !== undefined) return 0;
+    if (step === 0 || sequence === undefined) return 0;
+    if (staleness(there, slot, sequence, now) !== undefined && areAllStale(there, slot, sequence, now))
+      return 0;
     return step * WEIGHT + attempts.advanced(slot);
   });
   const found = new Map<string, SourceState>();

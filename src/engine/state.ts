@@ -12,6 +12,7 @@ import { createRetransmissions, type Retransmissions } from './retransmission.ts
 import type { EngineSettings, Sharing } from './settings.ts';
 import { countByHost, countByNetwork, createSubjects, type Subject, type Subjects } from './subject.ts';
 import { NONE } from './table.ts';
+import { endIfUsed, partUsed } from './used.ts';
 
 /** Everything that the engine remembers. Only the engine's own files see it. */
 export interface State {
@@ -20,9 +21,13 @@ export interface State {
   knocks: Knocks;
   /** The turn at which each door's one-time sequence was used last: attempts at it that are older are over. */
   used: number[];
+  /** The last of these turns. */
+  usedLast: number;
   attempts: Attempts;
   /** Attempts that a reload has not moved yet. */
   moving: Moving | undefined;
+  /** What a reload has left to be made in another size. */
+  readonly resizing: (() => void)[];
   offenders: Offenders;
   bans: Bans;
   retransmissions: Retransmissions;
@@ -57,8 +62,10 @@ export function createState(settings: EngineSettings, key: HashKey, sharing: Sha
     ports,
     knocks,
     used: settings.doors.map(() => 0),
+    usedLast: 0,
     attempts: createAttempts(settings.sources, ports.words),
     moving: undefined,
+    resizing: [],
     offenders: createOffenders(settings.sources, settings.bans),
     bans: createBans(settings.bans.limit),
     retransmissions: createRetransmissions(settings.sources, settings.repeats),
@@ -96,7 +103,8 @@ export function knocksOf(settings: EngineSettings): Knocks {
 export function collectAttempts(state: State, subject: Subject): void {
   moveOf(state, subject);
   const { attempts, slots } = state;
-  const count = attempts.collect(subject, slots);
+  let count = attempts.collect(subject, slots);
+  if (partUsed(state, subject, count)) count = attempts.collect(subject, slots);
   const forgotten = count === 0 ? -1 : forgottenSince(state, subject);
   state.held = 0;
   for (let index = 0; index < count; index += 1) {
@@ -125,17 +133,6 @@ function forgottenSince({ offenders }: State, subject: Subject): number {
     own === NONE ? -1 : offenders.forgotten(own),
     shared === NONE ? -1 : offenders.forgotten(shared),
   );
-}
-
-/** Ends an attempt at a one-time sequence that someone has used since; false where nothing is left of the entry. */
-function endIfUsed({ attempts, ports, used }: State, slot: number): boolean {
-  const sequence = ports.sequences[attempts.sequence(slot)];
-  if (sequence === undefined) return false;
-  if (sequence.kind === 'close' || attempts.changed(slot) >= (used[sequence.door] ?? 0)) return true;
-  // The rest of a mistake was of the sequence that was.
-  attempts.setTail(slot, 0, 0, 0);
-  if (attempts.step(slot) === 0) return true;
-  return attempts.end(slot);
 }
 
 /** Ends every attempt of the subject; what is known of openings stays. */

@@ -96,7 +96,7 @@ export function viewsOf(state: State): Views {
     isWatched: (protocol, port) => state.ports.role(portKey(protocol, port)) !== 0,
     sizes: () => ({
       attempts: state.attempts.table.size() + (state.moving?.old.table.size() ?? 0),
-      offenders: state.offenders.table.size(),
+      offenders: state.offenders.table.size() + (state.offenders.before()?.table.size() ?? 0),
       bans: state.bans.size(),
       grants: state.grants.size(),
       sourcesMax: state.settings.sources,

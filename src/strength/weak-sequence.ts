@@ -1,6 +1,5 @@
 import { formatPort, inRange, type PortSpec } from '../packet/port.ts';
 import type { Config, Door } from '../policy/config.ts';
-import { withinOf } from '../policy/limits.ts';
 import { guessing } from './guessing.ts';
 import { type OneTimeFacts, type Warning, warning } from './warning.ts';
 
@@ -11,7 +10,7 @@ const SEQUENCES_SAFE = 1_048_576;
 const SHORT_STEPS = 3;
 /**
  * Doors with the same first knock of which each has its own attempt to keep, for every packet that anybody sends there:
- * those that are alike share one (src/engine/kin.ts). Of more a packet costs more than twice what it costs with one.
+ * most share one (src/engine/kin.ts). Of more a packet costs more than twice what it costs with one.
  */
 const SAME_FIRST_MOST = 2;
 /** What judging a packet of a flood takes for each of them, measured with 200, and for one door; in microseconds. */
@@ -243,14 +242,14 @@ function ofFirstKnock(door: Door, [first]: readonly PortSpec[], { doors }: Confi
     warning(
       'same-first-knock',
       `doors.${door.name}.knock`,
-      `${alike.length} doors begin with ${port}, of which ${apart} have a sequence to close or a timing, flags or tolerance of their own, so each packet to it is judged for each of these: that takes some ${Math.round(apart * MICROS_EACH)} µs instead of 2 to 3, and a flood of more than ${Math.round(1000 / (apart * MICROS_EACH))},000 packets a second there delays the knocks of others`,
-      'begin with another port at each door, or give the doors the same timing, flags and tolerance and no `close`',
+      `${alike.length} doors begin with ${port}, whose codes have their digits in ${apart} ways, so each packet to it is judged for each of these: that takes some ${Math.round(apart * MICROS_EACH)} µs instead of 2 to 3, and a flood of more than ${Math.round(1000 / (apart * MICROS_EACH))},000 packets a second there delays the knocks of others`,
+      'begin with another port at each door',
     ),
   ];
 }
 
 /** What tells a door's attempts apart from those at other doors that begin with the same knock. */
-function attemptOf({ name, knock, close, within, gap, tolerate, flags }: Door): string {
-  if (close.length > 0 || 'oneTime' in knock) return name;
-  return JSON.stringify([withinOf(within, knock.length), gap.min, gap.max, tolerate, flags]);
+function attemptOf({ knock }: Door): string {
+  if ('oneTime' in knock) return '';
+  return knock.map(({ digits = 0 }) => digits).join(' ');
 }

@@ -2,7 +2,7 @@ import { env } from 'node:process';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { historyOf, intent } from '../reference/arbitrary-history.ts';
-import { alikeSettings, settings } from '../reference/arbitrary-settings.ts';
+import { alikeSettings, relatedSettings, settings } from '../reference/arbitrary-settings.ts';
 import { compare, report } from '../reference/compare.ts';
 import type { Late } from '../reference/late.ts';
 import type { Move } from '../reference/move.ts';
@@ -38,6 +38,7 @@ describe('the engine of a member whose knocks are shared judges as the reference
     ['whatever the settings', settings, 0],
     ['with commands', settings, 4],
     ['with doors that begin with the same knock', alikeSettings, 2],
+    ['with doors that share knocks', relatedSettings, 2],
   ])('%s', { timeout: 600_000 }, (_, any, commands) => {
     fc.assert(
       fc.property(
@@ -62,6 +63,8 @@ describe('the engine judges as the reference does', () => {
     ['whatever the settings, for packets and commands', settings, 4],
     ['with doors that begin with the same knock, for packets alone', alikeSettings, 0],
     ['with doors that begin with the same knock, for packets and commands', alikeSettings, 4],
+    ['with doors that share knocks, for packets alone', relatedSettings, 0],
+    ['with doors that share knocks, for packets and commands', relatedSettings, 4],
   ])('%s', { timeout: 600_000 }, (_, any, commands) => {
     fc.assert(
       fc.property(

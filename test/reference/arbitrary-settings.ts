@@ -184,6 +184,59 @@ const alike: fc.Arbitrary<readonly DoorSettings[]> = fc
     return [...all.slice(0, 1), { ...odd, name: 'odd', opens }, ...all.slice(1)];
   });
 
+/**
+ * Doors that share knocks, and differ in what doors can differ in beside: timing, patience, flags, a sequence to close, a
+ * file of sequences. So many of one kind may be among them that no word has a bit for each.
+ */
+const relatedDoors: fc.Arbitrary<readonly DoorSettings[]> = fc
+  .record({
+    first: door,
+    others: fc.array(
+      fc.record({ own: door, differs: fc.subarray(['time', 'patience', 'flags', 'close', 'file'] as const) }),
+      { minLength: 1, maxLength: 6 },
+    ),
+    many: fc.constantFrom(0, 0, 0, 31, 33, 64),
+  })
+  .map(({ first, others, many }) => {
+    const [start = port('7000')] = first.knock;
+    const beginning = (knock: readonly PortSpec[]): readonly PortSpec[] =>
+      textOf(knock[0]) === textOf(start) ? knock : [start, ...knock].slice(0, 4);
+    const all = others.map(({ own, differs }) => {
+      const has = (what: (typeof differs)[number]): DoorSettings | typeof first =>
+        differs.includes(what) ? (own as DoorSettings) : first;
+      const knock = has('time') === first ? own.knock : beginning(own.knock);
+      return {
+        ...own,
+        knock,
+        within: has('time').within,
+        gap: has('time').gap,
+        tolerate: has('patience').tolerate,
+        flags: has('flags').flags,
+        close: has('close').close,
+        oneTime: has('file').oneTime,
+      };
+    });
+    const [last = first] = all.slice(-1);
+    const filling = Array.from({ length: many }, (_, index) => ({
+      ...last,
+      knock: [start, port(`${20_000 + index}`)],
+    }));
+    return [first, ...filling, ...all].map((one, index) => {
+      const oneTime = one.oneTime && one.knock.every(({ digits }) => digits === undefined);
+      const opens = oneTime ? opensApart(one.opens, [...one.knock, ...one.close]) : one.opens;
+      return { ...one, name: `door${index}`, oneTime, opens };
+    });
+  });
+
+/** The same with doors that share knocks. */
+export const relatedSettings: fc.Arbitrary<EngineSettings> = fc.record({
+  doors: relatedDoors,
+  decoys: fc.subarray(DECOYS),
+  allow: fc.subarray(['80', '443/udp', '9000', '5353/udp'].map(range)),
+  bans,
+  sources: fc.constant(2048),
+});
+
 /** The same with many doors that are alike. */
 export const alikeSettings: fc.Arbitrary<EngineSettings> = fc.record({
   doors: alike,

@@ -162,7 +162,7 @@ export function report(settings: EngineSettings, history: readonly Move[], stand
 }
 
 /** Doors that the engine names one by one where a packet is the same to them; of more it says how many there are. */
-const NAMED_MAX = 10;
+const NAMED_MAX = 3;
 
 /** Within one packet or one call of `expire` the order of what is said is held by `disorder`, not by the model. */
 function lines(events: readonly EventLike[]): readonly string[] {

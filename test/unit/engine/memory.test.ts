@@ -105,13 +105,14 @@ describe('who is remembered for offences', () => {
       keptUntil: 5_000,
       forgotten: 7,
     });
-    const to = createOffenders(3, BANS);
+    from.strike(from.put(host(2)), 100);
+    const to = createOffenders(3, BANS, from);
     to.put(host(9));
-    const there = to.put(host(1));
-    to.write(there, record);
-    expect(to.read(there)).toEqual(record);
+    // Each is moved when it is looked for.
+    expect(to.read(to.find(host(1)))).toEqual(record);
+    expect(from.find(host(1))).toBe(NONE);
     // A ban outweighs all strikes in the new table too, and strikes outweigh none.
-    to.write(to.put(host(2)), { ...record, banCount: 0, moments: [100] });
+    expect(to.strikes(to.put(host(2)), 100)).toBe(1);
     to.put(host(3));
     expect([9, 1, 2, 3].map((last) => to.find(host(last)) === NONE)).toEqual([true, false, false, false]);
     to.put(host(4));

@@ -65,6 +65,31 @@ describe('a reload', () => {
     expect(w.engine.grants()).toHaveLength(9);
   });
 
+  it.each([
+    ['memory.sources', { sources: 2048 }],
+    ['bans.strikes', { bans: { strikes: 4 } }],
+  ])(
+    'that changes %s moves a piece of the offenders at a time, and those that offend at once',
+    (_, changed) => {
+      const w = world(settings({ bans: { strikes: 3 } }));
+      const hosts = Array.from({ length: 9 }, (_each, index) => `203.0.113.${index + 1}`);
+      const execute = (command: Parameters<World['engine']['execute']>[0]) =>
+        w.engine.execute(command, ms(w.now), () => undefined);
+      const strikes = (from: string): number => w.engine.source(address(from), ms(w.now)).strikes;
+      for (const from of hosts) w.send('23', { from });
+      execute({ command: 'reload', settings: settings({ bans: { strikes: 3 }, ...changed }), most: 2 });
+      expect(w.engine.sizes().offenders).toBe(9);
+      w.send('161/udp', { from: '203.0.113.9' });
+      expect(strikes('203.0.113.9')).toBe(2);
+      let pieces = 0;
+      for (; 'rest' in execute({ command: 'move_attempts', most: 2 }); pieces += 1)
+        expect(w.engine.sizes().offenders).toBe(9);
+      expect(pieces).toBeGreaterThan(4);
+      expect(w.engine.sizes().offenders).toBe(9);
+      expect(hosts.map(strikes)).toEqual([1, 1, 1, 1, 1, 1, 1, 1, 2]);
+    },
+  );
+
   it('keeps strikes where they are, under other limits', () => {
     const w = world(two);
     w.knock(DECOYS[0] ?? '');
