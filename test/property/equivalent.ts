@@ -165,6 +165,13 @@ export const EQUIVALENT: readonly Equivalent[] = [
     },
   },
   {
+    why: 'one more or less of what is remembered, or a name that nobody asks for',
+    mutants: {
+      'src/spa/prove-v1.js': ['if (known.size <= PROVEN_MAX)  →  if (known.size < PROVEN_MAX)'],
+      'src/spa/candidates.js': ['if (rotation !== undefined)  →  if (true)'],
+    },
+  },
+  {
     why: 'more room is made, or taken out, than there is something to stand in',
     mutants: {
       'src/spa/wrong-codes.js': [

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { openFwknop, proveFwknop } from '../../../src/spa/fwknop.ts';
@@ -278,4 +279,15 @@ describe('Who holds the key, and writes a packet in another way than the one, is
     expect(proof({ time: '0' })).toEqual([null, null, 0]);
     expect(stage(sealed(digested('1234567890123456:YQ:1:3:1:YQ')))).toBe('taken');
   });
+});
+
+it('the text within has any digest that the client can make, of itself and of no other text', () => {
+  const names = ['md5', 'sha1', 'sha256', 'sha384', 'sha512', 'sha3-256', 'sha3-512'];
+  for (const name of names) {
+    const text = plainOf().slice(0, -44);
+    const digest = letters(createHash(name).update(text, 'latin1').digest());
+    const found = parseFields(`${text}:${digest}`);
+    expect(typeof found === 'string' ? found : found.digestType, name).toBe(name.replace('-', '_'));
+    expect(parseFields(`${text.slice(0, -1)}:${digest}`), name).toBe('digest');
+  }
 });
