@@ -38,6 +38,20 @@ describe('A used packet', () => {
     expect(seen.decide(use('a', 1_000, 'ben'), { wall: 1_000, skew: SKEW }).outcome).toBe('won');
   });
 
+  it('that says no moment stays used whatever its key is called by then, also after a restart', () => {
+    const restored = { ...NOTHING_RESTORED, seen: [use('old', null)] };
+    const seen = createSeen(restored);
+    expect(at(seen, 'a', null, 1_000)).toBe('won');
+    for (const id of ['a', 'old']) {
+      const renamed = { ...use(id, null, 'ben'), source: '203.0.113.9' };
+      expect(seen.decide(renamed, { wall: 1_000, skew: SKEW })).toEqual({
+        outcome: 'used',
+        by: '198.51.100.7',
+      });
+    }
+    expect(seen.decide(use('b', null, 'ben'), { wall: 1_000, skew: SKEW }).outcome).toBe('won');
+  });
+
   it('of the same moment as another is told from it', () => {
     const seen = createSeen();
     expect(at(seen, 'a', 1_000, 1_000)).toBe('won');
