@@ -55,14 +55,15 @@ fi
 rm -rf "$work/node"
 mkdir "$work/node"
 tar -xzf "$tarball" -C "$work/node" --strip-components=1
-"${tools}strip" -o "$into/node" "$work/node/bin/node"
+"${tools}strip" --remove-section=.comment -o "$into/node" "$work/node/bin/node"
 chmod 0755 "$into/node"
 cp "$work/node/LICENSE" "$into/LICENSE"
 
 export CC="${tools}gcc" CXX="${tools}g++" AR="${tools}ar" LINK="${tools}g++"
 # No time stamps and no paths. The C++ library is the system's, which Node.js itself needs.
-export CFLAGS="-O2 -g0 -ffile-prefix-map=$work=." CXXFLAGS="-O2 -g0 -ffile-prefix-map=$work=."
-export LDFLAGS="-Wl,--build-id=none"
+export CFLAGS="-O2 -g0 -D_FORTIFY_SOURCE=2 -fstack-protector-strong -ffile-prefix-map=$work=."
+export CXXFLAGS="$CFLAGS"
+export LDFLAGS="-Wl,--build-id=none -Wl,-z,relro,-z,now"
 compile() {
   local folder="$1" target="$2"
   # What npm is told of headers, in an .npmrc or by `npm run`, would win over what is said here.
@@ -72,7 +73,7 @@ compile() {
     tail -n 30 "$work/log" >&2
     fail "$target could not be compiled"
   }
-  "${tools}strip" --strip-unneeded -o "$into/$target" "$folder/build/Release/$target"
+  "${tools}strip" --strip-unneeded --remove-section=.comment -o "$into/$target" "$folder/build/Release/$target"
 }
 rm -rf "$work/better-sqlite3" "$work/nfqueue"
 cp -rL node_modules/better-sqlite3 "$work/better-sqlite3"

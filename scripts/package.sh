@@ -42,6 +42,7 @@ node_major="$(node -p 'process.versions.node.split(".")[0]')"
 SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}"
 export SOURCE_DATE_EPOCH
 deb="$into/nfknock_${version}_${arch}.deb"
+maintainer='nfknock maintainers <nfknock@localhost>'
 
 stage="$(mktemp -d)"
 trap 'rm -rf "$stage"' EXIT
@@ -81,6 +82,7 @@ rm -rf "$modules"/@nfknock/nfqueue/build/sanitize "$modules"/@nfknock/nfqueue/{t
 rm -f "$modules"/better-sqlite3/build/Release/test_extension.node
 find "$modules" -path '*/prebuilds/*' -type f ! -path "*/linux-$npm_arch/*" -delete
 find "$modules" -name '*.md' ! -iname 'licen[cs]e*' -delete
+find "$modules" -type f \( -name '*.html' -o -name .travis.yml -o -name Makefile -o -path '*/examples/*' \) -delete
 find "$modules" -type d -empty -delete
 
 sqlite="$modules/better-sqlite3/build/Release/better_sqlite3.node"
@@ -101,6 +103,10 @@ install -D -m 0755 deploy/nfknock-knock.sh "$lib/deploy/nfknock-knock.sh"
 mkdir -p "$root/usr/bin"
 if [ -n "$natives" ]; then
   printf '#!/bin/sh\nexec /usr/lib/nfknock/node /usr/lib/nfknock/dist/bin/nfknock.js "$@"\n' >"$root/usr/bin/nfknock"
+  chmod 0755 "$root/usr/bin/nfknock"
+  # Nobody's other Node.js is to run it.
+  sed -i '1{/^#!/d}' "$lib/dist/bin/nfknock.js"
+  chmod 0644 "$lib/dist/bin/nfknock.js"
 else
   ln -s ../lib/nfknock/dist/bin/nfknock.js "$root/usr/bin/nfknock"
 fi
@@ -117,13 +123,19 @@ doc="$root/usr/share/doc/nfknock"
 # they are here too, where an owner looks.
 mkdir -p "$doc"
 {
-  cat LICENSE
-  for each in dist/bin/LICENCES.txt dist/report/charting.LICENCES.txt; do printf '\n\n' && cat "$each"; done
+  for each in dist/bin/LICENCES.txt dist/report/charting.LICENCES.txt; do cat "$each" && printf '\n\n'; done
   node scripts/production.mjs | sed 's|^|node_modules/|' | xargs node scripts/licences.mjs
   if [ -n "$natives" ]; then
-    printf '\n\nNode.js, which stands in /usr/lib/nfknock/node:\n\n'
+    node_title="Node.js $(node -p 'require("./package.json").config.node'), which stands in /usr/lib/nfknock/node: see below"
+    printf '\n\n%s\n%s\n' "$node_title" "${node_title//?/=}"
     cat "$natives/LICENSE"
   fi
+} >"$doc/third-party-licences.txt"
+{
+  cat LICENSE
+  printf '\nInside are, each under its own terms, which stand in third-party-licences.txt beside this file:\n\n'
+  grep -B 1 -E '^=+$' "$doc/third-party-licences.txt" | grep -vE '^(=+|--)$' | sed 's/: see below$//; s/^/  /'
+  printf '\nOn Debian the Apache License 2.0 is also in /usr/share/common-licenses/Apache-2.0.\n'
 } >"$doc/copyright"
 for each in README.md CHANGELOG.md ARCHITECTURE.md docs/*.md docs/*.schema.json; do
   if [ -f "$each" ]; then install -m 0644 -t "$doc" "$each"; fi
@@ -132,6 +144,9 @@ mkdir -p "$doc/examples"
 cp -r examples/. "$doc/examples/" 2>/dev/null || true
 cp -r deploy/prometheus*.yml deploy/grafana-dashboard.json deploy/logrotate "$doc/examples/"
 if [ -f "$doc/CHANGELOG.md" ]; then gzip -9n "$doc/CHANGELOG.md"; fi
+# In Debian's form, as apt-listchanges reads it.
+printf 'nfknock (%s) stable; urgency=medium\n\n  * What changed is in CHANGELOG.md.gz beside this file.\n\n -- %s  %s\n' \
+  "$version" "$maintainer" "$(LC_ALL=C date -u -R -d "@$SOURCE_DATE_EPOCH")" | gzip -9nc >"$doc/changelog.gz"
 
 for section in 1 5; do
   mkdir -p "$root/usr/share/man/man$section"
@@ -144,6 +159,18 @@ node "$lib/dist/bin/nfknock.js" completion bash >"$root/usr/share/bash-completio
 node "$lib/dist/bin/nfknock.js" completion zsh >"$root/usr/share/zsh/vendor-completions/_nfknock"
 mkdir -p "$root/usr/share/fish/vendor_completions.d"
 node "$lib/dist/bin/nfknock.js" completion fish >"$root/usr/share/fish/vendor_completions.d/nfknock.fish"
+
+overrides="$root/usr/share/lintian/overrides/nfknock"
+mkdir -p "$(dirname "$overrides")"
+{
+  echo '# Whoever publishes packages puts an address of his own into scripts/package.sh.'
+  echo 'nfknock: bogus-mail-host Maintainer *'
+  echo 'nfknock: bogus-mail-host-in-debian-changelog *'
+  if [ -n "$natives" ]; then
+    echo '# Node.js as nodejs.org publishes it, so that the package needs none of the system.'
+    for tag in 'embedded-library *' hardening-no-pie; do echo "nfknock: $tag [usr/lib/nfknock/node]"; done
+  fi
+} >"$overrides"
 
 say 'describing'
 if [ -n "$natives" ]; then
@@ -161,7 +188,7 @@ Version: $version
 Architecture: $arch
 Section: net
 Priority: optional
-Maintainer: nfknock maintainers <nfknock@localhost>
+Maintainer: $maintainer
 Depends: iptables, ipset${libraries:+, ${libraries%, }}
 Recommends: systemd
 Suggests: prometheus
@@ -175,7 +202,7 @@ END
 install -m 0755 -t "$root/DEBIAN" deploy/debian/postinst deploy/debian/prerm deploy/debian/postrm
 (cd "$root" && find usr -type f -print0 | sort -z | xargs -0 md5sum) >"$root/DEBIAN/md5sums"
 chmod -R u=rwX,go=rX "$root"
-chmod 0755 "$lib/dist/bin/nfknock.js" "$root/usr/bin/nfknock"
+if [ -z "$natives" ]; then chmod 0755 "$lib/dist/bin/nfknock.js"; fi
 find "$root" -print0 | xargs -0 touch --no-dereference --date="@$SOURCE_DATE_EPOCH"
 
 say 'packing'

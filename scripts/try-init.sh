@@ -28,7 +28,11 @@ try_suite() {
 init_in_background() {
   inside sh -c "nfknock init --yes --confirm-by knock --within $1 --opens 22/tcp --allow none --by key --host 192.0.2.1 \
     --never none --out /root/door.key >/root/init.log 2>&1; echo \$? >/root/init.code" &
+  disown
 }
+
+# The rules are in before the daemon is there to hear of anybody.
+waits_for_knock() { holds 'Now knock from somewhere else' inside cat /root/init.log; }
 
 said_code() { [ "$(inside cat /root/init.code 2>/dev/null)" = "$1" ]; }
 
@@ -42,7 +46,8 @@ confirmed() {
   expect 'the package installs' inside apt-get install -y /root/nfknock.deb
   expect 'the service is open before' is_open
   init_in_background 2m
-  expect 'the door closes' soon is_closed
+  expect 'init waits for a knock' soon_within 60 waits_for_knock
+  expect 'the door is closed' is_closed
   expect 'the key opens it' open_by_key
   expect 'its owner gets in' soon is_open
   expect 'and nobody else' is_closed_to_strangers
@@ -50,7 +55,9 @@ confirmed() {
   expect 'daemon and rules come again at the next boot' inside systemctl is-enabled nfknock nfknock-rules
   expect 'all is well, says status' inside nfknock status
   expect 'all is well, says doctor' inside nfknock doctor
-  expect 'a second init changes nothing' holds 'is there already' inside nfknock init --yes --confirm-by now
+  inside sha256sum /etc/nfknock/nfknock.yaml /etc/nfknock/keys.yaml >"$scratch/before"
+  expect 'a second init refuses' holds 'already' inside nfknock init --yes --confirm-by now
+  expect 'and changes nothing' diff "$scratch/before" <(inside sha256sum /etc/nfknock/nfknock.yaml /etc/nfknock/keys.yaml)
   reboot
   expect 'after a reboot the door is closed' is_closed
   expect 'the daemon serves' soon inside nfknock status

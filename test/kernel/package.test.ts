@@ -170,8 +170,12 @@ describe('the package that carries its own Node.js', { timeout: LONG }, () => {
     of('tar', '-C', unpacked, '-xf', tarball);
     const [top = ''] = readdirSync(unpacked).filter((name) => name.startsWith('nfknock-'));
     expect(of('diff', '-r', join(unpacked, 'usr'), join(unpacked, top, 'usr'))).toBe('');
-    const copyright = readFileSync(join(unpacked, 'usr/share/doc/nfknock/copyright'), 'utf8');
-    expect(copyright).toContain('The licence of Node.js');
+    const terms = (name: string): string =>
+      readFileSync(join(unpacked, 'usr/share/doc/nfknock', name), 'utf8');
+    expect(terms('third-party-licences.txt')).toContain('The licence of Node.js');
+    expect(terms('copyright')).toMatch(/^MIT License\n/);
+    for (const name of ['Node.js', 'better-sqlite3', 'winston', 'echarts', '@opentelemetry/api'])
+      expect(terms('copyright')).toContain(`\n  ${name} `);
     expect(readFileSync(join(unpacked, 'usr/bin/nfknock'), 'utf8')).toContain('/usr/lib/nfknock/node');
   });
 
