@@ -4,7 +4,8 @@
 #   unshare --pid --mount --uts --ipc --cgroup --fork sh scripts/boot-root.sh ROOT SCRATCH
 #
 # ROOT is never changed: what the machine writes goes to SCRATCH/upper. SCRATCH has the folders upper, work and root. The
-# kernel is this machine's: what it would be told of more than a network is not told.
+# kernel is this machine's: what it would be told of more than a network is not told. A boot has an id of its own, though,
+# and a real-time clock unless NFKNOCK_BOOT_RTC is `none`.
 set -e
 root="$1"
 scratch="$2"
@@ -17,7 +18,11 @@ for each in kernel vm fs; do
   mount --bind "proc/sys/$each" "proc/sys/$each"
   mount -o remount,bind,ro "proc/sys/$each"
 done
+cat proc/sys/kernel/random/uuid >"$scratch/boot-id"
+mount --bind "$scratch/boot-id" proc/sys/kernel/random/boot_id
 mount -t sysfs -o ro sysfs sys
+mount -t tmpfs -o mode=755 tmpfs sys/class
+if [ "${NFKNOCK_BOOT_RTC:-}" != none ]; then mkdir -p sys/class/rtc/rtc0; fi
 mount -t tmpfs tmpfs sys/fs/cgroup
 mount -t cgroup2 cgroup2 sys/fs/cgroup
 mount -t tmpfs -o mode=755 tmpfs dev

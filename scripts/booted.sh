@@ -1,12 +1,13 @@
 # shellcheck shell=bash
 # A clean Debian that boots with its own systemd, in namespaces of its own (scripts/boot-root.sh): for
-# scripts/try-package.sh and try-init.sh, which read this. A root is bootstrapped once for each suite (a minute, 400 MB,
-# /var/tmp/nfknock-SUITE) and never changed: what is done to it goes into a layer that is thrown away.
+# scripts/try-package.sh, try-init.sh, try-stand-down.sh and try-typed.sh, which read this. A root is bootstrapped once for
+# each suite (a minute, 400 MB, /var/tmp/nfknock-SUITE) and never changed: what is done to it goes into a layer that is
+# thrown away.
 #
 #    machine 192.0.2.1, a service on port 22 ─── client 192.0.2.10, a stranger 192.0.2.66
 #
 # Who reads this has set NAME (what speaks), and calls `each_suite TRY [SUITE …]`; TRY, which is told the suite, calls
-# `new_machine SUITE [PACKAGES]` for each machine.
+# `new_machine SUITE ['PACKAGE …']` for each machine.
 
 readonly BOOT_SECONDS_MAX=60
 # What the package depends on, and what a machine has; there is no network to fetch more from.
@@ -15,6 +16,7 @@ machine="nfkp$$-m" client="nfkp$$-c"
 scratch=''
 base=''
 init=''
+session=''
 failed=0
 passed=0
 
@@ -51,29 +53,55 @@ end_machine() {
   for pid in $(ip netns pids "$machine" 2>/dev/null); do kill -9 "$pid" 2>/dev/null || true; done
   init=''
 }
+# Who reads this may have more to end.
+on_clean_up() { :; }
 clean_up() {
+  on_clean_up
   end_machine
   ip netns delete "$machine" 2>/dev/null || true
   ip netns delete "$client" 2>/dev/null || true
   if [ -n "$scratch" ]; then rm -rf "$scratch"; fi
 }
 
-# new_machine SUITE [PACKAGES]: one that nothing was ever done to, booted, with the package in /root.
+# new_machine SUITE ['PACKAGE …']: one that nothing was ever done to, booted, with the package in /root.
 new_machine() {
   local suite="$1" more="${2:-}"
   clean_up
   scratch="$(mktemp -d)"
-  base="/var/tmp/nfknock-$suite${more:+-with-${more//,/-}}"
-  if [ ! -e "$base/.ready" ]; then
-    say "bootstrapping Debian $suite into $base"
-    rm -rf "$base"
-    debootstrap --variant=minbase --include="$BOOTED_PACKAGES${more:+,$more}" "$suite" "$base" >"$scratch/debootstrap.log" 2>&1 ||
-      fail "debootstrap failed: $(tail -n 1 "$scratch/debootstrap.log")"
-    touch "$base/.ready"
-  fi
+  provide_root "$suite"
+  if [ -n "$more" ]; then provide_root_with "$more"; fi
   make_network
   boot
   cp "$deb" "/proc/$init/root/root/nfknock.deb"
+}
+
+# What is half made is in nobody's way.
+provide_root() {
+  base="/var/tmp/nfknock-$1"
+  if [ -e "$base/.ready" ]; then return; fi
+  say "bootstrapping Debian $1 into $base"
+  rm -rf --one-file-system "$base"
+  debootstrap --variant=minbase --include="$BOOTED_PACKAGES" "$1" "$base" >"$scratch/debootstrap.log" 2>&1 ||
+    fail "debootstrap failed: $(tail -n 1 "$scratch/debootstrap.log")"
+  touch "$base/.ready"
+}
+
+# provide_root_with 'PACKAGE …': the same with more, and what that depends on.
+provide_root_with() {
+  local bare="$base"
+  base="$bare-with-${1// /-}"
+  if [ -e "$base/.ready" ]; then return; fi
+  say "installing $1 in $base"
+  rm -rf --one-file-system "$base"
+  cp -a "$bare" "$base"
+  rm "$base/.ready"
+  cp /etc/resolv.conf "$base/etc/resolv.conf"
+  # shellcheck disable=SC2016 # in the root
+  chroot "$base" env DEBIAN_FRONTEND=noninteractive sh -ec '
+    apt-get update -q
+    apt-get install -y -q --no-install-recommends $1
+    apt-get clean' sh "$1" >"$scratch/apt.log" 2>&1 || fail "apt-get failed: $(tail -n 1 "$scratch/apt.log")"
+  touch "$base/.ready"
 }
 
 make_network() {
@@ -108,12 +136,17 @@ boot() {
   fail "the machine does not boot: $(tail -n 3 "$scratch/console.log")"
 }
 
-# What an administrator has set up: an address, and a service on port 22.
+# What an administrator has set up: an address, and a service on port 22, which says what it is told.
 serve() {
   ip -n "$machine" address replace 192.0.2.1/24 dev eth0
   ip -n "$machine" link set eth0 up
-  # It holds a connection open; others wait behind it, and are connected all the same.
-  inside systemd-run --quiet --unit=service sh -c 'sleep infinity | exec nc -lk 22' >/dev/null
+  # shellcheck disable=SC2016 # of Perl
+  inside systemd-run --quiet --unit=service perl -MIO::Socket::INET -e '
+    $SIG{CHLD} = "IGNORE";
+    my $served = IO::Socket::INET->new(LocalPort => 22, Listen => 128, ReuseAddr => 1) or die;
+    while (my $client = $served->accept) {
+      if (fork == 0) { while (sysread($client, my $text, 999)) { syswrite($client, $text) } exit }
+    }' >/dev/null
 }
 
 reboot() {
@@ -147,19 +180,52 @@ expect() {
   fi
 }
 
+# begin_session ADDRESS: one that stays; end_session ends it.
+begin_session() {
+  mkfifo "$scratch/said"
+  ip netns exec "$client" nc -s "$1" 192.0.2.1 22 <"$scratch/said" >"$scratch/heard" &
+  session=$!
+  exec 8>"$scratch/said"
+}
+session_lives() {
+  local word="word $RANDOM $RANDOM"
+  echo "$word" >&8
+  sleep 0.5
+  holds "$word" cat "$scratch/heard"
+}
+end_session() {
+  exec 8>&-
+  kill "$session" 2>/dev/null || true
+  rm -f "$scratch/said" "$scratch/heard"
+}
+
 is_open() { ip netns exec "$client" nc -z -w 2 192.0.2.1 22; }
 is_closed() { ! ip netns exec "$client" nc -z -w 1 192.0.2.1 22; }
-holds() { grep -q -e "$1" <<<"$("${@:2}" 2>&1)"; }
+# holds PATTERN COMMAND…: what it says has that; else it is shown.
+holds() {
+  local text
+  text="$("${@:2}" 2>&1)" || true
+  grep -q -e "$1" <<<"$text" || {
+    echo "$text"
+    return 1
+  }
+}
 holds_not() { ! holds "$@"; }
-# Within 20 s: a busy machine is no fault.
-soon() {
-  local tries
-  for ((tries = 0; tries < 40; tries += 1)); do
-    if "$@" >/dev/null 2>&1; then return; fi
+# soon_within SECONDS COMMAND…
+soon_within() {
+  local end=$((SECONDS + $1))
+  shift
+  until "$@" >/dev/null 2>&1; do
+    if [ "$SECONDS" -ge "$end" ]; then
+      "$@"
+      return
+    fi
     sleep 0.5
   done
-  "$@"
 }
+# A busy machine is no fault.
+soon() { soon_within 20 "$@"; }
+is_open_to_strangers() { ip netns exec "$client" nc -z -w 2 -s 192.0.2.66 192.0.2.1 22; }
 is_closed_to_strangers() { ! ip netns exec "$client" nc -z -w 1 -s 192.0.2.66 192.0.2.1 22; }
 
 summary() {

@@ -20,7 +20,7 @@ try_suite() {
   new_machine "$1"
   unconfirmed
   say "Debian $1: the Ansible role, twice"
-  new_machine "$1" ansible-core
+  new_machine "$1" "ansible-core python3-apt"
   by_ansible
 }
 
@@ -69,7 +69,8 @@ confirmed() {
 unconfirmed() {
   expect 'the package installs' inside apt-get install -y /root/nfknock.deb
   init_in_background 25s
-  expect 'the door closes' soon is_closed
+  expect 'init waits for a knock' soon_within 60 waits_for_knock
+  expect 'the door is closed' is_closed
   expect 'nobody came, and it is as it was' soon_within 60 is_open
   expect 'init says so, with a code of its own' soon said_code 1
   expect 'no rule is left' holds_not NFKNOCK inside sh -c 'iptables-save; ip6tables-save'
@@ -97,17 +98,13 @@ END
   inside cp /root/nfknock-door.key /root/door.key
   expect 'the key that it has made opens it' open_by_key
   expect 'to its owner' soon is_open
+  begin_session 192.0.2.10
+  expect 'who has a session' soon session_lives
   expect 'a second run changes nothing' holds 'changed=0 .*failed=0' inside ansible-playbook /root/site.yml
-  expect 'its owner is still let in' is_open
-}
-
-soon_within() {
-  local end=$((SECONDS + $1))
-  shift
-  until "$@" >/dev/null 2>&1; do
-    if [ "$SECONDS" -ge "$end" ]; then return 1; fi
-    sleep 0.5
-  done
+  expect 'and ends no session' session_lives
+  expect 'the key opens it again' open_by_key
+  expect 'to its owner' soon is_open
+  end_session
 }
 
 each_suite try_suite "$@"

@@ -34,14 +34,13 @@ kill_daemon() { inside sh -c 'kill -9 "$(systemctl show -p MainPID --value nfkno
 
 # The same package under a later version, installed while a session is open, a grant is in force and strangers try.
 upgrade() {
-  local tree="$scratch/deb" open
+  local tree="$scratch/deb"
   dpkg-deb -R "$deb" "$tree"
   sed -i 's/^Version: .*/&+later1/' "$tree/DEBIAN/control"
   dpkg-deb --root-owner-group -Znone -b "$tree" "/proc/$init/root/root/later.deb" >/dev/null
   inside sh -c 'echo "# mine" >>/etc/nfknock/nfknock.yaml'
-  ip netns exec "$client" nc 192.0.2.1 22 < <(sleep 600) >/dev/null &
-  open=$!
-  expect 'a session is open' soon holds 192.0.2.10 inside ss -Htn state established
+  begin_session 192.0.2.10
+  expect 'a session is open' soon session_lives
   strangers &
   local strangers=$!
   expect 'a later version installs' inside apt-get install -y /root/later.deb
@@ -50,11 +49,11 @@ upgrade() {
   kill "$strangers" 2>/dev/null || true
   wait "$strangers" 2>/dev/null || true
   expect 'no stranger got in at any moment' test ! -e "$scratch/stranger"
-  expect 'the session is still open' holds 192.0.2.10 inside ss -Htn state established
+  expect 'the session is still open' session_lives
   expect 'the grant is kept' holds 'as by hand' inside nfknock grants
   expect 'the ban is kept' holds 203.0.113.9 inside nfknock bans
   expect 'the configuration is kept' holds '# mine' inside cat /etc/nfknock/nfknock.yaml
-  kill "$open" 2>/dev/null || true
+  end_session
 }
 
 # Tries without end; leaves a file where one connection was made.
