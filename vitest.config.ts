@@ -26,6 +26,7 @@ const LONG = [
   'test/kernel/doctor.test.ts',
   'test/kernel/doctor-healthy.test.ts',
   'test/kernel/fleet.test.ts',
+  'test/kernel/fleet-knocks.test.ts',
   'test/kernel/fleet-kills.test.ts',
   'test/kernel/foreign-rules.test.ts',
   'test/kernel/grant-mark.test.ts',

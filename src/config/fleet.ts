@@ -94,21 +94,6 @@ const doorName = name(
   DOOR,
 );
 
-const plainShared = oneOf('grants', 'bans');
-/** Knocks that come to another member are judged there, until sharing them is there whole. */
-const shared: Kind<Shared> = {
-  ...plainShared,
-  read: (node, spot, reading) => {
-    if (textOf(node) !== 'knocks') return plainShared.read(node, spot, reading);
-    reading.fault(
-      spot,
-      'knocks are not shared in this version',
-      'leave it out, and let all knocks of one client come to one member: net.ipv6.fib_multipath_hash_policy=3 and fib_multipath_hash_fields=3 on the router',
-    );
-    return undefined;
-  },
-};
-
 /** One of the words, or a list of names. */
 function wordOr<const Word extends string>(
   words: readonly Word[],
@@ -187,9 +172,10 @@ const shape: FleetShape = {
     means: "the certificates (PEM) that sign the engine's; `null`: those that Node.js knows",
     changes: 'restart',
   }),
-  share: field(listOf(shared, 'a list of what is told', [0, 3]), {
+  share: field(listOf(oneOf('grants', 'bans', 'knocks'), 'a list of what is told', [0, 3]), {
     fallback: ['grants', 'bans'],
-    means: 'what this member tells: `grants`, `bans`; marks of what opens once are told always',
+    means:
+      'what this member tells: `grants`, `bans`, `knocks` (and offences); marks of what opens once are told always',
   }),
   accept: section({ means: 'what is taken from other members', shape: accept }),
   copies: field(integer(0, COPIES_MAX), {

@@ -171,10 +171,13 @@ async function startMember(
 }
 
 /** As the documentation says: `fleet users` makes the password files, and its lines go to the engine. */
-async function nameMembers(redis: TestRedis): Promise<(name: string) => string> {
+export async function nameMembers(
+  redis: TestRedis,
+  names: readonly string[] = NAMES,
+): Promise<(name: string) => string> {
   const file = join(temporaryFolder(), 'fleet.password');
   const [node = '', ...script] = NFKNOCK;
-  const users = execFileSync(node, [...script, 'fleet', 'users', ...NAMES, '--password-file', file], {
+  const users = execFileSync(node, [...script, 'fleet', 'users', ...names, '--password-file', file], {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'ignore'],
   });

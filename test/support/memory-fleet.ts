@@ -44,15 +44,16 @@ interface Given {
   readonly doors?: string;
   readonly more?: string;
   readonly accept?: string;
+  readonly share?: string;
   readonly others?: Partial<Dependencies>;
   readonly before?: Machine;
 }
 
 export async function start(
   name: string,
-  { doors = SSH, more = SMALL, accept = '{}', before, others = {} }: Given = {},
+  { doors = SSH, more = SMALL, accept = '{}', share = '[grants, bans]', before, others = {} }: Given = {},
 ): Promise<Machine> {
-  const fleet = `fleet: { name: ${name}, engine: 'redis://127.0.0.1:6379', accept: ${accept} }`;
+  const fleet = `fleet: { name: ${name}, engine: 'redis://127.0.0.1:6379', accept: ${accept}, share: ${share} }`;
   const clock = before?.clock ?? testClock(NOW + passed);
   const given = { openBus: () => bus.bus(name), secret: SECRET };
   const store = before?.store ?? openMemoryStore({}, clock.wall());

@@ -61,11 +61,15 @@ const LISTEN_TIMEOUT = 5_000;
 
 let made = 0;
 
+/** Of namespaces that belong together. The run's name lets scripts/test.sh sweep up after a run that was killed outright. */
+export function namespacePrefix(): string {
+  made += 1;
+  return `nfkh${process.env['NFKNOCK_RUN'] ?? ''}-${process.pid}-${made}`;
+}
+
 /** Makes the topology. It is removed by `close`, and at the latest when this process ends. */
 export async function createNet(): Promise<Net> {
-  made += 1;
-  // The run's name lets scripts/test.sh sweep up after a run that was killed outright.
-  const prefix = `nfkh${process.env['NFKNOCK_RUN'] ?? ''}-${process.pid}-${made}`;
+  const prefix = namespacePrefix();
   const names = { server: `${prefix}s`, a: `${prefix}a`, b: `${prefix}b` };
   const removals = Object.values(names).map(addNamespace);
   join(names.server, names.a, 'toA', '192.0.2', 'a');
@@ -80,7 +84,7 @@ export async function createNet(): Promise<Net> {
   return { server: serverOf(names.server), clientA, clientB, close };
 }
 
-function serverOf(namespace: string): Server {
+export function serverOf(namespace: string): Server {
   return {
     namespace,
     exec: (argv, options) => execute(namespace, argv, options),
@@ -148,7 +152,7 @@ function knowNeighbour(namespace: string, link: string, address: string, mac: st
 }
 
 /** Answers with what removes it. */
-function addNamespace(name: string): () => void {
+export function addNamespace(name: string): () => void {
   ip('netns', 'add', name);
   const remove = atEnd(() => removeNamespace(name));
   // Without these an interface's own addresses are unusable for the second that their probing takes.
@@ -172,6 +176,6 @@ function removeNamespace(name: string): void {
   spawnSync('ip', ['netns', 'delete', name]);
 }
 
-function ip(...args: readonly string[]): void {
+export function ip(...args: readonly string[]): void {
   execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'pipe'] });
 }

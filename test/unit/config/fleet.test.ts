@@ -93,10 +93,7 @@ describe('The section fleet', () => {
     ['name: a, engine: ["rediss://a"]', /this is not a Sentinel/],
     ['name: a, engine: []', /the list is empty/],
     ['name: a, engine: "unix:run/redis.sock"', /a socket has an absolute path/],
-    [
-      `${MEMBER}, share: [knocks]`,
-      /fleet\.share\[0\]: knocks are not shared in this version; .*fib_multipath_hash_policy=3/,
-    ],
+    [`${MEMBER}, share: [knock]`, /fleet\.share\[0\]: /],
     [`${MEMBER}, accept: { grants: [web] }`, /fleet\.accept\.grants\[0\]: there is no door web/],
     [`${MEMBER}, accept: { from: some }`, /"some" is not a list of names; expected all or a list/],
     [`${MEMBER}, wait: 3s`, /fleet\.wait: /],
@@ -140,6 +137,16 @@ describe('What an owner of a fleet is warned of', () => {
     expect(codes(`${sentinels}, copies: 1`, once)).toEqual([]);
     expect(codes(sentinels)).toEqual([]);
     expect(codes(MEMBER, once)).toEqual([]);
+  });
+
+  it('is what knocks cost that are shared, and doors for which it does nothing', () => {
+    const shared = `${MEMBER}, share: [grants, bans, knocks]`;
+    const single =
+      'doors: { a: { knock: [7000], opens: [22] }, b: { knock: [7001, 8000, 9000], opens: [23] } }\n';
+    expect(config(shared).fleet?.share).toEqual(['grants', 'bans', 'knocks']);
+    expect(codes(shared)).toEqual(['fleet-knocks']);
+    expect(codes(shared, single)).toEqual(['fleet-knocks', 'fleet-one-knock']);
+    expect(codes(shared, once)).toEqual(['fleet-knocks']);
   });
 
   it('is a command that runs on every member', () => {

@@ -212,7 +212,7 @@ describe('the schema and the reader agree', () => {
     ['an unknown placeholder', { doors: { ssh: { knock: [1], opens: [22], on_open: ['/n', '%HOST%'] } } }],
     ['a member without a name', { ...base(), fleet: { engine: 'unix:/a' } }],
     ['a member without an engine', { ...base(), fleet: { name: 'a' } }],
-    ['knocks that are told', { ...base(), fleet: { name: 'a', engine: 'unix:/a', share: ['knocks'] } }],
+    ['a door that is told', { ...base(), fleet: { name: 'a', engine: 'unix:/a', share: ['ssh'] } }],
     ['no list', []],
   ])('in refusing %s', (_, config) => {
     expect(compare(stringify(config))).toBe('both refuse');
