@@ -1,0 +1,54 @@
+#!/bin/bash
+# Tries dist/nfknock_*_arm64.deb under emulation (qemu-user): its Node.js starts, its native parts load, and `check` and
+# `replay` say to the letter what they say on this machine.
+#
+#   npm run package -- arm64 && bash scripts/try-arm64.sh
+#
+# Takes some minutes, and Debian's qemu-user-static and the libraries that come with g++-aarch64-linux-gnu. No root.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+readonly LIBRARIES=/usr/aarch64-linux-gnu
+fail() {
+  printf 'try-arm64: %s\n' "$*" >&2
+  exit 1
+}
+say() { printf 'try-arm64: %s\n' "$*"; }
+command -v qemu-aarch64-static >/dev/null || fail 'qemu-aarch64-static is missing: apt-get install qemu-user-static'
+[ -e "$LIBRARIES/lib/libstdc++.so.6" ] || fail 'the libraries are missing: apt-get install g++-aarch64-linux-gnu'
+deb="$(find dist -maxdepth 1 -name 'nfknock_*_arm64.deb' | head -n 1)"
+[ -n "$deb" ] || fail 'there is no package: npm run package -- arm64'
+
+scratch="$(mktemp -d)"
+trap 'rm -rf "$scratch"' EXIT
+dpkg-deb -x "$deb" "$scratch/root"
+lib="$scratch/root/usr/lib/nfknock"
+emulated() { qemu-aarch64-static -L "$LIBRARIES" "$lib/node" "$@"; }
+
+[ "$(emulated -p process.arch)" = arm64 ] || fail 'its Node.js is of another machine'
+say "its Node.js starts: $(emulated --version)"
+emulated --input-type=module -e '
+  import { createRequire } from "node:module";
+  const lib = process.argv[1];
+  const Database = createRequire(`${lib}/dist/`)("better-sqlite3");
+  const rows = new Database(":memory:").prepare("SELECT 6 * 7 AS answer").all();
+  if (rows[0].answer !== 42) throw new Error("SQLite does not count");
+  const binding = await import(`${lib}/node_modules/@nfknock/nfqueue/index.js`);
+  if (typeof binding.Netlink !== "function") throw new Error("the binding is not whole");' "$lib"
+say 'its native parts load'
+
+# same WHAT ARGUMENT…: both say it, and end alike.
+same() {
+  local what="$1" here=0 there=0
+  shift
+  node "$lib/dist/bin/nfknock.js" "$@" >"$scratch/here" 2>&1 || here=$?
+  emulated "$lib/dist/bin/nfknock.js" "$@" >"$scratch/there" 2>&1 || there=$?
+  [ "$here" -eq "$there" ] || fail "$what ends with $there, and with $here on this machine"
+  [ -s "$scratch/here" ] || fail "$what says nothing"
+  diff "$scratch/here" "$scratch/there" || fail "$what says something else than on this machine"
+  say "the same as here: $what"
+}
+same 'check' check examples/nfknock.yaml
+for capture in test/fixtures/honest/*.pcap; do
+  same "replay of $(basename "$capture")" replay "$capture" -c examples/nfknock.yaml
+done
