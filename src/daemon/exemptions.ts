@@ -1,10 +1,7 @@
-import { open } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
+import { linesOf, TABLE_BYTES_MAX } from '../machine/proc.ts';
 import { type Address, ipv4, ipv6, parseAddress, sameAddress, unmapped } from '../packet/address.ts';
 import { type Cidr, hostCidr } from '../packet/cidr.ts';
-
-/** What the system says where it has no room to open anything. */
-const SHORTAGES: readonly string[] = ['EMFILE', 'ENFILE', 'ENOMEM'];
 
 /** Nobody's address. A neighbour can forge it in a broadcast, and a set of the kernel takes no such member. */
 const UNSPECIFIED = ipv4(0);
@@ -29,10 +26,6 @@ interface Places {
   readonly resolvers: readonly string[];
 }
 
-/** Read at a time: what a turn of the event loop has to look through. */
-const PIECE_BYTES = 65_536;
-/** A routing table is read so far: two million routes. */
-const TABLE_BYTES_MAX: number = 256 * 1024 * 1024;
 /** Of a resolver's file. */
 const RESOLVER_BYTES_MAX = 65_536;
 
@@ -98,30 +91,4 @@ export function nameServers(resolvConf: string): readonly Address[] {
 
 function rows(text: string): readonly (readonly string[])[] {
   return text.split('\n').map((line) => line.trim().split(/\s+/));
-}
-
-/** Those lines of a file's first `bytesMax` bytes that are wanted. */
-async function linesOf(file: string, bytesMax: number, isWanted: (line: string) => boolean): Promise<string> {
-  const handle = await open(file).catch((error: NodeJS.ErrnoException) => {
-    if (SHORTAGES.includes(error.code ?? '')) throw error;
-    return undefined;
-  });
-  if (handle === undefined) return '';
-  const wanted: string[] = [];
-  const piece = Buffer.alloc(PIECE_BYTES);
-  let rest = '';
-  try {
-    for (let total = 0; total < bytesMax; ) {
-      const { bytesRead } = await handle.read(piece, 0, piece.length, null);
-      if (bytesRead === 0) break;
-      total += bytesRead;
-      const lines = (rest + piece.toString('latin1', 0, bytesRead)).split('\n');
-      rest = (lines.pop() ?? '').slice(-PIECE_BYTES);
-      wanted.push(...lines.filter(isWanted));
-    }
-    if (isWanted(rest)) wanted.push(rest);
-  } finally {
-    await handle.close();
-  }
-  return wanted.join('\n');
 }

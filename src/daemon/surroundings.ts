@@ -52,6 +52,7 @@ export function createSurroundings(core: Observed): Surroundings {
   let asked: Config | undefined;
   let said: ReadonlySet<string> = new Set();
 
+  let readers: readonly Observation[] = [];
   let natives: readonly Observation[] = [];
   let untracked: readonly Untracked[] = [];
   let looking: Promise<void> | undefined;
@@ -63,10 +64,9 @@ export function createSurroundings(core: Observed): Surroundings {
   function say(): void {
     if (closed) return;
     const now = new Map(
-      [...problems, ...natives, ...ofUntracked(untracked), ...warnings, ...accepting].map((observation) => [
-        observation.what,
-        observation,
-      ]),
+      [...problems, ...readers, ...natives, ...ofUntracked(untracked), ...warnings, ...accepting].map(
+        (observation) => [observation.what, observation],
+      ),
     );
     for (const [what, observation] of now) if (!said.has(what)) sayOne(observation);
     said = new Set(now.keys());
@@ -79,6 +79,12 @@ export function createSurroundings(core: Observed): Surroundings {
       const reason = `${what}; ${fix}`;
       core.announcer.announce({ event: 'firewall.failed', at: core.clock.now(), reason });
     }
+  }
+
+  async function lookAtReaders(): Promise<void> {
+    const config = core.config();
+    readers = ofQueueReaders(config, await findQueueReaders(config.listen.queues), [process.pid]);
+    say();
   }
 
   async function lookAtTables(): Promise<void> {
@@ -101,18 +107,16 @@ export function createSurroundings(core: Observed): Surroundings {
 
   function glance(asking?: Asking): void {
     const config = core.config();
-    problems = [
-      ...ofInterfaces(unseenOf(config.listen.interfaces, findInterfaces())),
-      ...ofQueueReaders(config, findQueueReaders(config.listen.queues), [process.pid]),
-    ];
+    problems = ofInterfaces(unseenOf(config.listen.interfaces, findInterfaces()));
     accepting = ofAcceptance(config, core.firewall.acceptances());
     say();
+    owned('surroundings', lookAtReaders());
     owned('surroundings', lookAtTables());
     owned('surroundings', lookAtTracking(asking));
   }
 
   return {
-    problems: () => [...problems, ...natives, ...ofUntracked(untracked)],
+    problems: () => [...problems, ...readers, ...natives, ...ofUntracked(untracked)],
     warnings: () => [...warnings, ...ofAcceptance(core.config(), core.firewall.acceptances())],
     glance: () => glance(),
     lookAtTracking: () => lookAtTracking(),

@@ -77,7 +77,7 @@ async function ofMachine({ config, oneTime, running }: Subject, asking: Asking):
   const own = running === undefined ? [] : [running.pid];
   const observations = [
     ...observationsOf(config, await lookAtMachine(asking), oneTime),
-    ...ofQueueReaders(config, findQueueReaders(config.listen.queues), own),
+    ...ofQueueReaders(config, await findQueueReaders(config.listen.queues), own),
     ...(await findNativeTables(config, oneTime)),
     ...ofAcceptance(config, await lookAtAcceptance(config, oneTime)),
     ...ofUntracked(await findUntracked(config, oneTime, asking)),

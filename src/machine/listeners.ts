@@ -1,6 +1,6 @@
 import type { Family } from '../packet/address.ts';
 import type { Protocol } from '../packet/port.ts';
-import { holdersOf, type Process, readText, rowsOf } from './proc.ts';
+import { holdersOf, linesOf, type Process, rowsOf, TABLE_BYTES_MAX } from './proc.ts';
 
 /** A socket that serves everyone: a TCP listener, or a UDP socket that is connected to nobody. */
 export interface Listener {
@@ -25,15 +25,25 @@ interface Bound {
   readonly inode: string;
 }
 
-/** The sockets of this network namespace that packets from elsewhere reach: those of loopback are left out. */
-export function findListeners(): readonly Listener[] {
-  const protocols: readonly Protocol[] = ['tcp', 'udp'];
-  const bound = protocols.flatMap((protocol) => [
-    ...boundOf(readText(`/proc/self/net/${protocol}`), protocol, 4),
-    ...boundOf(readText(`/proc/self/net/${protocol}6`), protocol, 6),
-  ]);
-  const holders = holdersOf(new Set(bound.map(({ inode }) => inode)));
+/**
+ * The sockets of this network namespace that packets from elsewhere reach: those of loopback are left out. The kernel
+ * lists each connection beside them, of which anybody may open as many as the machine takes.
+ */
+export async function findListeners(): Promise<readonly Listener[]> {
+  const bound = [
+    ...boundOf(await serving('tcp', ''), 'tcp', 4),
+    ...boundOf(await serving('tcp', '6'), 'tcp', 6),
+    ...boundOf(await serving('udp', ''), 'udp', 4),
+    ...boundOf(await serving('udp', '6'), 'udp', 6),
+  ];
+  const holders = await holdersOf(new Set(bound.map(({ inode }) => inode)));
   return bound.map(({ inode, ...each }) => ({ ...each, process: holders.get(inode) ?? null }));
+}
+
+/** Of a table of /proc/net the lines of sockets that serve everyone. */
+function serving(protocol: Protocol, six: '' | '6'): Promise<string> {
+  const isServing = (line: string): boolean => line.includes(` ${STATE[protocol]} `);
+  return linesOf(`/proc/self/net/${protocol}${six}`, TABLE_BYTES_MAX, isServing).catch(() => '');
 }
 
 /** What a table of /proc/net lists: `sl local_address rem_address st … inode`. */

@@ -22,5 +22,5 @@ export async function lookAtMachine(asking: Asking = oneLook()): Promise<Machine
 
 /** The sockets that packets from elsewhere come to. */
 export async function findReached(asking: Asking): Promise<readonly Listener[]> {
-  return reached(findListeners(), await findTranslated(asking));
+  return reached(await findListeners(), await findTranslated(asking));
 }

@@ -12,7 +12,10 @@ export interface QueueReader {
 const NETFILTER = '12';
 
 /** Who reads these queues of this network namespace. Root alone sees it: else there are none. */
-export function findQueueReaders({ first, last }: Config['listen']['queues']): readonly QueueReader[] {
+export async function findQueueReaders({
+  first,
+  last,
+}: Config['listen']['queues']): Promise<readonly QueueReader[]> {
   const queues = rowsOf(readText('/proc/self/net/netfilter/nfnetlink_queue')).filter(
     ([queue]) => Number(queue) >= first && Number(queue) <= last,
   );
@@ -21,7 +24,7 @@ export function findQueueReaders({ first, last }: Config['listen']['queues']): r
   const bound = queues.flatMap(([queue = '', port = '']) => [
     { queue: Number(queue), inode: inodes.get(unsigned(port)) },
   ]);
-  const holders = holdersOf(new Set(bound.flatMap(({ inode }) => inode ?? [])));
+  const holders = await holdersOf(new Set(bound.flatMap(({ inode }) => inode ?? [])));
   return bound.map(({ queue, inode }) => ({
     queue,
     process: inode === undefined ? null : (holders.get(inode) ?? null),

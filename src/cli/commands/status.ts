@@ -34,7 +34,7 @@ async function tellOfReaders(file: string): Promise<void> {
   const loaded = loadConfig(file);
   if (!loaded.ok) return;
   const { config } = loaded;
-  for (const { what, fix } of ofQueueReaders(config, findQueueReaders(config.listen.queues), []))
+  for (const { what, fix } of ofQueueReaders(config, await findQueueReaders(config.listen.queues), []))
     process.stderr.write(`nfknock: ${printable(`${what}; ${fix}`)}\n`);
 }
 

@@ -1,0 +1,54 @@
+import { closeSync, openSync } from 'node:fs';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import { findListeners } from '../../../src/machine/listeners.ts';
+import { holdersOf } from '../../../src/machine/proc.ts';
+
+/** What anyone may make this machine look through keeps the event loop from nothing else. */
+
+const undo: (() => void)[] = [];
+afterEach(() => {
+  for (const each of undo.splice(0)) each();
+});
+
+/** Turns of the event loop while something is looked for. */
+async function turnsDuring(work: () => Promise<unknown>): Promise<number> {
+  let turns = 0;
+  let over = false;
+  const count = (): void => {
+    turns += 1;
+    if (!over) setImmediate(count);
+  };
+  setImmediate(count);
+  await work();
+  over = true;
+  return turns;
+}
+
+describe('what /proc lists by the thousand is looked through in pieces', () => {
+  it('who holds a socket, among many descriptors', async () => {
+    const many = 600 + Math.floor(Math.random() * 300);
+    const files = Array.from({ length: many }, () => openSync('/dev/null', 'r'));
+    undo.push(() => files.forEach(closeSync));
+    expect(await turnsDuring(() => holdersOf(new Set(['none'])))).toBeGreaterThan(many / 100);
+  });
+
+  it('who listens, among many connections', async () => {
+    const server = createServer().listen(0, '0.0.0.0');
+    await new Promise((resolve) => server.once('listening', resolve));
+    const { port } = server.address() as AddressInfo;
+    const clients = Array.from({ length: 300 }, () => connect(port, '127.0.0.1'));
+    undo.push(() => {
+      for (const client of clients) client.destroy();
+      server.close();
+    });
+    await Promise.all(clients.map((client) => new Promise((resolve) => client.once('connect', resolve))));
+    const own = { protocol: 'tcp', port, families: [4], process: { pid: process.pid } };
+    let found: Awaited<ReturnType<typeof findListeners>> = [];
+    const turns = await turnsDuring(async () => {
+      found = await findListeners();
+    });
+    expect(found.filter((each) => each.port === port)).toMatchObject([own]);
+    expect(turns).toBeGreaterThan(3);
+  });
+});
