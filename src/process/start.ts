@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
 import { guarded } from '../guard/guard.ts';
 import { asError } from '../text/error.ts';
 
@@ -10,6 +11,22 @@ export interface ProcessOptions {
   readonly group: 'own' | 'ours';
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
+}
+
+/** What a start takes for a moment: three pipes, that by which the kernel's refusal is told, and the child's copies. */
+const DESCRIPTORS = 12;
+
+/**
+ * Throws where descriptors are short: Node leaves the pipes of a child open that finds too few (EMFILE), so that each
+ * try would take some away for good.
+ */
+function makeRoom(): void {
+  const files: number[] = [];
+  try {
+    while (files.length < DESCRIPTORS) files.push(openSync('/dev/null', 'r'));
+  } finally {
+    files.forEach(closeSync);
+  }
 }
 
 /**
@@ -26,6 +43,7 @@ export function startProcess(
   const { stdin, output, group, cwd, env } = options;
   let child: ChildProcess;
   try {
+    makeRoom();
     child = spawn(file, args, {
       stdio: [stdin, output, output],
       detached: group === 'own',
