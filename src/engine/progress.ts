@@ -117,7 +117,8 @@ export function tolerate(state: State, subject: Subject, knock: Knock, candidate
     const tolerated = attempts.tolerated(slot);
     if (!isAttempt(state, subject, sequence, slot)) continue;
     const [step, begun, advanced] = [attempts.step(slot), attempts.begun(slot), attempts.advanced(slot)];
-    const isNewer = !isConcerned(state, knock, sequence, slot);
+    // What is judged as it comes is after all that it finds, though a clock may have been put right in between.
+    const isNewer = knock.how >= HOW.concluded && !isConcerned(state, knock, sequence, slot);
     const wentOn = knock.how >= HOW.concluded && (knock.told || advanced > knock.came);
     const most = sequence.settings.tolerate + Number(wentOn);
     if (staleness(state, slot, sequence, knock.now) !== undefined || (!isNewer && tolerated >= most))

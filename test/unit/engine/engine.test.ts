@@ -117,6 +117,20 @@ describe('a sequence', () => {
     expect(again.names()).not.toContain('door.opened');
   });
 
+  it('counts a wrong packet though the clock was put back since it began', () => {
+    const doors = [door({ tolerate: 1 }), door({ name: 'web', knock: ports('100', '200', '300') })];
+    for (const step of [0, 1, 2, 50]) {
+      const w = world(settings({ doors }));
+      w.send('7000');
+      w.now -= step;
+      w.send('200');
+      w.send('300');
+      w.now += step;
+      w.knock('8000/udp', '9000');
+      expect(w.names(), `${step} ms`).not.toContain('door.opened');
+    }
+  });
+
   it('shares its first knocks with another door, and both advance', () => {
     const doors = [door({ knock: ports('1', '2', '3') }), door({ name: 'web', knock: ports('1', '2', '4') })];
     const w = world(settings({ doors }));
