@@ -11,7 +11,6 @@ import type { BanRegister, GrantRegister, Register } from './register.ts';
  * Registers as rows of a member's two hashes, which who joins reads: `bans` by target (6 or 18 bytes), `grants` by door
  * and grantee. The lifting of all bans is a row of `bans` with a field of one byte.
  */
-const AMNESTY_FIELD = Uint8Array.of(0);
 const BAN_VALUE = 27;
 const GRANT_VALUE = 45;
 /** In a ban's field: by an order. */
@@ -48,7 +47,8 @@ function fieldOf(register: Register): Uint8Array {
       return writer.bytes;
     }
     case 'amnesty':
-      return AMNESTY_FIELD;
+      // Of its own: whoever changes it must not change what is written later.
+      return Uint8Array.of(0);
     default:
       return register satisfies never;
   }

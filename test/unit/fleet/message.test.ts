@@ -175,6 +175,16 @@ describe('registers in the hashes of a member', () => {
     },
   );
 
+  it.each(registers.map((register) => [register.kind, register] as const))(
+    'have bytes of their own, which may be written over: %s',
+    (_, register) => {
+      const row = rowOf(register, 'keep');
+      row.field.fill(255);
+      row.value?.fill(255);
+      expect(registerOf(rowOf(register, 'keep'))).toEqual(register);
+    },
+  );
+
   it('have fields and values of the lengths that are written down', () => {
     const lengths = registers.map((register) => {
       const { field, value } = rowOf(register, 'keep');
