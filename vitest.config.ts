@@ -5,6 +5,7 @@ import { defineConfig, type ViteUserConfig } from 'vitest/config';
 // what takes times, and what may build the program anew. `npm test` runs the first two, `npm run test:long` the others.
 const MEASURING = [
   'test/kernel/bench-guard.test.ts',
+  'test/kernel/fleet-knocks.test.ts',
   'test/kernel/keys-flood.test.ts',
   'test/kernel/keys-latency.test.ts',
   'test/kernel/operation-start.test.ts',
@@ -26,7 +27,6 @@ const LONG = [
   'test/kernel/doctor.test.ts',
   'test/kernel/doctor-healthy.test.ts',
   'test/kernel/fleet.test.ts',
-  'test/kernel/fleet-knocks.test.ts',
   'test/kernel/fleet-kills.test.ts',
   'test/kernel/foreign-rules.test.ts',
   'test/kernel/grant-mark.test.ts',

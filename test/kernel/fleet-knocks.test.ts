@@ -3,7 +3,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { ask } from '../support/asked.ts';
 import type { Daemon } from '../support/daemon.ts';
-import { within } from '../support/fleet-lab.ts';
 import { type RouterLab, routerLab } from '../support/router-lab.ts';
 
 /* Three whole daemons behind a router that sends each packet of a client to whichever it likes. */
@@ -24,12 +23,16 @@ const CONFIG = {
   doors: { ssh: { knock: ['7000/tcp', '8000/udp', '9000/tcp'], opens: [SERVICE], for: '5m' } },
   decoys: ['23/tcp'],
 };
-const isIdle = (): boolean => within(1) === 1;
+/**
+ * What is aimed at, on a machine that does nothing else: every client, no strike, and hardly later than alone. Otherwise a
+ * member may hear of a knock only after a second, and what is more than that is a fault of ours.
+ */
+const IS_STRICT = process.env['NFKNOCK_STRICT'] !== undefined;
 const SHARED = {
   share: ['grants', 'bans', 'knocks'],
   accept: { each: { grants_per_minute: 100_000 } },
   // Three daemons that have to wait for a processor answer each other late.
-  wait: isIdle() ? '300ms' : '2s',
+  wait: IS_STRICT ? '300ms' : '2s',
 };
 
 vi.setConfig({ testTimeout: 600_000 });
@@ -123,10 +126,9 @@ describe('knocks that a router spreads over three members', () => {
       await sleep(500);
       for (const source of failed) console.info(storyOf(lab, source));
       const held = offences(lab, sources);
-      // Where others use the processors too a member may hear of a knock only after seconds.
-      if (isIdle()) expect(held).toEqual([]);
+      if (IS_STRICT) expect(held).toEqual([]);
       expect(held.length).toBeLessThan(CLIENTS / 10);
-      expect(opened).toBeGreaterThanOrEqual(isIdle() ? CLIENTS : 0.95 * CLIENTS);
+      expect(opened).toBeGreaterThanOrEqual(IS_STRICT ? CLIENTS : 0.95 * CLIENTS);
       expect(openers(sources)).toBe(3);
     },
   );
@@ -176,7 +178,7 @@ describe('knocks that a router spreads over three members', () => {
     const [one, together, scattered] = [took.alone, took.together, took.scattered].map((times) =>
       percentile(times, 50),
     );
-    expect(together).toBeLessThan((isIdle() ? 1.2 : 5) * (one ?? 0));
-    expect(scattered).toBeLessThan((one ?? 0) + (isIdle() ? 3 : 1_000));
+    expect(together).toBeLessThan((IS_STRICT ? 1.2 : 3) * (one ?? 0));
+    expect(scattered).toBeLessThan((one ?? 0) + (IS_STRICT ? 3 : 100));
   });
 });
