@@ -33,8 +33,10 @@ const SIGNAL = 'SIGNAL';
 function sayNative(file: string | null): void {
   const at = clock.now();
   const event = { event: 'daemon.stopped', at, reason: `a fault in native code: ${SIGNAL}` } as const;
-  const { time } = lineOf(event, clock.wallOf);
-  const [before = '', rest = ''] = formatLine(event, clock.wallOf).split(time);
+  // Asked for once: the clock may know better a moment later.
+  const wall = clock.wallOf(at);
+  const { time } = lineOf(event, () => wall);
+  const [before = '', rest = ''] = formatLine(event, () => wall).split(time);
   const [after = '', last = ''] = rest.split(SIGNAL);
   sayLastLine(file ?? '', before, after, `${last}\n`);
 }
