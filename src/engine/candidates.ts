@@ -33,7 +33,7 @@ export function candidatesOf(state: State, subject: Subject, knock: Knock): read
       candidates.push({ sequence, from, to: index, explanation, mask });
     }
   }
-  if (attempts.words > 0 && knock.how === HOW.judged) addKin(state, subject, knock, candidates);
+  if (attempts.words > 0 && knock.how === HOW.judged) addKin(state, subject, knock, { candidates, own });
   if (!candidates.some(isRepeated)) addGuarded(state, subject, knock, candidates);
   return candidates;
 }
@@ -58,8 +58,12 @@ function maskOf({ attempts, masks }: State, slot: number, candidate: number): nu
 }
 
 /** Sequences with kin that begin with this port, and of which nothing is known: one entry is going to stand for all. */
-function addKin(state: State, subject: Subject, knock: Knock, candidates: Candidate[]): void {
-  const own = ownOf(state, subject);
+function addKin(
+  state: State,
+  subject: Subject,
+  knock: Knock,
+  { candidates, own }: { readonly candidates: Candidate[]; readonly own: readonly Sequence[] },
+): void {
   const { ports, attempts, masks } = state;
   const { key, flags } = knock;
   for (const kin of ports.kinFirsts(key)) {

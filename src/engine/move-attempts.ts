@@ -8,6 +8,7 @@ import type { DoorSettings } from './settings.ts';
 import type { State } from './state.ts';
 import { countByHost, type Subject } from './subject.ts';
 import { NONE, type Table } from './table.ts';
+import { isUsed } from './used.ts';
 
 /*
  * A reload changes what every attempt is an attempt at. Tables are large, and packets must not wait while one is gone
@@ -155,9 +156,7 @@ function standingsAt(
   const there = known.get(sequence);
   if (there?.mask.every((bits, word) => bits === old.masks[slot * old.words + word])) return there.standings;
   const all = membersAt({ attempts: old }, sequence, slot);
-  const isOver = ({ kind, door }: Sequence): boolean =>
-    kind === 'open' && old.changed(slot) < (used[door] ?? 0);
-  const members = all.filter((member) => !isOver(member));
+  const members = all.filter((member) => !isUsed({ attempts: old, used }, slot, member));
   const standings = standingsOf(members, after, ports.words);
   const mask = old.masks.slice(slot * old.words, (slot + 1) * old.words);
   if (all.length > 1 && all.every(({ door }) => (used[door] ?? 0) === 0))

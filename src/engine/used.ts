@@ -1,4 +1,4 @@
-import { placeOf } from './attempt.ts';
+import { type Attempts, placeOf } from './attempt.ts';
 import { clearAlone, dropBit, hasBit, nextBit } from './kin.ts';
 import { createPorts, type Sequence } from './ports.ts';
 import type { State } from './state.ts';
@@ -15,7 +15,11 @@ export function noteUsed(state: State, door: number): void {
 }
 
 /** Whether something became of the sequence since the entry last changed. */
-function isUsed({ attempts, used }: State, slot: number, { kind, door }: Sequence): boolean {
+export function isUsed(
+  { attempts, used }: { readonly attempts: Attempts; readonly used: readonly number[] },
+  slot: number,
+  { kind, door }: Sequence,
+): boolean {
   return kind === 'open' && attempts.changed(slot) < (used[door] ?? 0);
 }
 
