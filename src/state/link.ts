@@ -135,9 +135,9 @@ export function createLink(path: string, pagesMax: number | undefined, ledger: L
       const of = file;
       if (of === null) return;
       try {
-        const carried = of.writeBeside(mirror, stamp(now));
+        const onDisk = of.writeBeside(mirror, stamp(now));
         uncarried = true;
-        await carried;
+        await onDisk;
       } catch (error) {
         if (file === of) failed(error, now);
       }

@@ -28,8 +28,7 @@ export interface Tables {
   prepare(layout: Layout, grants: Grants, sets: Sets, now: number): Promise<readonly SetChange[]>;
   /** With `install`, also the base policy of an appliance; with `keep`, as it was. */
   install(layout: Layout, grants: Grants, now: number, base: BaseWish): Promise<void>;
-  /** Those of the blocks that are of this family, in their order. */
-  /** `after`: as with a firewall's `apply`. */
+  /** Those of the blocks that are of this family, in their order; `after`: as with a firewall's `apply`. */
   apply(blocks: readonly Block[], after?: Promise<void>): Promise<void>;
   /** Grants as rules, read from the kernel, however often each is there and whether or not it has ended. */
   grants(): Promise<readonly HeldGrant[]>;
