@@ -229,22 +229,23 @@ const relatedDoors: fc.Arbitrary<readonly DoorSettings[]> = fc
   });
 
 /** The same with doors that share knocks. */
-export const relatedSettings: fc.Arbitrary<EngineSettings> = fc.record({
-  doors: relatedDoors,
-  decoys: fc.subarray(DECOYS),
-  allow: fc.subarray(['80', '443/udp', '9000', '5353/udp'].map(range)),
-  bans,
-  sources: fc.constant(2048),
-});
+export const relatedSettings: fc.Arbitrary<EngineSettings> = manyDoors(relatedDoors, 2048);
 
 /** The same with many doors that are alike. */
-export const alikeSettings: fc.Arbitrary<EngineSettings> = fc.record({
-  doors: alike,
-  decoys: fc.subarray(DECOYS),
-  allow: fc.subarray(['80', '443/udp', '9000', '5353/udp'].map(range)),
-  bans,
-  sources: fc.constant(1024),
-});
+export const alikeSettings: fc.Arbitrary<EngineSettings> = manyDoors(alike, 1024);
+
+function manyDoors(
+  doors: fc.Arbitrary<EngineSettings['doors']>,
+  sources: number,
+): fc.Arbitrary<EngineSettings> {
+  return fc.record({
+    doors,
+    decoys: fc.subarray(DECOYS),
+    allow: fc.subarray(['80', '443/udp', '9000', '5353/udp'].map(range)),
+    bans,
+    sources: fc.constant(sources),
+  });
+}
 
 /** A one-time door with its own service in a sequence is left out: its port's role would change with every use. */
 function opensApart(opens: readonly PortRange[], steps: readonly PortSpec[]): readonly PortRange[] {

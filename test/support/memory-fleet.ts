@@ -69,6 +69,17 @@ export async function start(
   return machine;
 }
 
+/** Three that have met. */
+export async function startThree(given: Given = {}): Promise<readonly [Machine, Machine, Machine]> {
+  const machines = [
+    await start('edge1', given),
+    await start('edge2', given),
+    await start('edge3', given),
+  ] as const;
+  await pass(1_500);
+  return machines;
+}
+
 export async function pass(ms: number, besides?: Machine): Promise<void> {
   const clocks = new Set([
     ...running.map(({ machine }) => machine.clock),

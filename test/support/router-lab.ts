@@ -9,8 +9,8 @@ import { ROOT } from './root.ts';
 
 /*
  *   clients                        router                 edge1, edge2, edge3: all have
- *   192.0.2.10 to 192.0.2.249      ─┬─ edge1              203.0.113.1
- *   2001:db8:a:1::10 and so on      ├─ edge2              2001:db8:e::1
+ *   10.10.0.10 and so on           ─┬─ edge1              203.0.113.1
+ *   2001:db8:a:a::10 and so on      ├─ edge2              2001:db8:e::1
  *                                   └─ edge3
  *
  * A router that spreads what comes over the members: by the packet's ports, or by its source alone.

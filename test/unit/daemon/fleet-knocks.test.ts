@@ -4,27 +4,20 @@ import {
   bus,
   fleetOfTests,
   GUEST,
-  type Machine,
   pass,
   STRANGER,
   send,
-  start,
+  startThree,
 } from '../../support/memory-fleet.ts';
 
 fleetOfTests();
 
 const share = '[grants, bans, knocks]';
 const doors = 'ssh: { knock: [7000, 8000, 9000], opens: [22], for: 1m }';
-const three = async (): Promise<readonly [Machine, Machine, Machine]> => [
-  await start('edge1', { share, doors }),
-  await start('edge2', { share, doors }),
-  await start('edge3', { share, doors }),
-];
 
 describe('knocks of one client at three members that share them', () => {
   it('open at all, once, and are no strike', async () => {
-    const [one, two, other] = await three();
-    await pass(1_500);
+    const [one, two, other] = await startThree({ share, doors });
     await send(one, GUEST, 7000);
     await send(two, GUEST, 8000);
     expect(await all(one, two, other)).toEqual(Array.from({ length: 3 }, () => '0 bans, 0 grants'));
@@ -42,8 +35,7 @@ describe('knocks of one client at three members that share them', () => {
   });
 
   it('that nobody has a use for are strikes at all, after `wait`', async () => {
-    const [one, two, other] = await three();
-    await pass(1_500);
+    const [one, two, other] = await startThree({ share, doors });
     await send(one, STRANGER, 8000);
     await send(two, STRANGER, 9000);
     expect(await all(one, two, other)).toEqual(Array.from({ length: 3 }, () => '0 bans, 0 grants'));
@@ -56,8 +48,7 @@ describe('knocks of one client at three members that share them', () => {
   });
 
   it('that come while the engine is away are excused, and who goes on at one member gets in', async () => {
-    const [one, two, other] = await three();
-    await pass(1_500);
+    const [one, two, other] = await startThree({ share, doors });
     bus.stop();
     await pass(100);
     await send(one, GUEST, 7000);

@@ -9,6 +9,7 @@ import {
   STRANGER,
   send,
   start,
+  startThree,
   stop,
 } from '../../support/memory-fleet.ts';
 
@@ -20,12 +21,6 @@ const [BANNED, NOT_BANNED] = ['1 bans, 0 grants', '0 bans, 0 grants'];
 
 fleetOfTests();
 
-async function three(): Promise<readonly [Machine, Machine, Machine]> {
-  const machines = [await start('edge1'), await start('edge2'), await start('edge3')] as const;
-  await pass(1_500);
-  return machines;
-}
-
 /** Asked, and not waited for: it is answered once the kernel has. */
 function ask(machine: Machine, request: Parameters<Machine['ask']>[0]): void {
   void machine.ask(request);
@@ -33,7 +28,7 @@ function ask(machine: Machine, request: Parameters<Machine['ask']>[0]): void {
 
 describe('a machine that has decided, and whose kernel has not answered', () => {
   it('does not ban whom it has lifted without knowing him, though he is told of meanwhile', async () => {
-    const [one, two, edge3] = await three();
+    const [one, two, edge3] = await startThree();
     two.kernel.hold();
     ask(two, { command: 'ban', address: OTHER });
     await one.ask({ command: 'ban', address: STRANGER });
@@ -45,7 +40,7 @@ describe('a machine that has decided, and whose kernel has not answered', () => 
   });
 
   it('bans again whom it has lifted, everywhere', async () => {
-    const [one, two, edge3] = await three();
+    const [one, two, edge3] = await startThree();
     two.kernel.hold();
     ask(two, { command: 'ban', address: STRANGER });
     ask(two, { command: 'unban', address: STRANGER });
@@ -57,7 +52,7 @@ describe('a machine that has decided, and whose kernel has not answered', () => 
   });
 
   it('has lifted all bans, and takes none that did not know of it', async () => {
-    const [one, two, edge3] = await three();
+    const [one, two, edge3] = await startThree();
     await two.ask({ command: 'ban', address: OTHER });
     await pass(100);
     two.kernel.hold();
@@ -70,7 +65,7 @@ describe('a machine that has decided, and whose kernel has not answered', () => 
   });
 
   it('tells of the end of a grant that never was in force here: it may be elsewhere', async () => {
-    const [one, two, edge3] = await three();
+    const [one, two, edge3] = await startThree();
     bus.cut('edge2');
     await one.ask({ command: 'grant', door: 'ssh', address: GUEST });
     two.kernel.hold();
@@ -95,7 +90,7 @@ describe('a member that was away while all bans were lifted', () => {
     ['for less, by order', (one: Machine) => one.ask({ command: 'ban', address: STRANGER, for: 60_000 })],
     ['for strikes', (one: Machine) => send(one, STRANGER, 23, 2323)],
   ])('bans who was banned again %s no longer than the others, by the same cause', async (_, banAgain) => {
-    const [one, two, edge3] = await three();
+    const [one, two, edge3] = await startThree();
     await two.ask({ command: 'ban', address: STRANGER, for: HOUR });
     await pass(200);
     await stop(edge3);
