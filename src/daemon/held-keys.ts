@@ -18,7 +18,6 @@ import type { StateChange, Store } from '../state/store.ts';
 
 /** The state file hears of the time at least each minute: one that is older may have missed what was used. */
 const HEARD_MAX = 90_000;
-const SECOND = 1000;
 
 /** The keys in force, and what they have used up. */
 export interface HeldKeys {
@@ -95,8 +94,8 @@ export function createHeldKeys({ clock, store, config, inFleet }: HeldKeysOption
       for (const id of kept) rotated.add(id);
       usage = createUsage(new Map([...known.used].map(([key, { uses }]) => [key, uses])));
       const since = clock.now();
-      // Clients of fwknop know whole seconds: what was made in this one may have been made after the start.
-      const start = (): number => Math.floor(clock.wallOf(since) / SECOND) * SECOND - 1;
+      // Clients of fwknop know whole seconds: what they make in the second of the start may be from before it.
+      const start = (): number => clock.wallOf(since);
       const restored = { ...known, floor: Number.NEGATIVE_INFINITY };
       const isDistrusted = stood && clock.wall() - store.seen() > HEARD_MAX;
       usedOnce = isDistrusted ? createSeen(restored, start) : createSeen(restored);
