@@ -2,38 +2,40 @@
 # Proves the set-up's list. In a bare Debian root (debootstrap), which has nothing but Node.js and npm, it runs the whole
 # set-up and then a test of each program that tests call, so that a program that happens to be at hand hides nothing.
 #
-#   bash scripts/clean-root.sh [--all] [--suite bookworm]
+#   bash scripts/clean-root.sh [--all [--times 3]] [--suite bookworm]
 #
-# --all runs every test there instead of one for each program. Needs root and Debian's packages.
+# --all runs `npm run demo` and `npm test` there instead, from a fresh clone each time. Needs root and Debian's packages.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
 suite=bookworm
 all=no
+times=1
 while [ "$#" -gt 0 ]; do
   case "$1" in
     --all) all=yes ;;
+    --times) times="${2:?--times wants a number, such as 3}"; shift ;;
     --suite) suite="${2:?--suite wants a name, such as bookworm}"; shift ;;
-    *) echo "clean-root: unknown: $1; usage: bash scripts/clean-root.sh [--all] [--suite bookworm]" >&2; exit 2 ;;
+    *) echo "clean-root: unknown: $1; usage: bash scripts/clean-root.sh [--all [--times 3]] [--suite bookworm]" >&2; exit 2 ;;
   esac
   shift
 done
 
-# One test of each program that tests call: the project, the file, what its name holds, and the programs that it shows.
+# One test of each program that tests call, and the programs that it shows.
 TESTS=(
-  'kernel test/clients/knock.test.ts'       # knock
-  'kernel test/clients/nmap.test.ts'        # nmap
-  'kernel test/clients/openers.test.ts'     # telnet, nc, hping3, fwknop, curl, ssh
-  'kernel test/clients/peers-knockd.test.ts' # knockd
-  'kernel test/kernel/firewall-life.test.ts' # iptables, ip6tables, ipset, nft
-  'kernel test/kernel/replay-nflog.test.ts' # tcpdump
-  'kernel test/kernel/replay-wire.test.ts'  # tcpreplay, ethtool
-  'kernel test/kernel/native-nfqueue.test.ts' # cc, socat
-  'kernel test/kernel/firewalld.test.ts'     # firewalld, dbus-daemon
-  'unit test/unit/cli/completion.test.ts'   # zsh, bash, tmux
-  'unit test/unit/docs/man.test.ts'         # groff
-  'unit test/unit/report/browser.test.ts'   # chromium
+  'test/clients/knock.test.ts'       # knock
+  'test/clients/nmap.test.ts'        # nmap
+  'test/clients/openers.test.ts'     # telnet, nc, hping3, fwknop, curl, ssh
+  'test/clients/peers-knockd.test.ts' # knockd
+  'test/kernel/firewall-life.test.ts' # iptables, ip6tables, ipset, nft
+  'test/kernel/replay-nflog.test.ts' # tcpdump
+  'test/kernel/replay-wire.test.ts'  # tcpreplay, ethtool
+  'test/kernel/native-nfqueue.test.ts' # cc, socat
+  'test/kernel/firewalld.test.ts'     # firewalld, dbus-daemon
+  'test/unit/cli/completion.test.ts'   # zsh, bash, tmux
+  'test/unit/docs/man.test.ts'         # groff
+  'test/unit/report/browser.test.ts'   # chromium
 )
 
 fail() { printf 'clean-root: %s\n' "$*" >&2; exit 1; }
@@ -61,7 +63,7 @@ if [ "${CLEAN_ROOT_INSIDE:-}" != yes ]; then
   trap 'exit 130' INT
   trap 'exit 143' TERM
   arguments=(--suite "$suite")
-  if [ "$all" = yes ]; then arguments+=(--all); fi
+  if [ "$all" = yes ]; then arguments+=(--all --times "$times"); fi
   code=0
   CLEAN_ROOT_INSIDE=yes CLEAN_ROOT="$root" unshare --mount --propagation private \
     bash scripts/clean-root.sh "${arguments[@]}" || code=$?
@@ -102,8 +104,12 @@ printf 'Types: deb\nURIs: %s\nSuites:%s\nComponents: main\nSigned-By: /usr/share
   "$mirror" "$sources" >"$root/etc/apt/sources.list.d/debian.sources"
 rm -f "$root/etc/apt/sources.list"
 
-mkdir -p "$root/nfknock"
-git ls-files -z | tar --null --files-from=- --create | tar --extract --directory "$root/nfknock"
+fresh_clone() {
+  rm -rf "$root/nfknock"
+  mkdir "$root/nfknock"
+  git ls-files -z | tar --null --files-from=- --create | tar --extract --directory "$root/nfknock"
+}
+fresh_clone
 
 # The root of a namespace is to be a mount of its own: `ip netns exec` changes it.
 mount --bind "$root" "$root"
@@ -119,20 +125,24 @@ inside() {
   chroot "$root" /usr/bin/env HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     CLEAN_ROOT_INSIDE= CLEAN_ROOT= bash -c 'cd /nfknock && exec "$@"' inside "$@"
 }
+failed=0
+if [ "$all" = yes ]; then
+  for ((time = 1; time <= times; time++)); do
+    say "npm run demo and npm test, in a fresh clone, time $time of $times"
+    started=$SECONDS
+    fresh_clone
+    inside npm run demo || failed=1
+    inside npm test || failed=1
+    say "time $time of $times took $((SECONDS - started)) s"
+  done
+  exit "$failed"
+fi
 say 'the whole set-up, in it'
 inside bash scripts/setup.sh tests
-if [ "$all" = yes ]; then
-  inside npm test
-  exit
-fi
-failed=0
-for project in unit kernel; do
-  files=()
-  for each in "${TESTS[@]}"; do
-    if [ "${each%% *}" = "$project" ]; then files+=("${each#* }"); fi
-  done
-  say "a test of each program ($project): ${files[*]}"
-  inside node_modules/.bin/vitest run --project "$project" --no-allowOnly "${files[@]}" || failed=1
+# Each by itself: one that belongs to no project any more is no test, and fails.
+for each in "${TESTS[@]}"; do
+  say "$each"
+  inside node_modules/.bin/vitest run --project unit --project kernel --project long --no-allowOnly "$each" || failed=1
 done
 [ "$failed" -eq 0 ] || fail 'a test failed in the bare root: what it calls is not in the list of scripts/setup.sh, or the reason is above.'
 printf '\nclean-root: the set-up installs all that these tests call.\n'

@@ -43,12 +43,14 @@ step() {
   fi
 }
 
-# A vitest project: every test counts. One that was skipped, or a file that could not be loaded, has failed.
+# A vitest project, or these files of it: every test counts. One that was skipped, or a file that could not be loaded,
+# has failed.
 suite() {
   local project="$1" label="$2" report="$scratch/$1.json" started=$SECONDS code=0 counts
+  shift 2
   say "$label"
   vitest run --project "$project" --no-allowOnly \
-    --reporter=default --reporter=json --outputFile.json="$report" || code=$?
+    --reporter=default --reporter=json --outputFile.json="$report" "$@" || code=$?
   if counts="$(node scripts/count.mjs "$report")"; then
     passed=$((passed + ${counts% *}))
     failed=$((failed + ${counts#* }))
@@ -84,6 +86,8 @@ long() {
   prepare
   step 'the native binding inside Node under AddressSanitizer and UndefinedBehaviorSanitizer' \
     npm run --silent test:sanitize --workspace native
+  NFKNOCK_RUNS=100 EXPLORE_TRANSITIONS=2500 suite unit 'more of the drawn histories than `npm test` tries' \
+    test/property/reference.test.ts test/property/explore.test.ts test/unit/daemon/effects.test.ts
   suite long 'long tests on the kernel: whole machines, attacks without end, crashes at every step'
   suite measure 'what takes times, alone on the machine'
   summary

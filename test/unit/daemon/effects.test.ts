@@ -373,7 +373,7 @@ describe('whatever happens, in whatever order', () => {
         );
         await daemons.pop()?.stop('done');
       }),
-      { numRuns: Number(process.env['NFKNOCK_RUNS'] ?? 100) },
+      { numRuns: Number(process.env['NFKNOCK_RUNS'] ?? 25) },
     );
   });
 });
