@@ -4,7 +4,7 @@ import type { Directive } from './directive.ts';
 import type { Section } from './knockd-file.ts';
 import { type Step, stepOf, tellUser } from './knockd-step.ts';
 import type { Opening } from './opening.ts';
-import { splitCommand } from './shell-words.ts';
+import { type CommandLine, splitCommand } from './shell-words.ts';
 
 type Argv = readonly string[];
 
@@ -110,6 +110,15 @@ interface About {
   readonly findings: Findings;
 }
 
+/** `sh -c '…'` around the whole line runs what stands in it: knockd gives each command to a shell anyway. */
+function withoutShell(line: CommandLine): CommandLine {
+  const [words, ...others] = line.commands;
+  const [program = '', option = '', text, ...rest] = words ?? [];
+  const isShell = /^(\/(usr\/)?bin\/)?(sh|bash|dash)$/.test(program) && /^-e?c$/.test(option);
+  const isAlone = others.length === 0 && rest.length === 0 && line.shell.length === 0;
+  return isShell && isAlone && text !== undefined ? splitCommand(text) : line;
+}
+
 /** Commands that do nothing but let in become `opens`; others become an argument vector. */
 function commandOf(
   { section, watched, findings }: About,
@@ -119,7 +128,7 @@ function commandOf(
   const { line, value } = directive;
   const key = keyOf(section, directive);
   const warn = (text: string): void => findings.warn(line, key, text);
-  const { commands, shell } = splitCommand(value);
+  const { commands, shell } = withoutShell(splitCommand(value));
   if (commands.length === 0) return null;
   if (shell.length > 0) {
     warn(

@@ -42,7 +42,8 @@ export function readKnockd(
     sections.push({ name: /^options$/i.test(name) ? 'options' : name, line, directives });
     return directives;
   };
-  for (const { raw, line, joined } of joinedLines(text)) {
+  const lines = joinedLines(text);
+  for (const [index, { raw, line, joined }] of lines.entries()) {
     const content = raw.trim();
     if (content === '' || content.startsWith('#')) continue;
     if (joined)
@@ -65,7 +66,7 @@ export function readKnockd(
       fault(`${quoted(content)} has a control character`, 'remove it');
       continue;
     }
-    const header = headerOf(content);
+    const header = headerOf(content) ?? nakedHeaderOf(content, lines.slice(index + 1));
     if (header !== undefined) {
       const name = oneLine(header);
       if (name === '') fault('the section has no name', 'write the name of the door, for example [ssh]');
@@ -131,6 +132,16 @@ function headerOf(content: string): string | undefined {
   if (content.includes('=')) return undefined;
   const [, name] = /^\[([^\]]*)(?:\]\s*(?:#.*)?)?$/.exec(content) ?? /^([^[\]]+)\]$/.exec(content) ?? [];
   return name;
+}
+
+/** The name in a header that has lost both brackets: a word by itself, before what only begins a section. */
+function nakedHeaderOf(content: string, following: readonly { readonly raw: string }[]): string | undefined {
+  if (!/^(?!usesyslog$)[a-z][\w-]{0,39}$/i.test(content)) return undefined;
+  const next = following.map(({ raw }) => raw.trim()).find((raw) => raw !== '' && !raw.startsWith('#'));
+  const begins = /^options$/i.test(content)
+    ? new RegExp(`^(?:${OPTIONS.join('|')})\\b`, 'i')
+    : /^(?:one_time_)?sequences?\s*=/i;
+  return next !== undefined && begins.test(next) ? content : undefined;
 }
 
 function uncommented(value: string): string {

@@ -1,3 +1,4 @@
+import { dirname } from 'node:path';
 import type { Fault } from '../config/fault.ts';
 import type { Imported, Notice } from '../config/import-notice.ts';
 import { formatPort, type PortSpec } from '../packet/port.ts';
@@ -81,11 +82,12 @@ function optionsOf(
   return { log, interfaces };
 }
 
-/** Where the unit's user may write (LogsDirectory of deploy/systemd/nfknock.service). */
+/** Where the unit's user may write (LogsDirectory and StateDirectory of deploy/systemd/nfknock.service). */
 const UNIT_LOGS = '/var/log/nfknock';
+const WRITABLE = /^\/var\/(log|lib)\/nfknock\/./;
 
 function logOf(value: string, warn: (what: string) => void): string | null {
-  if (value === '/dev/null') {
+  if (/^\/dev\/(null|stdout|stderr|console|log)$/.test(value)) {
     warn('the log goes to standard output, which the journal keeps under systemd');
     return null;
   }
@@ -93,11 +95,11 @@ function logOf(value: string, warn: (what: string) => void): string | null {
     warn('is no absolute path; the log goes to standard output');
     return null;
   }
-  if (!/^\/var\/log\/[^/]+$/.test(value)) return value;
+  if (WRITABLE.test(value) && !value.includes('/../')) return value;
   const name = (value.split('/').pop() ?? '').replace('knockd', 'nfknock');
   const place = `${UNIT_LOGS}/${name}`;
   warn(
-    `the unit's user can create no file in /var/log: the log is ${place}; as another user, make that folder first`,
+    `the unit's user can create no file in ${dirname(value)}: the log is ${place}; as another user, make that folder first`,
   );
   return place;
 }

@@ -124,6 +124,11 @@ describe('A command of a knockd.conf', () => {
       { opens: ['22/tcp', '22/udp'] },
     ],
     [
+      '/bin/sh -c "iptables -I INPUT -s %IP% -p tcp --dport 22 -j ACCEPT"',
+      "bash -c 'iptables -D INPUT -s %IP% -p tcp --dport 22 -j ACCEPT'",
+      { opens: ['22/tcp'] },
+    ],
+    [
       'sudo ufw insert 1 allow from %IP% to any port 443 proto tcp',
       'sudo ufw delete allow from %IP% to any port 443 proto tcp',
       { opens: ['443/tcp'] },
@@ -248,6 +253,26 @@ describe('A command of a knockd.conf', () => {
   });
 });
 
+describe('The log of a knockd.conf', () => {
+  const SAID = 'can create no file in';
+  it.each([
+    ['/var/log/knockd.log', '/var/log/nfknock/nfknock.log', `${SAID} /var/log:`],
+    ['/home/me/knock.log', '/var/log/nfknock/knock.log', `${SAID} /home/me:`],
+    ['/var/log/knock/k.log', '/var/log/nfknock/k.log', `${SAID} /var/log/knock:`],
+    ['/tmp/knockd', '/var/log/nfknock/nfknock', `${SAID} /tmp:`],
+    ['/var/log/nfknock/../x.log', '/var/log/nfknock/x.log', SAID],
+    ['/var/log/nfknock/a.log', '/var/log/nfknock/a.log', ''],
+    ['/dev/null', undefined, 'standard output'],
+    ['/dev/stdout', undefined, 'standard output'],
+    ['knockd.log', undefined, 'no absolute path'],
+  ])('%s becomes %s, where the unit may write', (before, after, told) => {
+    const text = `[options]\nlogfile = ${before}\n[a]\nsequence = 1,2,3\ntcpflags = syn\ncommand = /bin/true\n`;
+    const parsed = parseConfig(yaml(text), 'f');
+    expect(parsed.ok && parsed.config.log.file).toEqual(after ?? null);
+    expect(said(importKnockd(text, 'k.conf'))).toContain(told);
+  });
+});
+
 describe('What copying loses', () => {
   it.each([
     [
@@ -259,6 +284,8 @@ describe('What copying loses', () => {
     ['[openSSH\nsequence = 1,2,3\n', /1: openSSH: "\[openSSH" is taken as \[openSSH\]/],
     ['openSSH]\nsequence = 1,2,3\n', /1: openSSH: "openSSH\]" is taken as \[openSSH\]/],
     ['[openSSH] # mine\nsequence = 1,2,3\n', /1: openSSH: /],
+    ['openSSH\n sequence = 1,2,3\n', /1: openSSH: "openSSH" is taken as \[openSSH\]/],
+    ['options\n UseSyslog\nopenSSH\n\n sequence = 1,2,3\n', /1: options: "options" is taken as \[options\]/],
   ])('%j is put right and told', (text, warning) => {
     expect(doors(text)).toHaveLength(1);
     expect(said(importKnockd(text, 'k.conf'))).toMatch(warning);
