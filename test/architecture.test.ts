@@ -22,7 +22,7 @@ const CODE: Readonly<Record<string, readonly string[]>> = {
   spa: ['packet', 'policy'],
   fleet: ['packet', 'policy'],
   config: ['packet', 'policy', 'spa'],
-  machine: ['packet', 'policy', 'firewall'],
+  machine: ['packet', 'policy', 'files', 'firewall'],
   importers: ['packet', 'policy', 'config', 'spa'],
   strength: ['packet', 'policy', 'engine', 'config', 'spa'],
   state: ['packet', 'policy', 'engine', 'files'],

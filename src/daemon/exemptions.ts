@@ -1,5 +1,6 @@
 import { networkInterfaces } from 'node:os';
-import { linesOf, TABLE_BYTES_MAX } from '../machine/proc.ts';
+import { TABLE_BYTES_MAX } from '../files/lines.ts';
+import { linesOf } from '../machine/proc.ts';
 import { type Address, ipv4, ipv6, parseAddress, sameAddress, unmapped } from '../packet/address.ts';
 import { type Cidr, hostCidr } from '../packet/cidr.ts';
 

@@ -7,7 +7,7 @@ import type { Core } from './dependencies.ts';
  * kernel's set, and said, before the next: some 1 ms on a machine that does nothing else. Our choice.
  */
 const PIECE = 128;
-/** Attempts moved in one turn, after a reload: some 0.5 ms on a machine that does nothing else. Our choice. */
+/** Attempts or bans moved in one turn, after a reload: some 0.5 ms on a machine that does nothing else. Our choice. */
 const MOVED = 256;
 
 type Owner = Pick<Core, 'execute' | 'engine' | 'effects'>;
@@ -38,12 +38,14 @@ export async function executeLifting(
   if (command.command === 'reload') await moveAttempts(core);
 }
 
-/** Attempts that a reload has left to be moved; a source's own are moved when it sends its next packet. */
+/** What a reload has left to be moved; a source's own attempts are moved when it sends its next packet. */
 async function moveAttempts(core: Owner): Promise<void> {
   for (;;) {
     await nextTurn();
     const answer = core.execute({ command: 'move_attempts', most: MOVED });
-    if (!answer.ok || answer.rest === undefined) return;
+    if (!answer.ok) return;
+    if (answer.changed > 0) await core.effects.drained();
+    if (answer.rest === undefined) return;
   }
 }
 

@@ -22,6 +22,8 @@ export type BanOrigin = 'strikes' | 'order';
 
 /** The bans in force, at most `bans.limit`. */
 export interface Bans {
+  /** How many there is room for. */
+  readonly capacity: number;
   size(): number;
   /** The ban of the subject's offender, or NONE. */
   find(subject: Subject): number;
@@ -40,7 +42,8 @@ export interface Bans {
   credit(subject: Subject, from: string): void;
   /** Somebody wants the subject's ban. */
   order(subject: Subject): void;
-  full(): boolean;
+  /** Whether there are as many as may be, or as there is room for. */
+  full(limit: number): boolean;
   /** The ban that ends first, or NONE. */
   first(): number;
   /** When the first ban ends, or Infinity. */
@@ -53,6 +56,8 @@ export interface Bans {
   each(visit: (slot: number) => void): void;
   /** The ban that was made first, or NONE. */
   oldest(): number;
+  /** The ban that was made next after this one, or NONE. */
+  newer(slot: number): number;
   /** Calls back for the bans in `most` places of the table from one on; answers where to go on, or NONE at its end. */
   eachOf(from: number, most: number, visit: (slot: number) => void): number;
   /** The bans one by one. Bans may come and go while they are walked: those are seen or not. */
@@ -108,6 +113,7 @@ export function createBans(limit: number): Bans {
   }
 
   return {
+    capacity: table.capacity,
     size: table.size,
     find,
     covering({ offenderHash, family, a, b, c, d }) {
@@ -155,7 +161,7 @@ export function createBans(limit: number): Bans {
       const slot = find(subject);
       if (slot !== NONE) ordered[slot] = 1;
     },
-    full: () => table.size() === table.capacity,
+    full: (most) => table.size() >= Math.min(most, table.capacity),
     first: deadlines.first,
     deadline: deadlines.time,
     remove(slot) {
@@ -171,6 +177,7 @@ export function createBans(limit: number): Bans {
     },
     each: table.each,
     oldest: () => table.oldest(0),
+    newer: table.newer,
     eachOf(from, most, visit) {
       // Bans that are made meanwhile are not visited: they may take places further on.
       const end = Math.min(table.slots(), from + most);

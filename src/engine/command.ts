@@ -27,9 +27,9 @@ export type Command =
       readonly everybody?: readonly Cidr[];
     } & Piece)
   | ({ readonly command: 'reload'; readonly settings: EngineSettings } & Piece)
-  /** Goes on looking for bans that must not be any more, from where the answer before said. */
-  /** Attempts that a reload has left to be moved: `rest` says that there are more. */
+  /** What a reload has left to be moved, or of bans to be lifted: `rest` says that there is more. */
   | { readonly command: 'move_attempts'; readonly most: number }
+  /** Goes on looking for bans that must not be any more, from where the answer before said. */
   | ({ readonly command: 'lift_exempt'; readonly from: number } & Piece)
   /** The next sequence of a one-time door; empty: none is left. */
   | { readonly command: 'sequence'; readonly door: string; readonly knock: readonly PortSpec[] }

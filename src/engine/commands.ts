@@ -10,10 +10,10 @@ import { end, openOrRenew, sameKnocks } from './door.ts';
 import type { Emit, Grantee } from './event.ts';
 import { createExemptions } from './exempt.ts';
 import { hearFleet } from './fleet.ts';
-import { moveSome } from './move-attempts.ts';
+import { moveBans, placeIn } from './move-bans.ts';
 import { ban, bansSoFar, lift } from './offence.ts';
 import { countKnocks } from './offender-scope.ts';
-import { reload } from './reload.ts';
+import { moveOn, reload } from './reload.ts';
 import type { State } from './state.ts';
 import { countByHost, type Subject } from './subject.ts';
 import { NONE } from './table.ts';
@@ -40,12 +40,13 @@ export function execute(state: State, command: Command, now: number, emit: Emit)
       return exemptAnew(state, command.most, now, emit);
     case 'reload':
       reload(state, command.settings, now, emit);
-      if (command.most === undefined) moveSome(state, Number.POSITIVE_INFINITY);
+      if (command.most === undefined) moveOn(state, Number.POSITIVE_INFINITY, now, emit);
+      else moveBans(state, command.most, now, emit);
       return exemptAnew(state, command.most, now, emit);
     case 'move_attempts':
-      return moveSome(state, command.most) ? { ok: true, changed: 0 } : { ok: true, changed: 0, rest: 0 };
+      return moveOn(state, command.most, now, emit);
     case 'lift_exempt':
-      return liftExempt(state, { from: command.from, most: command.most }, now, emit);
+      return liftExempt(state, { from: placeIn(state, command.from), most: command.most }, now, emit);
     case 'sequence':
       return nextSequence(state, command.door, command.knock);
     case 'connected':
@@ -158,6 +159,7 @@ function exemptAnew(state: State, most: number | undefined, now: number, emit: E
   const exempt = createExemptions({ never: state.settings.bans.never, ...state.found });
   const same = exempt.text === state.exempt.text;
   state.exempt = exempt;
+  state.lookedThrough = state.bans;
   return same ? { ok: true, changed: 0 } : liftExempt(state, { from: 0, most }, now, emit);
 }
 
@@ -254,7 +256,8 @@ function restore(state: State, command: Command & { command: 'restore' }): Comma
     const splits = target.bits === OFFENDER_BITS[6] && state.exempt.splits(subject.a, subject.b);
     if (splits || state.exempt.reason(target.address) !== undefined) continue;
     const isNew = state.bans.find(subject) === NONE;
-    if (isNew && (state.bans.full() || state.bans.crowdedOut(subject) !== NONE)) continue;
+    if (isNew && (state.bans.full(state.settings.bans.limit) || state.bans.crowdedOut(subject) !== NONE))
+      continue;
     state.bans.put(subject, since, until, count);
     if (origin === 'order') state.bans.order(subject);
     if (from !== undefined) state.bans.credit(subject, from);

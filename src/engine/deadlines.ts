@@ -17,7 +17,8 @@ export interface Deadlines {
 
 export function createDeadlines(capacity: number): Deadlines {
   const heap = new Int32Array(capacity);
-  const place = new Int32Array(capacity).fill(NONE);
+  /** By slot: where in the heap it is, and one more; 0: nowhere. To fill a large one would take milliseconds. */
+  const place = new Int32Array(capacity);
   const times = new Float64Array(capacity);
   const turns = new Float64Array(capacity);
   let size = 0;
@@ -31,7 +32,7 @@ export function createDeadlines(capacity: number): Deadlines {
 
   function put(slot: number, at: number): void {
     heap[at] = slot;
-    place[slot] = at;
+    place[slot] = at + 1;
   }
 
   function up(slot: number, from: number): void {
@@ -68,7 +69,7 @@ export function createDeadlines(capacity: number): Deadlines {
       times[slot] = time;
       turns[slot] = turn;
       turn += 1;
-      let at = place[slot] ?? NONE;
+      let at = (place[slot] ?? 0) - 1;
       if (at === NONE) {
         at = size;
         size += 1;
@@ -76,9 +77,9 @@ export function createDeadlines(capacity: number): Deadlines {
       settle(slot, at);
     },
     remove(slot) {
-      const at = place[slot] ?? NONE;
+      const at = (place[slot] ?? 0) - 1;
       if (at === NONE) return;
-      place[slot] = NONE;
+      place[slot] = 0;
       size -= 1;
       const last = heap[size] ?? NONE;
       if (last !== slot) settle(last, at);

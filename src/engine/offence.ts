@@ -73,10 +73,10 @@ export function ban(
 
 /** At `limit` bans the one nearest to its end goes; of the hosts of one /64, where they are many, their oldest. */
 function makeRoom(state: State, subject: Subject, now: number, emit: Emit): void {
-  const { bans } = state;
+  const { bans, settings } = state;
   const eldest = bans.crowdedOut(subject);
   if (eldest !== NONE) lift(state, eldest, now, 'limit', emit);
-  else if (bans.full()) lift(state, bans.first(), now, 'limit', emit);
+  else if (bans.full(settings.bans.limit)) lift(state, bans.first(), now, 'limit', emit);
 }
 
 /**

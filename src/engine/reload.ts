@@ -1,23 +1,22 @@
-import { HOST_BITS } from '../packet/cidr.ts';
-import { createBans } from './ban.ts';
+import type { CommandAnswer } from './command.ts';
 import { end } from './door.ts';
 import type { Emit } from './event.ts';
 import { beginMoving, moveSome } from './move-attempts.ts';
-import { lift } from './offence.ts';
+import { moveBans } from './move-bans.ts';
 import { createOffenders } from './offenders.ts';
 import { createPorts } from './ports.ts';
 import { createRetransmissions } from './retransmission.ts';
 import type { EngineSettings } from './settings.ts';
 import { knocksOf, masksFor, type State, slotsFor } from './state.ts';
-import { countByHost } from './subject.ts';
 
 /**
  * Takes a new configuration in. Grants of doors that are still there stay; attempts stay at doors whose sequence
  * and timing did not change (they may still have to be moved); strikes, rates and bans stay. Their tables are laid anew
- * only where their size changed; of strikes and rates they may still have to be moved.
+ * only where their size changed; what is in them may still have to be moved.
  */
 export function reload(state: State, settings: EngineSettings, now: number, emit: Emit): void {
   moveSome(state, Number.POSITIVE_INFINITY);
+  moveBans(state, Number.POSITIVE_INFINITY, now, emit);
   const before = state.settings;
   const sequencesBefore = state.ports.sequences;
   const renumbered = before.doors.map((door) => settings.doors.findIndex((each) => each.name === door.name));
@@ -37,7 +36,13 @@ export function reload(state: State, settings: EngineSettings, now: number, emit
   state.masks = masksFor(state.ports);
   beginMoving(state, sequencesBefore, renumbered, used, now);
   resize(state, before);
-  moveBans(state, before, now, emit);
+}
+
+/** Goes on with what a reload has left. */
+export function moveOn(state: State, most: number, now: number, emit: Emit): CommandAnswer {
+  if (!moveSome(state, most)) return { ok: true, changed: 0, rest: 0 };
+  const { lifted, isDone } = moveBans(state, most, now, emit);
+  return isDone ? { ok: true, changed: lifted } : { ok: true, changed: lifted, rest: 0 };
 }
 
 /** Until its turn comes an old table goes on, under the new limits: to make a large one takes milliseconds. */
@@ -52,22 +57,4 @@ function resize(state: State, before: EngineSettings): void {
     state.resizing.push(() => {
       state.offenders = createOffenders(sources, bans, state.offenders);
     });
-}
-
-/** Where the limit has shrunk, the bans that end last are kept. */
-function moveBans(state: State, before: EngineSettings, now: number, emit: Emit): void {
-  const { limit } = state.settings.bans;
-  if (before.bans.limit === limit) return;
-  while (state.bans.size() > limit) lift(state, state.bans.first(), now, 'limit', emit);
-  const old = state.bans;
-  state.bans = createBans(limit);
-  old.each((slot) => {
-    const { target, since, until, count, origin, from } = old.at(slot);
-    state.subjects.ofAddress(old.host(slot) ?? target.address);
-    const { subject } = state.subjects;
-    if (target.bits === HOST_BITS[subject.family]) countByHost(subject);
-    state.bans.put(subject, since, until, count);
-    if (origin === 'order') state.bans.order(subject);
-    if (from !== undefined) state.bans.credit(subject, from);
-  });
 }

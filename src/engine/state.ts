@@ -6,6 +6,7 @@ import { createFormerHolders, type FormerHolders } from './former.ts';
 import { createGrants, type Grants } from './grant.ts';
 import type { HashKey } from './hash.ts';
 import { type Moving, moveOf } from './move-attempts.ts';
+import type { MovingBans } from './move-bans.ts';
 import { createOffenders, type Offenders } from './offenders.ts';
 import { createPorts, type Knocks, type Ports } from './ports.ts';
 import { createRetransmissions, type Retransmissions } from './retransmission.ts';
@@ -30,6 +31,10 @@ export interface State {
   readonly resizing: (() => void)[];
   offenders: Offenders;
   bans: Bans;
+  /** Bans that a reload has not moved yet into a table of another size. */
+  movingBans: MovingBans | undefined;
+  /** The bans that are being looked through for some that must not be any more. */
+  lookedThrough: Bans | undefined;
   retransmissions: Retransmissions;
   readonly grants: Grants;
   readonly former: FormerHolders;
@@ -68,6 +73,8 @@ export function createState(settings: EngineSettings, key: HashKey, sharing: Sha
     resizing: [],
     offenders: createOffenders(settings.sources, settings.bans),
     bans: createBans(settings.bans.limit),
+    movingBans: undefined,
+    lookedThrough: undefined,
     retransmissions: createRetransmissions(settings.sources, settings.repeats),
     grants: createGrants(),
     former: createFormerHolders(),

@@ -117,7 +117,8 @@ export function memoryFirewall({ config, now, connections = NO_CONNECTIONS }: Me
     async replace(next) {
       await open();
       doors = next.doors;
-      limit = next.bans.limit;
+      // As a set of the kernel's, which stays as it is while it holds more.
+      if (bans.size <= next.bans.limit) limit = next.bans.limit;
       for (const [key, grant] of grants) {
         if (!doors.some((door) => door.name === grant.door)) grants.delete(key);
       }

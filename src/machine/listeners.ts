@@ -1,6 +1,7 @@
+import { TABLE_BYTES_MAX } from '../files/lines.ts';
 import type { Family } from '../packet/address.ts';
 import type { Protocol } from '../packet/port.ts';
-import { holdersOf, linesOf, type Process, rowsOf, TABLE_BYTES_MAX } from './proc.ts';
+import { holdersOf, linesOf, type Process, rowsOf } from './proc.ts';
 
 /** A socket that serves everyone: a TCP listener, or a UDP socket that is connected to nobody. */
 export interface Listener {

@@ -1,14 +1,7 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { open } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { readLines } from '../files/lines.ts';
 
-/** What the system says where it has no room to open anything. */
-const SHORTAGES: readonly string[] = ['EMFILE', 'ENFILE', 'ENOMEM'];
-
-/** Read at a time: what a turn of the event loop has to look through. */
-const PIECE_BYTES = 65_536;
-/** A table of /proc is read so far: two million routes, or one and a half million connections. */
-export const TABLE_BYTES_MAX: number = 256 * 1024 * 1024;
 /** Descriptors that are looked at in one turn of the event loop: some 0.3 ms. Our choice. */
 const PIECE_DESCRIPTORS = 64;
 
@@ -35,36 +28,14 @@ export function rowsOf(text: string): readonly (readonly string[])[] {
     .filter(([first]) => first !== '');
 }
 
-/**
- * Those lines of a file's first `bytesMax` bytes that are wanted, read in pieces, in threads; none of a file that is not
- * there or may not be read. Rejects where descriptors or memory are short.
- */
+/** Those lines of a file's first `bytesMax` bytes that are wanted, read in pieces: see `readLines`. */
 export async function linesOf(
   file: string,
   bytesMax: number,
   isWanted: (line: string) => boolean,
 ): Promise<string> {
-  const handle = await open(file).catch((error: NodeJS.ErrnoException) => {
-    if (SHORTAGES.includes(error.code ?? '')) throw error;
-    return undefined;
-  });
-  if (handle === undefined) return '';
   const wanted: string[] = [];
-  const piece = Buffer.alloc(PIECE_BYTES);
-  let rest = '';
-  try {
-    for (let total = 0; total < bytesMax; ) {
-      const { bytesRead } = await handle.read(piece, 0, piece.length, null);
-      if (bytesRead === 0) break;
-      total += bytesRead;
-      const lines = (rest + piece.toString('latin1', 0, bytesRead)).split('\n');
-      rest = (lines.pop() ?? '').slice(-PIECE_BYTES);
-      wanted.push(...lines.filter(isWanted));
-    }
-    if (isWanted(rest)) wanted.push(rest);
-  } finally {
-    await handle.close();
-  }
+  await readLines(file, bytesMax, (lines) => void wanted.push(...lines.filter(isWanted)));
   return wanted.join('\n');
 }
 

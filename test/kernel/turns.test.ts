@@ -25,6 +25,9 @@ const CONFIG = {
 /** Somewhat more or less each time. */
 const BANS = Math.round(10_000 * (0.9 + 0.3 * Math.random()));
 
+/** As many that to move them takes a while. */
+const MANY = 30_000;
+
 let net: Net;
 let daemon: Daemon;
 let flood: string;
@@ -95,6 +98,38 @@ describe('no turn of the event loop is long', () => {
       expect((await sizes()).bans).toBe(0);
       best = Math.min(best, turn);
     }
+    expect(best).toBeLessThan(TURN_MAX);
+  });
+
+  /** A limit that is another each time, of which the table of bans has to be made anew. */
+  const limits: readonly (readonly [string, (attempt: number) => number])[] = [
+    ['more', (attempt) => 262_144 + Math.round(10_000 * Math.random()) + attempt],
+    ['fewer', (attempt) => MANY - Math.round(2000 * Math.random()) - 3000 * (attempt + 1)],
+  ];
+  it.each(limits)('while a reload makes room for %s bans', { timeout: 240_000 }, async (_, limitOf) => {
+    let best = Number.POSITIVE_INFINITY;
+    for (let attempt = 0; attempt < 6 && best >= TURN_MAX; attempt += 1) {
+      daemon.rewrite(CONFIG);
+      await nfknock(net.server, daemon, 'reload');
+      await strangers('23', MANY + BANS, Math.ceil(Math.random() * 1000));
+      await vi.waitFor(async () => expect((await sizes()).bans).toBeGreaterThan(0.9 * MANY), {
+        timeout: 30_000,
+      });
+      const before = (await sizes()).bans;
+      const limit = limitOf(attempt);
+      daemon.rewrite({ ...CONFIG, bans: { ...CONFIG.bans, limit } });
+      const turn = await longestTurn(() => nfknock(net.server, daemon, 'reload'));
+      expect((await sizes()).bans).toBe(Math.min(before, limit));
+      best = Math.min(best, turn);
+    }
+    // It goes on after whoever asked has given up.
+    await vi.waitFor(
+      async () => {
+        await nfknock(net.server, daemon, 'unban', '--all');
+        expect((await sizes()).bans).toBe(0);
+      },
+      { timeout: 120_000, interval: 1000 },
+    );
     expect(best).toBeLessThan(TURN_MAX);
   });
 

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readLines, TABLE_BYTES_MAX } from '../../files/lines.ts';
 import { type Address, ipv4, ipv6, isLoopback, unmapped } from '../../packet/address.ts';
 import { createEstablishedMessage } from './conntrack-message.ts';
 import { type NetfilterSocket, openNetfilter } from './socket.ts';
@@ -27,12 +27,14 @@ export interface Session {
  */
 export async function adoptSessions(given?: NetfilterSocket): Promise<void> {
   try {
-    const sessions = sessionsIn(TABLES.map(tableOf));
-    if (sessions.length === 0) return;
+    const rows: Row[] = [];
+    for (const table of TABLES)
+      await readLines(table, TABLE_BYTES_MAX, (lines) => void rows.push(...rowsIn(lines)));
+    const served = servedBy(rows);
     const socket = given ?? openNetfilter();
     try {
-      for (let first = 0; first < sessions.length; first += MADE_AT_ONCE) {
-        const some = sessions.slice(first, first + MADE_AT_ONCE);
+      for (let first = 0; first < rows.length; first += MADE_AT_ONCE) {
+        const some = sessionsOf(rows.slice(first, first + MADE_AT_ONCE), served);
         await Promise.all(some.map((session) => socket.request(createEstablishedMessage(session))));
       }
     } finally {
@@ -43,16 +45,30 @@ export async function adoptSessions(given?: NetfilterSocket): Promise<void> {
   }
 }
 
-/** The open connections in tables of /proc/net: `sl local_address rem_address st …`. */
-export function sessionsIn(tables: readonly string[]): readonly Session[] {
-  const rows = tables.flatMap((table) =>
-    table.split('\n').flatMap((line) => {
-      const [, local = '', remote = '', state = ''] = line.trim().split(/\s+/);
-      const [here, there] = [endOf(local), endOf(remote)];
-      return here === undefined || there === undefined ? [] : [{ here, there, state }];
-    }),
-  );
-  const served = new Set(rows.flatMap(({ here, state }) => (state === LISTENING ? [here.port] : [])));
+/** A line of a table of /proc/net: a listener, or a connection that is open. */
+interface Row {
+  readonly here: End;
+  readonly there: End;
+  readonly state: string;
+}
+
+/** Of lines of a table of /proc/net, `sl local_address rem_address st …`, the listeners and open connections. */
+export function rowsIn(lines: readonly string[]): readonly Row[] {
+  return lines.flatMap((line) => {
+    const [, local = '', remote = '', state = ''] = line.trim().split(/\s+/, 4);
+    if (state !== LISTENING && !OPEN.includes(state)) return [];
+    const [here, there] = [endOf(local), endOf(remote)];
+    return here === undefined || there === undefined ? [] : [{ here, there, state }];
+  });
+}
+
+/** The ports on which somebody listens. */
+export function servedBy(rows: readonly Row[]): ReadonlySet<number> {
+  return new Set(rows.flatMap(({ here, state }) => (state === LISTENING ? [here.port] : [])));
+}
+
+/** The open connections with other machines. */
+export function sessionsOf(rows: readonly Row[], served: ReadonlySet<number>): readonly Session[] {
   return rows
     .filter(({ here, state }) => OPEN.includes(state) && !isLoopback(here.address))
     .map(({ here, there }) => {
@@ -79,12 +95,4 @@ function addressOf(text: string): Address | undefined {
   if (!/^(?:[0-9A-F]{8}|[0-9A-F]{32})$/.test(text)) return undefined;
   const [a = 0, b, c, d] = (text.match(/.{8}/g) ?? []).map((word) => Buffer.from(word, 'hex').readInt32LE(0));
   return b === undefined || c === undefined || d === undefined ? ipv4(a) : unmapped(ipv6(a, b, c, d));
-}
-
-function tableOf(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch {
-    return '';
-  }
 }

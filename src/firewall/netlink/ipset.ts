@@ -1,4 +1,4 @@
-import { setTimeout } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout } from 'node:timers/promises';
 import type { Cidr } from '../../packet/cidr.ts';
 import type { SetChange, SetEntry } from '../change.ts';
 import { FirewallError } from '../firewall.ts';
@@ -24,7 +24,10 @@ import type { Answer, NetfilterSocket } from './socket.ts';
 
 /** Sets in the kernel, told over netlink. Errors are FirewallErrors. */
 export interface Sets {
-  /** Makes the set, or keeps the one that is there; one of another size is replaced with its entries kept. */
+  /**
+   * Makes the set, or keeps the one that is there; one of another size is replaced with its entries kept, but not while it
+   * holds more than may be.
+   */
   create(spec: SetSpec): Promise<void>;
   /** Carries out the changes in their order. An entry that is there, or gone, already is no error. */
   change(changes: readonly SetChange[]): Promise<void>;
@@ -72,8 +75,10 @@ const FIXES: ReadonlyMap<number, readonly [code: string, fix: string]> = new Map
 /** A rule that was taken out lets go of its set some 10 ms later, after the kernel's grace period. */
 const DESTROY_PAUSE_MS = 20;
 const DESTROY_ATTEMPTS_MAX = 15;
-/** Messages on their way at once: each may be answered with a copy of itself. */
-const MESSAGES_IN_FLIGHT = 16;
+/** Messages on their way at once, made and taken in by the kernel in one turn: some 4 ms. Each may come back whole. */
+const MESSAGES_IN_FLIGHT = 4;
+/** Of a list, of some 150 entries each: a millisecond. */
+const MESSAGES_READ_AT_ONCE = 16;
 
 export function openSets(socket: NetfilterSocket): Sets {
   const ask = async (operation: string, message: Buffer): Promise<void> => {
@@ -82,7 +87,7 @@ export function openSets(socket: NetfilterSocket): Sets {
   };
   const listed = async (operation: string, message: Buffer): Promise<readonly ListedSet[] | undefined> => {
     const answer = await socket.request(message);
-    if (answer.ok) return answer.messages.map((each) => readListed(each.payload));
+    if (answer.ok) return await readInPieces(answer.messages);
     if (answer.refusal.errno === ENOENT) return undefined;
     throw errorOf(operation, answer.refusal.errno);
   };
@@ -105,14 +110,18 @@ export function openSets(socket: NetfilterSocket): Sets {
     }
   };
 
-  /** Swaps in a set of another size: the rules that name the set see either the old one or the new one. */
+  /**
+   * Swaps in a set of another size: the rules that name the set see either the old one or the new one. While it holds
+   * more than may be, it stays as it is: whose entries they are takes them out a piece at a time, and the next to create
+   * the set makes it smaller.
+   */
   const resize = async (spec: SetSpec): Promise<void> => {
+    const entries = (await list(spec.name)) ?? [];
+    if (entries.length > spec.limit) return;
     const name = swapSet(spec.family);
     await destroy(name);
     await ask(`create the set ${name}`, createMessage({ ...spec, name }));
-    const entries = [...((await list(spec.name)) ?? [])].sort((x, y) => y.seconds - x.seconds);
-    const kept = entries.slice(0, spec.limit);
-    await change([{ set: name, family: spec.family, action: 'add', entries: kept }]);
+    await change([{ set: name, family: spec.family, action: 'add', entries }]);
     await ask(`swap the sets ${spec.name} and ${name}`, swapMessage(spec.name, name));
     await destroy(name);
   };
@@ -144,6 +153,16 @@ export function openSets(socket: NetfilterSocket): Sets {
     flush: (name) => ask(`flush the set ${name}`, nameMessage(COMMAND.flush, name)),
     destroy,
   };
+}
+
+/** A set of many entries takes long to read: packets come in between. */
+async function readInPieces(messages: Extract<Answer, { ok: true }>['messages']): Promise<ListedSet[]> {
+  const read: ListedSet[] = [];
+  for (const { payload } of messages) {
+    read.push(readListed(payload));
+    if (read.length % MESSAGES_READ_AT_ONCE === 0) await nextTurn();
+  }
+  return read;
 }
 
 async function changeOne(socket: NetfilterSocket, { set, action, entries }: SetChange): Promise<void> {

@@ -141,10 +141,10 @@ describe('the table of bans', () => {
   it('keeps who, since when, until when and which one, and ends the first one first', () => {
     const bans = createBans(2);
     bans.put(host(1), 5, 50, 1e9);
-    expect(bans.full()).toBe(false);
+    expect(bans.full(2)).toBe(false);
     subjects.ofAddress(address('2001:db8:0:1:2:3:4:5'));
     bans.put(subjects.subject, 6, 40, 2);
-    expect(bans.full()).toBe(true);
+    expect(bans.full(2)).toBe(true);
     expect(bans.deadline()).toBe(40);
     const { target, ...first } = bans.at(bans.first());
     expect(formatCidr(target)).toBe('2001:db8:0:1::/64');

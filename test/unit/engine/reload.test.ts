@@ -177,6 +177,77 @@ describe('a reload', () => {
     expect(w.events.at(-1)).toMatchObject({ event: 'ban.added', count: 2 });
   });
 
+  it.each([
+    ['more', 100],
+    ['fewer', 33],
+  ])('that makes room for %s bans moves a piece of them at a time, whatever comes in between', (_, limit) => {
+    const hosts = Array.from({ length: 60 }, (_each, index) =>
+      index % 3 === 0 ? `2001:db8:${index}::1` : `192.0.2.${index + 1}`,
+    );
+    const given = (bans: number): EngineSettings => settings({ bans: { strikes: 1, limit: bans } });
+    const most = 1 + Math.floor(Math.random() * 10);
+    const worlds = [Number.POSITIVE_INFINITY, most].map((piece) => {
+      const w = world(given(61));
+      for (const from of hosts) {
+        w.now += 1;
+        w.send('23', { from });
+      }
+      return { w, piece };
+    });
+    const told = worlds.map(({ w, piece }) => {
+      const execute = (command: Parameters<World['engine']['execute']>[0]) =>
+        w.engine.execute(command, ms(w.now), (event) => void w.events.push(event));
+      execute({ command: 'reload', settings: given(limit), most: piece });
+      let pieces = 0;
+      for (; 'rest' in execute({ command: 'move_attempts', most: piece }); pieces += 1) {
+        // What was not lifted yet is still in force.
+        expect(w.send('23', { from: hosts.at(-1) ?? '' })).toBe('banned');
+        expect(w.engine.bans().length).toBe(w.engine.sizes().bans);
+      }
+      expect(pieces).toBeGreaterThanOrEqual(Math.floor(Math.min(limit, 60) / piece) - 1);
+      return w.engine.bans();
+    });
+    expect(told[1]).toEqual(told[0]);
+    expect(told[0]).toHaveLength(Math.min(limit, 60));
+  });
+
+  it.each([100, 33])('lets bans come and go while it moves them into a table of %d', (limit) => {
+    const given = (bans: number): EngineSettings => settings({ bans: { strikes: 1, limit: bans } });
+    const w = world(given(61));
+    const execute = (command: Parameters<World['engine']['execute']>[0]) =>
+      w.engine.execute(command, ms(w.now), (event) => void w.events.push(event));
+    const banned = new Map<string, boolean>();
+    const drawn = (): string => `192.0.2.${1 + Math.floor(Math.random() * 250)}`;
+    const follow = (): void => {
+      for (const event of w.events.splice(0)) {
+        if (event.event === 'ban.added') banned.set(formatCidr(event.target), event.reason === 'order');
+        if (event.event === 'ban.lifted') banned.delete(formatCidr(event.target));
+        if (event.event === 'ban.extended') banned.set(formatCidr(event.target), true);
+      }
+    };
+    for (let index = 0; index < 60; index += 1) w.send('23', { from: `192.0.2.${index + 1}` });
+    execute({ command: 'reload', settings: given(limit), most: 3 });
+    for (;;) {
+      for (let step = Math.floor(Math.random() * 6); step > 0; step -= 1) {
+        w.now += 1;
+        const draw = Math.random();
+        if (draw < 0.4) w.send('23', { from: drawn() });
+        else if (draw < 0.7) execute({ command: 'unban', address: address(drawn()) });
+        else execute({ command: 'ban', address: address(drawn()) });
+      }
+      follow();
+      const inForce = w.engine.bans().map(({ target, origin }) => [formatCidr(target), origin === 'order']);
+      expect(new Map(inForce as [string, boolean][])).toEqual(banned);
+      if (!('rest' in execute({ command: 'move_attempts', most: 3 }))) break;
+    }
+    follow();
+    expect(w.engine.sizes().bans).toBe(banned.size);
+    expect(banned.size).toBeLessThanOrEqual(limit);
+    // All of them, and nothing else: also by their ends.
+    for (const target of banned.keys()) execute({ command: 'unban', address: address(target) });
+    expect(w.engine.sizes().bans).toBe(0);
+  });
+
   it('counts the packets of a second that began before it', () => {
     const w = world();
     for (let packet = 0; packet < 20; packet += 1) w.send('443');

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { sessionsIn } from '../../../src/firewall/netlink/adopt-sessions.ts';
+import { rowsIn, type Session, servedBy, sessionsOf } from '../../../src/firewall/netlink/adopt-sessions.ts';
 import { formatAddress } from '../../../src/packet/address.ts';
 
 const HEAD =
@@ -18,6 +18,11 @@ const SIX = `${HEAD}
    3: 00000000000000000000000001000000:0050 00000000000000000000000001000000:C003 01 0:0 0:0 0 0 0 9
    4: torn
 `;
+
+function sessionsIn(tables: readonly string[]): readonly Session[] {
+  const rows = rowsIn(tables.flatMap((table) => table.split('\n')));
+  return sessionsOf(rows, servedBy(rows));
+}
 
 it('finds what this machine’s own sockets have open, and who began it', () => {
   const found = sessionsIn([FOUR, SIX]).map(

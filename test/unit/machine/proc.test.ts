@@ -1,6 +1,8 @@
 import { closeSync, openSync } from 'node:fs';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
+import { adoptSessions } from '../../../src/firewall/netlink/adopt-sessions.ts';
+import type { Answer } from '../../../src/firewall/netlink/socket.ts';
 import { findListeners } from '../../../src/machine/listeners.ts';
 import { holdersOf } from '../../../src/machine/proc.ts';
 
@@ -33,16 +35,30 @@ describe('what /proc lists by the thousand is looked through in pieces', () => {
     expect(await turnsDuring(() => holdersOf(new Set(['none'])))).toBeGreaterThan(many / 100);
   });
 
-  it('who listens, among many connections', async () => {
+  /** Of this machine, with itself. */
+  async function connections(count: number): Promise<number> {
     const server = createServer().listen(0, '0.0.0.0');
     await new Promise((resolve) => server.once('listening', resolve));
     const { port } = server.address() as AddressInfo;
-    const clients = Array.from({ length: 300 }, () => connect(port, '127.0.0.1'));
+    const clients = Array.from({ length: count }, () => connect(port, '127.0.0.1'));
     undo.push(() => {
       for (const client of clients) client.destroy();
       server.close();
     });
     await Promise.all(clients.map((client) => new Promise((resolve) => client.once('connect', resolve))));
+    return port;
+  }
+
+  it('what is open, among many connections', async () => {
+    await connections(600);
+    // Those with other machines are this machine's own business.
+    const request = async (): Promise<Answer> => ({ ok: true, messages: [] });
+    const nobody = { request, join: () => undefined, close: () => undefined };
+    expect(await turnsDuring(() => adoptSessions(nobody))).toBeGreaterThan(4);
+  });
+
+  it('who listens, among many connections', async () => {
+    const port = await connections(300);
     const own = { protocol: 'tcp', port, families: [4], process: { pid: process.pid } };
     let found: Awaited<ReturnType<typeof findListeners>> = [];
     const turns = await turnsDuring(async () => {
