@@ -10,8 +10,7 @@ import { guarded, owned } from '../guard/guard.ts';
 import { type Grantee, grantKey } from '../policy/grantee.ts';
 import type { StateChange, Store } from '../state/store.ts';
 import type { Doubts } from './fleet-doubts.ts';
-import { commandOf, registerFrom, registerText } from './fleet-registers.ts';
-import { rowOfRegister } from './fleet-sayings.ts';
+import { commandOf, registerFrom, registerText, rowOfRegister } from './fleet-registers.ts';
 import type { Sweep } from './fleet-sweep.ts';
 
 export interface HearingOptions {
@@ -153,7 +152,11 @@ export function createCarrier(options: HearingOptions): Carrier {
       });
       write(changes, 'process');
     },
-    keep: (registers) => write(registers.map(rowOfRegister), 'machine'),
+    keep: (registers) =>
+      write(
+        registers.map((register) => rowOfRegister(register)),
+        'machine',
+      ),
     forget: (registers) =>
       write(
         registers.map((register) => ({ change: 'unregister', key: registerKey(register) })),

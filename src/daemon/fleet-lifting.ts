@@ -9,8 +9,7 @@ import { owned } from '../guard/guard.ts';
 import type { Address } from '../packet/address.ts';
 import { type Cidr, hostCidr, offenderOf } from '../packet/cidr.ts';
 import type { Store } from '../state/store.ts';
-import { commandOf } from './fleet-registers.ts';
-import { rowOfRegister } from './fleet-sayings.ts';
+import { commandOf, rowOfRegister } from './fleet-registers.ts';
 import type { Sweep } from './fleet-sweep.ts';
 
 interface LiftingOptions {
@@ -20,7 +19,7 @@ interface LiftingOptions {
   readonly engine: Pick<Engine, 'execute' | 'eachGrant'>;
   readonly member: () => Pick<
     Member,
-    'registersOf' | 'decide' | 'tell' | 'standing' | 'left' | 'isClosed' | 'clock'
+    'registersOf' | 'decide' | 'unsettled' | 'tell' | 'standing' | 'left' | 'isClosed' | 'clock'
   >;
   readonly sweep: Sweep;
   readonly collect: Emit;
@@ -55,7 +54,8 @@ export function createLifting(options: LiftingOptions): Lifting {
   function say(registers: readonly Register[]): void {
     if (!sharesBans()) return;
     const kept = member().decide(registers);
-    store.write(kept.map(rowOfRegister), clock.wall(), 'machine');
+    const rows = kept.map((register) => rowOfRegister(register, member().unsettled(register)));
+    store.write(rows, clock.wall(), 'machine');
     const tell = (): void => member().tell(registers);
     options.drained().then(tell).catch(tell);
   }

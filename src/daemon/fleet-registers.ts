@@ -1,19 +1,42 @@
 import type { FleetBan, FleetGrant, FleetLift } from '../engine/command.ts';
 import type { Engine } from '../engine/engine.ts';
+import type { Unsettled } from '../fleet/early.ts';
 import type { Heard } from '../fleet/host.ts';
 import type { BusClock } from '../fleet/offset.ts';
-import { isTomb, type Register } from '../fleet/register.ts';
+import { isTomb, type Register, registerKey } from '../fleet/register.ts';
+import type { KeptWords } from '../fleet/resume.ts';
 import { registerOf, rowOf } from '../fleet/row.ts';
 import { formatCidr } from '../packet/cidr.ts';
 import { milliseconds } from '../packet/time.ts';
-import type { KeptFleet } from '../state/store.ts';
+import type { FleetChange, KeptFleet } from '../state/store.ts';
 
 /* Registers as the state file, the engine's commands and what was kept have them. */
 
-/** A register as text for the state file. */
-export function registerText(register: Register): string {
-  const { table, field, value } = rowOf(register, 'keep');
-  return `${table} ${base64(field)} ${base64(value ?? new Uint8Array(0))}`;
+/** A register as text for the state file; one that was said before the time was known, with what it was made of. */
+export function registerText(register: Register, unsettled?: Unsettled): string {
+  const { table, field } = rowOf(register, 'keep');
+  const text = `${table} ${base64(field)} ${valueText(register)}`;
+  if (unsettled === undefined) return text;
+  const { before, made, isProvisional } = unsettled;
+  const [was, gen] = [
+    before === undefined ? '-' : valueText(before),
+    isProvisional ? 'unstamped' : 'stamped',
+  ];
+  return [text, 'early', was, valueText(made), gen].join(' ');
+}
+
+function valueText(register: Register): string {
+  return base64(rowOf(register, 'keep').value ?? new Uint8Array(0));
+}
+
+/** The row of a register that this member says, not told yet. */
+export function rowOfRegister(register: Register, unsettled?: Unsettled): FleetChange {
+  return {
+    change: 'register',
+    key: registerKey(register),
+    value: registerText(register, unsettled),
+    untold: true,
+  };
 }
 
 /** Undefined where the file is damaged. */
@@ -22,6 +45,26 @@ export function registerFrom(text: string): Register | undefined {
   if (table !== 'bans' && table !== 'grants') return undefined;
   const register = registerOf({ table, field: bytes(field), value: bytes(value) });
   return 'kind' in register ? register : undefined;
+}
+
+/** What it was made of, where it was said before the time was known. */
+function unsettledFrom(text: string): Unsettled | undefined {
+  const [table = '', field = '', , word, was = '', value = '', gen] = text.split(' ');
+  if (word !== 'early') return undefined;
+  const made = registerFrom(`${table} ${field} ${value}`);
+  if (made === undefined) return undefined;
+  return { before: registerFrom(`${table} ${field} ${was}`), made, isProvisional: gen === 'unstamped' };
+}
+
+/** What this machine has said, as its state file says. */
+export function keptOf({ registers }: Pick<KeptFleet, 'registers'>): Omit<KeptWords, 'known'> {
+  const kept = { own: [] as Register[], untold: [] as Register[], early: [] as Unsettled[] };
+  for (const { value, untold } of registers.values()) {
+    const [register, unsettled] = [registerFrom(value), unsettledFrom(value)];
+    if (unsettled !== undefined) kept.early.push(unsettled);
+    else if (register !== undefined) (untold ? kept.untold : kept.own).push(register);
+  }
+  return kept;
 }
 
 function base64(of: Uint8Array): string {

@@ -8,7 +8,7 @@ import type { Shared } from '../policy/fleet.ts';
 import { grantKey } from '../policy/grantee.ts';
 import type { StateChange } from '../state/store.ts';
 import type { BanEvent, DoorEvent } from './commit.ts';
-import { registerText } from './fleet-registers.ts';
+import { rowOfRegister } from './fleet-registers.ts';
 
 /** What of this machine's own doing the others are told, and when. */
 export interface Sayings {
@@ -30,7 +30,7 @@ export interface Sayings {
 }
 
 interface SayingsOptions {
-  readonly member: Pick<Member, 'registersOf' | 'decide' | 'right' | 'tell'>;
+  readonly member: Pick<Member, 'registersOf' | 'decide' | 'right' | 'unsettled' | 'tell'>;
   readonly share: () => readonly Shared[];
   readonly grant: (event: DoorEvent) => GrantView | undefined;
 }
@@ -110,7 +110,8 @@ export function createSayings({ member, share, grant }: SayingsOptions): Sayings
     },
     rowsOf(event) {
       const registers = said.get(event);
-      return registers === undefined ? NOTHING : member.right(registers).map(rowOfRegister);
+      if (registers === undefined) return NOTHING;
+      return member.right(registers).map((register) => rowOfRegister(register, member.unsettled(register)));
     },
     tell(event) {
       const registers = said.get(event);
@@ -131,8 +132,4 @@ export function createSayings({ member, share, grant }: SayingsOptions): Sayings
 
 function isOpening(event: EngineEvent): event is DoorEvent {
   return event.event === 'door.opened' || event.event === 'door.renewed';
-}
-
-export function rowOfRegister(register: Register): StateChange {
-  return { change: 'register', key: registerKey(register), value: registerText(register), untold: true };
 }

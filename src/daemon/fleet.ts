@@ -25,8 +25,8 @@ import { createLifting, type Lifting } from './fleet-lifting.ts';
 import { createMarks } from './fleet-marks.ts';
 import { newsEvent } from './fleet-news.ts';
 import { type ClaimSums, createClaimTally, createFleetOnce } from './fleet-once.ts';
-import { knownOf, registerFrom } from './fleet-registers.ts';
-import { createSayings, rowOfRegister, type Sayings } from './fleet-sayings.ts';
+import { keptOf, knownOf, rowOfRegister } from './fleet-registers.ts';
+import { createSayings, type Sayings } from './fleet-sayings.ts';
 import { createSweep } from './fleet-sweep.ts';
 import { surroundingsOf } from './fleet-timers.ts';
 
@@ -208,13 +208,7 @@ export function createFleet(options: FleetOptions): FleetLife {
       return once.consumer(own);
     },
     start() {
-      const own = [...store.fleet().registers.values()].flatMap(({ value, untold }) => {
-        const register = registerFrom(value);
-        return register === undefined ? [] : [{ register, untold }];
-      });
-      const untold = own.filter((one) => one.untold).map(({ register }) => register);
-      const known = knownOf(engine, member.clock);
-      member.start({ own: own.map(({ register }) => register), untold, known });
+      member.start({ ...keptOf(store.fleet()), known: knownOf(engine, member.clock) });
       tellOlder(options, member, fleet().share);
     },
     async joined(wait) {
@@ -265,6 +259,7 @@ function tellOlder(
   ];
   const joined = { change: 'register', key: JOINED, value: '', untold: false } as const;
   const kept = member.decide(registers);
-  store.write([joined, ...kept.map(rowOfRegister)], clock.wall(), 'machine');
+  const rows = kept.map((register) => rowOfRegister(register, member.unsettled(register)));
+  store.write([joined, ...rows], clock.wall(), 'machine');
   member.tell(registers);
 }

@@ -18,6 +18,23 @@ export interface Early {
   correct(): readonly Register[];
   /** Of what was made or decided: put right where the time has become known since. */
   right(registers: readonly Register[]): readonly Register[];
+  /** How that is to be kept; undefined: as it is, since the time is known. */
+  unsettled(register: Register): Unsettled | undefined;
+  /** Said before a restart, in a life that never knew the time: to be put right as if it were said now. */
+  resume(kept: Iterable<Unsettled>): void;
+}
+
+/**
+ * A register that was said while the time was not known, as it is kept: whoever reads it after a restart must not take
+ * its moments for right ones.
+ */
+export interface Unsettled {
+  /** What was known before it, with moments that are right; undefined: nothing. */
+  readonly before: Register | undefined;
+  /** What was said since, by this machine's wall clock. */
+  readonly made: Register;
+  /** The lift that it knows of has no stamp of the bus's clock yet. */
+  readonly isProvisional: boolean;
 }
 
 interface Noted {
@@ -36,11 +53,31 @@ export function createEarly(view: View, clock: BusClock): Early {
   const offsets = new WeakMap<Register, number>();
   /** What was decided while it was not known, and what it comes to. */
   const righted = new WeakMap<Register, Register>();
+  /** By key what was said since the time was not known, and by register how it is kept. */
+  const pending = new Map<string, Unsettled>();
+  const keeping = new WeakMap<Register, Unsettled>();
+
+  function unsettledBy(register: Register): Unsettled {
+    const key = registerKey(register);
+    const there = pending.get(key);
+    // What others had said before a restart has been taken by this machine's clock too.
+    const [before, old] = view.isGuessed(key)
+      ? [undefined, view.stateOf(key)]
+      : [there === undefined ? view.stateOf(key) : there.before, there?.made];
+    const made = old === undefined ? register : merge(old, register);
+    return { before, made, isProvisional: clock.isProvisional(made.gen) };
+  }
 
   function say(register: Register): Register {
-    const before = view.stateOf(registerKey(register));
+    if (clock.isKnown()) return view.say(register);
+    const key = registerKey(register);
+    const unsettled = unsettledBy(register);
+    const { before, made } = unsettled;
     const decided = view.say(register);
-    if (!clock.isKnown()) noted.push({ register, decided, before, offset: clock.offset() });
+    const latest = pending.has(key) ? register : made;
+    noted.push({ register: latest, decided, before, offset: clock.offset() });
+    pending.set(key, unsettled);
+    keeping.set(decided, unsettled);
     return decided;
   }
 
@@ -69,6 +106,7 @@ export function createEarly(view: View, clock: BusClock): Early {
     correct() {
       const all = noted;
       noted = [];
+      pending.clear();
       const stamps = new Map<number, number>();
       const states = new Map<string, Register>();
       for (const { register, decided, before, offset } of all) {
@@ -88,6 +126,20 @@ export function createEarly(view: View, clock: BusClock): Early {
     right(registers) {
       const right = late(registers);
       return registers.map((register) => righted.get(register) ?? right.get(register) ?? register);
+    },
+    unsettled(register) {
+      if (clock.isKnown()) return undefined;
+      return keeping.get(register) ?? (offsets.has(register) ? unsettledBy(register) : undefined);
+    },
+    resume(kept) {
+      // Lifts in their order.
+      for (const { before, made, isProvisional } of [...kept].sort(
+        (one, other) => one.made.gen - other.made.gen,
+      )) {
+        if (before !== undefined) view.say(before);
+        clock.resume(made.gen, isProvisional ? 'provisional' : 'stamped');
+        say(made);
+      }
     },
   };
 }

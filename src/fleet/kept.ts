@@ -4,8 +4,13 @@ import { merge, type Register, shifted } from './register.ts';
 
 /** What was known of others before a restart, and is in force here already. */
 export interface Kept {
-  /** Before what this member itself has said: which lifts it was made after has not been kept. */
+  /**
+   * After what this member itself has said, and nothing beside that: which lifts it was made after has not been kept, and
+   * its moments are this machine's own clock's.
+   */
   know(register: Register): void;
+  /** Whether all that is known of it is what was kept, by this machine's own clock. */
+  isGuessed(key: string): boolean;
   /** The bus's clock is known: until then moments were taken by this machine's own. */
   correct(): void;
   /** Whoever says it knows its moments better than what was kept. */
@@ -19,7 +24,11 @@ export function createKept(book: Book, clock: BusClock): Kept {
       guessed = clock.offset();
       const entry = book.put(register, null);
       entry.kept = 'remembered';
-      book.set(entry, merge(entry.state, register));
+      if (entry.own === undefined) book.set(entry, merge(entry.state, register));
+    },
+    isGuessed(key) {
+      const entry = book.get(key);
+      return entry?.kept === 'remembered' && entry.own === undefined;
     },
     correct() {
       const late = clock.offset() - guessed;

@@ -5,7 +5,7 @@ import type { Belief } from './belief.ts';
 import { type Budget, createBudget, type Limits } from './budget.ts';
 import type { Bus } from './bus.ts';
 import { createClaims, type Once, type OnceAnswer } from './claim.ts';
-import { createEarly } from './early.ts';
+import { createEarly, type Unsettled } from './early.ts';
 import { createHearing } from './hearing.ts';
 import type { Heard, Host, Presence, Surroundings } from './host.ts';
 import type { KnockHost } from './knock-host.ts';
@@ -18,6 +18,7 @@ import { createReader } from './reader.ts';
 import { createReassertion } from './reassert.ts';
 import { createRefusals } from './refusals.ts';
 import { type BanRegister, type Register, registerKey } from './register.ts';
+import { type KeptWords, resume } from './resume.ts';
 import type { InForce, Standing } from './settle.ts';
 import { createTeller, type Teller } from './teller.ts';
 import { createTraffic, type MessageCount } from './traffic.ts';
@@ -60,19 +61,10 @@ export interface FleetStatus {
   readonly members: readonly MemberState[];
 }
 
-/** What the state file has of the fleet. */
-export interface Kept {
-  /** What this member said, and of that what was not told yet. */
-  readonly own: Iterable<Register>;
-  readonly untold: Iterable<Register>;
-  /** What others said that is in force here; without it every restart would end it and put it in force again. */
-  readonly known: Iterable<Register>;
-}
-
 /** One machine's part in a fleet. Nothing here throws, whatever comes from the bus. */
 export interface Member {
   /** Connects. */
-  start(kept: Kept): void;
+  start(kept: KeptWords): void;
   /** The registers that say what has happened. */
   registersOf(happened: Happened): readonly Register[];
   /**
@@ -83,6 +75,8 @@ export interface Member {
   decide(registers: readonly Register[]): readonly Register[];
   /** What was made or decided, as it is to be kept: with moments that are right, where the time is known by now. */
   right(registers: readonly Register[]): readonly Register[];
+  /** How it is kept while the time is not known. */
+  unsettled(register: Register): Unsettled | undefined;
   /** Others are told of what was decided, once it is durable and in force. */
   tell(registers: readonly Register[]): void;
   /** What others said, as far as it counts by now. */
@@ -216,7 +210,7 @@ export function createMember(parts: MemberParts): Member {
 
   return {
     start(kept) {
-      resume(kept, view, teller);
+      resume(kept, { view, early, put: teller.put });
       // What is heard before the time is known is read once it can be judged.
       bus.listen({ connected, disconnected, heard: (of, message) => hasBegun && heard(of, message) });
       beat();
@@ -224,6 +218,7 @@ export function createMember(parts: MemberParts): Member {
     registersOf: (happened) => early.made(registersOf(happened, view, clock)),
     decide: (registers) => early.decide(registers, host.keep),
     right: early.right,
+    unsettled: early.unsettled,
     // As it is by now: its moments may have been put right, and it may have been decided otherwise.
     tell: (registers) => putAll(registers.flatMap((register) => view.ownOf(registerKey(register)) ?? [])),
     current: view.current,
@@ -266,12 +261,6 @@ function presenceOf(
   const about = { version, started, now: clock.now(), number: teller.number(), doors: host.doors() };
   const offset = clock.offset() - of.surroundings.wallOffset();
   return { ...about, offset, uncertainty: clock.uncertainty(), ...view.ownCounts() };
-}
-
-function resume({ own, untold, known }: Kept, view: View, teller: Teller): void {
-  for (const register of known) view.know(register);
-  for (const register of own) view.say(register);
-  for (const register of untold) teller.put(view.say(register));
 }
 
 /** Some of what nobody needs any more. */

@@ -41,7 +41,7 @@ export interface BusClock {
   /** Takes note of another's stamp; false where it is from too far ahead to be believed. */
   see(gen: number): boolean;
   /** What this member itself had stamped or seen before a restart is believed as it is. */
-  resume(gen: number): void;
+  resume(gen: number, how?: 'stamped' | 'provisional'): void;
 }
 
 export function createBusClock(surroundings: Surroundings): BusClock {
@@ -92,8 +92,9 @@ export function createBusClock(surroundings: Surroundings): BusClock {
       last = Math.max(last, gen);
       return true;
     },
-    resume(gen) {
+    resume(gen, how) {
       last = Math.max(last, gen);
+      if (how === 'provisional') provisional.add(gen);
     },
   };
 }

@@ -40,8 +40,10 @@ export interface View {
   left(target: Cidr): readonly BanRegister[];
   /** Whether a grant that was opened here at this moment of it, or elsewhere (null), has been closed. */
   isClosed(door: string, grantee: Grantee, opened: number | null): boolean;
-  /** What was known of others before a restart, and is in force here already. Before what this member itself has said. */
+  /** What was known of others before a restart, and is in force here already. After what this member itself has said. */
   know(register: Register): void;
+  /** Whether all that is known of it is that, by this machine's own clock. */
+  isGuessed(key: string): boolean;
   /** The bus's clock is known: what was known before is put right. */
   correctKept(): void;
   /** What this member itself says, or has said; answers what it comes to. */
@@ -191,8 +193,7 @@ export function createView(clock: BusClock, budget: Budget, belief: Belief): Vie
       isClosed({ door, grantee }, opened === null ? null : clock.toBus(opened), book),
     standing: (ban) => standingOf(onBus(ban, clock), book, clock.now()),
     left: (target) => left(target, { book, clipped, now: clock.now() }),
-    know: kept.know,
-    correctKept: kept.correct,
+    ...{ know: kept.know, isGuessed: kept.isGuessed, correctKept: kept.correct },
     say(register) {
       clock.resume(register.gen);
       const entry = book.put(register, null);

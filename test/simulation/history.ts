@@ -287,8 +287,19 @@ function checkAlways({ machines, violations, doubts, clock }: World): void {
       // What a promoted engine has forgotten is told again within some seconds; until then this machine alone knows it.
       if (clock.now() - seen > REASSERTED) violations.push(`${machine.name} has ${key}, ${doubt}`);
     }
+    for (const [key, state] of states) {
+      const why = guessIn(state, member.clock.now());
+      if (why !== undefined) violations.push(`${machine.name} has ${key} ${why}`);
+    }
     if (states.size > 200) violations.push(`${machine.name} keeps ${states.size} registers`);
   }
+}
+
+/** What a member decided before it knew the time must be put right before anybody hears of it. */
+function guessIn(state: Register, now: number): string | undefined {
+  if (state.gen > 0 && state.gen < EPOCH) return `with a stamp of its own, ${state.gen}`;
+  const made = state.kind === 'ban' ? state.since : state.kind === 'grant' ? state.opened : 0;
+  return made > now + CLOCK_TOLERANCE ? `of ${(made - now).toFixed()} ms from now` : undefined;
 }
 
 /** Why a machine should not have this grant. */

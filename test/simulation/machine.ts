@@ -1,10 +1,12 @@
 import type { BanEvent, DoorEvent } from '../../src/daemon/commit.ts';
 import {
   commandOf,
+  keptOf,
   knownOf,
   liftedHere,
   registerFrom,
   registerText,
+  rowOfRegister,
 } from '../../src/daemon/fleet-registers.ts';
 import { createSayings, type Sayings } from '../../src/daemon/fleet-sayings.ts';
 import type { Ban } from '../../src/engine/ban.ts';
@@ -15,6 +17,7 @@ import type { GrantView } from '../../src/engine/views.ts';
 import { DEFAULT_LIMITS } from '../../src/fleet/budget.ts';
 import type { Bus, ClaimRequest } from '../../src/fleet/bus.ts';
 import { lineDigest } from '../../src/fleet/claim.ts';
+import type { Unsettled } from '../../src/fleet/early.ts';
 import type { Heard, Host, Surroundings } from '../../src/fleet/host.ts';
 import { createMember, type Member } from '../../src/fleet/member.ts';
 import type { MemoryEngine } from '../../src/fleet/memory-bus.ts';
@@ -26,13 +29,12 @@ import type { Packet } from '../../src/packet/packet.ts';
 import { formatPort, type PortSpec } from '../../src/packet/port.ts';
 import { milliseconds } from '../../src/packet/time.ts';
 import { type Grantee, grantKey } from '../../src/policy/grantee.ts';
-import type { StateChange } from '../../src/state/store.ts';
+import { createFleetKept, type FleetKept } from '../../src/state/fleet-kept.ts';
 import type { Random, VirtualClock } from './clock.ts';
 
 /** What outlives the machine: its state file, and which lines of the one-time file are used. */
 interface Disk {
-  own: Map<string, Register>;
-  untold: Map<string, Register>;
+  words: FleetKept;
   readonly used: Set<string>;
   readonly marks: ClaimRequest[];
   /** By target, and by door and grantee. */
@@ -81,7 +83,9 @@ export type Fault =
   /** What the doorbell lost is not read from the stream. */
   | 'doorbells alone'
   /** What this machine has decided counts against what others say only once it is told. */
-  | 'decides late';
+  | 'decides late'
+  /** What was said before the time was known is kept as if it had been. */
+  | 'keeps guesses';
 
 export const ONE_TIME_DOOR = 'once';
 const SECRET = new TextEncoder().encode('the secret of the group');
@@ -112,8 +116,7 @@ export interface Machine {
 export function createMachine(parts: MachineParts): Machine {
   const { name, clock, random, bus, lines, copies, epoch, skew, trace, opened, fault } = parts;
   const disk: Disk = {
-    own: new Map(),
-    untold: new Map(),
+    words: createFleetKept(),
     used: new Set(),
     marks: [],
     bans: new Map(),
@@ -167,11 +170,12 @@ export function createMachine(parts: MachineParts): Machine {
     };
   }
 
+  function unsettled(register: Register): Unsettled | undefined {
+    return fault === 'keeps guesses' ? undefined : member?.unsettled(register);
+  }
+
   function write(registers: readonly Register[]): void {
-    for (const register of registers) {
-      disk.own.set(registerKey(register), register);
-      disk.untold.set(registerKey(register), register);
-    }
+    for (const register of registers) disk.words.apply(rowOfRegister(register, unsettled(register)));
   }
 
   /** What is said is computed by the daemon's own code; with a fault it counts here only once it is told. */
@@ -183,6 +187,7 @@ export function createMachine(parts: MachineParts): Machine {
         registersOf: (happened) => without(of.registersOf(happened)),
         decide: (registers) => (isLate ? registers : of.decide(registers)),
         right: of.right,
+        unsettled,
         tell(registers) {
           if (isLate) of.decide(registers);
           of.tell(registers);
@@ -201,7 +206,8 @@ export function createMachine(parts: MachineParts): Machine {
     at(durable, () => {
       if (isLate) sayings?.decided(event);
       keep(event);
-      write((sayings?.rowsOf(event) ?? []).flatMap(registerOfRow));
+      for (const change of sayings?.rowsOf(event) ?? [])
+        if (change.change === 'register') disk.words.apply(change);
     });
     at(inForce, () => {
       if (isOpening(event)) pending.delete(grantKey(event.door, event.grantee));
@@ -350,8 +356,10 @@ export function createMachine(parts: MachineParts): Machine {
 
   /** So that it lifts, after a restart, nothing that is newer. */
   function remember(all: Register): void {
-    const kept = disk.own.get(registerKey(all));
-    if (kept === undefined || kept.gen < all.gen) disk.own.set(registerKey(all), all);
+    const key = registerKey(all);
+    const kept = registerFrom(disk.words.all().registers.get(key)?.value ?? '');
+    if (kept === undefined || kept.gen < all.gen)
+      disk.words.apply({ change: 'register', key, value: registerText(all), untold: false });
   }
 
   /** Lifts what is over by then: all but what stands, or what has been ended. */
@@ -390,13 +398,17 @@ export function createMachine(parts: MachineParts): Machine {
     apply,
     told(registers) {
       for (const register of registers) {
-        const there = disk.untold.get(registerKey(register));
-        if (there !== undefined && covers(register, there)) disk.untold.delete(registerKey(register));
+        const key = registerKey(register);
+        const row = disk.words.all().registers.get(key);
+        const there = row === undefined ? undefined : registerFrom(row.value);
+        if (row !== undefined && there !== undefined && covers(register, there))
+          disk.words.apply({ change: 'told', key, value: row.value });
       }
     },
     keep: write,
     drop(registers) {
-      for (const register of registers) disk.own.delete(registerKey(register));
+      for (const register of registers)
+        disk.words.apply({ change: 'unregister', key: registerKey(register) });
     },
     shed() {},
     refused() {},
@@ -478,12 +490,8 @@ export function createMachine(parts: MachineParts): Machine {
         belief: { accepts: () => true, longest: () => 7 * 86_400_000, opensFor, tombs: () => 8 * 86_400_000 },
       });
       sayings = sayingsOf(member);
-      if (fault === 'forgetful') {
-        disk.own = new Map();
-        disk.untold = new Map();
-      }
-      const known = knownOf(engine, member.clock);
-      member.start({ own: [...disk.own.values()], untold: [...disk.untold.values()], known });
+      if (fault === 'forgetful') disk.words = createFleetKept();
+      member.start({ ...keptOf(disk.words.all()), known: knownOf(engine, member.clock) });
       expire();
     },
     kill() {
@@ -522,15 +530,15 @@ export function createMachine(parts: MachineParts): Machine {
     member: () => member,
     engine: () => engine,
     now,
-    untold: () => [...disk.untold.values()].map((register) => JSON.stringify(register)).join(),
+    untold: () =>
+      [...disk.words.all().registers.values()]
+        .flatMap(({ value, untold }) => (untold ? [JSON.stringify(registerFrom(value))] : []))
+        .join(),
   };
 
   /** The kernel's bans that the disk does not know: taken in, but for those that were lifted. */
   function adopted(): readonly Ban[] {
-    const texts = [...disk.own].map(
-      ([key, register]) => [key, { value: registerText(register), untold: true }] as const,
-    );
-    const lifted = liftedHere({ registers: new Map(texts) });
+    const lifted = liftedHere(disk.words.all());
     const isLifted = (key: string): boolean => !isLate && (lifted.has(key) || disk.lifted.has(key));
     return [...disk.kernel]
       .filter(([key, { until }]) => !disk.bans.has(key) && !isLifted(key) && until > now())
@@ -554,11 +562,6 @@ function isOpening(event: BanOrDoor): event is Opening {
 }
 
 const isOneTime = ({ door }: { readonly door: string }): boolean => door === ONE_TIME_DOOR;
-
-function registerOfRow(change: StateChange): Register[] {
-  const register = change.change === 'register' ? registerFrom(change.value) : undefined;
-  return register === undefined ? [] : [register];
-}
 
 function addressOf(packet: Packet): Parameters<typeof formatAddress>[0] {
   return {

@@ -239,7 +239,7 @@ function createScatterMachine(parts: MachineParts): ScatterMachine {
       opensFor: (door) => settings.doors.find((each) => each.name === door)?.for,
     },
   });
-  member.start({ own: [], untold: [], known: [] });
+  member.start({ own: [], untold: [], early: [], known: [] });
 
   return {
     name,
