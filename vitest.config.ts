@@ -56,6 +56,7 @@ const LONG = [
   'test/kernel/firewall-policy.test.ts',
   'test/kernel/firewalld.test.ts',
   'test/kernel/fleet-kills.test.ts',
+  'test/kernel/fleet-takeover.test.ts',
   'test/kernel/fleet.test.ts',
   'test/kernel/foreign-rules.test.ts',
   'test/kernel/grant-mark-forward.test.ts',

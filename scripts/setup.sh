@@ -19,7 +19,7 @@ PACKAGES=(
 # What only the tests need: other tools' clients, terminals and shells, a browser for the report.
 readonly TEST_PACKAGES=(
   libnetfilter-queue-dev fwknop-client oathtool openssl xxd openssh-client openssh-server curl fish ethtool iputils-ping tmux zsh
-  groff-base chromium strace fail2ban ufw docker.io busybox-static firewalld dbus-daemon dpkg-dev redis-server
+  groff-base chromium strace fail2ban ufw docker.io busybox-static firewalld dbus-daemon dpkg-dev redis-server keepalived
 )
 if [[ "${1:-}" == tests ]]; then PACKAGES+=("${TEST_PACKAGES[@]}"); fi
 readonly PACKAGES

@@ -8,7 +8,7 @@ import type { BanRow, GrantRow } from '../../src/control/answers.ts';
 import { ask } from './asked.ts';
 import { type Daemon, NFKNOCK } from './daemon.ts';
 import { type KeysLab, keysLab } from './keys-lab.ts';
-import { createNet, type Net } from './net.ts';
+import { createNet, ip, type Net } from './net.ts';
 import { execute, startProcess } from './process.ts';
 import { ADMIN, startRedis, type TestRedis } from './redis.ts';
 import { ROOT } from './root.ts';
@@ -26,6 +26,8 @@ const READY_WITHIN = 120_000;
 /** Ports that a door opens, and one that is always open. */
 export const SERVICES = { web: 80, once: 2201, ssh: 22, free: 2500 } as const;
 const SERVICE_PORTS = Object.values(SERVICES);
+/** Addresses of the clients' network that are theirs to take. */
+const OWN_SOURCES = 250;
 export const WEB_KNOCK = [7000, 8000, 9000] as const;
 
 export interface LabMember {
@@ -68,6 +70,7 @@ export interface FleetLabOptions {
 export async function fleetLab(options: FleetLabOptions): Promise<FleetLab> {
   const nets = await Promise.all(NAMES.map(() => createNet()));
   await Promise.all(nets.flatMap(({ server }) => SERVICE_PORTS.map((port) => server.listen(port))));
+  for (const { server } of nets) ip('-n', server.namespace, 'route', 'add', '10.200.0.0/16', 'dev', 'toA');
   const certificate = makeCertificate();
   const redis = await startRedis({
     namespace: nets[0]?.server.namespace ?? '',
@@ -96,7 +99,7 @@ export async function fleetLab(options: FleetLabOptions): Promise<FleetLab> {
     keys,
     async moveToFreshSource() {
       last += 1;
-      const source = `192.0.2.${last}`;
+      const source = sourceOf(last);
       await Promise.all(nets.map(({ clientA }) => clientA.addAddress(source)));
       return source;
     },
@@ -113,6 +116,10 @@ export async function fleetLab(options: FleetLabOptions): Promise<FleetLab> {
     },
   };
 }
+
+/** Of the clients' own network, and where that has no more of another. */
+const sourceOf = (count: number): string =>
+  count < OWN_SOURCES ? `192.0.2.${count}` : `10.200.${Math.floor(count / 250)}.${1 + (count % 250)}`;
 
 interface OwnSection {
   readonly name: string;
