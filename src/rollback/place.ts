@@ -130,6 +130,13 @@ export function claim(from: string, to: string): boolean {
   return true;
 }
 
+/** Removes a folder at once: what is killed while it does so leaves none that is half there. */
+export function discard(path: string): void {
+  const gone = `${path}.gone`;
+  remove(gone);
+  if (claim(path, gone)) remove(gone);
+}
+
 export function remove(path: string): void {
   rmSync(path, { recursive: true, force: true });
 }

@@ -1,6 +1,6 @@
-import { createHash, randomBytes } from 'node:crypto';
-import { chmodSync, chownSync, mkdirSync, renameSync, statSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { FirewallError } from '../firewall/firewall.ts';
 import { findTool, runTool } from '../firewall/iptables/command.ts';
 import {
@@ -15,9 +15,12 @@ import { openNetfilter } from '../firewall/netlink/socket.ts';
 import { isOwnSet } from '../firewall/rules/names.ts';
 import { messageOf } from '../text/error.ts';
 import { endDaemon } from './end-daemon.ts';
+import { type Ended, log, noteEnd, sentence } from './ended.ts';
 import {
   bootId,
   claim,
+  codeOf,
+  discard,
   forgetInstalled,
   isReadable,
   makePlace,
@@ -27,6 +30,7 @@ import {
   remove,
   writeDurably,
 } from './place.ts';
+import { restoreConfiguration } from './restore-configuration.ts';
 import { findStoodDown, hereAt } from './stood-down.ts';
 import { restoreUnit, stopUnit, type UnitState, unitState } from './systemd.ts';
 import { startTimer } from './timer.ts';
@@ -110,7 +114,7 @@ export async function armRollback({
     async cancel() {
       if (earlier !== undefined || !claim(place.pending, place.undoing)) return;
       await withSets((sets) => restoreParts(change, sets));
-      remove(place.undoing);
+      discard(place.undoing);
     },
   };
 }
@@ -132,14 +136,22 @@ async function beginning(
 function keep(place: Place, change: Change): void {
   const beside = `${place.pending}.new`;
   remove(beside);
-  mkdirSync(beside, { mode: 0o700 });
-  const { path, text } = change.configuration;
-  writeDurably(join(beside, 'boot'), `${change.boot}\n`);
-  writeDurably(join(beside, 'path'), `${path}\n`);
-  if (typeof text === 'string') writeDurably(join(beside, 'configuration'), text);
-  if (text === null) writeDurably(join(beside, 'absent'), '');
-  if (change.unit?.enabled === false) writeDurably(join(beside, 'disabled'), '');
-  writeDurably(join(beside, RECORD), JSON.stringify(change));
+  try {
+    mkdirSync(beside, { mode: 0o700 });
+    const { path, text } = change.configuration;
+    writeDurably(join(beside, 'boot'), `${change.boot}\n`);
+    writeDurably(join(beside, 'path'), `${path}\n`);
+    if (typeof text === 'string') writeDurably(join(beside, 'configuration'), text);
+    if (text === null) writeDurably(join(beside, 'absent'), '');
+    if (change.unit?.enabled === false) writeDurably(join(beside, 'disabled'), '');
+    writeDurably(join(beside, RECORD), JSON.stringify(change));
+  } catch (error) {
+    remove(beside);
+    const fix = `make room in ${place.folder}; nothing was changed`;
+    throw new FirewallError('save the rules for a rollback', codeOf(error) ?? 'UNKNOWN', fix, {
+      cause: error,
+    });
+  }
   if (!claim(beside, place.pending))
     throw new FirewallError('save the rules for a rollback', 'LOST', 'run it again');
 }
@@ -165,7 +177,14 @@ export async function confirmChange(): Promise<boolean> {
   const kept = `${place.pending}.confirmed`;
   remove(kept);
   if (change === undefined || !claim(place.pending, kept)) return false;
-  keepConfirmed(change.configuration.path);
+  try {
+    keepConfirmed(change.configuration.path);
+  } catch (error) {
+    // It waits as before: whoever is told that this failed still has the way back.
+    claim(kept, place.pending);
+    const fix = `make room in ${place.folder} and confirm again: until then the change waits`;
+    throw new FirewallError('keep what is confirmed', codeOf(error) ?? 'UNKNOWN', fix, { cause: error });
+  }
   remove(kept);
   // The unit has waited with its copy for the next boot until it is known that the change stays.
   if (boots && findTool('boot-rules', ['/usr/lib/nfknock']) !== undefined)
@@ -199,6 +218,8 @@ export async function rollBack(why: string, now: number, id?: string): Promise<O
   const place = placeOf();
   const waiting = pendingChange(place);
   if (id !== undefined && waiting !== undefined && waiting.id !== id) return { done: false, faults: [] };
+  // What an earlier one has left of its own end.
+  if (waiting !== undefined && readIfThere(join(place.undoing, RECORD)) === undefined) remove(place.undoing);
   const claimed = waiting !== undefined && claim(place.pending, place.undoing);
   const text = readIfThere(join(place.undoing, RECORD));
   if (text === undefined || (!claimed && id !== undefined)) return { done: false, faults: [] };
@@ -215,12 +236,11 @@ export async function rollBack(why: string, now: number, id?: string): Promise<O
   });
   await attempt(() => withSets((sets) => restoreParts(change, sets)));
   if (change.parts.every((part) => part.chains.length === 0)) forgetInstalled();
-  await attempt(async () => restoreConfiguration(place, change));
+  await attempt(async () => restoreConfiguration(place, change.configuration));
   await attempt(() => restoreUnit(change.unit));
   const ended = { at: now, since: change.since, why, faults };
-  writeDurably(place.ended, JSON.stringify(ended));
   await log(sentence(ended));
-  remove(place.undoing);
+  noteEnd(place, ended);
   return { done: true, faults };
 }
 
@@ -232,26 +252,6 @@ async function restoreParts({ parts, sets: before }: Change, sets: Sets): Promis
   for (const result of results) if (result.status === 'rejected') throw result.reason;
 }
 
-/** What was tried is kept beside it, so that nobody's work is lost. */
-function restoreConfiguration(place: Place, { configuration: { path, text } }: Change): void {
-  const tried = readIfThere(path);
-  if (tried !== undefined && text === undefined) {
-    writeDurably(place.refused, `${createHash('sha256').update(tried).digest('hex')}  ${path}\n`);
-  }
-  if (text === undefined || tried === text) return;
-  if (tried !== undefined) renameSync(path, `${path}.unconfirmed`);
-  if (text !== null) writeConfiguration(path, text);
-}
-
-/** With the owner and the mode that it had: the daemon's group reads it. */
-function writeConfiguration(path: string, text: string): void {
-  writeDurably(path, text);
-  const { uid, gid, mode } =
-    statSync(`${path}.unconfirmed`, { throwIfNoEntry: false }) ?? statSync(dirname(path));
-  chownSync(path, uid, gid);
-  chmodSync(path, mode & 0o666);
-}
-
 export async function withSets<Result>(use: (sets: Sets) => Promise<Result>): Promise<Result> {
   const socket = openNetfilter();
   try {
@@ -259,13 +259,6 @@ export async function withSets<Result>(use: (sets: Sets) => Promise<Result>): Pr
   } finally {
     socket.close();
   }
-}
-
-interface Ended {
-  readonly at: number;
-  readonly since: number;
-  readonly why: string;
-  readonly faults: readonly string[];
 }
 
 /** What an owner should know of changes that wait or were rolled back, as sentences; says each end once. */
@@ -281,16 +274,4 @@ export function noticeOf(now: number): string | undefined {
   if (text === undefined) return undefined;
   remove(place.ended);
   return sentence(JSON.parse(text) as Ended);
-}
-
-function sentence({ at, since, why, faults }: Ended): string {
-  const moment = (time: number): string => new Date(time).toISOString().slice(0, 19);
-  const begun = `the change of ${moment(since)}Z was rolled back at ${moment(at)}Z: ${why}`;
-  return faults.length === 0 ? begun : `${begun}; not all of it could be: ${faults.join('; ')}`;
-}
-
-/** For who looks later, and for who was shut out meanwhile. */
-export async function log(text: string): Promise<void> {
-  const logger = findTool('logger', ['/usr/bin', '/bin']);
-  if (logger !== undefined) await runTool(logger, ['-t', 'nfknock', '-p', 'daemon.warning', '--', text]);
 }

@@ -14,8 +14,9 @@ import type { Sets } from '../firewall/netlink/ipset.ts';
 import { CHAIN, isOwnSet } from '../firewall/rules/names.ts';
 import { messageOf } from '../text/error.ts';
 import { endDaemon, isHeld } from './end-daemon.ts';
+import { log } from './ended.ts';
 import { readIfThere, rememberInstalled, remove, writeDurably } from './place.ts';
-import { log, pendingChange, rollBack, withSets } from './rollback.ts';
+import { pendingChange, rollBack, withSets } from './rollback.ts';
 import {
   backIn,
   beginEnding,
