@@ -33,7 +33,7 @@ begin() {
   done
   deb="$(find dist -maxdepth 1 -name "nfknock_*_$(dpkg --print-architecture).deb" 2>/dev/null | head -n 1 || true)"
   [ -n "$deb" ] || fail 'there is no package: run npm run package first'
-  trap clean_up EXIT
+  trap end EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM
 }
@@ -61,6 +61,13 @@ clean_up() {
   ip netns delete "$machine" 2>/dev/null || true
   ip netns delete "$client" 2>/dev/null || true
   if [ -n "$scratch" ]; then rm -rf "$scratch"; fi
+}
+
+# What is kept until this script ends, whoever reads this gives up here.
+on_end() { :; }
+end() {
+  clean_up
+  on_end
 }
 
 # new_machine SUITE ['PACKAGE …']: one that nothing was ever done to, booted, with the package in /root.
@@ -117,6 +124,7 @@ make_network() {
 # What a boot finds: the disk as it was, and a network with no rules.
 boot() {
   mkdir -p "$scratch"/{upper,work,root}
+  write_network_unit
   setsid ip netns exec "$machine" unshare --pid --mount --uts --ipc --cgroup --fork \
     sh scripts/boot-root.sh "$(realpath "$base")" "$scratch" </dev/null >"$scratch/console.log" 2>&1 &
   disown
@@ -127,7 +135,7 @@ boot() {
         init="$pid"
       fi
     done
-    if [ -n "$init" ] && inside systemctl is-active --quiet basic.target 2>/dev/null; then
+    if [ -n "$init" ] && inside systemctl is-active --quiet trial-network.service 2>/dev/null; then
       serve
       return
     fi
@@ -136,10 +144,25 @@ boot() {
   fail "the machine does not boot: $(tail -n 3 "$scratch/console.log")"
 }
 
-# What an administrator has set up: an address, and a service on port 22, which says what it is told.
+# An address, when Debian's own networking.service would set it.
+write_network_unit() {
+  local units="$scratch/upper/etc/systemd/system"
+  mkdir -p "$units/multi-user.target.wants"
+  cat >"$units/trial-network.service" <<'END_OF_UNIT'
+[Unit]
+After=network-pre.target
+Before=network.target
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=ip address replace 192.0.2.1/24 dev eth0
+ExecStart=ip link set eth0 up
+END_OF_UNIT
+  ln -sf ../trial-network.service "$units/multi-user.target.wants/"
+}
+
+# A service on port 22, which says what it is told.
 serve() {
-  ip -n "$machine" address replace 192.0.2.1/24 dev eth0
-  ip -n "$machine" link set eth0 up
   # shellcheck disable=SC2016 # of Perl
   inside systemd-run --quiet --unit=service perl -MIO::Socket::INET -e '
     $SIG{CHLD} = "IGNORE";
@@ -201,6 +224,13 @@ end_session() {
 
 is_open() { ip netns exec "$client" nc -z -w 2 192.0.2.1 22; }
 is_closed() { ! ip netns exec "$client" nc -z -w 1 192.0.2.1 22; }
+# The knock that the installation has drawn, by the client of this tree.
+knock_from_outside() {
+  local knock
+  knock="$(inside sed -n 's/.*knock: \[\(.*\)\].*/\1/p' /etc/nfknock/nfknock.yaml | tr -d ,)"
+  # shellcheck disable=SC2086 # several words
+  ip netns exec "$client" node dist/bin/nfknock.js knock -d 50 192.0.2.1 $knock
+}
 # holds PATTERN COMMAND…: what it says has that; else it is shown.
 holds() {
   local text

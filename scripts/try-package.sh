@@ -11,6 +11,8 @@ export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 readonly NAME=try-package
 # shellcheck source=scripts/booted.sh
 source scripts/booted.sh
+# shellcheck source=scripts/over-upgrade.sh
+source scripts/over-upgrade.sh
 
 try_suite() {
   say "Debian $1"
@@ -18,13 +20,6 @@ try_suite() {
   try_all
 }
 
-# The knock that the installation has drawn.
-knock_from_outside() {
-  local knock
-  knock="$(inside sed -n 's/.*knock: \[\(.*\)\].*/\1/p' /etc/nfknock/nfknock.yaml | tr -d ,)"
-  # shellcheck disable=SC2086 # several words
-  ip netns exec "$client" node dist/bin/nfknock.js knock -d 50 192.0.2.1 $knock
-}
 exposure_as_documented() {
   local documented
   documented="$(grep -o 'Overall exposure level for nfknock.service: [0-9.]*' docs/operations.md)"
@@ -32,35 +27,13 @@ exposure_as_documented() {
 }
 kill_daemon() { inside sh -c 'kill -9 "$(systemctl show -p MainPID --value nfknock)"'; }
 
-# The same package under a later version, installed while a session is open, a grant is in force and strangers try.
+# The same package under a later version.
 upgrade() {
   local tree="$scratch/deb"
   dpkg-deb -R "$deb" "$tree"
   sed -i 's/^Version: .*/&+later1/' "$tree/DEBIAN/control"
   dpkg-deb --root-owner-group -Znone -b "$tree" "/proc/$init/root/root/later.deb" >/dev/null
-  inside sh -c 'echo "# mine" >>/etc/nfknock/nfknock.yaml'
-  begin_session 192.0.2.10
-  expect 'a session is open' soon session_lives
-  strangers &
-  local strangers=$!
-  expect 'a later version installs' inside apt-get install -y /root/later.deb
-  expect 'it is the one that is there' holds later1 inside dpkg-query -W nfknock
-  expect 'it serves' soon inside nfknock status
-  kill "$strangers" 2>/dev/null || true
-  wait "$strangers" 2>/dev/null || true
-  expect 'no stranger got in at any moment' test ! -e "$scratch/stranger"
-  expect 'the session is still open' session_lives
-  expect 'the grant is kept' holds 'as by hand' inside nfknock grants
-  expect 'the ban is kept' holds 203.0.113.9 inside nfknock bans
-  expect 'the configuration is kept' holds '# mine' inside cat /etc/nfknock/nfknock.yaml
-  end_session
-}
-
-# Tries without end; leaves a file where one connection was made.
-strangers() {
-  while true; do
-    if ip netns exec "$client" nc -z -w 1 -s 192.0.2.66 192.0.2.1 22; then touch "$scratch/stranger"; fi
-  done
+  over_upgrade later1 inside apt-get install -y /root/later.deb
 }
 
 try_all() {
@@ -80,8 +53,7 @@ try_all() {
   expect 'the daemon has one capability' \
     holds 0000000000001000 inside sh -c 'grep CapEff "/proc/$(systemctl show -p MainPID --value nfknock)/status"'
   expect 'the exposure that systemd sees is the one in docs/operations.md' exposure_as_documented
-  expect 'a ban is made' inside nfknock ban 203.0.113.9 --for 1h
-  expect 'a grant is made' inside nfknock grant ssh 192.0.2.10 --for 1h --reason 'as by hand'
+  make_lasting
   expect 'it is killed' kill_daemon
   expect 'who was let in is let in meanwhile' is_open
   expect 'and systemd has it back' soon inside nfknock status
