@@ -4,10 +4,10 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import program from '../rolldown.config.mjs';
+import { INSTALL_ONLY } from './install-only.mjs';
 
 const ROOT = join(import.meta.dirname, '..');
 const MODULES = join(ROOT, 'node_modules');
-const INSTALL_ONLY = new Set(['prebuild-install', 'node-addon-api', 'node-gyp']);
 
 const manifest = (folder) => JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
 

@@ -25,10 +25,9 @@ done
 if [ "${1:-}" != --built ]; then bash scripts/packages.sh; fi
 
 version="$(node -p 'require("./package.json").version')"
-SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}"
 out=dist/release
 rm -rf "$out"
-mkdir -p "$out/apt"
+mkdir -p "$out"
 for arch in amd64 arm64; do
   for file in "dist/nfknock_${version}_$arch.deb" "dist/nfknock-$version-linux-$arch.tar.xz"; do
     [ -f "$file" ] || fail "$file is missing: npm run package"
@@ -42,36 +41,14 @@ cp dist/nfknock-client.mjs "$out/"
 npm pack --silent --pack-destination "$out" ./dist/nfknock-client >/dev/null
 
 say 'SBOM and notes'
-npm sbom --sbom-format cyclonedx --sbom-type application --omit dev >"$out/nfknock-$version.cdx.json"
+node scripts/bom.mjs >"$out/nfknock-$version.cdx.json"
 # The section of this version, without its title.
 awk -v title="## $version" 'index($0, title) == 1 { there = 1; next } /^## / { there = 0 } there' CHANGELOG.md \
   >"$out/NOTES.md"
 [ -s "$out/NOTES.md" ] || fail "CHANGELOG.md has nothing under \"## $version\""
 
 say 'the apt repository'
-(
-  cd "$out/apt"
-  mkdir -p pool/main
-  cp ../*.deb pool/main/
-  for arch in amd64 arm64; do
-    folder="dists/stable/main/binary-$arch"
-    mkdir -p "$folder"
-    dpkg-scanpackages --arch "$arch" --multiversion pool >"$folder/Packages" 2>/dev/null
-    gzip -9nk "$folder/Packages"
-  done
-  cd dists/stable
-  {
-    printf 'Origin: nfknock\nLabel: nfknock\nSuite: stable\nCodename: stable\nArchitectures: amd64 arm64\nComponents: main\n'
-    printf 'Date: %s\n' "$(LC_ALL=C date -u -R -d "@$SOURCE_DATE_EPOCH")"
-    printf 'SHA256:\n'
-    find main -type f | sort | while read -r file; do
-      printf ' %s %s %s\n' "$(sha256sum "$file" | cut -d ' ' -f 1)" "$(stat -c %s "$file")" "$file"
-    done
-  } >Release
-  gpg --batch --yes --local-user "$gpg_key" --clearsign --output InRelease Release
-  gpg --batch --yes --local-user "$gpg_key" --armor --detach-sign --output Release.gpg Release
-  gpg --batch --export "$gpg_key" >../../nfknock-archive-keyring.gpg
-)
+bash scripts/apt-repository.sh "$out/apt" "$gpg_key" "$out"/*.deb
 
 say 'checksums and their signature'
 (

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# `npm run sbom [FILE]`: the packages that run with nfknock, as CycloneDX, then what the registry knows of holes in them.
+# `npm run sbom [FILE]`: what runs as nfknock, as CycloneDX, then what the registry knows of holes in them.
 # A hole of severity high or worse fails; a registry that is not reached is said and does not.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 file="${1:-dist/sbom.cdx.json}"
 mkdir -p "$(dirname "$file")"
-npm sbom --sbom-format cyclonedx --sbom-type application --omit dev >"$file"
+node scripts/bom.mjs >"$file"
 echo "sbom: $(grep -c '"bom-ref"' "$file") components in $file"
 
 if report="$(npm audit --omit dev --audit-level high 2>&1)"; then

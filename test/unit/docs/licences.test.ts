@@ -38,3 +38,12 @@ test('what is in the bundle is not shipped beside it again', () => {
     expect.arrayContaining(['@nfknock/nfqueue', 'better-sqlite3', 'prom-client']),
   );
 });
+
+test('the SBOM names every package that is in its bundle', () => {
+  const bom = JSON.parse(
+    execFileSync(process.execPath, [join(ROOT, 'scripts/bom.mjs')], { encoding: 'utf8' }),
+  ) as {
+    components: { name: string }[];
+  };
+  expect(bom.components.map(({ name }) => name)).toEqual(expect.arrayContaining([...bundled]));
+}, 240_000);
