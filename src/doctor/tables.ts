@@ -34,7 +34,11 @@ export function ofTables(config: Config, rules: Rulesets): readonly Finding[] {
   if (jumpOf(v4) === undefined) {
     const problem = "nfknock's rules are not installed: what its doors protect is as open as without it";
     return [
-      fault('rules-missing', problem, 'start the daemon, or run: nfknock rules install'),
+      fault(
+        'rules-missing',
+        problem,
+        'run: nfknock init, where nothing was set up yet; else start the daemon, or run: nfknock rules install',
+      ),
       ...ofTranslated(config, rules),
     ];
   }

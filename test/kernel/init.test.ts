@@ -117,6 +117,8 @@ describe('nfknock init', { timeout: LONG }, () => {
       const text = terminal.shown();
       expect(text).toContain(`you are connected from  ${net.clientA.source().v4}`);
       expect(text).toMatch(/Locked out\?/);
+      // Nobody is warned of what init has just chosen for him.
+      expect(text).not.toContain('need not name an address');
       // Closed to strangers from now on; what is allowed stays open.
       expect(await reaches()).toBe(false);
       expect(await reaches(WEB)).toBe(true);
@@ -165,6 +167,14 @@ describe('nfknock init', { timeout: LONG }, () => {
       expect(await machine()).toBe(before);
     }
     expect(await reaches()).toBe(true);
+  });
+
+  it('says so where there is nothing to choose from', async () => {
+    const terminal = start('--opens', `${SERVICE}/tcp,${WEB}/tcp`);
+    await terminal.until('3 of 4');
+    expect(terminal.shown()).toMatch(/2 of 4\. What stays open to everyone\? Nothing: no other service/);
+    terminal.type(KEY.interrupt);
+    expect(await terminal.ended()).toBe(130);
   });
 
   it('leaves the machine as it was where the last question is answered with no', async () => {

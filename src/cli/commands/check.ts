@@ -23,6 +23,9 @@ import { isWeak, ofKeys } from '../../strength/weak-keys.ts';
 import { CONFIG_FILE, type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
 import type { DoorReport, Report } from '../output/check-report.ts';
 
+/** `init` can't know it: whether clients know their own address, as those behind NAT don't. */
+const LEFT_TO_THE_OWNER: ReadonlySet<string> = new Set(['address-optional']);
+
 interface CheckOptions extends CommonOptions {
   readonly strict?: boolean;
   /** Only the verdict and the warnings: nothing that is secret. */
@@ -51,7 +54,8 @@ export const command = async (
   const { formatReport, formatWarning, jsonReport } = await import('../output/check-report.ts');
   const text = json ? `${JSON.stringify(jsonReport(report), null, 2)}\n` : formatReport(report);
   print(brief ? `${text.split('\n')[0]}\n` : text);
-  for (const warning of report.warnings) process.stderr.write(`${formatWarning(warning, file)}\n`);
+  for (const warning of report.warnings.filter(({ code }) => !(brief && LEFT_TO_THE_OWNER.has(code))))
+    process.stderr.write(`${formatWarning(warning, file)}\n`);
   return strict && report.warnings.length > 0 ? EXIT.failed : EXIT.done;
 };
 

@@ -1,4 +1,4 @@
-import { confirm, isCancel, multiselect, select, text } from '@clack/prompts';
+import { confirm, isCancel, log, multiselect, select, text } from '@clack/prompts';
 import { formatPortRange, parsePortRange } from '../../packet/port.ts';
 import { type Answers, type Method, othersOf, recommended } from './answers.ts';
 import { Cancelled } from './cancelled.ts';
@@ -70,7 +70,10 @@ export function portsOf(text: string): {
 
 async function askAllow(found: Found, opens: readonly string[]): Promise<readonly string[]> {
   const others = othersOf(found, opens);
-  if (others.length === 0) return [];
+  if (others.length === 0) {
+    log.step('2 of 4. What stays open to everyone? Nothing: no other service was found here.');
+    return [];
+  }
   return answered(
     await multiselect({
       message:

@@ -90,7 +90,7 @@ export function planned(
   return [
     `  closed to everybody     ${opens.join(', ')}, until somebody opens the door ${quoted(door)} by ${by}`,
     `  open to everybody       ${allow.length === 0 ? 'nothing' : allow.join(', ')}`,
-    `  all other ports         ${answer === 'closed' ? 'answer as now' : 'silent'}; whoever tries them is struck, and banned at the third time`,
+    `  all other ports         ${answer === 'closed' ? 'answer as now' : 'silent'}; a packet to them is a strike, and the third strike a ban`,
     `  never banned            ${never.length === 0 ? 'nobody but this machine, its gateways and name servers' : never.join(', ')}`,
     `  files                   ${config}${replaces === null ? '' : ` (the one that is there is kept as ${replaces})`}${method === 'sequence' ? '' : `, ${keys}`}`,
     '  connections             those that are open stay open, this session among them',

@@ -11,7 +11,7 @@ export function foundLines(found: Found): readonly string[] {
     `  SSH server              ${ssh.join(', ') || 'none'}`,
     `  services                ${named.join(', ') || 'none'}`,
     `  you are connected from  ${session?.client ?? 'no other machine (console)'}`,
-    `  what nobody allowed     ${of(4)}, ${of(6)}`,
+    `  policy of INPUT         ${of(4)}, ${of(6)}`,
     `  clock                   ${{ right: 'synchronised', kept: 'not synchronised; it has a real-time clock', wrong: 'not synchronised, and no real-time clock' }[clock]}`,
     ...neighbours.map((each) => `  beside nfknock          ${each}`),
   ];
