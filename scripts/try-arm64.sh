@@ -1,6 +1,6 @@
 #!/bin/bash
-# Tries dist/nfknock_*_arm64.deb under emulation (qemu-user): its Node.js starts, its native parts load, and `check` and
-# `replay` say to the letter what they say on this machine.
+# Tries dist/nfknock_*_arm64.deb under emulation (qemu-user): its Node.js starts, its native parts load, `check` and `replay`
+# say to the letter what they say on this machine, and the unit tests of what reads bytes and reckons pass on its Node.js.
 #
 #   npm run package -- arm64 && bash scripts/try-arm64.sh
 #
@@ -52,3 +52,22 @@ same 'check' check examples/nfknock.yaml
 for capture in test/fixtures/honest/*.pcap; do
   same "replay of $(basename "$capture")" replay "$capture" -c examples/nfknock.yaml
 done
+
+# Vitest starts its worker by process.execPath; that one is the package's Node.js.
+units=(test/unit/clock.test.ts test/unit/{packet,policy,spa,text}/*.test.ts)
+# It takes times.
+units=("${units[@]/test\/unit\/spa\/code.test.ts/}")
+readonly TEST_MS_MAX=1200000
+echo 'if (process.arch !== "arm64") process.exit(3);' >"$scratch/is-arm64.mjs"
+printf '#!/bin/sh\nexec qemu-aarch64-static -L %q %q --import %q "$@"\n' "$LIBRARIES" "$lib/node" "$scratch/is-arm64.mjs" >"$scratch/node"
+chmod 0755 "$scratch/node"
+printf 'if (process.argv[1]?.endsWith("vitest.mjs")) process.execPath = "%s";\n' "$scratch/node" >"$scratch/execute-there.mjs"
+# shellcheck disable=SC2068 # one is empty
+NFKNOCK_RUNS=25 node --import "$scratch/execute-there.mjs" node_modules/vitest/vitest.mjs run --project unit ${units[@]} \
+  --no-file-parallelism --testTimeout "$TEST_MS_MAX" --reporter default --reporter json --outputFile "$scratch/report" >"$scratch/units" 2>&1 || {
+  tail -n 40 "$scratch/units" >&2
+  fail 'unit tests fail'
+}
+read -r passed failed < <(node scripts/count.mjs "$scratch/report")
+[ "$failed" -eq 0 ] || fail "$failed unit tests did not pass"
+say "$passed unit tests pass on its Node.js"
