@@ -5,6 +5,7 @@ import { defineConfig, type ViteUserConfig } from 'vitest/config';
 // what takes times, and what may build the program anew. `npm test` runs the first two, `npm run test:long` the others.
 const MEASURING = [
   'test/kernel/bench-guard.test.ts',
+  'test/kernel/fleet-joining.test.ts',
   'test/kernel/fleet-knocks.test.ts',
   'test/kernel/keys-flood.test.ts',
   'test/kernel/keys-latency.test.ts',

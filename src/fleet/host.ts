@@ -37,8 +37,8 @@ export interface Heard {
   readonly said?: number;
 }
 
-/** Registers that are carried out in one turn: some 6 ms, with their place on the disk. */
-export const HEARD_MAX = 512;
+/** Registers that are carried out in one turn: in which others are read too, by code that may run for the first time. */
+export const HEARD_MAX = 64;
 
 /** What the fleet's life is told as; the daemon makes events of it. */
 export type FleetNews =

@@ -49,14 +49,17 @@ export function createBusClock(surroundings: Surroundings): BusClock {
   const provisional = new Set<number>();
   let last = 0;
 
-  function best(): Sample | undefined {
+  /** Asked for each register that is read. */
+  let best: Sample | undefined;
+
+  function quickest(): Sample | undefined {
     let found = samples[0];
     for (const sample of samples) if (sample.roundTrip <= (found?.roundTrip ?? 0)) found = sample;
     return found;
   }
 
   function offset(): number {
-    return best()?.offset ?? surroundings.wallOffset();
+    return best?.offset ?? surroundings.wallOffset();
   }
 
   const now = (): number => surroundings.now() + offset();
@@ -72,10 +75,11 @@ export function createBusClock(surroundings: Surroundings): BusClock {
       }
       samples.push(made);
       if (samples.length > SAMPLES) samples.shift();
+      best = quickest();
     },
     isKnown: () => samples.length > 0,
     offset,
-    uncertainty: () => (best()?.roundTrip ?? 0) / 2,
+    uncertainty: () => (best?.roundTrip ?? 0) / 2,
     stamp() {
       if (samples.length === 0) {
         // By a wall clock that is decades ahead every later stamp would be too: nobody would believe one.

@@ -16,7 +16,7 @@ import {
 
 /** Entries of a member's stream, of its registers and of a door's marks that one request asks for. */
 const MESSAGES_A_PIECE = 64;
-const ROWS_A_PIECE = 512;
+const ROWS_A_PIECE = 128;
 /** About so many messages of a member are kept for those that were away. */
 const STREAM_MAX = 10_000;
 /** A one-time door that waits longer for its mark stays shut. */
