@@ -8,7 +8,7 @@ import { type Message, NLM_F, NLMSG, NLMSG_HEADER_BYTES, readMessages } from './
 const ANSWERS_BYTES: number = 4 * 1024 * 1024;
 /** And of events, which come in bursts: an event takes about 800 bytes of it. */
 const EVENTS_BYTES: number = 32 * 1024 * 1024;
-/** Longer than any answer takes; the kernel answers before `send` returns unless it lists. */
+/** Longer than an answer, or the next piece of a list, takes; the kernel answers before `send` returns unless it lists. */
 const ANSWER_MS_MAX = 10_000;
 /** Between two attempts to open a socket anew that the kernel has ended. */
 const REOPEN_MS = 1000;
@@ -49,10 +49,14 @@ export interface NetfilterOptions {
   readonly onOverrun?: (count: number) => void;
   /** For tests. */
   readonly receiveBuffer?: number;
+  /** For tests: how long the kernel may say nothing. */
+  readonly answerMs?: number;
 }
 
 interface Waiting {
   readonly messages: Message[];
+  /** Messages of its answer so far. */
+  heard: number;
   readonly onMessage: ((message: Message) => void) | undefined;
   readonly resolve: (answer: Answer) => void;
   readonly reject: (error: Error) => void;
@@ -104,8 +108,12 @@ export function openNetfilter(options: NetfilterOptions = {}): NetfilterSocket {
     for (const message of readMessages(answers ? Buffer.from(datagram) : datagram)) {
       if (closed) return;
       const asked = message.sequence === 0 ? undefined : waiting.get(message.sequence);
-      if (asked !== undefined) take(message, asked, settle);
-      else if (message.type !== NLMSG.error && message.type !== NLMSG.done)
+      if (asked !== undefined) {
+        asked.heard += 1;
+        // A long list comes in many pieces.
+        asked.timer.refresh();
+        take(message, asked, settle);
+      } else if (message.type !== NLMSG.error && message.type !== NLMSG.done)
         tell(() => options.onEvent?.(message));
     }
   });
@@ -152,6 +160,16 @@ export function openNetfilter(options: NetfilterOptions = {}): NetfilterSocket {
     how(asked);
   }
 
+  /** Where the process has stood still the time is over before what waits in the socket was read. */
+  function late(asked: Waiting): void {
+    const { heard } = asked;
+    setImmediate(
+      guarded('netlink', () => {
+        if (asked.heard === heard) settle(asked, (each) => each.reject(lost('ETIMEDOUT')));
+      }),
+    );
+  }
+
   const send = (message: Buffer, onMessage?: (message: Message) => void): Promise<Answer> => {
     if (closed)
       return Promise.reject(new FirewallError('netfilter request', 'CLOSED', 'the firewall is closed'));
@@ -160,10 +178,10 @@ export function openNetfilter(options: NetfilterOptions = {}): NetfilterSocket {
     number(message, mine);
     return new Promise((resolve, reject) => {
       const timer = setTimeout(
-        guarded('netlink', () => settle(asked, (each) => each.reject(lost('ETIMEDOUT')))),
-        ANSWER_MS_MAX,
+        guarded('netlink', () => late(asked)),
+        options.answerMs ?? ANSWER_MS_MAX,
       );
-      const asked: Waiting = { messages: [], onMessage, resolve, reject, timer };
+      const asked: Waiting = { messages: [], heard: 0, onMessage, resolve, reject, timer };
       waiting.set(mine, asked);
       if (!socket.closed) socket.ref();
       const errno = socket.send(message);
