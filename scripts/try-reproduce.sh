@@ -18,6 +18,8 @@ for tool in git lintian npm; do
 done
 if [ "$#" -eq 0 ]; then set -- amd64; fi
 
+# The second clone is made minutes later.
+commit="$(git rev-parse HEAD)"
 renice -n 15 -p $$ >/dev/null
 scratch="$(mktemp -d /var/tmp/nfknock-reproduce.XXXXXX)"
 trap 'rm -rf "$scratch"' EXIT
@@ -31,6 +33,7 @@ build() {
   say "a clone in $folder"
   git clone -q --no-hardlinks . "$folder"
   cd "$folder"
+  git checkout -q --detach "$commit"
   # What runs is compiled by the build; of the other compiled packages only what natives.sh makes goes into the package.
   npm ci --ignore-scripts --no-audit --no-fund --silent
   npm run --silent package -- "$@" >"$scratch/log" 2>&1 || {
