@@ -86,8 +86,8 @@ long() {
   prepare
   step 'the native binding inside Node under AddressSanitizer and UndefinedBehaviorSanitizer' \
     npm run --silent test:sanitize --workspace native
-  NFKNOCK_RUNS=100 EXPLORE_TRANSITIONS=2500 suite unit 'more of the drawn histories than `npm test` tries' \
-    test/property/reference.test.ts test/property/explore.test.ts test/unit/daemon/effects.test.ts
+  NFKNOCK_RUNS=100 suite unit 'more of the drawn histories than `npm test` tries' \
+    test/property/reference.test.ts test/unit/daemon/effects.test.ts
   suite long 'long tests on the kernel: whole machines, attacks without end, crashes at every step'
   suite measure 'what takes times, alone on the machine'
   summary

@@ -25,6 +25,7 @@ readonly EARLIER_FILE PORT=18217
 built=()
 if [ "${1:-}" = --built ]; then built=(--built) && shift; fi
 [ "$(id -u)" -eq 0 ] || fail 'this needs root: run it with sudo'
+command -v git >/dev/null || fail 'git is missing: apt-get install git'
 # Not in the working tree: a socket's path in there may be too long for gpg.
 trial="$(mktemp -d /var/tmp/nfknock-release.XXXXXX)"
 on_end() {

@@ -94,7 +94,6 @@ export function createHeldKeys({ clock, store, config, inFleet }: HeldKeysOption
       for (const id of kept) rotated.add(id);
       usage = createUsage(new Map([...known.used].map(([key, { uses }]) => [key, uses])));
       const since = clock.now();
-      // Clients of fwknop know whole seconds: what they make in the second of the start may be from before it.
       const start = (): number => clock.wallOf(since);
       const restored = { ...known, floor: Number.NEGATIVE_INFINITY };
       const isDistrusted = stood && clock.wall() - store.seen() > HEARD_MAX;

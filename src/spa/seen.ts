@@ -1,3 +1,4 @@
+import { SECOND } from '../packet/time.ts';
 import type { UseChange } from '../policy/key-use.ts';
 import type { Claim, ClaimTime, PacketUse, Use, UsedOnce } from './used-once.ts';
 
@@ -36,6 +37,14 @@ export const NOTHING_RESTORED: RestoredUses = {
   floors: new Map(),
   floor: Number.NEGATIVE_INFINITY,
 };
+
+/**
+ * Whether a packet was made before the start, by its sender's clock. fwknop's clients and a shell's know whole seconds: what
+ * they make in the second of the start may be from after it, and an owner who knocks at once must get in.
+ */
+function isBefore(stamp: number, start: number): boolean {
+  return stamp % SECOND === 0 ? stamp < Math.floor(start / SECOND) * SECOND : stamp <= start;
+}
 
 /** `start`: the floor of every key where what was used before may not be known; asked anew, since clocks are set. */
 export function createSeen(
@@ -99,7 +108,7 @@ export function createSeen(
     if (before !== undefined) return { outcome: 'used', by: before.source };
     const by = stamp === null ? undated.get(id) : undefined;
     if (by !== undefined) return { outcome: 'used', by };
-    if (stamp !== null && stamp <= Math.max(own.floor, start())) return { outcome: 'old' };
+    if (stamp !== null && (stamp <= own.floor || isBefore(stamp, start()))) return { outcome: 'old' };
     const raised = letGo(own, time);
     if (!hasRoom(own, stamp, time)) return { outcome: 'full' };
     put(own, { id, stamp, source });

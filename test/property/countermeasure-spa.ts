@@ -125,7 +125,7 @@ export const IN_THE_KEYS: readonly Countermeasure[] = [
   {
     name: 'keys: nothing at or under the floor is believed',
     file: 'src/spa/seen.ts',
-    from: "if (stamp !== null && stamp <= Math.max(own.floor, start())) return { outcome: 'old' };",
+    from: "if (stamp !== null && (stamp <= own.floor || isBefore(stamp, start()))) return { outcome: 'old' };",
     to: '',
     test: SEEN,
     of: 'is let go once it would be stale',

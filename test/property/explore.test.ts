@@ -3,8 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { explore } from './explore.ts';
 import { WORLDS } from './explore-world.ts';
 
-/** Transitions tried in each world in an ordinary run; `npm run test:long` tries 2,500, docs/exploration.md tells of more. */
-const { EXPLORE_TRANSITIONS = '700' } = env;
+/** Transitions tried in each world in an ordinary run; docs/exploration.md says how to go deeper. */
+const { EXPLORE_TRANSITIONS = '2500' } = env;
 
 describe('every short history of packets and times is judged as the reference judges it', () => {
   test.each(WORLDS)('in a world of $name', { timeout: 3_600_000 }, (world) => {

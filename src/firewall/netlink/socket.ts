@@ -189,20 +189,13 @@ export function openNetfilter(options: NetfilterOptions = {}): NetfilterSocket {
     });
   };
 
-  /** A list during which something changed may have holes: it is asked for anew. */
-  const whole = async (message: Buffer): Promise<Answer> => {
-    for (let attempt = 1; ; attempt += 1) {
-      const answer = await send(message);
-      const torn = answer.ok && answer.messages.some((each) => (each.flags & NLM_F.interrupted) !== 0);
-      if (!torn || attempt === LIST_ATTEMPTS_MAX) return answer;
-    }
-  };
-
   return {
     request(message, onMessage) {
       if ((message.readUInt16LE(6) & NLM_F.dump) !== NLM_F.dump) return send(message, onMessage);
       // The kernel lists one thing at a time for each socket, and says EBUSY to a second.
-      const mine = listing.then(() => (onMessage === undefined ? whole(message) : send(message, onMessage)));
+      const mine = listing.then(() =>
+        onMessage === undefined ? whole(() => send(message)) : send(message, onMessage),
+      );
       listing = mine.catch(() => {});
       return mine;
     },
@@ -218,6 +211,15 @@ export function openNetfilter(options: NetfilterOptions = {}): NetfilterSocket {
       for (const asked of [...waiting.values()]) settle(asked, (each) => each.reject(lost('CLOSED')));
     },
   };
+}
+
+/** A list during which something changed may have holes: it is asked for anew. */
+async function whole(list: () => Promise<Answer>): Promise<Answer> {
+  for (let attempt = 1; ; attempt += 1) {
+    const answer = await list();
+    const torn = answer.ok && answer.messages.some((each) => (each.flags & NLM_F.interrupted) !== 0);
+    if (!torn || attempt === LIST_ATTEMPTS_MAX) return answer;
+  }
 }
 
 type Settle = (asked: Waiting, how: (asked: Waiting) => void) => void;

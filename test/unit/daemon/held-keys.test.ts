@@ -40,7 +40,8 @@ describe('where what was used before the start is not known any more', () => {
 
   it.each([
     ['a minute before it', START - 60_000],
-    ['in its second, as a client writes it that knows whole seconds', SECOND],
+    ['in the second before, as a client writes it that knows whole seconds', SECOND - 1000],
+    ['in its second, before it', START - 300],
     ['at its millisecond', START],
   ])('a packet made %s is not believed', async (_, stamp) => {
     expect(await claim(stamp)).toBe('old');
@@ -48,6 +49,7 @@ describe('where what was used before the start is not known any more', () => {
 
   it.each([
     ['a millisecond after it', START + 1],
+    ['in its second, as a client writes it that knows whole seconds', SECOND],
     ['in the next second', SECOND + 1000],
   ])('a packet made %s is', async (_, stamp) => {
     expect(await claim(stamp)).toBe('won');
