@@ -15,7 +15,7 @@ const MEASURING = [
   'test/kernel/turns.test.ts',
 ];
 /**
- * A third of a minute and more: whole machines, attacks without end, crashes at every step, and sweeps through the
+ * What takes longest: whole machines, attacks without end, crashes at every step, and sweeps through the
  * kernel's ways. The keys and the sequences stay in `npm test`, whatever they take.
  */
 const LONG = [
@@ -24,6 +24,7 @@ const LONG = [
   'test/attacks/packets.test.ts',
   'test/attacks/stall.test.ts',
   'test/clients/client-file.test.ts',
+  'test/clients/lookalike-appliance.test.ts',
   'test/clients/lookalike-portsentry.test.ts',
   'test/clients/lookalike-recent.test.ts',
   'test/clients/nmap.test.ts',
@@ -39,6 +40,7 @@ const LONG = [
   'test/kernel/codes.test.ts',
   'test/kernel/daemon-bans.test.ts',
   'test/kernel/daemon-grants.test.ts',
+  'test/kernel/daemon-last-words.test.ts',
   'test/kernel/daemon-life.test.ts',
   'test/kernel/daemon-watchdog.test.ts',
   'test/kernel/discovery.test.ts',
@@ -46,10 +48,12 @@ const LONG = [
   'test/kernel/doctor.test.ts',
   'test/kernel/doors-commands.test.ts',
   'test/kernel/doors-docker.test.ts',
+  'test/kernel/doors-forward.test.ts',
   'test/kernel/doors-grants.test.ts',
   'test/kernel/doors-one-time.test.ts',
   'test/kernel/doors-set.test.ts',
   'test/kernel/doors-uses.test.ts',
+  'test/kernel/durability.test.ts',
   'test/kernel/families.test.ts',
   'test/kernel/firewall-any.test.ts',
   'test/kernel/firewall-life.test.ts',
