@@ -48,12 +48,13 @@ COPY src src
 RUN npm run build
 
 FROM build AS production
-COPY scripts/production.mjs scripts/
+COPY scripts/production.mjs scripts/install-only.mjs scripts/
 # Packages that the program needs, without what only compiling them needed.
 RUN mkdir -p /out/node_modules \
- && node scripts/production.mjs | while read -r package; do \
-      mkdir -p "/out/node_modules/$package" && cp -rL "node_modules/$package/." "/out/node_modules/$package/"; \
-    done \
+ && node scripts/production.mjs > /tmp/production \
+ && while read -r package; do \
+      mkdir -p "/out/node_modules/$package" && cp -rL "node_modules/$package/." "/out/node_modules/$package/" || exit 1; \
+    done < /tmp/production \
  && rm -rf /out/node_modules/better-sqlite3/deps /out/node_modules/better-sqlite3/src \
  && find /out/node_modules -path '*/build/Release/obj*' -prune -exec rm -rf {} + \
  && find dist -name '*.map' -delete \

@@ -96,6 +96,19 @@ describe('the list of scripts/setup.sh', () => {
       ).toBe(true);
   });
 
+  it('has its like in the images: what a script imports is copied there with it', () => {
+    const copied = [...DOCKERFILE.matchAll(/^COPY (?!--from)(.*) \S+$/gm)]
+      .flatMap(([, names = '']) => names.split(' '))
+      .filter((name) => /^scripts\/.*\.mjs$/.test(name));
+    expect(copied).toContain('scripts/production.mjs');
+    const imported = copied.flatMap((name) =>
+      [...readFileSync(join(ROOT, name), 'utf8').matchAll(/ from '\.\/([\w-]+\.mjs)'/g)].map(
+        ([, other]) => `scripts/${other}`,
+      ),
+    );
+    for (const name of imported) expect(copied, name).toContain(name);
+  });
+
   it('is read, and so are the calls', () => {
     expect(INSTALLED).toEqual(expect.arrayContaining(['nftables', 'knockd', 'fail2ban', 'dbus-daemon']));
     const called = FILES.flatMap(({ calls }) => calls.map(({ program }) => program));
