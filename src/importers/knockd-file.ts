@@ -66,7 +66,7 @@ export function readKnockd(
       fault(`${quoted(content)} has a control character`, 'remove it');
       continue;
     }
-    const header = headerOf(content) ?? nakedHeaderOf(content, lines.slice(index + 1));
+    const header = headerOf(content) ?? nakedHeaderOf(content, lines, index);
     if (header !== undefined) {
       const name = oneLine(header);
       if (name === '') fault('the section has no name', 'write the name of the door, for example [ssh]');
@@ -135,13 +135,18 @@ function headerOf(content: string): string | undefined {
 }
 
 /** The name in a header that has lost both brackets: a word by itself, before what only begins a section. */
-function nakedHeaderOf(content: string, following: readonly { readonly raw: string }[]): string | undefined {
+function nakedHeaderOf(
+  content: string,
+  lines: readonly { readonly raw: string }[],
+  at: number,
+): string | undefined {
   if (!/^(?!usesyslog$)[a-z][\w-]{0,39}$/i.test(content)) return undefined;
-  const next = following.map(({ raw }) => raw.trim()).find((raw) => raw !== '' && !raw.startsWith('#'));
+  let next = at + 1;
+  while (next < lines.length && /^\s*(?:#|$)/.test(lines[next]?.raw ?? '')) next += 1;
   const begins = /^options$/i.test(content)
     ? new RegExp(`^(?:${OPTIONS.join('|')})\\b`, 'i')
     : /^(?:one_time_)?sequences?\s*=/i;
-  return next !== undefined && begins.test(next) ? content : undefined;
+  return begins.test(lines[next]?.raw.trim() ?? '') ? content : undefined;
 }
 
 function uncommented(value: string): string {

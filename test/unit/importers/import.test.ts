@@ -291,6 +291,13 @@ describe('What copying loses', () => {
     expect(said(importKnockd(text, 'k.conf'))).toMatch(warning);
   });
 
+  it('is looked for in the next lines alone, however long the file is', () => {
+    const begun = performance.now();
+    importKnockd('[a]\n'.concat('word\n'.repeat(20_000)), 'k.conf');
+    importKnockd('[a]\n'.concat('x = 1\n'.repeat(20_000)), 'k.conf');
+    expect(performance.now() - begun).toBeLessThan(5_000);
+  });
+
   it.each([
     ['sequence = 1,2,3 # my ports', 'knock: [1/tcp, 2/tcp, 3/tcp]'],
     ['sequence = 1,2,3\nseq_timeout = 7 # s', 'within: 7s'],
