@@ -109,7 +109,6 @@ fresh_clone() {
   mkdir "$root/nfknock"
   git ls-files -z | tar --null --files-from=- --create | tar --extract --directory "$root/nfknock"
 }
-fresh_clone
 
 # The root of a namespace is to be a mount of its own: `ip netns exec` changes it.
 mount --bind "$root" "$root"
@@ -138,6 +137,7 @@ if [ "$all" = yes ]; then
   exit "$failed"
 fi
 say 'the whole set-up, in it'
+fresh_clone
 inside bash scripts/setup.sh tests
 # Each by itself: one that belongs to no project any more is no test, and fails.
 for each in "${TESTS[@]}"; do

@@ -9,7 +9,7 @@ import { owned } from '../guard/guard.ts';
 import type { Address } from '../packet/address.ts';
 import { type Cidr, hostCidr, offenderOf } from '../packet/cidr.ts';
 import type { Store } from '../state/store.ts';
-import { commandOf, rowOfRegister } from './fleet-registers.ts';
+import { commandOf, rowsOfDecided } from './fleet-registers.ts';
 import type { Sweep } from './fleet-sweep.ts';
 
 interface LiftingOptions {
@@ -54,8 +54,7 @@ export function createLifting(options: LiftingOptions): Lifting {
   function say(registers: readonly Register[]): void {
     if (!sharesBans()) return;
     const kept = member().decide(registers);
-    const rows = kept.map((register) => rowOfRegister(register, member().unsettled(register)));
-    store.write(rows, clock.wall(), 'machine');
+    store.write(rowsOfDecided(kept, member()), clock.wall(), 'machine');
     const tell = (): void => member().tell(registers);
     options.drained().then(tell).catch(tell);
   }

@@ -39,6 +39,14 @@ export function rowOfRegister(register: Register, unsettled?: Unsettled): FleetC
   };
 }
 
+/** The rows of registers that this member has decided. */
+export function rowsOfDecided(
+  registers: readonly Register[],
+  { unsettled }: { unsettled(register: Register): Unsettled | undefined },
+): readonly FleetChange[] {
+  return registers.map((register) => rowOfRegister(register, unsettled(register)));
+}
+
 /** Undefined where the file is damaged. */
 export function registerFrom(text: string): Register | undefined {
   const [table = '', field = '', value = ''] = text.split(' ');

@@ -8,7 +8,7 @@ import type { Shared } from '../policy/fleet.ts';
 import { grantKey } from '../policy/grantee.ts';
 import type { StateChange } from '../state/store.ts';
 import type { BanEvent, DoorEvent } from './commit.ts';
-import { rowOfRegister } from './fleet-registers.ts';
+import { rowsOfDecided } from './fleet-registers.ts';
 
 /** What of this machine's own doing the others are told, and when. */
 export interface Sayings {
@@ -110,8 +110,7 @@ export function createSayings({ member, share, grant }: SayingsOptions): Sayings
     },
     rowsOf(event) {
       const registers = said.get(event);
-      if (registers === undefined) return NOTHING;
-      return member.right(registers).map((register) => rowOfRegister(register, member.unsettled(register)));
+      return registers === undefined ? NOTHING : rowsOfDecided(member.right(registers), member);
     },
     tell(event) {
       const registers = said.get(event);

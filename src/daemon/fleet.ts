@@ -25,7 +25,7 @@ import { createLifting, type Lifting } from './fleet-lifting.ts';
 import { createMarks } from './fleet-marks.ts';
 import { newsEvent } from './fleet-news.ts';
 import { type ClaimSums, createClaimTally, createFleetOnce } from './fleet-once.ts';
-import { keptOf, knownOf, rowOfRegister } from './fleet-registers.ts';
+import { keptOf, knownOf, rowsOfDecided } from './fleet-registers.ts';
 import { createSayings, type Sayings } from './fleet-sayings.ts';
 import { createSweep } from './fleet-sweep.ts';
 import { surroundingsOf } from './fleet-timers.ts';
@@ -259,7 +259,6 @@ function tellOlder(
   ];
   const joined = { change: 'register', key: JOINED, value: '', untold: false } as const;
   const kept = member.decide(registers);
-  const rows = kept.map((register) => rowOfRegister(register, member.unsettled(register)));
-  store.write([joined, ...rows], clock.wall(), 'machine');
+  store.write([joined, ...rowsOfDecided(kept, member)], clock.wall(), 'machine');
   member.tell(registers);
 }
