@@ -1,12 +1,9 @@
-import { existsSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { buildFlood } from '../support/attacker-tools.ts';
 import { nfknock } from '../support/bans-lab.ts';
 import type { Daemon } from '../support/daemon.ts';
 import { createNet, type Net } from '../support/net.ts';
-import { ROOT } from '../support/root.ts';
+import { measureTurns } from '../support/turns.ts';
 
 /*
  * How long a real daemon, with its state on a real disk and its sets in the kernel, keeps packets waiting at a time while
@@ -31,45 +28,29 @@ const MANY = 30_000;
 let net: Net;
 let daemon: Daemon;
 let flood: string;
-const file = join(tmpdir(), `nfknock-turns-${process.pid}`);
+const turns = measureTurns('turns');
 
 beforeAll(async () => {
   net = await createNet();
   flood = buildFlood();
-  daemon = await net.server.startDaemon(CONFIG, {
-    env: { NODE_OPTIONS: `--import=${join(ROOT, 'test/support/turns.mjs')}`, TURNS: file },
-  });
+  daemon = await net.server.startDaemon(CONFIG, { env: turns.env });
 });
 afterAll(async () => {
   await daemon?.stop('SIGKILL');
-  rmSync(file, { force: true });
+  turns.close();
   net?.close();
 });
 
-interface Turn {
-  readonly worked: number;
-  /** With what it waited for, or for a processor. */
-  readonly stood: number;
-  readonly collected: boolean;
-}
-
 /** The longest turn of the daemon's event loop while something is done, but for those with a collection of garbage. */
 async function longestTurn(act: () => Promise<unknown>): Promise<number> {
-  rmSync(file, { force: true });
-  daemon.signal('SIGWINCH');
-  await act();
-  daemon.signal('SIGWINCH');
-  await vi.waitFor(() => expect(existsSync(file)).toBe(true), { timeout: 10_000 });
-  const turns = (JSON.parse(readFileSync(file, 'utf8')) as readonly Turn[]).toSorted(
-    (x, y) => y.worked - x.worked,
-  );
+  const longest = await turns.during(daemon, act);
   console.info(
-    turns
+    longest
       .slice(0, 8)
       .map((turn) => `${turn.worked.toFixed(1)}/${turn.stood.toFixed(1)}${turn.collected ? ' (gc)' : ''}`)
       .join(', '),
   );
-  return Math.max(0, ...turns.filter(({ collected }) => !collected).map(({ worked }) => worked));
+  return Math.max(0, ...longest.filter(({ collected }) => !collected).map(({ worked }) => worked));
 }
 
 const sizes = async (): Promise<{ bans: number }> => {
