@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { hotp, stepOf } from '../../src/spa/totp.ts';
 import { ask } from '../support/asked.ts';
 import { type Daemon, NFKNOCK } from '../support/daemon.ts';
-import { died, holdRules, killAt, signal } from '../support/keys-crash-lab.ts';
+import { died, holdRules, killAt, killBeforeRule, killOnceInForce } from '../support/keys-crash-lab.ts';
 import { createNet, type Net } from '../support/net.ts';
 import { temporaryFolder } from '../support/scratch.ts';
 
@@ -92,11 +92,6 @@ async function isAnswered(after: number): Promise<void> {
   await daemon.waitFor({ event: 'door.opened', source: net.clientB.source().v4, key: 'ben' }, LATE);
 }
 
-/** Until what was sent is used up, durably: in the same turn. */
-async function isTaken(): Promise<void> {
-  await expect.poll(() => ask(daemon, { command: 'keys' }), { timeout: LATE }).toMatchObject([{ used: 1 }]);
-}
-
 describe('a daemon killed with -9', () => {
   it('before what a code uses up is written has opened nothing, and the code opens once', async () => {
     const digits = codeAt(stepOf(Date.now()));
@@ -131,12 +126,11 @@ describe('a daemon killed with -9', () => {
 
   it('after a code was synced and before the rule has announced nothing; grant and use are there', async () => {
     const step = stepOf(Date.now());
-    const tools = await holdRules(daemon);
+    const held = await holdRules(daemon);
     await knock(codeAt(step));
-    await isTaken();
+    await held.isTold();
     expect(await reaches()).toBe(false);
-    process.kill(daemon.pid, 'SIGKILL');
-    signal(tools, 'SIGKILL');
+    killBeforeRule(daemon, held);
     await died(daemon);
     expect(opened()).toBe(0);
     await again();
@@ -147,14 +141,11 @@ describe('a daemon killed with -9', () => {
 
   it('after the rule was in force and before that was announced keeps both', async () => {
     const step = stepOf(Date.now());
-    const tools = await holdRules(daemon);
+    const held = await holdRules(daemon);
     await knock(codeAt(step));
-    await isTaken();
-    process.kill(daemon.pid, 'SIGKILL');
-    // At once: the kernel hangs up on what it finds stopped and without a parent.
-    signal(tools, 'SIGCONT');
+    await held.isTold();
+    await killOnceInForce(daemon, held, () => reaches());
     await died(daemon);
-    await expect.poll(() => reaches(), { timeout: LATE }).toBe(true);
     expect(opened()).toBe(0);
     await again();
     expect(await grants()).toBe(1);

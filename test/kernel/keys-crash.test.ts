@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ask } from '../support/asked.ts';
 import type { Daemon } from '../support/daemon.ts';
-import { died, holdRules, killAt, signal } from '../support/keys-crash-lab.ts';
+import { died, holdRules, killAt, killBeforeRule, killOnceInForce } from '../support/keys-crash-lab.ts';
 import { type KeysLab, keysLab } from '../support/keys-lab.ts';
 import { createNet, type Net } from '../support/net.ts';
 
@@ -66,11 +66,6 @@ async function isAnswered(): Promise<void> {
   expect(await reaches(LATE)).toBe(true);
 }
 
-/** Until what was sent is used up, durably: in the same turn. */
-async function isTaken(): Promise<void> {
-  await expect.poll(() => ask(daemon, { command: 'keys' }), { timeout: LATE }).toMatchObject([{ used: 1 }]);
-}
-
 describe('a daemon killed with -9', () => {
   it('before what a packet uses up is written has opened nothing, and the packet opens once', async () => {
     const packet = lab.own(me());
@@ -103,12 +98,11 @@ describe('a daemon killed with -9', () => {
 
   it('after it was synced and before the rule has announced nothing; grant and use are both there', async () => {
     const packet = lab.own(me());
-    const tools = await holdRules(daemon);
+    const held = await holdRules(daemon);
     await lab.send(net.clientA, packet);
-    await isTaken();
+    await held.isTold();
     expect(await reaches()).toBe(false);
-    process.kill(daemon.pid, 'SIGKILL');
-    signal(tools, 'SIGKILL');
+    killBeforeRule(daemon, held);
     await died(daemon);
     expect(opened()).toBe(0);
     await again();
@@ -119,14 +113,11 @@ describe('a daemon killed with -9', () => {
 
   it('after the rule was in force and before that was announced keeps both', async () => {
     const packet = lab.own(me());
-    const tools = await holdRules(daemon);
+    const held = await holdRules(daemon);
     await lab.send(net.clientA, packet);
-    await isTaken();
-    process.kill(daemon.pid, 'SIGKILL');
-    // At once: the kernel hangs up on what it finds stopped and without a parent.
-    signal(tools, 'SIGCONT');
+    await held.isTold();
+    await killOnceInForce(daemon, held, () => reaches());
     await died(daemon);
-    await expect.poll(() => reaches(), { timeout: LATE }).toBe(true);
     expect(opened()).toBe(0);
     await again();
     expect(await grants()).toBe(1);

@@ -33,16 +33,60 @@ function isAlive({ pid }: Daemon): boolean {
   }
 }
 
-/** Holds the programs that lay rules; what they were told stays in their pipes. Not those that only look, once, at the start. */
-export async function holdRules(daemon: Daemon): Promise<readonly number[]> {
+/** Programs that lay rules, held; what they are told stays in their pipes. */
+export interface Held {
+  readonly tools: readonly number[];
+  /** Once they have been told a rule to its end: that is said after what was used up has been synced. */
+  isTold(): Promise<void>;
+}
+
+/** Not the programs that only look, once, at the start. */
+export async function holdRules(daemon: Daemon): Promise<Held> {
   const before = childrenOf(daemon.pid);
   await sleep(SETTLED);
   const tools = childrenOf(daemon.pid).filter((pid) => before.includes(pid));
   signal(tools, 'SIGSTOP');
-  return tools;
+  // The first half of a rule is told at once, its COMMIT after the sync; nothing outside shows which of them has come.
+  const watch = ['-f', '-s', '4096', '-e', 'trace=write,writev,sendto,sendmsg', '-p', `${daemon.pid}`];
+  const strace = spawn('strace', watch, { stdio: ['ignore', 'ignore', 'pipe'] });
+  let said = '';
+  strace.stderr.on('data', (chunk: Buffer) => {
+    said += chunk.toString('latin1');
+  });
+  await once(strace.stderr, 'data');
+  return {
+    tools,
+    async isTold() {
+      await expect.poll(() => said.includes('COMMIT\\n# '), { timeout: LATE }).toBe(true);
+      strace.kill('SIGTERM');
+      await once(strace, 'exit');
+    },
+  };
 }
 
-export function signal(pids: readonly number[], name: NodeJS.Signals): void {
+/**
+ * Killed with the rule not in force. The daemon is stopped first: it must see nothing of its programs' end, and the kernel
+ * hangs up on what it finds stopped and without a parent.
+ */
+export function killBeforeRule(daemon: Daemon, { tools }: Held): void {
+  signal([daemon.pid], 'SIGSTOP');
+  signal(tools, 'SIGKILL');
+  signal([daemon.pid], 'SIGKILL');
+}
+
+/** Killed with the rule in force: the daemon is stopped, so that it reads no answer, until its programs have done it. */
+export async function killOnceInForce(
+  daemon: Daemon,
+  { tools }: Held,
+  isInForce: () => Promise<boolean>,
+): Promise<void> {
+  signal([daemon.pid], 'SIGSTOP');
+  signal(tools, 'SIGCONT');
+  await expect.poll(isInForce, { timeout: LATE }).toBe(true);
+  signal([daemon.pid], 'SIGKILL');
+}
+
+function signal(pids: readonly number[], name: NodeJS.Signals): void {
   for (const pid of pids) {
     try {
       process.kill(pid, name);
