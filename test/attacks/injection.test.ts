@@ -60,6 +60,8 @@ const say = (port: number, text: string, six: boolean): Promise<unknown> => {
 };
 
 describe('what a packet carries', () => {
+  // Against: text in packets that wants into logs, rules or a shell
+  // by: no such text is ever kept
   it.each([
     ['IPv4', false],
     ['IPv6', true],
@@ -98,6 +100,8 @@ describe('what a client of the control socket says', () => {
     },
   );
 
+  // Against: terminal escapes in a reason
+  // by: refused, and escaped where shown
   it('as the reason of a grant is one field of one line, and a terminal is never given it raw', async () => {
     const address = '198.51.100.77';
     const reason = `; touch ${trap} $(touch ${trap}) ' " -j ACCEPT`;
@@ -117,6 +121,8 @@ describe('what a client of the control socket says', () => {
     expect(daemon.noise).toEqual([]);
   });
 
+  // Against: the control socket used by others
+  // by: mode 0660 from its first instant
   it('is not heard at all from a user who is neither owner nor of the group', async () => {
     const status = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups'];
     // The folder of the test is open to him; the socket is not.

@@ -58,6 +58,8 @@ const endTools = (): void => {
 };
 
 describe('iptables missing at run time', () => {
+  // Against: iptables gone
+  // by: the grant is refused and said
   it('opens nothing and says what to do; the daemon goes on, and opens once it is back', async () => {
     daemon = await net.server.startDaemon(CONFIG, { before: APART });
     inMounts('mount', '--bind', '/dev/null', TOOLS);
@@ -78,6 +80,8 @@ describe('iptables missing at run time', () => {
 });
 
 describe('the lock of the tables held by another program', () => {
+  // Against: the lock of the tables held
+  // by: waiting, and announcing only what is in force
   it('delays a door by no more than that, also with iptables-legacy, and the door is announced only then', async () => {
     const legacy = [
       ...APART,
@@ -107,6 +111,8 @@ describe('the lock of the tables held by another program', () => {
 });
 
 describe('a set of bans that is full of others', () => {
+  // Against: the set of bans full
+  // by: the failure is said, the engine keeps the ban
   it('lets nobody in for it: that a ban could not be laid is said, and who earned it opens nothing', async () => {
     daemon = await net.server.startDaemon(CONFIG);
     for (let host = 1; host <= LIMIT; host += 1)
@@ -125,6 +131,8 @@ describe('a set of bans that is full of others', () => {
 });
 
 describe('no file descriptor left', () => {
+  // Against: no file descriptor left
+  // by: running tools are kept, failures are said
   it('opens doors as long as its tools run, says what could not be run, and answers again afterwards', async () => {
     daemon = await net.server.startDaemon(CONFIG);
     const { v4 } = net.clientA.source();

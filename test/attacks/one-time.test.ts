@@ -44,6 +44,8 @@ const opened = (): Promise<unknown> =>
   daemon.waitFor({ event: 'door.opened', source: net.clientA.source().v4 }, LATE);
 
 describe('a one-time knock that was recorded', () => {
+  // Against: replaying a one-time sequence after an edit, a reload, a kill
+  // by: the line that was knocked is marked, durably, before the door opens
   it('opens nothing again after an owner has put lines before its own, a reload and a kill -9', async () => {
     writeFileSync(file, `${FIRST}\n${SECOND}\n`);
     daemon = await net.server.startDaemon(config());

@@ -47,6 +47,8 @@ const judged = async (): Promise<Readonly<Record<string, number>>> =>
   (await ask(daemon, { command: 'status' })).packets;
 
 describe('a scan in fragments', () => {
+  // Against: bad checksums, odd TTLs, trusted source ports
+  // by: the rules look at none of them
   it.each([
     ['of 8 bytes', ['-f']],
     ['of 16 bytes', ['-ff']],
@@ -60,12 +62,16 @@ describe('a scan in fragments', () => {
     expect(found).not.toMatch(new RegExp(`^${SERVICE}/tcp +open`, 'm'));
   });
 
+  // Against: fragments on the wire
+  // by: conntrack puts them together before our rules
   it('is put together by the kernel, and ends in the same ban as a whole one', async () => {
     const { v4 } = await net.clientA.moveToFreshSource();
     await scan('23,2323,3389', '-f');
     await daemon.waitFor({ event: 'ban.added', source: v4 }, LATE);
   });
 
+  // Against: first fragments whose rest never comes
+  // by: conntrack puts them together before our rules
   it('whose last parts never come is not seen at all, and holds nothing of ours', async () => {
     const { v4 } = await net.clientA.moveToFreshSource();
     const before = await judged();
@@ -87,6 +93,8 @@ describe('a packet with a bad checksum', () => {
 });
 
 describe('an unasked answer', () => {
+  // Against: attacking others in our name
+  // by: unasked answers are no offence
   it('is no offence, so that nobody has a stranger banned by attacking him in our name', async () => {
     const { v4 } = await net.clientA.moveToFreshSource();
     const backscatter = async (): Promise<number> => (await judged())['backscatter'] ?? 0;

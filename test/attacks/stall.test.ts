@@ -66,6 +66,8 @@ describe('while the daemon is stopped by SIGSTOP', () => {
     expect((await status()).code).toBeLessThan(2);
   });
 
+  // Against: any packet while the daemon is stopped
+  // by: the DROP at the end of each service's chain
   it('nobody is let in, and afterwards knocks are judged by when they came, not by when they were read', async () => {
     const { v4 } = await net.clientA.moveToFreshSource();
     daemon.signal('SIGSTOP');
@@ -88,6 +90,8 @@ describe('while the daemon is stopped by SIGSTOP', () => {
     expect(await reaches()).toBe(false);
   });
 
+  // Against: running the queue over
+  // by: no fail-open, no `--queue-bypass`
   it('anyone who waits at the port is not let in by a queue that runs over', async () => {
     const { server4 } = net.clientA;
     await net.clientA.moveToFreshSource();
@@ -128,6 +132,8 @@ describe('a flood of forged first knocks', () => {
 });
 
 describe('a child that outlives the daemon', () => {
+  // Against: a child that holds the queue
+  // by: `SOCK_CLOEXEC`
   it('does not keep the queue: the next daemon has it at once, and opens', async () => {
     const { folder } = daemon;
     await net.clientA.moveToFreshSource();
@@ -149,6 +155,8 @@ describe('a child that outlives the daemon', () => {
 });
 
 describe('a daemon that is dead', () => {
+  // Against: any packet while the daemon is dead or gone
+  // by: the DROP of the queue without a listener
   it('lets nobody get behind a decoy: a queue that nobody listens to drops', async () => {
     await daemon.stop('SIGKILL');
     await net.clientA.moveToFreshSource();

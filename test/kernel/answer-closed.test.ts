@@ -94,6 +94,8 @@ describe('with `answer: closed`', () => {
     }
   };
 
+  // Against: knock ports that show in a scan by being dropped among closed ones
+  // by: `answer: closed`
   it.each(FAMILIES)(
     'knock, decoy and service answer over $family like a closed port, to the letter, before and during a ban',
     async (family) => {
@@ -147,6 +149,8 @@ describe('with `answer: closed`', () => {
     },
   );
 
+  // Against: a reset that cuts a connection which conntrack does not know
+  // by: `-m socket` before each reset
   it.each(FAMILIES)('a connection over $family that conntrack does not know is not reset', async (family) => {
     await net.clientA.moveToFreshSource();
     const target = net.clientA[family.server];

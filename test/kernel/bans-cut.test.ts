@@ -32,6 +32,8 @@ beforeAll(async () => {
 }, 180_000);
 afterAll(() => net?.close());
 
+// Against: conntrack's table filled, and bans that cut
+// by: the table is read in pieces, once for all that wait, beside the bans
 it('thousands of bans at once end what their sources began, and keep nobody waiting, beside a full table', async () => {
   const firewall = await startFirewall(
     net.server.namespace,

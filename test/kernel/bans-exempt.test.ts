@@ -65,6 +65,8 @@ describe('nobody bans', () => {
     expect(members.filter((member) => source.startsWith(member.replace(/::\/64$/, ':')))).toEqual([]);
   };
 
+  // Against: banning the gateway, a name server, this machine
+  // by: automatic exemptions
   it.each([
     ['its default gateway', GATEWAY],
     ['its default gateway over IPv6', GATEWAY6],

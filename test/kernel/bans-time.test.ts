@@ -108,6 +108,8 @@ describe('a ban', () => {
     await daemon.stop();
   });
 
+  // Against: bans by the ten thousand
+  // by: batches to the kernel and the disk
   it('of 20,000 forged sources is one of many that go to the kernel together, and outlives kill -9', async () => {
     const config = base({ for: '1h' });
     const daemon = await startTestDaemon(net.server, config);

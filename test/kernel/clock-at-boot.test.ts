@@ -27,6 +27,8 @@ afterEach(async () => {
 });
 
 describe.each(['rule', 'set'])('a clock that is behind at boot, with `grants: %s`,', (grants) => {
+  // Against: a grant that had ended, brought back by a clock that was behind at boot, on the kernel, over a crash
+  // by: no grant of another boot before the clock is synchronised; a step forward ends and never lengthens
   it('opens nothing until it is synchronised; what has ended then never comes back, and what has not is there', async () => {
     const { folder, env, set } = skewed();
     const config = { ...CONFIG, grants };

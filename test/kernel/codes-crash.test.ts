@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { hotp, stepOf } from '../../src/spa/totp.ts';
 import { ask } from '../support/asked.ts';
 import { type Daemon, NFKNOCK } from '../support/daemon.ts';
-import { died, holdRules, killAt, killBeforeRule, killOnceInForce } from '../support/keys-crash-lab.ts';
+import { died, killAt, killBeforeRule, killOnceInForce, stopTools } from '../support/keys-crash-lab.ts';
 import { createNet, type Net } from '../support/net.ts';
 import { temporaryFolder } from '../support/scratch.ts';
 
@@ -110,6 +110,8 @@ describe('a daemon killed with -9', () => {
     expect(opened()).toBe(1);
   });
 
+  // Against: kills the daemon at any step on the way of a code
+  // by: what was used up is written with the grant and synced before the rule
   it('after a code was written and before it was synced has announced nothing; grant and use are there', async () => {
     const step = stepOf(Date.now());
     await begin(codeAt(step));
@@ -126,11 +128,11 @@ describe('a daemon killed with -9', () => {
 
   it('after a code was synced and before the rule has announced nothing; grant and use are there', async () => {
     const step = stepOf(Date.now());
-    const held = await holdRules(daemon);
+    const stopped = await stopTools(daemon);
     await knock(codeAt(step));
-    await held.isTold();
+    await stopped.isTold();
     expect(await reaches()).toBe(false);
-    killBeforeRule(daemon, held);
+    killBeforeRule(daemon, stopped);
     await died(daemon);
     expect(opened()).toBe(0);
     await again();
@@ -141,10 +143,10 @@ describe('a daemon killed with -9', () => {
 
   it('after the rule was in force and before that was announced keeps both', async () => {
     const step = stepOf(Date.now());
-    const held = await holdRules(daemon);
+    const stopped = await stopTools(daemon);
     await knock(codeAt(step));
-    await held.isTold();
-    await killOnceInForce(daemon, held, () => reaches());
+    await stopped.isTold();
+    await killOnceInForce(daemon, stopped, () => reaches());
     await died(daemon);
     expect(opened()).toBe(0);
     await again();

@@ -107,6 +107,8 @@ describe('a door that takes a one-time code', () => {
     ]);
   });
 
+  // Against: reads the digits of a code as they are knocked, and knocks them again, at once, later, from elsewhere
+  // by: a code opens once, and all before it are used up with it: on the disk before the rule
   it('opens once by a code, and never again by it or an earlier one, wherever it comes from', async () => {
     await start();
     await withinAStep();
@@ -130,6 +132,8 @@ describe('a door that takes a one-time code', () => {
     await daemon.waitFor({ event: 'door.opened', source: me(net.clientB), key: 'ada-code' }, LATE);
   });
 
+  // Against: guesses whole codes
+  // by: the third wrong one in a day bans for `bans.max`
   it('bans at the third wrong code for the longest time, and says nothing before of any digit', async () => {
     await start({ bans: { max: '3d' } });
     await withinAStep(8000);
@@ -190,6 +194,8 @@ describe('a door that takes a one-time code', () => {
     for (const secret of [ADA, BEN]) expect(told).not.toContain(secret.toString('base64'));
   });
 
+  // Against: a code knocked again after a reload, a restart or kill -9
+  // by: the last code's moment is kept with the grant
   it('stays used after a reload, a restart, and kill -9', async () => {
     await start();
     await withinAStep(12_000);
@@ -213,6 +219,8 @@ describe('a door that takes a one-time code', () => {
     expect(Date.now() - before).toBeLessThan(75_000);
   });
 
+  // Against: loses the state, by theft or a broken disk
+  // by: codes of before the start are not taken where rules stand and what was used is not known
   it('takes no code of before a start that has lost its state, and the next one then', async () => {
     await start();
     await withinAStep(8000);

@@ -63,6 +63,8 @@ async function knock(daemon: Daemon): Promise<string> {
 }
 
 describe('an exception that nobody owns', () => {
+  // Against: an exception anywhere in the daemon
+  // by: an owner for each timer, listener and promise; last words
   it.each([
     ['throw', /^an uncaught exception: harm.*of a test \(at /],
     ['reject', /^an unhandled rejection: harm of a test/],
@@ -132,6 +134,8 @@ describe('an exception that nobody owns', () => {
   });
 });
 
+// Against: no descriptor left
+// by: an owner for each timer, listener and promise; what was seen last holds
 it('no descriptor left ends nothing: who knocks gets in, and `status` tells of it', async () => {
   const daemon = await start('none');
   // Whatever is opened from now on is refused.

@@ -54,6 +54,8 @@ const rules = async (): Promise<string> => {
 };
 
 describe('a daemon that is killed with -9', () => {
+  // Against: a newcomer while the daemon is dead
+  // by: the DROP at the end of each service's chain
   it('leaves a grant that ends by itself at its time, and a door closed to newcomers', async () => {
     const daemon = await start();
     await open(daemon);
@@ -189,6 +191,8 @@ describe('a daemon that cannot start', () => {
   });
 });
 
+// Against: a debugger opened by a signal
+// by: SIGUSR1 is handled
 it('SIGUSR1 opens no debugger', async () => {
   const daemon = await start();
   daemon.signal('SIGUSR1');

@@ -82,6 +82,8 @@ async function expectAlive(): Promise<void> {
 }
 
 describe('the daemon goes on, and says what it missed, when there come', () => {
+  // Against: a burst of connections, while the daemon stands still
+  // by: netlink sockets that survive overruns; what was lost is counted and looked up
   it('connections to a public port while it stands still', async () => {
     const before = await status();
     await standStill(3000, () =>
@@ -98,6 +100,8 @@ describe('the daemon goes on, and says what it missed, when there come', () => {
     await expectAlive();
   });
 
+  // Against: bursts of small forged packets
+  // by: netlink sockets that survive overruns; what was lost is counted and looked up
   it('forged UDP packets of 46 bytes, in bursts', async () => {
     for (const count of [500, 5_000, 30_000]) {
       await burst('-u', '-l', '18', '-p', '5000', '-n', `${about(count)}`, '-s', '198.51.100.0/24');
@@ -105,6 +109,8 @@ describe('the daemon goes on, and says what it missed, when there come', () => {
     await expectAlive();
   });
 
+  // Against: a scan of all ports at full speed
+  // by: netlink sockets that survive overruns; what was lost is counted and looked up
   it('a scan of all ports at full speed', async () => {
     const ports = `1-${about(30_000)}`;
     const scan = [
@@ -124,11 +130,15 @@ describe('the daemon goes on, and says what it missed, when there come', () => {
     await expectAlive();
   });
 
+  // Against: honest connections by the thousand
+  // by: netlink sockets that survive overruns; what was lost is counted and looked up
   it('thousands of honest connections to a public port', async () => {
     await connectOften(about(3_000));
     await expectAlive();
   });
 
+  // Against: a burst of another program's rules, one of which takes ours away
+  // by: a look at the rules after each loss
   it('thousands of rules of another program, one of which takes ours away, while it stands still', async () => {
     const repaired = daemon.seen({ event: 'firewall.repaired' }).length;
     const rules = Array.from(
@@ -149,6 +159,8 @@ describe('the daemon goes on, and says what it missed, when there come', () => {
     await expectAlive();
   });
 
+  // Against: grants of its own by the hundred
+  // by: netlink sockets that survive overruns; what was lost is counted and looked up
   it('hundreds of grants of its own at once', async () => {
     const control = await connectControl(`${daemon.folder}/control.sock`);
     const count = about(500);

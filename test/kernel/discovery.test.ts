@@ -95,6 +95,8 @@ describe('with `decoys: all`, what answers a question to all the network', () =>
     expect(struck(await asker.told('port'))).toBe(0);
   });
 
+  // Against: banning neighbours by making this machine ask, or passing a decoy off as an answer
+  // by: only from a directly connected network, to a port of `ip_local_port_range` where a socket waits
   it('is an offence from a network that is not directly connected', async () => {
     const asker = run(net.server, 'ask', '4', '239.255.255.250', '192.0.2.1');
     const port = await asker.told('port');
@@ -130,6 +132,8 @@ describe('with `decoys: all`, what answers a question to all the network', () =>
     expect(struck(port)).toBe(0);
   });
 
+  // Against: reaching a service under the name of an answer
+  // by: knocks, doors and ports outside that range come first
   it.each([
     ['a service behind a door', '42000'],
     ['a knock', '41000'],

@@ -96,6 +96,8 @@ describe.each(FAMILIES)('a command over $family', ({ server, source }) => {
     return address;
   };
 
+  // Against: shell characters in a door's command
+  // by: argument lists
   it('gets its arguments as they are written, with every placeholder filled in, and no shell', async () => {
     const address = await open(7101);
     const all = `literal=2201/tcp,2210-2212/udp=${address}=${address}`;
@@ -135,6 +137,8 @@ it('a command that says more than the log can hold is heard to its end, and cut'
   expect(daemon.seen({ event: 'command.failed', door: 'talkative' })).toEqual([]);
 });
 
+// Against: a flood of commands
+// by: eight at once, a bounded queue
 it('a flood of grants is no flood of processes, and each has its command in the end', async () => {
   const control = await connectTo(daemon);
   const grants = Array.from({ length: FLOOD }, (_, index) =>

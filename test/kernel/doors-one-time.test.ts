@@ -92,6 +92,8 @@ describe('a door with a file of one-time sequences', () => {
     expect(lines()[0]).toBe(`#${SEQUENCES[0]}`);
   });
 
+  // Against: replaying a one-time sequence after a crash at any moment
+  // by: the line that was knocked is marked, durably, before the door opens
   it('takes no used line again after kill -9, at whatever moment', async () => {
     daemon = await net.server.startDaemon(config());
     for (const round of [0, 1]) {

@@ -73,6 +73,8 @@ describe.each(FAMILIES)('a grant with uses, over $family', ({ server, source }) 
     return JSON.parse(stdout);
   };
 
+  // Against: using a grant up by SYNs forged in its owner's name
+  // by: completed handshakes alone are counted
   it("is not used up by forged SYNs in its owner's name", async () => {
     const address = await open('echo');
     // The owner's machine answers what it never asked for with a reset, as it would if a stranger had sent these.
@@ -119,6 +121,8 @@ for n in range(count):
     await connection.close();
   });
 
+  // Against: more connections than `uses` permits, opened at once
+  // by: those beyond the count are ended with their sockets
   it.each([
     ['that waits', ECHO, 'echo'],
     ['that speaks first', SPEAKS, 'speaks'],
@@ -139,6 +143,8 @@ for n in range(count):
     },
   );
 
+  // Against: conntrack's events switched off
+  // by: the table is looked through each second, and the status says so
   it('is counted once a second where the kernel tells of nothing, which the status says as long as it is so', async () => {
     const problems = async (): Promise<string> =>
       JSON.stringify((await ask(daemon, { command: 'status' })).problems);

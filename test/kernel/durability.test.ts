@@ -75,6 +75,8 @@ describe('what the disk is asked for', () => {
     return calls().length;
   };
 
+  // Against: cutting the power to undo a revocation or an unban
+  // by: synced to the disk before it is announced
   it('a ban by hand, an unban, a revocation and a closed door are on the disk before they are said', async () => {
     let had = await settled();
     await ask(daemon, { command: 'ban', address: '203.0.113.9' });

@@ -69,6 +69,8 @@ describe.each(['absent', 'failing'] as const)('where ip6tables is %s', (how) => 
     expect(await saved()).not.toMatch(/nfknock/i);
   });
 
+  // Against: coming over IPv6 where its rules can't be installed
+  // by: refused before anything changes; said as long as it lasts
   it('`run` goes on for IPv4, and says what is open as long as it is', async () => {
     daemon = await startDaemon(net.server.namespace, CONFIG, { folder, env, before });
     const failed = await daemon.waitFor({ event: 'firewall.failed' });

@@ -260,6 +260,8 @@ describe('the firewall and the tables', () => {
     await sh('iptables -F; iptables -X');
   });
 
+  // Against: rules flushed by others
+  // by: a watch, repair within 5 s
   it('are repaired within 5 s after someone flushed them, and our own changes are nothing to repair', async () => {
     await firewall.apply([{ change: 'ban', target: cidr('203.0.113.9'), until: Date.now() + LATER }]);
     await firewall.watchRules();

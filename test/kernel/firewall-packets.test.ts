@@ -127,6 +127,8 @@ describe('packets and the rules', () => {
       expect(await answersPing(net.clientA, target)).toBe(true);
     });
 
+    // Against: the ban oracle, on the kernel
+    // by: where the rules look at bans
     it('hide a ban from public ports where its scope is hidden', async () => {
       await under({ bans: { ...CONFIG.bans, scope: 'hidden' } }, async () => {
         const fresh = await net.clientA.moveToFreshSource();

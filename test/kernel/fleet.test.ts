@@ -185,6 +185,8 @@ describe('what may be used once, sent to all members at the same moment, opens a
     // Where they come is up to whoever has the processors; what opens is not.
     expect(close).toBeGreaterThan(0);
   }
+  // Against: one one-time line, or one packet of a key, sent to all members of a fleet at the same moment
+  // by: one mark that nobody can set twice; who gets no answer stays shut
   it('a line of a one-time file, which is then marked in the files of all', async () => {
     let round = 0;
     const before = fleet.members.map(usedAt);
@@ -323,6 +325,8 @@ describe('what was announced holds everywhere', () => {
 });
 
 describe('while the engine is away', () => {
+  // Against: keeping a fleet's engine from its members
+  // by: each goes on alone, and what it decided is told later; one-time doors stay shut, and their line is used up
   it('bans and doors go on, one-time doors stay shut, status says so; afterwards all is told', async () => {
     const [one, two] = fleet.members;
     await fleet.redis.kill();
@@ -393,6 +397,8 @@ describe('a member whose credentials somebody else has', () => {
   const MINUTE = 60_000;
   const GRANTS = 100_000;
 
+  // Against: a member with stolen credentials that bans everybody, opens for everybody, or says times far ahead
+  // by: limits for each member, exemptions of each machine's own, `accept`
   it('is held to its limits, speaks for nobody else, and bans nobody whom others exempt', async () => {
     const [one, two, evil] = fleet.members;
     for (const member of [one, two])

@@ -43,6 +43,8 @@ async function seconds(daemon: Daemon): Promise<number> {
 }
 
 describe(`${RULES} rules of another program, changed twice a second (FC_SEED=${SEED})`, () => {
+  // Against: the daemon kept busy by another program's many rules
+  // by: of the tables only our part is read
   it.each(['INPUT', 'THEIRS'])(
     'in %s take little time of the daemon and make no door late',
     { timeout: 240_000 },

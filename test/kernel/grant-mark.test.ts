@@ -159,6 +159,8 @@ describe(`beside a table of nftables that drops (FC_SEED=${SEED})`, () => {
     await daemon.stop();
   });
 
+  // Against: a mark of `grant_mark` on what nobody was granted, so that a table of others lets a stranger in
+  // by: new packets of grants, and knocks that our own chain drops; none to another host, none to `allow`
   it('no packet to another host is marked, nor one to a port that everybody reaches', async () => {
     const daemon = await startTestDaemon(
       net.server,

@@ -127,6 +127,8 @@ describe('a key', () => {
     );
   });
 
+  // Against: a key that was taken from its owner
+  // by: `key revoke` ends its grants at once, whatever else is wrong in the configuration
   it('opens no longer once it is revoked, and what it opened is shut', async () => {
     const file = await newKey('ada');
     const knock = [...NFKNOCK, 'knock', net.clientA.server4, '--door', 'ssh', '--key', file];
@@ -156,6 +158,9 @@ describe('a key', () => {
     expect(await reaches('IPv4')).toBe(false);
   });
 
+  // Against: a local user of a client who reads arguments of processes
+  // by: secrets and the realm reach programs through pipes and files; the private half of an SSH key stays with
+  // ssh-keygen and its agent
   it('and its secrets are in no log, answer or list of processes', async () => {
     const files = [await newKey('ada'), await newKey('ben', '--secret'), await newKey('phone', '--fwknop')];
     const texts = [...files, join(place, 'keys.yaml')].map((file) => readFileSync(file, 'utf8'));

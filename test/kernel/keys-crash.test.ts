@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ask } from '../support/asked.ts';
 import type { Daemon } from '../support/daemon.ts';
-import { died, holdRules, killAt, killBeforeRule, killOnceInForce } from '../support/keys-crash-lab.ts';
+import { died, killAt, killBeforeRule, killOnceInForce, stopTools } from '../support/keys-crash-lab.ts';
 import { type KeysLab, keysLab } from '../support/keys-lab.ts';
 import { createNet, type Net } from '../support/net.ts';
 
@@ -83,6 +83,9 @@ describe('a daemon killed with -9', () => {
     expect(opened()).toBe(1);
   });
 
+  // Against: pulls the plug, or kills the daemon, at any step on the way of a key's packet
+  // by: what was used up is written with the grant and synced before the rule: after each step either both are there,
+  // or neither
   it('after it was written and before it was synced has announced nothing; grant and use are both there', async () => {
     const packet = lab.own(me());
     await killAt(daemon, 'fdatasync,fsync');
@@ -98,11 +101,11 @@ describe('a daemon killed with -9', () => {
 
   it('after it was synced and before the rule has announced nothing; grant and use are both there', async () => {
     const packet = lab.own(me());
-    const held = await holdRules(daemon);
+    const stopped = await stopTools(daemon);
     await lab.send(net.clientA, packet);
-    await held.isTold();
+    await stopped.isTold();
     expect(await reaches()).toBe(false);
-    killBeforeRule(daemon, held);
+    killBeforeRule(daemon, stopped);
     await died(daemon);
     expect(opened()).toBe(0);
     await again();
@@ -113,10 +116,10 @@ describe('a daemon killed with -9', () => {
 
   it('after the rule was in force and before that was announced keeps both', async () => {
     const packet = lab.own(me());
-    const held = await holdRules(daemon);
+    const stopped = await stopTools(daemon);
     await lab.send(net.clientA, packet);
-    await held.isTold();
-    await killOnceInForce(daemon, held, () => reaches());
+    await stopped.isTold();
+    await killOnceInForce(daemon, stopped, () => reaches());
     await died(daemon);
     expect(opened()).toBe(0);
     await again();
@@ -138,6 +141,8 @@ describe('a daemon killed with -9', () => {
 });
 
 describe('a daemon whose state file was taken away', () => {
+  // Against: takes the state file away, and sends what was used
+  // by: nothing made before the start is believed where rules stood already
   it.each(['SIGKILL', 'SIGTERM'] as const)(
     '(%s) believes no packet made before its start, and every later one',
     async (how) => {

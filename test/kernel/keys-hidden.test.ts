@@ -78,6 +78,8 @@ const BASE = {
 };
 const spa = [`${KEYS_PORT}/udp`];
 
+// Against: scans for the keys' port, with datagrams of every length
+// by: what no key proves is what the port would be without keys
 it.each([
   ['decoys: all', { decoys: 'all', listen: { spa } }, 'ACCEPT'],
   ['a few decoys under policy DROP', { decoys: ['23/tcp'], listen: { spa } }, 'DROP'],

@@ -54,6 +54,8 @@ const opens = async (): Promise<void> => {
 };
 
 describe('a packet of a key', () => {
+  // Against: plays recorded packets of keys again by tcpreplay
+  // by: used once
   it('recorded on the way and played again by tcpreplay, as it was and after a while, opens nothing', async () => {
     await start();
     const file = join(lab.folder, 'seen.pcap');
@@ -85,6 +87,8 @@ describe('a packet of a key', () => {
     expect(await reaches()).toBe(false);
   });
 
+  // Against: sends a key's packet to another server that knows the key
+  // by: what is proven includes the server's realm
   it('for another server is nobody’s here, though the key is the same', async () => {
     await start();
     await lab.send(net.clientA, lab.own(me(), { realm: randomBytes(32) }));

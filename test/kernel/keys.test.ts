@@ -163,6 +163,8 @@ describe('a door that opens by key', () => {
     expect(await reaches(net.clientB)).toBe(false);
   });
 
+  // Against: reads a packet of a key and sends it again, from anywhere, edited, after a reload, a restart or kill -9
+  // by: it is used once: what was used is on the disk before the rule; from another host it is a strike
   it('does not open twice by one packet: from its host, from another, edited, after reload, restart and kill', async () => {
     await start();
     const packet = await fwknop(net.clientA, '-s');
@@ -247,6 +249,8 @@ describe('a door that opens by key', () => {
     expect(daemon.seen({ event: 'ban.added' })).toEqual([]);
   });
 
+  // Against: has an owner banned by packets in his name
+  // by: keys come before the bans, and lift one of strikes; a ban by hand stays
   it('opens for its owner whom a forger had banned, and lifts that ban; not whom somebody banned by hand', async () => {
     await start();
     for (const port of [23, 2323]) await net.clientA.canConnect(net.clientA.server4, port, QUICK);
@@ -268,6 +272,8 @@ describe('a door that opens by key', () => {
     await rejected('banned');
   });
 
+  // Against: steals a key
+  // by: `key_revoke`, or a reload without it, ends its grants at once
   it('closes at once where its key is revoked, or gone from the file at a reload', async () => {
     await start();
     await fwknop(net.clientA);
@@ -292,6 +298,8 @@ describe('a door that opens by key', () => {
     expect(await reaches(net.clientA, LATE)).toBe(true);
   });
 
+  // Against: looks for secrets in log, status, explain and answers
+  // by: none is said anywhere; a key file that others can read is refused
   it('says none of its secrets anywhere, and does not start where others could read them', async () => {
     await start({ log: { level: 'debug' } });
     await fwknop(net.clientA);

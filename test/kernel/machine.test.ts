@@ -55,6 +55,8 @@ describe('what stands against a configuration on the machine', () => {
   };
   const codes = ({ warnings }: Checked): readonly string[] => warnings.map(({ code }) => code);
 
+  // Against: an interface by which nothing is seen, so that the port is open
+  // by: said at once, and looked at again every 30 s
   it.each([
     ['any', /no interface any/],
     ['eth7', /no interface eth7/],
@@ -96,6 +98,8 @@ describe('what stands against a configuration on the machine', () => {
     ).toHaveLength(2);
   });
 
+  // Against: knock ports that show in a scan, unnoticed by the owner
+  // by: `check`, `run` and `status` look at the policy
   it('knock ports that stand out under the policy are said, with what is then left to guess', async () => {
     const config = { doors: DOORS, decoys: ['23/tcp'] };
     const weak = await check(config);

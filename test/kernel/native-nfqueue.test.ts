@@ -51,6 +51,8 @@ describe('a packet of the queue', () => {
     expect(version).toBe(6);
   });
 
+  // Against: a slow or broken engine
+  // by: the verdict is sent before JavaScript is called
   test('has its verdict before JavaScript sees it', async () => {
     const [deepest] = await lab.run(`
       const depths = [];
@@ -106,6 +108,8 @@ describe('a packet of the queue', () => {
 });
 
 describe('a queue under load', () => {
+  // Against: packets larger than the buffer
+  // by: truncated messages get their verdict and are counted
   test('is not jammed by packets far larger than the copy range', async () => {
     const [lengths, stats] = await lab.run(`
       const lengths = new Set();
@@ -197,6 +201,8 @@ describe('a queue under load', () => {
     expect(stats.userDropped).toBe(0);
   });
 
+  // Against: the owner making conntrack's table smaller while queues are open
+  // by: the queues are told their new length within 5 s
   test('takes another length while it is open, both ways, and no impossible one', async () => {
     const found = (
       await lab.run(`
@@ -229,6 +235,8 @@ describe('a queue under load', () => {
 });
 
 describe('a queue in bad company', () => {
+  // Against: forged kernel messages
+  // by: the sender of each is looked at
   test('counts what another process sends to its socket, and leaves it', async () => {
     const script = lab.start(`
       const queue = new NfQueue({ queue: 7, onError, onBatch });

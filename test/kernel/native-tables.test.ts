@@ -54,6 +54,8 @@ describe(`a table of nftables that drops what it does not accept (FC_SEED=${SEED
     },
   );
 
+  // Against: a table of nftables that drops behind our back
+  // by: found over netlink, said, a problem in `status`
   it('that comes later is noticed within 35 s, said once, and forgotten once it is gone', {
     timeout: 120_000,
   }, async () => {

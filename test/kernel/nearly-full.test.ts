@@ -56,6 +56,8 @@ describe('a one-time file on a disk that is nearly full', () => {
   const lineOf = (index: number): string =>
     Array.from({ length: 4 }, (_, step) => `${10_000 + index * 8 + step}:tcp`).join(',');
 
+  // Against: a disk that has room for a part of what is written
+  // by: one room writes files: all of it, or an error and the file as it was
   it.each([0, 1, 2, 3, 4, 5, 6])('is whole with its mark, or unchanged: %i pages free', (pages) => {
     const path = join(disk, 'sequences');
     // About one to five pages, with an end anywhere in a page.

@@ -166,6 +166,8 @@ describe.each([
       expect(then).toBe(true);
     });
 
+    // Against: a netlink socket overrun, ended, or sent forged messages
+    // by: read in `native/`, opened anew
     test('reports of a full buffer, where the kernel sends them after all, end nothing', async () => {
       const running = lab.start(`${COMMON}${script}
         const socket = open({ heard, lost, receiveBuffer: 16_384 });

@@ -99,6 +99,9 @@ describe('a service that is not tracked', () => {
     },
   );
 
+  // Against: a service that somebody takes out of connection tracking, so that a door is announced by which nobody
+  // gets in, and open sessions are cut
+  // by: found, named and refused; closed at boot; sessions are told by ACK
   it('keeps its doors closed in `run`: nothing is announced, what is open lives, and status says why', {
     timeout: 120_000,
   }, async () => {

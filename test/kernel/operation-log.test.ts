@@ -20,6 +20,8 @@ afterAll(() => net?.close());
 const DOORS = { ssh: { knock: ['7000/tcp', '8000/udp', '9000/tcp'], opens: ['22/tcp'] } };
 
 describe('a log that can not be written', { timeout: 60_000 }, () => {
+  // Against: a full disk, or a name that can't be written, for the log
+  // by: events go to standard output meanwhile, and the status says so
   it.each([
     ['its name is a folder', (file: string) => mkdirSync(file), (file: string) => rmdirSync(file)],
     [

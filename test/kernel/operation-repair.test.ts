@@ -67,6 +67,8 @@ async function expectAllIsWell(what: string): Promise<void> {
 }
 
 describe('what someone else changed is noticed within 5 s, put back and said', () => {
+  // Against: a rule or an address slipped in among the grants
+  // by: our chains and the doors' sets are compared with what was granted, rule by rule
   it.each([
     ['all rules flushed', 'iptables -F && ip6tables -F', ''],
     ['all rules and chains removed', 'for t in iptables ip6tables; do $t -F; $t -X; done', ''],

@@ -110,6 +110,8 @@ describe.each(['rule', 'set'])('a neighbour who forges 0.0.0.0, with `grants: %s
     grants,
   };
 
+  // Against: a neighbour's broadcasts from 0.0.0.0, which the kernel can't hold in a set
+  // by: never banned
   it('is struck and not banned, since no set takes it, and the daemon starts again', async () => {
     const daemon = await start(config);
     const send = (...ports: readonly string[]): Promise<unknown> =>

@@ -262,6 +262,8 @@ describe('a wall clock that is set while the daemon runs', () => {
 });
 
 describe('a machine that sleeps while the daemon runs', () => {
+  // Against: a grant that outlives the time for which the machine slept
+  // by: sleep is counted where wall clock and CLOCK_BOOTTIME agree on it
   it('has the grants ended by which the time has gone, as the kernel has, and keeps those of which it has not', async () => {
     const { folder, env, set } = skewed();
     const config = { ...CONFIG, doors: { ssh: { ...SSH, for: '30m' } } };

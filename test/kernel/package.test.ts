@@ -58,6 +58,8 @@ function knockOf(text: string): readonly PortSpec[] {
 }
 
 describe('the package', { timeout: LONG }, () => {
+  // Against: knocking as everybody can read it in the package's configuration
+  // by: no package holds a knock; each installation draws its own
   it('draws a knock at each first installation, told nowhere but in the configuration', () => {
     const { stdout } = onMachine(`
       ${INSTALL} >/said 2>&1; ${SHOW}; dpkg -P nfknock

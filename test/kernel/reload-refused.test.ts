@@ -64,6 +64,8 @@ describe(`a reload (FC_SEED=${SEED})`, () => {
     expect(await sh('ipset list -n')).not.toContain(`nfknock-${name}4`);
   });
 
+  // Against: a reload that the kernel refuses in part
+  // by: all or nothing; what is merely left over is a warning
   it.each([4, 6] as const)(
     'that IPv%i refuses leaves rules, sets, queue and engine as they were',
     async (family) => {
@@ -90,6 +92,8 @@ describe(`a reload (FC_SEED=${SEED})`, () => {
 
 describe('a set of another program, whatever it is called', () => {
   const foreign = `nfknock-z${word()}4`;
+  // Against: having us destroy another program's set that is called as ours are
+  // by: ours are known by name and limit
   it('outlives a reload, `rules remove` and the purge of the package', async () => {
     await sh(`ipset create ${foreign} hash:net timeout 0; ipset add ${foreign} 203.0.113.0/24`);
     const running = await start({ ssh: SSH, web: WEB });

@@ -69,6 +69,8 @@ describe('a change whose way back has no room', () => {
     expect([await ours(), names()]).toEqual([false, []]);
   });
 
+  // Against: no room for the way back of a change, or for its end
+  // by: the change is not made, waits on, or is rolled back once
   it('waits on where there is none to confirm it, and is confirmed once there is', async () => {
     expect((await rules('install', '--confirm', '1h')).code).toBe(0);
     const before = names();
@@ -92,6 +94,8 @@ describe('a change whose way back has no room', () => {
   });
 });
 
+// Against: a roll-back that was killed at its end
+// by: what it has left is not taken for a change
 it('a change is rolled back beside what a killed roll-back has left', async () => {
   expect((await rules('install', '--confirm', '1h')).code).toBe(0);
   const undoing = join(kept, waiting().replace('pending', 'undoing'));

@@ -88,6 +88,8 @@ describe('a change that waits for its confirmation', () => {
     expect((await nfknock('confirm')).stderr).toMatch(/^nfknock: nothing is pending: .*\n$/);
   });
 
+  // Against: planting files by which root restores or deletes what one likes
+  // by: the way back is root's alone, mode 0700, or not used
   it('is root’s alone to take back: a folder that others could write to is refused', async () => {
     mkdirSync(kept, { mode: 0o700 });
     chownSync(kept, NOBODY, NOBODY);
@@ -101,6 +103,8 @@ describe('a change that waits for its confirmation', () => {
     await rules('roll-back');
   });
 
+  // Against: a roll-back as a way to undo others' bans
+  // by: nfknock's own part alone is put back
   it('leaves what others did meanwhile, and works where a set of theirs has gone', async () => {
     await sh('ipset create f2b-old hash:ip; iptables -A INPUT -m set --match-set f2b-old src -j DROP');
     await sh('ip6tables -A INPUT -p tcp --dport 999 -j DROP');
@@ -251,6 +255,8 @@ describe('a change that waits for its confirmation', () => {
     await sh('iptables -P INPUT ACCEPT');
   });
 
+  // Against: a roll-back as a way to a grant that was revoked
+  // by: grants come back only where they are in force
   it('brings back no grant that was revoked meanwhile', async () => {
     daemon = await startDaemon(net.server.namespace, SSH, { folder, env });
     for (const address of ['203.0.113.1', '203.0.113.2']) await nfknock('grant', 'ssh', address);

@@ -82,6 +82,8 @@ describe.each(['nfqueue', 'nflog'])('with `listen.source: %s`', (source) => {
       }
     });
 
+    // Against: nmap's scans
+    // by: decoys, stealth scans known by their flags
     it.each(SCANS)('nmap $scan over decoys is known for what it is, and ends in a ban', async (each) => {
       const fresh = await net.clientA.moveToFreshSource();
       const argv = ['nmap', each.scan, '-p', each.ports, ...NMAP, ...six, net.clientA[server]];

@@ -325,6 +325,8 @@ describe('standing down', () => {
     LATE,
   );
 
+  // Against: a file that says that all rules are to be out, planted to open every port
+  // by: it is believed only where it and its folder are root's and nobody else may write to them
   it(
     'is root’s alone, and refuses a time that is none before anything changes',
     async () => {
@@ -360,6 +362,8 @@ describe('standing down', () => {
     LATE,
   );
 
+  // Against: a stand-down of one network namespace taken for that of a later one with the same number
+  // by: the kernel's own socket there tells them apart
   it(
     'of another network that had the same number before is none',
     async () => {

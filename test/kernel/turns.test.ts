@@ -123,6 +123,8 @@ describe('no turn of the event loop is long', () => {
     ],
     ['more bans.strikes', (attempt) => ({ bans: { ...CONFIG.bans, strikes: 2 + attempt } })],
   ];
+  // Against: a reload, or `unban --all`, while an attacker has filled the tables
+  // by: attempts are moved when their source is next heard of, and a few at a time; bans are lifted a few at a time
   it.each(changes)(
     `while a reload with %s takes tables of ${SOURCES} sources over`,
     { timeout: 240_000 },

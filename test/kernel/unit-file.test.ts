@@ -156,6 +156,8 @@ describe('at boot', () => {
     expect(tables()).toBe(before);
   });
 
+  // Against: a family whose rules can't be laid at boot, IPv4's too
+  // by: each family by itself, and the unit fails
   test.each([
     ['IPv4', 'iptables', 'ip6tables'],
     ['IPv6', 'ip6tables', 'iptables'],
@@ -180,6 +182,8 @@ describe('at boot', () => {
     },
   );
 
+  // Against: marks of `grant_mark` missing after a boot, or laid twice
+  // by: laid with the rest, in one transaction
   test('marks of grants are laid too, once however often, and go with the rest', () => {
     const early = (): string =>
       ['iptables-save', 'ip6tables-save']
@@ -267,6 +271,8 @@ describe('beside programs that load rules of their own', () => {
     expect(named(unit('nfknock-sets.service'), 'Before')).toEqual(expect.arrayContaining(OTHERS));
   });
 
+  // Against: a ruleset loaded or flushed while the daemon is dead
+  // by: the unit takes part in the other's reload, and lays its rules again
   test('after `flush ruleset` they are there again though the daemon is dead, and once only', () => {
     bootRules('save');
     forget();
@@ -291,6 +297,8 @@ describe('beside programs that load rules of their own', () => {
     expect(tables()).not.toContain('NFKNOCK');
   });
 
+  // Against: a saved ruleset that does not load, for want of our sets
+  // by: sets are made before it
   test('a saved ruleset that has ours in it loads at boot, and what is older in it gives way', () => {
     bootRules('save');
     nfknock('grant', 'ssh', '198.51.100.7');
@@ -391,6 +399,8 @@ describe('the daemon of the unit file', () => {
     for (const child of children) child.kill('SIGKILL');
   });
 
+  // Against: a core file of the daemon, with what it knows of keys
+  // by: the unit permits none
   test('leaves no core file, in which its keys would lie', () => {
     expect(UNIT).toMatch(/^LimitCORE=0$/m);
   });

@@ -216,6 +216,8 @@ describe('whoever knows the ports of a door, but not their order', () => {
     );
   };
 
+  // Against: trying several orders of known ports over the members of a fleet that shares knocks
+  // by: what stands aside is charged, and keeps its source's doors shut meanwhile
   it.each([3, 4].flatMap((steps) => [1, 2, 3, 5].map((times) => [steps, times] as const)))(
     'opens no more of %i ports, each order %i times within 300 ms, than alone with tolerate: 1',
     (steps, times) => {
@@ -291,6 +293,8 @@ describe('a flood', () => {
     fleet.stop();
   });
 
+  // Against: a member with stolen credentials that floods the others with knocks and offences
+  // by: what one member may say in a second
   it('of a member that says more than it may is kept to its budget', () => {
     const fleet = createScatterFleet({ settings: settings({ sources: 65_536 }), members: 2 });
     const [one] = fleet.machines;

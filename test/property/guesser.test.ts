@@ -61,6 +61,8 @@ describe('a guesser who knows the ports of a door but not their order, with thre
     expect(ordersOpened(settings({ doors: [twice] }), twice)).toBeUndefined();
   });
 
+  // Against: trying several orders of known ports in one stream
+  // by: three strikes, and what excuses one weighed against what it gives
   test('with three ports no stream of up to nine knocks opens more', { timeout: 120_000 }, () => {
     expect(best(3, 9).opened).toBe(5);
   });

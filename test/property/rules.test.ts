@@ -62,6 +62,11 @@ function wordOf(config: Config, { verdict, copies }: Fate): Meant {
 }
 
 describe(`the rules of ${CASES} sound configurations`, { timeout: 60_000 + CASES * 50 }, () => {
+  // Against: packets with ACK at a service that is not tracked
+  // by: they open no connection, and pass to the owner's own rules; with his policy ACCEPT they are answered as at
+  // any port that is not tracked
+  // Against: a port that is two things at once, in any configuration
+  // by: the order of the rules
   it.each([4, 6] as const)(
     'do with each packet to this machine what the configuration says (IPv%i)',
     (family) => {
@@ -94,6 +99,8 @@ describe(`the rules of ${CASES} sound configurations`, { timeout: 60_000 + CASES
     },
   );
 
+  // Against: a way round to a service behind this machine
+  // by: the DROP at the end of its chain, no translation without a grant
   it.each([4, 6] as const)('let nobody without a grant through to a service behind (IPv%i)', (family) => {
     const random = randomOf(SEED + 10 + family);
     let [stopped, through] = [0, 0];

@@ -33,15 +33,15 @@ function isAlive({ pid }: Daemon): boolean {
   }
 }
 
-/** Programs that lay rules, held; what they are told stays in their pipes. */
-export interface Held {
+/** Programs that change rules, stopped; what they are told stays in their pipes. */
+export interface StoppedTools {
   readonly tools: readonly number[];
   /** Once they have been told a rule to its end: that is said after what was used up has been synced. */
   isTold(): Promise<void>;
 }
 
-/** Not the programs that only look, once, at the start. */
-export async function holdRules(daemon: Daemon): Promise<Held> {
+/** Stops the programs that change rules. Not those that only look, once, at the start. */
+export async function stopTools(daemon: Daemon): Promise<StoppedTools> {
   const before = childrenOf(daemon.pid);
   await sleep(SETTLED);
   const tools = childrenOf(daemon.pid).filter((pid) => before.includes(pid));
@@ -68,7 +68,7 @@ export async function holdRules(daemon: Daemon): Promise<Held> {
  * Killed with the rule not in force. The daemon is stopped first: it must see nothing of its programs' end, and the kernel
  * hangs up on what it finds stopped and without a parent.
  */
-export function killBeforeRule(daemon: Daemon, { tools }: Held): void {
+export function killBeforeRule(daemon: Daemon, { tools }: StoppedTools): void {
   signal([daemon.pid], 'SIGSTOP');
   signal(tools, 'SIGKILL');
   signal([daemon.pid], 'SIGKILL');
@@ -77,7 +77,7 @@ export function killBeforeRule(daemon: Daemon, { tools }: Held): void {
 /** Killed with the rule in force: the daemon is stopped, so that it reads no answer, until its programs have done it. */
 export async function killOnceInForce(
   daemon: Daemon,
-  { tools }: Held,
+  { tools }: StoppedTools,
   isInForce: () => Promise<boolean>,
 ): Promise<void> {
   signal([daemon.pid], 'SIGSTOP');

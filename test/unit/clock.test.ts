@@ -73,6 +73,8 @@ describe('stamps', () => {
     },
   );
 
+  // Against: stamps from before the wall clock was set
+  // by: not believed in the batch in which that is noticed
   it('are not believed right after the wall clock was set, in either direction', () => {
     for (const by of [3_600_000, -3_600_000, 300]) {
       const { clock, pass, set } = fakes();

@@ -13,6 +13,8 @@ const GROWTH_BYTES_MAX = (LONG ? 24 : 96) * 1024 * 1024;
 const DESCRIPTORS_MORE_MAX = 8;
 const FEWEST_KNOCKS = 8;
 
+// Against: all that can burst or fail at once, in any order
+// by: what is named for each, together
 it(
   'whatever it is attacked with, it goes on, lets owners in and nobody else, says what is wrong and is well afterwards',
   async () => {

@@ -65,6 +65,8 @@ function told({ events, engine, now }: World, from: number): string {
 }
 
 describe('Who guesses a code', () => {
+  // Against: guesses a code digit by digit, by what is struck, banned or said
+  // by: a code is judged whole, at the last knock; right and wrong beginnings are alike to the last event
   it('is told nothing by any knock before the last', () => {
     for (let round = 0; round < 200; round += 1) {
       const steps = randomInt(1, 4);

@@ -21,6 +21,8 @@ function flood(w: World, ports: readonly string[], sources = FORGED, first = 0):
 }
 
 describe('a flood of forged sources', () => {
+  // Against: evicting a knocker
+  // by: levels in the table: who is past the first knock stays
   it('of first knocks leaves who is past the first where he is, between any two knocks', () => {
     const w = world();
     w.knock('7000', '8000/udp');
@@ -37,6 +39,8 @@ describe('a flood of forged sources', () => {
     expect(w.engine.grants()).toHaveLength(1);
   });
 
+  // Against: exhausting memory
+  // by: tables of fixed size
   it('fills no table beyond its size', () => {
     const w = world();
     flood(w, ['7000', '8000/udp', '23', '9000']);
@@ -46,6 +50,8 @@ describe('a flood of forged sources', () => {
     expect(grants).toBe(0);
   });
 
+  // Against: pushing bans out
+  // by: the ban nearest its end goes first
   it('that bans each pushes the shortest bans out, and leaves one that lasts longer because it was earned often', () => {
     const w = world(settings({ bans: { strikes: 1, limit: LIMIT } }));
     for (let time = 0; time < 3; time += 1) {
@@ -76,6 +82,8 @@ describe('packets forged in the name of', () => {
     expect(w.engine.grants()).toHaveLength(1);
   });
 
+  // Against: banning who holds a grant
+  // by: no strikes for decoys and rate
   it('who holds a grant, at decoys and in a flood, neither ban him nor end his grant', () => {
     const w = world();
     w.knock('7000', '8000/udp', '9000');
@@ -89,6 +97,8 @@ describe('packets forged in the name of', () => {
     expect(w.engine.grants()).toHaveLength(1);
   });
 
+  // Against: disturbing a knocker
+  // by: `tolerate`
   it('an owner while he knocks break him off at once, or only beyond what his door tolerates', () => {
     const disturbed = (tolerate: number, times: number): readonly string[] => {
       const other = door({ name: 'other', knock: ports('7050', '7100', '7200') });
@@ -131,6 +141,8 @@ describe('addresses chosen to collide', () => {
     expect(new Set(chosen.map(under)).size).toBe(1);
   });
 
+  // Against: colliding addresses
+  // by: a keyed hash with a random key
   it.each<HashKey>([
     [3, 4],
     [1, 3],
@@ -142,6 +154,8 @@ describe('addresses chosen to collide', () => {
     expect(Math.max(...load.values())).toBeLessThanOrEqual(6);
   });
 
+  // Against: learning the key of the hash, or counting on it
+  // by: drawn at random at each start
   it('can not be chosen, since the key is drawn anew at each start', () => {
     const keys = Array.from({ length: 100 }, randomKey);
     for (const half of [0, 1]) expect(new Set(keys.map((key) => key[half])).size).toBe(100);
@@ -149,6 +163,8 @@ describe('addresses chosen to collide', () => {
 });
 
 describe('a forger of completed sequences', () => {
+  // Against: opening for others by forging
+  // by: a grant is for the source of the knocks
   it('opens for the address that he forges, and for no other', () => {
     const w = world();
     for (const port of ['7000', '8000/udp', '9000']) w.send(port, { from: forged(9) });

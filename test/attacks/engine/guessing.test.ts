@@ -31,6 +31,8 @@ function dice(seed: number): (below: number) => number {
 }
 
 describe('guessing at full rate', () => {
+  // Against: guessing from one source
+  // by: strikes, growing bans
   it('from one source makes one try a ban, and in a year no more than the longest bans leave room for', () => {
     const w = guarded();
     const roll = dice(1);
@@ -48,6 +50,8 @@ describe('guessing at full rate', () => {
     expect(wasOpened(w)).toBe(false);
   });
 
+  // Against: guessing at full rate
+  // by: `bans.rate`
   it('is a scan above the permitted rate, also where every packet is a knock that begins a sequence', () => {
     const w = world();
     for (let sent = 0; sent < 100; sent += 1) {
@@ -92,10 +96,14 @@ describe('the ban oracle', () => {
     expect(sources).toBeLessThanOrEqual(SECRET.length * UNIVERSE.length);
   });
 
+  // Against: the ban oracle
+  // by: `scope: hidden`
   it('tells nothing where a ban leaves public ports as they were', () => {
     expect(guess(() => false).found).not.toEqual(SECRET);
   });
 
+  // Against: the ban oracle left open
+  // by: a warning of `check`
   it.each([
     ['all', true],
     ['hidden', false],
@@ -111,6 +119,8 @@ bans: { scope: ${scope} }`;
 });
 
 describe('replaying a knock', () => {
+  // Against: replaying packets as they were
+  // by: the retransmission memory
   it('packet for packet is a retransmission, which neither opens nor renews', () => {
     const w = world();
     const recorded = ['7000', '8000/udp', '9000'].map((port, index) => ({ port, sequence: index }));
@@ -129,6 +139,8 @@ describe('replaying a knock', () => {
     expect(w.engine.grants()).toEqual([]);
   });
 
+  // Against: replaying a sequence
+  // by: one-time sequences
   it('of a one-time door opens nothing, from no source, at no time', () => {
     const w = world(settings({ doors: [door({ oneTime: true })] }));
     const play = (from: string): void => {

@@ -99,6 +99,8 @@ const BENT: readonly (readonly [string, Buffer])[] = [
 ];
 
 describe('a bent packet', () => {
+  // Against: later fragments, overlapping and lying headers
+  // by: the decoder's checks
   it.each(BENT)('%s is no knock, no offence, and disturbs nobody', (_, bent) => {
     const w = world();
     for (const from of [OWNER, OWNER6]) {
@@ -129,12 +131,16 @@ describe('an unusual packet that a host would take', () => {
     expect(judge(world(), bytes)).toBe('accepted');
   });
 
+  // Against: long chains of IPv6 headers
+  // by: walked to 16, refused beyond
   it('behind 16 extension headers is found, so that no header hides a port from the rules', () => {
     expect(judge(world(), chained(16))).toBe('wrong');
   });
 });
 
 describe('addresses that pretend to be others', () => {
+  // Against: IPv4 addresses written as IPv6
+  // by: sources are keyed by family and bytes
   it('an IPv4 address written as IPv6 is another source, with no share in a sequence', () => {
     const w = world();
     judge(w, tcp({ from: OWNER, to: HERE, port: 7000, sequence: 1 }));

@@ -24,6 +24,8 @@ function knocked(order: readonly string[], tolerate: number): World {
 }
 
 describe('two who knock from behind one address', () => {
+  // Against: two behind one NAT
+  // by: repeats are no offence
   it('at the same door open it and earn no strike, however their knocks interleave', () => {
     for (const order of interleavings(FIRST, FIRST)) {
       const w = knocked(order, 0);

@@ -75,6 +75,8 @@ function line(): {
 const names = (events: readonly EngineEvent[]): string[] => events.map((event) => event.event);
 
 describe('a daemon that could not read for a while', () => {
+  // Against: a stalled event loop that makes honest knocks seem too fast
+  // by: the kernel's stamps
   it('judges knocks by the moments of their arrival: 250 ms apart is not too fast, though read at once', () => {
     const l = line();
     const stamps = KNOCKS.map(() => {
@@ -99,6 +101,8 @@ describe('a daemon that could not read for a while', () => {
     expect(names(l.events)).toContain('knock.too_fast');
   });
 
+  // Against: packets that have no stamp
+  // by: nobody is too fast on them
   it('finds nobody too fast where the packets have no stamps', () => {
     const l = line();
     l.pass(3_000);
@@ -108,6 +112,8 @@ describe('a daemon that could not read for a while', () => {
 });
 
 describe('a wall clock that jumps', () => {
+  // Against: a wall clock set forward or back
+  // by: the monotonic clock
   it.each([
     ['an hour forward', HOUR],
     ['an hour back', -HOUR],
@@ -123,6 +129,8 @@ describe('a wall clock that jumps', () => {
     expect(names(l.events)).toEqual(['knock.accepted', 'knock.accepted', 'knock.accepted', 'door.opened']);
   });
 
+  // Against: a clock set back to keep a grant
+  // by: the monotonic clock
   it.each([HOUR, -HOUR])('by %i ms ends no grant early, keeps none longer, and opens none again', (by) => {
     const l = line();
     for (const knock of KNOCKS) {
@@ -140,6 +148,8 @@ describe('a wall clock that jumps', () => {
     expect(l.open()).toBe(0);
   });
 
+  // Against: a wall clock that stays wrong
+  // by: its distance is taken anew for each batch
   it.each([HOUR, -HOUR])(
     'by %i ms leaves stamps that are believed again once the wall clock stands',
     (by) => {
@@ -171,6 +181,8 @@ describe('a wall clock that jumps', () => {
 });
 
 describe('stamps that lie', () => {
+  // Against: stamps from the future that make honest knocks seem too fast
+  // by: not believed, so nobody is too fast on them
   it('from the future, read at once, make nobody too fast', () => {
     const l = line();
     l.pass(3_000);
@@ -181,6 +193,8 @@ describe('stamps that lie', () => {
     expect(l.open()).toBe(1);
   });
 
+  // Against: stamps that lie
+  // by: they are held to the monotonic clock
   it.each([
     ['from the future', 60_000],
     ['from an hour ago', -HOUR],

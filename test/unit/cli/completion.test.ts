@@ -105,6 +105,8 @@ function ran(mark: string): readonly string[] {
 }
 
 describe('what completes a line', { timeout: TIMEOUT }, () => {
+  // Against: a daemon, or what stands in its place, that answers with names a shell would run when TAB is pressed
+  // by: completion expands nothing and offers only what can be a name
   it.each([
     ['grant ', 'good'],
     ['grant g', 'good'],

@@ -59,6 +59,8 @@ async function engine(...lines: readonly string[]): Promise<TestRedis> {
 const linesOf = (path: string): string[] => readFileSync(path, 'utf8').trimEnd().split('\n');
 
 describe('fleet users', () => {
+  // Against: reading passwords where rights are handed on
+  // by: only hashes are printed, files are 0600
   it('makes a password file that nobody else can read, and prints what the engine is told: no secret', async () => {
     expect(await fleet('users edge1')).toBe(EXIT.done);
     expect((statSync(file).mode & 0o777).toString(8)).toBe('600');

@@ -160,6 +160,8 @@ describe('A new key', () => {
     expect(said).toBe('');
   });
 
+  // Against: a build's log, or a pipe, that a new key is printed into
+  // by: a key is shown on a terminal alone, else kept in a new file (0600)
   it('is not made where what is printed would go anywhere but to a terminal', async () => {
     terminal(false);
     expect(await key('new ada', { door: ['ssh'] })).toBe(EXIT.usage);
@@ -184,6 +186,8 @@ describe('A new key', () => {
     expect(statSync(file).mode & 0o777).toBe(0o600);
   });
 
+  // Against: two who edit the key file at once
+  // by: one edits after the other, and the file is the old or the new one, whole
   it('does not lose another that is made at the same time', async () => {
     const names = Array.from({ length: 8 }, (_, index) => `key-${index}`);
     const codes = await Promise.all(names.map((name) => key(`new ${name}`, { door: ['ssh'] })));

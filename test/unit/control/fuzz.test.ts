@@ -37,6 +37,8 @@ function brokenMessages(): Buffer[] {
 }
 
 describe('100,000 broken messages', () => {
+  // Against: broken messages
+  // by: a parser that takes anything
   it('leave a daemon that answers, with no more memory than before', async () => {
     const errors: unknown[] = [];
     const { path, server } = await serve({ handle: canned(), onError: (error) => errors.push(error) });

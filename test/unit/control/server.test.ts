@@ -204,6 +204,8 @@ describe('a client that means no good', () => {
     await until(() => server.connections() === 0);
   });
 
+  // Against: a hostile client of the control socket
+  // by: limits on time, lines and connections
   it('and comes in numbers keeps nobody else out: who is silent longest makes room', async () => {
     const { path, server } = await serve();
     const crowd = Array.from({ length: 100 }, () => dial(path));

@@ -261,6 +261,8 @@ async function longestTurn<Result>(begin: () => Promise<Result>): Promise<{ resu
 }
 
 describe('with full tables and a flood', () => {
+  // Against: looking at a daemon whose tables an attacker has filled
+  // by: every answer is made in pieces of 20 ms at most; packets come in between
   test.each([
     ['status', '', 20],
     ['grants', '', 1],

@@ -88,6 +88,8 @@ describe('bans that the kernel has not taken yet', () => {
     expect(said.map(({ event }) => event)).toEqual(['ban.added', 'ban.added', 'ban.added']);
   });
 
+  // Against: a flood of would-be bans while the kernel's tables are held up
+  // by: 65,536 bans wait at most; beyond that packets are left unjudged, counted and said
   it('are 65,536 at most: then no packet is judged until the kernel has answered', async () => {
     const { commit, kernel, ban } = world();
     ban(40_000);

@@ -272,6 +272,8 @@ describe('a grant that the kernel refuses', () => {
     expect(await known(machine)).toEqual([`web ${GUEST}`]);
   });
 
+  // Against: a revocation while the kernel refuses or delays the opening
+  // by: the events of one grant wait for each other
   it('is not opened after it was revoked, though the kernel was slow to refuse it (2)', async () => {
     const { machine } = await start();
     machine.kernel.hold();
@@ -536,6 +538,8 @@ describe('killed with -9 between any two steps', () => {
     return done;
   }
 
+  // Against: kill -9 between any two steps of an opening
+  // by: the knock is used up first, then kept, in force, announced
   it('kernel, state and engine agree after the next start, what was announced lasts, and no line opens twice', async () => {
     const whole = await killedAfter(Number.POSITIVE_INFINITY);
     expect(whole).toBeGreaterThan(15);

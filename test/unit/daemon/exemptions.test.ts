@@ -54,6 +54,8 @@ describe('what the machine tells', () => {
     return path;
   };
 
+  // Against: banning a name server behind systemd-resolved
+  // by: its servers are exempt too
   it('of name servers is taken from systemd-resolved too, and of a missing file nothing', async () => {
     const found = await findExempt({
       routes4: join(folder, 'none'),
@@ -69,6 +71,8 @@ describe('what the machine tells', () => {
     );
   });
 
+  // Against: hundreds of thousands of routes
+  // by: read in pieces
   it('in hundreds of thousands of routes keeps nothing waiting, and the gateways are found wherever they stand', async () => {
     const count = 200_000 + Math.floor(Math.random() * 50_000);
     const at = Math.floor(Math.random() * count);

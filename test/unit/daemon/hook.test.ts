@@ -91,6 +91,8 @@ describe('a command that the system refuses to start', () => {
     writeFileSync(file, 'no program');
     return file;
   };
+  // Against: a command whose program is being overwritten, or can't be started for another reason
+  // by: one place starts programs and never throws; the failure is said
   it.each<[string, () => readonly string[]]>([
     ['ETXTBSY', () => [busy()]],
     ['ENOTDIR', () => ['/etc/hostname/hook']],
@@ -121,6 +123,8 @@ describe('a command that the system refuses to start', () => {
 });
 
 describe('a command that leaves something in the background', () => {
+  // Against: a command that leaves something in the background
+  // by: its slot is free once it has ended itself; nobody waits for the rest
   it('takes no slot once it has ended itself, and its output is kept', async () => {
     const { hooks, results, ended } = open();
     const pids = join(folder(), 'pids');

@@ -43,6 +43,8 @@ async function explained(machine: KeysMachine, address = ADA): Promise<readonly 
 }
 
 describe('a packet that no key proves', () => {
+  // Against: looks for the keys' port by how many packets without a proof it takes to be struck
+  // by: they are counted only where the port would be watched without keys
   it.each([
     ['decoys: [23]', CONFIG, []],
     ['decoys: all', CONFIG_ALL, ['decoy.hit']],
@@ -169,6 +171,8 @@ describe('a clock that nobody keeps in step', () => {
 });
 
 describe('a used packet', () => {
+  // Against: sets the clock back, and sends a used packet
+  // by: what was forgotten raised its key's floor, and nothing under it is believed
   it('opens nothing again wherever the clock is set, and a new one opens', async () => {
     const machine = await start();
     const { clock } = machine;
@@ -209,6 +213,9 @@ describe('a used packet', () => {
     expect(machine.named('spa.rejected')).toMatchObject([{ key: 'eva', reason: 'replayed' }]);
   });
 
+  // Against: sends one recorded packet of a key again and again in its sender's name, so that the key has no proofs
+  // left for its owner
+  // by: what was proven takes no proof a second time
   it('sent again and again in its sender’s name keeps nobody out: its owner opens from a new address', async () => {
     const machine = await start();
     const used = machine.own();
@@ -248,6 +255,8 @@ describe('a used packet', () => {
 });
 
 describe('a key', () => {
+  // Against: has kept the secret from before a key was rotated
+  // by: the first use of the new one ends it, over reloads and restarts
   it('whose new secret was used is not taken by the old one again, after a reload and a restart', async () => {
     const old = { kind: 'secret', secret: Buffer.alloc(32, 1) } as const;
     const rotated = machineKey({ previous: { credential: old, until: 1_763_700_000_000 + 86_400_000 } });

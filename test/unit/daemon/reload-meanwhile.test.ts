@@ -97,6 +97,8 @@ describe('a one-time line', () => {
     expect(readFileSync(file, 'utf8')).toBe('#7101:tcp,8101:tcp\n#7102:tcp,8102:tcp\n');
   });
 
+  // Against: replaying a one-time sequence where it was knocked while a reload was under way
+  // by: engine and configuration change at one moment; what a file says is read after the kernel has been waited for
   it('of a door that a reload has brought is used up by the first who knocks it, however soon he does', async () => {
     let tell = (_: Exempt): void => undefined;
     let asked = 0;

@@ -115,6 +115,9 @@ describe('after a reboot with a clock that is behind', () => {
     waits: fc.integer({ min: 0, max: 9 * DAY }),
   });
 
+  // Against: a grant that had ended, brought back by a clock that was behind at boot, and stretched by the step that
+  // set it right
+  // by: no grant of another boot before the clock is synchronised; a step forward ends and never lengthens
   it('no grant is in force before the clock is synchronised, and none then that has ended or lasts longer', async () => {
     await fc.assert(
       fc.asyncProperty(history, async ({ length, before, off, behind, waits }) => {
@@ -145,6 +148,8 @@ describe('after a reboot with a clock that is behind', () => {
     );
   });
 
+  // Against: a ban shortened or stretched by a clock that was behind at boot
+  // by: its whole length from then, and no more
   it('a ban that began in the future keeps its whole length, and is over once the clock says so', async () => {
     await fc.assert(
       fc.asyncProperty(history, async ({ length, before, off, behind, waits }) => {

@@ -74,6 +74,8 @@ describe('a daemon that is stood down', () => {
     expect(await problems(machine)).toEqual([]);
   });
 
+  // Against: standing down over the control socket, by whoever may use it
+  // by: who asks there only has root's file looked at
   it('is so from its start, and takes out what stands there', async () => {
     const machine = memoryMachine(CONFIG);
     await machine.kernel.firewall.install();

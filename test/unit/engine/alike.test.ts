@@ -154,6 +154,9 @@ describe(`${DOORS} doors that share a knock`, () => {
     };
   }
 
+  // Against: doors that share a knock, which make each packet dear
+  // by: one attempt for all doors that share a knock, whatever else they differ in; what it costs where they can't
+  // share it `check` says
   it.each(
     KINDS.flatMap(([kind, differing]) => [
       { kind, place: 'first', knock: FIRST, differing },

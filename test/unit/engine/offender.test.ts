@@ -71,6 +71,8 @@ describe('a /64 with an exempt address in it', () => {
     ]);
   });
 
+  // Against: an IPv6 neighbour in one's own /64, never banned since the /64 is exempt
+  // by: host by host there, at most 64
   it('never has more hosts than the most: the oldest of that /64 goes, and nobody else', () => {
     const w = world64();
     touch(w, '198.51.100.7');
@@ -126,6 +128,8 @@ describe('a /64 with an exempt address in it', () => {
 describe('a /64 in which a host holds a grant', () => {
   const HOLDER = '2001:db8:0:1::7';
 
+  // Against: an IPv6 neighbour's decoys, or forged ones, shut a holder of a grant out with the whole /64
+  // by: host by host where a holder or an exempt address is in the /64
   it('is not shut out by what a neighbour, or who forges one, does to decoys or by rate', () => {
     const w = world(settings({ bans: { rate: { packets: 5, per: milliseconds(1_000) } } }));
     knockAs(w, HOLDER);
@@ -208,6 +212,8 @@ describe('what everybody may come from', () => {
     return w;
   };
 
+  // Against: everybody coming from the gateway's address (source NAT in front): one knock would open for all
+  // by: such a grant is refused and said
   it('is given no grant for a knock, and it is said why; by hand and to everybody it is', () => {
     for (const from of [GATEWAY, '2001:db8::53']) {
       const w = behind();

@@ -177,6 +177,8 @@ describe('a reload', () => {
     expect(w.events.at(-1)).toMatchObject({ event: 'ban.added', count: 2 });
   });
 
+  // Against: a table full of bans when `bans.limit` is changed
+  // by: bans are lifted and moved some at a time
   it.each([
     ['more', 100],
     ['fewer', 33],

@@ -82,6 +82,8 @@ describe('the rights of a member at the engine', () => {
     expect(refusals.last()).toBeNull();
   });
 
+  // Against: a member with stolen credentials that speaks for another, or changes what was used
+  // by: the engine's access rules
   it("let it write nothing of another's, change no mark, and see no more than its group", async () => {
     const redis = await engine();
     const [hostile, honest] = [await raw(redis, 'edge2'), await raw(redis, 'edge1')];
@@ -140,6 +142,8 @@ describe('the rights of a member at the engine', () => {
     expect(await admin.send(['GET', 'nfk:main:who:edge1'])).toBe('{}');
   });
 
+  // Against: a stranger at a fleet's engine
+  // by: a user with a password for each member
   it('keep out whoever has not its password, and what is said of that does not hold it', async () => {
     const redis = await engine();
     const stranger = open(
@@ -158,6 +162,8 @@ describe('the rights of a member at the engine', () => {
 });
 
 describe('marks', () => {
+  // Against: killing the engine to have a mark forgotten
+  // by: a mark counts once it is on the disk
   it('that were acknowledged are there after the engine was killed in the midst of claims, and nobody has two', async () => {
     const redis = await engine();
     const members = [await member(redis, 'edge1'), await member(redis, 'edge2')];
@@ -244,6 +250,8 @@ describe('a connection', () => {
     expect(one.events[0]).toBe('disconnected the engine is a replica, which takes no writes');
   });
 
+  // Against: a member with stolen credentials, with bytes that are no messages
+  // by: every answer is taken apart by its shape
   it('survives whatever another member puts into its own keys', async () => {
     const redis = await engine();
     const [one, hostile] = [await member(redis, 'edge1'), await raw(redis, 'edge2')];
@@ -355,6 +363,8 @@ describe('by TLS', () => {
       }),
     );
 
+  // Against: a changer or reader between a member and the engine
+  // by: TLS, with the authorities of `ca`
   it('an engine whose certificate is signed by `ca` for its name is taken, and no other', async () => {
     const { port, ca, other } = await encrypted();
     const address = { kind: 'server', tls: true, host: '127.0.0.1', port } as const;

@@ -182,6 +182,8 @@ describe('nfknock import', () => {
     'zweites',
   ];
 
+  // Against: secrets of a file of fwknop or doorman that is imported
+  // by: they go into the key file (0600), never to standard output or into a warning
   it('takes access.conf with what is beside it: the configuration is printed, the keys are not', async () => {
     const keys = join(folder, 'keys.yaml');
     expect(await run(ACCESS, { keys })).toBe(EXIT.done);

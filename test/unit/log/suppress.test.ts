@@ -65,6 +65,8 @@ describe('a flood of events', () => {
     expect(suppressor.admit(decoy(host(1)), milliseconds(30))).toBe(false);
   });
 
+  // Against: a flood of log lines
+  // by: suppression by source and event
   test('from a thousand forged sources is written up to twice the limit', () => {
     const suppressor = createSuppressor('info');
     const flood = times(1000, (index) => decoy(ipv4(index)));

@@ -154,6 +154,8 @@ describe('tail --json', () => {
   });
 });
 
+// Against: a log file with bytes that act on a terminal, given to `tail --json`
+// by: escaped, as everywhere
 test('tail --json lets nothing of a hostile file through that a terminal acts on, and says the same', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary', maxLength: 40 }), (reason) => {

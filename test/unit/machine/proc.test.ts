@@ -49,6 +49,8 @@ describe('what /proc lists by the thousand is looked through in pieces', () => {
     return port;
   }
 
+  // Against: connections by the ten thousand, which are read when the first rules are laid
+  // by: entries of open connections are made some at a time
   it('what is open, among many connections', async () => {
     await connections(600);
     // Those with other machines are this machine's own business.
@@ -57,6 +59,8 @@ describe('what /proc lists by the thousand is looked through in pieces', () => {
     expect(await turnsDuring(() => adoptSessions(nobody))).toBeGreaterThan(4);
   });
 
+  // Against: connections by the ten thousand, which the kernel lists beside who listens
+  // by: read and looked through in pieces
   it('who listens, among many connections', async () => {
     const port = await connections(300);
     const own = { protocol: 'tcp', port, families: [4], process: { pid: process.pid } };

@@ -22,6 +22,8 @@ function run(): Promise<string> {
   });
 }
 
+// Against: descriptors that are short for a while, so that each program that is tried takes some away for good
+// by: room is looked for before a start
 it('a program that can’t be started for want of descriptors takes none away, however few are left', async () => {
   const most = Number(spawnSync('ulimit -n', { shell: true, encoding: 'utf8' }).stdout);
   // Given back at the end, so that the limit can be lifted again.

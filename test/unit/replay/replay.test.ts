@@ -329,6 +329,8 @@ describe('a capture that says moments that no clock shows', () => {
     (port, at): Frame => ({ bytes: ethernet(syn(port)), micros: BEGIN + at * 1e6 }),
   );
   const far = (): number => Math.floor((0.5 + Math.random()) * 8_640_000_000_000);
+  // Against: a capture with stamps far in the future, or before 1970
+  // by: moments are held to what a date can say
   test.each([
     ['hundreds of thousands of years ahead', far],
     ['further than a date can say', () => Math.floor(1e15 * (1 + Math.random()))],

@@ -39,6 +39,10 @@ describe('how long a stand-down lasts', () => {
     expect(leftOf(marker, { ...HERE, wall: 0, uptime: 5_600 })).toBe(0);
   });
 
+  // Against: a port that stays open after the time asked for: the command, daemon or session killed, the clock set
+  // back, a reboot
+  // by: a timer that outlives them and what was in before; counted in uptime; over with a boot whose clock can't be
+  // believed
   it('never is longer than was asked, over any reboot, and ends where no clock ran meanwhile', () => {
     fc.assert(
       fc.property(near(600), fc.boolean(), (passed, hasRtc) => {

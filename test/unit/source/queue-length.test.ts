@@ -16,6 +16,8 @@ it.each([
   },
 );
 
+// Against: filling the machine's conntrack with packets that wait in our queues
+// by: the queues together hold a quarter of its table, looked up every 5 s
 it('all queues together hold no more than a quarter of the table, but for the least that each needs', () => {
   for (let round = 0; round < 1000; round += 1) {
     const table = 1 + Math.floor(Math.random() * 1_000_000);

@@ -223,6 +223,8 @@ describe('The code of a whole sequence', () => {
     }
   });
 
+  // Against: floods with whole codes, each of which costs HMACs for everybody's keys
+  // by: the codes of the moment are computed once in 30 s, and looked up
   it('costs no HMAC for each that is wrong', () => {
     const many = Array.from({ length: 200 }, (_, index) => codeKey(`k${index}`, Buffer.alloc(20, index)));
     const book = createCodeBook(many);
@@ -279,6 +281,8 @@ describe('Wrong codes', () => {
     expect(wrong.note(address('2001:db8::ffff'), at(0))).toBe(true);
   });
 
+  // Against: has his wrong codes forgotten by knocking in others' names
+  // by: of more sources than are counted those with fewest wrong codes are forgotten first
   it('of many who had one are forgotten before those of one who had two', () => {
     const wrong = counting(3);
     wrong.note(one, at(0));

@@ -41,6 +41,8 @@ for (let batch = Number(first); ; batch += 1) {
 `;
 
 describe('a daemon that is killed while it writes', () => {
+  // Against: kill -9 between disk, kernel and log
+  // by: durable, then in force, then announced
   it('loses nothing that it had acknowledged, and leaves no half of a batch', async () => {
     let acknowledged = -1;
     for (let round = 0; round < 8; round += 1) {
@@ -75,6 +77,8 @@ async function killAfter(child: ChildProcess, delay: number): Promise<number> {
 }
 
 describe.skipIf(process.getuid?.() !== 0)('a disk that is full', () => {
+  // Against: a full disk
+  // by: the state goes on in memory
   it('leaves the daemon working in memory, and the file whole once there is space', () => {
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', folder]);
     try {

@@ -89,6 +89,8 @@ describe('Where every port is a decoy', () => {
     expect(few.many).toBeLessThan(guessed(`${three}decoys: all`).many / 1000);
   });
 
+  // Against: scans in any order
+  // by: decoys
   it('no scan opens the door, and each is banned within strikes and steps', () => {
     const scans = scanned(`${three}decoys: all`, 'a', 1000);
     for (const { opened, banned, scans: count, latest } of Object.values(scans)) {
