@@ -77,14 +77,14 @@ export function createAttemptList(): AttemptList {
       while (index < size && at(index).step > attempt.step) index += 1;
       if (index < size && at(index).step === attempt.step) {
         // What this packet began is newer whatever the clock says, which can step back a little.
-        if (at(index).begun <= attempt.begun || (attempt.fresh && !at(index).fresh))
-          Object.assign(at(index), attempt);
+        if (at(index).begun <= attempt.begun || (attempt.fresh && !at(index).fresh)) copy(at(index), attempt);
         return;
       }
       if (size === PLACES) return;
       const free = at(size);
       for (let to = size; to > index; to -= 1) list[to] = at(to - 1);
-      list[index] = Object.assign(free, attempt);
+      copy(free, attempt);
+      list[index] = free;
       size += 1;
     },
     keepUnfinished(steps) {
@@ -115,6 +115,17 @@ export function createAttemptList(): AttemptList {
       return main;
     },
   };
+}
+
+/** Field by field, for each packet of a flood of first knocks: Object.assign takes longer. */
+function copy(to: Attempt, from: Attempt): void {
+  to.step = from.step;
+  to.begun = from.begun;
+  to.advanced = from.advanced;
+  to.tolerated = from.tolerated;
+  to.code = from.code;
+  to.fresh = from.fresh;
+  to.stray = from.stray;
 }
 
 /** Ends the subject's attempts at a sequence from a place on. */

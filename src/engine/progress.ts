@@ -1,5 +1,6 @@
 import { milliseconds } from '../packet/time.ts';
 import { tellEach } from './alike.ts';
+import type { Attempt } from './attempt-list.ts';
 import { codeAfter, isMade } from './code.ts';
 import { saidOf } from './code-ports.ts';
 import { type Candidate, isAttempt, isGuarded, type Knock } from './describe.ts';
@@ -35,10 +36,7 @@ export function advance(
   // A door that this same packet has just renewed does not begin to close.
   const begins = steps[0] === knock.key && knock.how === HOW.judged;
   if (begins && !isGuarded(state, subject, sequence, now))
-    list.add({
-      ...{ step: 1, begun: now, advanced: now, tolerated: 0 },
-      ...{ code: codeAfter(sequence, 0, 0, knock), fresh: true, stray: false },
-    });
+    list.add(begunBy(codeAfter(sequence, 0, 0, knock), now));
   const step = list.reached();
   if (step === 0) return undefined;
   // A repeat of the first step is a repeat: it only begins a newer attempt.
@@ -60,6 +58,11 @@ export function advance(
   }
   if (!isComplete || digits !== null) return undefined;
   return kind === 'open' ? 'opened' : 'closed';
+}
+
+/** What a first knock begins. In one piece: unbundled, as the bench runs it, spreading takes longer than judging. */
+function begunBy(code: number, now: number): Attempt {
+  return { step: 1, begun: now, advanced: now, tolerated: 0, code, fresh: true, stray: false };
 }
 
 /** The attempts in time that the packet is the next step of, or a step already made. */
