@@ -42,7 +42,10 @@ const ESTABLISHED_TIMEOUT = 432_000;
 /** TCP_CONNTRACK_ESTABLISHED of linux/netfilter/nf_conntrack_tcp.h. */
 const ESTABLISHED = 3;
 
-/** Lists the table of a family. A kernel before 5.8 does not know of the filter by source and lists everything. */
+/**
+ * Lists the table of a family, or what an IPv4 source has in it. A kernel before 5.8 does not know of the filter by
+ * source and lists everything.
+ */
 export function listMessage(family: Family, source?: Address): Buffer {
   const message = writeMessage({
     type: SUBSYSTEM | CT_MESSAGE.get,
@@ -52,7 +55,7 @@ export function listMessage(family: Family, source?: Address): Buffer {
   if (source !== undefined) {
     message.begin(CTA.original);
     message.begin(TUPLE.ip);
-    message.bytes(family === 4 ? IP.source4 : IP.source6, bytesOf(source));
+    message.bytes(IP.source4, bytesOf(source));
     message.end();
     message.end();
     message.begin(CTA.filter);

@@ -24,7 +24,11 @@ const ENOENT = 2;
 const EVENTS_SWITCH = '/proc/sys/net/netfilter/nf_conntrack_events';
 /** Entries that are taken out in one turn of the event loop: 10 to 20 µs each. */
 const DELETED_AT_ONCE = 64;
-/** Up to this many hosts are each looked for by the kernel; more, or networks, by reading the table once. */
+/**
+ * Up to this many hosts are each looked for by the kernel; more, or networks, by reading the table once. IPv4 alone:
+ * for an IPv6 address the kernel lists everything but what was asked for (ctnetlink_filter_match_tuple, Linux 5.8 and
+ * later).
+ */
 const FILTERED_MAX = 4;
 
 /** Throws a FirewallError where the kernel gives no socket for it. */
@@ -89,7 +93,7 @@ async function listConnections(
       if (connection !== undefined) visit(connection);
     };
     const filters: readonly (Address | undefined)[] =
-      mine.length <= FILTERED_MAX && mine.every(({ bits }) => bits === HOST_BITS[family])
+      family === 4 && mine.length <= FILTERED_MAX && mine.every(({ bits }) => bits === HOST_BITS[4])
         ? mine.map(({ address }) => address)
         : [undefined];
     for (const filter of filters) {
