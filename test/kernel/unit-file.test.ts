@@ -380,6 +380,56 @@ describe('a change that waits for its confirmation', () => {
     bootRules('purge');
   });
 
+  // Against: a roll-back that was killed while it was removed, found by the next boot
+  // by: rules are laid whatever it has left, and nothing of that is taken for a change
+  test.each(['boot', 'path', 'record.json', 'boot record.json', 'boot path disabled'])(
+    'is not what a killed roll-back has left for the next boot: %s',
+    (left) => {
+      forget();
+      bootRules('save');
+      const [confirmed, before] = [readFileSync(config, 'utf8'), tables()];
+      forget();
+      rmSync(join(folder, 'marks'), { recursive: true });
+      const leftover = join(folder, 'rollback', `undoing-${Math.floor(Math.random() * 1e9)}`);
+      for (const place of [leftover, `${leftover}.gone`]) {
+        mkdirSync(place, { mode: 0o700 });
+        for (const name of left.split(' ')) writeFileSync(join(place, name), name === 'path' ? config : 'x');
+      }
+      expect(bootRulesTried('lay').code).toBe(0);
+      expect(tables()).toBe(before);
+      expect(readFileSync(config, 'utf8')).toBe(confirmed);
+      expect(readdirSync(join(folder, 'rollback')).filter((name) => !name.startsWith('ended'))).toEqual([
+        'confirmed',
+      ]);
+      bootRules('may-start');
+    },
+  );
+
+  // Against: no room at boot for the end of a change that nobody has confirmed
+  // by: the rules are laid all the same, and it is tried again
+  test('can not be taken back at boot: what was confirmed is laid, and the next boot tries again', () => {
+    forget();
+    bootRules('save');
+    const confirmed = readFileSync(config, 'utf8');
+    writeConfig(WEB);
+    expect(nfknock('rules', 'install', '--confirm', '60s').code).toBe(0);
+    reboot();
+    // Where its configuration would be written nothing can be.
+    mkdirSync(`${config}.new`);
+    mkdirSync(`${config}.new/configuration`);
+    const tried = bootRulesTried('lay');
+    expect([tried.code, tried.err]).toEqual([1, expect.stringContaining('could not be rolled back')]);
+    expect(tables()).toMatch(/--dports 22 -j NFKNOCK-SERVICE$/m);
+    expect(tables()).not.toContain('8443');
+    expect(changes()).toHaveLength(1);
+    rmSync(`${config}.new`, { recursive: true });
+    reboot();
+    expect(bootRulesTried('lay')).toMatchObject({ code: 0, err: expect.stringContaining('rolled back') });
+    expect(readFileSync(config, 'utf8')).toBe(confirmed);
+    expect(changes()).toEqual([]);
+    expect(nfknock('confirm').err).toContain('was rolled back');
+  });
+
   test('is taken back without Node.js where the program is gone', () => {
     bootRules('save');
     const before = tables();
