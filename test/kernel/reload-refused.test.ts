@@ -88,6 +88,47 @@ describe(`a reload (FC_SEED=${SEED})`, () => {
       expect(await opens(['7300', '7400'], 2200)).toBe(true);
     },
   );
+
+  it.each([
+    ['ip', 'NFKNOCK-EARLY'],
+    ['ip', 'NFKNOCK-MARK'],
+    ['ip6', 'NFKNOCK-EARLY'],
+    ['ip6', 'NFKNOCK-MARK'],
+  ])(
+    'that is refused in mangle alone, of %s for its chain %s, leaves all tables as they were',
+    async (family, chain) => {
+      const running = await start({ ssh: { ...SSH, grant_mark: 1 + random(0xffff) } });
+      // A chain that is named from a map, as iptables writes none, can't be taken away.
+      const map = `'{ ${1 + random(60_000)} : jump ${chain} }'`;
+      expect(
+        await sh(
+          `nft add chain ${family} mangle own && nft add rule ${family} mangle own tcp dport vmap ${map}`,
+        ),
+      ).toBe('');
+      const all = (): Promise<string> =>
+        sh(
+          'for t in iptables ip6tables; do for w in filter mangle nat; do $t -t $w -S; done; done; ipset list -n',
+        );
+      try {
+        const before = await all();
+        running.rewrite({ doors: { ssh: { ...SSH, knock: ['7100/tcp', '7200/tcp'] } }, grants: 'set' });
+        expect(await nfknock(net.server, running, 'reload')).toMatchObject({
+          code: 1,
+          stderr: expect.stringContaining(chain),
+        });
+        expect(await all()).toBe(before);
+        expect(await nfknock(net.server, running, 'status')).toMatchObject({
+          code: 1,
+          stdout: expect.stringContaining('the last reload was refused'),
+        });
+        expect(await opens(['7100', '7200'], 22)).toBe(false);
+        expect(await opens(KNOCKS, 22)).toBe(true);
+      } finally {
+        await running.stop('SIGKILL');
+        await sh('nft delete table ip mangle; nft delete table ip6 mangle');
+      }
+    },
+  );
 });
 
 describe('a set of another program, whatever it is called', () => {
