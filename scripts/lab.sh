@@ -13,10 +13,10 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
-readonly PROJECT=nfknock-lab UNAVAILABLE=69
+readonly NAME=lab PROJECT=nfknock-lab UNAVAILABLE=69
 readonly MACHINE=198.51.100.2 MACHINE6=2001:db8:51::2 BEHIND=198.51.100.140
 readonly OWNER=198.51.100.7 GUESSER=198.51.100.11 SCANNER=198.51.100.12 PROBER=198.51.100.13 STRANGER=198.51.100.14
-readonly ENGINE_SECONDS_MAX=60 READY_SECONDS_MAX=60 EVENT_SECONDS_MAX=15
+readonly READY_SECONDS_MAX=60 EVENT_SECONDS_MAX=15
 
 compose=()
 engine=''
@@ -124,10 +124,7 @@ clean_up() {
   else
     if [ "$is_ours" = yes ]; then down; fi
     if [ "$tries_units" = yes ]; then docker rm --force "$PROJECT-unit" >/dev/null 2>&1; fi
-    if [ -n "$engine" ]; then
-      kill "$engine" 2>/dev/null
-      wait "$engine" 2>/dev/null
-    fi
+    end_engine
   fi
   rm -rf "$scratch"
 }
@@ -237,6 +234,7 @@ page() { on visitor wget -qO - -T 2 -t 1 "$1" 2>/dev/null; }
 
 shows_page() { [ "$(page "$2")" = "a page of $1" ]; }
 
+source scripts/docker-engine.sh
 source test/lab/engine.sh
 source test/lab/attack.sh
 source test/lab/published.sh

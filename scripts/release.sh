@@ -2,11 +2,12 @@
 # Makes everything that a release consists of, in dist/release: packages, tarballs, SBOM, notes, checksums, signature, and
 # a signed apt repository as plain files, to be put on any web server.
 #
-#   NFKNOCK_SIGN_SSH=KEY NFKNOCK_SIGN_GPG=ID npm run release [-- --built]
+#   NFKNOCK_SIGN_SSH=KEY NFKNOCK_SIGN_GPG=ID npm run release [-- --built] [--image]
 #
 # NFKNOCK_SIGN_SSH: the file of a private SSH key, which signs SHA256SUMS (ssh-keygen -Y sign -n file).
 # NFKNOCK_SIGN_GPG: an OpenPGP key of this user's keyring, which signs the repository, since apt takes no other.
 # --built: of the packages that lie in dist already.
+# --image: the image of the daemon too, of this machine's architecture (scripts/image.sh says what it needs).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -22,7 +23,16 @@ for tool in ssh-keygen gpg dpkg-scanpackages gzip sha256sum; do
   command -v "$tool" >/dev/null || fail "$tool is missing: apt-get install openssh-client gpg dpkg-dev"
 done
 [ -f "$ssh_key" ] || fail "$ssh_key is not there"
-if [ "${1:-}" != --built ]; then bash scripts/packages.sh; fi
+built=no image=no
+for option in "$@"; do
+  case "$option" in
+    --built) built=yes ;;
+    --image) image=yes ;;
+    *) fail "unknown option \"$option\": --built and --image are all there are" ;;
+  esac
+done
+if [ "$built" = no ]; then bash scripts/packages.sh; fi
+if [ "$image" = yes ]; then bash scripts/image.sh; fi
 
 version="$(node -p 'require("./package.json").version')"
 out=dist/release
@@ -34,6 +44,7 @@ for arch in amd64 arm64; do
     cp "$file" "$out/"
   done
 done
+if [ "$image" = yes ]; then cp "dist/nfknock-image-$version-"*.{tar.gz,cdx.json} "$out/"; fi
 
 # The client, for npm and as the one file.
 [ -f dist/nfknock-client/package.json ] || fail 'dist/nfknock-client is missing: npm run build'

@@ -29,7 +29,7 @@ unprivileged() {
 # Bit 12 of each set of capabilities: inheritable, permitted, effective, bounding, ambient.
 # What Docker says in bytes, of every layer.
 is_small() {
-  [ "$(docker image inspect --format '{{.Size}}' "$PROJECT/door")" -le 230000000 ] && not on door sh -c 'command -v npm'
+  [ "$(docker image inspect --format '{{.Size}}' "$PROJECT/door")" -le "$IMAGE_BYTES_MAX" ] && not on door sh -c 'command -v npm'
 }
 
 has_only_net_admin() {

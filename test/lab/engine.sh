@@ -1,13 +1,11 @@
 # shellcheck shell=bash
-# The Docker engine that the lab runs on, and compose. Sourced by scripts/lab.sh, which says what the words in use here
-# mean.
+# Whether there is an engine for the lab (scripts/docker-engine.sh), and compose. Sourced by scripts/lab.sh, which says what
+# the words in use here mean.
 
 find_engine() {
-  if docker version >/dev/null 2>&1; then return; fi
+  if docker_answers; then return; fi
   if [ "$get_engine" = yes ]; then install_engine; fi
-  if [ "$(id -u)" -eq 0 ] && command -v dockerd >/dev/null && command -v docker >/dev/null; then start_engine; fi
-  docker version >/dev/null 2>&1 && return
-  unavailable 'no Docker engine answers, and none could be started'
+  provide_engine || unavailable 'no Docker engine answers, and none could be started'
 }
 
 # Loudly: who reads only the end of a long log must still see that the lab did not run.
@@ -33,22 +31,6 @@ install_engine() {
   { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${wanted[@]}"; } \
     >"$scratch/engine.log" 2>&1 </dev/null || unavailable "apt-get could not install ${wanted[*]}"
 }
-
-# The lab's networks need neither NAT nor forwarding: an engine of our own leaves this machine's firewall alone.
-start_engine() {
-  printf 'lab: starting a Docker engine for as long as this runs\n'
-  setsid dockerd --iptables=false --ip6tables=false --ip-forward=false --ip-masq=false --bridge=none \
-    >"$scratch/engine.log" 2>&1 </dev/null &
-  engine=$!
-  local deadline=$((SECONDS + ENGINE_SECONDS_MAX))
-  until docker version >/dev/null 2>&1; do
-    kill -0 "$engine" 2>/dev/null && [ "$SECONDS" -lt "$deadline" ] || return 0
-    sleep 0.3
-  done
-}
-
-# Where this itself runs in a container, an engine may start and yet be allowed nothing.
-runs_containers() { docker run --rm --network none debian:bookworm-slim true; }
 
 find_compose() {
   if docker compose version >/dev/null 2>&1; then
