@@ -50,7 +50,10 @@ export async function examine(subject: Subject): Promise<readonly Finding[]> {
   const found = [
     ...ofKernel(config),
     ...(await ofLegacy()),
-    ...ofTables(config, await lookAtRules(asking)),
+    // What is out because it was stood down is no fault of its own: its fix would end that.
+    ...ofTables(config, await lookAtRules(asking)).filter(
+      ({ code }) => code !== 'rules-missing' || stoodDown === undefined,
+    ),
     ...(await ofMachine(subject, asking)),
     ...ofSecrets(config, file, unit),
     ...ofFiles(config, unit),

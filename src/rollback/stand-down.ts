@@ -73,7 +73,9 @@ export async function beginStandDown(wanted: Wanted, here: Here, tell: TellDaemo
   const earlier = findMarker();
   const still = earlier !== undefined && leftOf(earlier.marker, here) > 0 ? earlier : undefined;
   const parts = await Promise.all(familiesHere().map(readOwnPart));
-  const marker = markerFor(wanted, here, still?.marker.base === true || hasBase(parts));
+  const base = still?.marker.base === true || hasBase(parts);
+  const laid = isIn(parts) || still?.marker.laid === true;
+  const marker = markerFor(wanted, here, { base, laid });
   const folder = writeMarker(marker);
   try {
     keepBack(folder, parts, still?.folder);
@@ -92,7 +94,9 @@ export async function beginStandDown(wanted: Wanted, here: Here, tell: TellDaemo
   return { marker, rolledBack, survivesReboot: survivesReboot(folder) };
 }
 
-function markerFor({ length: ms, asked }: Wanted, here: Here, base: boolean): Marker {
+type WasIn = Pick<Marker, 'base' | 'laid'>;
+
+function markerFor({ length: ms, asked }: Wanted, here: Here, wasIn: WasIn): Marker {
   const { boot, network } = here;
   // In whole seconds, which a shell counts in: rather too early than too late.
   const length = ms === null ? null : Math.max(1, Math.floor(ms / 1000));
@@ -100,7 +104,7 @@ function markerFor({ length: ms, asked }: Wanted, here: Here, base: boolean): Ma
   return {
     id: randomBytes(8).toString('hex'),
     ...{ since, length, until: length === null ? null : since + length, asked },
-    ...{ boot, uptime: here.uptime, network, host: isHost(), base },
+    ...{ boot, uptime: here.uptime, network, host: isHost(), ...wasIn },
   };
 }
 
@@ -177,7 +181,7 @@ async function areIn(): Promise<boolean> {
   return isIn(await Promise.all(familiesHere().map(readOwnPart)));
 }
 
-export type EndedBy = 'daemon' | 'kept rules' | 'there already' | 'nothing was kept';
+export type EndedBy = 'daemon' | 'kept rules' | 'there already' | 'nothing was in' | 'nothing was kept';
 
 /**
  * Ends it: the daemon puts its rules back, else what was kept is. With an id only that stand-down, since a later one
@@ -190,22 +194,28 @@ export async function endStandDown(tell: TellDaemon, id?: string): Promise<Ended
   if (found === undefined || (id !== undefined && found.marker.id !== id)) return undefined;
   if (standing !== undefined && !beginEnding(standing.folder)) return undefined;
   const told = await tell();
-  const by = await putBack(found.folder, told);
+  const by = await putBack(found, told);
   if (by !== 'nothing was kept') {
     forgetStoodDown();
     rememberInstalled();
-    await log('no longer stood down: the rules of nfknock are in again');
+    const are =
+      by === 'nothing was in' ? 'no rule of nfknock was in before it' : 'the rules of nfknock are in again';
+    await log(`no longer stood down: ${are}`);
   }
   return by;
 }
 
-async function putBack(folder: string, told: boolean): Promise<EndedBy> {
+async function putBack(
+  { folder, marker }: { folder: string; marker: Marker },
+  told: boolean,
+): Promise<EndedBy> {
   // A daemon sees by itself, within a second, that it is over.
   for (let waited = 0; !told && isHeld() && waited < WATCHED; waited += LOOK_EVERY) {
     if (await areIn()) return 'daemon';
     await sleep(LOOK_EVERY);
   }
   if (await areIn()) return told ? 'daemon' : 'there already';
+  if (!marker.laid) return 'nothing was in';
   const text = readIfThere(join(backIn(folder), PARTS));
   if (text === undefined) return 'nothing was kept';
   const parts = JSON.parse(text) as readonly OwnPart[];

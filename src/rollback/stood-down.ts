@@ -38,6 +38,8 @@ export interface Marker {
   readonly host: boolean;
   /** The base policy of an appliance was in, and comes back too. */
   readonly base: boolean;
+  /** Something of ours was in: else nothing comes back, whatever a configuration wants that was never in force. */
+  readonly laid: boolean;
 }
 
 /** The machine at this moment. Seconds. */
@@ -274,15 +276,16 @@ export function markerOf(text: string): Marker | undefined {
     asked: fields.get('asked') === 'moment' ? 'moment' : 'length',
     ...{ boot: fields.get('boot') ?? '', network: fields.get('network') ?? '' },
     ...{ host: fields.get('host') === 'yes', base: fields.get('base') === 'yes' },
+    laid: fields.get('laid') !== 'no',
   };
 }
 
 export function textOf(marker: Marker): string {
-  const { id, since, length, until, asked, boot, uptime: up, network, host, base } = marker;
+  const { id, since, length, until, asked, boot, uptime: up, network, host, base, laid } = marker;
   const yes = (flag: boolean): string => (flag ? 'yes' : 'no');
   const fields = {
     ...{ id, since, length: length ?? '', until: until ?? '', asked, boot, uptime: up, network },
-    ...{ host: yes(host), base: yes(base) },
+    ...{ host: yes(host), base: yes(base), laid: yes(laid) },
   };
   return Object.entries(fields)
     .map(([name, value]) => `${name}=${value}\n`)

@@ -126,6 +126,7 @@ describe('standing down', () => {
       const doctor = await nfknock('doctor');
       expect(doctor.code).toBe(1);
       expect(doctor.stdout).toContain('(stood-down)');
+      expect(doctor.stdout).not.toContain('(rules-missing)');
       // Whoever is let in or banned meanwhile is so once the rules are back.
       expect((await nfknock('grant', 'ssh', '203.0.113.5', '--for', '1h')).code).toBe(0);
       expect((await nfknock('ban', '203.0.113.6')).code).toBe(0);
@@ -307,6 +308,32 @@ describe('standing down', () => {
       expect(said.stdout).toContain('rolled back first');
       await staysOut(7_000);
       expect(await sh('iptables -S INPUT')).toBe('-P INPUT ACCEPT\n');
+    },
+    LATE,
+  );
+
+  // Against: an owner locked out by the end of standing down, with rules of a configuration that was never in force
+  // by: what was in when it began comes back, and nothing else
+  it.each([
+    ['with a change that waits for its confirmation', 'nfknock', true],
+    ['with a change that waits for its confirmation', 'boot-rules', true],
+    ['with nothing installed', 'nfknock', false],
+    ['with nothing installed', 'boot-rules', false],
+  ])(
+    'begun %s, its end by %s puts in nothing that was not in before',
+    async (_, program, waits) => {
+      if (waits) expect((await nfknock('rules', 'install', '--confirm', '1m')).code).toBe(0);
+      const byNode = program === 'nfknock';
+      expect((await (byNode ? standDown() : bootRules('unlay'))).code).toBe(0);
+      await staysOut(0);
+      // Said twice, it is still what was in before the first.
+      expect((await (byNode ? standDown() : bootRules('unlay'))).code).toBe(0);
+      const over = await (byNode ? standDown('--over') : bootRules('over'));
+      expect(over.code).toBe(0);
+      expect(over.stdout + over.stderr).toContain('no rule of nfknock was in before it');
+      await staysOut();
+      expect(await stranger()).toBe(true);
+      expect(readdirSync(down)).toEqual([]);
     },
     LATE,
   );

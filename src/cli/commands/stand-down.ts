@@ -71,6 +71,8 @@ const ENDED: Readonly<Record<Exclude<EndedBy, 'nothing was kept'>, string>> = {
   daemon: 'the daemon has put its rules back',
   'kept rules': 'the rules of before are back; no daemon runs, so nobody is let in: systemctl start nfknock',
   'there already': 'the rules are in',
+  'nothing was in':
+    'no rule of nfknock was in before it, so none is put back; nfknock rules install puts them in',
 };
 
 async function end(options: StandDownOptions, tell: TellDaemon): Promise<ExitCode> {
@@ -85,7 +87,7 @@ async function end(options: StandDownOptions, tell: TellDaemon): Promise<ExitCod
   return EXIT.done;
 }
 
-/** Nothing was in when it began, or it was begun without Node.js: what the configuration wants is what comes back. */
+/** It was begun without Node.js: what the configuration wants is what comes back. */
 async function install({ config }: StandDownOptions): Promise<ExitCode> {
   const rules = await import('./rules.ts');
   const code = await rules.command(['install'], { config, ipv4Only: true, evenUntracked: true });

@@ -6,7 +6,7 @@ import { type Here, leftOf, type Marker, markerOf, textOf } from '../../../src/r
 const SINCE = 1_800_000_000;
 const MARKER: Marker = {
   ...{ id: 'ab12', since: SINCE, length: 600, until: SINCE + 600, asked: 'length' },
-  ...{ boot: 'b1', uptime: 5_000, network: '77', host: true, base: false },
+  ...{ boot: 'b1', uptime: 5_000, network: '77', host: true, base: false, laid: true },
 };
 const HERE: Here = { wall: SINCE, uptime: 5_000, boot: 'b1', network: '77', hasRtc: true };
 const seconds = fc.integer({ min: 1, max: 2_000_000 });
@@ -66,7 +66,17 @@ describe('how long a stand-down lasts', () => {
       fc.property(word, word, fc.option(seconds), fc.boolean(), (id, boot, length, flag) => {
         const until = length === null ? null : SINCE + length;
         const asked = flag ? ('moment' as const) : ('length' as const);
-        const marker: Marker = { ...MARKER, id, boot, length, until, asked, host: flag, base: !flag };
+        const marker: Marker = {
+          ...MARKER,
+          id,
+          boot,
+          length,
+          until,
+          asked,
+          host: flag,
+          base: !flag,
+          laid: flag,
+        };
         expect(markerOf(textOf(marker))).toEqual(marker);
       }),
     );
@@ -74,6 +84,8 @@ describe('how long a stand-down lasts', () => {
       const text = textOf(MARKER).replace(new RegExp(`^${name}=.*$`, 'm'), `${name}=x`);
       expect(markerOf(text), name).toBeUndefined();
     }
+    // One of before there was this line.
+    expect(markerOf(textOf(MARKER).replace(/^laid=.*\n/m, ''))).toEqual(MARKER);
     expect(markerOf('')).toBeUndefined();
     expect(markerOf(textOf(MARKER).replace('length=600', 'length=-600'))).toBeUndefined();
   });
