@@ -39,7 +39,7 @@ type Refusals = Readonly<Record<string, readonly [problem: string, fix: string]>
 const REFUSALS: Refusals = {
   ENOENT: [
     'there is no such file',
-    'create it, or name another with --config FILE; examples/nfknock.yaml is one to begin with',
+    'create it with "nfknock init", or name another with --config FILE; examples/nfknock.yaml is one to begin with',
   ],
   ENOTDIR: [
     'there is no such file',

@@ -27,7 +27,7 @@ export function parseConfig(text: string, file: string): Parsed {
     reading.fault(
       { at: 0, key: WHOLE_FILE },
       problem,
-      'write at least the key doors; examples/nfknock.yaml is one to begin with',
+      'write at least the key doors, or let "nfknock init" write it; examples/nfknock.yaml is one to begin with',
     );
     return { ok: false, faults: reading.faults };
   }

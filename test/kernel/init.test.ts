@@ -299,6 +299,7 @@ describe('nfknock init', { timeout: LONG }, () => {
     await sh('mkdir -p /run/nfknock/control.sock/in-the-way');
     const withFolder = await machine();
     const run = await nfknock('init', '--yes', '--confirm-by', 'now', '--by', 'sequence');
+    expect(run.stdout).toContain('none by itself, once the daemon serves');
     expect([run.code, run.stderr]).toEqual([1, expect.stringContaining('does not serve')]);
     expect(await machine()).toBe(withFolder);
     await sh('rm -r /run/nfknock');

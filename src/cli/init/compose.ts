@@ -77,7 +77,8 @@ export function planned(
     readonly config: string;
     readonly keys: string;
     readonly replaces: string | null;
-    readonly minutes: string;
+    /** Until when somebody must have come in; null: nobody has to. */
+    readonly minutes: string | null;
   },
 ): readonly string[] {
   const { door, opens, allow, method, never } = answers;
@@ -94,6 +95,6 @@ export function planned(
     `  never banned            ${never.length === 0 ? 'nobody but this machine, its gateways and name servers' : never.join(', ')}`,
     `  files                   ${config}${replaces === null ? '' : ` (the one that is there is kept as ${replaces})`}${method === 'sequence' ? '' : `, ${keys}`}`,
     '  connections             those that are open stay open, this session among them',
-    `  the way back            all is put back in ${minutes} unless somebody gets in through the door`,
+    `  the way back            ${minutes === null ? 'none by itself, once the daemon serves: nfknock stand-down opens all' : `all is put back in ${minutes} unless somebody gets in through the door`}`,
   ];
 }

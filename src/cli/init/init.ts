@@ -82,7 +82,7 @@ async function begin(options: InitOptions, journal: Journal, stop: AbortSignal):
       'the key that is made is secret, and this is no terminal: add --out FILE, which is made with mode 0600',
     );
   const prepared = prepare(answers, found, options);
-  const minutes = options.within ?? WITHIN;
+  const minutes = options.confirmBy === 'now' ? null : (options.within ?? WITHIN);
   say('');
   say('What will be done:');
   const files = { config: path, keys: prepared.keys, replaces, minutes };
