@@ -55,7 +55,7 @@ if [ "${CLEAN_ROOT_INSIDE:-}" != yes ]; then
   clean_up() {
     local each
     for each in /proc/[0-9]*; do
-      if [ "$(readlink "$each/root" || true)" = "$root" ]; then kill -KILL "${each#/proc/}" || true; fi
+      if [ "$(cat "$each/root/.bare-root" || true)" = "$root" ]; then kill -KILL "${each#/proc/}" || true; fi
     done 2>/dev/null
     rm -rf --one-file-system "$root"
   }
@@ -120,10 +120,15 @@ mount -t tmpfs tmpfs "$root/tmp"
 mkdir -p "$root/lib/modules"
 if [ -d /lib/modules ]; then mount --rbind /lib/modules "$root/lib/modules"; fi
 
+# The root of its own mounts, not a folder that is called the root: in that the kernel permits no user namespace.
 inside() {
-  chroot "$root" /usr/bin/env HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-    CLEAN_ROOT_INSIDE= CLEAN_ROOT= bash -c 'cd /nfknock && exec "$@"' inside "$@"
+  # shellcheck disable=SC2016
+  unshare --mount --propagation private bash -c 'cd "$0" && pivot_root . .outside && exec chroot . /usr/bin/env "$@"' "$root" \
+    HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin CLEAN_ROOT_INSIDE= CLEAN_ROOT= \
+    bash -c 'umount -l /.outside && cd /nfknock && exec "$@"' inside "$@"
 }
+printf '%s\n' "$root" >"$root/.bare-root"
+mkdir "$root/.outside"
 failed=0
 if [ "$all" = yes ]; then
   for ((time = 1; time <= times; time++)); do
