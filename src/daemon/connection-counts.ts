@@ -17,6 +17,13 @@ import { type Core, warn } from './dependencies.ts';
 
 /** Between two looks at the table: at least this, and three times what the last took. In milliseconds. */
 const LOOK_REST_MS = 100;
+/**
+ * While somebody may be counted the table is looked through this often whatever the kernel says: its events may have been
+ * off for less than a tick, and of a connection that began then it never tells. In milliseconds.
+ */
+const LOOK_EVERY_MS = 5_000;
+/** And no more often than this many times what the last took, so that a full table takes no processor. */
+const LOOK_SHARE = 50;
 
 const NO_EVENTS =
   "uses: connections can't be counted: the kernel does not tell of them, and they are looked for once a second instead; switch them on: sysctl net.netfilter.nf_conntrack_events=1";
@@ -46,6 +53,7 @@ export function watchUses(core: Core): Uses {
   let faultNow: string | null = null;
   let beyond: Connection[] = [];
   let looksUntil = Number.NEGATIVE_INFINITY;
+  const beat = createBeat(clock);
   let looking = false;
   let again = false;
 
@@ -91,7 +99,7 @@ export function watchUses(core: Core): Uses {
     if (off) looksUntil = clock.now() + HALF_WAY_MS;
     fault(off ? NO_EVENTS : null);
     spent.forget();
-    if (clock.now() < looksUntil) owned('uses', look());
+    if (clock.now() < looksUntil || (beat.isDue() && counted().length > 0)) owned('uses', look());
   }
 
   function fault(what: string | null): void {
@@ -115,7 +123,7 @@ export function watchUses(core: Core): Uses {
       } catch (error) {
         fault(`uses: connections can't be counted: ${sentenceOf(error)}`);
       }
-      const rest = Math.max(LOOK_REST_MS, 3 * (clock.now() - begun));
+      const rest = Math.max(LOOK_REST_MS, 3 * beat.looked(begun));
       await new Promise((resolve) =>
         setTimeout(
           guarded('uses', () => resolve(undefined)),
@@ -182,6 +190,21 @@ export function watchUses(core: Core): Uses {
 
   tick();
   return { tick, close: stop };
+}
+
+/** When the table is to be looked through though nothing says so. */
+function createBeat(clock: Core['clock']): { isDue(): boolean; looked(begun: number): number } {
+  let last = clock.now();
+  let took = 0;
+  return {
+    isDue: () => clock.now() - last >= Math.max(LOOK_EVERY_MS, LOOK_SHARE * took),
+    /** It has been. Answers how long that took, in milliseconds. */
+    looked(begun) {
+      last = clock.now();
+      took = last - begun;
+      return took;
+    },
+  };
 }
 
 /**
