@@ -5,6 +5,7 @@ import { createKeyring, type Keyring } from '../../src/spa/keyring.ts';
 import type { SpaPacket } from '../../src/spa/proof.ts';
 import { sshsigText } from '../../src/spa/sshsig.ts';
 import { realmOf, sealV1 } from '../../src/spa/v1.ts';
+import { heap } from '../support/heap.ts';
 import {
   CREDENTIAL,
   letters,
@@ -60,10 +61,10 @@ export function mutateSpa(format: Format, count: number, seed: number): Mutation
     if (originals.some((original) => original.equals(payload))) continue;
     changed += 1;
     if (proves(keyring, wrap(payload), index)) taken.push(payload.toString('hex'));
-    if (index === Math.floor(count / 10)) early = heapNow();
+    if (index === Math.floor(count / 10)) early = heap();
   }
   const microseconds = ((performance.now() - began) * 1000) / Math.max(1, count);
-  return { taken, changed, heap: [early, heapNow()], microseconds };
+  return { taken, changed, heap: [early, heap()], microseconds };
 }
 
 function proves(keyring: Keyring, payload: Buffer, index: number): boolean {
@@ -182,9 +183,4 @@ function random(seed: number): (below: number) => number {
     state ^= state << 5;
     return (state >>> 0) % below;
   };
-}
-
-function heapNow(): number {
-  globalThis.gc?.();
-  return process.memoryUsage().heapUsed;
 }

@@ -1,8 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { ask } from '../../../src/control/client.ts';
+import { heap } from '../../support/heap.ts';
 import { asked, canned, dial, STATUS, serve, until } from './example.ts';
 
 const MESSAGES = 100_000;
@@ -87,12 +86,4 @@ async function sendAll(path: string, messages: readonly Buffer[]): Promise<numbe
     await closed;
   }
   return lines;
-}
-
-function heap(): number {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
-  collect();
-  const { heapUsed, arrayBuffers } = process.memoryUsage();
-  return heapUsed + arrayBuffers;
 }
