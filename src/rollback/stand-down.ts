@@ -20,6 +20,7 @@ import { pendingChange, rollBack, withSets } from './rollback.ts';
 import {
   backIn,
   beginEnding,
+  type Found,
   findEnding,
   findMarker,
   forgetStoodDown,
@@ -205,10 +206,7 @@ export async function endStandDown(tell: TellDaemon, id?: string): Promise<Ended
   return by;
 }
 
-async function putBack(
-  { folder, marker }: { folder: string; marker: Marker },
-  told: boolean,
-): Promise<EndedBy> {
+async function putBack({ folder, marker }: Found, told: boolean): Promise<EndedBy> {
   // A daemon sees by itself, within a second, that it is over.
   for (let waited = 0; !told && isHeld() && waited < WATCHED; waited += LOOK_EVERY) {
     if (await areIn()) return 'daemon';

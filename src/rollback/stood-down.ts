@@ -124,7 +124,8 @@ export function momentOf(wall: number): string {
   return `${new Date(wall).toISOString().slice(0, 19).replace('T', ' ')}Z`;
 }
 
-interface Found {
+/** A marker, and the folder that it is in. */
+export interface Found {
   readonly folder: string;
   readonly marker: Marker;
 }

@@ -1,12 +1,15 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
 import type { Daemon } from './daemon.ts';
 import { childrenOf } from './keys-lab.ts';
 
 /* A daemon killed with -9 at a step of its way, for the tests of packets of keys and of codes. */
+
+type Tracer = ChildProcessByStdio<null, null, Readable>;
 
 const LATE = 15_000;
 
@@ -17,8 +20,16 @@ const SETTLED = 2_500;
 export async function killAt(daemon: Daemon, call: string): Promise<void> {
   await sleep(SETTLED);
   const inject = ['-f', '-e', `trace=${call}`, '-e', `inject=${call}:signal=KILL:when=1`];
-  const strace = spawn('strace', [...inject, '-p', `${daemon.pid}`], { stdio: ['ignore', 'ignore', 'pipe'] });
+  await attach(daemon, inject);
+}
+
+/** A strace of the daemon, once it has it; what it sees comes by its standard error. */
+async function attach(daemon: Daemon, options: readonly string[]): Promise<Tracer> {
+  const strace = spawn('strace', [...options, '-p', `${daemon.pid}`], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
   await once(strace.stderr, 'data');
+  return strace;
 }
 
 export async function died(daemon: Daemon): Promise<void> {
@@ -47,13 +58,11 @@ export async function stopTools(daemon: Daemon): Promise<StoppedTools> {
   const tools = childrenOf(daemon.pid).filter((pid) => before.includes(pid));
   signal(tools, 'SIGSTOP');
   // The first half of a rule is told at once, its COMMIT after the sync; nothing outside shows which of them has come.
-  const watch = ['-f', '-s', '4096', '-e', 'trace=write,writev,sendto,sendmsg', '-p', `${daemon.pid}`];
-  const strace = spawn('strace', watch, { stdio: ['ignore', 'ignore', 'pipe'] });
+  const strace = await attach(daemon, ['-f', '-s', '4096', '-e', 'trace=write,writev,sendto,sendmsg']);
   let said = '';
   strace.stderr.on('data', (chunk: Buffer) => {
     said += chunk.toString('latin1');
   });
-  await once(strace.stderr, 'data');
   return {
     tools,
     async isTold() {
