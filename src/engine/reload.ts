@@ -45,16 +45,20 @@ export function moveOn(state: State, most: number, now: number, emit: Emit): Com
   return isDone ? { ok: true, changed: lifted } : { ok: true, changed: lifted, rest: 0 };
 }
 
-/** Until its turn comes an old table goes on, under the new limits: to make a large one takes milliseconds. */
+/**
+ * Until its turn comes an old table goes on, under the new limits: to make a large one takes milliseconds. With another
+ * number of strikes it can't, since it remembers as many as before.
+ */
 function resize(state: State, before: EngineSettings): void {
   const { sources, repeats, bans } = state.settings;
   state.offenders.configure(bans);
-  if (before.sources !== sources)
-    state.resizing.push(() => {
-      state.retransmissions = createRetransmissions(sources, repeats);
-    });
-  if (before.sources !== sources || before.bans.strikes !== bans.strikes)
-    state.resizing.push(() => {
-      state.offenders = createOffenders(sources, bans, state.offenders);
-    });
+  const makeOffenders = () => {
+    state.offenders = createOffenders(sources, bans, state.offenders);
+  };
+  if (before.bans.strikes !== bans.strikes) makeOffenders();
+  if (before.sources === sources) return;
+  state.resizing.push(() => {
+    state.retransmissions = createRetransmissions(sources, repeats);
+  });
+  if (before.bans.strikes === bans.strikes) state.resizing.push(makeOffenders);
 }

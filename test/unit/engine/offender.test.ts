@@ -280,3 +280,21 @@ describe('an offence of whom nobody may ban', () => {
     }
   });
 });
+
+describe('a reload', () => {
+  it.each([
+    ['more', 2, 9, [2, 3]],
+    ['fewer', 9, 2, [2]],
+  ])('that asks for %s strikes counts as many from its first packet on', (_, before, after, counted) => {
+    const w = world(settings({ bans: { strikes: before } }));
+    w.send('23');
+    const changed = settings({ bans: { strikes: after } });
+    w.engine.execute({ command: 'reload', settings: changed, most: 1 }, milliseconds(w.now), () => undefined);
+    const said = w.events.length;
+    for (const port of ['161/udp', '2323']) w.send(port);
+    const struck = w.events
+      .slice(said)
+      .flatMap((event) => (event.event === 'decoy.hit' ? event.strikes : []));
+    expect(struck).toEqual(counted);
+  });
+});
