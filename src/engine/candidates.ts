@@ -34,7 +34,8 @@ export function candidatesOf(state: State, subject: Subject, knock: Knock): read
     }
   }
   if (attempts.words > 0 && knock.how === HOW.judged) addKin(state, subject, knock, { candidates, own });
-  if (!candidates.some(isRepeated)) addGuarded(state, subject, knock, candidates);
+  // Of sequences with kin, what is late has not been asked yet.
+  if (knock.how !== HOW.judged || !candidates.some(isRepeated)) addGuarded(state, subject, knock, candidates);
   return candidates;
 }
 
@@ -122,7 +123,10 @@ function addGuarded(state: State, subject: Subject, knock: Knock, candidates: Ca
   for (const id of ids) {
     const sequence = ports.sequences[id];
     if (sequence === undefined || !(sequence.steps.includes(key) || sequence.spent.includes(key))) continue;
-    if (isFor(sequence, knock))
-      candidates.push({ sequence, from: 0, to: 0, explanation: 'repeat', mask: NONE });
+    if (!isFor(sequence, knock) || candidates.some((each) => each.sequence === sequence)) continue;
+    const found = explain(state, subject, knock, sequence, 0, 0);
+    const explanation = found === 'none' ? 'repeat' : found;
+    candidates.push({ sequence, from: 0, to: 0, explanation, mask: NONE });
+    candidates.sort((x, y) => x.sequence.id - y.sequence.id);
   }
 }

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { Command, CommandAnswer, FleetBan, FleetGrant } from '../../../src/engine/command.ts';
 import { formatCidr, hostCidr } from '../../../src/packet/cidr.ts';
 import { milliseconds } from '../../../src/packet/time.ts';
-import { address, cidr, door, ports, settings, type World, world } from './world.ts';
+import { address, cidr, door, packetOf, ports, settings, type World, world } from './world.ts';
 
 const ME = '198.51.100.7';
 const NETWORK = '2001:db8:0:1::/64';
@@ -186,5 +186,30 @@ it('said twice, in any order and in any pieces leads to one state', () => {
       for (const index of order) hear(w, all(w)[index] ?? {});
       expect(state(w)).toEqual(state(first));
     }),
+  );
+});
+
+describe('what nobody had a use for', () => {
+  it.each([
+    ['its own', '6000'],
+    ['a later one of another door', '9000'],
+  ])(
+    'is told that it begins nothing yet where the door was closed meanwhile and the knock is %s',
+    (_, last) => {
+      const close = ports('8000');
+      const mail = door({ name: 'mail', knock: ports('7000/udp', '8000', last), close, oneTime: true });
+      const w = world(settings({ doors: [door({ knock: ports('40000'), close, oneTime: true }), mail] }));
+      const tell = (command: Command) =>
+        w.engine.execute(command, milliseconds(w.now), (event) => void w.events.push(event));
+      tell({ command: 'sequence', door: 'ssh', knock: ports('9000', '8000', '7000') });
+      tell({ command: 'grant', door: 'ssh', address: address(ME) });
+      w.pass(5_001);
+      w.knock('8000');
+      expect(w.names()).toContain('door.closed');
+      const late = { came: milliseconds(w.now), origin: null, slack: 2, quiet: true };
+      const packet = packetOf('9000', { sourcePort: 9, sequence: 9 });
+      w.engine.conclude(packet, late, milliseconds(w.now + 40), (event) => w.events.push(event));
+      expect(w.events.at(-1)).toMatchObject({ event: 'knock.ignored', reason: 'guard', door: 'ssh' });
+    },
   );
 });
