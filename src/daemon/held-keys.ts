@@ -14,7 +14,7 @@ import type { Proven } from '../spa/proof.ts';
 import { createSeen, type Seen } from '../spa/seen.ts';
 import { createUsage, type Usage } from '../spa/usage.ts';
 import type { UsedOnce } from '../spa/used-once.ts';
-import type { StateChange, Store } from '../state/store.ts';
+import type { KeptUses, StateChange, Store } from '../state/store.ts';
 
 /** The state file hears of the time at least each minute: one that is older may have missed what was used. */
 const HEARD_MAX = 90_000;
@@ -48,7 +48,7 @@ export interface HeldKeys {
 
 export interface HeldKeysOptions {
   readonly clock: Clock;
-  readonly store: Pick<Store, 'uses' | 'seen'>;
+  readonly store: Pick<Store, 'uses' | 'seen' | 'onLateUses'>;
   readonly config: () => Config;
   /** Who else is asked whether something was used; without a fleet nobody. */
   readonly inFleet?: ((own: UsedOnce) => UsedOnce) | undefined;
@@ -86,12 +86,31 @@ export function createHeldKeys({ clock, store, config, inFleet }: HeldKeysOption
     byName = new Map(file.keys.map((key) => [key.name, key]));
   }
 
+  /** What is remembered for ever is what ends a credential that was rotated away, too. */
+  function keepForEver({ seen }: KeptUses): void {
+    for (const { id, stamp } of seen) {
+      if (stamp !== null) continue;
+      kept.add(id);
+      rotated.add(id);
+    }
+  }
+
+  /** The state of before can be read only now: it was counted from nothing meanwhile. */
+  function takeLate(old: KeptUses): void {
+    for (const [key, { uses, last }] of old.used) {
+      const since = used.get(key);
+      used.set(key, { uses: uses + (since?.uses ?? 0), last: Math.max(last, since?.last ?? last) });
+      usage.add(key, uses);
+    }
+    keepForEver(old);
+    usedOnce.absorb(old);
+  }
+
   return {
     begin(first, stood) {
       const known = store.uses();
       for (const [key, one] of known.used) used.set(key, one);
-      for (const { id, stamp } of known.seen) if (stamp === null) kept.add(id);
-      for (const id of kept) rotated.add(id);
+      keepForEver(known);
       usage = createUsage(new Map([...known.used].map(([key, { uses }]) => [key, uses])));
       const since = clock.now();
       const start = (): number => clock.wallOf(since);
@@ -99,6 +118,7 @@ export function createHeldKeys({ clock, store, config, inFleet }: HeldKeysOption
       const isDistrusted = stood && clock.wall() - store.seen() > HEARD_MAX;
       usedOnce = isDistrusted ? createSeen(restored, start) : createSeen(restored);
       take(first);
+      store.onLateUses(takeLate);
     },
     take,
     drop: (key) => take({ ...file, keys: file.keys.filter((each) => each !== key) }),

@@ -62,7 +62,7 @@ export interface Keys {
 export interface KeysOptions {
   readonly clock: Clock;
   readonly engine: Pick<Engine, 'execute' | 'ban' | 'eachGrant'>;
-  readonly store: Pick<Store, 'uses' | 'seen' | 'write'>;
+  readonly store: Pick<Store, 'uses' | 'onLateUses' | 'seen' | 'write'>;
   readonly announcer: Pick<Announcer, 'announce'>;
   readonly config: () => Config;
   readonly inFleet?: HeldKeysOptions['inFleet'];

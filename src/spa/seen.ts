@@ -21,6 +21,8 @@ export interface RestoredUses {
 export interface Seen extends UsedOnce {
   /** As `claim`, at once. */
   decide(use: Use, time: ClaimTime): Claim;
+  /** Takes in what turns out to have been used before. */
+  absorb(old: Pick<RestoredUses, 'seen' | 'floors'>): void;
   /** Packets that are remembered now. */
   count(): number;
   /** The key is gone: nothing is remembered of it but its floor. */
@@ -56,9 +58,13 @@ export function createSeen(
   const undated = new Map<string, string>();
   let count = 0;
 
-  for (const [key, floor] of restored.floors) ofKey(key).floor = floor;
-  for (const { key, id, stamp, source } of restored.seen) {
-    put(ofKey(key), { id, stamp, source });
+  absorb(restored);
+
+  function absorb({ seen, floors }: Pick<RestoredUses, 'seen' | 'floors'>): void {
+    for (const [key, floor] of floors) ofKey(key).floor = Math.max(floor, ofKey(key).floor);
+    for (const { key, id, stamp, source } of seen) {
+      if (!ofKey(key).packets.has(id)) put(ofKey(key), { id, stamp, source });
+    }
   }
 
   function ofKey(key: string): OfKey {
@@ -129,6 +135,7 @@ export function createSeen(
   return {
     decide,
     claim: async (use, time) => decide(use, time),
+    absorb,
     count: () => count,
     forget(key) {
       const own = keys.get(key);

@@ -7,6 +7,8 @@ export interface Usage {
   permits(key: Key, now: Milliseconds): boolean;
   /** The key has opened. Answers how often it has in all, which is to be kept where `uses` limits it. */
   note(key: Key, now: Milliseconds): number;
+  /** It turns out that the key has opened so often before. */
+  add(key: string, uses: number): void;
 }
 
 /** `uses`: what was kept, by the keys' names. */
@@ -33,5 +35,6 @@ export function createUsage(uses: ReadonlyMap<string, number>): Usage {
       recent(key, now).push(now);
       return used;
     },
+    add: (key, used) => void totals.set(key, (totals.get(key) ?? 0) + used),
   };
 }

@@ -27,6 +27,7 @@ export function openMemoryStore(keep: Keep, now: number): Store {
       write(changes, moment);
     },
     uses: () => ledger.uses.all(),
+    onLateUses() {},
     fleet: () => ledger.fleet.all(),
     seen: () => 0,
     isOf: () => true,

@@ -83,6 +83,7 @@ function storeOf(ledger: Ledger, link: Link): Store {
       sweep(now, SWEEP_STEP);
     },
     uses: () => ledger.uses.all(),
+    onLateUses: ledger.uses.onAbsorbed,
     fleet: () => ledger.fleet.all(),
     seen: link.seen,
     isOf: (boot) => boot !== '' && link.mark() === markOf(boot),

@@ -132,6 +132,11 @@ export interface Store {
   writeThrough(changes: readonly StateChange[], now?: number): Promise<void>;
   /** What keys have used up, as far as it is known. */
   uses(): KeptUses;
+  /**
+   * Calls back with what an earlier process had kept of keys, where that can be read only from now on: until then this
+   * process has counted from nothing.
+   */
+  onLateUses(listener: (old: KeptUses) => void): void;
   /** What is kept of a fleet. */
   fleet(): KeptFleet;
   /** The last moment at which an earlier process wrote (wall time, ms); 0: none did. */

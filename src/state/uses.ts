@@ -6,8 +6,10 @@ export interface Uses {
   all(): KeptUses;
   /** The same as changes, with which it is written anew. */
   changes(): readonly KeyChange[];
-  /** Takes in what a file held. What is there already is newer than any file. */
+  /** Takes in what a file held, and tells it. What is there already is newer than any file, and was counted from nothing. */
   absorb(old: KeptUses): void;
+  /** Calls back whenever a file is taken in from now on, with what it held. */
+  onAbsorbed(listener: (old: KeptUses) => void): void;
 }
 
 interface OfKey {
@@ -19,6 +21,7 @@ interface OfKey {
 /** Bounded by who applies: packets of keys that are proven, this many of each (src/spa/seen.ts). */
 export function createUses(): Uses {
   const keys = new Map<string, OfKey>();
+  let told: (old: KeptUses) => void = () => undefined;
 
   function ofKey(name: string): OfKey {
     const there = keys.get(name);
@@ -71,9 +74,19 @@ export function createUses(): Uses {
     absorb(old) {
       const mine = changes();
       keys.clear();
-      for (const change of [...changesOf(old), ...mine]) apply(change);
+      for (const change of changesOf(old)) apply(change);
+      for (const change of mine) apply(change.change === 'key_used' ? since(old, change) : change);
+      told(old);
+    },
+    onAbsorbed(listener) {
+      told = listener;
     },
   };
+}
+
+/** What was counted from nothing, counted from what there was. */
+function since({ used }: KeptUses, change: Extract<KeyChange, { change: 'key_used' }>): KeyChange {
+  return { ...change, uses: change.uses + (used.get(change.key)?.uses ?? 0) };
 }
 
 function changesOf({ seen, floors, used }: KeptUses): readonly KeyChange[] {

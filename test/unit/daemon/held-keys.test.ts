@@ -1,6 +1,14 @@
+import { mkdirSync, mkdtempSync, renameSync, rmdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createHeldKeys } from '../../../src/daemon/held-keys.ts';
+import { milliseconds } from '../../../src/packet/time.ts';
+import type { KeyFile } from '../../../src/spa/key.ts';
+import type { Claim } from '../../../src/spa/used-once.ts';
 import { openMemoryStore } from '../../../src/state/memory.ts';
+import { openStore } from '../../../src/state/sqlite.ts';
 import { configOf } from '../../support/memory-machine.ts';
 import { testClock } from '../../support/test-clock.ts';
 import { fileOf, keyOf, SECRET } from '../spa/spa-world.ts';
@@ -55,3 +63,70 @@ describe('where what was used before the start is not known any more', () => {
     expect(await claim(stamp)).toBe('won');
   });
 });
+
+describe('where the state of before can be read only some time after the start', () => {
+  const NOW = 1_234_567_890_000;
+
+  it('what was used before and since is used up, however often it was', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'nfknock-held-'));
+    const path = join(folder, 'state.db');
+    const run = fc.asyncProperty(
+      ...([fc.nat(5), fc.nat(5), fc.nat(5)] as const),
+      async (before, meanwhile, after) => {
+        const clock = testClock(NOW);
+        const ben = keyOf('ben', SECRET, { uses: 9, rate: { knocks: 99, per: milliseconds(1_000) } });
+        const started = (): ReturnType<typeof startedWith> => startedWith(path, clock, fileOf(ben));
+
+        const first = started();
+        for (let time = 0; time < before; time += 1) await first.use(`before-${time}`);
+        first.store.close();
+        renameSync(path, `${path}.away`);
+        mkdirSync(path);
+        const late = started();
+        for (let time = 0; time < meanwhile; time += 1) await late.use(`meanwhile-${time}`);
+        rmdirSync(path);
+        renameSync(`${path}.away`, path);
+        clock.pass(60_000);
+        late.store.write([], clock.wall());
+        expect(late.store.health().ok).toBe(true);
+        for (let time = 0; time < after; time += 1) await late.use(`after-${time}`);
+
+        const total = before + meanwhile + after;
+        expect(late.held.rows([])).toMatchObject([{ used: total }]);
+        expect(late.held.usage().permits(ben, clock.now())).toBe(total < 9);
+        for (const when of before > 0 ? ['before-0'] : []) expect(await late.outcome(when)).toBe('used');
+        late.store.close();
+        const again = started();
+        expect(again.held.rows([])).toMatchObject([{ used: total }]);
+        again.store.close();
+        rmSync(path);
+      },
+    );
+    await fc.assert(run, { numRuns: 30 }).finally(() => rmSync(folder, { recursive: true }));
+  });
+});
+
+function startedWith(path: string, clock: ReturnType<typeof testClock>, file: KeyFile) {
+  const { store } = openStore(path, { now: clock.wall() });
+  const held = createHeldKeys({ clock, store, config: () => config });
+  held.begin(file, false);
+  const claim = (id: string): Promise<Claim> =>
+    held
+      .usedOnce()
+      .claim(
+        { use: 'packet', key: 'ben', id, stamp: null, source: '192.0.2.1' },
+        { wall: clock.wall(), skew: 60_000 },
+      );
+  return {
+    store,
+    held,
+    outcome: async (id: string): Promise<Claim['outcome']> => (await claim(id)).outcome,
+    async use(id: string): Promise<void> {
+      const claimed = await claim(id);
+      if (claimed.outcome !== 'won') throw new Error(`${id} is ${claimed.outcome}`);
+      const ben = held.named('ben');
+      if (ben === undefined) throw new Error('there is no such key');
+      store.write([...claimed.changes, ...held.note(ben, clock.now(), clock.wall())], clock.wall());
+    },
+  };
+}
