@@ -88,11 +88,8 @@ export function createHeldKeys({ clock, store, config, inFleet }: HeldKeysOption
 
   /** What is remembered for ever is what ends a credential that was rotated away, too. */
   function keepForEver({ seen }: KeptUses): void {
-    for (const { id, stamp } of seen) {
-      if (stamp !== null) continue;
-      kept.add(id);
-      rotated.add(id);
-    }
+    for (const { id, stamp } of seen) if (stamp === null) kept.add(id);
+    for (const id of kept) rotated.add(id);
   }
 
   /** The state of before can be read only now: it was counted from nothing meanwhile. */
