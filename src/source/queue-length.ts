@@ -4,8 +4,6 @@ import { readFileSync } from 'node:fs';
 const LENGTH_MAX = 65_535;
 /** One entry in this many of conntrack's table may stand for a packet that waits for us. Our choice. */
 const SHARE = 4;
-/** Ordinary bursts fit, however small the table is: a port scan's, while the daemon starts anew. */
-const LENGTH_MIN = 1024;
 const CONNTRACK_MAX = '/proc/sys/net/netfilter/nf_conntrack_max';
 
 /**
@@ -19,7 +17,7 @@ export function queueLength(queues: number): number {
 /** `table` is the most entries that conntrack takes; 0: no limit, or no conntrack. */
 export function lengthFor(table: number, queues: number): number {
   if (table <= 0) return LENGTH_MAX;
-  return Math.min(LENGTH_MAX, Math.max(LENGTH_MIN, Math.floor(table / SHARE / queues)));
+  return Math.min(LENGTH_MAX, Math.max(1, Math.floor(table / SHARE / queues)));
 }
 
 function conntrackMax(): number {

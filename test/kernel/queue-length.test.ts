@@ -11,7 +11,9 @@ import { createNet, type Net } from '../support/net.ts';
  * belongs to the whole machine: this file runs alone, and gives it back.
  */
 const TABLE = '/proc/sys/net/netfilter/nf_conntrack_max';
-const QUEUE = '7219';
+const QUEUE = 7219;
+const QUEUES = 4;
+const CONFIG = { doors: { ssh: { knock: [7000, 8000, 9000], opens: [22] } } };
 /** Milliseconds within which an open queue follows, and some more. */
 const FOLLOWS = 7_000;
 const before = readFileSync(TABLE, 'latin1').trim();
@@ -26,7 +28,7 @@ beforeAll(async () => {
   flood = buildFlood();
   net = await createNet();
   writeFileSync(TABLE, `${4 * (3_000 + Math.floor(Math.random() * 1_000))}`);
-  daemon = await net.server.startDaemon({ doors: { ssh: { knock: [7000, 8000, 9000], opens: [22] } } });
+  daemon = await net.server.startDaemon(CONFIG);
 });
 afterAll(async () => {
   restore();
@@ -34,10 +36,12 @@ afterAll(async () => {
   net?.close();
 });
 
+/** In all of our queues. */
 async function waiting(): Promise<number> {
   const { stdout } = await net.server.exec(['cat', '/proc/net/netfilter/nfnetlink_queue']);
-  const line = stdout.split('\n').find((each) => each.trim().startsWith(`${QUEUE} `));
-  return Number(line?.trim().split(/\s+/)[2]);
+  const rows = stdout.split('\n').map((line) => line.trim().split(/\s+/).map(Number));
+  const ours = rows.filter(([number = 0]) => number >= QUEUE && number < QUEUE + QUEUES);
+  return ours.reduce((sum, [, , count = 0]) => sum + count, 0);
 }
 
 /** How many of 20,000 packets, each of a connection of its own, wait while the daemon stands still. */
@@ -67,4 +71,15 @@ test('a queue holds a quarter of the conntrack table at most, and follows its si
     expect(waited).toBeGreaterThan(bound / 2);
     await expect.poll(waiting, { timeout: 10_000 }).toBe(0);
   }
+});
+
+test('several queues hold a quarter of a small table together', async () => {
+  await daemon.stop('SIGKILL');
+  const table = 2_000 + Math.floor(Math.random() * 4_000);
+  writeFileSync(TABLE, `${table}`);
+  daemon = await net.server.startDaemon({ ...CONFIG, listen: { queues: `${QUEUE}-${QUEUE + QUEUES - 1}` } });
+  const waited = await waitWhileItStands();
+  expect(waited).toBeLessThanOrEqual(table / 4);
+  expect(waited).toBeGreaterThan(table / 8);
+  await expect.poll(waiting, { timeout: 10_000 }).toBe(0);
 });
