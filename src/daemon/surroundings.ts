@@ -54,6 +54,8 @@ export function createSurroundings(core: Observed): Surroundings {
 
   let readers: readonly Observation[] = [];
   let natives: readonly Observation[] = [];
+  let reading = false;
+  let again = false;
   let untracked: readonly Untracked[] = [];
   let looking: Promise<void> | undefined;
   /** At the start everything is looked at right after the tracking: no tool is started twice for that. */
@@ -87,9 +89,20 @@ export function createSurroundings(core: Observed): Surroundings {
     say();
   }
 
+  /** Takes its time where other tables are long. Asked meanwhile, perhaps under another configuration, it looks once more. */
   async function lookAtTables(): Promise<void> {
-    natives = await findNativeTables(core.config(), oneTimePortsOf);
-    say();
+    again = reading;
+    if (reading) return;
+    reading = true;
+    try {
+      do {
+        again = false;
+        natives = await findNativeTables(core.config(), oneTimePortsOf);
+        say();
+      } while (again && !closed);
+    } finally {
+      reading = false;
+    }
   }
 
   /** It starts tools: anyone who asks while one looks gets what that one finds. */

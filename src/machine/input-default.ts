@@ -1,3 +1,5 @@
+import { FirewallError } from '../firewall/firewall.ts';
+import { type BaseChain, readBaseChains } from '../firewall/netlink/base-chains.ts';
 import type { Family } from '../packet/address.ts';
 import type { Asking } from './asking.ts';
 
@@ -11,7 +13,7 @@ const DEPTH_MAX = 8;
 
 /** What the tables of this network namespace do with packets that come to a port which nobody named. */
 export async function findInputDefaults(asking: Asking): Promise<InputDefaults> {
-  const native = await nativeDefaults(asking);
+  const native = await nativeDefaults();
   const of = async (family: Family): Promise<Fate | null> => {
     const text = await asking.saved(family, 'filter');
     if (text === undefined) return null;
@@ -51,57 +53,30 @@ function fateIn(
   return undefined;
 }
 
-/** Tables of nftables that iptables knows nothing of: firewalld's, or an owner's own. */
-async function nativeDefaults(asking: Asking): Promise<Readonly<Record<Family, Fate>>> {
-  const text = await asking.printed('nft', ['-j', 'list', 'ruleset']);
-  return text === undefined ? { 4: 'ACCEPT', 6: 'ACCEPT' } : nativeDefault(text);
+/** Tables of nftables that iptables knows nothing of: firewalld's, or an owner's own. Who may not look sees none. */
+async function nativeDefaults(): Promise<Readonly<Record<Family, Fate>>> {
+  try {
+    return nativeDefault(await readBaseChains((chain) => chain.hook === 'input' && !isOfIptables(chain)));
+  } catch (error) {
+    if (!(error instanceof FirewallError)) throw error;
+    return nativeDefault([]);
+  }
 }
 
-interface Listed {
-  readonly chain?: NativeChain;
-  readonly rule?: { family: string; table: string; chain: string; expr: readonly object[] };
-}
-
-interface NativeChain {
-  readonly family: string;
-  readonly table: string;
-  readonly name: string;
-  readonly type?: string;
-  readonly hook?: string;
-  readonly policy?: string;
-}
-
-/** The same of what `nft -j list ruleset` prints. What stops everything says so by its policy or in its last rule. */
-export function nativeDefault(text: string): Readonly<Record<Family, Fate>> {
-  const listed = (JSON.parse(text) as { nftables?: readonly Listed[] }).nftables ?? [];
+/** The same of these chains. What stops everything says so by its policy or in its last rule. */
+export function nativeDefault(
+  chains: readonly Pick<BaseChain, 'family' | 'rest'>[],
+): Readonly<Record<Family, Fate>> {
   const fates: Record<Family, Fate> = { 4: 'ACCEPT', 6: 'ACCEPT' };
-  for (const { chain } of listed) {
-    if (chain === undefined || chain.type !== 'filter' || chain.hook !== 'input' || isOfIptables(chain))
-      continue;
-    const last = listed
-      .flatMap(({ rule }) => (rule === undefined ? [] : [rule]))
-      .filter(({ family, table, chain: name }) => {
-        return family === chain.family && table === chain.table && name === chain.name;
-      })
-      .at(-1);
-    const fate = chain.policy === 'drop' ? 'DROP' : lastFate(last?.expr ?? []);
-    if (fate === undefined) continue;
-    for (const family of [4, 6] as const) {
-      if (chain.family === 'inet' || chain.family === (family === 4 ? 'ip' : 'ip6')) fates[family] = fate;
-    }
+  for (const { family, rest } of chains) {
+    if (rest === 'accept') continue;
+    const fate = rest === 'drop' ? 'DROP' : 'REJECT';
+    if (family !== 'ip6') fates[4] = fate;
+    if (family !== 'ip') fates[6] = fate;
   }
   return fates;
 }
 
-function isOfIptables({ family, table, name }: NativeChain): boolean {
+function isOfIptables({ family, table, name }: Omit<BaseChain, 'rest'>): boolean {
   return family !== 'inet' && table === 'filter' && name === 'INPUT';
-}
-
-function lastFate(expressions: readonly object[]): Fate | undefined {
-  const words = expressions
-    .flatMap((each) => Object.keys(each))
-    .filter((word) => word !== 'counter' && word !== 'log');
-  if (words.length !== 1) return undefined;
-  if (words[0] === 'drop') return 'DROP';
-  return words[0] === 'reject' ? 'REJECT' : undefined;
 }

@@ -34,9 +34,11 @@ export async function findNativeTables(
   oneTime: OneTimePorts,
 ): Promise<readonly Observation[]> {
   const forwards = config.doors.some((door) => door.forward !== null);
-  const dropping = (await readBaseChains())
-    .filter((chain) => chain.rest === 'drop' && !isOfIptables(chain))
-    .filter((chain) => chain.hook !== 'forward' || forwards);
+  // The rules of iptables are not read for this: there may be many, and our own chain comes before them.
+  const chains = await readBaseChains(
+    (chain) => !isOfIptables(chain) && (chain.hook !== 'forward' || forwards),
+  );
+  const dropping = chains.filter((chain) => chain.rest !== 'accept');
   if (dropping.length === 0) return [];
   const walk = openNativeWalk();
   try {
@@ -160,6 +162,6 @@ function isAfter({ hook, priority }: BaseChain): boolean {
   return hook !== 'prerouting' && priority > FILTER_PRIORITY;
 }
 
-function isOfIptables({ family, table, name }: BaseChain): boolean {
+function isOfIptables({ family, table, name }: Omit<BaseChain, 'rest'>): boolean {
   return family !== 'inet' && IPTABLES_TABLES.includes(table) && IPTABLES_CHAINS.includes(name);
 }

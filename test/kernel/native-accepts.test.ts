@@ -51,6 +51,40 @@ table inet own {
   return JSON.parse(stdout) as readonly Observation[];
 }
 
+describe('what becomes of a port that nobody named', () => {
+  const chain = (hook: string, policy: string, rules: string): string =>
+    `chain in {\ntype filter hook ${hook} priority ${AFTER}; policy ${policy};\n${rules}\n}`;
+  it.each([
+    ['a policy', 'inet', chain('input', 'drop', 'tcp dport 22 accept'), { 4: 'DROP', 6: 'DROP' }],
+    ['the policy of one family', 'ip6', chain('input', 'drop', ''), { 4: 'ACCEPT', 6: 'DROP' }],
+    ['a last rule', 'inet', chain('input', 'accept', 'counter drop'), { 4: 'DROP', 6: 'DROP' }],
+    [
+      'a last rule that refuses',
+      'ip',
+      chain('input', 'accept', 'ct state new log counter reject'),
+      { 4: 'ACCEPT', 6: 'ACCEPT' },
+    ],
+    [
+      'a last rule that refuses all',
+      'ip',
+      chain('input', 'accept', 'iif lo accept\ncounter reject'),
+      { 4: 'REJECT', 6: 'ACCEPT' },
+    ],
+    ['no chain on another way', 'inet', chain('forward', 'drop', ''), { 4: 'ACCEPT', 6: 'ACCEPT' }],
+  ])('is told by %s of nftables', async (_, family, rules, fates) => {
+    const input = `flush ruleset\ntable ${family} own {\n${rules}\n}\n`;
+    expect((await net.server.exec(['nft', '-f', '-'], { input })).stderr).toBe('');
+    const [defaults, asking] = ['input-default', 'asking'].map((name) =>
+      JSON.stringify(join(ROOT, `dist/machine/${name}.js`)),
+    );
+    const script = `const { findInputDefaults } = await import(${defaults});
+      const { oneLook } = await import(${asking});
+      console.log(JSON.stringify(await findInputDefaults(oneLook())));`;
+    const { stdout } = await net.server.exec([process.execPath, '--input-type=module', '-e', script]);
+    expect(JSON.parse(stdout)).toEqual(fates);
+  });
+});
+
 describe(`a table that drops accepts what the doors need (FC_SEED=${SEED})`, { timeout: 30_000 }, () => {
   it.each([
     ['meta mark 0x4e46 accept'],

@@ -11,7 +11,7 @@ export interface BaseChain {
   readonly priority: number;
   readonly policy: 'accept' | 'drop';
   /** What becomes of a packet that no rule decides: by the chain's policy, or by a last rule without a condition. */
-  readonly rest: 'accept' | 'drop';
+  readonly rest: 'accept' | 'drop' | 'reject';
 }
 
 /** NFNL_SUBSYS_NFTABLES << 8 of linux/netfilter/nfnetlink.h, and enum nf_tables_msg_types of nf_tables.h. */
@@ -44,8 +44,13 @@ const IDLE: readonly string[] = ['counter', 'log'];
 /** Linux's errno: no nf_tables in this kernel, or the table went meanwhile. */
 const NOTHING_THERE: readonly number[] = [2, 22, 95];
 
-/** The base chains of nf_tables, of every program: where packets come in or pass through. Rejects with a FirewallError. */
-export async function readBaseChains(): Promise<readonly BaseChain[]> {
+/**
+ * The base chains of nf_tables, of every program, that are asked for: where packets come in or pass through. Rejects with a
+ * FirewallError.
+ */
+export async function readBaseChains(
+  wanted: (chain: Omit<BaseChain, 'rest'>) => boolean,
+): Promise<readonly BaseChain[]> {
   const socket = openNetfilter();
   try {
     const chains: BaseChain[] = [];
@@ -56,9 +61,8 @@ export async function readBaseChains(): Promise<readonly BaseChain[]> {
     }).finish();
     for (const payload of await list(socket, message)) {
       const chain = readChain(payload);
-      if (chain === undefined) continue;
-      const rest =
-        chain.rest === 'drop' || (await endsInDrop(socket, payload[0] ?? 0, chain)) ? 'drop' : 'accept';
+      if (chain === undefined || !wanted(chain)) continue;
+      const rest = chain.policy === 'drop' ? 'drop' : await endOf(socket, payload[0] ?? 0, chain);
       chains.push({ ...chain, rest });
     }
     return chains;
@@ -100,7 +104,7 @@ function readChain(payload: Buffer): BaseChain | undefined {
 }
 
 /** firewalld's chains have the policy accept, and refuse everything in their last rule. */
-async function endsInDrop(socket: NetfilterSocket, family: number, chain: BaseChain): Promise<boolean> {
+async function endOf(socket: NetfilterSocket, family: number, chain: BaseChain): Promise<BaseChain['rest']> {
   const message = writeMessage({
     type: SUBSYSTEM | MESSAGE.getRule,
     flags: NLM_F.request | NLM_F.dump,
@@ -109,7 +113,7 @@ async function endsInDrop(socket: NetfilterSocket, family: number, chain: BaseCh
   message.text(RULE.table, chain.table);
   message.text(RULE.chain, chain.name);
   const last = (await list(socket, message.finish())).at(-1);
-  if (last === undefined) return false;
+  if (last === undefined) return 'accept';
   const steps: { name: string; data: Buffer }[] = [];
   const expressions = attributeMap(last.subarray(NFGEN_BYTES)).get(RULE.expressions);
   readAttributes(expressions ?? Buffer.alloc(0), (_type, value) => {
@@ -118,8 +122,9 @@ async function endsInDrop(socket: NetfilterSocket, family: number, chain: BaseCh
     if (!IDLE.includes(name)) steps.push({ name, data: each.get(EXPRESSION.data) ?? Buffer.alloc(0) });
   });
   const [only, ...more] = steps;
-  if (only === undefined || more.length > 0) return false;
-  return only.name === 'reject' || (only.name === 'immediate' && verdictOf(only.data) === DROP);
+  if (only === undefined || more.length > 0) return 'accept';
+  if (only.name === 'reject') return 'reject';
+  return only.name === 'immediate' && verdictOf(only.data) === DROP ? 'drop' : 'accept';
 }
 
 function verdictOf(immediate: Buffer): number | undefined {

@@ -55,19 +55,45 @@ const PASS: NativeVerdict = { verdict: 'pass' };
 
 type Attributes = ReadonlyMap<number, Buffer>;
 
+/** A rule of another program, made ready to be asked about many packets. */
+export interface NativeRule {
+  readonly expressions: readonly { readonly name: string; readonly attributes: Attributes }[];
+  /** The kinds of packets of which it was seen that it decides none, since it asks what nobody knows. */
+  idleFor: number;
+}
+
+export function nativeRule({ expressions }: NftRule): NativeRule {
+  return {
+    expressions: expressions.map(({ name, data }) => ({ name, attributes: attributeMap(data) })),
+    idleFor: 0,
+  };
+}
+
+/** A bit for each kind. What is known of the packets of one kind is the same, and only what it is differs. */
+function kindOf({ family, protocol }: NativePacket): number {
+  return 1 << ((family === 4 ? 0 : 2) + (protocol === 'tcp' ? 0 : 1));
+}
+
 /**
  * What becomes of a packet at a rule. A rule whose condition is not known to hold counts as one that does not: what
  * accepts some only is not relied on, and what drops some only is a ban, or a limit, and meant to hold.
  */
 export async function atRule(
-  rule: NftRule,
+  rule: NativeRule,
   packet: NativePacket,
   elementsOf: ElementsOf,
 ): Promise<NativeVerdict> {
+  const kind = kindOf(packet);
+  if ((rule.idleFor & kind) !== 0) return PASS;
   const registers: Byte[] = new Array<Byte>(REGISTERS_BYTES).fill(undefined);
   let verdict = PASS;
-  for (const { name, data } of rule.expressions) {
-    const attributes = attributeMap(data);
+  /** A map may decide a packet before the rule comes to what nobody knows. */
+  let decides = false;
+  const unknown = (): NativeVerdict => {
+    if (!decides) rule.idleFor |= kind;
+    return PASS;
+  };
+  for (const { name, attributes } of rule.expressions) {
     if (IDLE.includes(name) || isStatement(name, attributes)) continue;
     if (name === 'reject') return { verdict: 'drop' };
     if (name === 'immediate') {
@@ -77,12 +103,16 @@ export async function atRule(
     }
     if (loads(name, attributes, registers, packet)) continue;
     if (name === 'lookup') {
+      if (isUnknown(attributes, registers)) return unknown();
+      decides = true;
       const found = await looksUp(attributes, registers, elementsOf);
       if (found === undefined) return PASS;
       if (found.verdict !== 'pass') return found;
       continue;
     }
-    if (!holds(name, attributes, registers)) return PASS;
+    const held = holds(name, attributes, registers);
+    if (held === undefined) return unknown();
+    if (!held) return PASS;
   }
   return verdict;
 }
@@ -148,23 +178,29 @@ function loads(name: string, attributes: Attributes, registers: Byte[], packet: 
   }
 }
 
-/** True where a comparison is known to hold; any other condition is not known. */
-function holds(name: string, attributes: Attributes, registers: readonly Byte[]): boolean {
+/** Whether a comparison holds; undefined where that is not known, as of any other condition. */
+function holds(name: string, attributes: Attributes, registers: readonly Byte[]): boolean | undefined {
   if (name === 'cmp') {
     const wanted = dataOf(attributes.get(CMP.data));
     const there = bytesAt(registers, numberOf(attributes.get(CMP.sreg)), wanted.length);
     const compare = COMPARE[numberOf(attributes.get(CMP.op))];
-    return there !== undefined && compare?.(Buffer.compare(there, wanted)) === true;
+    return there === undefined ? undefined : compare?.(Buffer.compare(there, wanted)) === true;
   }
   if (name === 'range') {
     const from = dataOf(attributes.get(RANGE.from));
     const there = bytesAt(registers, numberOf(attributes.get(RANGE.sreg)), from.length);
-    if (there === undefined) return false;
+    if (there === undefined) return undefined;
     const inside =
       Buffer.compare(there, from) >= 0 && Buffer.compare(there, dataOf(attributes.get(RANGE.to))) <= 0;
     return inside === (numberOf(attributes.get(RANGE.op)) === 0);
   }
-  return false;
+  return undefined;
+}
+
+/** Of a set of addresses nothing can be said; it may have a million of them. */
+function isUnknown(attributes: Attributes, registers: readonly Byte[]): boolean {
+  const at = placeOf(numberOf(attributes.get(LOOKUP.sreg)));
+  return registers.slice(at).every((byte) => byte === undefined);
 }
 
 /** Undefined where the packet is not in the set, or nobody knows. */
@@ -174,8 +210,6 @@ async function looksUp(
   elementsOf: ElementsOf,
 ): Promise<NativeVerdict | undefined> {
   const at = placeOf(numberOf(attributes.get(LOOKUP.sreg)));
-  // Of a set of addresses nothing can be said; it may have a million of them.
-  if (registers.slice(at).every((byte) => byte === undefined)) return undefined;
   const elements = await elementsOf(textOf(attributes.get(LOOKUP.set)));
   if (elements === undefined) return undefined;
   const key = registers.slice(at, at + (elements[0]?.from.length ?? 0));

@@ -50,32 +50,20 @@ describe('What becomes of a port that nobody named', () => {
     expect(savedDefault(text)).toBe(fate);
   });
 
-  const chain = (family: string, more: object): object => ({
-    chain: { family, table: 'own', name: 'in', type: 'filter', hook: 'input', ...more },
-  });
-  const rule = (expr: readonly object[]): object => ({
-    rule: { family: 'inet', table: 'own', chain: 'in', expr },
-  });
-
   it.each([
-    ['a policy', [chain('inet', { policy: 'drop' })], { 4: 'DROP', 6: 'DROP' }],
-    ['the policy of one family', [chain('ip6', { policy: 'drop' })], { 4: 'ACCEPT', 6: 'DROP' }],
+    ['that drops', [{ family: 'inet', rest: 'drop' }], { 4: 'DROP', 6: 'DROP' }],
+    ['of one family', [{ family: 'ip6', rest: 'drop' }], { 4: 'ACCEPT', 6: 'DROP' }],
+    ['that refuses', [{ family: 'inet', rest: 'reject' }], { 4: 'REJECT', 6: 'REJECT' }],
+    ['that accepts', [{ family: 'ip', rest: 'accept' }], { 4: 'ACCEPT', 6: 'ACCEPT' }],
     [
-      'a last rule',
-      [chain('inet', { policy: 'accept' }), rule([{ counter: {} }, { reject: {} }])],
-      { 4: 'REJECT', 6: 'REJECT' },
+      'of each family by itself',
+      [
+        { family: 'ip', rest: 'reject' },
+        { family: 'ip6', rest: 'accept' },
+      ],
+      { 4: 'REJECT', 6: 'ACCEPT' },
     ],
-    [
-      'no rule with a match',
-      [chain('inet', { policy: 'accept' }), rule([{ match: {} }, { drop: null }])],
-      { 4: 'ACCEPT', 6: 'ACCEPT' },
-    ],
-    [
-      'no chain on another way',
-      [chain('inet', { policy: 'drop', hook: 'forward' })],
-      { 4: 'ACCEPT', 6: 'ACCEPT' },
-    ],
-  ])('is told by %s of native nftables', (_, listed, fates) => {
-    expect(nativeDefault(JSON.stringify({ nftables: [{ metainfo: {} }, ...listed] }))).toEqual(fates);
+  ] as const)('is told by a chain %s of native nftables', (_, chains, fates) => {
+    expect(nativeDefault(chains)).toEqual(fates);
   });
 });
