@@ -130,7 +130,13 @@ export const DEFINITIONS: readonly Definition[] = [
     name: 'doctor',
     summary: 'find what keeps nfknock from working on this machine, each with its fix; exit 1 for faults',
     example: 'sudo nfknock doctor',
-    options: [json()],
+    options: [
+      json(),
+      option(
+        '--drop-in',
+        "look at nothing, and write the drop-in by which the daemon's unit lets through the addresses that the configuration talks to (fleet, metrics), and no others",
+      ),
+    ],
     load: () => import('./commands/doctor.ts'),
   },
   {

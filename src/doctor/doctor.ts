@@ -20,7 +20,7 @@ import { lookAtAcceptance, lookAtBoot, lookAtClock, lookAtConntrack, lookAtRules
 import { ofBoot, ofClock, ofEverybody } from './machine.ts';
 import { ofSecrets } from './secrets.ts';
 import { ofTables } from './tables.ts';
-import { installedUnit } from './unit.ts';
+import { installedWalls } from './unit.ts';
 import { findNames, ofWalls } from './walls.ts';
 
 /** What a running daemon tells; undefined where none answers. */
@@ -35,6 +35,8 @@ export interface Subject {
   readonly config: Config;
   /** Where the configuration stands. */
   readonly file: string;
+  /** The same, where it is not what the daemon's unit reads; else empty. */
+  readonly elsewhere: string;
   readonly oneTime: OneTimePorts;
   readonly running: Running | undefined;
   /** Gateways and name servers: packets of everybody may come from there. */
@@ -44,8 +46,9 @@ export interface Subject {
 
 /** Everything that stands in the way of this configuration on this machine, faults first. */
 export async function examine(subject: Subject): Promise<readonly Finding[]> {
-  const { config, file, running, gateways, stoodDown } = subject;
-  const unit = installedUnit();
+  const { config, file, elsewhere, running, gateways, stoodDown } = subject;
+  const walls = installedWalls();
+  const unit = walls?.unit;
   const asking = oneLook();
   const found = [
     ...ofKernel(config),
@@ -57,7 +60,7 @@ export async function examine(subject: Subject): Promise<readonly Finding[]> {
     ...(await ofMachine(subject, asking)),
     ...ofSecrets(config, file, unit),
     ...ofFiles(config, unit),
-    ...ofWalls(config, unit, await findNames(config)),
+    ...ofWalls(config, walls, await findNames(config), elsewhere),
     ...ofDisk(config),
     ...ofClock(lookAtClock()),
     ...ofBoot(lookAtBoot()),

@@ -20,6 +20,18 @@ export interface Unit {
   readonly families: readonly string[];
 }
 
+/** The unit and what nfknock itself has added to it. */
+export interface Walls {
+  /** With every drop-in. */
+  readonly unit: Unit;
+  /** Without nfknock's own. */
+  readonly bare: Unit;
+  /** nfknock's own drop-in as it stands; empty: there is none. */
+  readonly own: string;
+}
+
+/** The drop-in that `nfknock doctor --drop-in` writes, and nobody else: read after the owner's, which may begin anew. */
+export const DROP_IN = '/etc/systemd/system/nfknock.service.d/zz-nfknock.conf';
 const NAME = 'nfknock.service';
 /** Where units lie, the one that counts first. */
 const FOLDERS = ['etc/systemd/system', 'run/systemd/system', 'usr/lib/systemd/system', 'lib/systemd/system'];
@@ -46,9 +58,18 @@ export const SHIPPED_UNIT: Unit = {
 
 /** The unit as it is installed, with its drop-ins; undefined: there is none. */
 export function installedUnit(root = '/'): Unit | undefined {
+  return installedWalls(root)?.unit;
+}
+
+export function installedWalls(root = '/'): Walls | undefined {
   for (const folder of FOLDERS) {
     const text = readText(join(root, folder, NAME));
-    if (text !== '') return parseUnit([text, ...dropIns(root)].join('\n'));
+    if (text === '') continue;
+    const files = dropIns(root);
+    const own = join(root, DROP_IN);
+    const without = files.filter((file) => file !== own);
+    const unitOf = (paths: readonly string[]): Unit => parseUnit([text, ...paths.map(readText)].join('\n'));
+    return { unit: unitOf(files), bare: unitOf(without), own: readText(own) };
   }
   return undefined;
 }
@@ -95,14 +116,20 @@ export function wallOf(unit: Unit, path: string, wish: 'read' | 'write'): string
   return undefined;
 }
 
+/** The drop-ins that count, in systemd's order: by their names, whatever folder each is in. */
 function dropIns(root: string): readonly string[] {
-  return FOLDERS.flatMap((folder) => {
+  const places = new Map<string, string>();
+  for (const folder of FOLDERS) {
     const place = join(root, folder, `${NAME}.d`);
-    try {
-      const names = readdirSync(place).filter((name) => name.endsWith('.conf'));
-      return names.sort().map((name) => readText(join(place, name)));
-    } catch {
-      return [];
-    }
-  });
+    for (const name of namesIn(place)) if (!places.has(name)) places.set(name, join(place, name));
+  }
+  return [...places].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, path]) => path);
+}
+
+function namesIn(folder: string): readonly string[] {
+  try {
+    return readdirSync(folder).filter((name) => name.endsWith('.conf'));
+  } catch {
+    return [];
+  }
 }

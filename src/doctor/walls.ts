@@ -1,9 +1,12 @@
+import { getServers } from 'node:dns';
 import { lookup } from 'node:dns/promises';
+import { readText } from '../machine/proc.ts';
 import { type Address, formatAddress, parseAddress } from '../packet/address.ts';
 import { type Cidr, contains, parseCidr } from '../packet/cidr.ts';
 import type { Config } from '../policy/config.ts';
-import { type Finding, fault } from './finding.ts';
-import type { Unit } from './unit.ts';
+import { staleLines } from './drop-in.ts';
+import { type Finding, fault, warning } from './finding.ts';
+import { DROP_IN, type Unit, type Walls } from './unit.ts';
 
 /** What of the configuration talks over the network, and with whom. */
 interface Talk {
@@ -13,8 +16,6 @@ interface Talk {
   readonly loss: string;
 }
 
-/** Where the drop-in goes that the fix writes. */
-const DROP_IN = '/etc/systemd/system/nfknock.service.d/addresses.conf';
 /** systemd's words for networks (systemd.resource-control). */
 const WORDS: Readonly<Record<string, readonly string[]>> = {
   any: ['0.0.0.0/0', '::/0'],
@@ -24,38 +25,76 @@ const WORDS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** What names of hosts stand for. */
-type Names = ReadonlyMap<string, readonly Address[]>;
-
-/** Addresses of the configuration that the unit's walls keep from the daemon. */
-export function ofWalls(
-  config: Config,
-  unit: Unit | undefined,
-  names: Names = new Map(),
-): readonly Finding[] {
-  if (unit === undefined) return [];
-  return [...ofMetrics(config), ...ofEngine(config, names)].flatMap(({ key, address, loss }) => {
-    if (isLetBy(unit, address)) return [];
-    const network = address.family === 4 ? 'AF_INET' : 'AF_INET6';
-    const text = [
-      ...(isAddressLet(unit, address) ? [] : [`IPAddressAllow=${wordOf(address)}`]),
-      ...(isFamilyLet(unit, network) ? [] : [`RestrictAddressFamilies=${network}`]),
-    ];
-    const names = text.map((line) => line.split('=')[0]).join(' and ');
-    const problem = `${key}: the unit keeps its address from the daemon (${names}): ${loss}`;
-    const lines = ['[Service]', ...text].map((line) => `${line}\\n`).join('');
-    const fix = `mkdir -p ${DROP_IN.slice(0, DROP_IN.lastIndexOf('/'))}; printf '${lines}' >>${DROP_IN}; systemctl daemon-reload; systemctl restart nfknock`;
-    return [fault('unit-address', problem, fix)];
-  });
+export interface Names {
+  readonly addresses: ReadonlyMap<string, readonly Address[]>;
+  /** Who is asked for those that no file of this machine knows. */
+  readonly servers: readonly Address[];
 }
 
-/** What the names in a configuration stand for now. One that stands for nothing is left out: `fleet check` says so. */
+const NO_NAMES: Names = { addresses: new Map(), servers: [] };
+
+/** Addresses that the unit's walls keep from the daemon, and those that nfknock's drop-in lets through for nothing. */
+export function ofWalls(
+  config: Config,
+  walls: Walls | undefined,
+  names: Names = NO_NAMES,
+  file = '',
+): readonly Finding[] {
+  if (walls === undefined) return [];
+  const { unit, bare, own } = walls;
+  const fix = `nfknock doctor --drop-in${file === '' ? '' : ` -c ${file}`}; systemctl restart nfknock`;
+  const missing = talksOf(config, names).flatMap(({ key, address, loss }) => {
+    const lines = opening(unit, address);
+    if (lines.length === 0) return [];
+    const settings = lines.map((line) => line.split('=')[0]).join(' and ');
+    const problem = `${key}: the unit keeps ${formatAddress(address)} from the daemon (${settings}): ${loss}`;
+    return [fault('unit-address', problem, fix)];
+  });
+  const stale = lostNames(config, names).length > 0 ? [] : staleLines(own, neededLines(config, bare, names));
+  if (stale.length === 0) return missing;
+  const problem = `${DROP_IN}: the unit lets through what nothing in the configuration needs any more: ${stale.join(', ')}`;
+  return [...missing, warning('unit-address-stale', problem, fix)];
+}
+
+/** What nfknock's drop-in has to say for this configuration; none: there has to be no drop-in. */
+export function neededLines(config: Config, bare: Unit, names: Names): readonly string[] {
+  return [...new Set(talksOf(config, names).flatMap(({ address }) => opening(bare, address)))].sort();
+}
+
+/** Names in a configuration that stand for no address now. */
+export function lostNames(config: Config, { addresses }: Names): readonly string[] {
+  return namesOf(config).filter((host) => (addresses.get(host) ?? []).length === 0);
+}
+
+/** What the names in a configuration stand for now. One that stands for nothing has no addresses: `fleet check` says so. */
 export async function findNames(config: Config): Promise<Names> {
-  const hosts = enginesOf(config).filter((host) => parseAddress(host) === undefined);
+  const hosts = namesOf(config);
   const found = hosts.map(async (host) => {
     const all = await lookup(host, { all: true }).catch(() => []);
     return [host, all.flatMap(({ address }) => parseAddress(address) ?? [])] as const;
   });
-  return new Map(await Promise.all(found));
+  const known = readText('/etc/hosts');
+  const servers = hosts.every((host) => isKnown(known, host)) ? [] : getServers();
+  return {
+    addresses: new Map(await Promise.all(found)),
+    servers: servers.flatMap((server) => parseAddress(hostOf(server)) ?? []),
+  };
+}
+
+/** Whether a table of hosts, such as /etc/hosts, has the name: then no name server is asked. */
+export function isKnown(table: string, host: string): boolean {
+  const lines = table.split('\n').map((line) => line.replace(/#.*/, '').toLowerCase().split(/\s+/));
+  return lines.some(([, ...names]) => names.includes(host.toLowerCase()));
+}
+
+/** Node.js writes a name server with its port in brackets or behind a colon, where that is not 53. */
+function hostOf(server: string): string {
+  const host = /^\[([^\]]+)\]/.exec(server)?.[1] ?? server.replace(/^([\d.]+):\d+$/, '$1');
+  return host.split('%')[0] ?? host;
+}
+
+function namesOf(config: Config): readonly string[] {
+  return [...new Set(enginesOf(config).filter((host) => parseAddress(host) === undefined))];
 }
 
 function enginesOf({ fleet }: Config): readonly string[] {
@@ -63,11 +102,22 @@ function enginesOf({ fleet }: Config): readonly string[] {
   return fleet.engine.kind === 'server' ? [fleet.engine.host] : fleet.engine.nodes.map(({ host }) => host);
 }
 
-function ofEngine(config: Config, names: Names): readonly Talk[] {
+function talksOf(config: Config, names: Names): readonly Talk[] {
+  return [...ofMetrics(config), ...ofEngine(config, names), ...ofServers(config, names)];
+}
+
+function ofEngine(config: Config, { addresses }: Names): readonly Talk[] {
   const loss = 'this member is apart from its fleet, and one-time doors stay shut';
   return enginesOf(config)
-    .flatMap((host) => parseAddress(host) ?? names.get(host) ?? [])
+    .flatMap((host) => parseAddress(host) ?? addresses.get(host) ?? [])
     .map((address) => ({ key: 'fleet.engine', address, loss }));
+}
+
+function ofServers(config: Config, { servers }: Names): readonly Talk[] {
+  const [host] = namesOf(config);
+  if (host === undefined) return [];
+  const loss = `the daemon can ask no name server what ${host} is, and is apart from its fleet`;
+  return servers.map((address) => ({ key: 'fleet.engine', address, loss }));
 }
 
 function ofMetrics({ metrics }: Config): readonly Talk[] {
@@ -78,8 +128,13 @@ function ofMetrics({ metrics }: Config): readonly Talk[] {
   return address === undefined ? [] : [{ key: 'metrics', address, loss }];
 }
 
-function isLetBy(unit: Unit, address: Address): boolean {
-  return isAddressLet(unit, address) && isFamilyLet(unit, address.family === 4 ? 'AF_INET' : 'AF_INET6');
+/** What a unit lacks for an address to be reached; nothing: it is reached. */
+function opening(unit: Unit, address: Address): readonly string[] {
+  const network = address.family === 4 ? 'AF_INET' : 'AF_INET6';
+  return [
+    ...(isAddressLet(unit, address) ? [] : [`IPAddressAllow=${wordOf(address)}`]),
+    ...(isFamilyLet(unit, network) ? [] : [`RestrictAddressFamilies=${network}`]),
+  ];
 }
 
 /** What is allowed is asked first; what neither names passes. */

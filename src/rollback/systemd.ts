@@ -53,6 +53,11 @@ export function enableUnit(): Promise<Ran> {
   return ran(['enable', UNIT]);
 }
 
+/** Has systemd read its units' files again; done where there is no systemd. */
+export async function reloadUnits(): Promise<Ran> {
+  return hasSystemd() ? await ran(['daemon-reload']) : { status: 0, output: '', complaint: '' };
+}
+
 async function says(question: string, unit: string): Promise<boolean> {
   return (await run([question, '--quiet', unit])) === 0;
 }

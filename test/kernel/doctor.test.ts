@@ -3,6 +3,7 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, statfsSync, writeFileSyn
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Finding } from '../../src/doctor/finding.ts';
+import { DROP_IN } from '../../src/doctor/unit.ts';
 import { atEnd } from '../support/cleanup.ts';
 import { type Daemon, NFKNOCK, writeConfig } from '../support/daemon.ts';
 import { createNet, type Net } from '../support/net.ts';
@@ -238,6 +239,37 @@ describe('doctor', { timeout: 120_000 }, () => {
     } finally {
       await daemon.stop();
     }
+  });
+
+  it("writes the unit's drop-in for the engine that is configured, and for no other", async () => {
+    const of = (changed: object): string => writeConfig({ ...HEALTHY, ...changed }).file;
+    const fleet = (engine: string): string => of({ fleet: { name: 'a', engine } });
+    const [old, next, gone] = [fleet('rediss://192.0.2.24'), fleet('rediss://192.0.2.25'), of({})];
+    const run = (words: string): string => `${NFKNOCK.map((word) => `'${word}'`).join(' ')} doctor ${words}`;
+    const script = [
+      unit('IPAddressDeny=any'),
+      `P=${DROP_IN}`,
+      `${run(`--drop-in -c ${old}`)} >/dev/null; ${run(`--drop-in -c ${next}`)} >/dev/null`,
+      'grep -v "^#" $P; stat -c "%a %U" $P',
+      `${run(`--drop-in -c ${next}`)}`,
+      `${run(`--drop-in -c ${gone}`)}; test ! -e $P`,
+      'echo "[Service]\nNice=5" >$P',
+      `${run(`--drop-in -c ${next}`)} 2>&1 || echo refused; grep Nice $P`,
+    ];
+    const { code, stdout, stderr } = await net.server.exec(['sh', '-ec', script.join('; ')], { env: kept });
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout.split('\n')).toEqual([
+      '[Service]',
+      'IPAddressAllow=192.0.2.25',
+      '644 root',
+      `${DROP_IN} is right: nothing was written.`,
+      `${DROP_IN} is taken away: nothing in the configuration needs it.`,
+      'It counts from the next start of the daemon: systemctl restart nfknock',
+      `nfknock: ${DROP_IN} has what nfknock did not write, and would lose it (Nice=5): move that to another file there`,
+      'refused',
+      'Nice=5',
+      '',
+    ]);
   });
 
   it('wants a sound configuration, and root', async () => {

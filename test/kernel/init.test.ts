@@ -271,8 +271,9 @@ describe('nfknock init', { timeout: LONG }, () => {
   });
 
   it('replaces no configuration unasked, and keeps the one that it replaces', async () => {
-    const own = 'doors: { own: { knock: [7301/tcp, 8301/udp], opens: [22/tcp] } }\n';
-    await sh(`mkdir /etc/nfknock; printf '${own}' >${CONFIG}; chmod 600 ${CONFIG}`);
+    const own =
+      'doors: { own: { knock: [7301/tcp, 8301/udp], opens: [22/tcp] } }\nfleet: { name: a, engine: "rediss://192.0.2.25" }\n';
+    await sh(`mkdir /etc/nfknock; printf '%s' '${own}' >${CONFIG}; chmod 600 ${CONFIG}`);
     const before = await machine();
     const flags = [
       'init',
@@ -287,7 +288,9 @@ describe('nfknock init', { timeout: LONG }, () => {
     const refused = await nfknock(...flags);
     expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining('--replace')]);
     expect(await machine()).toBe(before);
-    expect(await nfknock(...flags, '--replace')).toMatchObject({ code: 0 });
+    const replaced = await nfknock(...flags, '--replace');
+    expect(replaced).toMatchObject({ code: 0, stdout: expect.stringContaining('this machine leaves it') });
+    expect(replaced.stdout).toContain('"nfknock doctor --drop-in"');
     expect((await sh(`cat ${CONFIG}.before-init`)).stdout).toBe(own);
     expect(readFileSync(flags.at(-1) ?? '', 'utf8')).toContain('ed25519_private: ');
     const again = await nfknock(...flags, '--replace');

@@ -22,10 +22,9 @@ import { ofBoot, ofClock, ofEverybody } from '../../src/doctor/machine.ts';
 import { ofSecrets } from '../../src/doctor/secrets.ts';
 import { ofTables } from '../../src/doctor/tables.ts';
 import { installedUnit, parseUnit, SHIPPED_UNIT, wallOf } from '../../src/doctor/unit.ts';
-import { ofWalls } from '../../src/doctor/walls.ts';
 import { parseSaved } from '../../src/firewall/rules/jump.ts';
 import { peersIn } from '../../src/machine/peers.ts';
-import { formatAddress, parseAddress } from '../../src/packet/address.ts';
+import { formatAddress } from '../../src/packet/address.ts';
 import { formatPort } from '../../src/packet/port.ts';
 import type { Config } from '../../src/policy/config.ts';
 import { isPublished } from '../../src/policy/published.ts';
@@ -271,45 +270,6 @@ describe('what rules mean', () => {
     ],
   ])('%s: %j', (_, expected, v4, yaml) => {
     expect(look(v4, yaml)).toEqual(expected);
-  });
-});
-
-describe("the unit's walls against the network", () => {
-  const unit = (...more: readonly string[]): ReturnType<typeof parseUnit> =>
-    parseUnit([UNIT, '[Service]', ...more].join('\n'));
-  it.each<[string, readonly string[], readonly string[]]>([
-    ['metrics: 127.0.0.1:9477', [], []],
-    ['metrics: "[::1]:9477"', [], []],
-    ['metrics: unix:/run/nfknock/metrics.sock', ['IPAddressAllow='], []],
-    ['metrics: null', ['IPAddressAllow='], []],
-    ['metrics: 127.0.0.1:9477', ['IPAddressAllow='], ['IPAddressAllow']],
-    ['metrics: localhost:9477', ['IPAddressAllow=', 'IPAddressAllow=192.0.2.25'], ['IPAddressAllow']],
-    ['metrics: 127.0.0.1:9477', ['IPAddressAllow=', 'IPAddressAllow=127.0.0.0/8 192.0.2.25'], []],
-    ['metrics: 127.0.0.1:9477', ['IPAddressAllow=', 'IPAddressDeny='], []],
-    [
-      'metrics: 127.0.0.1:9477',
-      ['RestrictAddressFamilies=', 'RestrictAddressFamilies=AF_UNIX AF_NETLINK'],
-      ['RestrictAddressFamilies'],
-    ],
-    ['metrics: "[::1]:9477"', ['IPAddressAllow=', 'IPAddressAllow=127.0.0.1'], ['IPAddressAllow']],
-    ['fleet: { name: a, engine: "unix:/run/redis/redis.sock" }', ['IPAddressAllow='], []],
-    ['fleet: { name: a, engine: "redis://127.0.0.1" }', [], []],
-    ['fleet: { name: a, engine: "rediss://192.0.2.25" }', [], ['IPAddressAllow=192.0.2.25']],
-    ['fleet: { name: a, engine: "rediss://[2001:db8::25]" }', [], ['IPAddressAllow=2001:db8::25']],
-    ['fleet: { name: a, engine: "rediss://192.0.2.25" }', ['IPAddressAllow=192.0.2.0/24'], []],
-    ['fleet: { name: a, engine: "rediss://bus.example.net" }', [], ['IPAddressAllow=192.0.2.26']],
-    ['fleet: { name: a, engine: ["sentinel://192.0.2.27/m"] }', [], ['IPAddressAllow=192.0.2.27']],
-  ])('%s with %j: %j', (yaml, lines, kept) => {
-    const bus = parseAddress('192.0.2.26');
-    const names = new Map([['bus.example.net', bus === undefined ? [] : [bus]]]);
-    const found = ofWalls(config(yaml), unit(...lines), names);
-    expect(codes(found)).toEqual(kept.length === 0 ? [] : ['unit-address']);
-    // What the fix writes is a drop-in with which nothing is found any more.
-    for (const { fix } of found) {
-      for (const key of kept) expect(fix).toContain(key.includes('=') ? `${key}\\n` : `${key}=`);
-      const [, text = ''] = /printf '([^']*)'/.exec(fix) ?? [];
-      expect(ofWalls(config(yaml), unit(...lines, ...text.split('\\n')), names)).toEqual([]);
-    }
   });
 });
 

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { formatFault } from '../../config/fault.ts';
 import { loadConfig } from '../../config/load.ts';
 import { ask } from '../../control/client.ts';
@@ -7,15 +8,20 @@ import { examine, type Running } from '../../doctor/doctor.ts';
 import type { Finding } from '../../doctor/finding.ts';
 import { formatAddress } from '../../packet/address.ts';
 import { printable, printableJson } from '../../text/plain.ts';
-import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
+import { writeDropIn } from '../drop-in.ts';
+import { CONFIG_FILE, type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
 import { folded } from '../output/table.ts';
 import { stoodDownNow } from '../stood-down.ts';
 
 /** A daemon that says nothing for so long is not asked any more: what it would tell is left out. Milliseconds. */
 const ANSWER_MS_MAX = 2_000;
 
+interface DoctorOptions extends CommonOptions {
+  readonly dropIn?: boolean;
+}
+
 /** Says what stands in the way on this machine; fails where anything does. */
-export async function command(_: readonly string[], options: CommonOptions): Promise<ExitCode> {
+export async function command(_: readonly string[], options: DoctorOptions): Promise<ExitCode> {
   const loaded = loadConfig(options.config);
   if (!loaded.ok) {
     for (const fault of loaded.faults) process.stderr.write(`${formatFault(fault)}\n`);
@@ -26,10 +32,12 @@ export async function command(_: readonly string[], options: CommonOptions): Pro
     return EXIT.notPermitted;
   }
   const { config } = loaded;
+  if (options.dropIn === true) return await writeDropIn(config);
   const { everybody } = await findExempt();
   const findings = await examine({
     config,
     file: options.config,
+    elsewhere: resolve(options.config) === CONFIG_FILE ? '' : resolve(options.config),
     oneTime: oneTimePortsOf,
     running: await runningOf(config.control),
     gateways: everybody.map(({ address }) => formatAddress(address)),

@@ -72,11 +72,14 @@ export function planned(
     config,
     keys,
     replaces,
+    fleet,
     minutes,
   }: {
     readonly config: string;
     readonly keys: string;
     readonly replaces: string | null;
+    /** Left: the configuration that is there has one, which init knows nothing of. */
+    readonly fleet: 'left' | 'none';
     /** Until when somebody must have come in; null: nobody has to. */
     readonly minutes: string | null;
   },
@@ -94,6 +97,9 @@ export function planned(
     `  all other ports         ${answer === 'closed' ? 'answer as now' : 'silent'}; a packet to them is a strike, and the third strike a ban`,
     `  never banned            ${never.length === 0 ? 'nobody but this machine, its gateways and name servers' : never.join(', ')}`,
     `  files                   ${config}${replaces === null ? '' : ` (the one that is there is kept as ${replaces})`}${method === 'sequence' ? '' : `, ${keys}`}`,
+    ...(fleet === 'none'
+      ? []
+      : ['  fleet                   this machine leaves it: what init writes has no `fleet`']),
     '  connections             those that are open stay open, this session among them',
     `  the way back            ${minutes === null ? 'none by itself, once the daemon serves: nfknock stand-down opens all' : `all is put back in ${minutes} unless somebody gets in through the door`}`,
   ];

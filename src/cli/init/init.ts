@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { loadConfig } from '../../config/load.ts';
 import { printable } from '../../text/plain.ts';
 import { controlPath, fail } from '../ask-daemon.ts';
 import type { InitOptions } from '../commands/init.ts';
@@ -76,6 +77,7 @@ async function begin(options: InitOptions, journal: Journal, stop: AbortSignal):
   for (const line of foundLines(found)) say(line);
   const replaces = await whatIsThere(path, options);
   if (replaces === 'declined') return declined();
+  const fleet = replaces !== null && hasFleet(path) ? 'left' : 'none';
   const answers = yes ? answersBy(options, found) : await asked(options, found);
   if (yes && answers.method !== 'sequence' && options.out === undefined && !process.stdout.isTTY)
     throw usage(
@@ -85,16 +87,17 @@ async function begin(options: InitOptions, journal: Journal, stop: AbortSignal):
   const minutes = options.confirmBy === 'now' ? null : (options.within ?? WITHIN);
   say('');
   say('What will be done:');
-  const files = { config: path, keys: prepared.keys, replaces, minutes };
+  const files = { config: path, keys: prepared.keys, replaces, fleet, minutes } as const;
   for (const line of planned(answers, prepared.answer, files)) say(line);
   if (!yes && !(await (await import('./ask.ts')).agreed('Do this now?', true))) return declined();
-  return await carryOut({ answers, prepared, replaces, options, stop }, journal);
+  return await carryOut({ answers, prepared, replaces, fleet, options, stop }, journal);
 }
 
 interface Work {
   readonly answers: Answers;
   readonly prepared: Prepared;
   readonly replaces: string | null;
+  readonly fleet: 'left' | 'none';
   readonly options: InitOptions;
   readonly stop: AbortSignal;
 }
@@ -145,7 +148,7 @@ async function carryOut(work: Work, journal: Journal): Promise<ExitCode> {
   if (options.confirmBy === 'now') await keepIt();
   else await confirmByKnock(work);
   const boot = await startAtBoot();
-  for (const line of nextLines(config.path, replaces, boot ? 'started' : 'by hand')) say(line);
+  for (const line of nextLines(config.path, replaces, boot ? 'started' : 'by hand', work.fleet)) say(line);
   return EXIT.done;
 }
 
@@ -192,6 +195,12 @@ async function whatIsThere(path: string, options: InitOptions): Promise<string |
   const { agreed } = await import('./ask.ts');
   const message = `${path} is there already. Replace it? (It is kept as ${beside})`;
   return (await agreed(message, false)) ? beside : 'declined';
+}
+
+/** A configuration that is wrong has no fleet that anybody is in. */
+function hasFleet(path: string): boolean {
+  const loaded = loadConfig(path);
+  return loaded.ok && loaded.config.fleet !== null;
 }
 
 /** What the client needs, and the spare one beside it. */

@@ -17,11 +17,12 @@ export function foundLines(found: Found): readonly string[] {
   ];
 }
 
-/** What to do from now on. `boot`: whether it is started by the machine's own systemd. */
+/** What to do from now on. `boot`: whether it is started by the machine's own systemd. `fleet`: the earlier one had a fleet; a new one has none. */
 export function nextLines(
   config: string,
   replaces: string | null,
   boot: 'started' | 'by hand',
+  fleet: 'left' | 'none',
 ): readonly string[] {
   return [
     '',
@@ -33,5 +34,11 @@ export function nextLines(
     '  nfknock doctor        what stands in the way on this machine',
     '  nfknock key new       a key for somebody else',
     ...(replaces === null ? [] : [`  your earlier configuration is ${replaces}`]),
+    ...(fleet === 'none'
+      ? []
+      : [
+          `  this machine has left its fleet: to be a member again copy \`fleet\` over from there; in either case`,
+          '  "nfknock doctor --drop-in" fits the unit\'s walls to the configuration',
+        ]),
   ];
 }
