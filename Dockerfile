@@ -3,7 +3,7 @@
 #   build ─▶ production ─▶ door    the daemon, and nothing else; deploy/docker/start says how it starts
 #     ├──▶ replay                  plays captures onto the lab's wire
 #     └──▶ unit                    the unit tests on this Node.js
-#   lab, observe                   the other machines of the lab: clients and services, Prometheus
+#   lab, observe, engine           the other machines of the lab: clients and services, Prometheus, a fleet's Redis
 #
 # Where no registry is reached, scripts/offline-images.sh makes the two images that this begins with. What needs
 # nothing from `build` comes first, since older builders make every stage down to the one that is asked for.
@@ -24,6 +24,12 @@ RUN apt-get update -q \
 USER prometheus
 WORKDIR /tmp
 ENTRYPOINT ["prometheus"]
+
+FROM debian:bookworm-slim AS engine
+RUN apt-get update -q \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends openssl redis-server \
+ && rm -rf /var/lib/apt/lists/*
+COPY test/lab/bin/lab-engine /usr/local/bin
 
 FROM node:24-bookworm-slim AS build
 RUN apt-get update -q \

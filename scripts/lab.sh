@@ -5,6 +5,7 @@
 #   npm run lab                          needs a Docker engine that answers, or root and dockerd
 #   npm run lab -- --get-engine          installs docker.io, docker-compose and debootstrap first (Debian, Ubuntu; root)
 #   npm run lab -- --capture FILE        only plays this capture, and holds the daemon against a replay of it
+#   npm run lab -- --fleet               only plays the fleet
 #   npm run lab -- --units               only runs the unit tests on the image's Node.js
 #   npm run lab -- --keep                leaves the lab up, to play with by hand
 #
@@ -26,6 +27,7 @@ tries_units=no
 keep=no
 get_engine=no
 only_units=no
+only_fleet=no
 capture=''
 passed=0
 failed=0
@@ -45,10 +47,13 @@ main() {
     play_capture
   elif [ "$only_units" = yes ]; then
     units
+  elif [ "$only_fleet" = yes ]; then
+    fleet
   else
     attack
     replays
     published
+    fleet
     units
   fi
   summary
@@ -60,6 +65,7 @@ options() {
       --keep) keep=yes ;;
       --get-engine) get_engine=yes ;;
       --units) only_units=yes ;;
+      --fleet) only_fleet=yes ;;
       --capture)
         shift
         capture="$(realpath -- "${1-}")" && [ -f "$capture" ] || usage "--capture: there is no file \"${1-}\""
@@ -71,7 +77,7 @@ options() {
 }
 
 usage() {
-  sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+  sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
   printf '\nlab: %s\n' "$1" >&2
   exit 2
 }
@@ -153,6 +159,11 @@ quiet_unless_failed() {
 }
 
 build() {
+  if [ "$only_fleet" = yes ]; then
+    quiet_unless_failed "${compose[@]}" build machine engine fleet-users ||
+      stop 'the images could not be built; the reason is above'
+    return
+  fi
   quiet_unless_failed "${compose[@]}" build || stop 'the images could not be built; the reason is above'
   if [ -n "$capture" ]; then return; fi
   quiet_unless_failed docker build --network host --target unit --tag "$PROJECT/unit" . ||
@@ -238,4 +249,5 @@ source scripts/docker-engine.sh
 source test/lab/engine.sh
 source test/lab/attack.sh
 source test/lab/published.sh
+source test/lab/fleet.sh
 main "$@"

@@ -40,7 +40,7 @@ find_compose() {
   else
     unavailable 'neither `docker compose` nor docker-compose is installed'
   fi
-  compose+=(--project-name "$PROJECT" --file docker-compose.yml --profile replay --profile observe)
+  compose+=(--project-name "$PROJECT" --file docker-compose.yml --profile replay --profile observe --profile fleet)
 }
 
 refuse_second() {
@@ -53,7 +53,7 @@ refuse_second() {
     printf 'lab: taking away what is left of a lab that ended with its engine\n'
     down || stop 'what is left of an earlier lab could not be taken away; the reason is above'
   fi
-  if ip -o address 2>/dev/null | grep ' 198\.51\.100\.' >/dev/null; then
-    stop 'this machine has addresses in 198.51.100.0/24, which are the lab'"'"'s'
+  if ip -o address 2>/dev/null | grep -E ' (198\.51\.100|203\.0\.113)\.' >/dev/null; then
+    stop 'this machine has addresses in 198.51.100.0/24 or 203.0.113.0/24, which are the lab'"'"'s'
   fi
 }
