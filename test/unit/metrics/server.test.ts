@@ -144,12 +144,15 @@ describe('the metrics', () => {
 
   test('do not grow when they are asked again, and ask the daemon once for many requests', async () => {
     metrics = await openMetrics(path, read);
+    const begun = performance.now();
     const answers = await Promise.all(Array.from({ length: 10 }, () => ask()));
+    // Once in 250 ms, however long a busy machine takes over ten requests.
+    expect(asked).toBeLessThanOrEqual(1 + Math.floor((performance.now() - begun) / 250));
     expect(new Set(answers.map(({ body }) => body)).size).toBe(1);
-    expect(asked).toBe(1);
+    const before = asked;
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect((await ask()).body).toContain('nfknock_packets_total{outcome="decoy"} 40\n');
-    expect(asked).toBe(2);
+    expect(asked).toBe(before + 1);
   });
 
   test('say how it stands with the fleet, and nothing of one where the machine is alone', async () => {
