@@ -6,8 +6,8 @@
 #   bash scripts/try-release.sh [--built] [SUITE …]        default: bookworm trixie
 #
 # The earlier version is the package of the release with a lower number; where NFKNOCK_EARLIER names a commit, that commit
-# with a lower number, built in a clone. Keys are made for the trial. Takes root, minutes, and what booted.sh takes; --built:
-# of the packages that lie in dist already.
+# with a lower number, built in a clone; where it names a .deb, as such a clone has left it, that one. Keys are made for the
+# trial. Takes root, minutes, and what booted.sh takes; --built: of the packages that lie in dist already.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
@@ -64,10 +64,19 @@ build_earlier() {
   }
   cp "$1/dist/$EARLIER_FILE" "$trial/"
 }
+take_earlier() {
+  say "an earlier version, of $EARLIER"
+  [ "$(dpkg-deb -f "$EARLIER" Version)" = "$EARLIER_VERSION" ] || fail "$EARLIER is not of version $EARLIER_VERSION"
+  cp "$EARLIER" "$trial/$EARLIER_FILE"
+}
 # Its repository is of a day before: apt takes none that is older than what it has seen, nor asks for a file again whose
 # time is no later.
 make_earlier() {
-  if [ -n "$EARLIER" ]; then build_earlier "$trial/tree"; else repack_earlier "$trial/tree"; fi
+  case "$EARLIER" in
+  '') repack_earlier "$trial/tree" ;;
+  *.deb) take_earlier ;;
+  *) build_earlier "$trial/tree" ;;
+  esac
   SOURCE_DATE_EPOCH="$(($(git log -1 --format=%ct) - 86400))" \
     bash scripts/apt-repository.sh "$trial/earlier" trial@localhost "$trial/$EARLIER_FILE"
   find "$trial/earlier" -exec touch -d yesterday {} +
