@@ -13,6 +13,7 @@ import type { Config } from '../policy/config.ts';
 import type { OneTimePorts } from '../policy/port-roles.ts';
 import { pendingChange } from '../rollback/rollback.ts';
 import { type StoodDown, standDownProblem } from '../rollback/stood-down.ts';
+import { type Asked, ofDaemon } from './daemon.ts';
 import { ofDisk, ofFiles } from './files.ts';
 import { type Finding, fault, warning } from './finding.ts';
 import { ofConntrack, ofKernel } from './kernel.ts';
@@ -23,13 +24,6 @@ import { ofTables } from './tables.ts';
 import { installedWalls } from './unit.ts';
 import { findNames, ofWalls } from './walls.ts';
 
-/** What a running daemon tells; undefined where none answers. */
-export interface Running {
-  readonly pid: number;
-  /** Addresses that are let in or have strikes. */
-  readonly sources: readonly string[];
-}
-
 /** What is looked at, and what only others can tell. */
 export interface Subject {
   readonly config: Config;
@@ -38,7 +32,7 @@ export interface Subject {
   /** The same, where it is not what the daemon's unit reads; else empty. */
   readonly elsewhere: string;
   readonly oneTime: OneTimePorts;
-  readonly running: Running | undefined;
+  readonly daemon: Asked;
   /** Gateways and name servers: packets of everybody may come from there. */
   readonly gateways: readonly string[];
   readonly stoodDown: StoodDown | undefined;
@@ -46,17 +40,18 @@ export interface Subject {
 
 /** Everything that stands in the way of this configuration on this machine, faults first. */
 export async function examine(subject: Subject): Promise<readonly Finding[]> {
-  const { config, file, elsewhere, running, gateways, stoodDown } = subject;
+  const { config, file, elsewhere, daemon, gateways, stoodDown } = subject;
+  const sources = typeof daemon === 'string' ? [] : daemon.sources;
   const walls = installedWalls();
   const unit = walls?.unit;
   const asking = oneLook();
+  const rules = await lookAtRules(asking);
   const found = [
     ...ofKernel(config),
     ...(await ofLegacy()),
     // What is out because it was stood down is no fault of its own: its fix would end that.
-    ...ofTables(config, await lookAtRules(asking)).filter(
-      ({ code }) => code !== 'rules-missing' || stoodDown === undefined,
-    ),
+    ...ofTables(config, rules).filter(({ code }) => code !== 'rules-missing' || stoodDown === undefined),
+    ...ofDaemon(daemon, rules, unit),
     ...(await ofMachine(subject, asking)),
     ...ofSecrets(config, file, unit),
     ...ofFiles(config, unit),
@@ -64,7 +59,7 @@ export async function examine(subject: Subject): Promise<readonly Finding[]> {
     ...ofDisk(config),
     ...ofClock(lookAtClock()),
     ...ofBoot(lookAtBoot()),
-    ...ofEverybody([...(running?.sources ?? []), ...peersOf(config)], gateways),
+    ...ofEverybody([...sources, ...peersOf(config)], gateways),
     ...ofConntrack(lookAtConntrack('count'), lookAtConntrack('max')),
     ...ofPending(),
     ...ofStoodDown(stoodDown),
@@ -79,11 +74,12 @@ export async function examine(subject: Subject): Promise<readonly Finding[]> {
 const FAULTS: readonly Observation['code'][] = ['interface', 'queue-reader', 'native-table', 'notrack'];
 
 /** What `check` and the daemon say of this machine too. */
-async function ofMachine({ config, oneTime, running }: Subject, asking: Asking): Promise<readonly Finding[]> {
-  const own = running === undefined ? [] : [running.pid];
+async function ofMachine({ config, oneTime, daemon }: Subject, asking: Asking): Promise<readonly Finding[]> {
+  const own = typeof daemon === 'string' ? [] : [daemon.pid];
   const observations = [
     ...observationsOf(config, await lookAtMachine(asking), oneTime),
-    ...ofQueueReaders(config, await findQueueReaders(config.listen.queues), own),
+    // One that gives no answer does not say either which process it is, and may be the one that reads.
+    ...(daemon === 'silent' ? [] : ofQueueReaders(config, await findQueueReaders(config.listen.queues), own)),
     ...(await findNativeTables(config, oneTime)),
     ...ofAcceptance(config, await lookAtAcceptance(config, oneTime)),
     ...ofUntracked(await findUntracked(config, oneTime, asking)),

@@ -151,6 +151,11 @@ interface Place {
   readonly after: readonly string[];
 }
 
+/** Whether our rules are in force, over one family at least. */
+export function isLaid({ v4, v6 }: Rulesets): boolean {
+  return [v4, v6].some((saved) => saved !== undefined && jumpOf(saved) !== undefined);
+}
+
 function jumpOf(saved: Saved): Place | undefined {
   const rules = filterOf(saved).get('INPUT') ?? [];
   const at = rules.findIndex((rule) => targetWords(rule).target === CHAIN.input);

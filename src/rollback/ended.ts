@@ -1,5 +1,5 @@
 import { findTool, runTool } from '../firewall/iptables/command.ts';
-import { discard, type Place, writeDurably } from './place.ts';
+import { discard, type Place, readIfThere, writeDurably } from './place.ts';
 
 /** How a change that nobody confirmed ended. Moments are wall time, in milliseconds since 1970. */
 export interface Ended {
@@ -23,6 +23,13 @@ export function noteEnd(place: Place, ended: Ended): void {
       // The log has it.
     }
   }
+}
+
+/** How the change that began then ended; undefined: it has not, or it was told already. */
+export function endOf({ since }: { readonly since: number }, place: Place): Ended | undefined {
+  const text = readIfThere(place.ended);
+  const ended = text === undefined ? undefined : (JSON.parse(text) as Ended);
+  return ended?.since === since ? ended : undefined;
 }
 
 export function sentence({ at, since, why, faults }: Ended): string {

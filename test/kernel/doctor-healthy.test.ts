@@ -7,7 +7,7 @@ import { startProcess } from '../support/process.ts';
 import { temporaryFolder } from '../support/scratch.ts';
 import { skewed } from '../support/skewed.ts';
 
-/* Machines as people have them, with nfknock beside what they run: nothing stands in the way, before and with a daemon. */
+/* Machines as people have them, with nfknock beside what they run: nothing stands in the way but, before it is started, that no daemon runs. */
 
 const LONG = 300_000;
 const PATIENCE = 15_000;
@@ -51,7 +51,8 @@ async function expectHealthy(config: object): Promise<void> {
   const { file } = writeConfig(config);
   const { code, stderr } = await net.server.exec([...NFKNOCK, 'rules', 'install', '-c', file], { env });
   expect([code, stderr]).toEqual([0, '']);
-  expect(await examined(file)).toEqual([0, []]);
+  const [without, findings] = await examined(file);
+  expect([without, findings.map((each) => each.code)]).toEqual([1, ['no-daemon']]);
   daemon = await net.server.startDaemon(config, { timeout: 60_000, env });
   expect(await examined(daemon.config)).toEqual([0, []]);
   for (const to of [net.clientA.server4, net.clientA.server6]) {

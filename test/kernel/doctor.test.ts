@@ -14,6 +14,8 @@ import { skewed } from '../support/skewed.ts';
 
 const SERVICE = 22;
 const LISTENED = 8_443;
+/** What leads to our rules. */
+const JUMP = ['!', '-i', 'lo', '-m', 'comment', '--comment', 'nfknock', '-j', 'NFKNOCK'];
 const KNOCK = [`${10_000 + Math.floor(Math.random() * 9_000)}/udp`, '7311/tcp', '29400/udp', '4711/tcp'];
 const SEQUENCE = '7411:tcp,29411:udp,4712:tcp\n';
 const HEALTHY = {
@@ -44,6 +46,9 @@ afterAll(() => {
   net?.close();
 });
 
+/** Of a configuration for which no daemon runs, what is told beside anything else while its rules are in force. */
+const NO_DAEMON = 'no-daemon';
+
 interface Examined {
   readonly code: number | null;
   readonly codes: readonly string[];
@@ -55,10 +60,21 @@ function configOf(changed: object): string {
   return writeConfig({ ...HEALTHY, ...changed }, join(folder)).file;
 }
 
-/** `before` is shell that spoils what doctor alone sees: `ip netns exec` gives each command mounts of its own. */
+/** As `looked` says, but for the daemon that these tables do without; `code` is what the rest of it would give. */
 async function examined(file: string, before = 'true'): Promise<Examined> {
+  const all = await looked(file, before);
+  const laid = (await net.server.exec(['iptables', '-C', 'INPUT', ...JUMP])).code === 0;
+  expect(all.codes.filter((code) => code === NO_DAEMON)).toEqual(laid ? [NO_DAEMON] : []);
+  const findings = all.findings.filter(({ code }) => code !== NO_DAEMON);
+  expect(all.code).toBe(all.findings.some(({ level }) => level === 'fault') ? 1 : 0);
+  const code = findings.some(({ level }) => level === 'fault') ? 1 : 0;
+  return { code, codes: findings.map((each) => each.code), findings };
+}
+
+/** `before` is shell that spoils what doctor alone sees: `ip netns exec` gives each command mounts of its own. */
+async function looked(file: string, before = 'true'): Promise<Examined> {
   const argv = ['sh', '-ec', `${before}; exec "$@"`, 'sh', ...NFKNOCK, 'doctor', '--json', '-c', file];
-  const { code, stdout, stderr } = await net.server.exec(argv, { env: kept });
+  const { code, stdout, stderr } = await net.server.exec(argv, { env: kept, timeout: 60_000 });
   expect(stderr).toBe('');
   const { ok, findings } = JSON.parse(stdout) as { ok: boolean; findings: readonly Finding[] };
   expect(ok).toBe(findings.every(({ level }) => level !== 'fault'));
@@ -76,10 +92,35 @@ async function sh(line: string): Promise<void> {
 
 describe('doctor', { timeout: 120_000 }, () => {
   it('finds nothing on a machine that is well, and says so', async () => {
-    const file = configOf({});
-    expect(await examined(file)).toEqual({ code: 0, codes: [], findings: [] });
-    const { code, stdout } = await net.server.exec([...NFKNOCK, 'doctor', '-c', file], { env: kept });
-    expect([code, stdout]).toEqual([0, 'No problem was found on this machine.\n']);
+    const daemon: Daemon = await net.server.startDaemon(HEALTHY, { timeout: 60_000 });
+    try {
+      const file = daemon.config;
+      expect(await looked(file)).toEqual({ code: 0, codes: [], findings: [] });
+      const { code, stdout } = await net.server.exec([...NFKNOCK, 'doctor', '-c', file], { env: kept });
+      expect([code, stdout]).toEqual([0, 'No problem was found on this machine.\n']);
+    } finally {
+      await daemon.stop();
+    }
+  });
+
+  it('finds that no daemon is there to open what the rules shut, or that it gives no answer', async () => {
+    const daemon: Daemon = await net.server.startDaemon(HEALTHY, { timeout: 60_000 });
+    const said = async (): Promise<readonly unknown[]> => {
+      const { code, findings } = await looked(daemon.config);
+      return [code, ...findings.map(({ code: each, level, problem }) => [each, level, problem.slice(0, 14)])];
+    };
+    try {
+      expect(await said()).toEqual([0]);
+      daemon.signal('SIGSTOP');
+      expect(await said()).toEqual([0, [NO_DAEMON, 'warning', 'the daemon giv']]);
+    } finally {
+      await daemon.stop('SIGKILL');
+    }
+    // It left its rules, which shut the ports.
+    const shut = await looked(daemon.config);
+    expect([shut.code, shut.codes]).toEqual([1, [NO_DAEMON]]);
+    expect(shut.findings[0]?.fix).toMatch(/^start it: nfknock run; or open .*: nfknock stand-down$/);
+    await sh(`nfknock rules install -c ${configOf({})}`);
   });
 
   it.each<[code: string, exit: number, spoil: string, right: string]>([
@@ -226,7 +267,7 @@ describe('doctor', { timeout: 120_000 }, () => {
   it('finds another program that reads the queue, and not the daemon itself; and a gateway that stands for everyone', async () => {
     const daemon: Daemon = await net.server.startDaemon(HEALTHY, { timeout: 60_000 });
     try {
-      expect((await examined(daemon.config)).codes).toEqual([]);
+      expect((await looked(daemon.config)).codes).toEqual([]);
       // For a configuration whose daemon does not run, who reads the queue is another.
       const spoilt = await examined(configOf({}));
       expect([spoilt.code, spoilt.codes]).toEqual([1, ['queue-reader']]);
@@ -234,7 +275,7 @@ describe('doctor', { timeout: 120_000 }, () => {
       const gateway = net.clientA.source().v4;
       await sh(`ip route add default via ${gateway}`);
       await net.server.exec([...NFKNOCK, 'grant', 'ssh', gateway, '-c', daemon.config]);
-      const everybody = await examined(daemon.config);
+      const everybody = await looked(daemon.config);
       expect([everybody.code, everybody.codes]).toEqual([0, ['one-address']]);
     } finally {
       await daemon.stop();

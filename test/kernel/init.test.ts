@@ -270,6 +270,25 @@ describe('nfknock init', { timeout: LONG }, () => {
     expect(await reaches()).toBe(true);
   });
 
+  it('says who put all back where somebody stood it down meanwhile, and asks nothing while it is', async () => {
+    const before = await machine();
+    const terminal = start();
+    await answer(terminal, QUESTIONS.length);
+    await terminal.until('Now knock from somewhere else');
+    expect(await nfknock('stand-down')).toMatchObject({ code: 0 });
+    expect(await terminal.ended()).toBe(1);
+    // The words of a terminal are folded.
+    const words = terminal.shown().replaceAll(/\s+/g, ' ');
+    expect(words).toContain('all was put back before anybody came in: nfknock was stood down');
+    expect(words).not.toContain('nobody came in through the door in time');
+    const again = await nfknock('init', '--yes', '--confirm-by', 'now', '--by', 'sequence');
+    expect([again.code, again.stderr]).toEqual([1, expect.stringContaining('nfknock stand-down --over')]);
+    expect(again.stdout).toBe('');
+    expect((await nfknock('stand-down', '--over')).stdout).toContain('no rule of nfknock was in before it');
+    expect(await machine()).toBe(before);
+    expect(await reaches()).toBe(true);
+  });
+
   it('replaces no configuration unasked, and keeps the one that it replaces', async () => {
     const own =
       'doors: { own: { knock: [7301/tcp, 8301/udp], opens: [22/tcp] } }\nfleet: { name: a, engine: "rediss://192.0.2.25" }\n';

@@ -2,9 +2,11 @@ import { resolve } from 'node:path';
 import { formatFault } from '../../config/fault.ts';
 import { loadConfig } from '../../config/load.ts';
 import { ask } from '../../control/client.ts';
+import { ControlError } from '../../control/error.ts';
 import { findExempt } from '../../daemon/exemptions.ts';
 import { oneTimePortsOf } from '../../daemon/hook-subject.ts';
-import { examine, type Running } from '../../doctor/doctor.ts';
+import type { Asked } from '../../doctor/daemon.ts';
+import { examine } from '../../doctor/doctor.ts';
 import type { Finding } from '../../doctor/finding.ts';
 import { formatAddress } from '../../packet/address.ts';
 import { printable, printableJson } from '../../text/plain.ts';
@@ -39,7 +41,7 @@ export async function command(_: readonly string[], options: DoctorOptions): Pro
     file: options.config,
     elsewhere: resolve(options.config) === CONFIG_FILE ? '' : resolve(options.config),
     oneTime: oneTimePortsOf,
-    running: await runningOf(config.control),
+    daemon: await askDaemon(config.control),
     gateways: everybody.map(({ address }) => formatAddress(address)),
     stoodDown: stoodDownNow(),
   });
@@ -52,15 +54,15 @@ export async function command(_: readonly string[], options: DoctorOptions): Pro
   return faults > 0 ? EXIT.failed : EXIT.done;
 }
 
-async function runningOf(path: string): Promise<Running | undefined> {
+async function askDaemon(path: string): Promise<Asked> {
   try {
     const { pid } = await ask(path, { command: 'status' }, ANSWER_MS_MAX);
     const sources = await ask(path, { command: 'sources' }, ANSWER_MS_MAX);
     const grants = await ask(path, { command: 'grants' }, ANSWER_MS_MAX);
     const seen = [...sources.map(({ source }) => source), ...grants.map(({ source }) => source)];
     return { pid, sources: seen };
-  } catch {
-    return undefined;
+  } catch (error) {
+    return error instanceof ControlError && error.operation === 'connect' ? 'none' : 'silent';
   }
 }
 

@@ -1,4 +1,3 @@
-import { isKeyName } from '../../spa/key.ts';
 import { quoted } from '../../text/plain.ts';
 import { fail } from '../ask-daemon.ts';
 import type { CommonOptions, ExitCode } from '../exit.ts';
@@ -57,21 +56,13 @@ export async function command(
         return await (await import('../keys/change-keys.ts')).newRealm(options);
       }
       case 'new':
-        return await (await import('../keys/change-keys.ts')).newKey(keyName(name), options);
+        return await (await import('../keys/change-keys.ts')).newKey(name, options);
       case 'rotate':
-        return await (await import('../keys/change-keys.ts')).rotateKey(keyName(name), options);
+        return await (await import('../keys/change-keys.ts')).rotateKey(name, options);
       default:
-        return await (await import('../keys/revoke-key.ts')).revokeKey(keyName(name), options);
+        return await (await import('../keys/revoke-key.ts')).revokeKey(name, options);
     }
   } catch (error) {
     return fail(error);
   }
-}
-
-function keyName(text: string | undefined): string {
-  if (text === undefined) throw usage('name the key, for example ada-laptop');
-  if (isKeyName(text)) return text;
-  throw usage(
-    `${quoted(text)} can't be the name of a key: write at most 32 of a-z, 0-9, _ and -, the first of them no -`,
-  );
 }

@@ -15,6 +15,8 @@ export interface Drawn {
 /** The door that the one-time list opens. */
 export const SPARE_DOOR = 'spare';
 const FOR = '30s';
+/** Where remarks begin, but for a line that is longer than others. */
+const REMARK_AT_MAX = 44;
 
 /** In a family whose INPUT drops what nobody allowed, silence fits; else strangers meet what unused ports tell. */
 export function answerFor(defaults: InputDefaults): 'drop' | 'closed' {
@@ -26,42 +28,59 @@ export function answerFor(defaults: InputDefaults): 'drop' | 'closed' {
 export function compose(answers: Answers, drawn: Drawn, answer: 'drop' | 'closed', day: string): string {
   const { door, opens, allow, never } = answers;
   const spa = 'spa' in drawn.knock ? drawn.knock.spa : null;
-  const listen = [
+  const listen: readonly Line[] = [
     ...(answer === 'closed'
-      ? ['  source: nflog              # packets are copied to nfknock, and answered by the kernel']
+      ? [['  source: nflog', 'packets are copied to nfknock, and answered by the kernel'] as const]
       : []),
-    ...(spa === null ? [] : [`  spa: [${spa}/udp]           # where the packets of keys are heard`]),
+    ...(spa === null ? [] : [[`  spa: [${spa}/udp]`, 'where the packets of keys are heard'] as const]),
   ];
   const knock = 'spa' in drawn.knock ? 'spa' : `[${drawn.knock.sequence.join(', ')}]`;
   const spare = drawn.spare;
-  return [
+  return remarked([
     `# Written by "nfknock init" on ${day}. Every key is in nfknock.yaml(5). After a change:`,
     '#   nfknock check && nfknock reload',
     ...(listen.length === 0 ? [] : ['listen:', ...listen]),
     answer === 'closed'
-      ? 'answer: closed                # a stranger meets at protected ports what every unused port tells'
-      : 'answer: drop                  # as INPUT does here: no answer from any port that nobody allowed',
+      ? ['answer: closed', 'a stranger meets at protected ports what every unused port tells']
+      : ['answer: drop', 'as INPUT does here: no answer from any port that nobody allowed'],
     ...(spa !== null && drawn.keys !== null ? [`keys: ${JSON.stringify(drawn.keys)}`] : []),
     'doors:',
     `  ${door}:`,
     `    knock: ${knock}`,
     `    opens: [${opens.join(', ')}]`,
-    `    for: ${FOR}                    # for new connections; open ones stay open`,
+    [`    for: ${FOR}`, 'for new connections; open ones stay open'],
     ...(spare === null
       ? []
       : [
-          `  ${SPARE_DOOR}:                      # opens the same, by a list of which each line is good once`,
+          [`  ${SPARE_DOOR}:`, 'opens the same, by a list of which each line is good once'] as const,
           `    one_time: ${JSON.stringify(spare.file)}`,
           `    opens: [${opens.join(', ')}]`,
           `    for: ${FOR}`,
         ]),
-    `allow: [${allow.join(', ')}]${allow.length === 0 ? '' : '  # open to everyone'}`,
-    'decoys: all                   # every other port: a visitor there is scanning',
+    allow.length === 0 ? 'allow: []' : [`allow: [${allow.join(', ')}]`, 'open to everyone'],
+    ['decoys: all', 'every other port: a visitor there is scanning'],
     'bans:',
-    '  scope: hidden               # a ban does not show on what is open to everyone',
+    ['  scope: hidden', 'a ban does not show on what is open to everyone'],
     `  never: [${never.map((each) => (each.includes(':') ? JSON.stringify(each) : each)).join(', ')}]`,
     '',
-  ].join('\n');
+  ]).join('\n');
+}
+
+/** A line of the file, with or without a remark. */
+type Line = string | readonly [text: string, remark: string];
+
+/** Remarks stand in one column; that of a long line stands above it. */
+function remarked(lines: readonly Line[]): readonly string[] {
+  const lengths = lines.flatMap((line) => (typeof line === 'string' ? [] : [line[0].length + 2]));
+  const column = Math.max(...lengths.filter((length) => length <= REMARK_AT_MAX));
+  return lines.flatMap((line) => {
+    if (typeof line === 'string') return [line];
+    const [text, remark] = line;
+    const indent = text.length - text.trimStart().length;
+    return text.length + 2 > column
+      ? [`${' '.repeat(indent)}# ${remark}`, text]
+      : [`${text.padEnd(column)}# ${remark}`];
+  });
 }
 
 /** What will be done, for whoever is to agree. */

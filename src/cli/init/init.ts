@@ -161,6 +161,8 @@ async function confirmByKnock({ answers, prepared, options, stop }: Work): Promi
   if (waited === 'late')
     throw new CommandFailure(EXIT.failed, 'nobody came in through the door in time, so all was put back');
   if (waited === 'confirmed') return;
+  if (waited !== 'used')
+    throw new CommandFailure(EXIT.failed, `all was put back before anybody came in: ${waited.putBack}`);
   await keepIt();
   say('Somebody came in through the door: the change stays.');
 }

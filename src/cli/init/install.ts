@@ -5,9 +5,11 @@ import { systemClock } from '../../clock.ts';
 import { ask } from '../../control/client.ts';
 import type { Owner } from '../../files/write.ts';
 import { familiesHere } from '../../firewall/iptables/own-part.ts';
+import { endOf } from '../../rollback/ended.ts';
 import { placeOf, readIfThere } from '../../rollback/place.ts';
 import {
   armRollback,
+  type Change,
   confirmChange,
   noticeOf,
   pendingChange,
@@ -18,6 +20,7 @@ import { command as check } from '../commands/check.ts';
 import { command as rules } from '../commands/rules.ts';
 import { EXIT } from '../exit.ts';
 import { CommandFailure } from '../failure.ts';
+import { stoodDownNow } from '../stood-down.ts';
 import { forgetNew, type Journal, makeFolder, rememberFile, writeRemembered } from './journal.ts';
 import { isServing, startServing } from './serve.ts';
 
@@ -25,8 +28,9 @@ const LOOK_EVERY = 500;
 const ANSWER_MS_MAX = 2_000;
 /** What is put back by hand here is, before the timer would. Milliseconds. */
 const BEFORE_THE_TIMER = 2_000;
-/** What is confirmed is kept within this. Milliseconds. */
-const KEPT_MS_MAX = 2_000;
+/** What is confirmed is kept, and what is put back noted, within this. Milliseconds. */
+const KEPT_MS_MAX = 5_000;
+const LOOK_AT_END_EVERY = 50;
 
 /** What is put on this machine. */
 export interface Installation {
@@ -48,7 +52,7 @@ export async function armInit({ config, time, made }: Installation, journal: Jou
   // Before the roll-back is, so that they go after the daemon has.
   for (const each of [placeOf().folder, ...made]) forgetNew(journal, each);
   const before = existsSync(config.path) ? readFileSync(config.path, 'utf8') : null;
-  const unconfirmed = `${config.path}.unconfirmed`;
+  const unconfirmed = unconfirmedOf(config.path);
   const there = existsSync(unconfirmed);
   journal.remember(async () => {
     const now = systemClock.wall();
@@ -61,10 +65,17 @@ export async function armInit({ config, time, made }: Installation, journal: Jou
   await armRollback({ path: config.path, before, time, now: systemClock.wall() });
 }
 
+/** Where a roll-back keeps what nobody confirmed. */
+function unconfirmedOf(path: string): string {
+  return `${path}.unconfirmed`;
+}
+
 /** Writes the configuration and the spare sequences. */
 export async function writeConfiguration(what: Installation, journal: Journal): Promise<void> {
   const { config, owner, spare } = what;
   makeFolder(journal, dirname(config.path), { ...owner, mode: 0o750 });
+  // Another's roll-back leaves it, and its folder could not go.
+  forgetNew(journal, unconfirmedOf(config.path));
   if (spare !== null) {
     makeFolder(journal, dirname(spare.file), { ...spare.owner, mode: 0o700 });
     writeRemembered(journal, spare.file, spare.text, spare.owner);
@@ -93,8 +104,8 @@ export async function putIn(what: Installation, stop: AbortSignal): Promise<void
   await startServing(config.path, control, stop);
 }
 
-/** How the waiting for a first knock ended. */
-export type Waited = 'used' | 'confirmed' | 'late';
+/** How the waiting for a first knock ended: by somebody, too late, or by who put all back before that, for a reason. */
+export type Waited = 'used' | 'confirmed' | 'late' | { readonly putBack: string };
 
 /** Waits until somebody has come in through the door, or until it is nearly too late. */
 export async function waitForKnock(
@@ -103,10 +114,12 @@ export async function waitForKnock(
   say: (line: string) => void,
 ): Promise<Waited> {
   let opened = '';
+  let before: Change | undefined;
   for (;;) {
     stop.throwIfAborted();
     const change = pendingChange();
-    if (change === undefined) return (await isConfirmed(config)) ? 'confirmed' : 'late';
+    if (change === undefined) return await endedBy(before, config);
+    before = change;
     if (systemClock.wall() > change.deadline - BEFORE_THE_TIMER) return 'late';
     if (await wasUsed()) return 'used';
     const source = await lastGrant(control);
@@ -118,13 +131,21 @@ export async function waitForKnock(
   }
 }
 
-/** Whether somebody has run `nfknock confirm` meanwhile, and not the timer the roll-back. */
-async function isConfirmed({ path, text }: Installation['config']): Promise<boolean> {
-  for (let waited = 0; waited < KEPT_MS_MAX; waited += LOOK_EVERY) {
-    if (readIfThere(placeOf().confirmed) === `${path}\n${text}`) return true;
-    await sleep(LOOK_EVERY);
+/** It waits no more, and it was not we: confirmed, or put back by the timer or another, who notes that at his end. */
+async function endedBy(change: Change | undefined, { path, text }: Installation['config']): Promise<Waited> {
+  for (let waited = 0; waited < KEPT_MS_MAX; waited += LOOK_AT_END_EVERY) {
+    if (readIfThere(placeOf().confirmed) === `${path}\n${text}`) return 'confirmed';
+    const ended = change && endOf(change, placeOf());
+    if (ended !== undefined) return isLate(change) ? 'late' : { putBack: ended.why };
+    await sleep(LOOK_AT_END_EVERY);
   }
-  return false;
+  // Who tells it takes the note away.
+  const told = 'the command that did it has told why, and so does the log (journalctl -t nfknock)';
+  return isLate(change) ? 'late' : { putBack: told };
+}
+
+function isLate(change: Change | undefined): boolean {
+  return change !== undefined && systemClock.wall() >= change.deadline;
 }
 
 async function lastGrant(control: string): Promise<string | undefined> {
@@ -146,6 +167,7 @@ export async function obstacle(control: string): Promise<string | undefined> {
     return 'a change waits for its confirmation: run "nfknock confirm", or wait until it is rolled back';
   if (await isServing(control))
     return 'nfknock runs here already: edit its configuration and run "nfknock reload", or stop it first (systemctl stop nfknock)';
+  if (stoodDownNow() !== undefined) return 'nfknock is stood down: run "nfknock stand-down --over" first';
   if (familiesHere().length === 0) return 'iptables is missing: apt-get install iptables';
   return undefined;
 }

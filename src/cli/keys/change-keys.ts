@@ -7,11 +7,11 @@ import { parseMoment } from '../../config/key-entry.ts';
 import { type KeyEntry, withKey, withRealm, withRotated } from '../../config/key-file-edit.ts';
 import type { PortSpec } from '../../packet/port.ts';
 import { digitsOf } from '../../spa/code-template.ts';
-import type { Key, KeyFile } from '../../spa/key.ts';
+import { isKeyName, type Key, type KeyFile } from '../../spa/key.ts';
 import { quoted } from '../../text/plain.ts';
 import type { KeyOptions } from '../commands/key.ts';
 import { EXIT, type ExitCode } from '../exit.ts';
-import { CommandFailure, usage } from '../failure.ts';
+import { allOf, CommandFailure, usage } from '../failure.ts';
 import { editKeys, type KeysOnDisk } from './edit-key-file.ts';
 import { type Handout, handoutOf, keep, mayShow, type Showing, shown } from './handout.ts';
 import { base64, type MadeKey, makeKey, takeSshKey } from './make-key.ts';
@@ -24,13 +24,16 @@ const GRACE = 7 * DAY;
 const REALM_BYTES = 32;
 
 /** Makes a key, or takes an SSH key in; shows once what the other side needs. Rejects with CommandFailure. */
-export async function newKey(name: string, options: KeyOptions): Promise<ExitCode> {
-  const showing = showingOf(options);
-  mayShow(showing);
+export async function newKey(named: string | undefined, options: KeyOptions): Promise<ExitCode> {
   const place = await keyPlace(options.config, options.keys);
-  const doors = doorsNamed(options.door ?? [], place, options.config);
-  const made = madeOf(options);
-  const limits = limitsOf(options);
+  const [name, doors, made, limits, whom, showing] = allOf(
+    () => keyName(named),
+    () => doorsNamed(options.door ?? [], place, options.config),
+    () => madeOf(options),
+    () => limitsOf(options),
+    () => whomOf(options, place),
+    () => showingOf(options),
+  );
   let handout: Handout | undefined;
   let undo = (): void => undefined;
   try {
@@ -40,7 +43,7 @@ export async function newKey(name: string, options: KeyOptions): Promise<ExitCod
       const { text, realm } = withRealmIn(held);
       handout = handoutOf(made, {
         name,
-        ...whomOf(options, place),
+        ...whom,
         person: options.person ?? null,
         realm,
         doors,
@@ -66,11 +69,14 @@ export async function newKey(name: string, options: KeyOptions): Promise<ExitCod
 }
 
 /** Gives a key another secret; the one before it is taken until the new one is first used, and at most for `grace`. */
-export async function rotateKey(name: string, options: KeyOptions): Promise<ExitCode> {
-  const showing = showingOf(options);
-  mayShow(showing);
+export async function rotateKey(named: string | undefined, options: KeyOptions): Promise<ExitCode> {
   const place = await keyPlace(options.config, options.keys);
-  const until = momentAfter(graceOf(options.grace));
+  const [name, grace, showing] = allOf(
+    () => keyName(named),
+    () => graceOf(options.grace),
+    () => showingOf(options),
+  );
+  const until = momentAfter(grace);
   let handout: Handout | undefined;
   let undo = (): void => undefined;
   let fileName = '';
@@ -190,7 +196,9 @@ function showingOf({ out, qr = false, shell = false, fwknop = false, totp = fals
   if (shell && fwknop)
     throw usage("the client of sh is for nfknock's own packet: leave --shell or --fwknop out");
   if (shell && totp) throw usage('a code is knocked with any client: leave --shell or --totp out');
-  return { out, qr, shell };
+  const showing = { out, qr, shell };
+  mayShow(showing);
+  return showing;
 }
 
 function whomOf(
@@ -204,6 +212,14 @@ function whomOf(
       `${quoted(named)} can't be the name of a host: write the name or address that clients use, with --host`,
     );
   return { host: named, port: key?.port ?? ports[0] ?? null };
+}
+
+export function keyName(text: string | undefined): string {
+  if (text === undefined) throw usage('name the key, for example ada-laptop');
+  if (isKeyName(text)) return text;
+  throw usage(
+    `${quoted(text)} can't be the name of a key: write at most 32 of a-z, 0-9, _ and -, the first of them no -`,
+  );
 }
 
 function fileNameOf({ kind }: MadeKey, name: string): string {

@@ -9,6 +9,7 @@ import type { KeyFile } from '../../spa/key.ts';
 import { EXIT } from '../exit.ts';
 import { CommandFailure } from '../failure.ts';
 import { codeOf } from '../resolve.ts';
+import { unbroken } from '../unbroken.ts';
 
 /** The key file as it is: its text, and what it holds. An absent file is an empty one. */
 export interface KeysOnDisk {
@@ -51,18 +52,21 @@ export async function editKeys<Made extends { readonly text: string }>(
   const place = existsSync(path) ? realpathSync(path) : path;
   const unlock = await locked(place);
   try {
-    const made = await change(readKeys(place));
-    const parsed = parseKeyFile(made.text, path);
-    if (!parsed.ok) {
-      for (const fault of parsed.faults) process.stderr.write(`${formatFault(fault)}\n`);
-      throw new CommandFailure(EXIT.config, `${path} would be wrong after that, so nothing was changed`);
-    }
-    try {
-      replaceFileSync(place, Buffer.from(made.text), ownerOf(place));
-    } catch (error) {
-      throw refused(path, error, 'written');
-    }
-    return made;
+    return await unbroken(async (isAsked) => {
+      const made = await change(readKeys(place));
+      const parsed = parseKeyFile(made.text, path);
+      if (!parsed.ok) {
+        for (const fault of parsed.faults) process.stderr.write(`${formatFault(fault)}\n`);
+        throw new CommandFailure(EXIT.config, `${path} would be wrong after that, so nothing was changed`);
+      }
+      await isAsked();
+      try {
+        replaceFileSync(place, Buffer.from(made.text), ownerOf(place));
+      } catch (error) {
+        throw refused(path, error, 'written');
+      }
+      return made;
+    });
   } finally {
     unlock();
   }

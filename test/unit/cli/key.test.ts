@@ -1,6 +1,7 @@
-import { execFile, execFileSync } from 'node:child_process';
+import { execFile, execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -16,6 +17,7 @@ import type { Proven, Unproven } from '../../../src/spa/proof.ts';
 import { doorIdOf } from '../../../src/spa/v1.ts';
 import { openReceiver, type Receiver } from '../../clients/spa-receiver.ts';
 import { address, packetOf, port } from '../spa/spa-world.ts';
+import { built } from './built.ts';
 import { cannedDaemon } from './canned.ts';
 
 const run = promisify(execFile);
@@ -342,6 +344,78 @@ describe('A new key', () => {
     expect(said).toMatch(says);
     expect(existsSync(file)).toBe(false);
     expect(existsSync(`${file}.lock`)).toBe(false);
+  });
+
+  it('says all at once that is wrong with how it was called, the door before where its text goes', async () => {
+    terminal(false);
+    const wrong = { door: ['web'], expires: 'soon', host: 'a b', fwknop: true, secret: true };
+    expect(await key('new Ada', wrong)).toBe(EXIT.usage);
+    const complaints = [
+      'name of a key',
+      'no door',
+      'of one kind',
+      'no date',
+      'name of a host',
+      'no terminal',
+    ];
+    const lines = said.trimEnd().split('\n');
+    expect(lines).toEqual(complaints.map((each) => expect.stringMatching(`^nfknock: .*${each}`) as string));
+    expect(existsSync(file)).toBe(false);
+    said = '';
+    expect(await key('rotate Ada', { grace: 'soon' })).toBe(EXIT.usage);
+    expect(said).toMatch(/name of a key.*\n.*no length of time.*\n.*no terminal/);
+  });
+
+  // Against: ^C, or a session that hangs up, between the file of the client and that of the server
+  // by: a key is in both files or in none; nothing is left that opens nothing and is in the next one's way
+  it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('is whole or not made at all with %s', async (signal) => {
+    const to = join(folder, 'ada.key');
+    const program = [
+      join(built(), 'bin/nfknock.js'),
+      'key',
+      'new',
+      'ada',
+      '-c',
+      config,
+      '--door',
+      'ssh',
+      '--out',
+      to,
+    ];
+    // The file of the client is there, and that of the server takes long to get to the disk.
+    const slow = [
+      '-f',
+      '-qq',
+      '-o',
+      '/dev/null',
+      '-e',
+      'trace=fsync',
+      '-e',
+      'inject=fsync:delay_enter=1500000',
+    ];
+    const child = spawn('strace', [...slow, process.execPath, ...program], { stdio: 'ignore' });
+    const ended = once(child, 'exit');
+    await vi.waitUntil(() => existsSync(to), { timeout: 20_000, interval: 5 });
+    const pid = readFileSync(`${file}.lock`, 'utf8').trim();
+    process.kill(Number(pid), signal);
+    await ended;
+    expect(existsSync(to)).toBe(existsSync(file) && held().keys.length === 1);
+    expect(existsSync(`${file}.lock`)).toBe(false);
+    expect(readdirSync(folder).filter((name) => name.endsWith('.new'))).toEqual([]);
+  });
+
+  it('leaves no file of the client where it is given up before the server has it', async () => {
+    const to = join(folder, 'ada.key');
+    const hangUp = (event: string | symbol): void => {
+      if (event === 'SIGHUP') queueMicrotask(() => process.emit('SIGHUP'));
+    };
+    process.on('newListener', hangUp);
+    const code = await key('new ada', { door: ['ssh'], out: to, qr: true });
+    process.off('newListener', hangUp);
+    expect(code).toBe(EXIT.interrupted);
+    expect(said).toContain('given up: nothing was changed');
+    expect(readdirSync(folder)).toEqual(['nfknock.yaml']);
+    expect(process.listenerCount('SIGHUP')).toBe(0);
   });
 
   it('is refused where the key file is wrong, and nothing of it is said', async () => {

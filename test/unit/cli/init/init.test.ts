@@ -198,6 +198,29 @@ describe('what init writes', () => {
     expect(config.doors.map(({ name }) => name)).toEqual(drawn.spare === null ? ['ssh'] : ['ssh', 'spare']);
   });
 
+  it.each([
+    ['by a key', ANSWERS, BY_KEY],
+    [
+      'with a spare list',
+      ANSWERS,
+      { ...BY_KEY, spare: { file: '/var/lib/nfknock/spare.sequences', lines: [] } },
+    ],
+    [
+      'with much that is open',
+      { ...ANSWERS, allow: Array.from({ length: 20 }, (_, at) => `${8000 + at}/tcp`) },
+      BY_KEY,
+    ],
+  ] as const)('has its remarks in one column, %s', (_, answers, drawn) => {
+    for (const answer of ['closed', 'drop'] as const) {
+      const lines = compose(answers, drawn, answer, '2026-11-29').split('\n');
+      const beside = lines.filter((line) => /\S +# /.test(line) && !line.startsWith('#'));
+      expect(beside.length).toBeGreaterThan(3);
+      expect(new Set(beside.map((line) => line.indexOf('# '))).size).toBe(1);
+      expect(Math.max(...beside.map((line) => line.length))).toBeLessThan(120);
+      expect(lines.filter((line) => /^ +# /.test(line))).toEqual([]);
+    }
+  });
+
   it('draws sequences that are nobody’s, of both protocols, in no order of a scan', () => {
     const taken = new Set(Array.from({ length: 20_000 }, (_, at) => 1024 + at));
     const drawn = Array.from({ length: 40 }, () => drawSequence(taken));
