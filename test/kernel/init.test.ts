@@ -263,7 +263,7 @@ describe('nfknock init', { timeout: LONG }, () => {
       '--by',
       'sequence',
       '--within',
-      '10s',
+      '40s',
     );
     expect([run.code, run.stderr]).toEqual([1, expect.stringContaining('nobody came in')]);
     expect(await machine()).toBe(before);
