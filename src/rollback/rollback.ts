@@ -14,6 +14,7 @@ import { openSets, type Sets } from '../firewall/netlink/ipset.ts';
 import { openNetfilter } from '../firewall/netlink/socket.ts';
 import { isOwnSet } from '../firewall/rules/names.ts';
 import { messageOf } from '../text/error.ts';
+import { claimChange, isLeft, nameClaimer } from './claimer.ts';
 import { endDaemon } from './end-daemon.ts';
 import { type Ended, log, noteEnd, sentence } from './ended.ts';
 import {
@@ -112,7 +113,7 @@ export async function armRollback({
   });
   return {
     async cancel() {
-      if (earlier !== undefined || !claim(place.pending, place.undoing)) return;
+      if (earlier !== undefined || !claimChange(place)) return;
       await withSets((sets) => restoreParts(change, sets));
       discard(place.undoing);
     },
@@ -159,7 +160,16 @@ function keep(place: Place, change: Change): void {
 /** The change that waits for its confirmation, if any. */
 export function pendingChange(place: Place = placeOf()): Change | undefined {
   if (!isReadable(place)) return undefined;
-  const text = readIfThere(join(place.pending, RECORD));
+  return changeIn(place.pending);
+}
+
+/** The change that is being rolled back, or was when who did it was killed. */
+function undoneChange(place: Place): Change | undefined {
+  return changeIn(place.undoing);
+}
+
+function changeIn(folder: string): Change | undefined {
+  const text = readIfThere(join(folder, RECORD));
   return text === undefined ? undefined : (JSON.parse(text) as Change);
 }
 
@@ -220,10 +230,12 @@ export async function rollBack(why: string, now: number, id?: string): Promise<O
   if (id !== undefined && waiting !== undefined && waiting.id !== id) return { done: false, faults: [] };
   // What an earlier one has left of its own end.
   if (waiting !== undefined && readIfThere(join(place.undoing, RECORD)) === undefined) remove(place.undoing);
-  const claimed = waiting !== undefined && claim(place.pending, place.undoing);
-  const text = readIfThere(join(place.undoing, RECORD));
-  if (text === undefined || (!claimed && id !== undefined)) return { done: false, faults: [] };
-  const change = JSON.parse(text) as Change;
+  const claimed = waiting !== undefined && claimChange(place);
+  if (!claimed && id !== undefined && !(await isLeft(place, () => undoneChange(place)?.id === id)))
+    return { done: false, faults: [] };
+  const change = undoneChange(place);
+  if (change === undefined) return { done: false, faults: [] };
+  if (!claimed) nameClaimer(place);
   const faults: string[] = [];
   const attempt = async (task: () => Promise<void>): Promise<void> => {
     await task().catch((error: unknown) => void faults.push(messageOf(error)));

@@ -1,0 +1,65 @@
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { replaceFileSync } from '../files/write.ts';
+import { claim, type Place, readIfThere } from './place.ts';
+
+/*
+ * Who rolls a change back, so that another takes over where that one was killed over it: the timer, whose time comes a
+ * moment after `init` has begun to roll back by itself, is the last that anybody shut out can hope for.
+ */
+
+/** In the folder of a change that is being rolled back: the process, and when it was started. */
+const BY = 'by';
+/** Milliseconds between two looks; how long one that is alive is waited for, and one that has not said who it is. */
+const LOOK = 200;
+const PATIENCE = 60_000;
+const PATIENCE_UNNAMED = 5_000;
+/** Of the columns of /proc/PID/stat behind the name, which may hold anything: the state, and when it was started. */
+const STATE = 0;
+const STARTED = 19;
+
+/** Takes the change that waits, to roll it back; false where somebody else has it. */
+export function claimChange(place: Place): boolean {
+  if (!claim(place.pending, place.undoing)) return false;
+  nameClaimer(place);
+  return true;
+}
+
+/** This process rolls back what is there. What has no room for its name is rolled back all the same. */
+export function nameClaimer(place: Place): void {
+  try {
+    replaceFileSync(join(place.undoing, BY), Buffer.from(`${process.pid} ${startOf(process.pid)}`), {
+      mode: 0o600,
+    });
+  } catch {
+    // Then it is waited for as one that has not said who it is.
+  }
+}
+
+/**
+ * Waits while somebody rolls the change back. True where that one has died, or stands still, and it is not done: `isIt`
+ * says of the record that is there whether it is that change.
+ */
+export async function isLeft(place: Place, isIt: () => boolean): Promise<boolean> {
+  const since = performance.now();
+  while (isIt()) {
+    const by = readIfThere(join(place.undoing, BY));
+    const waited = performance.now() - since;
+    if (by !== undefined && !isAlive(by)) return true;
+    if (waited >= (by === undefined ? PATIENCE_UNNAMED : PATIENCE)) return true;
+    await setTimeout(LOOK);
+  }
+  return false;
+}
+
+function isAlive(by: string): boolean {
+  const [pid = '', start] = by.split(' ');
+  return /^\d+$/.test(pid) && startOf(Number(pid)) === start;
+}
+
+/** In the kernel's ticks since the boot; empty where there is no such process, or only what its parent has not reaped. */
+function startOf(pid: number): string {
+  const stat = readIfThere(`/proc/${pid}/stat`) ?? '';
+  const columns = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return columns[STATE] === 'Z' ? '' : (columns[STARTED] ?? '');
+}

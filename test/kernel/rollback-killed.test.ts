@@ -1,0 +1,77 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { NFKNOCK, writeConfig } from '../support/daemon.ts';
+import { createNet, type Net } from '../support/net.ts';
+import { type Result, startProcess } from '../support/process.ts';
+
+/* Who began to roll a change back may be killed over it, as `init` with its session: then the timer is the last way back. */
+
+const config = { doors: { ssh: { knock: ['7001/tcp', '7002/tcp'], opens: ['22/tcp'], for: '5m' } } };
+const folder = mkdtempSync(join(tmpdir(), 'nfknock-rollback-killed-'));
+const kept = join(folder, 'kept');
+const env = { NFKNOCK_ROLLBACK_DIR: kept };
+const { file } = writeConfig(config, folder);
+let net: Net;
+
+const rules = (...args: readonly string[]): Promise<Result> =>
+  net.server.exec([...NFKNOCK, 'rules', ...args, '-c', file], { env });
+const sh = async (script: string): Promise<string> => (await net.server.exec(['sh', '-c', script])).stdout;
+const ours = async (): Promise<boolean> =>
+  /nfknock/i.test(await sh('iptables-save; ip6tables-save; ipset list -n'));
+const has = (name: 'pending' | 'undoing' | 'ended'): boolean =>
+  readdirSync(kept).some((each) => each.startsWith(`${name}-`) && !each.includes('.'));
+
+beforeAll(async () => {
+  net = await createNet();
+});
+afterEach(async () => {
+  rmSync(kept, { recursive: true, force: true });
+  await sh('for t in iptables ip6tables; do $t -F; $t -X; done; sleep 0.1; ipset destroy');
+});
+afterAll(() => {
+  net?.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** Begins to roll back beside the timer, as `init` does, and answers the process once the change is its own. */
+async function begin(): Promise<ReturnType<typeof startProcess>> {
+  const rolling = startProcess(net.server.namespace, [...NFKNOCK, 'rules', 'roll-back', '-c', file], env);
+  while (!has('undoing') && has('pending')) await setImmediate();
+  return rolling;
+}
+
+describe('a change that somebody else has begun to roll back', () => {
+  // Against: a roll-back that is killed before the change's own time has come
+  // by: the timer carries on with it
+  it.each([0, 1, Math.floor(Math.random() * 30), 30 + Math.floor(Math.random() * 100)])(
+    'is rolled back by its timer where that one was killed after %i ms',
+    { timeout: 60_000 },
+    async (after) => {
+      expect((await rules('install', '--confirm', '3s')).code).toBe(0);
+      const rolling = await begin();
+      await sleep(after);
+      rolling.kill('SIGKILL');
+      await expect
+        .poll(() => has('undoing') || has('pending'), { timeout: 30_000, interval: 50 })
+        .toBe(false);
+      expect([await ours(), has('ended')]).toEqual([false, true]);
+    },
+  );
+
+  it('is left to that one while it is alive, and rolled back once', { timeout: 60_000 }, async () => {
+    expect((await rules('install', '--confirm', '2s')).code).toBe(0);
+    const rolling = await begin();
+    rolling.kill('SIGSTOP');
+    await sleep(4_000);
+    expect([await ours(), has('undoing')]).toEqual([true, true]);
+    rolling.kill('SIGCONT');
+    await expect.poll(() => has('undoing'), { timeout: 30_000, interval: 50 }).toBe(false);
+    expect([await ours(), rolling.exitCode ?? (await once(rolling))]).toEqual([false, 0]);
+  });
+});
+
+const once = (child: ReturnType<typeof startProcess>): Promise<number | null> =>
+  new Promise((resolve) => child.on('close', resolve));
