@@ -1,14 +1,17 @@
+import { readlinkSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { replaceFileSync } from '../files/write.ts';
-import { claim, type Place, readIfThere } from './place.ts';
+import { claim, type Place, readIfThere, remove } from './place.ts';
 
 /*
  * Who rolls a change back, so that another takes over where that one was killed over it: the timer, whose time comes a
  * moment after `init` has begun to roll back by itself, is the last that anybody shut out can hope for.
  */
 
-/** In the folder of a change that is being rolled back: the process, and when it was started. */
+/**
+ * In the folder of a change that is being rolled back, a link to nowhere, since that takes no room on a full disk: the
+ * process, and when it was started.
+ */
 const BY = 'by';
 /** Milliseconds between two looks; how long one that is alive is waited for, and one that has not said who it is. */
 const LOOK = 200;
@@ -27,10 +30,10 @@ export function claimChange(place: Place): boolean {
 
 /** This process rolls back what is there. What has no room for its name is rolled back all the same. */
 export function nameClaimer(place: Place): void {
+  const link = join(place.undoing, BY);
   try {
-    replaceFileSync(join(place.undoing, BY), Buffer.from(`${process.pid} ${startOf(process.pid)}`), {
-      mode: 0o600,
-    });
+    remove(link);
+    symlinkSync(`${process.pid} ${startOf(process.pid)}`, link);
   } catch {
     // Then it is waited for as one that has not said who it is.
   }
@@ -43,13 +46,21 @@ export function nameClaimer(place: Place): void {
 export async function isLeft(place: Place, isIt: () => boolean): Promise<boolean> {
   const since = performance.now();
   while (isIt()) {
-    const by = readIfThere(join(place.undoing, BY));
+    const by = claimerOf(place);
     const waited = performance.now() - since;
     if (by !== undefined && !isAlive(by)) return true;
     if (waited >= (by === undefined ? PATIENCE_UNNAMED : PATIENCE)) return true;
     await setTimeout(LOOK);
   }
   return false;
+}
+
+function claimerOf({ undoing }: Place): string | undefined {
+  try {
+    return readlinkSync(join(undoing, BY));
+  } catch {
+    return undefined;
+  }
 }
 
 function isAlive(by: string): boolean {
