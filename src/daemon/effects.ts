@@ -5,7 +5,7 @@ import { fault, guarded } from '../guard/guard.ts';
 import { sentenceOf } from '../text/error.ts';
 import type { Announcer } from './announce.ts';
 import { type Commit, type CommitOptions, createCommit, type DoorEvent } from './commit.ts';
-import type { Consumer, Consumption, GrantEvent } from './consume.ts';
+import type { Consumer, Consumption, ConsumptionTask, GrantEvent } from './consume.ts';
 import { createConsumptions } from './consume-later.ts';
 import { warn } from './dependencies.ts';
 import type { Sayings } from './fleet-sayings.ts';
@@ -23,8 +23,8 @@ import type { Keys } from './keys.ts';
  *  1. Nothing comes of an event while the engine is at work, and events are begun in the order in which it said them.
  *  2. The events of one grant (a door and a grantee) are carried out one after the other, each to its end. Different
  *     grants do not wait for each other, nor does any other event wait for a grant.
- *  3. A grant is committed once what it takes has been consumed, announced once it is in force, and its command is run
- *     once it was announced. What could not be consumed is neither committed nor announced.
+ *  3. A grant takes what its door asked for when the engine said it. It is committed once that has been consumed,
+ *     announced once it is in force, and its command is run once it was announced. What could not be consumed is neither committed nor announced.
  *  4. What is refused, by a consumption or by the kernel, is taken back from the engine before the next event of the
  *     grant is looked at, with every renewal that came meanwhile. Nobody has heard of an opening that was refused, so
  *     nobody hears of its end; a grant that was to be renewed was announced, so its end is carried out and announced.
@@ -74,7 +74,7 @@ export interface EffectsOptions extends Pick<CommitOptions, 'store' | 'firewall'
 }
 
 export function createEffects(options: EffectsOptions): Effects {
-  const { clock, engine, announcer, consumer } = options;
+  const { clock, engine, announcer } = options;
   const { sayings } = options;
   const collected = createCollected(sayings);
   const { collect } = collected;
@@ -143,7 +143,7 @@ export function createEffects(options: EffectsOptions): Effects {
       case 'door.opened':
       case 'door.renewed':
       case 'door.closed':
-        queues.take({ event, origin, announce: 'yes', runCommand: options.commandOf(event) });
+        queues.take(takenOf(options, event, origin));
         return;
       case 'ban.added':
       case 'ban.extended':
@@ -159,13 +159,12 @@ export function createEffects(options: EffectsOptions): Effects {
     }
   }
 
-  function begin({ event, origin }: Taken): void {
+  function begin({ event, task }: Taken): void {
     if (event.event === 'door.closed') {
       commit.take(event);
       return;
     }
     orRefuse(event, () => {
-      const task = origin === 'knock' ? consumer.taskOf(event) : undefined;
       if (task === undefined) enter(event);
       else if (task.when === 'at once') consumed(event, task.consume());
       else later.begin(event, task.consume);
@@ -222,6 +221,24 @@ export function createEffects(options: EffectsOptions): Effects {
     },
     isFull: () => commit.isFull() || queues.waiting() >= WAITING_MAX,
   };
+}
+
+function takenOf({ consumer, commandOf }: EffectsOptions, event: DoorEvent, origin: Origin): Taken {
+  return { event, task: taskOf(consumer, event, origin), announce: 'yes', runCommand: commandOf(event) };
+}
+
+/** Asked for at once: by the time of its turn a one-time door may ask for the next line, which nobody has knocked. */
+function taskOf(consumer: Consumer, event: DoorEvent, origin: Origin): ConsumptionTask | undefined {
+  if (event.event === 'door.closed' || origin === 'command') return undefined;
+  try {
+    return consumer.taskOf(event);
+  } catch (error) {
+    // A fault of ours opens no door.
+    const consume = (): never => {
+      throw error;
+    };
+    return { when: 'at once', line: [], consume };
+  }
 }
 
 /** What a key has used up for an opening that comes to nothing is used up all the same. */

@@ -20,6 +20,8 @@ interface MarksOptions {
 export interface Marks {
   /** A line was used at another member: it is marked here too, with others that come in the same turn. */
   used(door: string, digest: string, by: string): void;
+  /** Marks what was told so far. */
+  flush(): void;
   /** The lines that are marked here. */
   spent(): Iterable<{ readonly door: string; readonly digest: string }>;
 }
@@ -29,6 +31,7 @@ export function createMarks({ doors, digestOf, used, failed }: MarksOptions): Ma
   let isDue = false;
 
   function mark(): void {
+    if (!isDue) return;
     isDue = false;
     const all = waiting;
     waiting = new Map();
@@ -62,6 +65,7 @@ export function createMarks({ doors, digestOf, used, failed }: MarksOptions): Ma
       isDue = true;
       setImmediate(guarded('fleet', mark));
     },
+    flush: guarded('fleet', mark),
     *spent() {
       for (const { name, knock } of doors()) {
         if (!('oneTime' in knock)) continue;

@@ -5,7 +5,7 @@ import type { Shared } from '../engine/elsewhere.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Emit } from '../engine/event.ts';
 import type { Bus, ClaimRequest } from '../fleet/bus.ts';
-import type { FleetNews, Host, Surroundings } from '../fleet/host.ts';
+import type { FleetNews, Heard, Host, Surroundings } from '../fleet/host.ts';
 import type { Knocks } from '../fleet/knocks.ts';
 import { createMember, type FleetStatus, type Member } from '../fleet/member.ts';
 import { guarded } from '../guard/guard.ts';
@@ -147,7 +147,11 @@ export function createFleet(options: FleetOptions): FleetLife {
   }
 
   const host: Host = {
-    apply: guarded('fleet', carrier.apply),
+    apply: guarded('fleet', (heard: Heard) => {
+      // Its line is told before a grant is: whoever holds this one must find no door that opens by the same line.
+      if (heard.grants.length > 0) marks.flush();
+      carrier.apply(heard);
+    }),
     told: carrier.told,
     keep: carrier.keep,
     drop: carrier.forget,

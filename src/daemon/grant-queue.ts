@@ -1,6 +1,6 @@
 import { grantKey } from '../policy/grantee.ts';
 import type { DoorEvent } from './commit.ts';
-import type { GrantEvent } from './consume.ts';
+import type { ConsumptionTask, GrantEvent } from './consume.ts';
 
 /** Who brought an event about: a knock takes what its door asks for, what people command takes nothing. */
 export type Origin = 'knock' | 'command';
@@ -11,7 +11,8 @@ export type Stage = 'asked' | 'kept';
 /** An event of a grant on its way. */
 export interface Taken {
   readonly event: DoorEvent;
-  readonly origin: Origin;
+  /** What it takes by what its door asked for when the engine said it; undefined: nothing. */
+  readonly task: ConsumptionTask | undefined;
   readonly announce: 'yes' | 'no';
   readonly runCommand: () => void;
 }

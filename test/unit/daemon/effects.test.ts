@@ -8,6 +8,7 @@ import type { Dependencies } from '../../../src/daemon/dependencies.ts';
 import type { Daemon } from '../../../src/daemon/run.ts';
 import type { NfknockEvent } from '../../../src/engine/event.ts';
 import { FirewallError } from '../../../src/firewall/firewall.ts';
+import { parseSequence } from '../../../src/one-time/file.ts';
 import { formatAddress } from '../../../src/packet/address.ts';
 import { grantKey } from '../../../src/policy/grantee.ts';
 import { openMemoryStore } from '../../../src/state/memory.ts';
@@ -83,6 +84,29 @@ async function known(machine: Machine): Promise<readonly string[]> {
   return rows.map(({ door, grantee }) => `${door} ${grantee}`);
 }
 const refusal = new FirewallError('add a rule', 'REFUSED', 'the test says so');
+
+describe('a renewal that waits for its turn', () => {
+  // Against: the last knock of a one-time line at a member of a fleet, in the moment in which another's opening comes
+  // by: what is used up is the line that was knocked, not the one that its door asks for next
+  it('takes what its door asked for when it was knocked (3)', async () => {
+    const { machine, consumer } = await start();
+    machine.kernel.hold();
+    void machine.ask({ command: 'grant', door: 'ssh', address: GUEST });
+    await settled();
+    const [knocked, next] = ['7000/tcp', '7001/tcp'].map((line) => parseSequence(line) ?? []);
+    consumer.next('ssh', knocked ?? []);
+    ssh(machine);
+    await settled();
+    consumer.next('ssh', next ?? []);
+    expect(consumer.asked).toEqual([]);
+    machine.kernel.release();
+    await settled();
+    expect(consumer.asked.map(({ line }) => line)).toEqual([knocked]);
+    consumer.asked[0]?.accept();
+    await settled();
+    expect(doorEvents(machine)).toEqual([`door.opened ${GUEST}`, `door.renewed ${GUEST}`]);
+  });
+});
 
 describe('while a consumption is under way', () => {
   it('nothing is kept, in force, announced or run of it; all is once it succeeds (3)', async () => {
