@@ -1,6 +1,5 @@
-import { execFile, execFileSync, spawn } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,7 +16,6 @@ import type { Proven, Unproven } from '../../../src/spa/proof.ts';
 import { doorIdOf } from '../../../src/spa/v1.ts';
 import { openReceiver, type Receiver } from '../../clients/spa-receiver.ts';
 import { address, packetOf, port } from '../spa/spa-world.ts';
-import { built } from './built.ts';
 import { cannedDaemon } from './canned.ts';
 
 const run = promisify(execFile);
@@ -364,44 +362,6 @@ describe('A new key', () => {
     said = '';
     expect(await key('rotate Ada', { grace: 'soon' })).toBe(EXIT.usage);
     expect(said).toMatch(/name of a key.*\n.*no length of time.*\n.*no terminal/);
-  });
-
-  // Against: ^C, or a session that hangs up, between the file of the client and that of the server
-  // by: a key is in both files or in none; nothing is left that opens nothing and is in the next one's way
-  it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('is whole or not made at all with %s', async (signal) => {
-    const to = join(folder, 'ada.key');
-    const program = [
-      join(built(), 'bin/nfknock.js'),
-      'key',
-      'new',
-      'ada',
-      '-c',
-      config,
-      '--door',
-      'ssh',
-      '--out',
-      to,
-    ];
-    // The file of the client is there, and that of the server takes long to get to the disk.
-    const slow = [
-      '-f',
-      '-qq',
-      '-o',
-      '/dev/null',
-      '-e',
-      'trace=fsync',
-      '-e',
-      'inject=fsync:delay_enter=1500000',
-    ];
-    const child = spawn('strace', [...slow, process.execPath, ...program], { stdio: 'ignore' });
-    const ended = once(child, 'exit');
-    await vi.waitUntil(() => existsSync(to), { timeout: 20_000, interval: 5 });
-    const pid = readFileSync(`${file}.lock`, 'utf8').trim();
-    process.kill(Number(pid), signal);
-    await ended;
-    expect(existsSync(to)).toBe(existsSync(file) && held().keys.length === 1);
-    expect(existsSync(`${file}.lock`)).toBe(false);
-    expect(readdirSync(folder).filter((name) => name.endsWith('.new'))).toEqual([]);
   });
 
   it('leaves no file of the client where it is given up before the server has it', async () => {
