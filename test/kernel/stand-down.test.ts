@@ -1,6 +1,7 @@
 import {
   chmodSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -421,6 +422,28 @@ describe('standing down', () => {
         expect(running.seen({ event: 'firewall.resumed' })).toHaveLength(1);
       },
       LATE,
+    );
+
+    // Against: rules that change between the look at them and their taking out
+    // by: they are looked at anew, and taken out
+    it.each(['iptables', 'ip6tables'])(
+      'takes all out though %s finds them changed meanwhile',
+      async (tool) => {
+        const bin = join(folder, `changing-${tool}`);
+        mkdirSync(bin);
+        const [real] = (await sh(`command -v ${tool}-restore`)).split('\n');
+        const change = `[ -e ${bin}/changed ] || { touch ${bin}/changed; ${tool} -F INPUT; }`;
+        writeFileSync(join(bin, `${tool}-restore`), `#!/bin/sh\n${change}\nexec ${real} "$@"\n`, {
+          mode: 0o755,
+        });
+        expect((await nfknock('rules', 'install')).code).toBe(0);
+        expect(await ours()).toMatch(/nfknock/i);
+        const changing = { ...env, PATH: `${bin}:${process.env['PATH']}` };
+        const { code } = await net.server.exec([BOOT_RULES, 'unlay'], { env: changing });
+        expect([code, existsSync(join(bin, 'changed'))]).toEqual([0, true]);
+        expect(await ours()).not.toMatch(/nfknock/i);
+        expect((await bootRules('over')).code).toBe(0);
+      },
     );
 
     it(
