@@ -295,8 +295,8 @@ describe('what was announced holds everywhere', () => {
       if (victim !== undefined) {
         // What it has announced itself, in its last moment.
         const last = fresh();
+        // Its answer comes once the ban is announced; the line may be one of those that a flood's log leaves out.
         await ask(victim.daemon, { command: 'ban', address: last });
-        await victim.daemon.waitFor({ event: 'ban.added', source: last });
         await victim.daemon.stop('SIGKILL');
         await sleep(400);
         over = true;
