@@ -25,10 +25,15 @@ export function noteEnd(place: Place, ended: Ended): void {
   }
 }
 
-/** How the change that began then ended; undefined: it has not, or it was told already. */
-export function endOf({ since }: { readonly since: number }, place: Place): Ended | undefined {
+/** How the last change that was rolled back ended; undefined: none was, or it was told already. */
+export function lastEnd(place: Place): Ended | undefined {
   const text = readIfThere(place.ended);
-  const ended = text === undefined ? undefined : (JSON.parse(text) as Ended);
+  return text === undefined ? undefined : (JSON.parse(text) as Ended);
+}
+
+/** The same of the change that began then. */
+export function endOf({ since }: { readonly since: number }, place: Place): Ended | undefined {
+  const ended = lastEnd(place);
   return ended?.since === since ? ended : undefined;
 }
 

@@ -9,6 +9,11 @@ export interface Kept {
   readonly text?: string | null;
 }
 
+/** Where what nobody confirmed is kept. */
+export function unconfirmedOf(path: string): string {
+  return `${path}.unconfirmed`;
+}
+
 /**
  * What was tried is kept beside it, so that nobody's work is lost. There is always a file where there is to be one, also
  * on a disk without room for what is to be in it.
@@ -20,7 +25,7 @@ export function restoreConfiguration(place: Place, { path, text }: Kept): void {
   }
   if (text === undefined || tried === text) return;
   const beside = `${path}.restored`;
-  const unconfirmed = `${path}.unconfirmed`;
+  const unconfirmed = unconfirmedOf(path);
   if (text !== null) write(beside, text, tried === undefined ? unconfirmed : path);
   if (tried !== undefined) renameSync(path, unconfirmed);
   if (text !== null) renameSync(beside, path);

@@ -16,7 +16,7 @@ import { isOwnSet } from '../firewall/rules/names.ts';
 import { messageOf } from '../text/error.ts';
 import { claimChange, isLeft, nameClaimer } from './claimer.ts';
 import { endDaemon } from './end-daemon.ts';
-import { type Ended, log, noteEnd, sentence } from './ended.ts';
+import { lastEnd, log, noteEnd, sentence } from './ended.ts';
 import {
   bootId,
   claim,
@@ -282,8 +282,8 @@ export function noticeOf(now: number): string | undefined {
     const left = Math.max(0, Math.ceil((waiting.deadline - now) / 1000));
     return `a change waits for its confirmation: it is rolled back in ${left} s unless you run: nfknock confirm`;
   }
-  const text = readIfThere(place.ended);
-  if (text === undefined) return undefined;
+  const ended = lastEnd(place);
+  if (ended === undefined) return undefined;
   remove(place.ended);
-  return sentence(JSON.parse(text) as Ended);
+  return sentence(ended);
 }

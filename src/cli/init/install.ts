@@ -7,6 +7,7 @@ import type { Owner } from '../../files/write.ts';
 import { familiesHere } from '../../firewall/iptables/own-part.ts';
 import { endOf } from '../../rollback/ended.ts';
 import { placeOf, readIfThere } from '../../rollback/place.ts';
+import { unconfirmedOf } from '../../rollback/restore-configuration.ts';
 import {
   armRollback,
   type Change,
@@ -63,11 +64,6 @@ export async function armInit({ config, time, made }: Installation, journal: Jou
     if (faults.length > 0) throw new Error(faults.join('; '));
   });
   await armRollback({ path: config.path, before, time, now: systemClock.wall() });
-}
-
-/** Where a roll-back keeps what nobody confirmed. */
-function unconfirmedOf(path: string): string {
-  return `${path}.unconfirmed`;
 }
 
 /** Writes the configuration and the spare sequences. */
