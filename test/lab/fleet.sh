@@ -42,7 +42,7 @@ fleet_up() {
     stop 'the fleet did not come up; the reason is above'
   local name
   for name in visitor router engine edge{1,2,3} edge{1,2,3}-door; do container[$name]="$("${compose[@]}" ps -q "$name")"; done
-  if ! in_time "$FLEET_SECONDS_MAX" met; then
+  if ! within "$FLEET_SECONDS_MAX" met; then
     docker logs "${container[engine]}" 2>&1 | tail -n 10 >&2
     docker logs "${container[edge1-door]}" 2>&1 | tail -n 10 >&2
     stop 'the members did not meet; the last words of the engine and of one of them are above'
@@ -81,13 +81,5 @@ knocks_scattered() {
   spread connects "$EDGES" 80
 }
 
-# in_time SECONDS COMMAND…, spread COMMAND…: whether it succeeds, now or within that; what is told takes its time.
-in_time() {
-  local deadline=$((SECONDS + $1))
-  shift
-  until "$@"; do
-    if [ "$SECONDS" -ge "$deadline" ]; then return 1; fi
-    sleep 0.3
-  done
-}
-spread() { in_time "$SPREAD_SECONDS_MAX" "$@"; }
+# spread COMMAND…: whether it succeeds, now or within a while; what is told takes its time.
+spread() { within "$SPREAD_SECONDS_MAX" "$@"; }
