@@ -12,7 +12,9 @@ const MEASURING = [
   'test/kernel/operation-start.test.ts',
   'test/kernel/queue-length.test.ts',
   'test/kernel/setup.test.ts',
+  'test/kernel/turns-cut.test.ts',
   'test/kernel/turns.test.ts',
+  'test/kernel/uses-cut.test.ts',
 ];
 /**
  * What takes longest: whole machines, attacks without end, crashes at every step, and sweeps through the

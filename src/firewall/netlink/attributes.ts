@@ -29,8 +29,8 @@ const NET_ORDER = 0x4000;
 const TYPE_MASK = 0x3fff;
 const START_BYTES = 4096;
 
-/** Families as netlink numbers them. */
-export const AF = { 4: 2, 6: 10 } as const;
+/** Families as netlink numbers them; any is AF_UNSPEC. */
+export const AF = { any: 0, 4: 2, 6: 10 } as const;
 
 /** A message that is being written. */
 export interface MessageWriter {

@@ -1,4 +1,4 @@
-import type { Address, Family } from '../../packet/address.ts';
+import type { Address } from '../../packet/address.ts';
 import { PROTOCOL_NUMBER, type Protocol } from '../../packet/port.ts';
 import type { Connection, Entry } from '../connections.ts';
 import type { Session } from './adopt-sessions.ts';
@@ -43,14 +43,14 @@ const ESTABLISHED_TIMEOUT = 432_000;
 const ESTABLISHED = 3;
 
 /**
- * Lists the table of a family, or what an IPv4 source has in it. A kernel before 5.8 does not know of the filter by
- * source and lists everything.
+ * Lists the whole table, of both families: of one alone the kernel would walk over the other's entries in one go. Or
+ * what an IPv4 source has in it: a kernel before 5.8 does not know of that filter and lists everything.
  */
-export function listMessage(family: Family, source?: Address): Buffer {
+export function listMessage(source?: Address): Buffer {
   const message = writeMessage({
     type: SUBSYSTEM | CT_MESSAGE.get,
     flags: NLM_F.request | NLM_F.dump,
-    family: AF[family],
+    family: AF[source?.family ?? 'any'],
   });
   if (source !== undefined) {
     message.begin(CTA.original);
