@@ -67,7 +67,6 @@ export function createHeldKeys({ clock, store, config, inFleet }: HeldKeysOption
   /** Credentials that were rotated away and are done with, and which of them the state file knows. */
   const rotated = new Set<string>();
   const kept = new Set<string>();
-  const used = new Map<string, { readonly uses: number; readonly last: number }>();
 
   /** The same keys at the same ports stay as they are: known sources, and which of them came last. */
   function take(next: KeyFile): void {
@@ -94,11 +93,7 @@ export function createHeldKeys({ clock, store, config, inFleet }: HeldKeysOption
 
   /** The state of before can be read only now: it was counted from nothing meanwhile. */
   function takeLate(old: KeptUses): void {
-    for (const [key, { uses, last }] of old.used) {
-      const since = used.get(key);
-      used.set(key, { uses: uses + (since?.uses ?? 0), last: Math.max(last, since?.last ?? last) });
-      usage.add(key, uses);
-    }
+    for (const [key, before] of old.used) usage.add(key, before);
     keepForEver(old);
     usedOnce.absorb(old);
   }
@@ -106,9 +101,8 @@ export function createHeldKeys({ clock, store, config, inFleet }: HeldKeysOption
   return {
     begin(first, stood) {
       const known = store.uses();
-      for (const [key, one] of known.used) used.set(key, one);
       keepForEver(known);
-      usage = createUsage(new Map([...known.used].map(([key, { uses }]) => [key, uses])));
+      usage = createUsage(known.used);
       const since = clock.now();
       const start = (): number => clock.wallOf(since);
       const restored = { ...known, floor: Number.NEGATIVE_INFINITY };
@@ -139,10 +133,8 @@ export function createHeldKeys({ clock, store, config, inFleet }: HeldKeysOption
     },
     usage: () => usage,
     usedOnce: () => inFleet?.(usedOnce) ?? usedOnce,
-    note(key, now, last) {
-      const uses = usage.note(key, now);
-      used.set(key.name, { uses, last });
-      const keyUsed: StateChange = { change: 'key_used', key: key.name, uses, last };
+    note(key, now, wall) {
+      const keyUsed: StateChange = { change: 'key_used', key: key.name, ...usage.note(key, now, wall) };
       const id = rotationOf(key);
       // The first use of a new credential ends the one before, for good.
       if (id === undefined || kept.has(id) || !rotated.has(id)) return [keyUsed];
@@ -154,7 +146,7 @@ export function createHeldKeys({ clock, store, config, inFleet }: HeldKeysOption
       seen: usedOnce.count(),
       lastUsed: Object.fromEntries(
         file.keys.flatMap(({ name }) => {
-          const last = used.get(name)?.last;
+          const last = usage.of(name)?.last;
           return last === undefined ? [] : [[name, last]];
         }),
       ),
@@ -162,7 +154,7 @@ export function createHeldKeys({ clock, store, config, inFleet }: HeldKeysOption
     rows(grants) {
       const moment = (wall: number): string => new Date(wall).toISOString();
       return file.keys.map(({ name, person, credential, doors, expires, uses }) => {
-        const own = used.get(name);
+        const own = usage.of(name);
         return {
           ...{ name, person, kind: credential.kind, doors, uses, used: own?.uses ?? 0 },
           expires: expires === null ? null : moment(expires),

@@ -14,6 +14,12 @@ export type RejectReason =
   | 'full'
   | 'unavailable';
 
+/** How often a key has opened in all, and when last: the wall clock's milliseconds. */
+export interface Used {
+  readonly uses: number;
+  readonly last: number;
+}
+
 /** What must be written, in the same transaction as the grant, before anything opens. */
 export type UseChange =
   | {

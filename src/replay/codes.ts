@@ -63,7 +63,7 @@ export function readCodes(config: Config, keys: ReplayKeyFile): CodeReplay {
       const use = { use: 'code', key: key.name, stamp, source: sourceNetwork(source) } as const;
       if (seen.decide(use, { wall: at, skew: 0 }).outcome !== 'won') continue;
       proven();
-      usage.note(key, at);
+      usage.note(key, at, at);
       wrong.forgive(source);
       const opening = { door: door.name, address: source, for: door.for, holder: holderOf(key) };
       return { command: 'authorize', ...opening };

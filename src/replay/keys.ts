@@ -83,7 +83,7 @@ export function createReplayKeys({ config, keys, engine, emit, say }: ReplayKeys
     const { key, doors, address } = accepted;
     const { now } = arrival;
     const holder = holderOf(key);
-    usage.note(key, now);
+    usage.note(key, now, now);
     opening = { source: arrival.source, port: { protocol: 'udp', port: arrival.port } };
     const answers = doors.map(({ door, for: length }) =>
       engine().execute({ command: 'authorize', door, address, for: length, holder }, now, emit),

@@ -1,5 +1,5 @@
 import type { Cidr } from '../packet/cidr.ts';
-import type { UseChange } from '../policy/key-use.ts';
+import type { UseChange, Used } from '../policy/key-use.ts';
 
 /** Moments are wall time, milliseconds since 1970: this is what outlives the process. */
 export interface StoredGrant {
@@ -66,7 +66,7 @@ interface StoreHealth {
 export type KeyChange =
   | UseChange
   /** How often the key has opened in all, and when it last did. */
-  | { readonly change: 'key_used'; readonly key: string; readonly uses: number; readonly last: number };
+  | ({ readonly change: 'key_used'; readonly key: string } & Used);
 
 /** What a member of a fleet keeps. A register's value is as `src/fleet/` writes it. */
 export type FleetChange =
@@ -92,7 +92,7 @@ export interface KeptFleet {
 export interface KeptUses {
   readonly seen: readonly Omit<Extract<KeyChange, { change: 'seen' }>, 'change'>[];
   readonly floors: ReadonlyMap<string, number>;
-  readonly used: ReadonlyMap<string, { readonly uses: number; readonly last: number }>;
+  readonly used: ReadonlyMap<string, Used>;
 }
 
 /** Grants of which it is known that they go on. */

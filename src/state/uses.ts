@@ -1,3 +1,4 @@
+import type { Used } from '../policy/key-use.ts';
 import type { KeptUses, KeyChange } from './store.ts';
 
 /** What keys have used up, in memory. */
@@ -15,7 +16,7 @@ export interface Uses {
 interface OfKey {
   readonly seen: Map<string, { readonly stamp: number | null; readonly source: string }>;
   floor: number | null;
-  used: { readonly uses: number; readonly last: number } | null;
+  used: Used | null;
 }
 
 /** Bounded by who applies: packets of keys that are proven, this many of each (src/spa/seen.ts). */

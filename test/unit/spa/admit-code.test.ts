@@ -40,7 +40,7 @@ it('a right code of a key that has opened as often as it may is refused, until i
   const at = (now: number): string | undefined =>
     whyNotAdmitted(key, { source: SOURCE, now: milliseconds(now), wall: WALL }, usage);
   expect(at(5_000)).toBeUndefined();
-  usage.note(key, milliseconds(5_000));
+  usage.note(key, milliseconds(5_000), WALL);
   expect(at(5_999)).toBe('limit');
   expect(at(6_000)).toBeUndefined();
 });

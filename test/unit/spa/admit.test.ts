@@ -196,29 +196,29 @@ describe('A proven packet', () => {
   });
 
   it('opens no more often than its key may', () => {
-    const usage = createUsage(new Map([['ben', 3]]));
+    const usage = createUsage(new Map([['ben', { uses: 3, last: 0 }]]));
     const ada = keyOf('ada', SECRET, { rate: { knocks: 2, per: milliseconds(1_000) } });
     const at = milliseconds;
-    expect(usage.note(ada, at(0))).toBe(1);
+    expect(usage.note(ada, at(0), 7)).toEqual({ uses: 1, last: 7 });
     expect(usage.permits(ada, at(0))).toBe(true);
-    expect(usage.note(ada, at(500))).toBe(2);
+    expect(usage.note(ada, at(500), 9)).toEqual({ uses: 2, last: 9 });
     expect(usage.permits(ada, at(999))).toBe(false);
     expect(said({ limits: { rate: ada.rate }, packet: { now: at(999) }, admission: { usage } })).toBe(
       'limit',
     );
     expect(usage.permits(ada, at(1_000))).toBe(true);
-    usage.note(ada, at(1_000));
+    usage.note(ada, at(1_000), 9);
     expect(usage.permits(ada, at(1_499))).toBe(false);
     expect(usage.permits(ada, at(1_500))).toBe(true);
     expect(usage.permits(keyOf('cyd', SECRET, { rate: ada.rate }), at(999))).toBe(true);
   });
 
   it('opens no more often in all than its key may, restarts included', () => {
-    const usage = createUsage(new Map([['ben', 3]]));
+    const usage = createUsage(new Map([['ben', { uses: 3, last: 0 }]]));
     const ben = (uses: number): Key => keyOf('ben', SECRET, { uses });
     expect(usage.permits(ben(3), milliseconds(0))).toBe(false);
     expect(usage.permits(ben(4), milliseconds(0))).toBe(true);
-    expect(usage.note(ben(4), milliseconds(0))).toBe(4);
+    expect(usage.note(ben(4), milliseconds(0), 1)).toEqual({ uses: 4, last: 1 });
     expect(usage.permits(ben(4), milliseconds(1e9))).toBe(false);
     expect(usage.permits(keyOf('ada', SECRET, { uses: 1 }), milliseconds(0))).toBe(true);
   });
