@@ -1,5 +1,5 @@
 import type { BanOrigin } from '../engine/ban.ts';
-import { type Address, bytesOf } from '../packet/address.ts';
+import type { Address } from '../packet/address.ts';
 import { type Cidr, HOST_BITS } from '../packet/cidr.ts';
 import { type Grantee, grantKey } from '../policy/grantee.ts';
 
@@ -103,12 +103,17 @@ function isLater(one: GrantRegister, other: GrantRegister): boolean {
 
 function compare(one: Address, other: Address): number {
   if (one.family !== other.family) return one.family - other.family;
-  const [bytes, others] = [bytesOf(one), bytesOf(other)];
-  for (const [index, byte] of bytes.entries()) {
-    const difference = byte - (others[index] ?? 0);
-    if (difference !== 0) return difference;
-  }
-  return 0;
+  return (
+    compareWords(one.a, other.a) ||
+    compareWords(one.b, other.b) ||
+    compareWords(one.c, other.c) ||
+    compareWords(one.d, other.d)
+  );
+}
+
+/** As the numbers without a sign that their bytes are. */
+function compareWords(one: number, other: number): number {
+  return (one >>> 0) - (other >>> 0);
 }
 
 /** Whether two states of one register are the same. */

@@ -51,8 +51,14 @@ export function formatAddress(address: Address): string {
 
 /** The address's bytes in network order: 4 or 16. */
 export function bytesOf(address: Address): number[] {
-  const words = address.family === 4 ? [address.a] : [address.a, address.b, address.c, address.d];
-  return words.flatMap((word) => [word >>> 24, (word >>> 16) & 255, (word >>> 8) & 255, word & 255]);
+  const bytes: number[] = [];
+  pushWord(bytes, address.a);
+  if (address.family === 6) for (const word of [address.b, address.c, address.d]) pushWord(bytes, word);
+  return bytes;
+}
+
+function pushWord(bytes: number[], word: number): void {
+  bytes.push(word >>> 24, (word >>> 16) & 255, (word >>> 8) & 255, word & 255);
 }
 
 export function sameAddress(x: Address, y: Address): boolean {

@@ -3,8 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { SEED } from '../seed.ts';
 import { runHistory } from '../simulation/history.ts';
 import type { Fault } from '../simulation/machine.ts';
+import { createDeal, seedOfDay } from '../simulation/seeds.ts';
 
-/** 10,000 are `npm run fleet:simulate -- --histories 10000`; what they said is in docs/exploration.md. */
+/** 10,000 by the seeds of the day are part of `npm run test:long`; what they said is in docs/exploration.md. */
 const HISTORIES = Number(env['FLEET_HISTORIES'] ?? 150);
 /** Each fault shows within so many histories from this one on. */
 const SEEN_WITHIN = 300;
@@ -57,5 +58,29 @@ describe('machines that are one door', () => {
       (seed) => runHistory(seed, fault).violations.length > 0,
     );
     expect(seen, `none of the histories from ${from} on shows it`).toBeDefined();
+  });
+});
+
+describe('seeds', () => {
+  const DAY = 86_400_000;
+
+  it('are the same all day and others the next, and no two of them have one history', () => {
+    for (const day of [0, 20_787, 20_788, 20_787 + 338]) {
+      const first = seedOfDay(day * DAY, 10_000);
+      expect(seedOfDay(day * DAY + DAY - 1, 10_000)).toBe(first);
+      expect(seedOfDay((day + 1) * DAY, 10_000)).not.toBe(first);
+      // What the generator makes of them is exact.
+      expect((first + 9_999) * 2_654_435_761).toBeLessThan(Number.MAX_SAFE_INTEGER);
+    }
+  });
+
+  it('are dealt out once each, whatever is left at the end', () => {
+    const deal = createDeal(7, 120, 50);
+    expect([deal.next(), deal.next(), deal.next(), deal.next()]).toEqual([
+      { from: 7, count: 50 },
+      { from: 57, count: 50 },
+      { from: 107, count: 20 },
+      undefined,
+    ]);
   });
 });

@@ -62,7 +62,8 @@ export interface MachineParts {
   readonly epoch: number;
   /** How far this machine's wall clock is off. */
   readonly skew: number;
-  readonly trace: (text: string) => void;
+  /** Told step by step; undefined: nobody looks, and nothing is put into words. */
+  readonly trace: ((text: string) => void) | undefined;
   /** A one-time line has let somebody in here. */
   readonly opened: (line: number) => void;
   readonly fault: Fault | undefined;
@@ -254,7 +255,7 @@ export function createMachine(parts: MachineParts): Machine {
   /** Events are carried out after the packet or command that brought them about. */
   const events: EngineEvent[] = [];
   function later(event: EngineEvent): void {
-    if (/^(ban|door)/.test(event.event)) trace(`${name} ${JSON.stringify(event)}`);
+    if (trace !== undefined && /^(ban|door)/.test(event.event)) trace(`${name} ${JSON.stringify(event)}`);
     if (!isLate) sayings?.decided(event);
     events.push(event);
   }
@@ -301,7 +302,7 @@ export function createMachine(parts: MachineParts): Machine {
     } as const;
     const { grantee } = event;
     member.claim(once, (answer) => {
-      trace(`${name} claim of line ${which}: ${JSON.stringify(answer)}`);
+      trace?.(`${name} claim of line ${which}: ${JSON.stringify(answer)}`);
       claiming = false;
       const wins = answer.outcome === 'won' || (answer.outcome === 'shut' && fault === 'fails open');
       disk.marks.push({ mark: once.mark, field: once.field, copies: 0, value: `${name} again x 0` });
@@ -414,14 +415,14 @@ export function createMachine(parts: MachineParts): Machine {
     refused() {},
     used(door, digest) {
       if (door !== ONE_TIME_DOOR || disk.used.has(digest) || claiming) return;
-      trace(`${name} hears that line ${digests.indexOf(digest)} is used`);
+      trace?.(`${name} hears that line ${digests.indexOf(digest)} is used`);
       turn(() => use(digest));
     },
     oneTimeDoors: () => [ONE_TIME_DOOR],
     marks: () => disk.marks,
     doors: () => ({ ssh: 'one' }),
     report(news) {
-      trace(`${name} ${JSON.stringify(news)}`);
+      trace?.(`${name} ${JSON.stringify(news)}`);
       if (news.news !== 'joined' || isLate) return;
       sweep('ended', (target) => liftFor(name, target));
       for (const { door, grantee, from, opened: at } of engine?.grants() ?? [])
@@ -553,8 +554,13 @@ export function createMachine(parts: MachineParts): Machine {
   }
 }
 
+const COMMITTED: ReadonlySet<EngineEvent['event']> = new Set([
+  ...(['ban.added', 'ban.extended', 'ban.lifted', 'ban.expired'] as const),
+  ...(['door.opened', 'door.renewed', 'door.closed'] as const),
+]);
+
 function isBanOrDoor(event: EngineEvent): event is BanOrDoor {
-  return event.event.startsWith('ban.') || /^door\.(opened|renewed|closed)$/.test(event.event);
+  return COMMITTED.has(event.event);
 }
 
 function isOpening(event: BanOrDoor): event is Opening {
