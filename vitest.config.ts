@@ -109,7 +109,7 @@ const SLOW = [
   'test/unit/docs/**',
   'test/unit/doctor.test.ts',
   'test/unit/engine/{alike,grant,look,memory,table}.test.ts',
-  'test/unit/fleet/{bus-contract,redis}.test.ts',
+  'test/unit/fleet/{bus-contract,redis,sentinel}.test.ts',
   'test/unit/replay/**',
   'test/unit/importers/import.test.ts',
   'test/unit/log/{catalogue,follow}.test.ts',

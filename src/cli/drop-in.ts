@@ -8,6 +8,7 @@ import type { Config } from '../policy/config.ts';
 import { reloadUnits } from '../rollback/systemd.ts';
 import { printable } from '../text/plain.ts';
 import { EXIT, type ExitCode } from './exit.ts';
+import { namedServers } from './fleet/servers.ts';
 
 /** Writes the drop-in by which the daemon's unit lets through what the configuration talks to, and nothing else. */
 export async function writeDropIn(config: Config): Promise<ExitCode> {
@@ -19,7 +20,12 @@ export async function writeDropIn(config: Config): Promise<ExitCode> {
     return refused(
       `${DROP_IN} has what nfknock did not write, and would lose it (${foreign.join(', ')}): move that to another file there`,
     );
-  const names = await findNames(config);
+  const named = await namedServers(config);
+  if (named.silence !== null)
+    return refused(
+      `no Sentinel says which servers are to be let through (${named.silence}): nothing was written; start one and try again, or let them through by hand: systemctl edit nfknock`,
+    );
+  const names = await findNames(config, named);
   const lost = lostNames(config, names);
   if (lost.length > 0)
     return refused(
@@ -27,8 +33,15 @@ export async function writeDropIn(config: Config): Promise<ExitCode> {
     );
   const lines = neededLines(config, walls.bare, names);
   const text = lines.length === 0 ? '' : dropInText(lines);
+  const servers =
+    named.hosts.length === 0
+      ? []
+      : [`The Sentinels name ${named.hosts.join(', ')}. When they name another, run this again.`];
   if (text === walls.own)
-    return said(`${text === '' ? 'No drop-in is needed' : `${DROP_IN} is right`}: nothing was written.`);
+    return said(
+      `${text === '' ? 'No drop-in is needed' : `${DROP_IN} is right`}: nothing was written.`,
+      ...servers,
+    );
   put(text);
   const { status, complaint } = await reloadUnits();
   if (status !== 0)
@@ -37,6 +50,7 @@ export async function writeDropIn(config: Config): Promise<ExitCode> {
     text === ''
       ? `${DROP_IN} is taken away: nothing in the configuration needs it.`
       : `${DROP_IN} is written: ${lines.join(', ')}.`,
+    ...servers,
     'It counts from the next start of the daemon: systemctl restart nfknock',
   );
 }

@@ -10,6 +10,7 @@ import { findPeers } from '../machine/peers.ts';
 import { findQueueReaders } from '../machine/queue-readers.ts';
 import { formatAddress } from '../packet/address.ts';
 import type { Config } from '../policy/config.ts';
+import type { NamedServers } from '../policy/fleet.ts';
 import type { OneTimePorts } from '../policy/port-roles.ts';
 import { pendingChange } from '../rollback/rollback.ts';
 import { type StoodDown, standDownProblem } from '../rollback/stood-down.ts';
@@ -36,6 +37,8 @@ export interface Subject {
   /** Gateways and name servers: packets of everybody may come from there. */
   readonly gateways: readonly string[];
   readonly stoodDown: StoodDown | undefined;
+  /** Asks the Sentinels of the configuration, if it has some, which servers they name. */
+  readonly servers: () => Promise<NamedServers>;
 }
 
 /** Everything that stands in the way of this configuration on this machine, faults first. */
@@ -44,6 +47,7 @@ export async function examine(subject: Subject): Promise<readonly Finding[]> {
   const sources = typeof daemon === 'string' ? [] : daemon.sources;
   const walls = installedWalls();
   const unit = walls?.unit;
+  const names = walls === undefined ? undefined : await findNames(config, await subject.servers());
   const asking = oneLook();
   const rules = await lookAtRules(asking);
   const found = [
@@ -55,7 +59,7 @@ export async function examine(subject: Subject): Promise<readonly Finding[]> {
     ...(await ofMachine(subject, asking)),
     ...ofSecrets(config, file, unit),
     ...ofFiles(config, unit),
-    ...ofWalls(config, walls, await findNames(config), elsewhere),
+    ...ofWalls(config, walls, names, elsewhere),
     ...ofDisk(config),
     ...ofClock(lookAtClock()),
     ...ofBoot(lookAtBoot()),

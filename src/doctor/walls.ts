@@ -4,6 +4,7 @@ import { readText } from '../machine/proc.ts';
 import { type Address, formatAddress, parseAddress } from '../packet/address.ts';
 import { type Cidr, contains, parseCidr } from '../packet/cidr.ts';
 import type { Config } from '../policy/config.ts';
+import { type NamedServers, NO_SERVERS } from '../policy/fleet.ts';
 import { staleLines } from './drop-in.ts';
 import { type Finding, fault, warning } from './finding.ts';
 import { DROP_IN, type Unit, type Walls } from './unit.ts';
@@ -29,9 +30,12 @@ export interface Names {
   readonly addresses: ReadonlyMap<string, readonly Address[]>;
   /** Who is asked for those that no file of this machine knows. */
   readonly servers: readonly Address[];
+  /** What Sentinels of the configuration name. */
+  readonly named: NamedServers;
 }
 
-const NO_NAMES: Names = { addresses: new Map(), servers: [] };
+const NO_NAMES: Names = { addresses: new Map(), servers: [], named: NO_SERVERS };
+const APART = 'this member is apart from its fleet, and one-time doors stay shut';
 
 /** Addresses that the unit's walls keep from the daemon, and those that nfknock's drop-in lets through for nothing. */
 export function ofWalls(
@@ -50,10 +54,21 @@ export function ofWalls(
     const problem = `${key}: the unit keeps ${formatAddress(address)} from the daemon (${settings}): ${loss}`;
     return [fault('unit-address', problem, fix)];
   });
-  const stale = lostNames(config, names).length > 0 ? [] : staleLines(own, neededLines(config, bare, names));
-  if (stale.length === 0) return missing;
+  const { silence } = names.named;
+  const unknown = silence !== null && unit.denied.length > 0 ? [ofSilence(silence)] : [];
+  const isSure = silence === null && lostNames(config, names).length === 0;
+  const stale = isSure ? staleLines(own, neededLines(config, bare, names)) : [];
+  if (stale.length === 0) return [...missing, ...unknown];
   const problem = `${DROP_IN}: the unit lets through what nothing in the configuration needs any more: ${stale.join(', ')}`;
   return [...missing, warning('unit-address-stale', problem, fix)];
+}
+
+function ofSilence(silence: string): Finding {
+  return warning(
+    'unit-servers-unknown',
+    `fleet.engine: no Sentinel says which servers the unit has to let through (${silence})`,
+    'start one and look again; or let the primary and every replica through by hand: systemctl edit nfknock, [Service], IPAddressAllow=ADDRESS',
+  );
 }
 
 /** What nfknock's drop-in has to say for this configuration; none: there has to be no drop-in. */
@@ -62,13 +77,13 @@ export function neededLines(config: Config, bare: Unit, names: Names): readonly 
 }
 
 /** Names in a configuration that stand for no address now. */
-export function lostNames(config: Config, { addresses }: Names): readonly string[] {
-  return namesOf(config).filter((host) => (addresses.get(host) ?? []).length === 0);
+export function lostNames(config: Config, { addresses, named }: Names): readonly string[] {
+  return namesOf(config, named).filter((host) => (addresses.get(host) ?? []).length === 0);
 }
 
 /** What the names in a configuration stand for now. One that stands for nothing has no addresses: `fleet check` says so. */
-export async function findNames(config: Config): Promise<Names> {
-  const hosts = namesOf(config);
+export async function findNames(config: Config, named: NamedServers): Promise<Names> {
+  const hosts = namesOf(config, named);
   const found = hosts.map(async (host) => {
     const all = await lookup(host, { all: true }).catch(() => []);
     return [host, all.flatMap(({ address }) => parseAddress(address) ?? [])] as const;
@@ -78,6 +93,7 @@ export async function findNames(config: Config): Promise<Names> {
   return {
     addresses: new Map(await Promise.all(found)),
     servers: servers.flatMap((server) => parseAddress(hostOf(server)) ?? []),
+    named,
   };
 }
 
@@ -93,8 +109,8 @@ function hostOf(server: string): string {
   return host.split('%')[0] ?? host;
 }
 
-function namesOf(config: Config): readonly string[] {
-  return [...new Set(enginesOf(config).filter((host) => parseAddress(host) === undefined))];
+function namesOf(config: Config, { hosts }: NamedServers): readonly string[] {
+  return [...new Set([...enginesOf(config), ...hosts].filter((host) => parseAddress(host) === undefined))];
 }
 
 function enginesOf({ fleet }: Config): readonly string[] {
@@ -106,15 +122,21 @@ function talksOf(config: Config, names: Names): readonly Talk[] {
   return [...ofMetrics(config), ...ofEngine(config, names), ...ofServers(config, names)];
 }
 
-function ofEngine(config: Config, { addresses }: Names): readonly Talk[] {
-  const loss = 'this member is apart from its fleet, and one-time doors stay shut';
-  return enginesOf(config)
-    .flatMap((host) => parseAddress(host) ?? addresses.get(host) ?? [])
-    .map((address) => ({ key: 'fleet.engine', address, loss }));
+function ofEngine(config: Config, { addresses, named }: Names): readonly Talk[] {
+  const talks = (hosts: readonly string[], loss: string): readonly Talk[] =>
+    hosts
+      .flatMap((host) => parseAddress(host) ?? addresses.get(host) ?? [])
+      .map((address) => ({ key: 'fleet.engine', address, loss }));
+  const engines = enginesOf(config);
+  const others = named.hosts.filter((host) => !engines.includes(host));
+  return [
+    ...talks(engines, APART),
+    ...talks(others, `the Sentinels name it, and while it is the primary ${APART}`),
+  ];
 }
 
-function ofServers(config: Config, { servers }: Names): readonly Talk[] {
-  const [host] = namesOf(config);
+function ofServers(config: Config, { servers, named }: Names): readonly Talk[] {
+  const [host] = namesOf(config, named);
   if (host === undefined) return [];
   const loss = `the daemon can ask no name server what ${host} is, and is apart from its fleet`;
   return servers.map((address) => ({ key: 'fleet.engine', address, loss }));

@@ -1,5 +1,5 @@
 import { createClient, ErrorReply, RESP_TYPES } from '@redis/client';
-import { type EngineAddress, type EngineNode, isLoopback } from '../policy/fleet.ts';
+import type { EngineAddress } from '../policy/fleet.ts';
 import { messageOf } from '../text/error.ts';
 
 /** How long an engine may take to answer a connection, and a login, in milliseconds. */
@@ -130,43 +130,6 @@ function socketOf(
   // An address can't be asked for by SNI; the certificate must have it all the same.
   const named = /[a-z]/i.test(host) && !host.includes(':') ? { servername: host } : {};
   return { host, port, tls: true, ...named, ...(ca === null ? {} : { ca }) };
-}
-
-/** The server to connect to now: of Sentinels, the first that knows one. Rejects where none does. */
-export async function findServer(
-  address: EngineAddress,
-  ca: string | null,
-): Promise<Extract<EngineAddress, { kind: 'server' | 'socket' }>> {
-  if (address.kind !== 'sentinels') return address;
-  const reasons: string[] = [];
-  for (const node of address.nodes) {
-    try {
-      return { kind: 'server', tls: address.tls, ...(await askSentinel(node, address, ca)) };
-    } catch (error) {
-      reasons.push(`${node.host}: ${messageOf(error)}`);
-    }
-  }
-  throw new Error(`no Sentinel names the server ${address.master} (${reasons.join('; ')})`);
-}
-
-async function askSentinel(
-  node: EngineNode,
-  { tls, master }: Extract<EngineAddress, { kind: 'sentinels' }>,
-  ca: string | null,
-): Promise<EngineNode> {
-  // What goes wrong while it is asked is what the question is answered with.
-  const sentinel = await connect({ kind: 'server', tls, ...node }, null, ca, () => undefined);
-  try {
-    const found = await sentinel.send(['SENTINEL', 'GET-MASTER-ADDR-BY-NAME', master]);
-    const [host, port] = Array.isArray(found) ? found.map(String) : [];
-    if (host === undefined || !/^[0-9A-Za-z.:-]{1,253}$/.test(host) || !/^\d{1,5}$/.test(port ?? ''))
-      throw new Error('it knows no such server');
-    if (!tls && !isLoopback(host))
-      throw new Error(`it names ${host}, which is another host, and this is not encrypted`);
-    return { host, port: Number(port) };
-  } finally {
-    sentinel.close();
-  }
 }
 
 /** Rejects where the engine is too old, or is not the one that takes writes. */

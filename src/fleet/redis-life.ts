@@ -2,15 +2,9 @@ import type { EngineAddress } from '../policy/fleet.ts';
 import { sentenceOf } from '../text/error.ts';
 import type { BusListener } from './bus.ts';
 import type { Surroundings } from './host.ts';
-import {
-  askFacts,
-  type Connection,
-  type Credentials,
-  connect,
-  type EngineFacts,
-  findServer,
-} from './redis-connect.ts';
+import { askFacts, type Connection, type Credentials, connect, type EngineFacts } from './redis-connect.ts';
 import { keysOf } from './redis-keys.ts';
+import { findServer } from './redis-sentinel.ts';
 
 /** Without an answer for so long the bus is away, in milliseconds. A request that got none may have been carried out. */
 export const ANSWER_MS = 3_000;

@@ -57,6 +57,16 @@ export type EngineAddress =
       readonly master: string;
     };
 
+/** The primary and every replica that Sentinels name: any of them may be the primary next. */
+export interface NamedServers {
+  /** Names, or addresses without brackets. */
+  readonly hosts: readonly string[];
+  /** Why no Sentinel says; null: one has, or there is none. */
+  readonly silence: string | null;
+}
+
+export const NO_SERVERS: NamedServers = { hosts: [], silence: null };
+
 /** What has become of another member. `differs`: it defines a door of this machine otherwise. */
 export type MemberReason = 'joined' | 'lost' | 'differs';
 

@@ -3,7 +3,8 @@ import type { Bus, BusAnswer, Done } from '../../src/fleet/bus.ts';
 import { createMemoryEngine } from '../../src/fleet/memory-bus.ts';
 import { createRedisBus } from '../../src/fleet/redis.ts';
 import type { RedisOptions } from '../../src/fleet/redis-life.ts';
-import { MEMBER_PASSWORD, startRedis, type TestRedis } from './redis.ts';
+import type { EngineAddress } from '../../src/policy/fleet.ts';
+import { MEMBER_PASSWORD, startRedis } from './redis.ts';
 
 /** What a bus said to its listener, in words, and what it is asked with. */
 export interface Member {
@@ -75,7 +76,7 @@ export async function memoryWorld(): Promise<BusWorld> {
   };
 }
 
-export function redisBus(redis: Pick<TestRedis, 'address'>, name: string): Bus {
+export function redisBus(redis: { readonly address: EngineAddress }, name: string): Bus {
   return createRedisBus({
     address: redis.address,
     group: 'main',

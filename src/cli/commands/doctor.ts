@@ -12,6 +12,7 @@ import { formatAddress } from '../../packet/address.ts';
 import { printable, printableJson } from '../../text/plain.ts';
 import { writeDropIn } from '../drop-in.ts';
 import { CONFIG_FILE, type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
+import { namedServers } from '../fleet/servers.ts';
 import { folded } from '../output/table.ts';
 import { stoodDownNow } from '../stood-down.ts';
 
@@ -44,6 +45,7 @@ export async function command(_: readonly string[], options: DoctorOptions): Pro
     daemon: await askDaemon(config.control),
     gateways: everybody.map(({ address }) => formatAddress(address)),
     stoodDown: stoodDownNow(),
+    servers: () => namedServers(config),
   });
   const faults = findings.filter(({ level }) => level === 'fault').length;
   const text =

@@ -1,14 +1,9 @@
 import { systemClock } from '../../clock.ts';
 import { AHEAD_MAX } from '../../fleet/offset.ts';
-import {
-  type Connection,
-  type Credentials,
-  connect,
-  factsOf,
-  findServer,
-} from '../../fleet/redis-connect.ts';
+import { type Connection, type Credentials, connect, factsOf } from '../../fleet/redis-connect.ts';
 import { keysOf } from '../../fleet/redis-keys.ts';
 import { timeFrom } from '../../fleet/redis-replies.ts';
+import { findServer } from '../../fleet/redis-sentinel.ts';
 import type { Fleet } from '../../policy/fleet.ts';
 import { sentenceOf } from '../../text/error.ts';
 

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { type Connection, connect, findServer } from '../../fleet/redis-connect.ts';
+import { type Connection, connect } from '../../fleet/redis-connect.ts';
 import { keysOf } from '../../fleet/redis-keys.ts';
+import { findServer } from '../../fleet/redis-sentinel.ts';
 import { sentenceOf } from '../../text/error.ts';
 import type { FleetOptions } from '../commands/fleet.ts';
 import { EXIT, type ExitCode } from '../exit.ts';

@@ -9,6 +9,7 @@ import { DROP_IN, installedWalls, parseUnit, type Walls } from '../../../src/doc
 import { isKnown, lostNames, type Names, neededLines, ofWalls } from '../../../src/doctor/walls.ts';
 import { type Address, parseAddress } from '../../../src/packet/address.ts';
 import type { Config } from '../../../src/policy/config.ts';
+import { type NamedServers, NO_SERVERS } from '../../../src/policy/fleet.ts';
 
 const UNIT = readFileSync(new URL('../../../deploy/systemd/nfknock.service', import.meta.url), 'utf8');
 const BUS = 'fleet: { name: a, engine: "rediss://bus.example.net" }';
@@ -33,8 +34,13 @@ function addresses(...texts: readonly string[]): readonly Address[] {
 }
 
 /** What names stand for; without addresses, what they stand for is not known. */
-function names(bus: readonly string[], servers: readonly string[] = []): Names {
-  return { addresses: new Map([['bus.example.net', addresses(...bus)]]), servers: addresses(...servers) };
+function names(
+  bus: readonly string[],
+  servers: readonly string[] = [],
+  named: NamedServers = NO_SERVERS,
+): Names {
+  const found = new Map([['bus.example.net', addresses(...bus)]]);
+  return { addresses: found, servers: addresses(...servers), named };
 }
 
 /** A machine with the unit, this in a drop-in of its owner, and this in nfknock's own. */
@@ -87,6 +93,58 @@ describe("the unit's walls against the network", () => {
     const better = machine(lines, dropInText(needed));
     if (needed.length > 0) expect(ofWalls(config(yaml), better, known)).toEqual([]);
     expect(neededLines(config(yaml), better.bare, known)).toEqual(needed);
+  });
+});
+
+describe('the servers that Sentinels name', () => {
+  const WATCHED = config(
+    'fleet: { name: a, engine: ["sentinel://192.0.2.31/m", "sentinel://192.0.2.32/m"] }',
+  );
+  const naming = (...hosts: readonly string[]): Names =>
+    names(['192.0.2.26'], ['192.0.2.53'], { hosts, silence: null });
+  const silent = names([], [], { hosts: [], silence: '192.0.2.31: connect ECONNREFUSED' });
+  const SENTINELS = ['IPAddressAllow=192.0.2.31', 'IPAddressAllow=192.0.2.32'];
+
+  it('are let through as the Sentinels themselves are, replicas too', () => {
+    const { bare } = machine([]);
+    const named = naming('192.0.2.31', '192.0.2.34', '2001:db8::35');
+    const lines = neededLines(WATCHED, bare, named);
+    expect(lines).toEqual([...SENTINELS, 'IPAddressAllow=192.0.2.34', 'IPAddressAllow=2001:db8::35']);
+    expect(ofWalls(WATCHED, machine([], dropInText(lines)), named)).toEqual([]);
+  });
+
+  it('are missed one by one', () => {
+    const found = ofWalls(WATCHED, machine([], dropInText(SENTINELS)), naming('192.0.2.34', '192.0.2.35'));
+    expect(codes(found)).toEqual(['unit-address', 'unit-address']);
+    expect(found[0]?.problem).toContain('keeps 192.0.2.34 from the daemon');
+    expect(found[0]?.problem).toContain('the Sentinels name it');
+  });
+
+  it('may have names, which a name server is asked for', () => {
+    expect(neededLines(WATCHED, machine([]).bare, naming('bus.example.net'))).toEqual([
+      'IPAddressAllow=192.0.2.26',
+      ...SENTINELS,
+      'IPAddressAllow=192.0.2.53',
+    ]);
+    expect(lostNames(WATCHED, naming('db.example.net'))).toEqual(['db.example.net']);
+  });
+
+  it('go from the drop-in when nobody names them any more', () => {
+    const walls = machine([], dropInText([...SENTINELS, 'IPAddressAllow=192.0.2.34']));
+    const [found] = ofWalls(WATCHED, walls, naming('192.0.2.31'));
+    expect(found?.code).toBe('unit-address-stale');
+    expect(found?.problem).toContain('IPAddressAllow=192.0.2.34');
+  });
+
+  it('are to be let through by hand while no Sentinel says who they are, and none is called stale', () => {
+    const walls = machine([], dropInText([...SENTINELS, 'IPAddressAllow=192.0.2.34']));
+    const [found, ...more] = ofWalls(WATCHED, walls, silent);
+    expect(more).toEqual([]);
+    expect(found).toMatchObject({ code: 'unit-servers-unknown', level: 'warning' });
+    expect(found?.problem).toContain('192.0.2.31: connect ECONNREFUSED');
+    expect(found?.fix).toContain('systemctl edit nfknock');
+    // A unit without walls keeps nobody from anybody.
+    expect(ofWalls(WATCHED, machine(['IPAddressDeny=']), silent)).toEqual([]);
   });
 });
 
