@@ -20,12 +20,14 @@ export function firewalldRule(words: readonly string[]): Opening | undefined {
       const [, count = '', unit = ''] = /^(\d{1,9})([smh]?)$/.exec(value) ?? [];
       if (count === '') return undefined;
       seconds = Number(count) * (UNITS[unit] ?? 1);
-    } else if (what === '' || found !== undefined) {
+    } else if (what === '') {
       return undefined;
     } else {
       const opened = READERS[what]?.(value);
-      if (opened === undefined) return undefined;
-      found = { ...opened, action: does === 'add' ? 'add' : 'delete' };
+      const both =
+        opened === undefined ? undefined : besides(found, opened, does === 'add' ? 'add' : 'delete');
+      if (both === undefined) return undefined;
+      found = both;
     }
   }
   if (found === undefined) return undefined;
@@ -34,6 +36,15 @@ export function firewalldRule(words: readonly string[]): Opening | undefined {
 
 type Opened = Pick<Opening, 'family' | 'opens' | 'grantee'>;
 type Found = Opened & Pick<Opening, 'action'>;
+
+/** One command may open several ports, for the same people. */
+function besides(found: Found | undefined, opened: Opened, action: Found['action']): Found | undefined {
+  if (found === undefined) return { ...opened, action };
+  const alike = found.action === action && found.grantee === opened.grantee && found.family === opened.family;
+  return alike && found.opens.length > 0 && opened.opens.length > 0
+    ? { ...found, opens: [...found.opens, ...opened.opens] }
+    : undefined;
+}
 
 const READERS: Readonly<Record<string, (value: string) => Opened | undefined>> = {
   'rich-rule': richRule,
@@ -51,29 +62,31 @@ const READERS: Readonly<Record<string, (value: string) => Opened | undefined>> =
 
 /** `rule family="ipv4" source address="%IP%" port port="22" protocol="tcp" accept` (firewalld.richlanguage(5)). */
 function richRule(text: string): Opened | undefined {
-  const words = [...text.matchAll(/([a-z]+)(?:="([^"]*)"|='([^']*)'|=(\S+))?/g)];
+  const words = [...text.matchAll(/([A-Za-z-]+)(?:="([^"]*)"|='([^']*)'|=(\S+))?/g)];
   let family: Opening['family'] = null;
   let grantee = 'any';
-  let opens: Opening['opens'] = [];
-  let port = '';
+  let service: Opening['opens'] | undefined;
+  const port = { port: '', protocol: '' };
   let inside = '';
   let accepts = false;
   for (const [, name = '', ...values] of words) {
     const value = values.find((each) => each !== undefined);
     if (value === undefined) {
-      if (!['rule', 'source', 'service', 'port', 'accept'].includes(name)) return undefined;
+      if (!['rule', 'source', 'service', 'port', 'log', 'audit', 'accept'].includes(name)) return undefined;
       inside = name;
       accepts ||= name === 'accept';
     } else if (name === 'family') family = value === 'ipv6' ? 6 : 4;
     else if (inside === 'source' && name === 'address') grantee = granteeOf(value) ?? '';
-    else if (inside === 'service' && name === 'name') opens = serviceOf(value) ?? [];
-    else if (inside === 'port' && name === 'port') port = value;
-    else if (inside === 'port' && name === 'protocol') {
-      const ranges = rangesOf(port);
-      opens = ranges !== undefined && (value === 'tcp' || value === 'udp') ? portRanges([value], ranges) : [];
-    } else if (name !== 'priority') return undefined;
+    else if (inside === 'service' && name === 'name') service = serviceOf(value) ?? [];
+    else if (inside === 'port' && (name === 'port' || name === 'protocol')) port[name] = value;
+    else if (!(inside === 'log' && /^(prefix|level)$/.test(name)) && name !== 'priority') return undefined;
   }
   if (!accepts || grantee === '') return undefined;
+  const ranges = rangesOf(port.port);
+  const { protocol } = port;
+  const ports =
+    ranges !== undefined && (protocol === 'tcp' || protocol === 'udp') ? portRanges([protocol], ranges) : [];
+  const opens = service ?? ports;
   // A service that is not known here would be every port.
   if (opens.length === 0 && words.some(([, name]) => name === 'service' || name === 'port')) return undefined;
   return { family, opens, grantee };

@@ -6,6 +6,8 @@ import type { Directive } from './directive.ts';
 import { fwknopSecrets } from './fwknop-credential.ts';
 import type { Stanza } from './fwknop-file.ts';
 import type { Findings } from './knockd-command.ts';
+import { tellUser } from './knockd-step.ts';
+import { harmToOurs } from './rule-upkeep.ts';
 import { splitCommand } from './shell-words.ts';
 import { yamlText } from './write-yaml.ts';
 
@@ -150,15 +152,24 @@ function hookLines(found: ReadonlyMap<string, Directive>, warn: Warn): readonly 
     if (value === undefined || /^none$/i.test(value)) continue;
     const unknown = value.match(/\$(PROTO|DST|PKT_SRC|TIMEOUT|CLIENT_TIMEOUT)\b/g) ?? [];
     const ours = value.replace(/\$(IP|SRC|PORT)\b/g, (_, variable: string) => VARIABLES[variable] ?? '');
-    const { words, shell } = splitCommand(unknown.reduce((text, each) => text.replaceAll(each, 'x'), ours));
-    if (unknown.length > 0 || shell.length > 0) {
-      const what = [...new Set([...unknown, ...shell])].join(' ');
+    const { words, shell, commands } = splitCommand(
+      unknown.reduce((text, each) => text.replaceAll(each, 'x'), ours),
+    );
+    const several = commands.length > 1 ? words.filter((word) => /^(;|&&|\|\|)$/.test(word)) : [];
+    if (unknown.length > 0 || shell.length > 0 || several.length > 0) {
+      const what = [...new Set([...unknown, ...shell, ...several])].join(' ');
       warn(
         name,
         `${what} means nothing here, where no shell runs; left out: put the command into a script, and write ${key}: [SCRIPT, "%IP%", "%PORTS%"]`,
       );
       continue;
     }
+    const harm = harmToOurs(words);
+    if (harm !== undefined) {
+      warn(name, harm);
+      continue;
+    }
+    tellUser(words, (text) => warn(name, text));
     lines.push(`${key}: [${words.map(yamlText).join(', ')}]`);
   }
   if (found.has('CMD_CYCLE_OPEN'))

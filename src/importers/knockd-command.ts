@@ -2,9 +2,9 @@ import type { PortRange } from '../packet/port.ts';
 import { quoted } from '../text/plain.ts';
 import type { Directive } from './directive.ts';
 import type { Section } from './knockd-file.ts';
-import { type Step, stepOf, tellUser } from './knockd-step.ts';
+import { stepsOf } from './knockd-list.ts';
+import { type Step, tellUser } from './knockd-step.ts';
 import type { Opening } from './opening.ts';
-import { type CommandLine, splitCommand } from './shell-words.ts';
 
 type Argv = readonly string[];
 
@@ -20,8 +20,12 @@ export type Action = { readonly line: number; readonly argv: Argv } & (
   | {
       readonly does: 'add' | 'delete';
       readonly rules: Rules;
+      /** The commands of its rules but the first. */
+      readonly more: readonly Argv[];
       /** What it runs besides. */
       readonly hook: Argv | null;
+      /** It takes a rule back by its number alone; what keeps that from being taken over. */
+      readonly numbered: string | null;
       /** Seconds until the command itself takes the rules back. */
       readonly seconds: number | null;
     }
@@ -110,15 +114,6 @@ interface About {
   readonly findings: Findings;
 }
 
-/** `sh -c '…'` around the whole line runs what stands in it: knockd gives each command to a shell anyway. */
-function withoutShell(line: CommandLine): CommandLine {
-  const [words, ...others] = line.commands;
-  const [program = '', option = '', text, ...rest] = words ?? [];
-  const isShell = /^(\/(usr\/)?bin\/)?(sh|bash|dash)$/.test(program) && /^-e?c$/.test(option);
-  const isAlone = others.length === 0 && rest.length === 0 && line.shell.length === 0;
-  return isShell && isAlone && text !== undefined ? splitCommand(text) : line;
-}
-
 /** Commands that do nothing but let in become `opens`; others become an argument vector. */
 function commandOf(
   { section, watched, findings }: About,
@@ -128,50 +123,82 @@ function commandOf(
   const { line, value } = directive;
   const key = keyOf(section, directive);
   const warn = (text: string): void => findings.warn(line, key, text);
-  const { commands, shell } = withoutShell(splitCommand(value));
-  if (commands.length === 0) return null;
-  if (shell.length > 0) {
-    warn(
-      `no shell is run, and ${shell.join(' ')} needs one: the command is left out; put it in a script and name the script`,
-    );
-    return null;
-  }
-  const steps = commands.map((words) => stepOf(words, warn));
-  if (steps.some((step) => step === null)) return null;
-  const known = steps.filter((step) => step !== null);
+  const known = stepsOf(value, warn);
+  if (known === null || known.length === 0) return null;
   const rules = known.flatMap((step) => (step.step === 'rule' ? [step.rule] : []));
-  if (rules.length === 0) return runOf(known, line, warn);
-  const together = togetherOf(rules, warn);
+  const numbered = known.find((step) => step.step === 'numbered')?.harm ?? null;
+  const runs = known.filter(({ step }) => step !== 'numbered');
+  if (rules.length === 0 && (numbered === null || runs.length > 0)) {
+    if (numbered !== null) warn(numbered);
+    return runOf(runs, line, warn);
+  }
+  const added = rules.filter(({ action }) => action === 'add');
+  const together = togetherOf(added.length > 0 ? added : rules, warn);
   if (together === null) return null;
-  tellDifferences(rules, { watched, alone, warn });
-  const { action, seconds } = orderOf(known);
+  tellDifferences(added.length > 0 ? added : rules, { watched, alone, warn });
+  const { action, seconds } = orderOf(known, warn);
   const hooks = known.flatMap((step) => (step.step === 'run' ? [step.argv] : []));
-  const [argv = []] = known.flatMap((step) => (step.step === 'rule' ? [step.argv] : []));
-  return { does: action, rules: together, argv, hook: oneOf(hooks, warn), seconds, line };
+  const hook = oneOf(hooks, warn);
+  const argvs = known.flatMap((step) => (step.step === 'rule' ? [step.argv] : []));
+  const [argv = [], ...more] = argvs;
+  if (added.length > 0 && numbered !== null) warn(numbered);
+  return {
+    does: action,
+    rules: together,
+    argv,
+    more,
+    hook,
+    seconds,
+    line,
+    numbered: added.length > 0 ? null : numbered,
+  };
 }
 
 /** Whether the rules let in or take back in the end, and after how long the command itself takes them back. */
-function orderOf(steps: readonly Step[]): {
+function orderOf(
+  steps: readonly Step[],
+  warn: (text: string) => void,
+): {
   readonly action: 'add' | 'delete';
   readonly seconds: number | null;
 } {
-  let added = false;
+  const adds = steps.some((step) => step.step === 'rule' && step.rule.action === 'add');
+  const added = new Set<string>();
   let slept = 0;
+  let waited = 0;
   let seconds: number | null = null;
   for (const step of steps) {
-    if (step.step === 'sleep') slept += added ? step.seconds : 0;
-    else if (step.step === 'rule' && step.rule.action === 'add') {
-      added = true;
+    if (step.step === 'sleep' && added.size > 0) slept += step.seconds;
+    else if (step.step === 'sleep') waited += step.seconds;
+    else if (step.step === 'numbered' && added.size > 0) seconds = Math.max(slept, 1);
+    else if (step.step !== 'rule') continue;
+    else if (step.rule.action === 'add') {
+      added.add(whatOf(step.rule));
       seconds ??= step.rule.seconds;
-    } else if (step.step === 'rule' && added) seconds = Math.max(slept, 1);
+    } else if (added.has(whatOf(step.rule))) seconds = Math.max(slept, 1);
+    else if (
+      adds &&
+      !steps.some(
+        (each) =>
+          each.step === 'rule' && each.rule.action === 'add' && whatOf(each.rule) === whatOf(step.rule),
+      )
+    )
+      warn(`${quoted(step.argv.join(' '))} is left out: it deletes a rule that this command does not add`);
   }
-  return { action: added ? 'add' : 'delete', seconds };
+  if (adds && waited > 0) warn(`waits ${waited} s before it opens; a door opens at once`);
+  return { action: adds ? 'add' : 'delete', seconds };
+}
+
+/** What a rule is for, whether it is added or taken back. */
+function whatOf({ opens, grantee, to }: Opening): string {
+  return JSON.stringify([opens, grantee, to]);
 }
 
 /** The rules as one door's, or null where one door cannot do what they do. */
 function togetherOf(rules: readonly Opening[], warn: (text: string) => void): Rules | null {
   const [first] = rules;
-  if (first === undefined) return null;
+  // Nothing but a rule that goes by its number.
+  if (first === undefined) return { opens: [], grantee: 'source', to: null };
   const hosts = new Set(rules.map(({ to }) => to?.host ?? ''));
   const grantees = new Set(rules.map(({ grantee }) => grantee));
   if (hosts.size > 1 || grantees.size > 1) {
@@ -199,12 +226,12 @@ function tellDifferences(
     warn(
       `no equal: the rule is for ${quoted(elsewhere)} alone; a door opens on every interface that is watched ("listen.interfaces")`,
     );
-  if (alone && rules.every(({ family }) => family === 6))
+  if (alone && rules.length > 0 && rules.every(({ family }) => family === 6))
     warn('no equal: the rule is for IPv6 alone; a door lets an IPv4 knocker in as it does one of IPv6');
 }
 
 /** A door runs one command as it opens. */
-function oneOf(hooks: readonly Argv[], warn: (text: string) => void): Argv | null {
+export function oneOf(hooks: readonly Argv[], warn: (text: string) => void): Argv | null {
   const [hook, ...more] = hooks;
   if (hook === undefined) return null;
   if (more.length > 0)

@@ -27,6 +27,8 @@ export interface KnockdDoor {
   /** Seconds from the start command to the stop command. */
   readonly seconds: number;
   readonly stop: Action | null;
+  /** It closes by itself, also where its stop command can't be taken over. */
+  readonly timed: boolean;
 }
 
 const KNOWN = [
@@ -103,6 +105,7 @@ export function knockdDoor(
     start,
     seconds: secondsOf(section, get('cmd_timeout'), [CMD_TIMEOUT, SECONDS_MAX], findings),
     stop,
+    timed: ['stop_command', 'stop_command_6'].some((name) => (get(name)?.value ?? '') !== ''),
   };
 }
 
@@ -185,9 +188,10 @@ function secondsOf(
   { warn }: Findings,
 ): number {
   if (directive === undefined) return fallback;
-  const value = /^\d{1,12}$/.test(directive.value) ? Number(directive.value) : Number.NaN;
-  const used = Math.min(Math.max(Number.isNaN(value) ? fallback : value, 1), max);
-  if (used !== value)
+  // knockd reads the digits in front: "10s" is 10.
+  const digits = /^\d{1,12}/.exec(directive.value)?.[0];
+  const used = Math.min(Math.max(digits === undefined ? fallback : Number(digits), 1), max);
+  if (`${used}` !== directive.value.replace(/^0+(?=\d)/, ''))
     warn(
       directive.line,
       keyOf(section, directive),

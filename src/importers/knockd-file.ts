@@ -1,5 +1,6 @@
 import type { Fault } from '../config/fault.ts';
 import { oneLine, quoted } from '../text/plain.ts';
+import { asTyped } from './copied.ts';
 import type { Directive } from './directive.ts';
 
 export interface Section {
@@ -24,6 +25,8 @@ const UNPRINTABLE = /(?!\t)[\p{Cc}\p{Zl}\p{Zp}]/u;
 const OPTIONS = ['usesyslog', 'logfile', 'pidfile', 'interface'];
 /** Directives that a comment behind their value is cut from: knockd reads these up to the first stranger. */
 const PLAIN = ['sequence', 'seq_timeout', 'timeout', 'cmd_timeout', 'tcpflags', 'interface', 'target'];
+/** Directives whose value is a path, which may hold the sign of a comment, but none behind a blank. */
+const PATHS = ['logfile', 'pidfile', 'one_time_sequences'];
 
 /**
  * Reads the lines as knockd does: `#` only begins a comment in column one after blanks, names end at the first `=`.
@@ -42,10 +45,12 @@ export function readKnockd(
     sections.push({ name: /^options$/i.test(name) ? 'options' : name, line, directives });
     return directives;
   };
-  const lines = joinedLines(text);
-  for (const [index, { raw, line, joined }] of lines.entries()) {
+  const lines = partedLines(joinedLines(text));
+  for (const [index, { raw, line, joined, shown }] of lines.entries()) {
     const content = raw.trim();
     if (content === '' || content.startsWith('#')) continue;
+    if (shown !== undefined)
+      warn(line, sections.at(-1)?.name ?? '(file)', `${quoted(shown)} is taken as ${quoted(content)}`);
     if (joined)
       warn(
         line,
@@ -91,7 +96,7 @@ export function readKnockd(
         begin(known ?? 'options', line);
       }
       const value = equals < 0 ? '' : content.slice(equals + 1).trim();
-      (directives ?? []).push({ name, value: PLAIN.includes(name) ? uncommented(value) : value, line });
+      (directives ?? []).push({ name, value: uncommented(name, value), line });
     }
   }
   return { sections, faults };
@@ -108,10 +113,31 @@ const DOOR_DIRECTIVES: Readonly<Record<string, true>> = {
   cmd_timeout: true,
 };
 
+interface Line {
+  readonly raw: string;
+  readonly line: number;
+  readonly joined: boolean;
+  /** What stood there, where it is taken as something else. */
+  readonly shown?: string;
+}
+
+/** Lines as they were typed, and parted from a header that has lost the end of the line before it. */
+function partedLines(lines: readonly Line[]): readonly Line[] {
+  return lines.flatMap((each, index) => {
+    if (each.raw.trim().startsWith('#')) return [each];
+    const raw = each.raw.includes('=') ? asTyped(each.raw) : each.raw;
+    const typed: Line = raw === each.raw ? each : { ...each, raw, shown: each.raw.trim() };
+    const [, before, header] = /^(.*[^\s[\]].*?)(\[[A-Za-z][\w -]{0,39}\])\s*$/.exec(raw) ?? [];
+    if (before === undefined || header === undefined || !begins(header, lines, index)) return [typed];
+    return [
+      { ...typed, raw: before, shown: each.raw.trim() },
+      { ...each, raw: header },
+    ];
+  });
+}
+
 /** Lines, those that end in a backslash together with the next. */
-function joinedLines(
-  text: string,
-): readonly { readonly raw: string; readonly line: number; readonly joined: boolean }[] {
+function joinedLines(text: string): readonly Line[] {
   const lines: { raw: string; line: number; joined: boolean }[] = [];
   let open: { raw: string; line: number; joined: boolean } | undefined;
   for (const [index, raw] of text.split(/\r?\n/).entries()) {
@@ -141,16 +167,22 @@ function nakedHeaderOf(
   at: number,
 ): string | undefined {
   if (!/^(?!usesyslog$)[a-z][\w-]{0,39}$/i.test(content)) return undefined;
-  let next = at + 1;
-  while (next < lines.length && /^\s*(?:#|$)/.test(lines[next]?.raw ?? '')) next += 1;
-  const begins = /^options$/i.test(content)
-    ? new RegExp(`^(?:${OPTIONS.join('|')})\\b`, 'i')
-    : /^(?:one_time_)?sequences?\s*=/i;
-  return begins.test(lines[next]?.raw.trim() ?? '') ? content : undefined;
+  return begins(content, lines, at) ? content : undefined;
 }
 
-function uncommented(value: string): string {
-  return value.replace(/\s*#.*$/, '').trim();
+/** Whether the next line that says anything is one that only begins a section of that name. */
+function begins(name: string, lines: readonly { readonly raw: string }[], at: number): boolean {
+  let next = at + 1;
+  while (next < lines.length && /^\s*(?:#|$)/.test(lines[next]?.raw ?? '')) next += 1;
+  const first = /^\[?options\]?$/i.test(name)
+    ? new RegExp(`^(?:${OPTIONS.join('|')})\\b`, 'i')
+    : /^(?:one_time_)?sequences?\s*=/i;
+  return first.test(lines[next]?.raw.trim() ?? '');
+}
+
+function uncommented(name: string, value: string): string {
+  if (PATHS.includes(name)) return value.replace(/\s+#.*$/, '').trim();
+  return PLAIN.includes(name) ? value.replace(/\s*#.*$/, '').trim() : value;
 }
 
 /** The directive's name in small letters; what is no name at all is shown in quotes, as it is found nowhere. */

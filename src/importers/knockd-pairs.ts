@@ -15,9 +15,11 @@ export function paired(doors: readonly KnockdDoor[], { warn }: Findings): readon
   const merged = new Set<KnockdDoor>();
   for (const close of doors) {
     if (!takesBack(close)) continue;
-    const fits = doors.filter((door) => door !== close && opensWhat(door.start, close.start));
+    const fits = doors.filter(
+      (door) => door !== close && (opensWhat(door.start, close.start) || byNumber(door, close)),
+    );
     if (fits.length === 0) {
-      if (close.start?.does === 'delete')
+      if (close.start?.does === 'delete' && close.start.numbered === null)
         warn(
           close.line,
           close.name,
@@ -61,7 +63,7 @@ function tellDifferences(open: KnockdDoor, close: KnockdDoor, warn: Findings['wa
       close.name,
       `opening and closing have one rule for flags here: "${open.flags ?? 'syn'}"`,
     );
-  if (open.start?.does === 'add' && !covers(close.start, open.start))
+  if (open.start?.does === 'add' && !byNumber(open, close) && !covers(close.start, open.start))
     warn(
       close.line,
       close.name,
@@ -70,9 +72,19 @@ function tellDifferences(open: KnockdDoor, close: KnockdDoor, warn: Findings['wa
 }
 
 function takesBack(door: KnockdDoor): boolean {
-  const { start, stop } = door;
-  if (start === null || stop !== null || typeof door.knock === 'string') return false;
+  const { start } = door;
+  if (start === null || door.timed || typeof door.knock === 'string') return false;
   return start.does === 'delete' || (start.does === 'run' && reversed(start.argv)?.does === 'delete');
+}
+
+/** Whether the one deletes by its number what the other of the same name opens. */
+function byNumber({ start, name }: KnockdDoor, close: KnockdDoor): boolean {
+  return (
+    start?.does === 'add' &&
+    close.start?.does === 'delete' &&
+    close.start.numbered !== null &&
+    stem(name) === stem(close.name)
+  );
 }
 
 /** Whether the door's command makes something that the other takes back. */
@@ -141,6 +153,8 @@ function reversed(
   const at = rest.findIndex((word) => Object.hasOwn(TURNS, word));
   const does = TURNS[rest[at] ?? ''];
   if (does === undefined) return null;
+  // What shuts out is no opening: it stands where no door opened, too.
+  if (rest.some((word) => /^(drop|reject|tarpit)$/i.test(word))) return null;
   // A rule's number, or an element's time, is not what is taken back.
   const what = [...rest.slice(0, at), ...rest.slice(at + 1)]
     .join(' ')

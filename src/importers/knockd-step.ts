@@ -10,10 +10,16 @@ type Argv = readonly string[];
 export type Step =
   | { readonly step: 'rule'; readonly rule: Opening; readonly argv: Argv }
   | { readonly step: 'sleep'; readonly seconds: number }
+  /** Deletes a rule by its number; `harm`: why that can't be taken over. */
+  | { readonly step: 'numbered'; readonly harm: string }
   | { readonly step: 'run'; readonly argv: Argv };
 
 /** Programs that the unit's user can run: CAP_NET_ADMIN suffices to those that change netfilter. */
 const FOR_ANYBODY = ['true', 'echo', 'logger', 'nft', 'iptables', 'ip6tables', 'ipset', 'conntrack', 'touch'];
+export function isForAnybody([program = '']: Argv): boolean {
+  return FOR_ANYBODY.includes((program.split('/').pop() ?? '').replace(/-(nft|legacy)$/, ''));
+}
+
 /** Programs that are root's alone, or ask systemd or D-Bus to do what only root may. */
 const FOR_ROOT = [
   'su',
@@ -41,8 +47,8 @@ const FOR_ROOT = [
 
 /** Says whether the command can run where nfknock's unit runs it: knockd's commands were root's. */
 export function tellUser(argv: Argv, warn: (text: string) => void): void {
+  if (isForAnybody(argv)) return;
   const name = (argv[0] ?? '').split('/').pop() ?? '';
-  if (FOR_ANYBODY.includes(name.replace(/-(nft|legacy)$/, ''))) return;
   warn(
     FOR_ROOT.includes(name)
       ? `${name} needs root, and the unit's user "nfknock" is not: it will fail there; have a service of root's do it that follows \`nfknock tail -f --json\``
@@ -63,8 +69,7 @@ const USUAL_PLACES: Readonly<Record<string, string>> = {
 };
 
 /** Null: the command cannot be taken over, which has been told. */
-export function stepOf(given: Argv, warn: (text: string) => void): Step | null {
-  const words = withoutSudo(given);
+export function stepOf(words: Argv, warn: (text: string) => void): Step | null {
   const [program = '', ...rest] = words;
   const naps = rest.map((word) => /^(\d{1,7})([smhd]?)$/.exec(word));
   if (/^(\/(usr\/)?bin\/)?sleep$/.test(program) && rest.length > 0 && naps.every((nap) => nap !== null)) {
@@ -85,7 +90,7 @@ export function stepOf(given: Argv, warn: (text: string) => void): Step | null {
   }
   const place = placeOf(program);
   const argv = [place, ...rest];
-  const rule = acceptRule(words) ?? ufwRule(words) ?? firewalldRule(words);
+  const rule = anyRule(words);
   if (rule !== undefined && rule.opens.length > 0) return { step: 'rule', rule, argv };
   if (rule !== undefined)
     warn(
@@ -96,8 +101,18 @@ export function stepOf(given: Argv, warn: (text: string) => void): Step | null {
   return { step: 'run', argv };
 }
 
+function anyRule(words: Argv): Opening | undefined {
+  return acceptRule(words) ?? ufwRule(words) ?? firewalldRule(words);
+}
+
+/** The rule, where the command is one for certain ports. */
+export function ruleOf(words: Argv): Opening | undefined {
+  const rule = anyRule(withoutSudo(words));
+  return rule !== undefined && rule.opens.length > 0 ? rule : undefined;
+}
+
 /** knockd's commands run as root already. */
-function withoutSudo(words: Argv): Argv {
+export function withoutSudo(words: Argv): Argv {
   if (!/^(\/(usr\/)?bin\/)?sudo$/.test(words[0] ?? '')) return words;
   const options = words.slice(1).findIndex((word) => !/^-[nEH]+$|^--(non-interactive|)$/.test(word));
   const rest = options < 0 ? [] : words.slice(1 + options);

@@ -4,7 +4,7 @@ import type { Imported, Notice } from '../config/import-notice.ts';
 import { formatPort, type PortSpec } from '../packet/port.ts';
 import { DOOR_NAME_MAX } from '../policy/door-name.ts';
 import { isCommonService } from '../policy/service-ports.ts';
-import type { Action, Findings, Rules } from './knockd-command.ts';
+import { type Action, type Findings, oneOf, type Rules } from './knockd-command.ts';
 import { type KnockdDoor, knockdDoor, SECONDS_MAX } from './knockd-door.ts';
 import { readKnockd, type Section } from './knockd-file.ts';
 import { type Pair, paired, portsText, sameOpening, stem, timeoutOf } from './knockd-pairs.ts';
@@ -167,18 +167,34 @@ function linesOf({ door, close }: Pair, knock: string, closing: string, { warn }
   if (start?.does === 'add') lines.push(...openingLines(start.rules));
   lines.push(`for: ${lifeOf({ door, close }, warn)}`);
   if (closing !== '') lines.push(`close: ${closing}`);
-  const opening = start?.does === 'add' ? start.hook : (start?.argv ?? null);
+  const opening = start?.does === 'add' ? start.hook : commandOf(start, door, warn);
   if (opening !== null) lines.push(`on_open: ${argvText(opening)}`);
   const undone = start?.does === 'add' && stop?.does === 'delete';
-  if (undone && !sameOpening(start, { ...stop, does: 'delete' }))
+  if (undone && stop.numbered === null && !sameOpening(start, { ...stop, does: 'delete' }))
     warn(
       stop.line,
       door.name,
       `the stop command deletes ${portsText(stop.rules.opens)}, the start command adds ${portsText(start.rules.opens)}; what was opened is closed`,
     );
-  const ending = undone ? stop.hook : (stop?.argv ?? undoOf(start) ?? endingOf(start, close));
+  const ending = undone
+    ? stop.hook
+    : (commandOf(stop, door, warn) ?? undoOf(start) ?? endingOf(start, close));
   if (ending !== null) lines.push(`on_close: ${argvText(ending)}`);
   return lines;
+}
+
+/** What is run where a command opens no port of a door. */
+function commandOf(
+  action: Action | null,
+  { name }: KnockdDoor,
+  warn: Findings['warn'],
+): readonly string[] | null {
+  if (action === null) return null;
+  if (action.does === 'run') return action.argv;
+  const tell = (text: string): void => warn(action.line, name, text);
+  if (action.numbered !== null) tell(action.numbered);
+  if (action.argv.length === 0) return action.hook;
+  return oneOf([action.argv, ...action.more, ...(action.hook === null ? [] : [action.hook])], tell);
 }
 
 function openingLines({ opens, grantee, to }: Rules): string[] {
@@ -200,8 +216,8 @@ function endingOf(start: Action | null, close: KnockdDoor | null): readonly stri
 
 /** How long the door stays open, as the original left it. */
 function lifeOf({ door, close }: Pair, warn: Findings['warn']): string {
-  const { start, stop } = door;
-  if (stop !== null) return `${door.seconds}s`;
+  const { start } = door;
+  if (door.timed) return `${door.seconds}s`;
   if (start === null) return '1s';
   const own = start.seconds ?? (start.does === 'run' ? timeoutOf(start) : null);
   if (own !== null) return `${Math.min(own, SECONDS_MAX)}s`;

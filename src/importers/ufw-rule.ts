@@ -18,7 +18,14 @@ export function ufwRule(words: readonly string[]): Opening | undefined {
   else if (rest[0] === 'prepend') rest.shift();
   if (rest.shift() !== 'allow') return undefined;
   if (rest[0] === 'in') rest.shift();
-  const draft: Draft = { grantee: 'any', protocols: BOTH, ports: null, interface: null, differs: [] };
+  const draft: Draft = {
+    grantee: 'any',
+    protocols: BOTH,
+    ports: null,
+    side: 'to',
+    interface: null,
+    differs: [],
+  };
   // `ufw allow 22/tcp`, `ufw allow ssh`.
   if (rest.length > 0 && !(rest[0] ?? '').match(/^(from|to|proto|on|port|log|log-all|comment)$/)) {
     if (!takeSimple(draft, rest.shift() ?? '')) return undefined;
@@ -48,6 +55,8 @@ interface Draft {
   grantee: string;
   protocols: readonly Protocol[];
   ports: ReturnType<typeof rangesOf> | null;
+  /** Whose port a `port` is: of the last `from` or `to`. */
+  side: 'from' | 'to';
   app?: Opening['opens'];
   interface: string | null;
   readonly differs: string[];
@@ -55,10 +64,12 @@ interface Draft {
 
 const OPTIONS: Readonly<Record<string, (draft: Draft, value: string) => boolean>> = {
   from(draft, value) {
+    draft.side = 'from';
     draft.grantee = granteeOf(value) ?? '';
     return draft.grantee !== '';
   },
   to(draft, value) {
+    draft.side = 'to';
     if (value !== 'any')
       draft.differs.push(
         `no equal: the rule is for packets to ${value} alone; a door opens at every address of this machine`,
@@ -66,6 +77,12 @@ const OPTIONS: Readonly<Record<string, (draft: Draft, value: string) => boolean>
     return /^[\w.:/]+$/.test(value);
   },
   port(draft, value) {
+    if (draft.side === 'from') {
+      draft.differs.push(
+        `no equal: the rule is for packets from port ${value} alone; a door lets in from any port`,
+      );
+      return rangesOf(value) !== undefined;
+    }
     draft.ports = rangesOf(value);
     return draft.ports !== undefined;
   },

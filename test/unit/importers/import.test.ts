@@ -235,6 +235,117 @@ describe('A command of a knockd.conf', () => {
     expect(said(imported).split('\n').length).toBeGreaterThan(1);
   });
 
+  const line = '-s %IP% -p tcp --dport 22 -j ACCEPT';
+  const add = `/sbin/iptables -I INPUT ${line}`;
+  const remove = `/sbin/iptables -D INPUT ${line}`;
+  it.each([
+    [`/sbin/iptables -I INPUT 1 ${line}`, '/sbin/iptables -D INPUT 1', {}],
+    ['ufw allow from %IP% to any port 22 proto tcp', 'ufw --force delete 1', {}],
+    [add, `echo %IP% | mail root; ${remove}`, {}],
+    [`${add}; echo %IP% | mail root`, remove, {}],
+    [add, 'wall closed | cat', {}],
+    [
+      'sudo sh -c "iptables -I INPUT -s %IP% -p tcp --dport 22 -j ACCEPT"',
+      `sudo /bin/bash -c "${remove}"`,
+      {},
+    ],
+    [`iptables -C INPUT ${line} || ${add}`, remove, {}],
+    [`${add} && iptables-save > /etc/iptables/rules.v4`, `${remove}; netfilter-persistent save`, {}],
+    [`${add}; iptables -D INPUT -s %IP% -p tcp --dport 80 -j ACCEPT`, remove, {}],
+    [
+      add.replace('--dport', '\u2013dport').replace(' -j', ' \u2013j'),
+      remove.replace('--dport', '\u2014dport'),
+      {},
+    ],
+    [`${add} &amp;&amp; logger &quot;in %IP%&quot;`, remove, { onOpen: ['/usr/bin/logger', 'in %IP%'] }],
+    [
+      'firewall-cmd --permanent --add-rich-rule=\'rule family=ipv4 source address=%IP% port protocol=tcp port=22 log prefix="in" level="info" accept\'; firewall-cmd --reload',
+      remove,
+      {},
+    ],
+    ['ufw allow proto tcp from %IP% port 1024:65535 to any port 22', remove, {}],
+    [
+      'iptables -t nat -I PREROUTING -p tcp --dport 22 -s %IP% -j DNAT --to-destination [2001:db8::5]:22',
+      'true',
+      { forward: '2001:db8::5 dnat' },
+    ],
+  ])('%s, taken back by %s, opens and closes as it did', (start, stop, expected) => {
+    expect(doors(both(start, stop))).toEqual([
+      { ...plain, onClose: stop === 'true' ? ['/usr/bin/true'] : null, opens: ['22/tcp'], ...expected },
+    ]);
+  });
+
+  it.each([
+    ['/bin/test -e /etc/knock.on && ', 'only where "/bin/test" says so'],
+    ['grep -q on /etc/knock && ', 'only where "grep" says so'],
+    ['/usr/local/bin/may %IP% && ', 'only where "/usr/local/bin/may" says so'],
+    ['/usr/local/bin/may %IP% || ', 'only where "/usr/local/bin/may" says so'],
+    ['if true; then echo; fi; ', 'no shell is run, and if needs one: the command is left out'],
+  ])('that opens under a condition, %s, opens nothing, and it is said', (before, text) => {
+    const file = `[a]\nsequence = 1,2,3\ncommand = ${before}${add}\n`;
+    expect(doors(file)).toMatchObject([{ opens: [], onOpen: null }]);
+    expect(said(importKnockd(file, 'k.conf'))).toContain(text);
+  });
+
+  it.each([
+    ['/sbin/iptables -F', "nfknock's own rules out too"],
+    ['iptables --flush INPUT', "nfknock's own rules out too"],
+    ['/sbin/iptables-restore /etc/iptables/rules.v4', "nfknock's own rules out too"],
+    ['nft flush ruleset', "nfknock's own rules out too"],
+    ['nft -a flush table ip filter', "nfknock's own rules out too"],
+    ['iptables -R INPUT 1 -p tcp --dport 22 -j ACCEPT', 'stand at that number'],
+    ['iptables -D INPUT 1', 'stand at that number'],
+  ])('%s, which would take rules of nfknock away, is left out and told', (command, text) => {
+    const file = `[a]\nsequence = 1,2,3\nstart_command = /usr/local/bin/in %IP%\nstop_command = ${command}\n[b]\nsequence = 4,5,6\ncommand = ${command}\n`;
+    expect(doors(file)).toMatchObject([{ onClose: null, seconds: 10 }, { onOpen: null }]);
+    expect(said(importKnockd(file, 'k.conf')).split(text)).toHaveLength(3);
+  });
+
+  it.each([
+    'iptables -F KNOCK',
+    'iptables-restore --noflush /etc/knock.rules',
+    'nft flush chain inet mine input',
+    'iptables -P INPUT ACCEPT',
+    'iptables -I INPUT -s %IP% -j REJECT',
+  ])('%s, which leaves them alone, is kept', (command) => {
+    expect(doors(`[a]\nsequence = 1,2,3\ncommand = ${command}\n`)).toMatchObject([
+      { onOpen: [expect.any(String), ...command.split(' ').slice(1)] },
+    ]);
+  });
+
+  it('that deletes by number closes the door of its name', () => {
+    const text = `[openSSH]\nsequence = 1,2,3\ncommand = ${add}\n[closeSSH]\nsequence = 3,2,1\ncommand = iptables -D INPUT 1\n`;
+    expect(doors(text)).toMatchObject([{ opens: ['22/tcp'], close: ['3/tcp', '2/tcp', '1/tcp'] }]);
+  });
+
+  it('that shuts everybody out is no opening, so the knock that lets in again waits for no grant', () => {
+    const text = `[openSSH]\nsequence = 1,2,3\ncommand = iptables -D INPUT -p tcp --dport 22 -j DROP\n[closeSSH]\nsequence = 3,2,1\ncommand = iptables -A INPUT -p tcp --dport 22 -j DROP\n`;
+    expect(doors(text)).toMatchObject([
+      { close: [], onOpen: expect.arrayContaining(['-D']) },
+      { close: [], onOpen: expect.arrayContaining(['-A']) },
+    ]);
+  });
+
+  it.each([
+    [
+      `${add}; iptables -D INPUT -s %IP% -p tcp --dport 80 -j ACCEPT`,
+      'deletes a rule that this command does not add',
+    ],
+    [`sleep 5; ${add}`, 'waits 5 s before it opens'],
+    [
+      `iptables -D INPUT ${line}; iptables -D INPUT -s %IP% -p tcp --dport 80 -j ACCEPT`,
+      'the others are left out',
+    ],
+    ['ufw allow from %IP% port 22', 'every port'],
+    [
+      "firewall-cmd --add-rich-rule='rule family=ipv4 source NOT address=%IP% service name=ssh accept'",
+      'needs root',
+    ],
+    ["firewall-cmd --add-rich-rule='rule family=ipv4 source-port port=22 protocol=tcp accept'", 'needs root'],
+  ])('%s says what is not as before', (command, text) => {
+    expect(said(importKnockd(`[a]\nsequence = 1,2,3\ncommand = ${command}\n`, 'k.conf'))).toContain(text);
+  });
+
   it('of a door that closes by itself leaves its closing door to close it sooner', () => {
     const rule = (does: string): string =>
       `/sbin/iptables -${does} INPUT -s %IP% -p tcp --dport 22 -j ACCEPT`;
@@ -291,6 +402,15 @@ describe('What copying loses', () => {
     expect(said(importKnockd(text, 'k.conf'))).toMatch(warning);
   });
 
+  it('is looked for at the end of the line before, too', () => {
+    const text = `[options]\n interface = ens33[openSSH]\n sequence = 1,2,3\n command = iptables -I INPUT -s %IP% -p tcp --dport 22 -j ACCEPT[closeSSH]\n sequence = 3,2,1\n command = iptables -D INPUT -s %IP% -p tcp --dport 22 -j ACCEPT\n tcpflags = syn\n`;
+    expect(doors(text)).toMatchObject([{ opens: ['22/tcp'], close: ['3/tcp', '2/tcp', '1/tcp'] }]);
+    expect(yaml(text)).toContain('interfaces: ["ens33"]');
+    expect(said(importKnockd(text, 'k.conf'))).toMatch(
+      /2: options: "interface = ens33\[openSSH\]" is taken as/,
+    );
+  });
+
   it('is looked for in the next lines alone, however long the file is', () => {
     const begun = performance.now();
     importKnockd('[a]\n'.concat('word\n'.repeat(20_000)), 'k.conf');
@@ -303,6 +423,10 @@ describe('What copying loses', () => {
     ['sequence = 1,2,3\nseq_timeout = 7 # s', 'within: 7s'],
     ['sequence = 1,2,3\nstop_command = /bin/true\ncmd_timeout = 77\t# s', 'for: 77s'],
     ['sequence = 1,2,3\ntcpflags = syn # only', 'flags: "syn"'],
+    ['one_time_sequences = /var/lib/nfknock/a # mine', 'one_time: "/var/lib/nfknock/a"\n'],
+    ['one_time_sequences = /var/lib/nfknock/a#1', 'one_time: "/var/lib/nfknock/a#1"\n'],
+    ['sequence = 1,2,3\nseq_timeout = 7s', 'within: 7s'],
+    ['sequence = 1,2,3\nstop_command = /bin/true\ncmd_timeout = 30 seconds', 'for: 30s'],
   ])('%j has a comment behind its value', (lines, expected) => {
     expect(yaml(`[a]\n${lines}\n`)).toContain(expected);
   });
@@ -315,6 +439,25 @@ describe("Another program's file", () => {
   ])('%s is named', (name, program) => {
     const text = readFileSync(join(import.meta.dirname, '../../fixtures/other-programs', name), 'utf8');
     expect(otherProgram(text, name)?.problem).toContain(program);
+  });
+
+  it.each([
+    ['flush ruleset\ntable inet filter {\n', 'a ruleset of nftables'],
+    ['[sshd]\nenabled = true\nlogpath = %(sshd_log)s\n', 'a jail of fail2ban'],
+    ['<?xml version="1.0"?>\n<zone>\n', 'a file of firewalld'],
+    ['[default]\nSPA_SERVER 192.0.2.1\nKEY_BASE64 secret\n', "fwknop's client file"],
+    ['START_KNOCKD=1\nKNOCKD_OPTS="-i eth0"\n', "knockd's start settings"],
+    ['?SECTION NEW\nKnock net $FW tcp 1,2,3\n', 'a file of Shorewall'],
+    ["config rule\n\toption name 'ssh'\n", 'a configuration of OpenWrt'],
+    ['ENABLE_AUTO_IDS Y;\n', 'a configuration of psad'],
+    ['BACKEND="/usr/libexec/sshg-fw-nft-sets"\n', 'a configuration of sshguard'],
+    ['#!/bin/bash\nx=1\n', 'a script of the shell'],
+    ['iptables -N KNOCKING\n', 'a script of the shell'],
+    ['*filter\n:INPUT DROP [0:0]\n', 'a list of iptables-save'],
+  ])('%j is named, and no line of it repeated', (text, program) => {
+    const fault = otherProgram(text, 'f');
+    expect(fault?.problem).toContain(program);
+    expect(JSON.stringify(fault)).not.toContain('secret');
   });
 
   it('is told once where it is no text at all, and its bytes are not repeated', () => {
