@@ -1,6 +1,7 @@
 import { statfsSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Config } from '../policy/config.ts';
+import { needsRoot } from '../policy/root-programs.ts';
 import { accessFault, findUser, isWithin, type User } from './access.ts';
 import { type Finding, fault, warning } from './finding.ts';
 import { type Unit, wallOf } from './unit.ts';
@@ -23,11 +24,21 @@ export function ofFiles(config: Config, unit: Unit | undefined): readonly Findin
   return needed(config).flatMap((each) => {
     const why = faultOf(each, user, unit);
     if (why === undefined) return [];
-    return [fault(each.code, `${each.key}: ${why}: ${each.loss}`, fixOf(each, user))];
+    const fix = isRoots(each, user, unit)
+      ? 'have a service of root\'s do it that follows "nfknock tail -f --json"'
+      : fixOf(each, user);
+    return [fault(each.code, `${each.key}: ${why}: ${each.loss}`, fix)];
   });
 }
 
-function faultOf({ path, wish }: Needed, user: User, unit: Unit | undefined): string | undefined {
+/** A program that the unit's user may run, and that does nothing for it. */
+function isRoots({ path, wish }: Needed, user: User, unit: Unit | undefined): boolean {
+  return wish === 'run' && unit !== undefined && user.uid !== 0 && needsRoot(path);
+}
+
+function faultOf(each: Needed, user: User, unit: Unit | undefined): string | undefined {
+  const { path, wish } = each;
+  if (isRoots(each, user, unit)) return `${path} needs root, and ${user.name} can't become root`;
   const wall =
     unit === undefined ? undefined : wallOf(unit, path, wish === 'read' || wish === 'run' ? 'read' : 'write');
   if (wall !== undefined) return `${path}: ${wall}`;

@@ -1,3 +1,4 @@
+import { needsRoot } from '../policy/root-programs.ts';
 import { quoted } from '../text/plain.ts';
 import { firewalldRule } from './firewalld-rule.ts';
 import { acceptRule } from './iptables-accept.ts';
@@ -20,37 +21,12 @@ export function isForAnybody([program = '']: Argv): boolean {
   return FOR_ANYBODY.includes((program.split('/').pop() ?? '').replace(/-(nft|legacy)$/, ''));
 }
 
-/** Programs that are root's alone, or ask systemd or D-Bus to do what only root may. */
-const FOR_ROOT = [
-  'su',
-  'sudo',
-  'doas',
-  'runuser',
-  'reboot',
-  'shutdown',
-  'poweroff',
-  'halt',
-  'systemctl',
-  'service',
-  'ufw',
-  'firewall-cmd',
-  'mount',
-  'umount',
-  'docker',
-  'etherwake',
-  'wg-quick',
-  'rc-service',
-  'sv',
-  'at',
-  'shorewall',
-];
-
 /** Says whether the command can run where nfknock's unit runs it: knockd's commands were root's. */
 export function tellUser(argv: Argv, warn: (text: string) => void): void {
   if (isForAnybody(argv)) return;
   const name = (argv[0] ?? '').split('/').pop() ?? '';
   warn(
-    FOR_ROOT.includes(name)
+    needsRoot(name)
       ? `${name} needs root, and the unit's user "nfknock" is not: it will fail there; have a service of root's do it that follows \`nfknock tail -f --json\``
       : `${argv[0] ?? ''} runs as the unit's user "nfknock" inside the unit's sandbox (docs/operations.md, "Privileges"), where knockd's commands were root's: try it`,
   );

@@ -58,7 +58,7 @@ export function ordersOpened(settings: EngineSettings, door: DoorSettings): Orde
 export function openedBy(settings: EngineSettings, door: DoorSettings, stream: string): number {
   const orders = ordersOf(portsOf(door));
   const engine = createGuessed(settings, door, orders.length);
-  const apart = Math.max(APART_MS, door.gap.min);
+  const apart = apartOf(settings, door);
   const packet = emptyPacket();
   let opened = 0;
   for (const [index, order] of orders.entries()) {
@@ -102,10 +102,10 @@ interface Guess {
 
 /** Milliseconds; Infinity where the door stays shut. */
 function timeOf(settings: EngineSettings, door: DoorSettings, { order, stream }: Guess): number {
-  const { strikes, within, rate, enforce } = settings.bans;
+  const { strikes, within, enforce } = settings.bans;
   const engine = createGuessed(settings, { ...door, knock: order }, 1);
   const ports = portsOf(door);
-  const apart = Math.max(APART_MS, door.gap.min, rate.per / rate.packets + 1);
+  const apart = apartOf(settings, door);
   const packet = emptyPacket();
   packet.source0 = FIRST_SOURCE;
   const began = 1000;
@@ -127,6 +127,11 @@ function timeOf(settings: EngineSettings, door: DoorSettings, { order, stream }:
     }
   }
   return Number.POSITIVE_INFINITY;
+}
+
+/** Milliseconds from one packet of a guesser to the next: fewer would be an offence by themselves. */
+function apartOf({ bans: { rate } }: EngineSettings, { gap }: DoorSettings): number {
+  return Math.max(APART_MS, gap.min, rate.per / rate.packets + 1);
 }
 
 function createGuessed(settings: EngineSettings, door: DoorSettings, guessers: number): Engine {

@@ -61,6 +61,12 @@ describe('a guesser who knows the ports of a door but not their order, with thre
     expect(ordersOpened(settings({ doors: [twice] }), twice)).toBeUndefined();
   });
 
+  test('takes his time where a packet more in the second would be an offence', () => {
+    const { one, config } = doorOf(3);
+    const slow = { ...config, bans: { ...config.bans, rate: { packets: 2, per: milliseconds(1000) } } };
+    expect(ordersOpened(slow, one)?.opened).toBe(5);
+  });
+
   // Against: trying several orders of known ports in one stream
   // by: three strikes, and what excuses one weighed against what it gives
   test('with three ports no stream of up to nine knocks opens more', { timeout: 120_000 }, () => {
