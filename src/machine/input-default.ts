@@ -1,7 +1,9 @@
+import { TABLE_BYTES_MAX } from '../files/lines.ts';
 import { FirewallError } from '../firewall/firewall.ts';
 import { type BaseChain, readBaseChains } from '../firewall/netlink/base-chains.ts';
 import type { Family } from '../packet/address.ts';
 import type { Asking } from './asking.ts';
+import { linesOf } from './proc.ts';
 
 /** What becomes of a packet to a port of this machine that no rule names. */
 export type Fate = 'ACCEPT' | 'DROP' | 'REJECT';
@@ -13,18 +15,34 @@ const DEPTH_MAX = 8;
 
 /** What the tables of this network namespace do with packets that come to a port which nobody named. */
 export async function findInputDefaults(asking: Asking): Promise<InputDefaults> {
-  const native = await nativeDefaults();
+  const [native, outward] = [await nativeDefaults(), await outwardInterfaces()];
   const of = async (family: Family): Promise<Fate | null> => {
     const text = await asking.saved(family, 'filter');
     if (text === undefined) return null;
-    const fate = savedDefault(text);
+    const fate = savedDefault(text, outward);
     return fate === 'ACCEPT' ? native[family] : fate;
   };
   return { 4: await of(4), 6: await of(6) };
 }
 
-/** The same of what `iptables-save` prints. */
-export function savedDefault(text: string): Fate {
+/** By which interfaces a default route leads: strangers come in there. */
+async function outwardInterfaces(): Promise<readonly string[]> {
+  const [four, six] = [
+    await linesOf('/proc/self/net/route', TABLE_BYTES_MAX, (line) => line.includes('\t00000000\t')),
+    await linesOf('/proc/self/net/ipv6_route', TABLE_BYTES_MAX, (line) => line.startsWith(DEFAULT_6)),
+  ];
+  const names = [
+    ...four.split('\n').map((line) => line.trim().split(/\s+/)[0] ?? ''),
+    ...six.split('\n').map((line) => line.trim().split(/\s+/).at(-1) ?? ''),
+  ];
+  return [...new Set(names)].filter((name) => name !== '' && name !== 'lo');
+}
+
+/** The destination ::/0 in /proc/self/net/ipv6_route. */
+const DEFAULT_6 = `${'0'.repeat(32)} 00 `;
+
+/** The same of what `iptables-save` prints; `outward`: by which interfaces strangers come in. */
+export function savedDefault(text: string, outward: readonly string[] = []): Fate {
   const filter = /^\*filter$([\s\S]*?)^COMMIT$/m.exec(text)?.[1] ?? '';
   const chains = new Map<string, string[]>();
   for (const [, chain = '', rule = ''] of filter.matchAll(/^-A (\S+) (.*)$/gm)) {
@@ -33,21 +51,39 @@ export function savedDefault(text: string): Fate {
     chains.set(chain, rules);
   }
   const policy = /^:INPUT (\S+)/m.exec(filter)?.[1] === 'DROP' ? 'DROP' : 'ACCEPT';
-  return fateIn(chains, 'INPUT', DEPTH_MAX) ?? policy;
+  return fateIn({ chains, outward }, 'INPUT', DEPTH_MAX) ?? policy;
+}
+
+interface Saved {
+  readonly chains: ReadonlyMap<string, readonly string[]>;
+  readonly outward: readonly string[];
+}
+
+/** A rule for what comes in by an interface that strangers come in by holds for strangers. */
+function withoutInterface(rule: string, outward: readonly string[]): string {
+  const [whole = '', name = ''] = /^-i (\S+) /.exec(rule) ?? [];
+  const holds = outward.some((each) =>
+    name.endsWith('+') ? each.startsWith(name.slice(0, -1)) : each === name,
+  );
+  return name !== '' && holds ? rule.slice(whole.length) : rule;
 }
 
 /** What a chain does with every packet that comes to its end; undefined: it gives it back. */
-function fateIn(
-  chains: ReadonlyMap<string, readonly string[]>,
-  chain: string,
-  depth: number,
-): Fate | undefined {
-  for (const rule of chains.get(chain) ?? []) {
-    const plain = rule.replace(/-m comment --comment (?:"(?:[^"\\]|\\.)*"|\S+) ?/, '');
+function fateIn(saved: Saved, chain: string, depth: number): Fate | undefined {
+  for (const rule of saved.chains.get(chain) ?? []) {
+    const plain = withoutInterface(
+      rule.replace(/-m comment --comment (?:"(?:[^"\\]|\\.)*"|\S+) ?/, ''),
+      saved.outward,
+    );
+    // A stranger's first packet is new, and is none of lo's.
+    const end =
+      /^(?:! -i lo )?(?:-m (?:conntrack --ctstate|state --state) (?:\S+,)?NEW(?:,\S+)? )?-[jg] (\S+)/.exec(
+        plain,
+      )?.[1];
+    if (end === 'ACCEPT' || end === 'DROP' || end === 'REJECT') return end;
     const target = /^-[jg] (\S+)/.exec(plain)?.[1];
-    if (target === 'ACCEPT' || target === 'DROP' || target === 'REJECT') return target;
     if (target === 'RETURN') return undefined;
-    const inner = target === undefined || depth === 0 ? undefined : fateIn(chains, target, depth - 1);
+    const inner = target === undefined || depth === 0 ? undefined : fateIn(saved, target, depth - 1);
     if (inner !== undefined) return inner;
   }
   return undefined;

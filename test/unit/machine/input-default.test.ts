@@ -51,6 +51,23 @@ describe('What becomes of a port that nobody named', () => {
   });
 
   it.each([
+    ['-A INPUT -i ppp0 -j DROP', 'DROP'],
+    ['-A INPUT -i ppp+ -j DROP', 'DROP'],
+    ['-A INPUT -i eth1 -j DROP', 'ACCEPT'],
+    ['-A INPUT ! -i lo -j REJECT --reject-with icmp-port-unreachable', 'REJECT'],
+    ['-A INPUT -m conntrack --ctstate NEW -j DROP', 'DROP'],
+    ['-A INPUT -m state --state INVALID,NEW -j DROP', 'DROP'],
+    ['-A INPUT -m conntrack --ctstate INVALID -j DROP', 'ACCEPT'],
+    ['-A INPUT -i ppp0 -m conntrack --ctstate NEW -m comment --comment out -j DROP', 'DROP'],
+    ['-A INPUT -i ppp0 -p tcp -m tcp --dport 22 -j DROP', 'ACCEPT'],
+    ['-A INPUT -i ppp0 -j X\n-A X -j DROP', 'DROP'],
+    ['-A INPUT ! -i lo -j X\n-A X -j DROP', 'ACCEPT'],
+    ['-A INPUT -i eth1 -j ACCEPT\n-A INPUT -i ppp0 -j DROP', 'DROP'],
+  ])('is told, for who comes in by the way out, by %s', (rules, fate) => {
+    expect(savedDefault(saved('ACCEPT', rules), ['ppp0'])).toBe(fate);
+  });
+
+  it.each([
     ['that drops', [{ family: 'inet', rest: 'drop' }], { 4: 'DROP', 6: 'DROP' }],
     ['of one family', [{ family: 'ip6', rest: 'drop' }], { 4: 'ACCEPT', 6: 'DROP' }],
     ['that refuses', [{ family: 'inet', rest: 'reject' }], { 4: 'REJECT', 6: 'REJECT' }],
