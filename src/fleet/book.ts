@@ -1,4 +1,5 @@
 import { type Register, registerKey, sameState } from './register.ts';
+import { createWideMap } from './wide-map.ts';
 
 export interface Entry {
   /** What all that was heard and said comes to. */
@@ -34,11 +35,11 @@ export interface Book {
 }
 
 export function createBook(release: (member: string, register: Register) => void): Book {
-  const entries = new Map<string, Entry>();
+  const entries = createWideMap<Entry>();
   /** Registers that know of a lift: few, and all that the lifting of all bans may leave. */
   const lifted = new Set<string>();
   /** What this member has said: of a million registers it may be few. */
-  const owned = new Set<Entry>();
+  const owned = createWideMap<Entry>();
   const counts = { ban: 0, grant: 0 };
   let sweeping = entries.entries();
 
@@ -51,8 +52,9 @@ export function createBook(release: (member: string, register: Register) => void
     const { kind } = entry.state;
     if (kind !== 'amnesty') counts[kind] += (own === undefined ? 0 : 1) - (entry.own === undefined ? 0 : 1);
     entry.own = own;
-    if (own === undefined) owned.delete(entry);
-    else owned.add(entry);
+    const key = registerKey(entry.state);
+    if (own === undefined) owned.delete(key);
+    else owned.set(key, entry);
   }
 
   function remove(key: string, { state, charged }: Entry): void {
@@ -90,9 +92,9 @@ export function createBook(release: (member: string, register: Register) => void
       const entry = entries.get(registerKey(register));
       if (entry?.own !== undefined && sameState(entry.own, register)) setOwn(entry, undefined);
     },
-    entries: () => entries.values(),
+    entries: entries.values,
     *own() {
-      for (const { own } of owned) if (own !== undefined) yield own;
+      for (const { own } of owned.values()) if (own !== undefined) yield own;
     },
     ownCounts: () => ({ bans: counts.ban, grants: counts.grant }),
     ownOf: (key) => entries.get(key)?.own,
@@ -100,7 +102,7 @@ export function createBook(release: (member: string, register: Register) => void
       for (const { state } of entries.values()) yield state;
     },
     stateOf: (key) => entries.get(key)?.state,
-    size: () => entries.size,
+    size: entries.size,
     sweep(most, isOver) {
       const gone: Register[] = [];
       for (let looked = 0; looked < most; looked += 1) {
