@@ -5,10 +5,13 @@ import type { Host, Surroundings } from './host.ts';
 import { covers, type Register, registerKey, sameState } from './register.ts';
 import { registerOf } from './row.ts';
 import type { View } from './view.ts';
+import { createWideMap, type WideMap } from './wide-map.ts';
 
 /** After an engine was started anew its members do not all tell it everything at once, but within so many milliseconds. */
 const SPREAD = 5_000;
 const TABLES: readonly RegisterTable[] = ['bans', 'grants'];
+/** Registers that are looked at in one turn. */
+const PIECE = 512;
 
 /**
  * After each new run of the engine a member compares what is there of its own with what it has said, and says again what
@@ -25,9 +28,9 @@ export interface Reassertion {
 interface ReassertionParts {
   readonly member: string;
   readonly bus: Bus;
-  readonly view: View;
-  readonly host: Host;
-  readonly surroundings: Surroundings;
+  readonly view: Pick<View, 'own' | 'ownOf' | 'isOver' | 'hear' | 'say'>;
+  readonly host: Pick<Host, 'keep' | 'told'>;
+  readonly surroundings: Pick<Surroundings, 'after' | 'random'>;
   tell(registers: Iterable<Register>): void;
   /** Their rows on the bus go. */
   drop(registers: readonly Register[]): void;
@@ -48,7 +51,7 @@ export function createReassertion({
   let isDue = false;
   let callOff: (() => void) | undefined;
 
-  function scan(table: number, cursor: string | null, there: Map<string, Register>): void {
+  function scan(table: number, cursor: string | null, there: WideMap<Register>): void {
     const name = TABLES[table];
     if (name === undefined) {
       compare(there);
@@ -66,18 +69,41 @@ export function createReassertion({
     });
   }
 
-  function compare(there: ReadonlyMap<string, Register>): void {
-    isDue = false;
-    regain(there);
-    const missing: Register[] = [];
-    for (const own of view.own()) {
-      const said = there.get(registerKey(own));
-      if (said === undefined || !sameState(said, own)) missing.push(own);
+  /** Who owns a quarter of a million looks at some, and lets packets in between. */
+  function inPieces<T>(all: Iterator<T>, take: (piece: readonly T[]) => void, done: () => void): void {
+    const piece: T[] = [];
+    while (piece.length < PIECE) {
+      const next = all.next();
+      if (next.done === true) {
+        take(piece);
+        done();
+        return;
+      }
+      piece.push(next.value);
     }
-    tell(missing);
+    take(piece);
+    const made = life;
+    surroundings.after(0, () => {
+      if (made === life) inPieces(all, take, done);
+    });
   }
 
-  function regain(there: ReadonlyMap<string, Register>): void {
+  function compare(there: WideMap<Register>): void {
+    const tellMissing = (piece: readonly Register[]): void => {
+      const missing = piece.filter((own) => {
+        const said = there.get(registerKey(own));
+        return said === undefined || !sameState(said, own);
+      });
+      tell(missing);
+    };
+    inPieces(there.entries(), regain, () => {
+      inPieces(view.own()[Symbol.iterator](), tellMissing, () => {
+        isDue = false;
+      });
+    });
+  }
+
+  function regain(there: readonly (readonly [string, Register])[]): void {
     const outcome = emptyOutcome();
     const regained: Register[] = [];
     const over: Register[] = [];
@@ -103,7 +129,7 @@ export function createReassertion({
     callOff?.();
     callOff = surroundings.after(surroundings.random() * SPREAD, () => {
       callOff = undefined;
-      scan(0, null, new Map());
+      scan(0, null, createWideMap());
     });
   }
 
