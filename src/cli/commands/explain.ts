@@ -65,6 +65,12 @@ export function explainLines(explanation: Explanation, { width, now }: View): re
 /** Outcomes whose words hold the reason. */
 const WORDED: ReadonlySet<string> = new Set(['stale', 'replayed', 'refused']);
 
+/** Knocks that were right, and had no effect. */
+const NO_EFFECT: Readonly<Record<string, string>> = {
+  guard: 'too soon after the door was opened or closed: ignored, no offence',
+  'used already': 'the one-time line that was used last: ignored, no offence',
+};
+
 type Why = (row: ExplainRow) => string;
 const at: Why = ({ door, step, of }) =>
   door === null ? '' : `${door}${step === null ? '' : ` step ${step} of ${of ?? '?'}`}`;
@@ -82,7 +88,8 @@ const WHY: Readonly<Record<string, Why>> = {
   accepted: (row) => `a right knock: ${at(row)}`,
   opened: (row) => `the last knock: ${row.door ?? 'the door'} is open`,
   closed: (row) => `the last knock of the close sequence: ${row.door ?? 'the door'} is closed`,
-  repeat: (row) => `a knock made already: ignored${inDoor(row)}`,
+  repeat: (row) =>
+    `${NO_EFFECT[row.reason ?? ''] ?? 'a knock made already, or one that closes what is closed: ignored'}${inDoor(row)}`,
   tolerated: (row) => `a wrong knock that \`tolerate\` lets pass${inDoor(row)}`,
   expired: (row) => `too late: begun anew${inDoor(row)}`,
   too_fast: (row) => `sooner than gap.min: broken off${inDoor(row)}`,
@@ -122,7 +129,8 @@ function byHand({ outcome, reason }: ExplainRow): boolean {
 
 function whyOf(row: ExplainRow): string {
   const why = WHY[row.outcome]?.(row) ?? '';
-  const told = row.reason === null || row.reason === '' || WORDED.has(row.outcome);
+  const isWorded = WORDED.has(row.outcome) || (row.outcome === 'repeat' && (row.reason ?? '') in NO_EFFECT);
+  const told = row.reason === null || row.reason === '' || isWorded;
   const reason = told ? '' : ` [${byHand(row) ? 'by hand' : row.reason}]`;
   const strikes = row.strikes === null || row.strikes === 0 ? '' : `; strike ${row.strikes}`;
   const exempt = row.exempt === null ? '' : `; never banned: ${row.exempt}`;

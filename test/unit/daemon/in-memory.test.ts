@@ -2,7 +2,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { explainLines } from '../../../src/cli/commands/explain.ts';
 import type { LoadedKeys } from '../../../src/config/load-keys.ts';
+import type { Explanation } from '../../../src/control/answers.ts';
 import type { Dependencies } from '../../../src/daemon/dependencies.ts';
 import type { Daemon } from '../../../src/daemon/run.ts';
 import type { NfknockEvent } from '../../../src/engine/event.ts';
@@ -379,6 +381,32 @@ describe('what people ask', () => {
       '8000/tcp opened',
       'null door.closed',
     ]);
+  });
+});
+
+describe('a right knock without effect', () => {
+  const explained = async (machine: Machine): Promise<string> =>
+    explainLines((await dataOf(machine, { command: 'explain', address: GUEST })) as Explanation, {
+      width: 200,
+      now: machine.clock.wall(),
+    }).join('\n');
+  const CLOSING = `{ doors: { ssh: { knock: [7000, 8000], opens: [22], for: 1m, close: [7001, 8001] } }, ${SMALL} }`;
+
+  it('is explained as one: a close that begins too soon after the opening', async () => {
+    const { machine } = await start(CLOSING);
+    await send(machine, GUEST, 7000, 8000);
+    await send(machine, GUEST, 7001);
+    expect(await explained(machine)).toMatch(/7001\/tcp +repeat +too soon after the door was opened .*\(ssh/);
+    expect(await explained(machine)).not.toContain('[guard]');
+  });
+
+  it('is explained as one: a close of what has ended', async () => {
+    const { machine } = await start(CLOSING);
+    await send(machine, GUEST, 7000, 8000);
+    await pass(machine, 90_000);
+    await send(machine, GUEST, 7001, 8001);
+    expect(await explained(machine)).toMatch(/8001\/tcp +repeat +.*closes what is closed: ignored/);
+    expect(await explained(machine)).not.toContain('strike 1');
   });
 });
 
