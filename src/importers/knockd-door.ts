@@ -93,6 +93,13 @@ export function knockdDoor(
   }
   const start = startOf(section, by, watched, findings);
   const stop = stopOf(section, by, watched, findings);
+  const timed = ['stop_command', 'stop_command_6'].some((name) => (get(name)?.value ?? '') !== '');
+  if (start?.does === 'run' && stop === null && timed)
+    warn(
+      start.line,
+      section.name,
+      'nothing takes back what the start command does, since the stop command is left out',
+    );
   if (start === null && stop === null)
     warn(section.line, section.name, 'has no command, so the door opens nothing: add ports to "opens"');
   if (knock === undefined) return undefined;
@@ -105,7 +112,7 @@ export function knockdDoor(
     start,
     seconds: secondsOf(section, get('cmd_timeout'), [CMD_TIMEOUT, SECONDS_MAX], findings),
     stop,
-    timed: ['stop_command', 'stop_command_6'].some((name) => (get(name)?.value ?? '') !== ''),
+    timed,
   };
 }
 
@@ -195,7 +202,7 @@ function secondsOf(
     warn(
       directive.line,
       keyOf(section, directive),
-      `${quoted(directive.value)} is taken as ${used} seconds (1 to ${max})`,
+      `${quoted(directive.value)} is taken as ${used} s (1 to ${max})`,
     );
   return used;
 }

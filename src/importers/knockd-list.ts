@@ -9,6 +9,9 @@ type Warn = (text: string) => void;
 const BRANCHES =
   /^(if|then|elif|else|fi|for|while|until|do|done|case|esac|function|\{|\}|!|\[\[?|test|grep|pgrep|read)$/;
 
+/** What may end what another command of the line has opened. */
+const TAKES_BACK = /\b(sleep|at|batch|ip6?tables|nft|ipset|ufw|firewall-cmd)\b/;
+
 /** The steps of one line of commands; null: it is left out, which has been told. */
 export function stepsOf(line: string, warn: Warn): readonly Step[] | null {
   const { commands } = withoutShell(splitCommand(line));
@@ -37,8 +40,12 @@ export function stepsOf(line: string, warn: Warn): readonly Step[] | null {
     }
     const needs = shellOf(command, previous);
     if (needs.length > 0) {
+      // What would have taken the rule back must not be what is lost: the door would stay open.
+      const opensForGood = TAKES_BACK.test(shown(words));
       const what =
-        hasRules && !branches(commands) ? `${quoted(shown(words))} is left out` : 'the command is left out';
+        hasRules && !opensForGood && !branches(commands)
+          ? `${quoted(shown(words))} is left out`
+          : 'the command is left out';
       warn(
         `no shell is run, and ${needs.join(' ')} needs one: ${what}; put it in a script and name the script`,
       );

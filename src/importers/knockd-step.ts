@@ -47,12 +47,12 @@ const USUAL_PLACES: Readonly<Record<string, string>> = {
 /** Null: the command cannot be taken over, which has been told. */
 export function stepOf(words: Argv, warn: (text: string) => void): Step | null {
   const [program = '', ...rest] = words;
-  const naps = rest.map((word) => /^(\d{1,7})([smhd]?)$/.exec(word));
+  const naps = rest.map((word) => /^(\d{1,7}(?:\.\d{1,3})?)([smhd]?)$/.exec(word));
   if (/^(\/(usr\/)?bin\/)?sleep$/.test(program) && rest.length > 0 && naps.every((nap) => nap !== null)) {
     const units: Readonly<Record<string, number>> = { m: 60, h: 3600, d: 86_400 };
     return {
       step: 'sleep',
-      seconds: naps.reduce((sum, nap) => sum + Number(nap?.[1]) * (units[nap?.[2] ?? ''] ?? 1), 0),
+      seconds: Math.ceil(naps.reduce((sum, nap) => sum + Number(nap?.[1]) * (units[nap?.[2] ?? ''] ?? 1), 0)),
     };
   }
   const unknown = words
@@ -87,8 +87,9 @@ export function ruleOf(words: Argv): Opening | undefined {
   return rule !== undefined && rule.opens.length > 0 ? rule : undefined;
 }
 
-/** knockd's commands run as root already. */
-export function withoutSudo(words: Argv): Argv {
+/** knockd's commands run as root already, and nfknock's outlive nothing that they could hang up with. */
+export function withoutSudo(given: Argv): Argv {
+  const words = /^(\/(usr\/)?bin\/)?(nohup|setsid|exec)$/.test(given[0] ?? '') ? given.slice(1) : given;
   if (!/^(\/(usr\/)?bin\/)?sudo$/.test(words[0] ?? '')) return words;
   const options = words.slice(1).findIndex((word) => !/^-[nEH]+$|^--(non-interactive|)$/.test(word));
   const rest = options < 0 ? [] : words.slice(1 + options);

@@ -250,6 +250,8 @@ describe('A command of a knockd.conf', () => {
       {},
     ],
     [`iptables -C INPUT ${line} || ${add}`, remove, {}],
+    [`nohup ${add}`, `setsid ${remove}`, {}],
+    [`${add}; sleep 59.5; ${remove}`, 'true', {}],
     [`${add} && iptables-save > /etc/iptables/rules.v4`, `${remove}; netfilter-persistent save`, {}],
     [`${add}; iptables -D INPUT -s %IP% -p tcp --dport 80 -j ACCEPT`, remove, {}],
     [
@@ -281,10 +283,27 @@ describe('A command of a knockd.conf', () => {
     ['/usr/local/bin/may %IP% && ', 'only where "/usr/local/bin/may" says so'],
     ['/usr/local/bin/may %IP% || ', 'only where "/usr/local/bin/may" says so'],
     ['if true; then echo; fi; ', 'no shell is run, and if needs one: the command is left out'],
+    ['( sleep 60; /bin/true ) & ', 'no shell is run, and ( needs one: the command is left out'],
   ])('that opens under a condition, %s, opens nothing, and it is said', (before, text) => {
     const file = `[a]\nsequence = 1,2,3\ncommand = ${before}${add}\n`;
     expect(doors(file)).toMatchObject([{ opens: [], onOpen: null }]);
     expect(said(importKnockd(file, 'k.conf'))).toContain(text);
+  });
+
+  it.each([
+    `${add}; echo "${remove}" | at now + 5 minutes`,
+    `${add}; (sleep 60; ${remove}) &`,
+    `${add}; sleep $TIME; ${remove}`,
+  ])('%s opens nothing rather than for good, and it is said', (command) => {
+    const file = `[a]\nsequence = 1,2,3\ncommand = ${command}\n`;
+    expect(doors(file)).toMatchObject([{ opens: [], onOpen: null }]);
+    expect(said(importKnockd(file, 'k.conf'))).toContain('the command is left out');
+  });
+
+  it('that nothing takes back any more is said to be so', () => {
+    const file =
+      '[a]\nsequence = 1,2,3\nstart_command = nft add rule ip f i ip saddr %IP% accept\nstop_command = nft delete rule ip f i handle $(x)\n';
+    expect(said(importKnockd(file, 'k.conf'))).toContain('a: nothing takes back what the start command does');
   });
 
   it.each([
