@@ -14,7 +14,7 @@ export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
 readonly PLACE="${NFKNOCK_GUEST:-/var/tmp/nfknock-guest}"
 readonly NEEDED=(qemu-system-x86 debootstrap busybox-static cpio kmod xz-utils curl e2fsprogs dpkg-dev)
-readonly BOOT_SECONDS="${NFKNOCK_GUEST_BOOT_SECONDS:-900}"
+readonly BOOT_SECONDS="${NFKNOCK_GUEST_BOOT_SECONDS:-}"
 
 kernels=()
 others=()
@@ -70,7 +70,7 @@ install_tools() {
 }
 
 # What a case says of itself in its head: "# boots: 2", "# boot 2: -rtc base=1970-01-02", "# kernel: ipv6.disable=1",
-# "# systemd: nftables" (a root with systemd, beside that firewall).
+# "# systemd: nftables" (a root with systemd, beside that firewall), "# seconds: 3600" (how long a boot may take, 900).
 head_of() { sed -n "s/^# $2: //p" "test/guest/$1.sh"; }
 root_of() {
   local firewall
@@ -78,11 +78,14 @@ root_of() {
   echo "$PLACE/${firewall:+systemd-}${firewall:-root}"
 }
 
-# Waits for the machine's end, or makes one.
+# await_machine CASE LOG: waits for the machine's end, or makes one.
 await_machine() {
-  local until=$((SECONDS + BOOT_SECONDS))
+  local most until
+  most="${BOOT_SECONDS:-$(head_of "$1" seconds)}"
+  most="${most:-900}"
+  until=$((SECONDS + most))
   while kill -0 "$machine" 2>/dev/null; do
-    if [ "$SECONDS" -ge "$until" ]; then echo "guest: ended after $BOOT_SECONDS s" >>"$1"; break; fi
+    if [ "$SECONDS" -ge "$until" ]; then echo "guest: ended after $most s" >>"$2"; break; fi
     sleep 0.5
   done
   end_machine
@@ -101,7 +104,7 @@ boot() {
     -drive "file=$disk,format=raw,if=virtio,cache=writeback" "${options[@]}" </dev/null >>"$log" 2>&1 &
   machine=$!
   disown
-  await_machine "$log"
+  await_machine "$name" "$log"
 }
 
 # The same with this machine's kernel, in namespaces. When the first program ends, so do all that are in there.
@@ -114,7 +117,7 @@ boot_native() {
     sh scripts/boot-root.sh "$(root_of "$name")" "$scratch" </dev/null >>"$log.console" 2>&1 &
   machine=$!
   disown
-  await_machine "$log"
+  await_machine "$name" "$log"
   cat "$scratch/upper/guest-output" >>"$log" 2>/dev/null || true
 }
 
