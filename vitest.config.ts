@@ -134,6 +134,7 @@ const config: ViteUserConfig = defineConfig({
       {
         test: {
           name: 'unit',
+          globalSetup: ['test/unit/cli/build-first.ts'],
           setupFiles: ['test/seed.ts'],
           // One process a worker, not one a file: what loads the program again for each file takes half the time.
           pool: 'forks',

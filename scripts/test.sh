@@ -76,7 +76,7 @@ main() {
   step 'dead code' knip
   step 'the native parsers under AddressSanitizer and UndefinedBehaviorSanitizer' \
     npm run --silent test:sanitize --workspace native -- parsers
-  suite unit 'unit tests'
+  NFKNOCK_BUILD_FIRST=yes suite unit 'unit tests'
   suite simulation 'a fleet, simulated'
   suite kernel 'tests on the kernel, with real clients'
   summary
