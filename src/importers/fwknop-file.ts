@@ -23,7 +23,10 @@ export function readDirectives(text: string, broken: (line: number) => void): re
       broken(index + 1);
       return [];
     }
-    return [{ name: name.startsWith('%') ? name : name.toUpperCase(), value, line: index + 1 }];
+    const key = name.startsWith('%') ? name : name.toUpperCase();
+    // A passphrase may hold the sign of a comment; fwknopd takes it so everywhere, and then refuses the value.
+    const plain = /^(HMAC_)?KEY$|_PW$/.test(key) ? value : value.replace(/\s+#.*$/, '').replace(/\s*;$/, '');
+    return [{ name: key, value: plain, line: index + 1 }];
   });
 }
 

@@ -37,6 +37,7 @@ describe("A stanza of fwknop's access.conf", () => {
     ['OPEN_PORTS tcp/22', 'opens: [22/tcp]\n    for: 30s'],
     ['OPEN_PORTS tcp/22,udp/53', 'opens: [22/tcp, 53/udp]'],
     ['OPEN_PORTS tcp/22\nFW_ACCESS_TIMEOUT 7', 'for: 7s'],
+    ['OPEN_PORTS tcp/22 # ssh\nFW_ACCESS_TIMEOUT 7; # s', 'opens: [22/tcp]\n    for: 7s'],
     ['OPEN_PORTS tcp/22\nFORCE_NAT 10.0.0.5 22', 'forward: 10.0.0.5\n    dnat: true'],
     ['OPEN_PORTS tcp/22\nCMD_CYCLE_OPEN /bin/a $SRC "$PORT"', 'on_open: ["/bin/a", "%IP%", "%PORTS%"]'],
     ['OPEN_PORTS tcp/22\nCMD_CYCLE_OPEN /bin/a\nCMD_CYCLE_TIMER 9', 'for: 9s'],
