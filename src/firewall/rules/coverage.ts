@@ -15,6 +15,8 @@ const NEUTRAL: readonly string[] = [
   'multiport',
   'set',
   'recent',
+  'connlimit',
+  'hashlimit',
   'mac',
   'iprange',
   'geoip',
@@ -29,6 +31,8 @@ const BY_SOURCE: readonly string[] = [
   '--source-country',
   '--rcheck',
   '--update',
+  // What a source has too much of; by default, and here always, each source by itself.
+  '--connlimit-above',
 ];
 /** Options that change nothing of what a rule takes. */
 const WITHOUT_EFFECT: readonly string[] = [
@@ -40,6 +44,16 @@ const WITHOUT_EFFECT: readonly string[] = [
   '--hitcount',
   '--reap',
   '--update-counters',
+  '--connlimit-mask',
+  '--connlimit-saddr',
+  '--hashlimit-above',
+  '--hashlimit-burst',
+  '--hashlimit-name',
+  '--hashlimit-srcmask',
+  '--hashlimit-htable-size',
+  '--hashlimit-htable-max',
+  '--hashlimit-htable-expire',
+  '--hashlimit-htable-gcinterval',
 ];
 /** Questions by ICMP: what belongs to a connection of ours are the answers. */
 const ECHO_REQUESTS: readonly string[] = ['8', '128', 'echo-request', '8/0', '128/0'];
@@ -83,10 +97,16 @@ export function coverage({ options }: RuleParts, traffic: Traffic): Coverage {
   const found = new Set(options.map((option) => covered(option, traffic)));
   for (const each of ['none', 'some', 'sources'] as const) {
     // A ban of some sources at some ports is a ban of sources.
-    if (each === 'some' && found.has('sources')) continue;
+    if (each === 'some' && found.has('sources') && !options.some(countsTogether)) continue;
     if (found.has(each)) return each;
   }
   return 'all';
+}
+
+/** All sources are counted together, or by what they go to: that is no ban of one. */
+function countsTogether({ name, values }: Option): boolean {
+  const mask = name === '--connlimit-mask' || name === '--hashlimit-srcmask';
+  return name === '--connlimit-daddr' || (mask && values[0] === '0');
 }
 
 export function targetWords(rule: string): {
@@ -118,9 +138,12 @@ function optionsOf(rule: string): readonly Option[] {
 
 function covered(option: Option, traffic: Traffic): Coverage {
   const { name, inverted, values } = option;
-  if (BY_SOURCE.includes(name) || (name === '--match-set' && /(?:^|,)src/.test(values[1] ?? ''))) {
+  const words =
+    name === '--match-set' ? (values[1] ?? '') : name === '--hashlimit-mode' ? (values[0] ?? '') : '';
+  if (BY_SOURCE.includes(name) || /(?:^|,)src(?:ip|$|,)/.test(words)) {
     return inverted ? 'some' : 'sources';
   }
+  if (countsTogether(option)) return 'some';
   const plain = plainly(name, values, traffic);
   if (!inverted || plain === 'some') return plain;
   return plain === 'all' ? 'none' : 'all';

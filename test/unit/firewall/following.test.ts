@@ -91,6 +91,53 @@ describe('packets of open connections', () => {
     ],
     ['a goto', 'ACCEPT', ['-A INPUT -g X', '-A INPUT -j DROP', '-A X -i lo -j ACCEPT'], 'accept'],
     ['a circle', 'ACCEPT', ['-A INPUT -j X', '-A X -j Y', '-A Y -j X'], 'unsure'],
+    ...(
+      [
+        [
+          'too many connections of one source',
+          '-m connlimit --connlimit-above 20 --connlimit-mask 32 --connlimit-saddr',
+          'accept',
+        ],
+        [
+          'too many of a network',
+          '-m connlimit --connlimit-above 20 --connlimit-mask 24 --connlimit-saddr',
+          'accept',
+        ],
+        [
+          'too many of all together',
+          '-m connlimit --connlimit-above 20 --connlimit-mask 0 --connlimit-saddr',
+          'unsure',
+        ],
+        [
+          'too many to one address',
+          '-m connlimit --connlimit-above 20 --connlimit-mask 32 --connlimit-daddr',
+          'unsure',
+        ],
+        [
+          'too much of one source',
+          '-m hashlimit --hashlimit-above 50/sec --hashlimit-mode srcip --hashlimit-name web',
+          'accept',
+        ],
+        [
+          'too much to one port',
+          '-m hashlimit --hashlimit-above 50/sec --hashlimit-mode dstport --hashlimit-name web',
+          'unsure',
+        ],
+        [
+          'too much from one port',
+          '-m hashlimit --hashlimit-above 50/sec --hashlimit-mode srcport --hashlimit-name web',
+          'unsure',
+        ],
+      ] as const
+    ).map(
+      ([name, words, expected]) =>
+        [name, 'ACCEPT', [`-A INPUT -p tcp -m tcp ${words} -j REJECT --reject-with tcp-reset`], expected] as [
+          string,
+          string,
+          readonly string[],
+          string,
+        ],
+    ),
     [
       'a recent list',
       'ACCEPT',
