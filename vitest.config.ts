@@ -68,6 +68,7 @@ const LONG = [
   'test/kernel/foreign-rules.test.ts',
   'test/kernel/grant-mark-forward.test.ts',
   'test/kernel/grant-mark.test.ts',
+  'test/kernel/init-late.test.ts',
   'test/kernel/init.test.ts',
   'test/kernel/keys-clients.test.ts',
   'test/kernel/keys-crash.test.ts',

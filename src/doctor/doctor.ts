@@ -12,7 +12,7 @@ import { formatAddress } from '../packet/address.ts';
 import type { Config } from '../policy/config.ts';
 import type { NamedServers } from '../policy/fleet.ts';
 import type { OneTimePorts } from '../policy/port-roles.ts';
-import { pendingChange } from '../rollback/rollback.ts';
+import { pendingChange } from '../rollback/change.ts';
 import { type StoodDown, standDownProblem } from '../rollback/stood-down.ts';
 import { type Asked, ofDaemon } from './daemon.ts';
 import { ofDisk, ofFiles } from './files.ts';

@@ -1,6 +1,9 @@
 import { findTool, runTool } from '../firewall/iptables/command.ts';
 import { discard, type Place, readIfThere, writeDurably } from './place.ts';
 
+/** Why, where the time was over. deploy/boot-rules says the same. */
+export const UNCONFIRMED = 'nobody has confirmed it in time';
+
 /** How a change that nobody confirmed ended. Moments are wall time, in milliseconds since 1970. */
 export interface Ended {
   readonly at: number;

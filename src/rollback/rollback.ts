@@ -3,26 +3,15 @@ import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { FirewallError } from '../firewall/firewall.ts';
 import { findTool, runTool } from '../firewall/iptables/command.ts';
-import {
-  familiesHere,
-  letInByGrants,
-  type OwnPart,
-  readOwnPart,
-  restoreOwnPart,
-} from '../firewall/iptables/own-part.ts';
-import { openSets, type Sets } from '../firewall/netlink/ipset.ts';
-import { openNetfilter } from '../firewall/netlink/socket.ts';
-import { isOwnSet } from '../firewall/rules/names.ts';
-import { messageOf } from '../text/error.ts';
-import { claimChange, isLeft, nameClaimer } from './claimer.ts';
-import { endDaemon } from './end-daemon.ts';
+import { familiesHere, letInByGrants, readOwnPart } from '../firewall/iptables/own-part.ts';
+import { type Change, pendingChange, RECORD, undoneChange } from './change.ts';
+import { claimChange, claimerNow, nameClaimer, type Patience, waitForClaimer } from './claimer.ts';
 import { lastEnd, log, noteEnd, sentence } from './ended.ts';
 import {
   bootId,
   claim,
   codeOf,
   discard,
-  forgetInstalled,
   isReadable,
   makePlace,
   type Place,
@@ -31,9 +20,9 @@ import {
   remove,
   writeDurably,
 } from './place.ts';
-import { restoreConfiguration } from './restore-configuration.ts';
+import { putBack, restoreRules, withSets } from './put-back.ts';
 import { findStoodDown, hereAt } from './stood-down.ts';
-import { restoreUnit, stopUnit, type UnitState, unitState } from './systemd.ts';
+import { unitState } from './systemd.ts';
 import { startTimer } from './timer.ts';
 
 /*
@@ -45,20 +34,6 @@ import { startTimer } from './timer.ts';
  * plain files: `boot`, `path` and `configuration` (what the file is to hold again; `absent`: it is to go), `disabled`.
  */
 
-/** What is known of a change that waits for its confirmation. Moments are wall time, in milliseconds since 1970. */
-export interface Change {
-  readonly id: string;
-  readonly since: number;
-  readonly deadline: number;
-  readonly boot: string;
-  readonly parts: readonly OwnPart[];
-  /** The sets that were there, anybody's. */
-  readonly sets: readonly string[];
-  /** The configuration: what it is to hold again; null: it was not there; undefined: as it is now. */
-  readonly configuration: { readonly path: string; readonly text?: string | null };
-  readonly unit?: UnitState;
-}
-
 export interface Planned {
   /** The configuration that is tried. */
   readonly path: string;
@@ -68,22 +43,23 @@ export interface Planned {
   readonly time: number;
   /** Wall time, ms. */
   readonly now: number;
+  /** Where somebody else still rolls an earlier change back. */
+  readonly patience?: Patience;
 }
 
-const RECORD = 'record.json';
+export interface Armed {
+  readonly change: Change;
+  /** Takes it back at once, where it is the first that waits. */
+  cancel(): Promise<void>;
+}
+
 const BOOT_RULES = '/usr/lib/nfknock/boot-rules';
 
 /**
  * To be called before anything is changed: keeps what is there and starts the timer. Where an earlier change still
- * waits it is that one's beginning that is kept, since nothing was confirmed since. Answers what takes the change back
- * at once, should it fail.
+ * waits it is that one's beginning that is kept, since nothing was confirmed since.
  */
-export async function armRollback({
-  path,
-  before,
-  time,
-  now,
-}: Planned): Promise<{ cancel(): Promise<void> }> {
+export async function armRollback({ path, before, time, now, patience }: Planned): Promise<Armed> {
   // What is there now is nothing at all, and to go back to that would open every port.
   if (findStoodDown(hereAt(now, { boot: bootId(), hasRtc: () => true })) !== undefined) {
     const fix = 'nfknock is stood down: `nfknock stand-down --over` first';
@@ -91,7 +67,7 @@ export async function armRollback({
   }
   const place = makePlace();
   if (readIfThere(join(place.undoing, 'boot')) !== undefined)
-    await rollBack('an earlier rollback was interrupted', now);
+    await rollBack({ why: 'an earlier rollback was interrupted', now, ...(patience && { patience }) });
   const earlier = pendingChange(place);
   const change: Change = {
     ...(earlier ?? (await beginning(place, resolve(path), before))),
@@ -112,9 +88,10 @@ export async function armRollback({
     withoutNode: ['roll-back'],
   });
   return {
+    change,
     async cancel() {
       if (earlier !== undefined || !claimChange(place)) return;
-      await withSets((sets) => restoreParts(change, sets));
+      await restoreRules(change);
       discard(place.undoing);
     },
   };
@@ -155,22 +132,6 @@ function keep(place: Place, change: Change): void {
   }
   if (!claim(beside, place.pending))
     throw new FirewallError('save the rules for a rollback', 'LOST', 'run it again');
-}
-
-/** The change that waits for its confirmation, if any. */
-export function pendingChange(place: Place = placeOf()): Change | undefined {
-  if (!isReadable(place)) return undefined;
-  return changeIn(place.pending);
-}
-
-/** The change that is being rolled back, or was when who did it was killed. */
-function undoneChange(place: Place): Change | undefined {
-  return changeIn(place.undoing);
-}
-
-function changeIn(folder: string): Change | undefined {
-  const text = readIfThere(join(folder, RECORD));
-  return text === undefined ? undefined : (JSON.parse(text) as Change);
 }
 
 /** True where a connection came in through a grant since the rules of the change were laid. */
@@ -217,60 +178,47 @@ function confirmedText({ confirmed }: Place, path: string): string | undefined {
   return text !== undefined && text.slice(0, end) === path ? text.slice(end + 1) : undefined;
 }
 
-/** How a roll-back went: nothing waited, all was put back, or what could not be. */
-export type Outcome = { readonly done: boolean; readonly faults: readonly string[] };
+export interface Asked {
+  readonly why: string;
+  /** Wall time, ms. */
+  readonly now: number;
+  /** Only this change, since a later one has a timer of its own. */
+  readonly id?: string;
+  /** Where somebody else is at it; a few seconds where nothing is said. */
+  readonly patience?: Patience;
+}
+
+/** How a roll-back went: nothing was to be done, all was put back, or what could not be. */
+export interface Outcome {
+  readonly done: boolean;
+  readonly faults: readonly string[];
+  /** Who did it, where somebody else was at it and has been waited for. */
+  readonly by?: string;
+}
 
 /**
- * Puts back what waits for its confirmation; with an id only that change, since a later one has a timer of its own.
- * Carries on where an earlier attempt was cut off.
+ * Puts back what waits for its confirmation. What somebody else is rolling back is waited for; where he was killed over it,
+ * or stands still, it is carried on with.
  */
-export async function rollBack(why: string, now: number, id?: string): Promise<Outcome> {
+export async function rollBack({ why, now, id, patience }: Asked): Promise<Outcome> {
   const place = placeOf();
   const waiting = pendingChange(place);
   if (id !== undefined && waiting !== undefined && waiting.id !== id) return { done: false, faults: [] };
   // What an earlier one has left of its own end.
   if (waiting !== undefined && readIfThere(join(place.undoing, RECORD)) === undefined) remove(place.undoing);
   const claimed = waiting !== undefined && claimChange(place);
-  if (!claimed && id !== undefined && !(await isLeft(place, () => undoneChange(place)?.id === id)))
-    return { done: false, faults: [] };
   const change = undoneChange(place);
-  if (change === undefined) return { done: false, faults: [] };
-  if (!claimed) nameClaimer(place);
-  const faults: string[] = [];
-  const attempt = async (task: () => Promise<void>): Promise<void> => {
-    await task().catch((error: unknown) => void faults.push(messageOf(error)));
-  };
-  await attempt(async () => {
-    const ended = await endDaemon();
-    await stopUnit();
-    if (!ended && !(await endDaemon()))
-      throw new Error('the daemon that runs could not be ended: end it by hand');
-  });
-  await attempt(() => withSets((sets) => restoreParts(change, sets)));
-  if (change.parts.every((part) => part.chains.length === 0)) forgetInstalled();
-  await attempt(async () => restoreConfiguration(place, change.configuration));
-  await attempt(() => restoreUnit(change.unit));
+  if (change === undefined || (id !== undefined && change.id !== id)) return { done: false, faults: [] };
+  if (!claimed) {
+    const { left, who } = await waitForClaimer(place, () => undoneChange(place)?.id === change.id, patience);
+    if (!left) return { done: false, faults: [], by: who };
+    nameClaimer(place);
+  }
+  const faults = await putBack(place, change);
   const ended = { at: now, since: change.since, why, faults };
   await log(sentence(ended));
   noteEnd(place, ended);
   return { done: true, faults };
-}
-
-/** Each family by itself: where one can't be put back the other is all the same. */
-async function restoreParts({ parts, sets: before }: Change, sets: Sets): Promise<void> {
-  const results = await Promise.allSettled(parts.map((part) => restoreOwnPart(part, sets)));
-  const since = (await sets.all()).filter((set) => isOwnSet(set) && !before.includes(set.name));
-  for (const { name } of since) await sets.destroy(name);
-  for (const result of results) if (result.status === 'rejected') throw result.reason;
-}
-
-export async function withSets<Result>(use: (sets: Sets) => Promise<Result>): Promise<Result> {
-  const socket = openNetfilter();
-  try {
-    return await use(openSets(socket));
-  } finally {
-    socket.close();
-  }
 }
 
 /** What an owner should know of changes that wait or were rolled back, as sentences; says each end once. */
@@ -282,8 +230,15 @@ export function noticeOf(now: number): string | undefined {
     const left = Math.max(0, Math.ceil((waiting.deadline - now) / 1000));
     return `a change waits for its confirmation: it is rolled back in ${left} s unless you run: nfknock confirm`;
   }
+  if (undoneChange(place) !== undefined) return undoneNotice(claimerNow(place));
   const ended = lastEnd(place);
   if (ended === undefined) return undefined;
   remove(place.ended);
   return sentence(ended);
+}
+
+function undoneNotice(who: string | undefined): string {
+  return who === undefined
+    ? 'a change is rolled back in part, by a process that is gone: nfknock rules roll-back does the rest'
+    : `a change is being rolled back, by ${who}`;
 }

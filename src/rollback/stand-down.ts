@@ -13,10 +13,12 @@ import {
 import type { Sets } from '../firewall/netlink/ipset.ts';
 import { CHAIN, isOwnSet } from '../firewall/rules/names.ts';
 import { messageOf } from '../text/error.ts';
+import type { Patience } from './claimer.ts';
 import { endDaemon, isHeld } from './end-daemon.ts';
 import { log } from './ended.ts';
 import { readIfThere, rememberInstalled, remove, writeDurably } from './place.ts';
-import { pendingChange, rollBack, withSets } from './rollback.ts';
+import { withSets } from './put-back.ts';
+import { rollBack } from './rollback.ts';
 import {
   backIn,
   beginEnding,
@@ -53,6 +55,8 @@ export interface Wanted {
   readonly asked: Marker['asked'];
   /** The configuration, which tells where a daemon is asked. */
   readonly config: string;
+  /** Where somebody else rolls a change back. */
+  readonly patience?: Patience;
 }
 
 /** Tells a daemon that runs to look at the marker; true where it did. */
@@ -69,8 +73,13 @@ export interface Begun {
 /** Takes everything of ours out. Throws a FirewallError where not all of it could be. */
 export async function beginStandDown(wanted: Wanted, here: Here, tell: TellDaemon): Promise<Begun> {
   const now = here.wall * 1000;
-  const rolledBack = pendingChange() !== undefined;
-  if (rolledBack) await rollBack('nfknock was stood down before anybody had confirmed it', now);
+  // What is being rolled back still would put rules in again.
+  const { done, by } = await rollBack({
+    why: 'nfknock was stood down before anybody had confirmed it',
+    now,
+    ...(wanted.patience && { patience: wanted.patience }),
+  });
+  const rolledBack = done || by !== undefined;
   const earlier = findMarker();
   const still = earlier !== undefined && leftOf(earlier.marker, here) > 0 ? earlier : undefined;
   const parts = await Promise.all(familiesHere().map(readOwnPart));

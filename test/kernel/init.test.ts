@@ -3,71 +3,42 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { NFKNOCK } from '../support/daemon.ts';
-import { createNet, type Net } from '../support/net.ts';
-import { type Child, type Result, startProcess } from '../support/process.ts';
+import { createInitLab, type InitLab, SERVICE, WEB } from '../support/init-lab.ts';
+import type { Net } from '../support/net.ts';
+import type { Result } from '../support/process.ts';
 import { temporaryFolder } from '../support/scratch.ts';
 import { KEY, startTerminal, type Terminal } from '../support/terminal.ts';
 
 /* `nfknock init` at a real terminal, from nothing to a door that opens, and back from every step of the way. */
 
-const SERVICE = 22;
-const WEB = 8080;
 const LONG = 240_000;
 const QUICK = 400;
-/** What init may write to. */
-const FOLDERS = [
-  '/etc/nfknock',
-  '/var/lib/nfknock',
-  '/var/lib/nfknock-rollback',
-  '/var/log/nfknock',
-  '/run/nfknock',
-];
 const CONFIG = '/etc/nfknock/nfknock.yaml';
 /** What the questions say, in their order; the last asks for leave. */
 const QUESTIONS = ['1 of 4', '2 of 4', '3 of 4', '4 of 4', 'Do this now?'];
 
+let lab: InitLab;
 let net: Net;
-/** Holds the mounts in which all runs. */
-let holder: Child;
 
 beforeEach(async () => {
-  net = await createNet();
-  for (const port of [SERVICE, WEB]) await net.server.listen(port);
-  // Layers over this machine's own, in which nothing of nfknock is: what is made in them is gone with the mounts.
-  const over = (folder: string): string =>
-    `mkdir -p /mnt/${folder}/upper /mnt/${folder}/work; mount -t overlay overlay -o lowerdir=/${folder},upperdir=/mnt/${folder}/upper,workdir=/mnt/${folder}/work /${folder}`;
-  const script = `
-    mount --make-rprivate /; mount -t tmpfs tmpfs /mnt; mount -t tmpfs -o mode=755 tmpfs /run
-    ${['etc', 'var/lib', 'var/log'].map(over).join('; ')}
-    rm -rf ${FOLDERS.join(' ')}; echo ready; exec sleep 1000`;
-  holder = startProcess(net.server.namespace, ['unshare', '--mount', 'sh', '-ec', script]);
-  await new Promise((resolve) => holder.stdout.once('data', resolve));
-  await sh('for tool in iptables ip6tables; do $tool -P INPUT ACCEPT; $tool -A FORWARD -j ACCEPT; done');
+  lab = await createInitLab();
+  net = lab.net;
 });
 afterEach(() => {
-  net?.close();
+  lab?.close();
 });
 
-const inside = (): readonly string[] => ['nsenter', '--mount', '--target', `${holder.pid}`];
-const sh = (script: string): Promise<Result> => net.server.exec([...inside(), 'sh', '-c', script]);
+const sh = (script: string): Promise<Result> => lab.sh(script);
+const machine = (): Promise<string> => lab.machine();
 const session = (): string =>
   `SSH_CONNECTION='${net.clientA.source().v4} 50000 ${net.clientA.server4} ${SERVICE}'`;
-const nfknock = (...args: readonly string[]): Promise<Result> =>
-  net.server.exec([...inside(), 'env', 'USER=ada', ...NFKNOCK, ...args], { timeout: LONG });
+const nfknock = (...args: readonly string[]): Promise<Result> => lab.nfknock(args, LONG);
 const start = (...args: readonly string[]): Terminal =>
   startTerminal(
     net.server.namespace,
-    inside(),
+    lab.inside(),
     `env USER=ada ${session()} ${NFKNOCK.join(' ')} init ${args.join(' ')}`,
   );
-
-/** All that init may change, as text. */
-async function machine(): Promise<string> {
-  const files = FOLDERS.map((each) => `find ${each} -type f -exec sha256sum {} + -o -printf "%M %u %p\\n"`);
-  const tables = 'for t in iptables ip6tables; do $t-save; done | grep -v "^#" | sed "s/ \\[.*//"';
-  const { stdout } = await sh(`${files.join('; ')}; ${tables}; ipset list -n`);
-  return stdout;
-}
 
 /** Presses Enter at the questions up to one. */
 async function answer(terminal: Terminal, to: number, from = 0): Promise<void> {
@@ -279,7 +250,7 @@ describe('nfknock init', { timeout: LONG }, () => {
     expect(await terminal.ended()).toBe(1);
     // The words of a terminal are folded.
     const words = terminal.shown().replaceAll(/\s+/g, ' ');
-    expect(words).toContain('all was put back before anybody came in: nfknock was stood down');
+    expect(words).toContain('before anybody came in it was rolled back: nfknock was stood down');
     expect(words).not.toContain('nobody came in through the door in time');
     const again = await nfknock('init', '--yes', '--confirm-by', 'now', '--by', 'sequence');
     expect([again.code, again.stderr]).toEqual([1, expect.stringContaining('nfknock stand-down --over')]);

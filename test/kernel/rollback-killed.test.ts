@@ -12,7 +12,7 @@ import { type Result, startProcess } from '../support/process.ts';
 const config = { doors: { ssh: { knock: ['7001/tcp', '7002/tcp'], opens: ['22/tcp'], for: '5m' } } };
 const folder = mkdtempSync(join(tmpdir(), 'nfknock-rollback-killed-'));
 const kept = join(folder, 'kept');
-const env = { NFKNOCK_ROLLBACK_DIR: kept };
+const env = { NFKNOCK_ROLLBACK_DIR: kept, NFKNOCK_STAND_DOWN_DIR: join(folder, 'down') };
 const { file } = writeConfig(config, folder);
 let net: Net;
 
@@ -28,7 +28,7 @@ beforeAll(async () => {
   net = await createNet();
 });
 afterEach(async () => {
-  rmSync(kept, { recursive: true, force: true });
+  for (const each of Object.values(env)) rmSync(each, { recursive: true, force: true });
   await sh('for t in iptables ip6tables; do $t -F; $t -X; done; sleep 0.1; ipset destroy');
 });
 afterAll(() => {
@@ -70,6 +70,66 @@ describe('a change that somebody else has begun to roll back', () => {
     rolling.kill('SIGCONT');
     await expect.poll(() => has('undoing'), { timeout: 30_000, interval: 50 }).toBe(false);
     expect([await ours(), rolling.exitCode ?? (await once(rolling))]).toEqual([false, 0]);
+  });
+
+  it('is told to who rolls it back by hand, and left to the one that ends it in a moment', {
+    timeout: 60_000,
+  }, async () => {
+    expect((await rules('install', '--confirm', '90s')).code).toBe(0);
+    const rolling = await begin();
+    rolling.kill('SIGSTOP');
+    const second = startProcess(net.server.namespace, [...NFKNOCK, 'rules', 'roll-back', '-c', file], env);
+    let said = '';
+    second.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+    const who = `process ${rolling.pid} (nfknock rules roll-back)`;
+    await expect.poll(() => said, { timeout: 20_000 }).toContain(`${who} is rolling the change back already`);
+    // Meanwhile every other command that asks is told the same.
+    const confirm = await net.server.exec([...NFKNOCK, 'confirm', '-c', file], { env });
+    expect([confirm.code, confirm.stderr]).toEqual([
+      1,
+      `nfknock: a change is being rolled back, by ${who}\n`,
+    ]);
+    rolling.kill('SIGCONT');
+    expect(await once(second)).toBe(0);
+    expect(said).toContain(`${who} is done: the change of`);
+    expect([await ours(), rolling.exitCode ?? (await once(rolling))]).toEqual([false, 0]);
+  });
+
+  it('is carried on with by hand where that one stands still, within seconds', {
+    timeout: 60_000,
+  }, async () => {
+    expect((await rules('install', '--confirm', '90s')).code).toBe(0);
+    const rolling = await begin();
+    rolling.kill('SIGSTOP');
+    const since = performance.now();
+    const { code, stderr } = await rules('roll-back');
+    expect([code, stderr]).toEqual([0, expect.stringMatching(/is not done with it: carrying on/)]);
+    expect(performance.now() - since).toBeLessThan(15_000);
+    expect([await ours(), has('undoing')]).toEqual([false, false]);
+    rolling.kill('SIGCONT');
+    expect(rolling.exitCode ?? (await once(rolling))).toBe(0);
+    expect(await ours()).toBe(false);
+  });
+
+  // Against: rules that a roll-back puts in again while everything is stood down
+  // by: standing down waits for the roll-back
+  it('is waited for by a stand-down, which then leaves no rule', { timeout: 60_000 }, async () => {
+    expect((await rules('install')).code).toBe(0);
+    expect((await rules('install', '--confirm', '90s')).code).toBe(0);
+    const rolling = await begin();
+    rolling.kill('SIGSTOP');
+    const down = startProcess(net.server.namespace, [...NFKNOCK, 'stand-down', '-c', file], env);
+    let said = '';
+    down.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+    await expect.poll(() => said, { timeout: 20_000 }).toContain('is rolling the change back already');
+    rolling.kill('SIGCONT');
+    expect(await once(down)).toBe(0);
+    expect(rolling.exitCode ?? (await once(rolling))).toBe(0);
+    expect(await ours()).toBe(false);
   });
 });
 

@@ -1,9 +1,12 @@
 import { createInterface } from 'node:readline/promises';
 import { systemClock } from '../../clock.ts';
-import { confirmChange, noticeOf, pendingChange, rollBack, wasUsed } from '../../rollback/rollback.ts';
+import { pendingChange } from '../../rollback/change.ts';
+import { UNCONFIRMED } from '../../rollback/ended.ts';
+import { confirmChange, noticeOf, rollBack, wasUsed } from '../../rollback/rollback.ts';
 import { messageOf } from '../../text/error.ts';
 import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
 import { mayChange } from '../may-change.ts';
+import { TELLING } from '../patience.ts';
 
 export interface ConfirmOptions extends CommonOptions {
   readonly yes?: boolean;
@@ -28,7 +31,7 @@ export async function confirm({ yes }: ConfirmOptions): Promise<ExitCode> {
   const waiting = pendingChange();
   if (waiting === undefined) return say(noticeOf(now) ?? NOTHING, EXIT.failed);
   if (waiting.deadline <= now) {
-    await rollBack('nobody has confirmed it in time', now);
+    await rollBack({ why: UNCONFIRMED, now, id: waiting.id, patience: TELLING });
     return say(noticeOf(now) ?? NOTHING, EXIT.failed);
   }
   const used = await wasUsed();

@@ -19,16 +19,19 @@ import { findAnswers } from '../../machine/on-link.ts';
 import type { Family } from '../../packet/address.ts';
 import type { Config } from '../../policy/config.ts';
 import { openOverIpv6 } from '../../policy/open-over-ipv6.ts';
+import { pendingChange } from '../../rollback/change.ts';
 import { forgetInstalled } from '../../rollback/place.ts';
-import { armRollback, keepConfirmed, noticeOf, pendingChange, rollBack } from '../../rollback/rollback.ts';
+import { armRollback, keepConfirmed, noticeOf } from '../../rollback/rollback.ts';
 import { forgetStoodDown } from '../../rollback/stood-down.ts';
 import { messageOf } from '../../text/error.ts';
 import { lookAtStandDown, putBackBy } from '../ask-daemon.ts';
 import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
 import { mayChange } from '../may-change.ts';
 import { type FamilyPlan, planLines } from '../output/rules-plan.ts';
+import { TELLING } from '../patience.ts';
 import { stoodDownNow } from '../stood-down.ts';
 import { confirmFault } from '../time-argument.ts';
+import { undoChange } from '../undo-change.ts';
 import { confirm } from './confirm.ts';
 
 export interface RulesOptions extends CommonOptions {
@@ -40,8 +43,8 @@ export interface RulesOptions extends CommonOptions {
   readonly evenUntracked?: boolean;
   readonly yes?: boolean;
   readonly change?: string;
-  /** The change that waits is this caller's own. */
-  readonly ownChange?: boolean;
+  /** Since when the change waits that these rules are part of: without it they are not installed. */
+  readonly ownChange?: number;
 }
 
 /** Stands in where the configuration does not matter. */
@@ -60,7 +63,7 @@ export async function command([action = '']: readonly string[], options: RulesOp
       case 'remove':
         return await remove(options);
       case 'roll-back':
-        return await undo(options);
+        return mayChange() ? await undoChange(options.change) : notPermitted('rules roll-back');
       default:
         return await confirm(options);
     }
@@ -153,9 +156,11 @@ async function install(config: Config, options: RulesOptions): Promise<ExitCode>
     families,
   });
   try {
-    const notice = options.ownChange === true ? undefined : noticeOf(systemClock.wall());
+    const notice = options.ownChange !== undefined ? undefined : noticeOf(systemClock.wall());
     if (notice !== undefined) process.stderr.write(`nfknock: ${notice}\n`);
     await sayPlan(config, families, options);
+    if (options.ownChange !== undefined && pendingChange()?.since !== options.ownChange)
+      return say('no rule was installed: the change waits no more', EXIT.failed);
     if (options.confirm === undefined) await overByInstall(options.config);
     await installWithWayBack(options, () =>
       options.policy === 'appliance' ? firewall.installBase() : firewall.install(),
@@ -179,7 +184,7 @@ async function installWithWayBack(options: RulesOptions, put: () => Promise<void
     return;
   }
   const now = systemClock.wall();
-  const armed = await armRollback({ path, time: parseDuration(time) ?? 0, now });
+  const armed = await armRollback({ path, time: parseDuration(time) ?? 0, now, patience: TELLING });
   try {
     await put();
   } catch (error) {
@@ -205,16 +210,6 @@ function keepWhereRoot(path: string): void {
   } catch (error) {
     if (!(error instanceof FirewallError)) throw error;
   }
-}
-
-/** What the timer runs; by hand it need not wait for it. */
-async function undo({ change }: RulesOptions): Promise<ExitCode> {
-  if (!mayChange()) return notPermitted('rules roll-back');
-  const why = change === undefined ? 'as was asked' : 'nobody has confirmed it in time';
-  const { done, faults } = await rollBack(why, systemClock.wall(), change);
-  for (const fault of faults) process.stderr.write(`nfknock: ${fault}\n`);
-  if (done) return faults.length === 0 ? EXIT.done : EXIT.failed;
-  return change === undefined ? say('nothing is pending that could be rolled back', EXIT.failed) : EXIT.done;
 }
 
 /** Needs no configuration: what is ours is known by its names, and a broken file must keep nobody from it. */

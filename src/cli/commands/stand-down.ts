@@ -7,6 +7,7 @@ import { lookAtStandDown } from '../ask-daemon.ts';
 import { type CommonOptions, EXIT, type ExitCode } from '../exit.ts';
 import { CommandFailure, failed, usage } from '../failure.ts';
 import { mayChange } from '../may-change.ts';
+import { TELLING } from '../patience.ts';
 import { here } from '../stood-down.ts';
 import { untilArgument } from '../time-argument.ts';
 
@@ -43,7 +44,7 @@ async function begin(
   wanted: ReturnType<typeof untilArgument>,
   tell: TellDaemon,
 ): Promise<ExitCode> {
-  const begun = await beginStandDown({ ...wanted, config: options.config }, here(), tell);
+  const begun = await beginStandDown({ ...wanted, config: options.config, patience: TELLING }, here(), tell);
   const { since, until } = begun.marker;
   const back = until === null ? null : momentOf(until * 1000);
   if (options.json === true) {

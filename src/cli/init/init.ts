@@ -12,16 +12,7 @@ import { Cancelled } from './cancelled.ts';
 import { planned } from './compose.ts';
 import { type Given, makeKeys, sequenceProfile } from './credentials.ts';
 import { answersBy, checkFlags, settledBy, WITHIN } from './flags.ts';
-import {
-  armInit,
-  checkWritten,
-  keepIt,
-  obstacle,
-  putIn,
-  rememberKeys,
-  waitForKnock,
-  writeConfiguration,
-} from './install.ts';
+import { checkWritten, obstacle, putIn, rememberKeys, writeConfiguration } from './install.ts';
 import { createJournal, type Journal, writeRemembered } from './journal.ts';
 import { type Prepared, prepare } from './prepare.ts';
 import { isDrawnByPackage, keepBeside } from './present.ts';
@@ -29,6 +20,7 @@ import { foundLines, nextLines } from './said.ts';
 import { startAtBoot } from './serve.ts';
 import { sheetLines } from './sheet.ts';
 import { type Found, survey } from './survey.ts';
+import { armInit, checkWayBack, keepIt, leftOf, type WayBack, waitForKnock } from './way-back.ts';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
@@ -41,20 +33,25 @@ export async function init(options: InitOptions): Promise<ExitCode> {
   try {
     return await begin(options, journal, stopping.signal);
   } catch (error) {
-    const faults = await journal.undo();
-    for (const fault of faults) process.stderr.write(`nfknock: not all was put back: ${printable(fault)}\n`);
-    const all = faults.length === 0 ? ': the machine is as it was' : '';
-    if (error instanceof Cancelled) {
-      process.stderr.write(`nfknock: given up${all}\n`);
-      return EXIT.interrupted;
-    }
-    const code = fail(error);
-    if (code !== EXIT.usage && code !== EXIT.notPermitted)
-      process.stderr.write(`nfknock: nothing was kept${all}\n`);
-    return code;
+    return journal.isKept ? fail(error) : await giveUp(error, journal);
   } finally {
     for (const signal of SIGNALS) process.off(signal, stop);
   }
+}
+
+async function giveUp(error: unknown, journal: Journal): Promise<ExitCode> {
+  const faults = await journal.undo();
+  for (const fault of faults) process.stderr.write(`nfknock: not all was put back: ${printable(fault)}\n`);
+  const left = 'what is left is said above; "nfknock stand-down" opens every port';
+  const now = faults.length === 0 ? 'the machine is as it was' : left;
+  if (error instanceof Cancelled) {
+    process.stderr.write(`nfknock: given up: ${now}\n`);
+    return EXIT.interrupted;
+  }
+  const code = fail(error);
+  if (code !== EXIT.usage && code !== EXIT.notPermitted)
+    process.stderr.write(`nfknock: ${faults.length === 0 ? `nothing was kept: ${now}` : now}\n`);
+  return code;
 }
 
 async function begin(options: InitOptions, journal: Journal, stop: AbortSignal): Promise<ExitCode> {
@@ -104,34 +101,10 @@ interface Work {
 
 async function carryOut(work: Work, journal: Journal): Promise<ExitCode> {
   const { answers, prepared, replaces, options, stop } = work;
-  const { drawn, config, owner } = prepared;
-  const step = async (text: string, task: () => Promise<void> | void): Promise<void> => {
-    stop.throwIfAborted();
-    say('');
-    say(`· ${text}`);
-    await task();
-    stop.throwIfAborted();
-  };
-  const given: Given[] = [];
-  await step('keeping what is there for the way back', () => armInit(prepared, journal));
-  await step(`writing ${config.path}`, async () => {
-    if (replaces !== null) writeRemembered(journal, replaces, readFileSync(config.path, 'utf8'), owner);
-    await writeConfiguration(prepared, journal);
-    if (!('spa' in drawn.knock)) {
-      writeOut([sequenceProfile(answers, drawn.knock.sequence)], options.out, journal);
-      return;
-    }
-    rememberKeys(journal, prepared.keys, owner);
-    const who = process.env['SUDO_USER'] ?? process.env['USER'] ?? 'owner';
-    given.push(...(await makeKeys(answers, { file: prepared.keys, port: drawn.knock.spa, owner: who })));
-    writeOut(
-      given.map(({ handout }) => handout.text),
-      options.out,
-      journal,
-    );
-  });
-  await step('checking it', () => checkWritten(prepared));
-  await step('installing the rules and starting the daemon', () => putIn(prepared, stop));
+  const { drawn, config } = prepared;
+  begins('keeping what is there for the way back', stop);
+  const way = await armInit(prepared, journal);
+  const given = await putInPlace(work, way, journal);
   const secrets = process.stdout.isTTY ? 'shown' : 'left out';
   const sheet = await sheetLines(
     {
@@ -145,26 +118,88 @@ async function carryOut(work: Work, journal: Journal): Promise<ExitCode> {
     secrets,
   );
   process.stdout.write(`${sheet.join('\n')}\n`);
-  if (options.confirmBy === 'now') await keepIt();
-  else await confirmByKnock(work);
+  if (options.confirmBy === 'now') await keepIt(way);
+  else await confirmByKnock(work, way);
+  journal.keep();
   const boot = await startAtBoot();
   for (const line of nextLines(config.path, replaces, boot ? 'started' : 'by hand', work.fleet)) say(line);
   return EXIT.done;
 }
 
-async function confirmByKnock({ answers, prepared, options, stop }: Work): Promise<void> {
+function begins(text: string, stop: AbortSignal): void {
+  stop.throwIfAborted();
+  say('');
+  say(`· ${text}`);
+}
+
+/** Files, rules, daemon; each as long as there is a way back from it. Answers with the keys that were made. */
+async function putInPlace(work: Work, way: WayBack, journal: Journal): Promise<readonly Given[]> {
+  const { prepared, stop } = work;
+  const step = async <Result>(
+    text: string,
+    task: (holds: () => Promise<void>) => Promise<Result>,
+  ): Promise<Result> => {
+    begins(text, stop);
+    const holds = (): Promise<void> => checkWayBack(way, text);
+    let result: Result;
+    try {
+      result = await task(holds);
+    } catch (error) {
+      // What fails since all was put back meanwhile has no other fault.
+      if (!stop.aborted) await holds();
+      throw error;
+    }
+    stop.throwIfAborted();
+    await holds();
+    return result;
+  };
+  const given = await step(`writing ${prepared.config.path}`, () => writeFiles(work, journal));
+  await step('checking it', () => checkWritten(prepared));
+  await step('installing the rules and starting the daemon', (holds) => putIn(way, stop, holds));
+  return given;
+}
+
+/** The configuration, and what the client needs. */
+async function writeFiles(
+  { answers, prepared, replaces, options }: Work,
+  journal: Journal,
+): Promise<readonly Given[]> {
+  const { drawn, config, owner } = prepared;
+  if (replaces !== null) writeRemembered(journal, replaces, readFileSync(config.path, 'utf8'), owner);
+  await writeConfiguration(prepared, journal);
+  if (!('spa' in drawn.knock)) {
+    writeOut([sequenceProfile(answers, drawn.knock.sequence)], options.out, journal);
+    return [];
+  }
+  rememberKeys(journal, prepared.keys, owner);
+  const who = process.env['SUDO_USER'] ?? process.env['USER'] ?? 'owner';
+  const given = await makeKeys(answers, { file: prepared.keys, port: drawn.knock.spa, owner: who });
+  writeOut(
+    given.map(({ handout }) => handout.text),
+    options.out,
+    journal,
+  );
+  return given;
+}
+
+async function confirmByKnock({ answers, stop }: Work, way: WayBack): Promise<void> {
   const [port = ''] = answers.opens;
   say(
-    `Now knock from somewhere else, and connect to ${port}. Keep this session. Unless somebody comes in within ${options.within ?? WITHIN} all is put back; ^C does so at once.`,
+    `Now knock from somewhere else, and connect to ${port}. Keep this session. Unless somebody comes in within ${timeWords(leftOf(way))} all is put back; ^C does so at once.`,
   );
-  const waited = await waitForKnock(prepared, stop, say);
-  if (waited === 'late')
-    throw new CommandFailure(EXIT.failed, 'nobody came in through the door in time, so all was put back');
+  const waited = await waitForKnock(way, stop, say);
+  if (waited === 'late') throw new CommandFailure(EXIT.failed, 'nobody came in through the door in time');
   if (waited === 'confirmed') return;
-  if (waited !== 'used')
-    throw new CommandFailure(EXIT.failed, `all was put back before anybody came in: ${waited.putBack}`);
-  await keepIt();
+  if (waited !== 'used') throw new CommandFailure(EXIT.failed, `before anybody came in ${waited.gone}`);
+  await keepIt(way);
   say('Somebody came in through the door: the change stays.');
+}
+
+/** `4 min 57 s`. */
+function timeWords(ms: number): string {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  const minutes = Math.floor(seconds / 60);
+  return minutes === 0 ? `${seconds} s` : `${minutes} min ${seconds % 60} s`;
 }
 
 async function asked(options: InitOptions, found: Found): Promise<Answers> {

@@ -19,10 +19,14 @@ export interface Journal {
   remember(undo: () => void | Promise<void>): void;
   /** Takes all back, whatever of it fails; answers with what failed. */
   undo(): Promise<readonly string[]>;
+  /** What was done is there to stay: nothing of it is taken back any more. */
+  keep(): void;
+  readonly isKept: boolean;
 }
 
 export function createJournal(): Journal {
   const steps: (() => void | Promise<void>)[] = [];
+  let kept = false;
   return {
     remember(undo) {
       steps.push(undo);
@@ -37,6 +41,13 @@ export function createJournal(): Journal {
         }
       }
       return faults;
+    },
+    keep() {
+      kept = true;
+      steps.length = 0;
+    },
+    get isKept() {
+      return kept;
     },
   };
 }

@@ -31,7 +31,10 @@ export async function startServing(config: string, control: string, stop: AbortS
 export async function startAtBoot(): Promise<boolean> {
   if (!hasUnit()) return false;
   const { status, complaint } = await enableUnit();
-  if (status !== 0) throw failed(`systemctl enable nfknock failed (${complaint.trim()}): run it by hand`);
+  if (status !== 0)
+    throw failed(
+      `it is in force, but systemctl enable nfknock failed (${complaint.trim()}): until you run that by hand nobody is let in after a reboot`,
+    );
   return true;
 }
 
