@@ -14,7 +14,7 @@ const ABOUT: Readonly<Record<string, About>> = {
   'nfknock-init': {
     command: 'init',
     text: [
-      'It looks at the machine (where sshd listens, what else is served, who is connected, the policy of INPUT, whether the clock can be trusted), asks, shows what it will do, and does it: it writes the configuration with a key or a random sequence and a spare, prints the sheet for its owner, installs the rules and starts the daemon.',
+      'It looks at the machine (where sshd listens, what else is served, who is connected, the policy of INPUT, whether the clock can be trusted), asks, shows what it will do, and does it: it writes the configuration with a key or a random sequence and a spare, installs the rules, starts the daemon and prints the sheet for its owner.',
       'The change stays once somebody has come in through the door. Else it is rolled back, and so it is after `^C` at any moment: the machine is then as it was. Open sessions are not cut.',
       'Without a terminal it wants `--yes` and `--confirm-by`. What is secret is printed on a terminal alone: else name a file with `--out`.',
     ],

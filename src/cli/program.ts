@@ -94,7 +94,7 @@ export const DEFINITIONS: readonly Definition[] = [
         'with --yes: the change stays once somebody came in through the door (knock), or at once (now)',
       ),
       option('--opens <ports>', 'what the door opens, comma-separated; default: where sshd listens'),
-      option('--door <name>', "the door's name; default: ssh"),
+      option('--door <name>', "the door's name; default: ssh, or door where it opens something else"),
       option(
         '--allow <ports>',
         'what stays open to everyone, comma-separated, or none; default with --yes: what is served here (found)',
@@ -114,11 +114,11 @@ export const DEFINITIONS: readonly Definition[] = [
       ),
       option(
         '--out <file>',
-        'keep the key for the client in a new file (0600), and a spare one in FILE.spare',
+        'keep the key or the sequence for the client in a new file (0600), and a spare key in FILE.spare',
       ),
       option(
         '--within <time>',
-        'roll back after this time unless somebody came in through the door; default: 5m',
+        'roll back after this time, of ten seconds or more, unless somebody came in through the door; default: 5m',
       ),
       option('--replace', 'replace a configuration that is there; it is kept beside the new one'),
       option('--ipv4-only', "go on where IPv6's rules can't be installed, and leave IPv6 open"),
@@ -350,12 +350,15 @@ export function program(version: string, finish: (code: ExitCode) => void): Comm
   const root = new Command('nfknock')
     .description("A port-knocking firewall daemon on the kernel's own packet path.")
     .version(version)
-    .option('-c, --config <file>', 'the configuration; after the command, too')
+    .option('-c, --config <file>', 'the configuration; may also stand after the command')
     // Where `-c` stands decides whose it is; a command without one takes this one.
     .enablePositionalOptions()
     .exitOverride()
     .showHelpAfterError('(nfknock --help lists the commands)')
-    .addHelpText('after', '\nExample:\n  nfknock check -c /etc/nfknock/nfknock.yaml');
+    .addHelpText(
+      'after',
+      '\nBegin with:\n  sudo nfknock init\nWhat stands in the way:\n  sudo nfknock doctor\nLocked out, at the console:\n  sudo nfknock stand-down --until 30m',
+    );
   for (const definition of DEFINITIONS) root.addCommand(commandOf(root, definition, finish));
   return root;
 }

@@ -13,6 +13,7 @@ import type { Config } from '../policy/config.ts';
 import type { NamedServers } from '../policy/fleet.ts';
 import type { OneTimePorts } from '../policy/port-roles.ts';
 import { pendingChange } from '../rollback/change.ts';
+import { undoneNow } from '../rollback/rollback.ts';
 import { type StoodDown, standDownProblem } from '../rollback/stood-down.ts';
 import { type Asked, ofDaemon } from './daemon.ts';
 import { ofDisk, ofFiles } from './files.ts';
@@ -113,6 +114,8 @@ function ofStoodDown(down: StoodDown | undefined): readonly Finding[] {
 
 function ofPending(): readonly Finding[] {
   const waiting = pendingChange();
+  const undone = waiting === undefined ? undoneNow() : undefined;
+  if (undone !== undefined) return [warning('pending-rollback', undone, 'nfknock rules roll-back')];
   if (waiting === undefined) return [];
   const until = new Date(waiting.deadline).toISOString().slice(0, 19).replace('T', ' ');
   return [

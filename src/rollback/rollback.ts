@@ -230,15 +230,20 @@ export function noticeOf(now: number): string | undefined {
     const left = Math.max(0, Math.ceil((waiting.deadline - now) / 1000));
     return `a change waits for its confirmation: it is rolled back in ${left} s unless you run: nfknock confirm`;
   }
-  if (undoneChange(place) !== undefined) return undoneNotice(claimerNow(place));
+  const undone = undoneNow();
+  if (undone !== undefined) return `${undone}; nfknock rules roll-back waits for that, or does the rest`;
   const ended = lastEnd(place);
   if (ended === undefined) return undefined;
   remove(place.ended);
   return sentence(ended);
 }
 
-function undoneNotice(who: string | undefined): string {
+/** What is known of a change that is being rolled back, or was when who did it was killed; undefined: there is none. */
+export function undoneNow(): string | undefined {
+  const place = placeOf();
+  if (undoneChange(place) === undefined) return undefined;
+  const who = claimerNow(place);
   return who === undefined
-    ? 'a change is rolled back in part, by a process that is gone: nfknock rules roll-back does the rest'
+    ? 'a change is rolled back in part: who did it is gone'
     : `a change is being rolled back, by ${who}`;
 }

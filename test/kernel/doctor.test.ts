@@ -165,6 +165,13 @@ describe('doctor', { timeout: 120_000 }, () => {
       'nfknock rules install --confirm 60s -c FILE >/dev/null 2>&1',
       'nfknock rules confirm --yes -c FILE >/dev/null 2>&1',
     ],
+    [
+      'pending-rollback',
+      0,
+      // As one leaves it that is killed at its beginning.
+      'nfknock rules install --confirm 60s -c FILE >/dev/null 2>&1; cd "$NFKNOCK_ROLLBACK_DIR"; for each in pending-*; do mv "$each" "$(echo "$each" | sed s/pending/undoing/)"; done',
+      'nfknock rules roll-back -c FILE >/dev/null 2>&1',
+    ],
   ])('finds %s, and nothing else', async (found, exit, spoil, right) => {
     const file = configOf({});
     await sh(spoil.replaceAll('FILE', file));

@@ -89,7 +89,7 @@ describe('a change that somebody else has begun to roll back', () => {
     const confirm = await net.server.exec([...NFKNOCK, 'confirm', '-c', file], { env });
     expect([confirm.code, confirm.stderr]).toEqual([
       1,
-      `nfknock: a change is being rolled back, by ${who}\n`,
+      `nfknock: a change is being rolled back, by ${who}; nfknock rules roll-back waits for that, or does the rest\n`,
     ]);
     rolling.kill('SIGCONT');
     expect(await once(second)).toBe(0);
