@@ -20,7 +20,7 @@ import { foundLines, nextLines } from './said.ts';
 import { startAtBoot } from './serve.ts';
 import { sheetLines } from './sheet.ts';
 import { type Found, survey } from './survey.ts';
-import { armInit, checkWayBack, keepIt, leftOf, type WayBack, waitForKnock } from './way-back.ts';
+import { armInit, checkWayBack, isArmed, keepIt, leftOf, type WayBack, waitForKnock } from './way-back.ts';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
@@ -146,7 +146,7 @@ async function putInPlace(work: Work, way: WayBack, journal: Journal): Promise<r
       result = await task(holds);
     } catch (error) {
       // What fails since all was put back meanwhile has no other fault.
-      if (!stop.aborted) await holds();
+      if (!stop.aborted && !isArmed(way)) await holds();
       throw error;
     }
     stop.throwIfAborted();

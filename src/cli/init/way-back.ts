@@ -72,7 +72,8 @@ function idNow({ id, since }: Change): string {
   return [pendingChange(), undoneChange()].find((each) => each?.since === since)?.id ?? id;
 }
 
-function waits({ change }: WayBack): boolean {
+/** Whether the change still waits for its confirmation. */
+export function isArmed({ change }: WayBack): boolean {
   return pendingChange()?.since === change.since;
 }
 
@@ -88,7 +89,7 @@ export function leftOf({ change, what, begun }: WayBack): number {
 
 /** Rejects where what has just been done, `step`, has no way back any more: what else is wrong then follows from that. */
 export async function checkWayBack(way: WayBack, step: string): Promise<void> {
-  if (waits(way)) {
+  if (isArmed(way)) {
     if (leftOf(way) <= 0) throw failed(overWords(step));
     return;
   }
@@ -114,7 +115,7 @@ export async function waitForKnock(
   let opened = '';
   for (;;) {
     stop.throwIfAborted();
-    if (!waits(way)) return await endedBy(way);
+    if (!isArmed(way)) return await endedBy(way);
     if (leftOf(way) <= 0) return 'late';
     if (await wasUsed()) return 'used';
     const source = await lastGrant(way.what.control);
@@ -154,7 +155,7 @@ async function lastGrant(control: string): Promise<string | undefined> {
 
 /** Rejects where the time has come meanwhile. */
 export async function keepIt(way: WayBack): Promise<void> {
-  if (waits(way) && (await confirmChange())) return;
+  if (isArmed(way) && (await confirmChange())) return;
   const ended = await endedBy(way);
   if (ended === 'confirmed') return;
   throw failed(ended === 'late' ? 'it was rolled back the moment before it was to be kept' : ended.gone);
