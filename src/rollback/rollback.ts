@@ -23,7 +23,7 @@ import {
 import { putBack, restoreRules, withSets } from './put-back.ts';
 import { findStoodDown, hereAt } from './stood-down.ts';
 import { unitState } from './systemd.ts';
-import { startTimer } from './timer.ts';
+import { type Later, startTimer } from './timer.ts';
 
 /*
  * A way back for who changes a firewall from afar. What is nfknock's is kept as it is; unless the change is confirmed
@@ -79,14 +79,14 @@ export async function armRollback({ path, before, time, now, patience }: Planned
   if (earlier === undefined) keep(place, change);
   else writeDurably(join(place.pending, RECORD), JSON.stringify(change));
   remove(place.ended);
-  await startTimer({
-    name: 'nfknock-rollback',
-    description: 'Roll back a change of nfknock that nobody has confirmed',
-    id: change.id,
-    seconds: Math.max(1, Math.ceil(time / 1000)),
-    args: ['rules', 'roll-back', '--change', change.id],
-    withoutNode: ['roll-back'],
-  });
+  try {
+    await startTimer(timerOf(change.id, time));
+  } catch (error) {
+    // What nothing would take back is not begun; an earlier one keeps its own time.
+    if (earlier === undefined) discard(place.pending);
+    else writeDurably(join(place.pending, RECORD), JSON.stringify(earlier));
+    throw error;
+  }
   return {
     change,
     async cancel() {
@@ -94,6 +94,17 @@ export async function armRollback({ path, before, time, now, patience }: Planned
       await restoreRules(change);
       discard(place.undoing);
     },
+  };
+}
+
+function timerOf(id: string, time: number): Later {
+  return {
+    name: 'nfknock-rollback',
+    description: 'Roll back a change of nfknock that nobody has confirmed',
+    id,
+    seconds: Math.max(1, Math.ceil(time / 1000)),
+    args: ['rules', 'roll-back', '--change', id],
+    withoutNode: ['roll-back'],
   };
 }
 

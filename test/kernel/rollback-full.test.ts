@@ -107,3 +107,28 @@ it('a change is rolled back beside what a killed roll-back has left', async () =
   expect([await ours(), waiting()]).toEqual([false, '']);
   expect(names().filter((name) => name.startsWith('undoing-'))).toEqual([]);
 });
+
+describe('a change whose timer can not be started', () => {
+  const withoutShell = (): Promise<Result> => {
+    const line = [...NFKNOCK, 'rules', 'install', '--confirm', '90s', '-c', file].join(' ');
+    const script = `mount --bind /etc/hostname "$(readlink -f /bin/sh)"; exec ${line}`;
+    return net.server.exec(['unshare', '--mount', 'sh', '-ec', script], {
+      env: { NFKNOCK_ROLLBACK_DIR: kept },
+    });
+  };
+
+  it('is not made, and none waits', async () => {
+    const refused = await withoutShell();
+    expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining('start the timer')]);
+    expect([await ours(), names()]).toEqual([false, []]);
+  });
+
+  // Against: no shell or process for the timer of a second change, so that the first is never taken back
+  // by: the first keeps its own time
+  it('leaves an earlier one its own time', { timeout: 60_000 }, async () => {
+    expect((await rules('install', '--confirm', '4s')).code).toBe(0);
+    expect((await withoutShell()).stderr).toContain('start the timer');
+    expect(await ours()).toBe(true);
+    await expect.poll(ours, { timeout: 30_000 }).toBe(false);
+  });
+});
