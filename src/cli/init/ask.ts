@@ -101,7 +101,7 @@ async function askMethod(found: Found, sshKey: string | null): Promise<Method> {
   const ssh = {
     value: 'ssh' as const,
     label: 'The SSH key that you log in with',
-    hint: `one packet that it signs; nothing secret is made (${sshKey ?? ''})`,
+    hint: `one packet that it signs; the only secret made is a spare key (${sshKey ?? ''})`,
   };
   const sequence = {
     value: 'sequence' as const,
