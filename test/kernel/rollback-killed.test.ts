@@ -36,6 +36,19 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+/** The same, standing still once it has said which it is. */
+async function beginAndStand(): Promise<ReturnType<typeof startProcess>> {
+  const rolling = await begin();
+  const named = (): boolean =>
+    readdirSync(kept)
+      .filter((each) => /^undoing-\d+$/.test(each))
+      .some((each) => readdirSync(join(kept, each)).includes('by'));
+  while (has('undoing') && !named()) await setImmediate();
+  rolling.kill('SIGSTOP');
+  expect(has('undoing')).toBe(true);
+  return rolling;
+}
+
 /** Begins to roll back beside the timer, as `init` does, and answers the process once the change is its own. */
 async function begin(): Promise<ReturnType<typeof startProcess>> {
   const rolling = startProcess(net.server.namespace, [...NFKNOCK, 'rules', 'roll-back', '-c', file], env);
@@ -76,8 +89,7 @@ describe('a change that somebody else has begun to roll back', () => {
     timeout: 60_000,
   }, async () => {
     expect((await rules('install', '--confirm', '90s')).code).toBe(0);
-    const rolling = await begin();
-    rolling.kill('SIGSTOP');
+    const rolling = await beginAndStand();
     const second = startProcess(net.server.namespace, [...NFKNOCK, 'rules', 'roll-back', '-c', file], env);
     let said = '';
     second.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -101,8 +113,7 @@ describe('a change that somebody else has begun to roll back', () => {
     timeout: 60_000,
   }, async () => {
     expect((await rules('install', '--confirm', '90s')).code).toBe(0);
-    const rolling = await begin();
-    rolling.kill('SIGSTOP');
+    const rolling = await beginAndStand();
     const since = performance.now();
     const { code, stderr } = await rules('roll-back');
     expect([code, stderr]).toEqual([0, expect.stringMatching(/is not done with it: carrying on/)]);
@@ -118,8 +129,7 @@ describe('a change that somebody else has begun to roll back', () => {
   it('is waited for by a stand-down, which then leaves no rule', { timeout: 60_000 }, async () => {
     expect((await rules('install')).code).toBe(0);
     expect((await rules('install', '--confirm', '90s')).code).toBe(0);
-    const rolling = await begin();
-    rolling.kill('SIGSTOP');
+    const rolling = await beginAndStand();
     const down = startProcess(net.server.namespace, [...NFKNOCK, 'stand-down', '-c', file], env);
     let said = '';
     down.stderr.setEncoding('utf8').on('data', (text: string) => {
