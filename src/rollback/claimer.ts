@@ -53,6 +53,12 @@ export function nameClaimer(place: Place): void {
   }
 }
 
+/** False where another has carried on with what this process had claimed, while it stood still. */
+export function isOurs(place: Place): boolean {
+  const by = claimerOf(place);
+  return by === undefined || by === `${process.pid} ${startOf(process.pid)}`;
+}
+
 /**
  * Waits while somebody rolls the change back. `left`: that one has died, or stands still, and it is not done. `isIt` says of
  * the record that is there whether it is that change.

@@ -5,7 +5,7 @@ import { FirewallError } from '../firewall/firewall.ts';
 import { findTool, runTool } from '../firewall/iptables/command.ts';
 import { familiesHere, letInByGrants, readOwnPart } from '../firewall/iptables/own-part.ts';
 import { type Change, pendingChange, RECORD, undoneChange } from './change.ts';
-import { claimChange, claimerNow, nameClaimer, type Patience, waitForClaimer } from './claimer.ts';
+import { claimChange, claimerNow, isOurs, nameClaimer, type Patience, waitForClaimer } from './claimer.ts';
 import { lastEnd, log, noteEnd, sentence } from './ended.ts';
 import {
   bootId,
@@ -226,6 +226,9 @@ export async function rollBack({ why, now, id, patience }: Asked): Promise<Outco
     nameClaimer(place);
   }
   const faults = await putBack(place, change);
+  // Who has carried on with it meanwhile tells how it ended.
+  if (undoneChange(place)?.id !== change.id || !isOurs(place))
+    return { done: false, faults: [], by: 'another process' };
   const ended = { at: now, since: change.since, why, faults };
   await log(sentence(ended));
   noteEnd(place, ended);

@@ -8,10 +8,8 @@ import { type Child, startProcess } from '../support/process.ts';
 
 /* The time of `nfknock init` may be over before it has come to the end of its own steps: a small machine, or a busy one. */
 
-const LIMIT = 120_000;
-const ROLLED_BACK = 40_000;
-/** The shortest that it takes. */
-const WITHIN = '10s';
+const LIMIT = 180_000;
+const ROLLED_BACK = 60_000;
 
 let lab: InitLab;
 let run: Child;
@@ -26,8 +24,9 @@ afterEach(() => {
   lab?.close();
 });
 
-function start(confirmBy: string): void {
-  const flags = ['--yes', '--confirm-by', confirmBy, '--by', 'sequence', '--within', WITHIN];
+/** The shortest time that it takes is ten seconds. */
+function start(confirmBy: string, within = '10s'): void {
+  const flags = ['--yes', '--confirm-by', confirmBy, '--by', 'sequence', '--within', within];
   const line = [...lab.inside(), 'env', 'USER=ada', ...NFKNOCK, 'init', ...flags];
   run = startProcess(lab.net.server.namespace, line);
   for (const stream of [run.stdout, run.stderr])
@@ -99,7 +98,7 @@ describe('nfknock init whose time is over', { timeout: LIMIT }, () => {
 
   it('with the rules in and the daemon on its way ends that one, too', async () => {
     const before = await lab.machine();
-    start('now');
+    start('now', '30s');
     await until(() => daemons().length > 0);
     await oversleep();
     expect(await ended()).toBe(1);
@@ -124,10 +123,12 @@ describe('nfknock init whose time is over', { timeout: LIMIT }, () => {
   });
 
   it('tells how much of it is left once somebody may knock', async () => {
-    start('knock');
+    start('knock', '40s');
     await until(() => said.includes('Now knock from somewhere else'));
-    const [, left = ''] = /Unless somebody comes in within (\d) s all is put back/.exec(said) ?? [];
-    expect(Number(left)).toBeLessThan(8);
+    const [, left = ''] = /Unless somebody comes in within (\d+) s all is put back/.exec(said) ?? [];
+    // Two of them are for what is put back here, before the timer would.
+    expect(Number(left)).toBeGreaterThan(0);
+    expect(Number(left)).toBeLessThan(38);
     expect(await ended()).toBe(1);
     expect(said).toContain('nobody came in through the door in time');
   });

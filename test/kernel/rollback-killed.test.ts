@@ -75,10 +75,9 @@ describe('a change that somebody else has begun to roll back', () => {
   );
 
   it('is left to that one while it is alive, and rolled back once', { timeout: 60_000 }, async () => {
-    expect((await rules('install', '--confirm', '2s')).code).toBe(0);
-    const rolling = await begin();
-    rolling.kill('SIGSTOP');
-    await sleep(4_000);
+    expect((await rules('install', '--confirm', '5s')).code).toBe(0);
+    const rolling = await beginAndStand();
+    await sleep(8_000);
     expect([await ours(), has('undoing')]).toEqual([true, true]);
     rolling.kill('SIGCONT');
     await expect.poll(() => has('undoing'), { timeout: 30_000, interval: 50 }).toBe(false);
