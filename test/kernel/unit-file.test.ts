@@ -9,6 +9,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -69,17 +70,18 @@ function run(argv: readonly string[], env: Readonly<Record<string, string>> = {}
   });
   return { code: status, out: stdout, err: stderr };
 }
-function bootRulesTried(verb: string, more: Readonly<Record<string, string>> = {}): Ran {
-  const env = {
+function environment(): Readonly<Record<string, string>> {
+  return {
     NFKNOCK: join(folder, 'nfknock'),
     NFKNOCK_CONFIG: config,
     NFKNOCK_RULES: join(folder, 'rules'),
     NFKNOCK_ROLLBACK_DIR: join(folder, 'rollback'),
     NFKNOCK_MARKS: join(folder, 'marks'),
     NFKNOCK_STAND_DOWN_DIR: join(folder, 'down'),
-    ...more,
   };
-  return run([BOOT_RULES, verb], env);
+}
+function bootRulesTried(verb: string, more: Readonly<Record<string, string>> = {}): Ran {
+  return run([BOOT_RULES, verb], { ...environment(), ...more });
 }
 function nfknock(...args: readonly string[]): Ran {
   return run([...NFKNOCK, ...args, '-c', config], { NFKNOCK_ROLLBACK_DIR: join(folder, 'rollback') });
@@ -172,13 +174,101 @@ describe('at boot', () => {
       for (const verb of ['lay', 'again']) {
         forget();
         if (verb === 'lay') rmSync(join(folder, 'marks'), { recursive: true, force: true });
-        expect(bootRulesTried(verb, { PATH: `${bin}:${process.env['PATH']}` }).code, verb).toBe(1);
+        const env = { PATH: `${bin}:${process.env['PATH']}`, NFKNOCK: '/bin/false' };
+        expect(bootRulesTried(verb, env).code, verb).toBe(1);
         expect(chains(whole)).toMatch(/^-A NFKNOCK-SERVICE -j DROP$/m);
         expect(chains(broken)).not.toContain('NFKNOCK');
       }
       // Once it works again both are there.
       bootRules('again');
       for (const tool of [broken, whole]) expect(chains(tool)).toMatch(/^-A NFKNOCK-SERVICE -j DROP$/m);
+    },
+  );
+
+  // Against: what is kept for the next boot lost or damaged, of one family alone, with the ports open and no word of it
+  // by: only what holds our rules is laid; what is lacking the program makes from the configuration; else the unit fails
+  describe.each([
+    ['IPv4', 'iptables', 'rules.v4'],
+    ['IPv6', 'ip6tables', 'rules.v6'],
+  ])('what is kept of %s', (_, tool, file) => {
+    const chains = (): string => ['iptables-save', 'ip6tables-save'].map((each) => run([each]).out).join('');
+    const place = (): string => join(folder, 'rules', file);
+    const DAMAGES: Readonly<Record<string, () => void>> = {
+      'is gone': () => rmSync(place()),
+      'is empty': () => writeFileSync(place(), ''),
+      'can not be read': () => {
+        rmSync(place());
+        mkdirSync(place());
+      },
+      'is of others': () => writeFileSync(place(), '*filter\n:OTHER - [0:0]\nCOMMIT\n'),
+      'is cut off': () => {
+        const whole = readFileSync(place(), 'utf8');
+        writeFileSync(place(), whole.slice(0, Math.floor(Math.random() * (whole.length - 8))));
+      },
+    };
+    const spoil = (how: string): void => {
+      rmSync(place(), { recursive: true, force: true });
+      rmSync(join(folder, 'marks'), { recursive: true, force: true });
+      bootRules('save');
+      forget();
+      DAMAGES[how]?.();
+    };
+
+    test.each(Object.keys(DAMAGES))('%s: it is made anew, or the unit fails', (how) => {
+      const verb = Math.random() < 0.5 ? 'lay' : 'again';
+      spoil(how);
+      if (verb === 'lay') rmSync(join(folder, 'marks'), { recursive: true, force: true });
+      expect(bootRulesTried(verb, { NFKNOCK: '/bin/false' }).code, verb).toBe(1);
+      expect(chains().match(/^-A NFKNOCK-SERVICE -j DROP$/gm), verb).toHaveLength(1);
+      forget();
+      expect(bootRulesTried(verb).code, verb).toBe(0);
+      expect(chains().match(/^-A NFKNOCK-SERVICE -j DROP$/gm), verb).toHaveLength(2);
+      expect(chains().match(/^-A INPUT .*-j NFKNOCK$/gm), verb).toHaveLength(2);
+      forget();
+    });
+
+    test('can not be laid for want of its tool: the unit fails', () => {
+      spoil('');
+      const bin = mkdtempSync(join(folder, 'bin-'));
+      chmodSync(bin, 0o755);
+      const without = (process.env['PATH'] ?? '')
+        .split(':')
+        .flatMap((each) =>
+          existsSync(each) ? readdirSync(each).map((name) => [name, join(each, name)] as const) : [],
+        );
+      for (const [name, path] of without)
+        if (name !== `${tool}-restore` && !existsSync(join(bin, name))) symlinkSync(path, join(bin, name));
+      rmSync(join(folder, 'marks'), { recursive: true });
+      const { code, err } = bootRulesTried('lay', { PATH: bin });
+      expect(err).toContain(`no ${tool}-restore`);
+      expect(code).toBe(1);
+      expect(chains().match(/^-A NFKNOCK-SERVICE -j DROP$/gm)).toHaveLength(1);
+      forget();
+    });
+  });
+
+  test.each(['length=1x', 'length=60\nuntil=x\nsince=x\nasked=moment'])(
+    'a damaged note that all is to be out (%s), on a disk that can not be written, leaves no port open',
+    (text) => {
+      bootRules('save');
+      forget();
+      rmSync(join(folder, 'marks'), { recursive: true });
+      const down = join(folder, 'down');
+      mkdirSync(down, { recursive: true });
+      writeFileSync(join(down, 'stood-down-1'), `id=1\nhost=yes\n${text}\n`);
+      // The machine's own network namespace alone is what such a note is about after a reboot.
+      const script = readFileSync(BOOT_RULES, 'utf8').replace(/^is_host\(\) .*$/m, 'is_host() { true; }');
+      const tried = join(folder, 'boot-rules');
+      writeFileSync(tried, script, { mode: 0o755 });
+      spawnSync('chattr', ['+i', join(down, 'stood-down-1')]);
+      try {
+        run([tried, 'lay'], environment());
+        expect(tables()).toMatch(/^-A NFKNOCK-SERVICE -j DROP$/m);
+      } finally {
+        spawnSync('chattr', ['-i', join(down, 'stood-down-1')]);
+        rmSync(down, { recursive: true, force: true });
+        forget();
+      }
     },
   );
 
