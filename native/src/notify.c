@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 struct bytes {
 	const void *data;
@@ -26,24 +25,25 @@ static bool read_bytes(napi_env env, napi_value value, struct bytes *bytes)
 }
 
 /*
- * A socket for each message: they are seconds apart, and nothing is left open for a child to inherit. Nobody is
- * waited for, since the event loop would stand still: a full receiver is EAGAIN, and the caller tries again.
+ * The socket stays: a daemon with no descriptor left must still say that it is alive, or it is ended for want of a word.
+ * It is connected to nobody, so that a receiver that starts anew is found, and closed in every child. Nobody is waited
+ * for, since the event loop would stand still: a full receiver is EAGAIN, and the caller tries again.
  */
 static int send_datagram(struct bytes path, struct bytes message)
 {
+	static int descriptor = -1;
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + path.length);
 	if (path.length > sizeof address.sun_path)
 		return ENAMETOOLONG;
 	memcpy(address.sun_path, path.data, path.length);
-	int descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (descriptor < 0)
+		descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (descriptor < 0)
 		return errno;
 	ssize_t sent = sendto(descriptor, message.data, message.length, MSG_NOSIGNAL | MSG_DONTWAIT,
 			      (const struct sockaddr *)&address, length);
-	int error = sent < 0 ? errno : 0;
-	(void)close(descriptor);
-	return error;
+	return sent < 0 ? errno : 0;
 }
 
 napi_value notify_send_datagram(napi_env env, napi_callback_info info)

@@ -4,8 +4,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Notifier, openNotifier } from '../../../src/daemon/notify.ts';
+import { ROOT } from '../../support/root.ts';
 
 /** systemd's side: a Unix datagram socket, which Python has. Each datagram becomes one line of JSON. */
 const RECEIVER = `
@@ -63,6 +65,39 @@ describe('systemd', () => {
     expect(reloading).toMatch(/^RELOADING=1\nMONOTONIC_USEC=\d{6,}\n$/);
     expect(status).toBe('STATUS=one two READY=1\n');
     expect(stopping).toBe('STOPPING=1\nSTATUS=SIGTERM\n');
+  });
+
+  // Against: descriptors that are short for so long that the daemon is ended for want of its word
+  // by: the socket to the watchdog is held from the first word on
+  test('hears from the watchdog though no descriptor is left, with nothing of it in a child', async () => {
+    const socket = join(directory, 'notify');
+    await receive(socket);
+    const native = pathToFileURL(join(ROOT, 'native/index.js')).href;
+    const script = `
+      import { execFileSync } from 'node:child_process';
+      import { openSync } from 'node:fs';
+      const { sendDatagram } = await import('${native}');
+      const tell = (text) => sendDatagram(${JSON.stringify(socket)}, Buffer.from(text));
+      tell('READY=1');
+      const held = execFileSync('ls', ['-l', '/proc/self/fd']).toString();
+      tell(/ ([3-9]|\\d\\d+) -> socket:/.test(held) ? 'inherited' : 'clean');
+      let code;
+      try { for (;;) openSync('/dev/null', 'r'); } catch (error) { code = error.code; }
+      tell(code);
+      for (let time = 0; time < 3; time += 1) tell('WATCHDOG=1');
+    `;
+    const limited = [
+      '-c',
+      'ulimit -n 256; exec "$@"',
+      'sh',
+      process.execPath,
+      '--input-type=module',
+      '-e',
+      script,
+    ];
+    const child = spawn('sh', limited, { stdio: ['ignore', 'inherit', 'inherit'] });
+    await once(child, 'exit');
+    expect(await until(6)).toEqual(['READY=1', 'clean', 'EMFILE', 'WATCHDOG=1', 'WATCHDOG=1', 'WATCHDOG=1']);
   });
 
   test('hears from the watchdog at half its time, as long as the daemon is alive', async () => {
