@@ -11,6 +11,8 @@ import { FirewallError } from '../firewall.ts';
 const DIRECTORIES: readonly string[] = ['/usr/sbin', '/sbin'];
 /** A tool that has not ended by then is ended: a lock of the tables is waited for this long at most. */
 const COMMAND_MS_MAX = 20_000;
+/** How long the output of a tool that has ended is waited for, in milliseconds: it is in the pipe already. */
+const OUTPUT_GRACE = 1_000;
 /** What a tool prints at most, in bytes: 100,000 rules and more. */
 const OUTPUT_BYTES_MAX: number = 64 * 1024 * 1024;
 /** Characters of a tool's complaint that are passed on. */
@@ -61,7 +63,10 @@ export const TOOL_ENVIRONMENT: Readonly<Record<string, string>> = {
   PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
 };
 
-/** Runs a tool to its end, with no shell. Rejects with a FirewallError where it can't be run at all. */
+/**
+ * Runs a tool to its end, with no shell. Rejects with a FirewallError where it can't be run at all. What it leaves behind
+ * (a modprobe that does not come back) may hold its output open: nobody waits for that, nor for what can't be ended.
+ */
 export function runTool(path: string, args: readonly string[], input = ''): Promise<Ran> {
   return new Promise((resolve, reject) => {
     const child = startProcess(
@@ -74,8 +79,31 @@ export function runTool(path: string, args: readonly string[], input = ''): Prom
     const output: Buffer[] = [];
     const complaint: Buffer[] = [];
     let bytes = 0;
+    let grace: NodeJS.Timeout | undefined;
+    const end = (status: number | null): void => {
+      clearTimeout(timer);
+      clearTimeout(grace);
+      child.stdout?.destroy();
+      child.stderr?.destroy();
+      resolve({
+        status: status ?? -1,
+        output: Buffer.concat(output).toString(),
+        complaint: Buffer.concat(complaint).toString(),
+      });
+    };
+    const endSoon = (status: number | null): void => {
+      clearTimeout(grace);
+      grace = setTimeout(
+        // What is in the pipe already is read first, however long this process has stood still.
+        guarded('firewall', () => void setImmediate(guarded('firewall', () => end(status)))),
+        OUTPUT_GRACE,
+      );
+    };
     const timer = setTimeout(
-      guarded('firewall', () => child.kill('SIGKILL')),
+      guarded('firewall', () => {
+        child.kill('SIGKILL');
+        endSoon(null);
+      }),
       COMMAND_MS_MAX,
     );
     child.stdout?.on(
@@ -92,17 +120,8 @@ export function runTool(path: string, args: readonly string[], input = ''): Prom
     );
     // A tool that ends before it has read everything says why on its own.
     child.stdin?.on('error', () => {});
-    child.on(
-      'close',
-      guarded('firewall', (status) => {
-        clearTimeout(timer);
-        resolve({
-          status: status ?? -1,
-          output: Buffer.concat(output).toString(),
-          complaint: Buffer.concat(complaint).toString(),
-        });
-      }),
-    );
+    child.on('exit', guarded('firewall', endSoon));
+    child.on('close', guarded('firewall', end));
     child.stdin?.end(input);
   });
 }
