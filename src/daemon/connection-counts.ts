@@ -59,6 +59,9 @@ export function watchUses(core: Core): Uses {
 
   const doors = (): readonly Door[] => core.config().doors.filter((door) => door.uses !== null);
 
+  const doorsTo = (given: Connection): readonly Door[] =>
+    doors().filter((door) => leadsThrough(door, given, own));
+
   function tick(): void {
     try {
       if (doors().length === 0) stop();
@@ -76,10 +79,13 @@ export function watchUses(core: Core): Uses {
       owned('uses', look());
     });
     follow();
-    // Who was connected before the count began has not come in by a grant that is counted now.
+    // Who was connected before the count began has not come in by a grant that is counted now; who is half-way has. Of a
+    // table that somebody has filled no more is kept than what leads through a door.
     owned(
       'uses',
-      list(ANY, (connection) => void known.add(connection)),
+      list(ANY, (connection) => {
+        if (connection.assured && doorsTo(connection).length > 0) known.add(connection);
+      }),
     );
   }
 
@@ -148,7 +154,7 @@ export function watchUses(core: Core): Uses {
   function count(connection: Connection): void {
     // It was open while our rules were out, and came in by no grant.
     if (connection.beginning === 'unseen') return;
-    const mine = doors().filter((door) => leadsThrough(door, connection, own));
+    const mine = doorsTo(connection);
     if (mine.length === 0 || !known.add(connection)) return;
     let isBeyond = false;
     for (const { name } of mine) {
@@ -164,10 +170,8 @@ export function watchUses(core: Core): Uses {
 
   /** Another door may let the same source in to the same port, without a count. */
   function comesThroughAnother(connection: Connection): boolean {
-    const names = core
-      .config()
-      .doors.filter((door) => leadsThrough(door, connection, own))
-      .map(({ name }) => name);
+    const through = core.config().doors.filter((door) => leadsThrough(door, connection, own));
+    const names = through.map(({ name }) => name);
     for (const { door, grantee } of engine.eachGrant())
       if (names.includes(door) && (grantee === 'any' || contains(grantee, connection.source))) return true;
     return false;
@@ -181,11 +185,9 @@ export function watchUses(core: Core): Uses {
   function cutAll(): void {
     const ended = beyond;
     beyond = [];
-    connections
-      ?.end(ended)
-      .catch((error: unknown) =>
-        fault(`uses: connections beyond the count can't be cut: ${sentenceOf(error)}`),
-      );
+    const refused = (error: unknown): void =>
+      fault(`uses: connections beyond the count can't be cut: ${sentenceOf(error)}`);
+    if (connections !== undefined) owned('uses', connections.end(ended).catch(refused));
   }
 
   tick();

@@ -67,3 +67,30 @@ describe.each(['IPv4', 'IPv6'] as const)('the connections of %s hosts', (family)
     expect(await listed([[network]])).toEqual([Array.from({ length: HOSTS }, (_, index) => 1001 + index)]);
   });
 });
+
+/** More than are taken out in one turn. */
+const MANY = 100 + Math.floor(Math.random() * 100);
+
+it('are all ended but one that can not be, which is said', async () => {
+  const add = `for i in $(seq ${MANY}); do conntrack -I -p udp -s 198.18.0.1 -d 192.0.2.1 --sport $((2000 + i)) --dport 53 -t 600; done`;
+  await execute(lab.namespace, ['sh', '-c', add]);
+  const broken = Math.floor(Math.random() * 60);
+  const said = await lab.run(`
+    const { openConnections } = await import('${MODULE}');
+    const { parseCidr } = await import('${CIDR}');
+    const connections = openConnections();
+    const mine = async () => {
+      const found = [];
+      await connections.list([parseCidr('198.18.0.1')], (connection) => found.push(connection));
+      return found;
+    };
+    const all = await mine();
+    say(all.length);
+    // The kernel refuses what names no connection.
+    const spoilt = all.map((each, at) => at === ${broken} ? { ...each, entry: { ...each.entry, tuple: Buffer.alloc(4) } } : each);
+    say(await connections.end(spoilt).then(() => 'no word', (error) => error.code));
+    say((await mine()).length);
+    connections.close();
+  `);
+  expect(said).toEqual([MANY, expect.stringMatching(/^ERRNO_/), 1]);
+});

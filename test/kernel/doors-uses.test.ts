@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -6,6 +7,7 @@ import type { Daemon } from '../support/daemon.ts';
 import { createNet, type Net } from '../support/net.ts';
 import { startProcess } from '../support/process.ts';
 import { ROOT } from '../support/root.ts';
+import { temporaryFolder } from '../support/scratch.ts';
 
 /* What uses a grant up: connections that were made, and those alone; and what becomes of those beyond. */
 
@@ -16,6 +18,9 @@ const SPEAKS = 2202;
 const USES = 1 + Math.floor(Math.random() * 4);
 const SPAM = 100 + Math.floor(Math.random() * 300);
 const FORGED = 50 + Math.floor(Math.random() * 200);
+/** About twice as many connections as are remembered to be counted: of these, half would be forgotten. */
+const CROWD = 120_000 + Math.floor(Math.random() * 20_000);
+const OPEN = 8;
 const EVENTS = 'net.netfilter.nf_conntrack_events';
 
 const CONFIG = {
@@ -175,3 +180,36 @@ for n in range(count):
     expect(alive).toBe(USES);
   });
 });
+
+// Against: filling conntrack's table, so that after a start connections are counted that were counted before
+// by: of what was there before the count began only what leads through a door is kept
+it('a connection is counted once, also where the daemon starts anew beside a full table', async () => {
+  const config = { ...CONFIG, doors: { echo: { ...CONFIG.doors.echo, uses: 3 * OPEN } } };
+  daemon.rewrite(config);
+  daemon.signal('SIGHUP');
+  await daemon.waitFor({ event: 'daemon.reloaded' }, LATE);
+  const { v4 } = await net.clientA.moveToFreshSource();
+  await net.clientA.exec(['knock', net.clientA.server4, '7101', '7102']);
+  await daemon.waitFor({ event: 'door.opened', source: v4, door: 'echo' }, LATE);
+  const opening = Array.from({ length: OPEN }, () => net.clientA.openConnection(net.clientA.server4, ECHO));
+  const connections = await Promise.all(opening);
+  const left = async (): Promise<number | null | undefined> =>
+    (await ask(daemon, { command: 'grants' })).find((each) => each.source === v4)?.uses_left;
+  await expect.poll(left, { timeout: LATE }).toBe(2 * OPEN);
+  const file = join(temporaryFolder(), 'entries');
+  const entry = (index: number): string =>
+    `-I -p udp -s 203.${index >> 16}.${(index >> 8) & 255}.${index & 255} -d 192.0.2.1 --sport 1000 --dport 53 -t 600 -u SEEN_REPLY,ASSURED\n`;
+  writeFileSync(file, Array.from({ length: CROWD }, (_, index) => entry(index)).join(''));
+  await net.server.exec(['conntrack', '--load-file', file], { timeout: 120_000 });
+  expect(Number((await net.server.exec(['conntrack', '-C'])).stdout)).toBeGreaterThan(CROWD);
+  const { folder } = daemon;
+  await daemon.stop('SIGTERM');
+  daemon = await net.server.startDaemon(config, { folder });
+  // The table is looked through every 5 s while somebody may be counted.
+  await sleep(12_000);
+  expect(await left()).toBe(2 * OPEN);
+  for (const connection of connections) {
+    expect(await connection.echoes('it goes on')).toBe(true);
+    await connection.close();
+  }
+}, 180_000);

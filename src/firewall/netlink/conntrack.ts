@@ -60,17 +60,25 @@ export async function cutConnections(socket: NetfilterSocket, sources: readonly 
   return endConnections(socket, found);
 }
 
+/** One that can't be ended keeps none of the others. Rejects with the first refusal once all were tried. */
 async function endConnections(socket: NetfilterSocket, connections: readonly Connection[]): Promise<number> {
   let ended = 0;
+  const refusals: unknown[] = [];
   const end = async (connection: Connection): Promise<void> => {
-    // The entry first: what the socket's last packet, a reset, brings back must not find it.
-    const answer = await socket.request(deleteMessage(connection.entry));
+    try {
+      // The entry first: what the socket's last packet, a reset, brings back must not find it.
+      const answer = await socket.request(deleteMessage(connection.entry));
+      if (answer.ok) ended += 1;
+      else if (answer.refusal.errno !== ENOENT)
+        refusals.push(errorOf('delete a connection', answer.refusal.errno));
+    } catch (error) {
+      refusals.push(error);
+    }
     abort(connection);
-    if (answer.ok) ended += 1;
-    else if (answer.refusal.errno !== ENOENT) throw errorOf('delete a connection', answer.refusal.errno);
   };
   for (let first = 0; first < connections.length; first += DELETED_AT_ONCE)
     await Promise.all(connections.slice(first, first + DELETED_AT_ONCE).map(end));
+  if (refusals.length > 0) throw refusals[0];
   return ended;
 }
 
