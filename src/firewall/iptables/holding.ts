@@ -1,7 +1,7 @@
 import type { Family } from '../../packet/address.ts';
 import { grantKey } from '../../policy/grantee.ts';
 import { type Grants, planChanges } from '../change.ts';
-import type { Change, FirewallError, HeldGrant } from '../firewall.ts';
+import { type Change, FirewallError, type HeldGrant } from '../firewall.ts';
 import type { Sets } from '../netlink/ipset.ts';
 import type { Layout } from '../rules/layout.ts';
 import { throwFirst } from './by-kind.ts';
@@ -76,9 +76,15 @@ export function openHolding({ families, tables, sets, canaries, now, ...first }:
   const dropSets = async (needed: Layout | undefined): Promise<readonly FirewallError[]> => {
     const left: FirewallError[] = [];
     for (const each of tables) {
-      const dropped = await each.dropSets(needed, sets);
-      canaries.forget(dropped.gone);
-      left.push(...dropped.left);
+      try {
+        const dropped = await each.dropSets(needed, sets);
+        canaries.forget(dropped.gone);
+        left.push(...dropped.left);
+      } catch (error) {
+        // The sets could not even be looked at: the rules are in all the same.
+        if (!(error instanceof FirewallError)) throw error;
+        left.push(error);
+      }
     }
     return left;
   };
