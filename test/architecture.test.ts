@@ -64,8 +64,13 @@ const FIREWALL_INTERFACE = ['firewall/firewall.ts', 'firewall/connections.ts'];
 const OPENS_FIREWALL = ['daemon/open-dependencies.ts'];
 
 /** Rooms that run inside the daemon, and their files that do not. */
-const DAEMON = ['daemon', 'firewall', 'control', 'metrics', 'log', 'source', 'process', 'state', 'one-time'];
+const DAEMON = [
+  ...['daemon', 'firewall', 'control', 'metrics', 'log', 'source', 'process', 'state', 'one-time'],
+  ...['fleet', 'machine'],
+];
 const NOT_DAEMON = [
+  // What it tells of is owned by who has asked to be told: fleet/redis-life.ts.
+  'fleet/redis-connect.ts',
   'control/client.ts',
   'log/follow.ts',
   'source/pcap-input.ts',
@@ -78,6 +83,48 @@ const RUNS_BY_ITSELF =
 /** `src/guard` owns it, or there is nothing in it that could throw. */
 const HARMLESS =
   /^\.?\w+\(\s*(?:'\w+',\s*)?(?:guarded\(|resolve\b|reject\b|ignore\b|done\)|[A-Z_]+\)|\(\) => (?:\{\}|undefined|resolve\(\)))/;
+
+/** What is done with a promise that nobody waits for can't throw, or is owned. */
+const HARMLESS_ENDS =
+  /^(?:guarded\(|(?:resolve|reject|ignore)$|\(\w*\) => (?:resolve\(|(?:\{\}|undefined)$))/;
+/** Who comes to a server is told of by a listener, too. */
+const SERVERS = /createServer\((?![^>]*guarded\()/g;
+
+/** Chains of `then`, `catch` and `finally` that stand alone, with something in them that could throw. */
+function leftAlone(file: string): readonly string[] {
+  const text = sourceOf(file);
+  const found: string[] = [];
+  const visit = (node: unknown): void => {
+    if (Array.isArray(node)) for (const each of node) visit(each);
+    if (typeof node !== 'object' || node === null || Array.isArray(node)) return;
+    const { type, expression } = node as Readonly<Record<string, unknown>>;
+    if (type === 'ExpressionStatement') {
+      const [chain, ends] = endsOf(expression, text);
+      if (ends.some((each) => !HARMLESS_ENDS.test(each)))
+        found.push(chain.replace(/\s+/g, ' ').slice(0, 120));
+    }
+    for (const each of Object.values(node)) visit(each);
+  };
+  visit(treeOf(file).body);
+  return found;
+}
+
+/** The text of such a chain, and of what is done at the end of each of its links. */
+function endsOf(node: unknown, text: string): readonly [string, readonly string[]] {
+  const at = (of: unknown, key: string): unknown =>
+    typeof of === 'object' && of !== null ? (of as Readonly<Record<string, unknown>>)[key] : undefined;
+  const written = (of: unknown): string => text.slice(Number(at(of, 'start')), Number(at(of, 'end')));
+  const ends: string[] = [];
+  let here = at(node, 'type') === 'ChainExpression' ? at(node, 'expression') : node;
+  while (at(here, 'type') === 'CallExpression') {
+    const callee = at(here, 'callee');
+    const name = nameOf(at(callee, 'property')) ?? '';
+    if (!/^(then|catch|finally)$/.test(name)) break;
+    ends.push(...(at(here, 'arguments') as readonly unknown[]).map(written));
+    here = at(callee, 'object');
+  }
+  return [written(node), ends];
+}
 
 interface Import {
   readonly from: string;
@@ -335,7 +382,8 @@ describe('the house', () => {
           .map((match) => code.slice(match.index, match.index + 120).replace(/\s+/g, ' '))
           .filter((call) => !HARMLESS.test(call));
         const promises = [...code.matchAll(/^\s*void \w[^;\n]*/gm)].map((match) => match[0].trim());
-        return [...calls, ...promises].map((each) => `${file}: ${each}`);
+        const servers = [...code.matchAll(SERVERS)].map((match) => match[0]);
+        return [...calls, ...promises, ...servers, ...leftAlone(file)].map((each) => `${file}: ${each}`);
       });
     expect(unowned).toEqual([]);
   });

@@ -53,10 +53,13 @@ export async function openControl(options: ControlOptions): Promise<ControlServe
   const turns = createTurns();
   const service = createService(options, sessions, limits, turns);
   // A client may close its side once it has asked; it is answered all the same.
-  const server = createServer({ allowHalfOpen: true }, (socket) => {
-    const session = admitted(socket, sessions, limits, turns);
-    if (session !== null) attach(socket, session, sessions, service);
-  });
+  const server = createServer(
+    { allowHalfOpen: true },
+    guarded('control', (socket: Socket) => {
+      const session = admitted(socket, sessions, limits, turns);
+      if (session !== null) attach(socket, session, sessions, service);
+    }),
+  );
   await listen(server, path);
   const notice = admit(path, group);
   // From now on an error is one of accepting (out of descriptors); those who are connected are served on.

@@ -1,4 +1,4 @@
-import { guarded } from '../guard/guard.ts';
+import { guarded, owned } from '../guard/guard.ts';
 import type { Claim } from '../spa/used-once.ts';
 
 /** Claims under way at once; and how long one may take, in milliseconds: who knocks waits no longer. */
@@ -22,9 +22,12 @@ export function createClaims(): Claims {
         ended(UNAVAILABLE);
         return;
       }
-      const one = answered(claim).then(ended);
+      const one = answered(claim).then(guarded('keys', ended));
       under.add(one);
-      one.then(() => under.delete(one)).catch(() => under.delete(one));
+      owned(
+        'keys',
+        one.finally(() => under.delete(one)),
+      );
     },
     async drained() {
       await Promise.allSettled(under);
@@ -39,11 +42,13 @@ function answered(claim: () => Promise<Claim>): Promise<Claim> {
       guarded('keys', () => resolve(UNAVAILABLE)),
       CLAIM_MS_MAX,
     );
-    claim()
-      .catch(() => UNAVAILABLE)
-      .then((answer) => {
+    const asked = new Promise<Claim>((given) => given(claim())).catch(() => UNAVAILABLE);
+    owned(
+      'keys',
+      asked.then((answer) => {
         clearTimeout(timer);
         resolve(answer);
-      });
+      }),
+    );
   });
 }

@@ -56,7 +56,7 @@ export function createLifting(options: LiftingOptions): Lifting {
     const kept = member().decide(registers);
     store.write(rowsOfDecided(kept, member()), clock.wall(), 'machine');
     const tell = (): void => member().tell(registers);
-    options.drained().then(tell).catch(tell);
+    owned('fleet', options.drained().then(tell, tell));
   }
 
   function execute(origin: string, lifts: readonly FleetLift[], bans: readonly FleetBan[]): void {

@@ -1,4 +1,5 @@
 import type { Command } from '../engine/command.ts';
+import { owned } from '../guard/guard.ts';
 import { type Address, sameAddress } from '../packet/address.ts';
 import { contains, formatCidr } from '../packet/cidr.ts';
 import { type Milliseconds, milliseconds } from '../packet/time.ts';
@@ -68,6 +69,10 @@ export function createRestored(core: Restoring): Restored {
     putInForce();
   }
 
+  function refused(error: unknown): void {
+    core.announcer.announce({ event: 'firewall.failed', at: clock.now(), reason: sentenceOf(error) });
+  }
+
   function putInForce(): void {
     const views = engine.grants();
     store.write(
@@ -77,9 +82,7 @@ export function createRestored(core: Restoring): Restored {
     const changes = views.map(({ door, grantee, until }) => {
       return { change: 'open' as const, door, grantee, until: clock.wallOf(milliseconds(until)) };
     });
-    core.firewall.apply(changes).catch((error: unknown) => {
-      core.announcer.announce({ event: 'firewall.failed', at: clock.now(), reason: sentenceOf(error) });
-    });
+    owned('state', core.firewall.apply(changes).catch(refused));
   }
 
   function sayClosed(grant: StoredGrant, reason: 'expired' | 'revoked'): void {
@@ -131,9 +134,7 @@ export function createRestored(core: Restoring): Restored {
     const changes = shorter.map(({ target, until }) => {
       return { change: 'ban' as const, target, until: clock.wallOf(until) };
     });
-    core.firewall.apply(changes).catch((error: unknown) => {
-      core.announcer.announce({ event: 'firewall.failed', at: clock.now(), reason: sentenceOf(error) });
-    });
+    owned('state', core.firewall.apply(changes).catch(refused));
   }
 
   return {

@@ -19,7 +19,7 @@ export interface RedisOptions {
   readonly login: Credentials;
   readonly surroundings: Pick<Surroundings, 'after' | 'random'>;
   /** Runs what a member does with an answer, and owns what that throws. */
-  readonly guard: (work: () => void) => void;
+  readonly guard: (work: () => unknown) => void;
 }
 
 /**
@@ -59,19 +59,22 @@ export function createLives(options: RedisOptions, listener: BusListener): Lives
       guard(() => listener.disconnected(reason));
       again();
     };
+    const ended = (reason: string): void => guard(() => end(reason));
     const cancel = surroundings.after(2 * ANSWER_MS, () => end(`no answer for ${(2 * ANSWER_MS) / 1000} s`));
     try {
       const server = await findServer(address, login.ca);
       for (let count = 0; count < 2 && over === undefined; count += 1)
-        opened.push(await connect(server, login, login.ca, end));
+        opened.push(await connect(server, login, login.ca, ended));
       const [main, claims] = opened;
       if (over !== undefined || closed || main === undefined || claims === undefined)
         throw new Error(over ?? 'closed here');
       const facts = await askFacts(main);
-      await claims.subscribe(keys.channel('*'), (channel, message) => {
-        const member = keys.memberOf(channel);
-        if (member !== undefined && life?.main === main) guard(() => listener.heard(member, message));
-      });
+      await claims.subscribe(keys.channel('*'), (channel, message) =>
+        guard(() => {
+          const member = keys.memberOf(channel);
+          if (member !== undefined && life?.main === main) listener.heard(member, message);
+        }),
+      );
       if (over !== undefined || closed) throw new Error(over ?? 'closed here');
       life = { facts, main, claims };
       failures = 0;
@@ -95,16 +98,15 @@ export function createLives(options: RedisOptions, listener: BusListener): Lives
       const late = surroundings.after(ANSWER_MS, () => {
         if (!isOver()) end(`no answer for ${ANSWER_MS / 1000} s`);
       });
-      connection.send(['PING']).then(
-        () => {
-          late();
-          surroundings.after(PING_MS, ask);
-        },
-        (error: unknown) => {
-          late();
-          if (!isOver()) end(sentenceOf(error));
-        },
-      );
+      const answered = (): void => {
+        late();
+        surroundings.after(PING_MS, ask);
+      };
+      const failed = (error: unknown): void => {
+        late();
+        if (!isOver()) end(sentenceOf(error));
+      };
+      guard(() => connection.send(['PING']).then(answered, failed));
     };
     ask();
   }
@@ -114,12 +116,17 @@ export function createLives(options: RedisOptions, listener: BusListener): Lives
     failures += 1;
     const wait = Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** Math.min(failures - 1, 10));
     surroundings.after(wait * (0.5 + surroundings.random() / 2), () => {
-      if (!closed) void open();
+      if (!closed) begin();
     });
   }
 
+  /** Whatever it comes to, it says so itself, and tries again. */
+  function begin(): void {
+    guard(open);
+  }
+
   return {
-    begin: () => void open(),
+    begin,
     current: () => life,
     close() {
       closed = true;

@@ -54,15 +54,13 @@ export function createRedisBus(options: RedisOptions): Bus {
       ),
     );
     if (made === undefined) return;
-    work(made).then(
-      (value) => answer({ ok: true, value }),
-      (error: unknown) => {
-        answer({ ok: false, reason: sentenceOf(error), unsure: !isRefusal(error) });
-        // Another has been promoted: it is found anew.
-        if (isRefusal(error) && sentenceOf(error).startsWith('READONLY') && lives?.current() === made)
-          made.main.close('the engine takes no writes any more');
-      },
-    );
+    const refused = (error: unknown): void => {
+      answer({ ok: false, reason: sentenceOf(error), unsure: !isRefusal(error) });
+      // Another has been promoted: it is found anew.
+      if (isRefusal(error) && sentenceOf(error).startsWith('READONLY') && lives?.current() === made)
+        made.main.close('the engine takes no writes any more');
+    };
+    guard(() => work(made).then((value) => answer({ ok: true, value }), refused));
   }
 
   return {

@@ -60,9 +60,12 @@ export async function openMetrics(
       keepAliveTimeout: REQUEST_MS_MAX,
       connectionsCheckingInterval: 1000,
     },
-    answerWith(
-      briefly(() => registry.metrics()),
-      registry.contentType,
+    guarded(
+      'metrics',
+      answerWith(
+        briefly(() => registry.metrics()),
+        registry.contentType,
+      ),
     ),
   );
   server.maxConnections = CONNECTIONS_MAX;
@@ -88,7 +91,7 @@ export async function openMetrics(
 }
 
 function answerWith(render: () => Promise<string>, contentType: string) {
-  return (request: IncomingMessage, response: ServerResponse): void => {
+  return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const path = (request.url ?? '').split('?')[0];
     const hasBody =
       request.headers['content-length'] !== undefined || request.headers['transfer-encoding'] !== undefined;
@@ -103,13 +106,14 @@ function answerWith(render: () => Promise<string>, contentType: string) {
       refuse(response, 405, 'only GET is answered');
       return;
     }
-    render().then(
-      (body) =>
-        response
-          .writeHead(200, { 'Content-Type': contentType, 'Content-Length': Buffer.byteLength(body) })
-          .end(body),
-      () => refuse(response, 500, 'the metrics could not be gathered'),
-    );
+    const body = await render().catch(() => undefined);
+    if (body === undefined) {
+      refuse(response, 500, 'the metrics could not be gathered');
+      return;
+    }
+    response
+      .writeHead(200, { 'Content-Type': contentType, 'Content-Length': Buffer.byteLength(body) })
+      .end(body);
   };
 }
 

@@ -164,7 +164,10 @@ export async function isNftables(): Promise<boolean> {
   if (known !== undefined) return known;
   const asked = runTool(path, ['-V']).then(({ output }) => output.includes('nf_tables'));
   variants.set(program, asked);
-  asked.catch(() => variants.delete(program));
+  owned(
+    'rules watch',
+    asked.catch(() => variants.delete(program)),
+  );
   return asked;
 }
 
