@@ -57,7 +57,7 @@ async function open(
   cleanUp: (() => Promise<void> | void)[],
 ): Promise<Omit<Opened, 'close'>> {
   const clock = systemClock;
-  const { store, notice } = openStore(config.state, { now: clock.wall() });
+  const { store, notice } = openStore(config.state, { now: clock.wall(), bans: config.bans.limit });
   cleanUp.push(() => store.close());
   const logger = openLogger(config.log);
   cleanUp.push(() => logger.close());

@@ -26,6 +26,8 @@ export interface Offender {
  */
 export interface Offenders {
   size(): number;
+  /** For how many there is room. */
+  capacity(): number;
   /** Makes room for this many more. To be called before they are put. */
   reserve(more: number): void;
   find(target: Cidr): number;
@@ -143,6 +145,7 @@ export function createOffenders(key: HashKey): Offenders {
 
   return {
     size: () => table.size(),
+    capacity: () => table.capacity,
     reserve(more) {
       let { capacity } = table;
       while (table.size() + more > capacity) capacity *= GROWTH;

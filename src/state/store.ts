@@ -154,6 +154,8 @@ export interface Store {
 export interface Keep {
   /** Targets remembered at once, those banned now not counted; default HISTORIES_MAX. */
   readonly histories?: number;
+  /** Bans at once, for which room is made at the start; without: as they come. */
+  readonly bans?: number;
 }
 
 /**
