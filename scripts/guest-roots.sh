@@ -28,7 +28,7 @@ make_plain_root() {
   cp "$(readlink -f "$(command -v node)")" "$root/usr/local/bin/node"
   rm -rf --one-file-system "$root/nfknock"
   mkdir -p "$root/nfknock"
-  cp -a dist package.json native deploy iptables examples test scripts src tsconfig.json vitest.config.ts "$root/nfknock/"
+  cp -a dist package.json package-lock.json native deploy iptables examples test scripts src tsconfig.json vitest.config.ts "$root/nfknock/"
   cp -al node_modules "$root/nfknock/" 2>/dev/null || cp -a node_modules "$root/nfknock/"
 }
 

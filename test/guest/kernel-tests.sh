@@ -12,6 +12,8 @@ node node_modules/vitest/vitest.mjs run --project kernel --project long --maxWor
   "${FILES[@]/#/test/kernel/}" >/run/nfknock/tests.out 2>&1
 node -e '
   const { testResults } = JSON.parse(require("fs").readFileSync("/run/nfknock/tests.json", "utf8"));
+  const wanted = Number(process.argv[1]);
+  if (testResults.length !== wanted) console.log(`not ok: kernel-tests: ${testResults.length} files of ${wanted}`);
   for (const { name, status, message, assertionResults } of testResults) {
     const file = name.replace(/^.*\//, "");
     if (assertionResults.length === 0) console.log(`not ok: kernel-tests: ${file}: ${status} ${message}`);
@@ -19,7 +21,4 @@ node -e '
       console.log(`${status === "passed" ? "ok" : "not ok"}: kernel-tests: ${file}: ${fullName}`);
       for (const failure of failureMessages) console.log(failure.split("\n").slice(0, 8).map((line) => `    ${line}`).join("\n"));
     }
-  }' || { not_ok 'the tests ran'; tail -n 40 /run/nfknock/tests.out; }
-for file in "${FILES[@]}"; do
-  check "$file was among them" grep -q "$file" /run/nfknock/tests.json
-done
+  }' "${#FILES[@]}" || { not_ok 'the tests ran'; tail -n 40 /run/nfknock/tests.out; }
