@@ -24,6 +24,7 @@ const CONFIG = {
 describe('nobody bans', () => {
   let net: Net;
   let daemon: Daemon;
+  let strangers = 0;
 
   beforeAll(async () => {
     net = await createNet();
@@ -49,15 +50,33 @@ describe('nobody bans', () => {
   });
 
   /** Three decoys, from whatever address is wanted. */
-  const offend = async (source: string): Promise<void> => {
+  const send = async (source: string): Promise<void> => {
     const { server4, server6, exec } = net.clientA;
     const nmap = ['nmap', '-6', '-sS', '-n', '-Pn', '--send-ip', '-e', 'eth0', '-S', source];
     const brief = ['--max-retries', '0', '--host-timeout', '300ms'];
-    const hping3 = ['timeout', '0.5', 'hping3', '-q', '-S', '-I', 'eth0', '-a', source, '-p', '23'];
+    const hping3 = ['timeout', '0.5', 'hping3', '-q', '-S', '-I', 'eth0', '-a', source, '-c', '1', '-p'];
     await (source.includes(':')
       ? exec([...nmap, ...brief, '-p', '23,2323,3389', server6])
-      : exec([...hping3, '-c', '3', '-i', 'u2000', server4]));
+      : Promise.all(['23', '2323', '3389'].map((port) => exec([...hping3, port, server4]))));
+  };
+  const offend = async (source: string): Promise<void> => {
+    await send(source);
     await vi.waitFor(() => expect(daemon.seen({ event: 'decoy.hit', source })).toHaveLength(3), 5_000);
+  };
+  /** Who has done nothing yet. */
+  const stranger = async (six: boolean): Promise<string> => {
+    strangers += 1;
+    const address = six ? `2001:db8:a:70${strangers}::1` : `192.0.2.20${strangers}`;
+    await net.clientA.addAddress(address);
+    return address;
+  };
+  /** Somebody else does the same, and is banned: by then whoever did it before would be. */
+  const isBannedOtherwise = async (like: string): Promise<void> => {
+    const other = await stranger(like.includes(':'));
+    const target = like.includes(':') ? other.replace(/1$/, '/64') : other;
+    await send(other);
+    await daemon.waitFor({ event: 'ban.added', source: target });
+    await nfknock(net.server, daemon, 'unban', target);
   };
   const stands = async (source: string): Promise<void> => {
     expect(daemon.seen({ event: 'ban.added', source })).toEqual([]);
@@ -77,6 +96,7 @@ describe('nobody bans', () => {
     ['an address of its own, which somebody forges', OWN],
   ])('%s, whatever comes from there', async (_, source) => {
     await offend(source);
+    await isBannedOtherwise(source);
     await stands(source);
   });
 
