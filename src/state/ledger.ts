@@ -194,8 +194,8 @@ const none: Spared = () => false;
 
 /** Goes round and round, a step at a call, so that a full table never holds up the packets. */
 function createSweep(grants: Map<string, StoredGrant>, offenders: Offenders, keep: Keep): Ledger['sweep'] {
-  /** Histories seen in this round, and how many too many the last one had: the first ones met are the oldest. */
   const historiesMax = keep.histories ?? HISTORIES_MAX;
+  /** Histories seen in this round, and how many too many the last one had: the first ones met are the oldest. */
   let histories = 0;
   let tooMany = 0;
 
