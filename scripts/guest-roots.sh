@@ -2,7 +2,7 @@
 # The roots and kernels of scripts/guest.sh, which reads this.
 
 # What the guest's own scripts call.
-readonly GUEST_PACKAGES=iptables,nftables,ipset,iproute2,conntrack,knockd,netcat-openbsd,telnet,curl,nmap,socat,kmod,procps,e2fsprogs,python3-minimal
+readonly GUEST_PACKAGES=iptables,nftables,ipset,iproute2,conntrack,knockd,netcat-openbsd,telnet,curl,nmap,socat,kmod,procps,e2fsprogs,python3-minimal,gcc,libc6-dev
 # Debian 13 is the first whose Node.js is new enough for the package.
 readonly SYSTEMD_SUITE=trixie
 readonly SYSTEMD_PACKAGES=systemd,systemd-sysv,dbus,ifupdown,nodejs,iptables,nftables,ipset,iproute2,knockd,netcat-openbsd,kmod,procps
@@ -12,12 +12,12 @@ readonly MASKED=(apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2
 
 # new_root DIRECTORY SUITE PACKAGES
 new_root() {
-  if [ -e "$1/.ready" ]; then return; fi
+  if [ "$(cat "$1/.ready" 2>/dev/null || true)" = "$3" ]; then return; fi
   say "making $1, of Debian's $2 (once)"
   rm -rf --one-file-system "$1"
   debootstrap --variant=minbase --include="$3" "$2" "$1" "$mirror" >"$PLACE/debootstrap.log" 2>&1 ||
     fail "debootstrap failed: see $PLACE/debootstrap.log"
-  touch "$1/.ready"
+  echo "$3" >"$1/.ready"
 }
 
 # A root of Debian 12 with what the scripts call, Node.js and nfknock as it is built here; its first program is a script.
@@ -28,7 +28,7 @@ make_plain_root() {
   cp "$(readlink -f "$(command -v node)")" "$root/usr/local/bin/node"
   rm -rf --one-file-system "$root/nfknock"
   mkdir -p "$root/nfknock"
-  cp -a dist package.json package-lock.json native deploy iptables examples test scripts src tsconfig.json vitest.config.ts "$root/nfknock/"
+  cp -a dist package.json package-lock.json native deploy iptables examples test scripts src docs tsconfig.json vitest.config.ts "$root/nfknock/"
   cp -al node_modules "$root/nfknock/" 2>/dev/null || cp -a node_modules "$root/nfknock/"
 }
 

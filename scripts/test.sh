@@ -88,8 +88,8 @@ long() {
     npm run --silent test:sanitize --workspace native
   NFKNOCK_RUNS=100 suite unit 'more of the drawn histories than `npm test` tries' \
     test/property/reference.test.ts test/unit/daemon/effects.test.ts
-  step 'ten thousand histories of a fleet' \
-    npm run --silent fleet:simulate -- --histories 10000 --from 1
+  step 'five thousand histories of a fleet' \
+    npm run --silent fleet:simulate -- --histories 5000 --from 1
   suite long 'long tests on the kernel: whole machines, attacks without end, crashes at every step'
   suite measure 'what takes times, alone on the machine'
   summary

@@ -16,7 +16,7 @@ node -e '
   if (testResults.length !== wanted) console.log(`not ok: kernel-tests: ${testResults.length} files of ${wanted}`);
   for (const { name, status, message, assertionResults } of testResults) {
     const file = name.replace(/^.*\//, "");
-    if (assertionResults.length === 0) console.log(`not ok: kernel-tests: ${file}: ${status} ${message}`);
+    if (message !== "") console.log(`${assertionResults.length === 0 ? "not ok: kernel-tests: " : "    "}${file}: ${message}`);
     for (const { fullName, status, failureMessages } of assertionResults) {
       console.log(`${status === "passed" ? "ok" : "not ok"}: kernel-tests: ${file}: ${fullName}`);
       for (const failure of failureMessages) console.log(failure.split("\n").slice(0, 8).map((line) => `    ${line}`).join("\n"));
