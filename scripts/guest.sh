@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Tests that want a machine of their own: Debian's kernels, booted by qemu without KVM, with nfknock as it is built here.
 #
-#   npm run guest                          every case on the kernel of Debian 12, then the basics on those of 11 and 13
+#   npm run guest                          every case on the kernel of Debian 12, then what is of the kernel on 11 and 13
 #   npm run guest -- CASE…                 some: the names of test/guest/*.sh
 #   npm run guest -- --kernel trixie CASE  on another kernel: bullseye, bookworm, trixie
 #   npm run guest -- --native CASE         a case that has systemd, in namespaces of this machine and at its speed
@@ -181,6 +181,8 @@ done
 for suite in "${kernels[@]}"; do
   for name in "${cases[@]}"; do run_case "$suite" "$name"; done
 done
-for suite in "${others[@]}"; do run_case "$suite" basics; done
+for suite in "${others[@]}"; do
+  for name in basics kernel-tests; do run_case "$suite" "$name"; done
+done
 printf '\n%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" -eq 0 ]
