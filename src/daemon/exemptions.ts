@@ -1,6 +1,6 @@
 import { networkInterfaces } from 'node:os';
-import { TABLE_BYTES_MAX } from '../files/lines.ts';
-import { linesOf } from '../machine/proc.ts';
+import { defaultRoutes, ROUTES } from '../machine/default-routes.ts';
+import { linesOf, rowsOf } from '../machine/proc.ts';
 import { type Address, ipv4, ipv6, parseAddress, sameAddress, unmapped } from '../packet/address.ts';
 import { type Cidr, hostCidr } from '../packet/cidr.ts';
 
@@ -15,8 +15,8 @@ export interface Exempt {
 
 /** Where the kernel and the resolver tell of gateways and name servers. */
 const PLACES: Places = {
-  routes4: '/proc/self/net/route',
-  routes6: '/proc/self/net/ipv6_route',
+  routes4: ROUTES[4],
+  routes6: ROUTES[6],
   // Where systemd-resolved is asked it names itself in the first, and whom it asks in the second.
   resolvers: ['/etc/resolv.conf', '/run/systemd/resolve/resolv.conf'],
 };
@@ -37,24 +37,19 @@ const RESOLVER_BYTES_MAX = 65_536;
  * of thousands of routes: their table is read in pieces, in threads.
  */
 export async function findExempt(places: Places = PLACES): Promise<Exempt> {
-  const isDefault4 = (line: string): boolean => line.includes('\t00000000\t');
-  const isDefault6 = (line: string): boolean => line.startsWith(DEFAULT_6);
   const resolvers = await Promise.all(
     places.resolvers.map((file) => linesOf(file, RESOLVER_BYTES_MAX, () => true)),
   );
   const own = ownAddresses();
   const others = [
-    ...gatewaysV4(await linesOf(places.routes4, TABLE_BYTES_MAX, isDefault4)),
-    ...gatewaysV6(await linesOf(places.routes6, TABLE_BYTES_MAX, isDefault6)),
+    ...gatewaysV4(await defaultRoutes(4, places.routes4)),
+    ...gatewaysV6(await defaultRoutes(6, places.routes6)),
     ...resolvers.flatMap(nameServers),
   ];
   // A name server on this machine passes nobody's packets on.
   const everybody = others.filter((each) => !own.some((address) => sameAddress(address, each)));
   return { networks: [UNSPECIFIED, ...own].map(hostCidr), everybody: everybody.map(hostCidr) };
 }
-
-/** The destination ::/0 in /proc/self/net/ipv6_route. */
-const DEFAULT_6 = `${'0'.repeat(32)} 00 `;
 
 /** The addresses of every interface of this machine. */
 export function ownAddresses(): readonly Address[] {
@@ -65,7 +60,7 @@ export function ownAddresses(): readonly Address[] {
 
 /** /proc/self/net/route: a default route has destination and mask 0; addresses are little-endian hexadecimal. */
 export function gatewaysV4(table: string): readonly Address[] {
-  return rows(table).flatMap(([, destination, gateway, , , , , mask]) => {
+  return rowsOf(table).flatMap(([, destination, gateway, , , , , mask]) => {
     if (destination !== '00000000' || mask !== '00000000' || gateway === undefined || gateway === '00000000')
       return [];
     const bytes = Buffer.from(gateway, 'hex').reverse();
@@ -75,7 +70,7 @@ export function gatewaysV4(table: string): readonly Address[] {
 
 /** /proc/self/net/ipv6_route: destination, its length, source, its length, next hop, …, all hexadecimal. */
 export function gatewaysV6(table: string): readonly Address[] {
-  return rows(table).flatMap(([, length, , , hop]) => {
+  return rowsOf(table).flatMap(([, length, , , hop]) => {
     if (length !== '00' || hop === undefined || /^0*$/.test(hop)) return [];
     const bytes = Buffer.from(hop, 'hex');
     if (bytes.length !== 16) return [];
@@ -84,12 +79,8 @@ export function gatewaysV6(table: string): readonly Address[] {
 }
 
 export function nameServers(resolvConf: string): readonly Address[] {
-  return rows(resolvConf).flatMap(([word, text]) => {
+  return rowsOf(resolvConf).flatMap(([word, text]) => {
     const address = word === 'nameserver' ? parseAddress(text?.split('%')[0] ?? '') : undefined;
     return address === undefined ? [] : [unmapped(address)];
   });
-}
-
-function rows(text: string): readonly (readonly string[])[] {
-  return text.split('\n').map((line) => line.trim().split(/\s+/));
 }

@@ -1,9 +1,9 @@
-import { TABLE_BYTES_MAX } from '../files/lines.ts';
 import { FirewallError } from '../firewall/firewall.ts';
 import { type BaseChain, readBaseChains } from '../firewall/netlink/base-chains.ts';
 import type { Family } from '../packet/address.ts';
 import type { Asking } from './asking.ts';
-import { linesOf } from './proc.ts';
+import { defaultRoutes } from './default-routes.ts';
+import { rowsOf } from './proc.ts';
 
 /** What becomes of a packet to a port of this machine that no rule names. */
 export type Fate = 'ACCEPT' | 'DROP' | 'REJECT';
@@ -27,19 +27,12 @@ export async function findInputDefaults(asking: Asking): Promise<InputDefaults> 
 
 /** By which interfaces a default route leads: strangers come in there. */
 async function outwardInterfaces(): Promise<readonly string[]> {
-  const [four, six] = [
-    await linesOf('/proc/self/net/route', TABLE_BYTES_MAX, (line) => line.includes('\t00000000\t')),
-    await linesOf('/proc/self/net/ipv6_route', TABLE_BYTES_MAX, (line) => line.startsWith(DEFAULT_6)),
-  ];
   const names = [
-    ...four.split('\n').map((line) => line.trim().split(/\s+/)[0] ?? ''),
-    ...six.split('\n').map((line) => line.trim().split(/\s+/).at(-1) ?? ''),
+    ...rowsOf(await defaultRoutes(4)).flatMap(([name]) => name ?? []),
+    ...rowsOf(await defaultRoutes(6)).flatMap((row) => row.at(-1) ?? []),
   ];
-  return [...new Set(names)].filter((name) => name !== '' && name !== 'lo');
+  return [...new Set(names)].filter((name) => name !== 'lo');
 }
-
-/** The destination ::/0 in /proc/self/net/ipv6_route. */
-const DEFAULT_6 = `${'0'.repeat(32)} 00 `;
 
 /** The same of what `iptables-save` prints; `outward`: by which interfaces strangers come in. */
 export function savedDefault(text: string, outward: readonly string[] = []): Fate {
