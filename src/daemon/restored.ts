@@ -1,4 +1,5 @@
 import type { Command } from '../engine/command.ts';
+import type { Change } from '../firewall/firewall.ts';
 import { owned } from '../guard/guard.ts';
 import { type Address, sameAddress } from '../packet/address.ts';
 import { contains, formatCidr } from '../packet/cidr.ts';
@@ -69,8 +70,10 @@ export function createRestored(core: Restoring): Restored {
     putInForce();
   }
 
-  function refused(error: unknown): void {
-    core.announcer.announce({ event: 'firewall.failed', at: clock.now(), reason: sentenceOf(error) });
+  function apply(changes: readonly Change[]): void {
+    const refused = (error: unknown): void =>
+      core.announcer.announce({ event: 'firewall.failed', at: clock.now(), reason: sentenceOf(error) });
+    owned('state', core.firewall.apply(changes).catch(refused));
   }
 
   function putInForce(): void {
@@ -82,7 +85,7 @@ export function createRestored(core: Restoring): Restored {
     const changes = views.map(({ door, grantee, until }) => {
       return { change: 'open' as const, door, grantee, until: clock.wallOf(milliseconds(until)) };
     });
-    owned('state', core.firewall.apply(changes).catch(refused));
+    apply(changes);
   }
 
   function sayClosed(grant: StoredGrant, reason: 'expired' | 'revoked'): void {
@@ -134,7 +137,7 @@ export function createRestored(core: Restoring): Restored {
     const changes = shorter.map(({ target, until }) => {
       return { change: 'ban' as const, target, until: clock.wallOf(until) };
     });
-    owned('state', core.firewall.apply(changes).catch(refused));
+    apply(changes);
   }
 
   return {

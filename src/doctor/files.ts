@@ -22,12 +22,16 @@ export function ofFiles(config: Config, unit: Unit | undefined): readonly Findin
   const user = userOf(unit);
   if (user === undefined) return [noUser(unit?.user ?? '')];
   return needed(config).flatMap((each) => {
+    const found = (why: string, fix: string): readonly Finding[] => [
+      fault(each.code, `${each.key}: ${why}: ${each.loss}`, fix),
+    ];
+    if (isRoots(each, user, unit))
+      return found(
+        `${each.path} needs root, and ${user.name} can't become root`,
+        'have a service of root\'s do it that follows "nfknock tail -f --json"',
+      );
     const why = faultOf(each, user, unit);
-    if (why === undefined) return [];
-    const fix = isRoots(each, user, unit)
-      ? 'have a service of root\'s do it that follows "nfknock tail -f --json"'
-      : fixOf(each, user);
-    return [fault(each.code, `${each.key}: ${why}: ${each.loss}`, fix)];
+    return why === undefined ? [] : found(why, fixOf(each, user));
   });
 }
 
@@ -36,9 +40,7 @@ function isRoots({ path, wish }: Needed, user: User, unit: Unit | undefined): bo
   return wish === 'run' && unit !== undefined && user.uid !== 0 && needsRoot(path);
 }
 
-function faultOf(each: Needed, user: User, unit: Unit | undefined): string | undefined {
-  const { path, wish } = each;
-  if (isRoots(each, user, unit)) return `${path} needs root, and ${user.name} can't become root`;
+function faultOf({ path, wish }: Needed, user: User, unit: Unit | undefined): string | undefined {
   const wall =
     unit === undefined ? undefined : wallOf(unit, path, wish === 'read' || wish === 'run' ? 'read' : 'write');
   if (wall !== undefined) return `${path}: ${wall}`;

@@ -133,9 +133,10 @@ function commandOf(
     return runOf(runs, line, warn);
   }
   const added = rules.filter(({ action }) => action === 'add');
-  const together = togetherOf(added.length > 0 ? added : rules, warn);
+  const counted = added.length > 0 ? added : rules;
+  const together = togetherOf(counted, warn);
   if (together === null) return null;
-  tellDifferences(added.length > 0 ? added : rules, { watched, alone, warn });
+  tellDifferences(counted, { watched, alone, warn });
   const { action, seconds } = orderOf(known, warn);
   const hooks = known.flatMap((step) => (step.step === 'run' ? [step.argv] : []));
   const hook = oneOf(hooks, warn);
@@ -162,7 +163,10 @@ function orderOf(
   readonly action: 'add' | 'delete';
   readonly seconds: number | null;
 } {
-  const adds = steps.some((step) => step.step === 'rule' && step.rule.action === 'add');
+  const toAdd = new Set(
+    steps.flatMap((step) => (step.step === 'rule' && step.rule.action === 'add' ? [whatOf(step.rule)] : [])),
+  );
+  const adds = toAdd.size > 0;
   const added = new Set<string>();
   let slept = 0;
   let waited = 0;
@@ -176,13 +180,7 @@ function orderOf(
       added.add(whatOf(step.rule));
       seconds ??= step.rule.seconds;
     } else if (added.has(whatOf(step.rule))) seconds = Math.max(slept, 1);
-    else if (
-      adds &&
-      !steps.some(
-        (each) =>
-          each.step === 'rule' && each.rule.action === 'add' && whatOf(each.rule) === whatOf(step.rule),
-      )
-    )
+    else if (adds && !toAdd.has(whatOf(step.rule)))
       warn(`${quoted(step.argv.join(' '))} is left out: it deletes a rule that this command does not add`);
   }
   if (adds && waited > 0) warn(`waits ${waited} s before it opens; a door opens at once`);

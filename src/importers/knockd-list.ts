@@ -41,16 +41,12 @@ export function stepsOf(line: string, warn: Warn): readonly Step[] | null {
     const needs = shellOf(command, previous);
     if (needs.length > 0) {
       // What would have taken the rule back must not be what is lost: the door would stay open.
-      const opensForGood = TAKES_BACK.test(shown(words));
-      const what =
-        hasRules && !opensForGood && !branches(commands)
-          ? `${quoted(shown(words))} is left out`
-          : 'the command is left out';
+      const isAlone = hasRules && !TAKES_BACK.test(shown(words)) && !branches(commands);
       warn(
-        `no shell is run, and ${needs.join(' ')} needs one: ${what}; put it in a script and name the script`,
+        `no shell is run, and ${needs.join(' ')} needs one: ${isAlone ? quoted(shown(words)) : 'the command'} is left out; put it in a script and name the script`,
       );
-      if (what.startsWith('the')) return null;
-      continue;
+      if (isAlone) continue;
+      return null;
     }
     const step = stepOf(words, warn);
     if (step === null) return null;

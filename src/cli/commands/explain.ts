@@ -71,6 +71,10 @@ const NO_EFFECT: Readonly<Record<string, string>> = {
   'used already': 'the one-time line that was used last: ignored, no offence',
 };
 
+function noEffectOf({ outcome, reason }: ExplainRow): string | undefined {
+  return outcome === 'repeat' ? NO_EFFECT[reason ?? ''] : undefined;
+}
+
 type Why = (row: ExplainRow) => string;
 const at: Why = ({ door, step, of }) =>
   door === null ? '' : `${door}${step === null ? '' : ` step ${step} of ${of ?? '?'}`}`;
@@ -89,7 +93,7 @@ const WHY: Readonly<Record<string, Why>> = {
   opened: (row) => `the last knock: ${row.door ?? 'the door'} is open`,
   closed: (row) => `the last knock of the close sequence: ${row.door ?? 'the door'} is closed`,
   repeat: (row) =>
-    `${NO_EFFECT[row.reason ?? ''] ?? 'a knock made already, or one that closes what is closed: ignored'}${inDoor(row)}`,
+    `${noEffectOf(row) ?? 'a knock made already, or one that closes what is closed: ignored'}${inDoor(row)}`,
   tolerated: (row) => `a wrong knock that \`tolerate\` lets pass${inDoor(row)}`,
   expired: (row) => `too late: begun anew${inDoor(row)}`,
   too_fast: (row) => `sooner than gap.min: broken off${inDoor(row)}`,
@@ -129,7 +133,7 @@ function byHand({ outcome, reason }: ExplainRow): boolean {
 
 function whyOf(row: ExplainRow): string {
   const why = WHY[row.outcome]?.(row) ?? '';
-  const isWorded = WORDED.has(row.outcome) || (row.outcome === 'repeat' && (row.reason ?? '') in NO_EFFECT);
+  const isWorded = WORDED.has(row.outcome) || noEffectOf(row) !== undefined;
   const told = row.reason === null || row.reason === '' || isWorded;
   const reason = told ? '' : ` [${byHand(row) ? 'by hand' : row.reason}]`;
   const strikes = row.strikes === null || row.strikes === 0 ? '' : `; strike ${row.strikes}`;
