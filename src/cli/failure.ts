@@ -15,6 +15,11 @@ export function usage(message: string): CommandFailure {
   return new CommandFailure(EXIT.usage, message);
 }
 
+/** It went wrong. */
+export function failure(message: string): CommandFailure {
+  return new CommandFailure(EXIT.failed, message);
+}
+
 /** What each of these answers. What is wrong with how it was called is said of all of them at once. Throws. */
 export function allOf<Parts extends readonly (() => unknown)[]>(
   ...parts: Parts
@@ -35,6 +40,11 @@ export function allOf<Parts extends readonly (() => unknown)[]>(
 
 /** Says on standard error why a command ended early, and answers with its exit code. */
 export function failed({ exit, message }: CommandFailure): ExitCode {
-  for (const line of message.split('\n')) process.stderr.write(`nfknock: ${printable(line)}\n`);
+  for (const line of message.split('\n')) tell(line);
   return exit;
+}
+
+/** Says a line on standard error. */
+export function tell(line: string): void {
+  process.stderr.write(`nfknock: ${printable(line)}\n`);
 }

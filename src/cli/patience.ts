@@ -1,5 +1,5 @@
 import type { Patience } from '../rollback/claimer.ts';
-import { printable } from '../text/plain.ts';
+import { tell } from './failure.ts';
 
 const SECONDS = 5;
 
@@ -7,10 +7,6 @@ const SECONDS = 5;
 export const TELLING: Patience = {
   time: SECONDS * 1000,
   waits: (who, seconds) =>
-    say(`${who} is rolling the change back already: waiting for that, ${seconds} s at most`),
-  carriesOn: (who) => say(`${who} is not done with it: carrying on with what is left`),
+    tell(`${who} is rolling the change back already: waiting for that, ${seconds} s at most`),
+  carriesOn: (who) => tell(`${who} is not done with it: carrying on with what is left`),
 };
-
-function say(text: string): void {
-  process.stderr.write(`nfknock: ${printable(text)}\n`);
-}

@@ -5,7 +5,7 @@ import { printable } from '../../text/plain.ts';
 import { controlPath, fail } from '../ask-daemon.ts';
 import type { InitOptions } from '../commands/init.ts';
 import { CONFIG_FILE, EXIT, type ExitCode } from '../exit.ts';
-import { CommandFailure, usage } from '../failure.ts';
+import { CommandFailure, failure, usage } from '../failure.ts';
 import { writeNew } from '../new-file.ts';
 import type { Answers } from './answers.ts';
 import { Cancelled } from './cancelled.ts';
@@ -69,7 +69,7 @@ async function begin(options: InitOptions, journal: Journal, stop: AbortSignal):
   const path = resolve(options.config);
   const control = await controlPath(existsSync(path) ? path : CONFIG_FILE);
   const inTheWay = await obstacle(control);
-  if (inTheWay !== undefined) throw new CommandFailure(EXIT.failed, inTheWay);
+  if (inTheWay !== undefined) throw failure(inTheWay);
   const found = await survey();
   for (const line of foundLines(found)) say(line);
   const replaces = await whatIsThere(path, options);
@@ -188,9 +188,9 @@ async function confirmByKnock({ answers, stop }: Work, way: WayBack): Promise<vo
     `Now knock from somewhere else, and connect to ${port}. Keep this session. Unless somebody comes in within ${timeWords(leftOf(way))} all is put back; ^C does so at once.`,
   );
   const waited = await waitForKnock(way, stop, say);
-  if (waited === 'late') throw new CommandFailure(EXIT.failed, 'nobody came in through the door in time');
+  if (waited === 'late') throw failure('nobody came in through the door in time');
   if (waited === 'confirmed') return;
-  if (waited !== 'used') throw new CommandFailure(EXIT.failed, `before anybody came in ${waited.gone}`);
+  if (waited !== 'used') throw failure(`before anybody came in ${waited.gone}`);
   await keepIt(way);
   say('Somebody came in through the door: the change stays.');
 }

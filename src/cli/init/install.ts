@@ -8,7 +8,7 @@ import { noticeOf } from '../../rollback/rollback.ts';
 import { command as check } from '../commands/check.ts';
 import { command as rules } from '../commands/rules.ts';
 import { EXIT } from '../exit.ts';
-import { CommandFailure } from '../failure.ts';
+import { failure } from '../failure.ts';
 import { stoodDownNow } from '../stood-down.ts';
 import { forgetNew, type Journal, makeFolder, rememberFile, writeRemembered } from './journal.ts';
 import { isServing, startServing } from './serve.ts';
@@ -45,7 +45,7 @@ export async function writeConfiguration(what: Installation, journal: Journal): 
 /** What `check` says of what was written. Rejects with CommandFailure where that is wrong. */
 export async function checkWritten({ config: { path } }: Installation): Promise<void> {
   if ((await check([path], { config: path, brief: true })) !== EXIT.done)
-    throw failed(`what was written to ${path} is not right: please report this`);
+    throw failure(`what was written to ${path} is not right: please report this`);
 }
 
 /** Puts the rules in and starts the daemon, as long as there is a way back from that. Rejects with CommandFailure. */
@@ -58,7 +58,7 @@ export async function putIn(way: WayBack, stop: AbortSignal, holds: () => Promis
     ...(appliance ? { policy: 'appliance' } : {}),
   };
   if ((await rules(['install'], options)) !== EXIT.done)
-    throw failed('the rules could not be installed, for the reason above');
+    throw failure('the rules could not be installed, for the reason above');
   stop.throwIfAborted();
   await holds();
   await startServing(config.path, control, stop);
@@ -80,8 +80,4 @@ export async function obstacle(control: string): Promise<string | undefined> {
 export function rememberKeys(journal: Journal, file: string, owner: Owner): void {
   makeFolder(journal, dirname(file), { ...owner, mode: 0o750 });
   rememberFile(journal, file);
-}
-
-function failed(message: string): CommandFailure {
-  return new CommandFailure(EXIT.failed, message);
 }

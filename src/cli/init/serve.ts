@@ -5,8 +5,7 @@ import { installedUnit } from '../../doctor/unit.ts';
 import { startProcess } from '../../process/start.ts';
 import { enableUnit, hasSystemd, startUnit } from '../../rollback/systemd.ts';
 import { messageOf } from '../../text/error.ts';
-import { EXIT } from '../exit.ts';
-import { CommandFailure } from '../failure.ts';
+import { failure } from '../failure.ts';
 
 /** A daemon that does not serve by then will not. Milliseconds. */
 const READY_MS_MAX = 30_000;
@@ -23,7 +22,7 @@ export async function startServing(config: string, control: string, stop: AbortS
   if (hasUnit()) {
     const { status, complaint } = await startUnit();
     if (status !== 0)
-      throw failed(`systemctl start nfknock failed (${complaint.trim()}): see journalctl -u nfknock`);
+      throw failure(`systemctl start nfknock failed (${complaint.trim()}): see journalctl -u nfknock`);
   } else await detach(config, control, stop);
 }
 
@@ -32,7 +31,7 @@ export async function startAtBoot(): Promise<boolean> {
   if (!hasUnit()) return false;
   const { status, complaint } = await enableUnit();
   if (status !== 0)
-    throw failed(
+    throw failure(
       `it is in force, but systemctl enable nfknock failed (${complaint.trim()}): until you run that by hand nobody is let in after a reboot`,
     );
   return true;
@@ -72,9 +71,5 @@ async function detach(config: string, control: string, stop: AbortSignal): Promi
     await sleep(LOOK_EVERY);
   }
   if (child?.pid !== undefined && ended === undefined) child.kill('SIGTERM');
-  throw failed(`the daemon does not serve (${ended ?? 'it gives no answer'}): "${run}" says why`);
-}
-
-function failed(message: string): CommandFailure {
-  return new CommandFailure(EXIT.failed, message);
+  throw failure(`the daemon does not serve (${ended ?? 'it gives no answer'}): "${run}" says why`);
 }

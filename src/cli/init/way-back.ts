@@ -8,8 +8,7 @@ import { placeOf, readIfThere } from '../../rollback/place.ts';
 import { putBack } from '../../rollback/put-back.ts';
 import { unconfirmedOf } from '../../rollback/restore-configuration.ts';
 import { armRollback, confirmChange, noticeOf, rollBack, wasUsed } from '../../rollback/rollback.ts';
-import { EXIT } from '../exit.ts';
-import { CommandFailure } from '../failure.ts';
+import { failure } from '../failure.ts';
 import { TELLING } from '../patience.ts';
 import { stoodDownNow } from '../stood-down.ts';
 import type { Installation } from './install.ts';
@@ -90,13 +89,13 @@ export function leftOf({ change, what, begun }: WayBack): number {
 /** Rejects where what has just been done, `step`, has no way back any more: what else is wrong then follows from that. */
 export async function checkWayBack(way: WayBack, step: string): Promise<void> {
   if (isArmed(way)) {
-    if (leftOf(way) <= 0) throw failed(overWords(step));
+    if (leftOf(way) <= 0) throw failure(overWords(step));
     return;
   }
   const ended = await endedBy(way);
   if (ended === 'confirmed') return;
-  if (ended === 'late') throw failed(overWords(step));
-  throw failed(`in the middle of "${step}" ${ended.gone}`);
+  if (ended === 'late') throw failure(overWords(step));
+  throw failure(`in the middle of "${step}" ${ended.gone}`);
 }
 
 function overWords(step: string): string {
@@ -158,9 +157,5 @@ export async function keepIt(way: WayBack): Promise<void> {
   if (isArmed(way) && (await confirmChange())) return;
   const ended = await endedBy(way);
   if (ended === 'confirmed') return;
-  throw failed(ended === 'late' ? 'it was rolled back the moment before it was to be kept' : ended.gone);
-}
-
-function failed(message: string): CommandFailure {
-  return new CommandFailure(EXIT.failed, message);
+  throw failure(ended === 'late' ? 'it was rolled back the moment before it was to be kept' : ended.gone);
 }
