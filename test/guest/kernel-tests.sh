@@ -4,8 +4,7 @@
 FILES=(native-nfqueue native-nflog native-life netlink-late firewall-contract source-contract connections)
 # Under emulation nothing is soon, a flood is more than can be taken, and what waits for its turn runs out.
 TOO_SLOW='read at once|every packet of a flood|all ended but one'
-modprobe -a nf_tables nft_compat ip_set ip_set_hash_ip ip_set_hash_net xt_set xt_multiport xt_conntrack xt_NFQUEUE \
-  xt_addrtype xt_comment nfnetlink_queue nfnetlink_log xt_NFLOG nf_conntrack_netlink 2>/dev/null
+load_modules
 node node_modules/vitest/vitest.mjs run --project kernel --project long --maxWorkers 1 --testTimeout 900000 \
   --hookTimeout 900000 --testNamePattern "^(?!.*($TOO_SLOW)).*\$" --reporter json --outputFile /run/nfknock/tests.json \
   "${FILES[@]/#/test/kernel/}" >/run/nfknock/tests.out 2>&1

@@ -49,10 +49,13 @@ within() {
 
 # A server, this machine, and a client in a namespace of its own: 192.0.2.1 and 192.0.2.11, 2001:db8::1 and ::11.
 client() { ip netns exec client "$@"; }
-make_net() {
-  # Under emulation the first rules would wait for their modules longer than the daemon waits for iptables.
+# Under emulation the first rules would wait for their modules longer than the daemon waits for iptables.
+load_modules() {
   modprobe -a nf_tables nft_compat ip_set ip_set_hash_ip ip_set_hash_net xt_set xt_multiport xt_conntrack xt_NFQUEUE \
-    xt_addrtype xt_comment nfnetlink_queue nf_conntrack_netlink 2>/dev/null
+    xt_addrtype xt_comment nfnetlink_queue nfnetlink_log xt_NFLOG nf_conntrack_netlink 2>/dev/null
+}
+make_net() {
+  load_modules
   ip netns add client
   ip link add eth0 type veth peer name eth0 netns client
   ip address add 192.0.2.1/24 dev eth0

@@ -1,12 +1,10 @@
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Change } from '../../src/firewall/firewall.ts';
 import { cidr, configOf } from '../support/configs.ts';
+import { fillConntrack } from '../support/conntrack.ts';
 import { startFirewall } from '../support/firewall-proxy.ts';
 import { createNet, type Net } from '../support/net.ts';
-import { temporaryFolder } from '../support/scratch.ts';
 
 /* `bans.cut` beside a table of conntrack that others have filled. */
 
@@ -23,12 +21,8 @@ let net: Net;
 beforeAll(async () => {
   net = await createNet();
   await net.server.listen(PUBLIC);
-  const file = join(temporaryFolder(), 'entries');
-  const entry = (index: number): string =>
-    `-I -p udp -s 203.${index >> 16}.${(index >> 8) & 255}.${index & 255} -d 198.51.100.1 --sport 1000 --dport 53 -t 600\n`;
-  writeFileSync(file, Array.from({ length: ENTRIES }, (_, index) => entry(index)).join(''));
   await net.server.exec(['iptables', '-A', 'INPUT', '-m', 'conntrack', '--ctstate', 'NEW', '-j', 'ACCEPT']);
-  await net.server.exec(['conntrack', '--load-file', file], { timeout: 120_000 });
+  await fillConntrack(net.server, ENTRIES);
 }, 180_000);
 afterAll(() => net?.close());
 

@@ -1,13 +1,12 @@
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ask } from '../support/asked.ts';
+import { fillConntrack } from '../support/conntrack.ts';
 import type { Daemon } from '../support/daemon.ts';
 import { createNet, type Net } from '../support/net.ts';
-import { startProcess } from '../support/process.ts';
 import { ROOT } from '../support/root.ts';
-import { temporaryFolder } from '../support/scratch.ts';
+import { startSpeaker } from '../support/speaker.ts';
 
 /* What uses a grant up: connections that were made, and those alone; and what becomes of those beyond. */
 
@@ -41,11 +40,7 @@ let daemon: Daemon;
 beforeAll(async () => {
   net = await createNet();
   await net.server.listen(ECHO);
-  const speak = `require('net').createServer((s) => {
-    const t = setInterval(() => s.write('banner '), 50);
-    s.on('close', () => clearInterval(t)).on('error', () => {});
-  }).listen(${SPEAKS}, '::', 1024)`;
-  startProcess(net.server.namespace, [process.execPath, '-e', speak]);
+  await startSpeaker(net.server.namespace, SPEAKS);
   daemon = await net.server.startDaemon(CONFIG);
 });
 afterAll(async () => {
@@ -196,11 +191,7 @@ it('a connection is counted once, also where the daemon starts anew beside a ful
   const left = async (): Promise<number | null | undefined> =>
     (await ask(daemon, { command: 'grants' })).find((each) => each.source === v4)?.uses_left;
   await expect.poll(left, { timeout: LATE }).toBe(2 * OPEN);
-  const file = join(temporaryFolder(), 'entries');
-  const entry = (index: number): string =>
-    `-I -p udp -s 203.${index >> 16}.${(index >> 8) & 255}.${index & 255} -d 192.0.2.1 --sport 1000 --dport 53 -t 600 -u SEEN_REPLY,ASSURED\n`;
-  writeFileSync(file, Array.from({ length: CROWD }, (_, index) => entry(index)).join(''));
-  await net.server.exec(['conntrack', '--load-file', file], { timeout: 120_000 });
+  await fillConntrack(net.server, CROWD, { to: '192.0.2.1', more: '-u SEEN_REPLY,ASSURED' });
   expect(Number((await net.server.exec(['conntrack', '-C'])).stdout)).toBeGreaterThan(CROWD);
   const { folder } = daemon;
   await daemon.stop('SIGTERM');

@@ -1,11 +1,9 @@
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { nfknock } from '../support/bans-lab.ts';
+import { fillConntrack } from '../support/conntrack.ts';
 import type { Daemon } from '../support/daemon.ts';
 import { createNet, type Net } from '../support/net.ts';
-import { temporaryFolder } from '../support/scratch.ts';
 import { measureTurns } from '../support/turns.ts';
 
 /* How long a ban that cuts keeps packets waiting beside a full table of conntrack. */
@@ -27,12 +25,8 @@ const turns = measureTurns('turns-cut');
 beforeAll(async () => {
   net = await createNet();
   await net.server.listen(PUBLIC);
-  const file = join(temporaryFolder(), 'entries');
-  const entry = (index: number): string =>
-    `-I -p udp -s 203.${index >> 16}.${(index >> 8) & 255}.${index & 255} -d 198.51.100.1 --sport 1000 --dport 53 -t 600\n`;
-  writeFileSync(file, Array.from({ length: ENTRIES }, (_, index) => entry(index)).join(''));
   await net.server.exec(['iptables', '-A', 'INPUT', '-m', 'conntrack', '--ctstate', 'NEW', '-j', 'ACCEPT']);
-  await net.server.exec(['conntrack', '--load-file', file], { timeout: 120_000 });
+  await fillConntrack(net.server, ENTRIES);
   daemon = await net.server.startDaemon(CONFIG, { env: turns.env });
 }, 180_000);
 afterAll(async () => {

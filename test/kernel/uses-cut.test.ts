@@ -5,6 +5,7 @@ import type { Daemon } from '../support/daemon.ts';
 import { createNet, type Net } from '../support/net.ts';
 import { startProcess } from '../support/process.ts';
 import { ROOT } from '../support/root.ts';
+import { startSpeaker } from '../support/speaker.ts';
 
 /* How long connections beyond `uses` live, on a machine with nothing else to do. */
 
@@ -35,14 +36,11 @@ let daemon: Daemon;
 beforeAll(async () => {
   net = await createNet();
   // Both accept whoever comes: who waits to be accepted is cut without a word.
-  const services = `const { createServer } = require('net');
-    createServer((s) => s.pipe(s).on('error', () => {})).listen(${ECHO}, '::', 1024);
-    createServer((s) => {
-      const t = setInterval(() => s.write('banner '), 50);
-      s.on('close', () => clearInterval(t)).on('error', () => {});
-    }).listen(${SPEAKS}, '::', 1024, () => console.log('ready'));`;
-  const started = startProcess(net.server.namespace, [process.execPath, '-e', services]);
+  const echo = `require('net').createServer((s) => s.pipe(s).on('error', () => {}))
+    .listen(${ECHO}, '::', 1024, () => console.log('ready'))`;
+  const started = startProcess(net.server.namespace, [process.execPath, '-e', echo]);
   await once(started.stdout, 'data');
+  await startSpeaker(net.server.namespace, SPEAKS);
   daemon = await net.server.startDaemon(CONFIG);
 });
 afterAll(async () => {
