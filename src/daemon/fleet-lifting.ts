@@ -5,10 +5,13 @@ import type { Engine } from '../engine/engine.ts';
 import type { Emit } from '../engine/event.ts';
 import type { Member } from '../fleet/member.ts';
 import type { Register } from '../fleet/register.ts';
+import type { Standing } from '../fleet/settle.ts';
 import { owned } from '../guard/guard.ts';
 import type { Address } from '../packet/address.ts';
 import { type Cidr, hostCidr, offenderOf } from '../packet/cidr.ts';
+import type { Grantee } from '../policy/grantee.ts';
 import type { Store } from '../state/store.ts';
+import type { Here } from './fleet-here.ts';
 import { commandOf, rowsOfDecided } from './fleet-registers.ts';
 import type { Sweep } from './fleet-sweep.ts';
 
@@ -21,6 +24,8 @@ interface LiftingOptions {
     Member,
     'registersOf' | 'decide' | 'unsettled' | 'tell' | 'standing' | 'left' | 'isClosed' | 'clock'
   >;
+  readonly here: Pick<Here, 'banKnows' | 'isLifted'>;
+  readonly grantKnows: Here['grantKnows'];
   readonly sweep: Sweep;
   readonly collect: Emit;
   readonly carryOut: () => void;
@@ -44,11 +49,14 @@ export interface Lifting {
    * all the same, is lifted.
    */
   leftOver(): void;
+  /** Whether a grant that is not in force yet has been closed, by a lift that it did not know of. */
+  isClosed(door: string, grantee: Grantee): boolean;
 }
 
 export function createLifting(options: LiftingOptions): Lifting {
-  const { me, clock, store, engine, member, sweep, sharesBans } = options;
-  const stays = (ban: Ban): boolean => member().standing({ ...ban, since: null }) === 'stands';
+  const { me, clock, store, engine, member, here, sweep, sharesBans } = options;
+  const standing = (ban: Ban): Standing => member().standing({ ...ban, knows: here.banKnows(ban) });
+  const stays = (ban: Ban): boolean => standing(ban) === 'stands';
 
   /** Decided in this turn and durable at once, and told when what the same command did here is in force. */
   function say(registers: readonly Register[]): void {
@@ -66,7 +74,8 @@ export function createLifting(options: LiftingOptions): Lifting {
 
   /** Of a ban that was lifted a part may stand: of another cause, or with a sooner end. */
   function left(targets: readonly Cidr[]): readonly FleetBan[] {
-    const bans = options.isShadow() ? [] : targets.flatMap((target) => member().left(target));
+    const said = options.isShadow() ? [] : targets.flatMap((target) => member().left(target));
+    const bans = said.filter((ban) => !here.isLifted(ban));
     return commandOf({ origin: me, lifts: [], grants: [], bans }, member().clock).bans;
   }
 
@@ -79,7 +88,12 @@ export function createLifting(options: LiftingOptions): Lifting {
         left(targets),
       );
 
+  function isClosed(door: string, grantee: Grantee): boolean {
+    return member().isClosed(door, grantee, options.grantKnows(door, grantee));
+  }
+
   return {
+    isClosed,
     host(address) {
       const network = address.family === 6 ? [offenderOf(address)] : [];
       say(
@@ -104,18 +118,17 @@ export function createLifting(options: LiftingOptions): Lifting {
       await sweep.lift((ban) => !stays(ban), liftFor(origin));
     },
     leftOver() {
-      const closed = [...engine.eachGrant()].filter(({ door, grantee, from, opened }) =>
-        member().isClosed(door, grantee, from === undefined ? opened : null),
-      );
+      const closed = [...engine.eachGrant()].filter(({ door, grantee }) => isClosed(door, grantee));
       if (closed.length > 0)
         execute(
           me,
           closed.map(({ door, grantee }) => ({ lift: 'grant', door, grantee })),
           [],
         );
-      const isOver = (ban: Ban): boolean =>
-        member().standing({ ...ban, since: ban.from === undefined ? ban.since : null }) === 'ended';
-      owned('fleet', sweep.lift(isOver, liftFor(me)));
+      owned(
+        'fleet',
+        sweep.lift((ban) => standing(ban) === 'ended', liftFor(me)),
+      );
     },
   };
 }

@@ -19,6 +19,7 @@ import type { Consumer } from './consume.ts';
 import { warn } from './dependencies.ts';
 import { accepts, describeDoors, limitsOf } from './fleet-belief.ts';
 import { createDoubts, type Doubt } from './fleet-doubts.ts';
+import { createHere } from './fleet-here.ts';
 import { createCarrier } from './fleet-host.ts';
 import { knockHost } from './fleet-knocks.ts';
 import { createLifting, type Lifting } from './fleet-lifting.ts';
@@ -79,7 +80,7 @@ export interface FleetLife {
   start(): void;
   /** Waits until everything that others have said is carried out, at most so long; answers whether it is. */
   joined(wait: number): Promise<boolean>;
-  readonly lifting: Pick<Lifting, 'host' | 'all'>;
+  readonly lifting: Pick<Lifting, 'host' | 'all' | 'isClosed'>;
   /** Whether others hear of bans and lifts. */
   sharesBans(): boolean;
   /** Another configuration is in force. */
@@ -104,7 +105,9 @@ export function createFleet(options: FleetOptions): FleetLife {
   const sweep = createSweep({ engine, isFull: options.isFull, isStopped: () => stopped });
   const sharesBans = (): boolean => fleet().share.includes('bans');
   const isShadow = (): boolean => fleet().accept.bans === 'shadow';
+  const here = createHere(() => member);
   const lifting = createLifting({
+    ...{ here, grantKnows: (door, grantee) => sayings.grantKnows(door, grantee) },
     ...{ me: started.name, clock, store, engine, carryOut, sweep, sharesBans, isShadow },
     ...{ member: () => member, collect: options.collect, drained: options.drained },
   });
@@ -112,13 +115,7 @@ export function createFleet(options: FleetOptions): FleetLife {
     ...{ clock, store, engine, carryOut, sweep, collect: options.collect },
     ...{ drained: options.drained, applied: options.applied, doubts },
     bus: () => member.clock,
-    current(said) {
-      const heard = member.current(said);
-      return {
-        ...heard,
-        lifts: heard.lifts.filter((lift) => lift.kind !== 'grant' || !sayings.stands(lift)),
-      };
-    },
+    current: (said) => here.counts(member.current(said), sayings.grantKnows),
     liftAll: (origin) => lifting.allFor(origin),
     isShadow,
   });
@@ -155,7 +152,10 @@ export function createFleet(options: FleetOptions): FleetLife {
     told: carrier.told,
     keep: carrier.keep,
     drop: carrier.forget,
-    shed: carrier.forget,
+    shed(registers) {
+      carrier.forget(registers);
+      store.write(here.shed(registers), clock.wall(), 'process');
+    },
     refused: doubts.refused,
     used: guarded('fleet', marks.used),
     oneTimeDoors: () =>
@@ -196,8 +196,8 @@ export function createFleet(options: FleetOptions): FleetLife {
     answered: claims.add,
   });
 
-  const sayings = createSayings({
-    member,
+  const sayings: Sayings = createSayings({
+    ...{ member, here },
     share: () => fleet().share,
     grant: ({ door, grantee }) => engine.grant(door, grantee),
   });
@@ -212,6 +212,7 @@ export function createFleet(options: FleetOptions): FleetLife {
       return once.consumer(own);
     },
     start() {
+      here.resume(store.fleet());
       member.start({ ...keptOf(store.fleet()), known: knownOf(engine, member.clock) });
       tellOlder(options, member, fleet().share);
     },

@@ -39,7 +39,16 @@ interface Promised {
 /** What is needed of the daemon. */
 type Restoring = Pick<
   Core,
-  'announcer' | 'clock' | 'config' | 'engine' | 'execute' | 'effects' | 'firewall' | 'store' | 'trust'
+  | 'announcer'
+  | 'clock'
+  | 'config'
+  | 'engine'
+  | 'execute'
+  | 'effects'
+  | 'firewall'
+  | 'life'
+  | 'store'
+  | 'trust'
 >;
 
 export function createRestored(core: Restoring): Restored {
@@ -61,7 +70,12 @@ export function createRestored(core: Restoring): Restored {
     // Who has knocked anew meanwhile has a grant of this boot.
     const mine = waiting.filter((grant) => !open.has(grantKey(grant.door, grant.grantee)));
     waiting = [];
-    const taken = mine.map((kept) => ({ kept, left: grantLeft(kept, { wall, seen: store.seen() }) }));
+    // Another member's people may have taken it back while it waited.
+    const closed = mine.filter(({ door, grantee }) => core.life?.lifting.isClosed(door, grantee) === true);
+    for (const kept of closed) sayClosed(kept, 'fleet');
+    const taken = mine
+      .filter((kept) => !closed.includes(kept))
+      .map((kept) => ({ kept, left: grantLeft(kept, { wall, seen: store.seen() }) }));
     for (const { kept, left } of taken) if (left <= 0) sayClosed(kept, 'expired');
     const alive = taken.filter(({ left }) => left > 0);
     core.execute(restoreGrants(alive, clock.now()));
@@ -88,7 +102,7 @@ export function createRestored(core: Restoring): Restored {
     apply(changes);
   }
 
-  function sayClosed(grant: StoredGrant, reason: 'expired' | 'revoked'): void {
+  function sayClosed(grant: StoredGrant, reason: 'expired' | 'revoked' | 'fleet'): void {
     const { door: name, grantee, source } = grant;
     const ports = doorOf(core.config(), name)?.opens ?? [];
     const about = { at: clock.now(), source: source.address, door: name, ports, grantee };

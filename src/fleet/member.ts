@@ -81,12 +81,12 @@ export interface Member {
   tell(registers: readonly Register[]): void;
   /** What others said, as far as it counts by now. */
   current(heard: Heard): Heard;
-  /** What is known of a ban that is in force here, its moments on the daemon's clock. */
+  /** What is known of a ban that is in force here, its end on the daemon's clock. */
   standing(ban: InForce): Standing;
   /** What is to be in force of bans of this target. */
   left(target: Cidr): readonly BanRegister[];
-  /** Whether a grant that is in force here has been closed; `opened` likewise. */
-  isClosed(door: string, grantee: Grantee, opened: number | null): boolean;
+  /** Whether a grant has been closed by a lift that it did not know of; `knows`: the newest that it did. */
+  isClosed(door: string, grantee: Grantee, knows: number): boolean;
   claim(once: Once, done: (answer: OnceAnswer) => void): void;
   /** Others are told that a one-time line was used here; the mark has been set before. */
   tellUsed(door: string, digest: string): void;
@@ -97,6 +97,9 @@ export interface Member {
   status(): FleetStatus;
   /** The registers as they are known here: what all members agree on. */
   states(): Iterable<Register>;
+  stateOf(key: string): Register | undefined;
+  /** What this member itself says of it. */
+  ownOf(key: string): Register | undefined;
   readonly clock: BusClock;
   readonly knocks: Knocks;
   stop(): void;
@@ -240,7 +243,7 @@ export function createMember(parts: MemberParts): Member {
       ...{ outbox: teller.waiting(), parked: knocks.parked(), shed: teller.shed() },
       ...{ refused: hearing.refusals(), messages: traffic.counts() },
     }),
-    states: view.states,
+    ...{ states: view.states, stateOf: view.stateOf, ownOf: view.ownOf },
     clock,
     knocks,
     stop() {

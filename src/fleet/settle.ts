@@ -3,7 +3,7 @@ import { grantKey } from '../policy/grantee.ts';
 import type { Outcome } from './belief.ts';
 import type { Book } from './book.ts';
 import type { Heard } from './host.ts';
-import { GUESS_TOLERANCE, TICKS } from './offset.ts';
+import { GUESS_TOLERANCE } from './offset.ts';
 import {
   type BanRegister,
   banKey,
@@ -17,10 +17,10 @@ const CAUSES = ['strikes', 'order'] as const;
 
 export type Standing = 'stands' | 'ended' | 'unknown';
 
-/** A ban that is in force here; `since` where it was made here, null where another made it. */
+/** A ban that is in force here, and the newest lift that it is known to have been made after; 0: none. */
 export interface InForce extends Pick<BanRegister, 'target' | 'until'> {
   readonly origin: BanRegister['cause'];
-  readonly since: number | null;
+  readonly knows: number;
 }
 
 /** For as long as it may last here. */
@@ -74,14 +74,12 @@ export function current(heard: Heard, book: Book, clipped: Clipped, now: number)
  * from here, or is nobody's affair. One that stands for a part only, since a lift has ended the other cause or a later
  * end, has been ended; what is left of it is to be put in force again.
  */
-export function standingOf({ target, since, until, origin }: InForce, book: Book, now: number): Standing {
+export function standingOf({ target, knows, until, origin }: InForce, book: Book, now: number): Standing {
   const all = book.stateOf('amnesty')?.gen ?? 0;
-  let newest = Number.NEGATIVE_INFINITY;
   let [isOver, isWanted, lasts] = [false, false, now];
   for (const cause of CAUSES) {
     const state = book.stateOf(banKey(target, cause));
     if (state?.kind !== 'ban') continue;
-    newest = Math.max(newest, state.gen, all);
     if (isTomb(state) || state.gen < all) continue;
     if (state.until <= now) isOver = true;
     else {
@@ -91,7 +89,7 @@ export function standingOf({ target, since, until, origin }: InForce, book: Book
   }
   const isSaid = lasts > now;
   if (isSaid && until <= lasts + GUESS_TOLERANCE && (origin === 'strikes' || isWanted)) return 'stands';
-  const isLifted = newest > 0 && (since === null || since * TICKS < newest);
+  const isLifted = knows < newestLift(target, book.stateOf);
   if (isSaid) return isLifted ? 'ended' : 'stands';
   return isLifted && !isOver ? 'ended' : 'unknown';
 }
@@ -107,14 +105,20 @@ interface Told {
   readonly now: number;
 }
 
-/** Whether a lift has ended a grant that was opened here at this moment of the bus's clock, or elsewhere (null). */
+/** The newest lift that a ban of this target can have been made after, whatever its cause; 0: none. */
+export function newestLift(target: Cidr, stateOf: Book['stateOf']): number {
+  const keys = ['amnesty', ...CAUSES.map((cause) => banKey(target, cause))];
+  return Math.max(...keys.map((key) => stateOf(key)?.gen ?? 0));
+}
+
+/** Whether a grant has been ended by a lift that it did not know of. */
 export function isClosed(
   grant: Pick<GrantRegister, 'door' | 'grantee'>,
-  opened: number | null,
-  book: Book,
+  knows: number,
+  book: Pick<Book, 'stateOf'>,
 ): boolean {
   const state = book.stateOf(`grant ${grantKey(grant.door, grant.grantee)}`);
-  return state !== undefined && isTomb(state) && (opened === null || opened * TICKS < state.gen);
+  return state !== undefined && isTomb(state) && knows < state.gen;
 }
 
 function grantNow(register: GrantRegister, book: Book, clipped: Clipped, now: number): GrantRegister[] {

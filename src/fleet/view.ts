@@ -34,12 +34,12 @@ export interface View {
   settle(outcome: Outcome): Omit<Heard, 'origin'>;
   /** The same by what holds now: what has been decided or heard since it was settled counts. */
   current(heard: Heard): Heard;
-  /** What is known of a ban that is in force here, its moments on the daemon's clock. */
+  /** What is known of a ban that is in force here, its end on the daemon's clock. */
   standing(ban: InForce): Standing;
   /** What is to be in force of bans of this target. */
   left(target: Cidr): readonly BanRegister[];
-  /** Whether a grant that was opened here at this moment of it, or elsewhere (null), has been closed. */
-  isClosed(door: string, grantee: Grantee, opened: number | null): boolean;
+  /** Whether a grant has been closed by a lift that it did not know of; `knows`: the newest that it did. */
+  isClosed(door: string, grantee: Grantee, knows: number): boolean;
   /** What was known of others before a restart, and is in force here already. After what this member itself has said. */
   know(register: Register): void;
   /** Whether all that is known of it is that, by this machine's own clock. */
@@ -189,9 +189,8 @@ export function createView(clock: BusClock, budget: Budget, belief: Belief): Vie
     hear,
     settle: (outcome) => settle(outcome, book, clipped, clock.now()),
     current: (heard) => current(heard, book, clipped, clock.now()),
-    isClosed: (door, grantee, opened) =>
-      isClosed({ door, grantee }, opened === null ? null : clock.toBus(opened), book),
-    standing: (ban) => standingOf(onBus(ban, clock), book, clock.now()),
+    isClosed: (door, grantee, knows) => isClosed({ door, grantee }, knows, book),
+    standing: (ban) => standingOf({ ...ban, until: clock.toBus(ban.until) }, book, clock.now()),
     left: (target) => left(target, { book, clipped, now: clock.now() }),
     ...{ know: kept.know, isGuessed: kept.isGuessed, correctKept: kept.correct },
     say(register) {
@@ -216,11 +215,6 @@ export function createView(clock: BusClock, budget: Budget, belief: Belief): Vie
     isOver: (register) => neededUntil(register) <= clock.now(),
     sweep: (most) => book.sweep(most, (register) => neededUntil(register) <= clock.now()),
   };
-}
-
-/** Its moments on the bus's clock. */
-function onBus(ban: InForce, { toBus }: BusClock): InForce {
-  return { ...ban, since: ban.since === null ? null : toBus(ban.since), until: toBus(ban.until) };
 }
 
 /** The end of a ban of one cause, while one of the other goes on from before a restart. */

@@ -1,4 +1,5 @@
 import type { BanEvent, DoorEvent } from '../../src/daemon/commit.ts';
+import { createHere, type Here } from '../../src/daemon/fleet-here.ts';
 import {
   commandOf,
   keptOf,
@@ -136,6 +137,7 @@ export function createMachine(parts: MachineParts): Machine {
   let engine: Engine | undefined;
   let member: Member | undefined;
   let sayings: Sayings | undefined;
+  let here: Here | undefined;
   let claiming = false;
   /** When what was begun last is on the disk, in force, and carried out of others' words. */
   let [durable, inForce, carried] = [0, 0, 0];
@@ -180,7 +182,7 @@ export function createMachine(parts: MachineParts): Machine {
   }
 
   /** What is said is computed by the daemon's own code; with a fault it counts here only once it is told. */
-  function sayingsOf(of: Member): Sayings {
+  function sayingsOf(of: Member, alone: Here): Sayings {
     const without = (registers: readonly Register[]): readonly Register[] =>
       fault === 'no generations' ? registers.map((register) => ({ ...register, gen: 0 })) : registers;
     return createSayings({
@@ -194,7 +196,7 @@ export function createMachine(parts: MachineParts): Machine {
           of.tell(registers);
         },
       },
-      share: () => ['bans', 'grants'],
+      ...{ here: alone, share: () => ['bans', 'grants'] },
       grant: (event) => engine?.grant(event.door, event.grantee),
     });
   }
@@ -208,7 +210,7 @@ export function createMachine(parts: MachineParts): Machine {
       if (isLate) sayings?.decided(event);
       keep(event);
       for (const change of sayings?.rowsOf(event) ?? [])
-        if (change.change === 'register') disk.words.apply(change);
+        if (change.change === 'register' || change.change === 'unregister') disk.words.apply(change);
     });
     at(inForce, () => {
       if (isOpening(event)) pending.delete(grantKey(event.door, event.grantee));
@@ -259,7 +261,7 @@ export function createMachine(parts: MachineParts): Machine {
     if (!isLate) sayings?.decided(event);
     events.push(event);
   }
-  function here(event: EngineEvent): void {
+  function told(event: EngineEvent): void {
     sayings?.keepHere(event);
     later(event);
   }
@@ -341,22 +343,22 @@ export function createMachine(parts: MachineParts): Machine {
     if (clockOf === undefined) return;
     if (said.lifts.some(({ kind }) => kind === 'amnesty'))
       sweep('stands', (target) => liftFor(said.origin, target));
-    const heard = isLate ? said : (member?.current(said) ?? said);
+    const heard = isLate ? said : countsNow(said);
     if (claiming && heard.grants.some((grant) => grant.door === ONE_TIME_DOOR))
       heldBack.push({ ...heard, lifts: [], bans: [], grants: heard.grants.filter(isOneTime) });
-    const lifts = heard.lifts.filter(
-      (lift) => lift.kind !== 'grant' || isLate || sayings?.stands(lift) !== true,
-    );
     const grants = heard.grants.filter((grant) => !claiming || !isOneTime(grant));
     for (const lift of heard.lifts) if (lift.kind === 'amnesty') remember(lift);
     turn((of) =>
       of.execute(
-        { command: 'fleet', origin: said.origin, ...commandOf({ ...heard, lifts, grants }, clockOf) },
+        { command: 'fleet', origin: said.origin, ...commandOf({ ...heard, grants }, clockOf) },
         moment(),
         later,
       ),
     );
   }
+
+  const grantKnows = (door: string, grantee: Grantee): number => sayings?.grantKnows(door, grantee) ?? 0;
+  const countsNow = (said: Heard): Heard => here?.counts(member?.current(said) ?? said, grantKnows) ?? said;
 
   /** So that it lifts, after a restart, nothing that is newer. */
   function remember(all: Register): void {
@@ -369,8 +371,7 @@ export function createMachine(parts: MachineParts): Machine {
   /** Lifts what is over by then: all but what stands, or what has been ended. */
   function sweep(by: 'stands' | 'ended', lift: (target: Cidr) => void): void {
     for (const ban of engine?.bans() ?? []) {
-      const since = by === 'stands' || ban.from !== undefined ? null : ban.since;
-      const standing = member?.standing({ ...ban, since });
+      const standing = member?.standing({ ...ban, knows: here?.banKnows(ban) ?? 0 });
       if ((standing === by) !== (by === 'ended')) continue;
       lift(ban.target);
       if (member === undefined) continue;
@@ -428,8 +429,8 @@ export function createMachine(parts: MachineParts): Machine {
       trace?.(`${name} ${JSON.stringify(news)}`);
       if (news.news !== 'joined' || isLate) return;
       sweep('ended', (target) => liftFor(name, target));
-      for (const { door, grantee, from, opened: at } of engine?.grants() ?? [])
-        if (member?.isClosed(door, grantee, from === undefined ? at : null)) closeFor(door, grantee);
+      for (const { door, grantee } of engine?.grants() ?? [])
+        if (member?.isClosed(door, grantee, grantKnows(door, grantee))) closeFor(door, grantee);
     },
   };
 
@@ -493,8 +494,12 @@ export function createMachine(parts: MachineParts): Machine {
         },
         belief: { accepts: () => true, longest: () => 7 * 86_400_000, opensFor, tombs: () => 8 * 86_400_000 },
       });
-      sayings = sayingsOf(member);
+      const made = member;
+      const alone = createHere(() => made);
+      here = alone;
+      sayings = sayingsOf(made, alone);
       if (fault === 'forgetful') disk.words = createFleetKept();
+      here.resume(disk.words.all());
       member.start({ ...keptOf(disk.words.all()), known: knownOf(engine, member.clock) });
       expire();
     },
@@ -512,14 +517,14 @@ export function createMachine(parts: MachineParts): Machine {
       ),
     unban(packet) {
       const address = addressOf(packet);
-      turn((of) => of.execute({ command: 'unban', address }, moment(), here));
+      turn((of) => of.execute({ command: 'unban', address }, moment(), told));
       const targets = [hostCidr(address), ...(address.family === 6 ? [offenderOf(address)] : [])];
       for (const target of targets) say({ what: 'lifted', target, by: 'anyone' });
     },
     unbanAll() {
       say({ what: 'all lifted' });
       sweep('stands', ({ address }) =>
-        turn((of) => of.execute({ command: 'unban', address }, moment(), here)),
+        turn((of) => of.execute({ command: 'unban', address }, moment(), told)),
       );
     },
     grant: (packet, door) =>
