@@ -1,18 +1,27 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { kernelBans, nfknock } from '../support/bans-lab.ts';
 import type { Daemon } from '../support/daemon.ts';
 import { answersPing } from '../support/firewall-proxy.ts';
 import { createNet, type Net } from '../support/net.ts';
+import { keepSending, startUnasked, type Unasked } from '../support/unasked.ts';
 
 const SERVICE = 22;
 const PUBLIC = 8080;
 const UNNAMED = 2200;
+/** UDP services that send unasked: a public one, and one behind a door. */
+const [PUBLIC_VPN, HIDDEN_VPN] = [51_820, 1_194];
+/** Enough for ten keepalives of a service that sends every 50 ms. */
+const KEPT_MS = 500;
 const KNOCKS = ['7000', '8000:udp', '9000'];
 
 const configOf = (bans: object): object => ({
-  doors: { ssh: { knock: ['7000/tcp', '8000/udp', '9000/tcp'], opens: [`${SERVICE}/tcp`], for: '1m' } },
+  doors: {
+    ssh: { knock: ['7000/tcp', '8000/udp', '9000/tcp'], opens: [`${SERVICE}/tcp`], for: '1m' },
+    vpn: { knock: ['7001/tcp', '8001/udp', '9001/tcp'], opens: [`${HIDDEN_VPN}/udp`], for: '1m' },
+  },
   decoys: ['23/tcp'],
-  allow: [`${PUBLIC}/tcp`],
+  allow: [`${PUBLIC}/tcp`, `${PUBLIC_VPN}/udp`],
   bans: { strikes: 1, for: '1h', ...bans },
 });
 const FAMILIES = [
@@ -83,6 +92,46 @@ describe('who is banned', () => {
       expect(await net.clientA.canConnect(target, UNNAMED)).toBe(false);
       expect(await answersPing(net.clientA, target)).toBe(false);
       expect(await other.echoes('a bystander is not cut off')).toBe(true);
+    });
+  });
+
+  describe.each([
+    { scope: 'all', name: 'public', port: PUBLIC_VPN },
+    { scope: 'all', name: 'hidden', port: HIDDEN_VPN },
+    { scope: 'hidden', name: 'hidden', port: HIDDEN_VPN },
+  ])('with `scope: $scope` and `cut`, of a $name UDP service that sends unasked', ({ scope, port }) => {
+    let service: Unasked;
+    beforeAll(async () => {
+      service = await startUnasked(net.server.namespace, port);
+      daemon = await net.server.startDaemon(configOf({ scope, cut: true }));
+    });
+    afterAll(async () => {
+      service?.close();
+      await daemon?.stop();
+    });
+
+    // Against: a service's own keepalive, which makes conntrack take up again what a ban has cut
+    // by: a banned source's answers are met before what is established is let through
+    it.each(FAMILIES)('is heard no more over $family, however often it is sent to', async (each) => {
+      const moved = await net.clientA.moveToFreshSource();
+      const [source, bystander] = [moved[each.source], (await net.clientB.moveToFreshSource())[each.source]];
+      for (const address of [source, bystander])
+        expect((await nfknock(net.server, daemon, 'grant', 'vpn', address)).code).toBe(0);
+      const clients = [net.clientA, net.clientB].map((client) =>
+        keepSending(client.namespace, client[each.server], port),
+      );
+      const fewest = (): number => Math.min(service.heard(source), service.heard(bystander));
+      await expect.poll(fewest, { timeout: 10_000 }).toBeGreaterThan(5);
+      expect((await nfknock(net.server, daemon, 'ban', moved[each.offender])).code).toBe(0);
+      // What is on its way, and the cut itself.
+      await sleep(KEPT_MS);
+      const before = { source: service.heard(source), bystander: service.heard(bystander) };
+      const sent = service.sent();
+      await sleep(KEPT_MS);
+      expect(service.heard(source) - before.source).toBe(0);
+      expect(service.heard(bystander)).toBeGreaterThan(before.bystander);
+      expect(service.sent()).toBeGreaterThan(sent);
+      for (const client of clients) client.close();
     });
   });
 

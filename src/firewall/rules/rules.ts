@@ -15,6 +15,9 @@ import { banSet, CHAIN, DOOR_SET_LIMIT, doorSet, type Table } from './names.ts';
 import { banChains, forwardName, openSessions, refusal, refusalChain, toBans, type Way } from './refusal.ts';
 import { inboundOf, jumpsOf } from './standing-jumps.ts';
 
+/** A packet of the side that did not begin, as conntrack sees it. */
+const ANSWER = '-m conntrack --ctdir REPLY';
+
 /** A chain of nfknock's and what stands in it. */
 export interface Chain {
   readonly table: Table;
@@ -129,6 +132,7 @@ function inputRules(layout: Layout, family: Family, acceptance: Acceptance): rea
   return [
     // Neighbour discovery is tracked by nobody. A ban of a link-local /64 must not cut the router off.
     ...(family === 6 ? ['-p ipv6-icmp -m conntrack --ctstate UNTRACKED -j RETURN'] : []),
+    ...bannedAnswerRules(layout, family),
     // ESTABLISHED alone: a helper's expectation (RELATED) must not reach a protected port.
     `-m conntrack --ctstate ESTABLISHED -j ${acceptance.established.toUpperCase()}`,
     ...keysRules(config),
@@ -142,6 +146,19 @@ function inputRules(layout: Layout, family: Family, acceptance: Acceptance): rea
       ? everyPortRules(layout, family)
       : dports(roles.decoys).map((match) => `${match} -m addrtype --dst-type LOCAL -j ${CHAIN.queue}`)),
   ];
+}
+
+/**
+ * `bans.cut`. A UDP service that sends unasked (a VPN's keepalive) makes conntrack take up what was cut as begun here, and
+ * then every packet of the other side is an answer: a banned source's are met before what is established is let through.
+ */
+function bannedAnswerRules({ config, roles }: Layout, family: Family): readonly string[] {
+  if (!config.bans.cut) return [];
+  const { services, allow } = roles[family];
+  const { udp } = config.bans.scope === 'all' ? union(services, allow) : services;
+  return dports({ tcp: [], udp }).flatMap((match) =>
+    toBans(config, 'input').map((jump) => `${match} ${ANSWER} ${jump}`),
+  );
 }
 
 /**
