@@ -17,8 +17,14 @@ export interface Exempt {
 const PLACES: Places = {
   routes4: ROUTES[4],
   routes6: ROUTES[6],
-  // Where systemd-resolved is asked it names itself in the first, and whom it asks in the second.
-  resolvers: ['/etc/resolv.conf', '/run/systemd/resolve/resolv.conf'],
+  // A resolver of this machine names itself in the first. Whom it asks is told by systemd-resolved in the second, by
+  // NetworkManager in the third (its dnsmasq), by resolvconf in the fourth (Debian's dnsmasq).
+  resolvers: [
+    '/etc/resolv.conf',
+    '/run/systemd/resolve/resolv.conf',
+    '/run/NetworkManager/no-stub-resolv.conf',
+    '/run/dnsmasq/resolv.conf',
+  ],
 };
 
 interface Places {

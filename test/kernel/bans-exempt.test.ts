@@ -1,5 +1,5 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { kernelBans, nfknock } from '../support/bans-lab.ts';
 import { atEnd } from '../support/cleanup.ts';
@@ -8,6 +8,12 @@ import { createNet, type Net } from '../support/net.ts';
 
 const GATEWAY = '192.0.2.50';
 const RESOLVER = '192.0.2.53';
+/** Whom a resolver of this machine asks, by the file that tells of it. */
+const ASKED: Readonly<Record<string, string>> = {
+  'systemd/resolve/resolv.conf': '192.0.2.54',
+  'NetworkManager/no-stub-resolv.conf': '192.0.2.55',
+  'dnsmasq/resolv.conf': '192.0.2.56',
+};
 const NEVER = '192.0.2.60';
 const GATEWAY6 = '2001:db8:a:50::1';
 const RESOLVER6 = '2001:db8:a:53::1';
@@ -40,8 +46,12 @@ describe('nobody bans', () => {
     for (const where of ['all', 'toA'])
       for (const setting of ['accept_local=1', 'rp_filter=0'])
         await exec(['sysctl', '-qw', `net.ipv4.conf.${where}.${setting}`]);
-    daemon = await net.server.startDaemon(CONFIG);
-    for (const address of [GATEWAY, RESOLVER, NEVER, GATEWAY6, RESOLVER6, NEVER6])
+    const told = Object.entries(ASKED).map(
+      ([file, address]) => `mkdir -p /run/${dirname(file)} && echo nameserver ${address} >/run/${file}`,
+    );
+    const prepare = ['set -e', 'mount -t tmpfs tmpfs /run', ...told, 'exec "$@"'].join('; ');
+    daemon = await net.server.startDaemon(CONFIG, { before: ['unshare', '-m', 'sh', '-c', prepare, 'sh'] });
+    for (const address of [GATEWAY, RESOLVER, ...Object.values(ASKED), NEVER, GATEWAY6, RESOLVER6, NEVER6])
       await net.clientA.addAddress(address);
   });
   afterAll(async () => {
@@ -66,7 +76,7 @@ describe('nobody bans', () => {
   /** Who has done nothing yet. */
   const stranger = async (six: boolean): Promise<string> => {
     strangers += 1;
-    const address = six ? `2001:db8:a:70${strangers}::1` : `192.0.2.20${strangers}`;
+    const address = six ? `2001:db8:a:70${strangers}::1` : `192.0.2.${200 + strangers}`;
     await net.clientA.addAddress(address);
     return address;
   };
@@ -86,11 +96,14 @@ describe('nobody bans', () => {
 
   // Against: banning the gateway, a name server, this machine
   // by: automatic exemptions
-  it.each([
+  it.each<readonly [string, string]>([
     ['its default gateway', GATEWAY],
     ['its default gateway over IPv6', GATEWAY6],
     ['its name server', RESOLVER],
     ['its name server over IPv6', RESOLVER6],
+    ...Object.entries(ASKED).map(
+      ([file, address]) => [`whom its resolver asks by ${file}`, address] as const,
+    ),
     ['a network in `never`', NEVER],
     ['a network in `never` over IPv6', NEVER6],
     ['an address of its own, which somebody forges', OWN],

@@ -54,7 +54,7 @@ describe('what the machine tells', () => {
     return path;
   };
 
-  // Against: banning a name server behind systemd-resolved
+  // Against: banning a name server behind a resolver of this machine (systemd-resolved, dnsmasq)
   // by: its servers are exempt too
   it('of name servers is taken from systemd-resolved too, and of a missing file nothing', async () => {
     const found = await findExempt({
