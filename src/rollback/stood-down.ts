@@ -266,7 +266,9 @@ export function markerOf(text: string): Marker | undefined {
     return /^\d+(\.\d+)?$/.test(value) ? Number(value) : Number.NaN;
   };
   const id = fields.get('id') ?? '';
-  const timed = (fields.get('length') ?? '') !== '';
+  // One that has lost its length would hold for ever. Nothing of the time stands after `base`.
+  if (!fields.has('length') || !['yes', 'no'].includes(fields.get('base') ?? '')) return undefined;
+  const timed = fields.get('length') !== '';
   const [since, up] = [number('since'), number('uptime')];
   const length = timed ? number('length') : null;
   const until = timed ? number('until') : null;

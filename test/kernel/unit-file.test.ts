@@ -247,7 +247,12 @@ describe('at boot', () => {
     });
   });
 
-  test.each(['length=1x', 'length=60\nuntil=x\nsince=x\nasked=moment'])(
+  test.each([
+    'length=1x\nbase=no\n',
+    'length=60\nuntil=x\nsince=x\nasked=moment\nbase=no\n',
+    'since=1\nuntil=\nasked=length\nbase=no\nlaid=yes\n',
+    'since=1\nlength=\nuntil=\nasked=len',
+  ])(
     'a damaged note that all is to be out (%s), on a disk that can not be written, leaves no port open',
     (text) => {
       bootRules('save');
@@ -255,7 +260,7 @@ describe('at boot', () => {
       rmSync(join(folder, 'marks'), { recursive: true });
       const down = join(folder, 'down');
       mkdirSync(down, { recursive: true });
-      writeFileSync(join(down, 'stood-down-1'), `id=1\nhost=yes\n${text}\n`);
+      writeFileSync(join(down, 'stood-down-1'), `id=1\nhost=yes\n${text}`);
       // The machine's own network namespace alone is what such a note is about after a reboot.
       const script = readFileSync(BOOT_RULES, 'utf8').replace(/^is_host\(\) .*$/m, 'is_host() { true; }');
       const tried = join(folder, 'boot-rules');

@@ -89,6 +89,16 @@ describe('how long a stand-down lasts', () => {
     expect(markerOf('')).toBeUndefined();
     expect(markerOf(textOf(MARKER).replace('length=600', 'length=-600'))).toBeUndefined();
   });
+
+  // Against: a note that all is to be out, cut off or without a line, taken for one without an end
+  // by: it is none, for the daemon, the commands and the boot
+  it('that has lost its end or a line never is longer than it was', () => {
+    const text = textOf({ ...MARKER, laid: true });
+    for (let length = 0; length < text.length; length += 1)
+      expect([undefined, MARKER]).toContainEqual(markerOf(text.slice(0, length)));
+    for (const line of ['length', 'until', 'base', 'since', 'uptime', 'id'])
+      expect(markerOf(text.replace(new RegExp(`^${line}=.*\n`, 'm'), '')), line).toBeUndefined();
+  });
 });
 
 describe('--until', () => {
