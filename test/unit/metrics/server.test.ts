@@ -204,8 +204,6 @@ describe('the place of the metrics', () => {
     expect(await text(response)).toContain('nfknock_bans 9\n');
   });
 
-  // Against: a local user who reads metrics
-  // by: a Unix socket for owner and group
   test('is a Unix socket that only owner and group reach; one left from a killed process is replaced', async () => {
     const child = createServer().listen(path);
     await once(child, 'listening');
