@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Random, randomOf } from '../../fuzz/random.ts';
 import { giveRoom } from '../../support/attacker-tools.ts';
-import { type Aftermath, ATTACKS, type Attack } from './attacks.ts';
+import type { Aftermath, Attack } from './attack.ts';
+import { ATTACKS } from './attacks.ts';
 import { createKnocker, type Knocker } from './knocker.ts';
 import { createWorld, footprint, keepTrying, ROOM_ENOUGH, statusOf, type World } from './world.ts';
 

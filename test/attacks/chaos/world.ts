@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Status } from '../../../src/control/status.ts';
@@ -16,6 +16,8 @@ import { temporaryFolder } from '../../support/scratch.ts';
 
 export const SERVICE = 22;
 export const COUNTED = 2200;
+export const HOOKED = 2210;
+export const ONCE = 2220;
 export const PUBLIC = 8080;
 export const PUBLIC_UDP = 5000;
 /** Strangers who try the protected port all the time come from here, and floods of forged packets from there. */
@@ -25,9 +27,14 @@ export const FORGED = '198.18.0.0/15';
 export const PATIENCE = 20_000;
 
 const SSH = { knock: ['7000/tcp', '8000/udp', '9000/tcp'], opens: [`${SERVICE}/tcp`], for: '60s' };
+/** Whose `on_open` is a script that an attack writes anew. */
+const HOOKED_DOOR = { knock: ['7310/tcp', '7410/tcp'], opens: [`${HOOKED}/tcp`], for: '5s' };
 const COUNTED_DOOR = { knock: ['7300/tcp', '7400/tcp'], opens: [`${COUNTED}/tcp`], for: '1h', uses: 3 };
-/** A disk so small is soon full. */
+/** A disk so small is soon full: that of the log, and that of the one-time file. */
 const DISK_BYTES = 8 * 1024 * 1024;
+const ONCE_DISK_BYTES = 256 * 1024;
+/** More lines than a long run uses up, and more bytes than a page. */
+const ONCE_LINES = 400;
 /** Room for what the kernel tells, in bytes: so little that a burst overruns it, and what a quiet machine has. */
 const SHORT_OF_ROOM = 65_536;
 export const ROOM_ENOUGH: number = 8 * 1024 * 1024;
@@ -40,8 +47,11 @@ export interface World {
   readonly port: PortWatch;
   /** A disk of the log's own. */
   readonly disk: string;
-  /** The program that the door's `on_open` starts. */
+  /** The program that the door's `on_open` starts, and that of the door for hooks. */
   readonly hook: string;
+  readonly script: string;
+  /** A one-time file on a disk of its own. */
+  readonly sequences: string;
   readonly config: { readonly doors: object };
   /** Sizes as a share of those of the long run. */
   readonly scale: number;
@@ -61,9 +71,18 @@ export async function createWorld(scale: number): Promise<World> {
     const hook = join(folder, 'hook');
     // A binary: the kernel refuses to run one that is open for writing; a script it would run.
     copyFileSync('/bin/true', hook);
+    const script = join(folder, 'script');
+    writeFileSync(script, '#!/bin/sh\n', { mode: 0o755 });
+    const sequences = join(mountDisk(join(folder, 'once'), ONCE_DISK_BYTES), 'sequences');
+    writeFileSync(sequences, onceLines().join(''));
     const log = join(disk, 'events.log');
     const config = {
-      doors: { ssh: { ...SSH, on_open: [hook] }, counted: COUNTED_DOOR },
+      doors: {
+        ssh: { ...SSH, on_open: [hook] },
+        counted: COUNTED_DOOR,
+        hooked: { ...HOOKED_DOOR, on_open: [script, '%IP%'] },
+        once: { one_time: sequences, opens: [`${ONCE}/tcp`], for: '5s' },
+      },
       allow: [`${PUBLIC}/tcp`, `${PUBLIC_UDP}/udp`],
       decoys: ['10-20/tcp', '2323/tcp'],
       bans: { cut: true, for: '20s', limit: 8192 },
@@ -79,7 +98,10 @@ export async function createWorld(scale: number): Promise<World> {
     giveRoom(daemon.pid, SHORT_OF_ROOM, 'events');
     // Nobody knocks from this network: whoever of the others gets past the rules was let in by mistake.
     const port = await watchPort(net.server, SERVICE, '192.0.2.0/24');
-    return { net, daemon, flood: buildFlood(), port, disk, hook, config, scale, excused: 0 };
+    return {
+      ...{ net, daemon, flood: buildFlood(), port, disk, hook, script, sequences, config, scale },
+      excused: 0,
+    };
   } catch (error) {
     net.close();
     throw error;
@@ -106,6 +128,12 @@ export const nextOwner = (): string => {
   owners += 1;
   return OWNERS[owners % OWNERS.length] ?? '';
 };
+/** The next who knocks with forged packets: nobody's address, each once. */
+export const nextForger = (): string => {
+  forgers += 1;
+  return `203.0.${112 - (forgers >> 8)}.${forgers & 255}`;
+};
+let forgers = 0;
 export const nextUser = (): string => inTurn(USERS);
 export const nextAttacker = (): string => inTurn(ATTACKERS);
 
@@ -116,9 +144,17 @@ function addAddresses(namespace: string, addresses: readonly string[]): void {
   execFileSync('ip', ['-n', namespace, '-batch', '-'], { input: `${lines.join('\n')}\n` });
 }
 
-function mountDisk(place: string): string {
+/** Each of other ports, so that none is a part of another. */
+function onceLines(): readonly string[] {
+  return Array.from({ length: ONCE_LINES }, (_, index) => {
+    const port = 20_000 + 3 * index;
+    return `${port}/tcp,${port + 1}/udp,${port + 2}/tcp\n`;
+  });
+}
+
+function mountDisk(place: string, bytes = DISK_BYTES): string {
   mkdirSync(place);
-  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_BYTES}`, 'tmpfs', place]);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${bytes}`, 'tmpfs', place]);
   atEnd(() => void spawnSync('umount', ['-l', place]));
   return place;
 }
