@@ -8,6 +8,7 @@ const SRC = resolve(import.meta.dirname, '../src');
 /** What each room may import code from, besides itself and `text`. Types may come from the rooms named in TYPES as well. */
 const CODE: Readonly<Record<string, readonly string[]>> = {
   text: [],
+  table: [],
   packet: [],
   policy: ['packet'],
   engine: ['packet', 'policy'],
@@ -20,12 +21,12 @@ const CODE: Readonly<Record<string, readonly string[]>> = {
   rollback: ['packet', 'policy', 'process', 'firewall', 'files', 'guard'],
   'one-time': ['packet', 'policy', 'files'],
   spa: ['packet', 'policy'],
-  fleet: ['packet', 'policy'],
+  fleet: ['packet', 'policy', 'table'],
   config: ['packet', 'policy', 'spa'],
   machine: ['packet', 'policy', 'files', 'firewall'],
   importers: ['packet', 'policy', 'config', 'spa'],
   strength: ['packet', 'policy', 'engine', 'config', 'spa'],
-  state: ['packet', 'policy', 'engine', 'files'],
+  state: ['packet', 'policy', 'engine', 'files', 'table'],
   log: ['packet', 'policy', 'files', 'guard'],
   metrics: ['packet', 'policy', 'guard'],
   control: ['packet', 'policy', 'guard'],
@@ -44,7 +45,7 @@ const TYPES: Readonly<Record<string, readonly string[]>> = {
 /** Rooms and files that bring the others together. */
 const ANYTHING = ['cli', 'daemon', 'replay', 'clock.ts'];
 /** Packages that do I/O or read clocks have no place in the pure rooms. */
-const PURE = ['packet', 'engine', 'spa', 'fleet', 'text'];
+const PURE = ['packet', 'engine', 'spa', 'fleet', 'table', 'text'];
 /** What the pure rooms may import besides: addresses, and in the room of keys what MACs and ciphers are computed with. */
 const PURE_PACKAGES: Readonly<Record<string, readonly string[]>> = {
   spa: ['node:crypto'],

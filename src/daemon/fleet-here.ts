@@ -11,10 +11,10 @@ import {
   registerKey,
 } from '../fleet/register.ts';
 import { newestLift } from '../fleet/settle.ts';
-import { createWideMap } from '../fleet/wide-map.ts';
 import { type Cidr, formatCidr } from '../packet/cidr.ts';
 import { type Grantee, grantKey } from '../policy/grantee.ts';
 import type { FleetChange, KeptFleet } from '../state/store.ts';
+import { createWideMap } from '../table/wide-map.ts';
 import type { BanEvent, DoorEvent } from './commit.ts';
 import { registerFrom, registerText } from './fleet-registers.ts';
 

@@ -250,7 +250,7 @@ function tellOlder(
   member: Member,
   share: Fleet['share'],
 ): void {
-  if (store.fleet().registers.has(JOINED)) return;
+  if (store.fleet().registers.get(JOINED) !== undefined) return;
   const isOwn = ({ from }: { readonly from?: string | undefined }): boolean => from === undefined;
   const bans = share.includes('bans') ? [...engine.eachBan()].filter(isOwn) : [];
   const grants = share.includes('grants') ? [...engine.eachGrant()].filter(isOwn) : [];

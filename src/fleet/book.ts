@@ -1,5 +1,5 @@
+import { createWideMap } from '../table/wide-map.ts';
 import { type Register, registerKey, sameState } from './register.ts';
-import { createWideMap } from './wide-map.ts';
 
 export interface Entry {
   /** What all that was heard and said comes to. */
@@ -37,7 +37,7 @@ export interface Book {
 export function createBook(release: (member: string, register: Register) => void): Book {
   const entries = createWideMap<Entry>();
   /** Registers that know of a lift: few, and all that the lifting of all bans may leave. */
-  const lifted = new Set<string>();
+  const lifted = createWideMap<true>();
   /** What this member has said: of a million registers it may be few. */
   const owned = createWideMap<Entry>();
   const counts = { ban: 0, grant: 0 };
@@ -45,7 +45,7 @@ export function createBook(release: (member: string, register: Register) => void
 
   function set(entry: Entry, state: Register): void {
     entry.state = state;
-    if (state.kind !== 'amnesty' && state.gen > 0) lifted.add(registerKey(state));
+    if (state.kind !== 'amnesty' && state.gen > 0) lifted.set(registerKey(state), true);
   }
 
   function setOwn(entry: Entry, own: Register | undefined): void {
@@ -77,7 +77,7 @@ export function createBook(release: (member: string, register: Register) => void
     set,
     setOwn,
     *lifted() {
-      for (const key of lifted) {
+      for (const [key] of lifted.entries()) {
         const state = entries.get(key)?.state;
         if (state !== undefined) yield state;
       }

@@ -1,3 +1,4 @@
+import { createWideMap, type WideMap } from '../table/wide-map.ts';
 import { emptyOutcome, type Outcome } from './belief.ts';
 import type { Bus, RegisterTable } from './bus.ts';
 import { Unreadable } from './bytes.ts';
@@ -5,7 +6,6 @@ import type { Host, Surroundings } from './host.ts';
 import { covers, type Register, registerKey, sameState } from './register.ts';
 import { registerOf } from './row.ts';
 import type { View } from './view.ts';
-import { createWideMap, type WideMap } from './wide-map.ts';
 
 /** After an engine was started anew its members do not all tell it everything at once, but within so many milliseconds. */
 const SPREAD = 5_000;

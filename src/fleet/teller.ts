@@ -1,3 +1,4 @@
+import { createWideMap } from '../table/wide-map.ts';
 import type { Bus, RegisterRow } from './bus.ts';
 import type { Host } from './host.ts';
 import { encode, type Message } from './message.ts';
@@ -40,7 +41,7 @@ interface TellerParts {
 
 export function createTeller({ bus, clock, host, traffic, now, retract }: TellerParts): Teller {
   const outbox = createOutbox();
-  const deleted = new Map<string, Register>();
+  const deleted = createWideMap<Register>();
   let number = 0;
   let isConnected = false;
   let isTelling = false;
@@ -48,10 +49,10 @@ export function createTeller({ bus, clock, host, traffic, now, retract }: Teller
 
   function flush(): void {
     if (!isConnected || isTelling) return;
-    const parcel = outbox.take(now()) ?? (deleted.size > 0 ? { registers: [NOTHING] } : undefined);
+    const parcel = outbox.take(now()) ?? (deleted.size() > 0 ? { registers: [NOTHING] } : undefined);
     if (parcel === undefined) return;
     isTelling = true;
-    const gone = [...deleted.values()].slice(0, DELETED_AT_ONCE);
+    const gone = firstOf(deleted.values(), DELETED_AT_ONCE);
     number += 1;
     const message = messageOf(parcel);
     traffic.count('out', message.kind);
@@ -116,4 +117,14 @@ export function createTeller({ bus, clock, host, traffic, now, retract }: Teller
       isTelling = false;
     },
   };
+}
+
+/** Of what may be a million, so many. */
+function firstOf<T>(all: Iterable<T>, most: number): readonly T[] {
+  const first: T[] = [];
+  for (const each of all) {
+    if (first.length >= most) break;
+    first.push(each);
+  }
+  return first;
 }

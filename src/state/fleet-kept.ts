@@ -1,4 +1,5 @@
-import type { FleetChange, KeptFleet } from './store.ts';
+import { createWideMap } from '../table/wide-map.ts';
+import type { FleetChange, KeptFleet, KeptRegister } from './store.ts';
 
 /** What a member of a fleet keeps of its own word and of others', in memory. */
 export interface FleetKept {
@@ -13,7 +14,7 @@ export interface FleetKept {
 
 /** Bounded by who applies: as many registers as there are bans and grants (src/fleet/). */
 export function createFleetKept(): FleetKept {
-  const registers = new Map<string, { readonly value: string; readonly untold: boolean }>();
+  const registers = createWideMap<KeptRegister>();
   const heard = new Map<string, string>();
 
   function apply(change: FleetChange): boolean {
@@ -50,7 +51,7 @@ export function createFleetKept(): FleetKept {
     changes,
     all: () => ({ registers, heard }),
     absorb(old) {
-      for (const [key, one] of old.registers) if (!registers.has(key)) registers.set(key, one);
+      for (const [key, one] of old.registers) if (registers.get(key) === undefined) registers.set(key, one);
       for (const [member, last] of old.heard) if (!heard.has(member)) heard.set(member, last);
     },
   };

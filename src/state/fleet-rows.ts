@@ -1,7 +1,8 @@
 import type Database from 'better-sqlite3';
 import { isMemberName } from '../policy/fleet.ts';
+import { createWideMap } from '../table/wide-map.ts';
 import type { Members } from './members.ts';
-import type { FleetChange, KeptFleet } from './store.ts';
+import type { FleetChange, KeptFleet, KeptRegister } from './store.ts';
 
 /** The tables, as SQLite keeps them: a member's own registers, what of others it has heard, and names by their number. */
 export const FLEET_OWN_SCHEMA = `CREATE TABLE fleet_own (
@@ -86,7 +87,7 @@ export function openFleetRows(db: Database.Database, members: Members): FleetRow
       return { renumbered, placeOf: (place) => (place === 0 ? 0 : places.get(place)) };
     },
     read() {
-      const registers = new Map<string, { value: string; untold: boolean }>();
+      const registers = createWideMap<KeptRegister>();
       const heard = new Map<string, string>();
       let unreadable = 0;
       const own = db.prepare<[], { key: string; value: string; untold: number }>('SELECT * FROM fleet_own');

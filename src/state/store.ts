@@ -83,8 +83,16 @@ export type FleetChange =
   /** The last that was heard of another member, by its place in that one's stream. */
   | { readonly change: 'heard'; readonly member: string; readonly last: string };
 
+export interface KeptRegister {
+  readonly value: string;
+  readonly untold: boolean;
+}
+
 export interface KeptFleet {
-  readonly registers: ReadonlyMap<string, { readonly value: string; readonly untold: boolean }>;
+  readonly registers: Iterable<readonly [string, KeptRegister]> & {
+    get(key: string): KeptRegister | undefined;
+    values(): Iterable<KeptRegister>;
+  };
   readonly heard: ReadonlyMap<string, string>;
 }
 

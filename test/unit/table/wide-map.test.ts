@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { banKey } from '../../../src/fleet/register.ts';
-import { createWideMap, partOf } from '../../../src/fleet/wide-map.ts';
 import { ipv4, ipv6 } from '../../../src/packet/address.ts';
 import { hostCidr } from '../../../src/packet/cidr.ts';
+import { createWideMap, partOf } from '../../../src/table/wide-map.ts';
 
 const KEYS = fc.nat(40).map((key) => `key ${key}`);
 const ACTS = fc.array(fc.tuple(fc.constantFrom('set', 'delete'), KEYS, fc.nat()), { maxLength: 200 });
