@@ -124,10 +124,12 @@ const SLOW = [
 /** In a process of its own: a history must depend on nothing but its seed. */
 const SIMULATION = 'test/property/fleet-simulation.test.ts';
 const QUICK = process.env['NFKNOCK_QUICK'] !== undefined;
+/** Milliseconds; an emulated machine (scripts/guest.sh) needs more. */
+const PATIENCE_MS = Number(process.env['NFKNOCK_TEST_MS'] ?? 60_000);
 const onKernel = {
   pool: 'forks',
-  testTimeout: 60_000,
-  hookTimeout: 60_000,
+  testTimeout: PATIENCE_MS,
+  hookTimeout: PATIENCE_MS,
 } as const;
 const config: ViteUserConfig = defineConfig({
   test: {
