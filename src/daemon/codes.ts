@@ -82,8 +82,8 @@ export function createCodes(options: CodesOptions): Codes {
       let answer: Claim = { outcome: 'used', by: null };
       for (const each of admitted) {
         match = each;
-        const { key, stamp } = each;
-        const use = { use: 'code', key: key.name, stamp, source: sourceNetwork(source) } as const;
+        const { key, id, stamp } = each;
+        const use = { use: 'code', key: key.name, id, stamp, source: sourceNetwork(source) } as const;
         answer = await held.usedOnce().claim(use, { wall, skew: 0 });
         if (answer.outcome !== 'used') return answer;
       }

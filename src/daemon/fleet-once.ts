@@ -17,6 +17,8 @@ const BUCKETS_KEPT = 3;
 const CODE_KEPT = 3_600;
 const CODE_STEP = 30_000;
 const MARK_BYTES = 16;
+/** No door can be called so. */
+const UNDATED = 'packets:of:keys';
 /** The same source that was let in a moment ago, at another member, needs no complaint. */
 const ALSO_HERE = 10_000;
 
@@ -77,14 +79,20 @@ export function createFleetOnce(options: OnceOptions): FleetOnce {
     return lineDigest(secret, door, line.map(formatPort).join(','));
   }
 
+  const digest = (of: string): Buffer =>
+    createHmac('sha256', secret).update(of).digest().subarray(0, MARK_BYTES);
+
   function placeOf(use: Use, { skew }: ClaimTime): { readonly mark: MarkPlace; readonly field: Uint8Array } {
     if (use.use === 'code') {
       const field = Buffer.from(String(Math.round(use.stamp / CODE_STEP)));
-      return { mark: { of: 'code', name: use.key, seconds: CODE_KEPT }, field };
+      return {
+        mark: { of: 'code', name: digest(`code ${use.id}`).toString('hex'), seconds: CODE_KEPT },
+        field,
+      };
     }
-    const field = createHmac('sha256', secret).update(`spa ${use.id}`).digest().subarray(0, MARK_BYTES);
-    // Where a packet does not say when it was made, its mark stands for ever.
-    if (use.stamp === null) return { mark: { of: 'used', name: `key-${use.key}` }, field };
+    const field = digest(`spa ${use.id}`);
+    // Where a packet does not say when it was made, its mark stands for ever. Its key may be called otherwise elsewhere.
+    if (use.stamp === null) return { mark: { of: 'used', name: UNDATED }, field };
     const name = String(Math.floor(use.stamp / MINUTE / BUCKET_MINUTES));
     const seconds = Math.ceil((BUCKETS_KEPT * BUCKET_MINUTES * MINUTE + 2 * skew) / 1000);
     return { mark: { of: 'spa', name, seconds }, field };

@@ -59,8 +59,8 @@ export function readCodes(config: Config, keys: ReplayKeyFile): CodeReplay {
         offence: false,
       };
     }
-    for (const { key, stamp, proven } of admitted) {
-      const use = { use: 'code', key: key.name, stamp, source: sourceNetwork(source) } as const;
+    for (const { key, id, stamp, proven } of admitted) {
+      const use = { use: 'code', key: key.name, id, stamp, source: sourceNetwork(source) } as const;
       if (seen.decide(use, { wall: at, skew: 0 }).outcome !== 'won') continue;
       proven();
       usage.note(key, at, at);

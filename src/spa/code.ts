@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { candidatesOf, createRotation } from './candidates.ts';
 import type { Key, TotpCredential } from './key.ts';
 import { hotp, STEP_MS, stepOf } from './totp.ts';
@@ -23,6 +24,8 @@ export const LATE_STEPS = 10;
 /** Whose a code is, and when its 30 s began. */
 export interface CodeMatch {
   readonly key: Key;
+  /** By which its secret is known again; it gives nothing of it away. */
+  readonly id: string;
   readonly stamp: number;
   readonly by: 'present' | 'previous';
   /** It has been used for an opening: what its key was before it was rotated is done with. */
@@ -103,7 +106,7 @@ export function createCodeBook(keys: readonly Key[], rotated?: Set<string>): Cod
           if (step < now - back || step > now + ahead) late ??= entry;
           else
             right.push({
-              ...{ key, stamp: step * STEP_MS, by: candidate.by },
+              ...{ key, id: idOf(candidate.credential), stamp: step * STEP_MS, by: candidate.by },
               proven: () => rotation.proven(candidate),
             });
         }
@@ -115,4 +118,8 @@ export function createCodeBook(keys: readonly Key[], rotated?: Set<string>): Cod
     },
     pages: () => pages.size,
   };
+}
+
+function idOf({ secret }: TotpCredential): string {
+  return createHash('sha256').update('totp').update(secret).digest().toString('hex', 0, 16);
 }

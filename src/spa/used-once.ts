@@ -20,6 +20,8 @@ export interface PacketUse {
 export interface CodeUse {
   readonly use: 'code';
   readonly key: string;
+  /** By which the code's secret is known again, whatever a machine calls its key. */
+  readonly id: string;
   /** When the code's 30 seconds began. */
   readonly stamp: number;
   readonly source: string;

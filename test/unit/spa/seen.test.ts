@@ -165,14 +165,16 @@ describe('The memory of used packets', () => {
 describe('A code of before a start that does not know what was used', () => {
   it('opens nothing; a later one does', () => {
     const seen = createSeen(NOTHING_RESTORED, () => 60_000);
-    const code = (stamp: number) => ({ use: 'code', key: 'ben', stamp, source: '198.51.100.7' }) as const;
+    const code = (stamp: number) =>
+      ({ use: 'code', key: 'ben', id: 'of ben', stamp, source: '198.51.100.7' }) as const;
     expect(seen.decide(code(60_000), { wall: 0, skew: 0 })).toEqual({ outcome: 'old' });
     expect(seen.decide(code(90_000), { wall: 0, skew: 0 }).outcome).toBe('won');
   });
 });
 
 describe('A used code', () => {
-  const code = (stamp: number, key = 'ben') => ({ use: 'code', key, stamp, source: '198.51.100.7' }) as const;
+  const code = (stamp: number, key = 'ben') =>
+    ({ use: 'code', key, id: `of ${key}`, stamp, source: '198.51.100.7' }) as const;
   const time = { wall: 0, skew: SKEW };
 
   it('uses up itself and all before it', () => {

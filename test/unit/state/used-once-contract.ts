@@ -14,7 +14,13 @@ export function usedOnceContract(open: () => UsedOnce): void {
     source: '198.51.100.7',
     ...more,
   });
-  const code = (stamp: number): CodeUse => ({ use: 'code', key: 'ben', stamp, source: '198.51.100.7' });
+  const code = (stamp: number): CodeUse => ({
+    use: 'code',
+    key: 'ben',
+    id: 'of ben',
+    stamp,
+    source: '198.51.100.7',
+  });
   const outcome = async (once: UsedOnce, use: PacketUse | CodeUse, wall = WALL): Promise<Claim['outcome']> =>
     (await once.claim(use, { wall, skew: SKEW })).outcome;
 
