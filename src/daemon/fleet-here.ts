@@ -35,7 +35,7 @@ export interface Here {
   shed(registers: readonly Register[]): readonly FleetChange[];
   /** The newest lift that a grant or a ban in force here is known to have been made after; 0: none. */
   grantKnows(door: string, grantee: Grantee): number;
-  banKnows(ban: Pick<Ban, 'target' | 'from'>): number;
+  banKnows(ban: Pick<Ban, 'target'>): number;
   /** Whether it was lifted or closed here alone, and this is no more than had been said by then. */
   isLifted(register: BanRegister | GrantRegister): boolean;
   /** Of what others said, what is to be carried out here. */
@@ -49,7 +49,7 @@ const CAUSES = ['strikes', 'order'] as const;
 /** Of what is kept so much is looked at for each that comes, whether it is over. */
 const LOOKED_AT = 4;
 
-export function createHere(member: () => Pick<Member, 'stateOf' | 'ownOf' | 'clock'>): Here {
+export function createHere(member: () => Pick<Member, 'stateOf' | 'clock'>): Here {
   const made = createRows('made here ');
   const lifted = createRows('lifted here ');
   const stateOf = (key: string): Register | undefined => member().stateOf(key);
@@ -121,12 +121,7 @@ export function createHere(member: () => Pick<Member, 'stateOf' | 'ownOf' | 'clo
     shed: (registers) =>
       registers.flatMap((each) => (each.kind === 'ban' ? keepMade(formatCidr(each.target), each) : [])),
     grantKnows: (door, grantee) => made.get(grantKey(door, grantee))?.gen ?? 0,
-    banKnows({ target, from }) {
-      // What this member itself says of it, as long as it has not been lifted.
-      const own = from === undefined ? CAUSES.map((cause) => member().ownOf(banKey(target, cause))) : [];
-      const said = own.map((each) => (holds(each) ? each.gen : 0));
-      return Math.max(madeKnows(target), ...said);
-    },
+    banKnows: ({ target }) => madeKnows(target),
     isLifted,
     counts: (heard, grantKnows) => ({
       ...heard,

@@ -98,8 +98,6 @@ export interface Member {
   /** The registers as they are known here: what all members agree on. */
   states(): Iterable<Register>;
   stateOf(key: string): Register | undefined;
-  /** What this member itself says of it. */
-  ownOf(key: string): Register | undefined;
   readonly clock: BusClock;
   readonly knocks: Knocks;
   stop(): void;
@@ -243,7 +241,7 @@ export function createMember(parts: MemberParts): Member {
       ...{ outbox: teller.waiting(), parked: knocks.parked(), shed: teller.shed() },
       ...{ refused: hearing.refusals(), messages: traffic.counts() },
     }),
-    ...{ states: view.states, stateOf: view.stateOf, ownOf: view.ownOf },
+    ...{ states: view.states, stateOf: view.stateOf },
     clock,
     knocks,
     stop() {
