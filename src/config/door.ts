@@ -88,6 +88,8 @@ const readSequence: Read<Steps> = (node, spot, reading) => {
       meant: `for a file of sequences write "one_time: ${text}"`,
     });
   }
+  if (text?.toLowerCase() === BY_KEY)
+    return wrong(node, spot, reading, { ...KNOCKS, meant: `write ${BY_KEY}` });
   const words = text?.split(/[\s,]+/).map((word) => parsePort(word.replace(':', '/').toLowerCase())) ?? [];
   const ports = words.flatMap((port) => (port === undefined ? [] : [formatPort(port)]));
   if (text !== undefined && ports.length === words.length) {

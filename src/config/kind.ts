@@ -1,5 +1,6 @@
-import { isScalar, isSeq, type Node } from 'yaml';
+import { isScalar, isSeq, type Node, Scalar } from 'yaml';
 import { quoted } from '../text/plain.ts';
+import type { Reading, Spot } from './document.ts';
 import { nearest } from './fault.ts';
 import { type Found, isEmpty, listed, type Read, sourceOf, textOf, type Wanted, wrong } from './read.ts';
 
@@ -121,7 +122,7 @@ export function listOf<T>(
     read: (node, spot, reading) => {
       if (!isSeq(node)) {
         const form = `brackets around it, for example ${isEmpty(node) ? '[] for none' : '[A, B]'}`;
-        return wrong(node, spot, reading, { noun, form, meant: inBrackets(node) });
+        return wrong(node, spot, reading, { noun, form, meant: inBrackets(node, item, reading) });
       }
       if (node.items.length < min || node.items.length > max) {
         const count =
@@ -141,13 +142,21 @@ export function listOf<T>(
   };
 }
 
-/** A text that was probably meant as a list, written as one. */
-function inBrackets(node: Node | null): string | undefined {
-  const words = textOf(node)
-    ?.split(/[\s,]+/)
-    .slice(0, 4)
-    .map((word) => word.slice(0, 40));
-  return words === undefined
-    ? undefined
-    : `write it in brackets: ${quoted(`[${words.join(', ')}]`).slice(1, -1)}`;
+/** A text that was probably meant as a list, written as one; undefined where that would be refused too. */
+function inBrackets<T>(node: Node | null, item: Kind<T>, reading: Reading): string | undefined {
+  const words = textOf(node)?.split(/[\s,]+/) ?? [];
+  const silent: Reading = { ...reading, fault: () => {} };
+  const sound = words.every((word) => item.read(scalarOf(word), NOWHERE, silent) !== undefined);
+  if (words.length === 0 || !sound) return undefined;
+  const shown = words.slice(0, 4).map((word) => word.slice(0, 40));
+  return `write it in brackets: ${quoted(`[${shown.join(', ')}]`).slice(1, -1)}`;
+}
+
+const NOWHERE: Spot = { at: 0, key: '' };
+
+/** A word as it is read where it stands by itself in a list. */
+function scalarOf(word: string): Scalar {
+  const scalar = new Scalar<string | number>(/^-?\d+$/.test(word) ? Number(word) : word);
+  scalar.source = word;
+  return scalar;
 }

@@ -227,13 +227,18 @@ export const metricsPlace: Kind<string> = parsed(
   },
 );
 
+/** The port of every example. */
+const METRICS_PORT = 9477;
+
 function metricsMeant(text: string): string | undefined {
   if (text.startsWith('unix:'))
     return `give its absolute path, at most ${SOCKET_PATH_BYTES_MAX} bytes: unix:/run/nfknock/metrics.sock`;
-  const port = /:?(\d{1,5})$/.exec(text)?.[1];
-  return port === undefined
-    ? undefined
-    : `write unix:/run/nfknock/metrics.sock or 127.0.0.1:${port}, and let a proxy with a password offer it to others`;
+  // Of an address without a port the last number is none.
+  const written = parseAddress(text) === undefined ? /(?:^|:)(\d{1,5})$/.exec(text)?.[1] : METRICS_PORT;
+  if (written === undefined) return undefined;
+  const port = Number(written);
+  const place = `127.0.0.1:${port >= 1 && port <= 65_535 ? port : METRICS_PORT}`;
+  return `write unix:/run/nfknock/metrics.sock or ${place}, and let a proxy with a password offer it to others`;
 }
 
 /** IFNAMSIZ without its NUL. */

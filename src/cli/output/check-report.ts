@@ -50,6 +50,7 @@ export function jsonReport({ file, doors, keys, warnings, inputDefaults }: Repor
   return {
     ok: true,
     file,
+    verdict: weakest(doors.map(doorVerdict)),
     // What this machine does with packets to ports that nobody named; null: unknown.
     input: { ipv4: word(inputDefaults[4]), ipv6: word(inputDefaults[6]) },
     doors: doors.map(jsonDoor),

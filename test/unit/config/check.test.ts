@@ -216,6 +216,7 @@ decoys: all
     const { out } = await checked(weak, { json: true });
     expect(JSON.parse(out)).toMatchObject({
       ok: true,
+      verdict: 'weak',
       doors: [
         {
           name: 'ssh',
