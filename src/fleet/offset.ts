@@ -13,6 +13,9 @@ export const GUESS_TOLERANCE = 100;
 /** How far ahead of the bus's clock another's stamps and moments may be, in milliseconds. */
 export const AHEAD_MAX = 5_000;
 
+/** What clocks drift apart while samples are kept, and what a timer is off, in milliseconds. */
+const DRIFT = 10;
+
 interface Sample {
   readonly offset: number;
   readonly roundTrip: number;
@@ -69,7 +72,9 @@ export function createBusClock(surroundings: Surroundings): BusClock {
     toLocal: (at) => at - offset(),
     sample(sent, received, time, how = 'once') {
       const made = { offset: time - (sent + received) / 2, roundTrip: received - sent };
-      if (how === 'again') {
+      // Both can't be of one clock: it was set, or another engine answers.
+      if (best !== undefined && Math.abs(made.offset - best.offset) > apart(made, best)) samples.length = 0;
+      else if (how === 'again') {
         if (made.roundTrip >= (samples.at(-1)?.roundTrip ?? 0)) return;
         samples.pop();
       }
@@ -101,6 +106,11 @@ export function createBusClock(surroundings: Surroundings): BusClock {
       if (how === 'provisional') provisional.add(gen);
     },
   };
+}
+
+/** How far two samples of one clock can be apart. */
+function apart(one: Sample, other: Sample): number {
+  return (one.roundTrip + other.roundTrip) / 2 + DRIFT;
 }
 
 /**

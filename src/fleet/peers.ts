@@ -65,7 +65,7 @@ export function createPeers({ name, host, clock, budget, reader, now }: PeersPar
     peers.set(member, peer);
     if (there === undefined) reader.catchUp(member);
     if (presence === undefined) return;
-    reader.said(member, presence.number);
+    reader.said(member, presence.number, presence.started);
     if (presence.now === peer.presence?.now) return;
     // What it said before it went away is still there: only what is new tells that it lives.
     const lives = Math.abs(clock.now() - presence.now) < LOST_AFTER;

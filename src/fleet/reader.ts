@@ -10,8 +10,8 @@ export interface Reader {
   catchUp(member: string): void;
   /** A message with this number came by the doorbell. */
   heard(member: string, number: number): void;
-  /** The member says that it has told so many. */
-  said(member: string, number: number): void;
+  /** The member, which runs since then, says that it has told so many. */
+  said(member: string, number: number, started: number): void;
   /** Forgets how far it was with everybody: what was told and may have been missed is read. */
   disconnected(): void;
   /** Reads everything of everybody again: more is believed than before, or what is known is to be carried out again. */
@@ -41,9 +41,16 @@ interface Progress {
   /** Until all has been read: for what. */
   how: 'read' | 'again';
   hasRead: boolean;
+  /** Since when the member runs whose numbers these are; undefined: it has not said. */
+  started: number | undefined;
   /** Messages heard by the doorbell since the stream was read: there the place in it stands still. */
   since: number;
 }
+
+const NOTHING_READ: Progress = {
+  ...{ number: 0, goal: 0, since: 0, id: null, started: undefined },
+  ...{ reading: false, hasRead: false, how: 'read' },
+};
 
 /** After so many messages the stream is read on, so that a gap later does not cost all of it. */
 const READ_EVERY = 512;
@@ -57,15 +64,7 @@ export function createReader({ bus, message, rows, finished }: ReaderParts): Rea
   function progressOf(member: string): Progress {
     const there = all.get(member);
     if (there !== undefined) return there;
-    const made: Progress = {
-      number: 0,
-      goal: 0,
-      id: null,
-      reading: false,
-      how: 'read',
-      hasRead: false,
-      since: 0,
-    };
+    const made: Progress = { ...NOTHING_READ };
     all.set(member, made);
     return made;
   }
@@ -176,8 +175,12 @@ export function createReader({ bus, message, rows, finished }: ReaderParts): Rea
       progress.since += 1;
       if (progress.goal > progress.number || progress.since >= READ_EVERY) catchUp(member);
     },
-    said(member, number) {
+    said(member, number, started) {
       const progress = progressOf(member);
+      // Its numbers begin with the moment of its start, and an engine's clock may have gone back since.
+      const isAnother = progress.started !== undefined && progress.started !== started;
+      if (isAnother && number < progress.goal) Object.assign(progress, { number: 0, goal: 0 });
+      progress.started = started;
       progress.goal = Math.max(progress.goal, number);
       if (progress.goal > progress.number || !progress.hasRead) catchUp(member);
     },

@@ -20,7 +20,7 @@ describe('the clock of the bus', () => {
     expect(machine.clock.isKnown()).toBe(false);
     machine.clock.sample(100, 140, 5_020);
     machine.clock.sample(200, 204, 5_112);
-    machine.clock.sample(300, 390, 9_999);
+    machine.clock.sample(300, 390, 5_260);
     expect(machine.clock.offset()).toBe(4_910);
     expect(machine.clock.uncertainty()).toBe(2);
     expect(machine.clock.toLocal(machine.clock.toBus(77))).toBe(77);
@@ -32,6 +32,18 @@ describe('the clock of the bus', () => {
     for (let second = 1; second <= 16; second += 1) clock.sample(second, second + 5, 2_000 + second);
     expect(clock.offset()).toBe(1_997.5);
   });
+
+  it.each(['once', 'again'] as const)(
+    'is that of another engine as soon as that has answered, however slowly: %s',
+    (how) => {
+      const { clock } = clockAt(0);
+      clock.sample(0, 1, 1_000);
+      clock.sample(10, 20, 61_015, how);
+      expect(clock.offset()).toBe(61_000);
+      clock.sample(20, 21, 61_021);
+      expect(clock.offset()).toBe(61_000.5);
+    },
+  );
 
   it('is asked some times more where it answers slowly, and what is quickest of them counts as one answer', () => {
     const machine = clockAt(0);
@@ -54,9 +66,9 @@ describe('the clock of the bus', () => {
     }
     expect(known).toBe(2);
     // Of each time one is kept: 16 later ones are needed until the first is forgotten.
-    for (let second = 0; second < 14; second += 1) machine.clock.sample(0, 8, 0);
+    for (let second = 0; second < 14; second += 1) machine.clock.sample(0, 8, 5_004);
     expect(machine.clock.uncertainty()).toBeCloseTo(0.2);
-    machine.clock.sample(0, 8, 0);
+    machine.clock.sample(0, 8, 5_004);
     expect(machine.clock.uncertainty()).toBe(1);
   });
 
