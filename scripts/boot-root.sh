@@ -1,14 +1,16 @@
 #!/bin/sh
 # The first steps of a machine in namespaces of this one, until its own systemd takes over:
 #
-#   unshare --pid --mount --uts --ipc --cgroup --fork sh scripts/boot-root.sh ROOT SCRATCH
+#   unshare --pid --mount --uts --ipc --cgroup --fork sh scripts/boot-root.sh ROOT SCRATCH [WORD…]
 #
+# WORD: what its command line has, as a kernel's.
 # ROOT is never changed: what the machine writes goes to SCRATCH/upper. SCRATCH has the folders upper, work and root. The
 # kernel is this machine's: what it would be told of more than a network is not told. A boot has an id of its own, though,
 # and a real-time clock unless NFKNOCK_BOOT_RTC is `none`.
 set -e
 root="$1"
 scratch="$2"
+shift 2
 mount --make-rprivate /
 mount -t overlay overlay -o "lowerdir=$root,upperdir=$scratch/upper,workdir=$scratch/work" "$scratch/root"
 cd "$scratch/root"
@@ -38,4 +40,4 @@ mount -t tmpfs -o mode=755 tmpfs run
 mkdir -p .before
 pivot_root . .before
 umount -l /.before
-exec env -i container=other PATH=/usr/sbin:/usr/bin /sbin/init --show-status=false
+exec env -i container=other PATH=/usr/sbin:/usr/bin /sbin/init --show-status=false "$@"

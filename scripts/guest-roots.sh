@@ -7,19 +7,6 @@ readonly GUEST_PACKAGES=iptables,nftables,ipset,iproute2,conntrack,knockd,netcat
 readonly SYSTEMD_SUITE=trixie
 readonly SYSTEMD_PACKAGES=systemd,systemd-sysv,dbus,ifupdown,nodejs,iptables,nftables,ipset,iproute2,knockd,netcat-openbsd,kmod,procps
 readonly MODULES=(crc32c_generic crc32c_intel virtio_pci virtio_blk 9pnet_virtio 9p overlay ext4)
-# What would only cost time.
-readonly MASKED=(apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer man-db.timer systemd-firstboot.service serial-getty@ttyS0.service)
-
-# new_root DIRECTORY SUITE PACKAGES
-new_root() {
-  if [ "$(cat "$1/.ready" 2>/dev/null || true)" = "$3" ]; then return; fi
-  say "making $1, of Debian's $2 (once)"
-  rm -rf --one-file-system "$1"
-  debootstrap --variant=minbase --include="$3" "$2" "$1" "$mirror" >"$PLACE/debootstrap.log" 2>&1 ||
-    fail "debootstrap failed: see $PLACE/debootstrap.log"
-  echo "$3" >"$1/.ready"
-}
-
 # A root of Debian 12 with what the scripts call, Node.js and nfknock as it is built here; its first program is a script.
 make_plain_root() {
   local root="$PLACE/root"
@@ -70,24 +57,6 @@ make_systemd_root() {
       netfilter-persistent) rm -f /etc/iptables/rules.v? ;;
     esac
     systemctl enable "$1"' sh "$firewall" >"$PLACE/enable.log" 2>&1 || fail "the units can't be enabled: see $PLACE/enable.log"
-}
-
-# Of this machine's network it sees nothing.
-in_root() {
-  local root="$1"
-  shift
-  unshare --net --mount env -i PATH=/usr/sbin:/usr/bin HOME=/root DEBIAN_FRONTEND=noninteractive sh -ec \
-    'root="$1"; shift; mount -t proc proc "$root/proc"; exec chroot "$root" "$@"' sh "$root" "$@"
-}
-
-# Fetched with a network, installed without.
-chroot_apt() {
-  local root="$1"
-  shift
-  cp /etc/resolv.conf "$root/etc/resolv.conf"
-  chroot "$root" env DEBIAN_FRONTEND=noninteractive sh -ec 'apt-get update -q; apt-get install -d -y -q --no-install-recommends "$@"' sh "$@" >"$PLACE/apt.log" 2>&1 ||
-    fail "apt-get failed: see $PLACE/apt.log"
-  in_root "$root" apt-get install -y -q --no-install-recommends --no-download "$@" >>"$PLACE/apt.log" 2>&1 || fail "apt-get failed: see $PLACE/apt.log"
 }
 
 # Unless the one that is there is of what is here.

@@ -34,40 +34,21 @@ while [ "$#" -gt 0 ]; do
   shift
 done
 
-mirror="$(awk '/^URIs:/ {print $2; exit}' /etc/apt/sources.list.d/*.sources 2>/dev/null || true)"
-[ -n "$mirror" ] || mirror="$(awk '/^deb / {for (i = 2; i <= NF; i++) if ($i ~ /^https?:/) {print $i; exit}}' /etc/apt/sources.list 2>/dev/null || true)"
-[ -n "$mirror" ] || mirror=http://deb.debian.org/debian
-
+# shellcheck source=scripts/debian-roots.sh
+. scripts/debian-roots.sh
 # shellcheck source=scripts/guest-roots.sh
 . scripts/guest-roots.sh
 
 # What runs for one boot, and ends with this script however that ends.
-machine='' disk='' scratch=''
+disk='' scratch=''
 clean_up() {
   end_machine
   if [ -n "$disk" ]; then rm -f "$disk"; fi
   if [ -n "$scratch" ]; then rm -rf --one-file-system "$scratch"; fi
 }
-end_machine() {
-  if [ -z "$machine" ]; then return; fi
-  kill -KILL "$machine" 2>/dev/null || true
-  while kill -0 "$machine" 2>/dev/null; do sleep 0.1; done
-  machine=''
-}
 trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
-
-install_tools() {
-  local missing=() package
-  for package in "${NEEDED[@]}"; do
-    [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)" = installed ] || missing+=("$package")
-  done
-  [ "${#missing[@]}" -eq 0 ] && return
-  say "installing ${missing[*]}"
-  apt-get -o DPkg::Lock::Timeout=300 update -q >/dev/null
-  DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -q --no-install-recommends "${missing[@]}" >/dev/null
-}
 
 # What a case says of itself in its head: "# boots: 2", "# boot 2: -rtc base=1970-01-02", "# kernel: ipv6.disable=1",
 # "# systemd: nftables" (a root with systemd, beside that firewall), "# seconds: 3600" (how long a boot may take, 900).
@@ -157,12 +138,12 @@ run_case() {
 }
 
 mkdir -p "$PLACE"
-install_tools
+install_tools "${NEEDED[@]}"
 bash scripts/setup.sh
 if [ "${#cases[@]}" -eq 0 ]; then
   for file in test/guest/*.sh; do
     name="$(basename "$file" .sh)"
-    case "$name" in lib) ;; *) cases+=("$name") ;; esac
+    case "$name" in lib | check) ;; *) cases+=("$name") ;; esac
   done
   if [ "${#kernels[@]}" -eq 0 ]; then others=(bullseye trixie); fi
 fi

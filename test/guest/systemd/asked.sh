@@ -1,20 +1,26 @@
 # shellcheck shell=bash
-# What the prober met, and how long something took; the cases that have systemd read this.
+# What the prober met, and how long something took; the cases that have systemd read this, and scripts/appliance.sh.
 
+# Where the prober writes, and the ports that are protected.
+PROBED="${PROBED:-/run}"
+PROTECTED="${PROTECTED:-22}"
 uptime_now() { cut -d ' ' -f 1 /proc/uptime; }
 # answers PORT WHAT [SINCE [UNTIL]]: how many tries of the prober met that, over both families.
 answers() {
-  cat /run/prober4 /run/prober6 | awk -v port="$1" -v what="$2" -v since="${3:-0}" -v until="${4:-1e9}" \
+  cat "$PROBED/prober4" "$PROBED/prober6" | awk -v port="$1" -v what="$2" -v since="${3:-0}" -v until="${4:-1e9}" \
     'NF == 4 && $3 == port && $4 == what && $1 >= since && $1 <= until { n++ } END { print n + 0 }'
 }
-answered() { [ "$(awk -v since="${2:-0}" 'NF == 4 && $3 == 8080 && $4 == "open" && $1 >= since' "/run/prober$1" | wc -l)" -gt 0 ]; }
+answered() { [ "$(awk -v since="${2:-0}" 'NF == 4 && $3 == 8080 && $4 == "open" && $1 >= since' "$PROBED/prober$1" | wc -l)" -gt 0 ]; }
 none_open() {
-  local open
-  open="$(answers 22 open "${1:-0}")"
-  if [ "$open" -eq 0 ]; then return 0; fi
-  echo "port 22 was open to $open tries:"
-  cat /run/prober4 /run/prober6 | grep ' 22 open$' | sort -n | sed -n '1p;$p'
-  return 1
+  local port open all=0
+  for port in $PROTECTED; do
+    open="$(answers "$port" open "${1:-0}")"
+    if [ "$open" -eq 0 ]; then continue; fi
+    all=$((all + open))
+    echo "port $port was open to $open tries:"
+    cat "$PROBED/prober4" "$PROBED/prober6" | grep " $port open$" | sort -n | sed -n '1p;$p'
+  done
+  [ "$all" -eq 0 ]
 }
 # Monotonic seconds at which a unit became active; with Type=notify that is READY=1.
 active_at() { systemctl show -p ActiveEnterTimestampMonotonic --value "$1" | awk '{ printf "%.3f", $1 / 1e6 }'; }
