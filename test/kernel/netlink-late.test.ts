@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createNet, type Net } from '../support/net.ts';
 import { ROOT } from '../support/root.ts';
 
-/* Answers that come late, since the process stood still or a list is long, are answers all the same. */
+/* Answers that come late, since the process stood still or a list is long, are answers all the same; and no socket at all. */
 
 const ours = (name: string): string => pathToFileURL(join(ROOT, `dist/firewall/netlink/${name}.js`)).href;
 let net: Net;
@@ -53,4 +53,18 @@ it('a list may take longer than its pieces', async () => {
     clearInterval(slow);
   `;
   expect(await told(25, script)).toBe(`${count}`);
+});
+
+it('a socket that no descriptor is left for says what to do', async () => {
+  const script = `
+    const fs = await import('node:fs');
+    const { openNetfilter } = await import('${ours('socket')}');
+    // What is loaded when a socket is first opened is there.
+    openNetfilter().close();
+    for (;;) try { fs.openSync('/dev/null'); } catch { break; }
+    try { openNetfilter(); } catch (error) { console.log(error.message); }
+  `;
+  const node = [process.execPath, '--input-type=module', '-e', script];
+  const { stdout } = await net.server.exec(['prlimit', '--nofile=128', ...node]);
+  expect(stdout).toContain('open a netfilter socket: EMFILE: free file descriptors, or raise their limit');
 });

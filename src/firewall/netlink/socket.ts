@@ -93,8 +93,8 @@ export function openNetfilter(options: NetfilterOptions = {}): NetfilterSocket {
       return opened;
     } catch (error) {
       if (!(error instanceof QueueError)) throw error;
-      const fix = 'load the module nfnetlink, or run a kernel with CONFIG_NETFILTER_NETLINK';
-      throw new FirewallError('open a netfilter socket', nameOf(error.errno), fix, { cause: error });
+      const code = nameOf(error.errno);
+      throw new FirewallError('open a netfilter socket', code, openingFix(code), { cause: error });
     }
   }
 
@@ -225,6 +225,13 @@ async function whole(list: () => Promise<Answer>): Promise<Answer> {
 type Settle = (asked: Waiting, how: (asked: Waiting) => void) => void;
 
 /** What the kernel says to a request: its end, a refusal, or a piece of a list. */
+/** What its owner can do where no socket is given. */
+function openingFix(code: string): string {
+  if (code === 'EMFILE' || code === 'ENFILE') return 'free file descriptors, or raise their limit';
+  if (code === 'ENOMEM' || code === 'ENOBUFS') return 'free memory';
+  return 'load the module nfnetlink, or run a kernel with CONFIG_NETFILTER_NETLINK';
+}
+
 function take(message: Message, asked: Waiting, settle: Settle): void {
   if (message.type === NLMSG.error) {
     const errno = message.payload.length >= 4 ? -message.payload.readInt32LE(0) : 0;
