@@ -87,6 +87,8 @@ if [ "$native" = yes ]; then
 fi
 
 clean_up() {
+  # A second signal, as `timeout` sends one, must not end this half-way.
+  trap '' INT TERM
   end_doing
   end_probing
   end_machine

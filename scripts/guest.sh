@@ -42,6 +42,8 @@ done
 # What runs for one boot, and ends with this script however that ends.
 disk='' scratch=''
 clean_up() {
+  # A second signal, as `timeout` sends one, must not end this half-way.
+  trap '' INT TERM
   end_machine
   if [ -n "$disk" ]; then rm -f "$disk"; fi
   if [ -n "$scratch" ]; then rm -rf --one-file-system "$scratch"; fi
