@@ -10,17 +10,15 @@ export function inJudgedOrder<Row extends Timed>(
   judged: readonly Row[],
   said: readonly Row[],
 ): readonly Row[] {
+  const after = new Map(judged.map((row, index) => [row.at, index + 1]));
   const merged: Row[] = [];
-  let next = 0;
-  let before = Number.NEGATIVE_INFINITY;
-  for (const row of judged) {
-    for (let event = said[next]; event !== undefined; event = said[next]) {
-      if (event.at >= row.at && (event.at > before || row.at === before)) break;
-      merged.push(event);
-      next += 1;
-    }
-    merged.push(row);
-    before = row.at;
+  let place = 0;
+  for (const event of said) {
+    const own = after.get(event.at);
+    const later = judged.findIndex((row, index) => index >= place && row.at > event.at);
+    const to = Math.max(place, own ?? (later < 0 ? judged.length : later));
+    merged.push(...judged.slice(place, to), event);
+    place = to;
   }
-  return [...merged, ...said.slice(next)];
+  return [...merged, ...judged.slice(place)];
 }

@@ -38,6 +38,7 @@ function wireOf(config: Config, random: Random, family: Family): Wire {
     source: SOURCE[family],
     destination: HERE[family],
     state: STATES[random(STATES.length)] ?? 'NEW',
+    reply: random(2) === 0,
     comesIn: names[random(names.length)] ?? 'eth0',
     goesOut: '',
     local: random(8) > 0,

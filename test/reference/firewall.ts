@@ -33,16 +33,14 @@ export function meantInput(config: Config, wire: Wire, standing: Standing): Mean
   if (wire.protocol === 'ipv6-icmp' && wire.state === 'UNTRACKED') return 'untouched';
   // Told to leave it to others, nfknock decides on nothing that is none of its own.
   const notOurs = config.accept === 'return' ? 'untouched' : 'accept';
-  if (wire.state === 'ESTABLISHED') return notOurs;
   const banned = standing.banned && bans.enforce;
+  if (wire.state === 'ESTABLISHED') return banned && isCutAnswer(config, wire) ? 'drop' : notOurs;
   if (banned && bans.scope === 'all') return 'drop';
   if (wire.protocol === 'ipv6-icmp') return 'untouched';
   // What the daemon may be given: an answer that nobody tracks to a connection is none.
   const shown = banned || wire.state === 'RELATED' ? 'drop' : 'seen';
 
-  const doors = config.doors.filter(
-    ({ forward }) => forward === null || (forward.dnat && forward.to.address.family === family),
-  );
+  const doors = config.doors.filter((door) => isHere(door, family));
   const mine = doors.filter((door) => opens(door, wire));
   const knock = config.doors.some((door) => knocks(door, wire));
   if (mine.length > 0) {
@@ -63,6 +61,18 @@ export function meantInput(config: Config, wire: Wire, standing: Standing): Mean
   if (answersAQuestion(wire, standing)) return 'untouched';
   const traced = wire.protocol === 'udp' && wire.port >= 33_434 && wire.port <= 33_534;
   return wire.state === 'NEW' || wire.state === 'INVALID' ? (traced ? 'drop' : shown) : 'untouched';
+}
+
+/** `bans.cut`: to a service that sends unasked, and is heard of no more by whoever is banned there. */
+function isCutAnswer({ bans, allow, doors }: Config, wire: Wire): boolean {
+  if (!bans.cut || wire.reply !== true || wire.protocol !== 'udp') return false;
+  const isService = doors.some((door) => isHere(door, wire.source.family) && opens(door, wire));
+  return isService || (bans.scope === 'all' && allow.some((range) => holds(range, wire)));
+}
+
+/** Whether its service is met at this machine's own ports. */
+function isHere({ forward }: Door, family: Family): boolean {
+  return forward === null || (forward.dnat && forward.to.address.family === family);
 }
 
 /** A socket waits there that is connected to nobody, as after a question to all the network. */

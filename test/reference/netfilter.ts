@@ -14,6 +14,8 @@ export interface Wire {
   readonly source: Address;
   readonly destination: Address;
   readonly state: State;
+  /** ESTABLISHED: whether it is of the side that did not begin, as conntrack sees it. Default: it is not. */
+  readonly reply?: boolean;
   readonly comesIn: string;
   readonly goesOut: string;
   /** Whether the destination is one of this machine's own unicast addresses. */
@@ -144,6 +146,9 @@ function holds(option: string, value: string, wire: Wire, sets: Tables['sets']):
     }
     case '--ctstate':
       return value.split(',').includes(wire.state);
+    case '--ctdir':
+      if (value !== 'REPLY') throw new Error(`no direction: ${value}`);
+      return wire.state === 'ESTABLISHED' && wire.reply === true;
     case '--dst-type':
       if (value !== 'LOCAL') throw new Error(`no type: ${value}`);
       return wire.local;

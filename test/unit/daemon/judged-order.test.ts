@@ -17,3 +17,15 @@ it('packets are listed in the order in which they were judged, and what was said
     'later',
   ]);
 });
+
+it('what was said with a packet follows it, though one that was judged before has a later stamp', () => {
+  const judged = [row(10, 'knock 1'), row(31, 'knock 2'), row(30, 'decoy'), row(30, 'decoy 2')];
+  expect(inJudgedOrder(judged, [row(30, 'banned'), row(30, 'said')]).map(({ name }) => name)).toEqual([
+    'knock 1',
+    'knock 2',
+    'decoy',
+    'decoy 2',
+    'banned',
+    'said',
+  ]);
+});
