@@ -93,10 +93,13 @@ async function attackWith(
   excuse: Knocker['excuse'],
 ): Promise<string[]> {
   const running = attacks.map((attack) => attack.run(world, randomOf(random(2 ** 31))));
-  const ended = Promise.allSettled(running);
-  if (attacks.some(({ kind }) => kind === 'stops')) excuse(ended, 'late');
-  if (attacks.some(({ kind }) => kind === 'changes')) excuse(ended, 'lost');
-  const ends = await ended;
+  // Each for its own time: another of the round may wait for an owner who gets in.
+  for (const [index, { kind }] of attacks.entries()) {
+    const ended = Promise.allSettled([running[index]]);
+    if (kind === 'stops') excuse(ended, 'late');
+    if (kind === 'changes') excuse(ended, 'lost');
+  }
+  const ends = await Promise.allSettled(running);
   const looks: Exclude<Aftermath, undefined>[] = ends.flatMap((end) =>
     end.status === 'fulfilled' && end.value !== undefined ? [end.value] : [],
   );
