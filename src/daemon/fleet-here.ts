@@ -3,9 +3,10 @@ import type { Heard } from '../fleet/host.ts';
 import type { Member } from '../fleet/member.ts';
 import {
   type BanRegister,
-  banKey,
+  banKeys,
   covers,
   type GrantRegister,
+  grantRegisterKey,
   isTomb,
   type Register,
   registerKey,
@@ -14,6 +15,7 @@ import { newestLift } from '../fleet/settle.ts';
 import { type Cidr, formatCidr } from '../packet/cidr.ts';
 import { type Grantee, grantKey } from '../policy/grantee.ts';
 import type { FleetChange, KeptFleet } from '../state/store.ts';
+import { createRounds } from '../table/rounds.ts';
 import { createWideMap } from '../table/wide-map.ts';
 import type { BanEvent, DoorEvent } from './commit.ts';
 import { registerFrom, registerText } from './fleet-registers.ts';
@@ -45,7 +47,6 @@ export interface Here {
 type Kept = BanRegister | GrantRegister;
 
 const NOTHING: readonly FleetChange[] = [];
-const CAUSES = ['strikes', 'order'] as const;
 /** Of what is kept so much is looked at for each that comes, whether it is over. */
 const LOOKED_AT = 4;
 
@@ -94,14 +95,14 @@ export function createHere(member: () => Pick<Member, 'stateOf' | 'clock'>): Her
       case 'door.renewed': {
         const { door, grantee, source } = event;
         const key = grantKey(door, grantee);
-        const gen = stateOf(`grant ${key}`)?.gen ?? 0;
+        const gen = stateOf(grantRegisterKey(door, grantee))?.gen ?? 0;
         const moments = { opened: toBus(event.at), until: toBus(event.until) };
         return keepMade(key, { kind: 'grant', door, grantee, source, gen, uses: null, ...moments });
       }
       case 'ban.lifted':
-        return keepLifted(CAUSES.map((cause) => banKey(event.target, cause)));
+        return keepLifted(banKeys(event.target));
       case 'door.closed':
-        return keepLifted([`grant ${grantKey(event.door, event.grantee)}`]);
+        return keepLifted([grantRegisterKey(event.door, event.grantee)]);
       default:
         return NOTHING;
     }
@@ -146,7 +147,7 @@ interface Rows {
 
 function createRows(kind: string): Rows {
   const all = createWideMap<Kept>();
-  let looking = all.entries();
+  const nextRows = createRounds(all.entries);
 
   function drop(key: string): readonly FleetChange[] {
     return all.delete(key) ? [{ change: 'unregister', key: kind + key }] : NOTHING;
@@ -171,15 +172,7 @@ function createRows(kind: string): Rows {
     },
     forgetSome(isOver) {
       const gone: FleetChange[] = [];
-      for (let looked = 0; looked < LOOKED_AT; looked += 1) {
-        const next = looking.next();
-        if (next.done === true) {
-          looking = all.entries();
-          break;
-        }
-        const [key, register] = next.value;
-        if (isOver(register)) gone.push(...drop(key));
-      }
+      for (const [key, register] of nextRows(LOOKED_AT)) if (isOver(register)) gone.push(...drop(key));
       return gone;
     },
   };

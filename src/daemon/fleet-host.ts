@@ -5,9 +5,16 @@ import type { Engine } from '../engine/engine.ts';
 import type { Emit } from '../engine/event.ts';
 import type { Heard } from '../fleet/host.ts';
 import type { BusClock } from '../fleet/offset.ts';
-import { type GrantRegister, merge, type Register, registerKey, sameState } from '../fleet/register.ts';
+import {
+  type GrantRegister,
+  grantRegisterKey,
+  merge,
+  type Register,
+  registerKey,
+  sameState,
+} from '../fleet/register.ts';
 import { guarded, owned } from '../guard/guard.ts';
-import { type Grantee, grantKey } from '../policy/grantee.ts';
+import type { Grantee } from '../policy/grantee.ts';
 import type { StateChange, Store } from '../state/store.ts';
 import type { Doubts } from './fleet-doubts.ts';
 import { commandOf, registerFrom, registerText, rowOfRegister } from './fleet-registers.ts';
@@ -127,7 +134,7 @@ export function createCarrier(options: HearingOptions): Carrier {
       begin();
     },
     hold(door, grantee) {
-      const key = `grant ${grantKey(door, grantee)}`;
+      const key = grantRegisterKey(door, grantee);
       const mine: Heard[] = [];
       held.set(key, mine);
       const free = (): void => {

@@ -15,10 +15,12 @@ export function inJudgedOrder<Row extends Timed>(
   let place = 0;
   for (const event of said) {
     const own = after.get(event.at);
-    const later = judged.findIndex((row, index) => index >= place && row.at > event.at);
-    const to = Math.max(place, own ?? (later < 0 ? judged.length : later));
-    merged.push(...judged.slice(place, to), event);
-    place = to;
+    for (let row = judged[place]; row !== undefined; row = judged[place]) {
+      if (own === undefined ? row.at > event.at : place >= own) break;
+      merged.push(row);
+      place += 1;
+    }
+    merged.push(event);
   }
   return [...merged, ...judged.slice(place)];
 }

@@ -71,10 +71,12 @@ export function createRestored(core: Restoring): Restored {
     const mine = waiting.filter((grant) => !open.has(grantKey(grant.door, grant.grantee)));
     waiting = [];
     // Another member's people may have taken it back while it waited.
-    const closed = mine.filter(({ door, grantee }) => core.life?.lifting.isClosed(door, grantee) === true);
+    const closed = new Set(
+      mine.filter(({ door, grantee }) => core.life?.lifting.isClosed(door, grantee) === true),
+    );
     for (const kept of closed) sayClosed(kept, 'fleet');
     const taken = mine
-      .filter((kept) => !closed.includes(kept))
+      .filter((kept) => !closed.has(kept))
       .map((kept) => ({ kept, left: grantLeft(kept, { wall, seen: store.seen() }) }));
     for (const { kept, left } of taken) if (left <= 0) sayClosed(kept, 'expired');
     const alive = taken.filter(({ left }) => left > 0);

@@ -1,3 +1,4 @@
+import { createRounds } from '../table/rounds.ts';
 import { createWideMap } from '../table/wide-map.ts';
 import { type Register, registerKey, sameState } from './register.ts';
 
@@ -41,7 +42,7 @@ export function createBook(release: (member: string, register: Register) => void
   /** What this member has said: of a million registers it may be few. */
   const owned = createWideMap<Entry>();
   const counts = { ban: 0, grant: 0 };
-  let sweeping = entries.entries();
+  const nextEntries = createRounds(entries.entries);
 
   function set(entry: Entry, state: Register): void {
     entry.state = state;
@@ -105,13 +106,7 @@ export function createBook(release: (member: string, register: Register) => void
     size: entries.size,
     sweep(most, isOver) {
       const gone: Register[] = [];
-      for (let looked = 0; looked < most; looked += 1) {
-        const next = sweeping.next();
-        if (next.done === true) {
-          sweeping = entries.entries();
-          break;
-        }
-        const [key, entry] = next.value;
+      for (const [key, entry] of nextEntries(most)) {
         if (!isOver(entry.state)) continue;
         if (entry.own !== undefined) gone.push(entry.own);
         setOwn(entry, undefined);

@@ -2,10 +2,16 @@ import type { Address } from '../packet/address.ts';
 import type { Cidr } from '../packet/cidr.ts';
 import type { Grantee } from '../policy/grantee.ts';
 import type { BusClock } from './offset.ts';
-import { type BanRegister, banKey, type GrantRegister, type Register, registerKey } from './register.ts';
+import {
+  BAN_CAUSES,
+  type BanRegister,
+  banKey,
+  banKeys,
+  type GrantRegister,
+  type Register,
+  registerKey,
+} from './register.ts';
 import type { View } from './view.ts';
-
-const CAUSES = ['strikes', 'order'] as const;
 
 /** What happened on this machine, with moments of its own clock. */
 export type Happened =
@@ -41,7 +47,7 @@ export function registersOf(happened: Happened, view: View, clock: BusClock): re
       return bansOf(happened, view, clock);
     case 'lifted': {
       const { target, by } = happened;
-      const counted = CAUSES.map((cause) => view.stateOf(banKey(target, cause)));
+      const counted = banKeys(target).map(view.stateOf);
       const count = Math.max(0, ...counted.map((state) => (state?.kind === 'ban' ? state.count : 0)));
       return liftsOf(target, by, clock.stamp(), count);
     }
@@ -69,9 +75,9 @@ function bansOf(banned: Happened & { what: 'banned' }, view: View, clock: BusClo
   const { target, cause, count } = banned;
   const [since, until] = [clock.toBus(banned.since), clock.toBus(banned.until)];
   const made = { kind: 'ban', target, cause, since, until, count } as const;
-  const longer = CAUSES.map((each) => view.stateOf(banKey(target, each))).filter(
-    (state) => state?.kind === 'ban' && state.until > until && state.gen >= view.genOf('amnesty'),
-  );
+  const longer = banKeys(target)
+    .map(view.stateOf)
+    .filter((state) => state?.kind === 'ban' && state.until > until && state.gen >= view.genOf('amnesty'));
   if (cause !== 'order' || longer.length === 0) return [{ ...made, gen: view.genOf(banKey(target, cause)) }];
   const gen = clock.stamp();
   return [...liftsOf(target, 'key', gen, count), { ...made, gen }];
@@ -79,6 +85,6 @@ function bansOf(banned: Happened & { what: 'banned' }, view: View, clock: BusClo
 
 /** A ban's registers that a lift is said of: by a key only that of strikes. */
 function liftsOf(target: Cidr, by: 'anyone' | 'key', gen: number, count: number): readonly BanRegister[] {
-  const causes = by === 'key' ? (['strikes'] as const) : CAUSES;
+  const causes = by === 'key' ? (['strikes'] as const) : BAN_CAUSES;
   return causes.map((cause) => ({ kind: 'ban', target, cause, gen, since: 0, until: 0, count }));
 }

@@ -55,12 +55,23 @@ export function registerKey(register: Register): string {
     case 'ban':
       return banKey(register.target, register.cause);
     case 'grant':
-      return `grant ${grantKey(register.door, register.grantee)}`;
+      return grantRegisterKey(register.door, register.grantee);
     case 'amnesty':
       return 'amnesty';
     default:
       return register satisfies never;
   }
+}
+
+export const BAN_CAUSES: readonly BanOrigin[] = ['strikes', 'order'];
+
+/** Of all registers that tell of a ban of this target. */
+export function banKeys(target: Cidr): readonly string[] {
+  return BAN_CAUSES.map((cause) => banKey(target, cause));
+}
+
+export function grantRegisterKey(door: string, grantee: Grantee): string {
+  return `grant ${grantKey(door, grantee)}`;
 }
 
 /** Of a million targets: numbers, not words as people write them. */

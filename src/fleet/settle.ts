@@ -1,5 +1,4 @@
 import { type Cidr, formatCidr } from '../packet/cidr.ts';
-import { grantKey } from '../policy/grantee.ts';
 import type { Outcome } from './belief.ts';
 import type { Book } from './book.ts';
 import type { Heard } from './host.ts';
@@ -7,13 +6,13 @@ import { GUESS_TOLERANCE } from './offset.ts';
 import {
   type BanRegister,
   banKey,
+  banKeys,
   type GrantRegister,
+  grantRegisterKey,
   isTomb,
   type Register,
   registerKey,
 } from './register.ts';
-
-const CAUSES = ['strikes', 'order'] as const;
 
 export type Standing = 'stands' | 'ended' | 'unknown';
 
@@ -77,14 +76,14 @@ export function current(heard: Heard, book: Book, clipped: Clipped, now: number)
 export function standingOf({ target, knows, until, origin }: InForce, book: Book, now: number): Standing {
   const all = book.stateOf('amnesty')?.gen ?? 0;
   let [isOver, isWanted, lasts] = [false, false, now];
-  for (const cause of CAUSES) {
-    const state = book.stateOf(banKey(target, cause));
+  for (const key of banKeys(target)) {
+    const state = book.stateOf(key);
     if (state?.kind !== 'ban') continue;
     if (isTomb(state) || state.gen < all) continue;
     if (state.until <= now) isOver = true;
     else {
       lasts = Math.max(lasts, state.until);
-      isWanted ||= cause === 'order';
+      isWanted ||= state.cause === 'order';
     }
   }
   const isSaid = lasts > now;
@@ -107,7 +106,7 @@ interface Told {
 
 /** The newest lift that a ban of this target can have been made after, whatever its cause; 0: none. */
 export function newestLift(target: Cidr, stateOf: Book['stateOf']): number {
-  const keys = ['amnesty', ...CAUSES.map((cause) => banKey(target, cause))];
+  const keys = ['amnesty', ...banKeys(target)];
   return Math.max(...keys.map((key) => stateOf(key)?.gen ?? 0));
 }
 
@@ -117,7 +116,7 @@ export function isClosed(
   knows: number,
   book: Pick<Book, 'stateOf'>,
 ): boolean {
-  const state = book.stateOf(`grant ${grantKey(grant.door, grant.grantee)}`);
+  const state = book.stateOf(grantRegisterKey(grant.door, grant.grantee));
   return state !== undefined && isTomb(state) && knows < state.gen;
 }
 
@@ -129,8 +128,8 @@ function grantNow(register: GrantRegister, book: Book, clipped: Clipped, now: nu
 /** A target is banned once, whatever the causes: what is left of either is put in force. */
 function bansNow(target: Cidr, book: Book, clipped: Clipped): BanRegister[] {
   const all = book.stateOf('amnesty')?.gen ?? 0;
-  return CAUSES.flatMap((cause) => {
-    const state = book.stateOf(banKey(target, cause));
+  return banKeys(target).flatMap((key) => {
+    const state = book.stateOf(key);
     return state?.kind === 'ban' && !isTomb(state) && state.gen >= all ? [clipped(state)] : [];
   });
 }

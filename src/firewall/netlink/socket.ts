@@ -224,7 +224,6 @@ async function whole(list: () => Promise<Answer>): Promise<Answer> {
 
 type Settle = (asked: Waiting, how: (asked: Waiting) => void) => void;
 
-/** What the kernel says to a request: its end, a refusal, or a piece of a list. */
 /** What its owner can do where no socket is given. */
 function openingFix(code: string): string {
   if (code === 'EMFILE' || code === 'ENFILE') return 'free file descriptors, or raise their limit';
@@ -232,6 +231,7 @@ function openingFix(code: string): string {
   return 'load the module nfnetlink, or run a kernel with CONFIG_NETFILTER_NETLINK';
 }
 
+/** What the kernel says to a request: its end, a refusal, or a piece of a list. */
 function take(message: Message, asked: Waiting, settle: Settle): void {
   if (message.type === NLMSG.error) {
     const errno = message.payload.length >= 4 ? -message.payload.readInt32LE(0) : 0;

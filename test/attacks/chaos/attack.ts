@@ -1,6 +1,6 @@
 import type { Random } from '../../fuzz/random.ts';
 import { nfknock } from '../../support/bans-lab.ts';
-import { PUBLIC, type World } from './world.ts';
+import { onServer, PUBLIC, type World } from './world.ts';
 
 /** What is still to be seen once an attack is over. */
 export type Aftermath = undefined | (() => Promise<void>);
@@ -46,4 +46,17 @@ export async function connectOften({ net: { clientB } }: World, times: number): 
 export async function order(world: World, ...args: readonly string[]): Promise<void> {
   const { code, stderr } = await nfknock(world.net.server, world.daemon, ...args);
   if (code !== 0) throw new Error(`nfknock ${args.join(' ')}: ${stderr}`);
+}
+
+/** Rules of a chain of another program's, each for a source of its own. */
+export function foreignRules(chain: string, count: number): readonly string[] {
+  return Array.from(
+    { length: count },
+    (_, index) => `-A ${chain} -s 10.${index >> 16}.${(index >> 8) & 255}.${index & 255} -j DROP`,
+  );
+}
+
+/** As another program does it, beside what is there. */
+export function restoreFilter(world: World, lines: readonly string[]): Promise<string> {
+  return onServer(world, ['iptables-restore', '--noflush'], `*filter\n${lines.join('\n')}\nCOMMIT\n`);
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectTo } from '../../support/asked.ts';
 import { nfknock } from '../../support/bans-lab.ts';
-import { type Attack, about, connectOften, flood, order } from './attack.ts';
+import { type Attack, about, connectOften, flood, foreignRules, order, restoreFilter } from './attack.ts';
 import { MACHINE_ATTACKS } from './machine-attacks.ts';
 import {
   COUNTED,
@@ -80,14 +80,9 @@ export const ATTACKS: Readonly<Record<string, Attack>> = {
   'rules of another program': {
     kind: 'outside',
     run: async (world, random) => {
-      const rules = Array.from(
-        { length: about(world, random, 20_000, 3_000) },
-        (_, i) => `-A OTHER -s 10.${i >> 16}.${(i >> 8) & 255}.${i & 255} -j DROP`,
-      );
-      const restore = (lines: readonly string[]): Promise<string> =>
-        onServer(world, ['iptables-restore', '--noflush'], `*filter\n${lines.join('\n')}\nCOMMIT\n`);
-      await restore([':OTHER - [0:0]', ...rules]);
-      await restore([':OTHER - [0:0]', '-X OTHER']);
+      const rules = foreignRules('OTHER', about(world, random, 20_000, 3_000));
+      await restoreFilter(world, [':OTHER - [0:0]', ...rules]);
+      await restoreFilter(world, [':OTHER - [0:0]', '-X OTHER']);
     },
   },
   'many grants of its own': {

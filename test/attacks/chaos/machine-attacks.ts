@@ -1,8 +1,18 @@
 import { readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Attack, about, flood, order } from './attack.ts';
-import { FORGED, nextForger, nextUser, onServer, PATIENCE, PUBLIC, sawMore, type World } from './world.ts';
+import { type Attack, about, flood, foreignRules, order, restoreFilter } from './attack.ts';
+import {
+  FORGED,
+  nextForger,
+  nextUser,
+  onServer,
+  PATIENCE,
+  PUBLIC,
+  sawMore,
+  until,
+  type World,
+} from './world.ts';
 
 /* What the machine around the daemon does to it: its table of connections, its other programs, its disk. */
 
@@ -38,18 +48,13 @@ export const MACHINE_ATTACKS: Readonly<Record<string, Attack>> = {
     kind: 'outside',
     run: async (world, random) => {
       const chain = `BUSY${random(1_000_000)}`;
-      const rules = Array.from(
-        { length: about(world, random, 10_000, 1_500) },
-        (_, index) => `-A ${chain} -s 10.${index >> 16}.${(index >> 8) & 255}.${index & 255} -j DROP`,
-      );
-      const restore = (lines: readonly string[]): Promise<string> =>
-        onServer(world, ['iptables-restore', '--noflush'], `*filter\n${lines.join('\n')}\nCOMMIT\n`);
-      await restore([`:${chain} - [0:0]`, ...rules]);
+      const rules = foreignRules(chain, about(world, random, 10_000, 1_500));
+      await restoreFilter(world, [`:${chain} - [0:0]`, ...rules]);
       for (let change = 0; change < 6 + random(6); change += 1) {
         await sleep(500);
-        await restore([`-A ${chain} -s 11.0.0.${change} -j DROP`]);
+        await restoreFilter(world, [`-A ${chain} -s 11.0.0.${change} -j DROP`]);
       }
-      await restore([`:${chain} - [0:0]`, `-X ${chain}`]);
+      await restoreFilter(world, [`:${chain} - [0:0]`, `-X ${chain}`]);
       return undefined;
     },
   },
@@ -61,11 +66,10 @@ export const MACHINE_ATTACKS: Readonly<Record<string, Attack>> = {
       const users = Array.from({ length: HOOKS }, nextForger);
       const done = (): number => users.filter((user) => readIfThere(ran).includes(`${user}\n`)).length;
       for (const user of users) await order(world, 'grant', 'hooked', user);
-      const end = performance.now() + PATIENCE;
-      while (done() < HOOKS) {
-        if (performance.now() > end) throw new Error(`${done()} of ${HOOKS} commands were run`);
-        await sleep(50);
-      }
+      await until(
+        () => done() === HOOKS,
+        () => `${done()} of ${HOOKS} commands were run`,
+      );
       writeFileSync(world.script, '#!/bin/sh\n');
       return undefined;
     },
@@ -75,7 +79,7 @@ export const MACHINE_ATTACKS: Readonly<Record<string, Attack>> = {
     run: async (world) => {
       const { sequences, daemon } = world;
       const before = readFileSync(sequences, 'utf8');
-      const line = before.split('\n').find((each) => !each.startsWith('#')) ?? '';
+      const line = firstUnused(before);
       const filler = join(dirname(sequences), 'filler');
       const { bavail, bsize } = statfsSync(dirname(sequences));
       writeFileSync(filler, Buffer.alloc(Math.max(0, bavail * bsize - PAGE)));
@@ -87,11 +91,10 @@ export const MACHINE_ATTACKS: Readonly<Record<string, Attack>> = {
             .filter(({ reason }) => /can't be marked used/.test(reason ?? '')).length;
         const saidBefore = said();
         await knockAs(world, refused, line);
-        const end = performance.now() + PATIENCE;
-        while (said() === saidBefore) {
-          if (performance.now() > end) throw new Error('nothing is said of a line that can not be marked');
-          await sleep(50);
-        }
+        await until(
+          () => said() > saidBefore,
+          () => 'nothing is said of a line that can not be marked',
+        );
         if (daemon.seen({ event: 'door.opened', source: refused }).length > 0)
           throw new Error('a line that could not be marked opened its door');
         if (readFileSync(sequences, 'utf8') !== before) throw new Error('the one-time file is another');
@@ -102,7 +105,7 @@ export const MACHINE_ATTACKS: Readonly<Record<string, Attack>> = {
       const marked = before.replace(line, `#${line}`);
       writeFileSync(sequences, marked);
       await reload(world);
-      const next = marked.split('\n').find((each) => !each.startsWith('#')) ?? '';
+      const next = firstUnused(marked);
       const owner = nextForger();
       await knockAs(world, owner, next);
       await sawMore(world, { event: 'door.opened', door: 'once', source: owner }, 0);
@@ -112,6 +115,10 @@ export const MACHINE_ATTACKS: Readonly<Record<string, Attack>> = {
     },
   },
 };
+
+function firstUnused(sequences: string): string {
+  return sequences.split('\n').find((each) => !each.startsWith('#')) ?? '';
+}
 
 /** Makes the knocks of a line, one after the other, with an address that is nobody's. */
 async function knockAs(world: World, source: string, line: string): Promise<void> {

@@ -207,9 +207,19 @@ export async function sawMore(
   since: number,
   patience: number = PATIENCE,
 ): Promise<void> {
+  const late = (): string => `no ${JSON.stringify(wanted)} within ${patience} ms`;
+  await until(() => daemon.seen(wanted).length > since, late, patience);
+}
+
+/** Waits until it is so; throws with what `late` says where that takes longer than `patience`, in milliseconds. */
+export async function until(
+  isSo: () => boolean,
+  late: () => string,
+  patience: number = PATIENCE,
+): Promise<void> {
   const end = performance.now() + patience;
-  while (daemon.seen(wanted).length <= since) {
-    if (performance.now() > end) throw new Error(`no ${JSON.stringify(wanted)} within ${patience} ms`);
+  while (!isSo()) {
+    if (performance.now() > end) throw new Error(late());
     await sleep(20);
   }
 }
