@@ -54,6 +54,8 @@ export interface Armed {
 }
 
 const BOOT_RULES = '/usr/lib/nfknock/boot-rules';
+/** Who has carried on with a change, where it is not known who that was. */
+const ANOTHER = 'another process';
 
 /**
  * To be called before anything is changed: keeps what is there and starts the timer. Where an earlier change still
@@ -219,7 +221,9 @@ export async function rollBack({ why, now, id, patience }: Asked): Promise<Outco
   if (waiting !== undefined && readIfThere(join(place.undoing, RECORD)) === undefined) remove(place.undoing);
   const claimed = waiting !== undefined && claimChange(place);
   const change = undoneChange(place);
-  if (change === undefined || (id !== undefined && change.id !== id)) return { done: false, faults: [] };
+  // Who stood still once it had claimed the change may find that another has carried on with it, to its end.
+  if (change === undefined) return { done: false, faults: [], ...(claimed && { by: ANOTHER }) };
+  if (id !== undefined && change.id !== id) return { done: false, faults: [] };
   if (!claimed) {
     const { left, who } = await waitForClaimer(place, () => undoneChange(place)?.id === change.id, patience);
     if (!left) return { done: false, faults: [], by: who };
@@ -228,7 +232,7 @@ export async function rollBack({ why, now, id, patience }: Asked): Promise<Outco
   const faults = await putBack(place, change);
   // Who has carried on with it meanwhile tells how it ended.
   if (undoneChange(place)?.id !== change.id || !isOurs(place))
-    return { done: false, faults: [], by: 'another process' };
+    return { done: false, faults: [], by: ANOTHER };
   const ended = { at: now, since: change.since, why, faults };
   await log(sentence(ended));
   noteEnd(place, ended);

@@ -37,6 +37,38 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+/** Makes a process stand still by itself, at its n-th call of a file's function once it has said which it is. */
+const STAND_AT = `data:text/javascript,${encodeURIComponent(`
+  import fs from 'node:fs';
+  import { syncBuiltinESMExports } from 'node:module';
+  let left;
+  for (const name of ['symlinkSync', 'lstatSync', 'openSync', 'readFileSync', 'renameSync', 'rmSync', 'writeSync']) {
+    const call = fs[name];
+    fs[name] = (...args) => {
+      const result = call(...args);
+      if (name === 'symlinkSync') left = Number(process.env.STAND_AT);
+      else if (left !== undefined) left -= 1;
+      if (left === 0) process.kill(process.pid, 'SIGSTOP');
+      return result;
+    };
+  }
+  syncBuiltinESMExports();
+`)}`;
+
+/** Begins to roll back, and stands still at that call; undefined: it makes fewer. */
+async function beginAndStandAt(call: number): Promise<ReturnType<typeof startProcess> | undefined> {
+  const standing = { ...env, NODE_OPTIONS: `--import=${STAND_AT}`, STAND_AT: `${call}` };
+  const rolling = startProcess(
+    net.server.namespace,
+    [...NFKNOCK, 'rules', 'roll-back', '-c', file],
+    standing,
+  );
+  const state = (): string =>
+    (/\) (\S)/.exec(readFileSync(`/proc/${rolling.pid}/stat`, 'latin1')) ?? [])[1] ?? '';
+  while (rolling.exitCode === null && state() !== 'T') await sleep(5);
+  return rolling.exitCode === null ? rolling : undefined;
+}
+
 /** The same, standing still once it has said which it is. */
 async function beginAndStand(): Promise<ReturnType<typeof startProcess>> {
   const rolling = await begin();
@@ -126,6 +158,23 @@ describe('a change that somebody else has begun to roll back', () => {
     if (performance.now() - since < 4_000) expect(said).toContain(`${who} is done: the change of`);
     expect([await ours(), rolling.exitCode ?? (await once(rolling))]).toEqual([false, 0]);
   });
+
+  // Against: who had claimed a change, and found it rolled back by another, said that there was none
+  // by: it tells who did it, wherever it stood still meanwhile
+  it.each([0, 1, 2, 5, 14, 32])(
+    'is done by another where that one stands still at its call %i of a file',
+    { timeout: 120_000 },
+    async (call) => {
+      expect((await rules('install', '--confirm', '90s')).code).toBe(0);
+      const rolling = await beginAndStandAt(call);
+      expect((await rules('roll-back')).code).toBe(rolling === undefined ? 1 : 0);
+      expect([await ours(), has('undoing')]).toEqual([false, false]);
+      if (rolling === undefined) return;
+      rolling.kill('SIGCONT');
+      expect(rolling.exitCode ?? (await once(rolling))).toBe(0);
+      expect(await ours()).toBe(false);
+    },
+  );
 
   it('is carried on with by hand where that one stands still, within seconds', {
     timeout: 120_000,
