@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 import type { MarkPlace } from '../fleet/bus.ts';
-import { lineDigest, type OnceAnswer } from '../fleet/claim.ts';
+import { lineDigest, type Once, type OnceAnswer } from '../fleet/claim.ts';
 import type { Member } from '../fleet/member.ts';
 import { formatAddress } from '../packet/address.ts';
 import { formatPort, type PortSpec } from '../packet/port.ts';
@@ -66,9 +66,9 @@ export function createFleetOnce(options: OnceOptions): FleetOnce {
   const { member, copies, keep, answered } = options;
   const secret = Buffer.from(options.secret, 'utf8');
 
-  function claim(mark: MarkPlace, field: Uint8Array, source: string): Promise<OnceAnswer> {
+  function claim(of: Pick<Once, 'mark' | 'field' | 'isKept'>, source: string): Promise<OnceAnswer> {
     return new Promise((resolve) => {
-      member.claim({ mark, field, copies: copies(), source: source.replaceAll(' ', '') }, (answer) => {
+      member.claim({ ...of, copies: copies(), source: source.replaceAll(' ', '') }, (answer) => {
         answered(answer);
         resolve(answer);
       });
@@ -107,7 +107,8 @@ export function createFleetOnce(options: OnceOptions): FleetOnce {
     const digest = digestOf(door, line);
     const source = formatAddress(event.source);
     const release = options.hold(event);
-    const answer = await claim({ of: 'used', name: door }, digest, source).finally(release);
+    const once = { mark: { of: 'used', name: door }, field: digest, isKept: true } as const;
+    const answer = await claim(once, source).finally(release);
     // It was on the wire: whatever the answer, it opens nothing any more.
     const own = consume();
     if (answer.outcome === 'won') {
@@ -132,8 +133,7 @@ export function createFleetOnce(options: OnceOptions): FleetOnce {
         // What this machine knows needs no answer of others; and it is used up here whatever they say.
         const mine = await own.claim(use, time);
         if (mine.outcome !== 'won') return mine;
-        const { mark, field } = placeOf(use, time);
-        const answer = await claim(mark, field, use.source);
+        const answer = await claim({ ...placeOf(use, time), isKept: false }, use.source);
         if (answer.outcome === 'won') return mine;
         keep(mine.changes);
         const lost: Claim =

@@ -4,6 +4,7 @@ import type { MemberState } from '../fleet/peers.ts';
 import type { FleetReading } from '../metrics/fleet.ts';
 import { engineText } from '../policy/fleet.ts';
 import type { Core } from './dependencies.ts';
+import { twinWords } from './fleet-news.ts';
 import { LATELY } from './recent-count.ts';
 
 /** This machine's part in the fleet, as people and `--json` have it. */
@@ -59,7 +60,7 @@ export function fleetProblems(core: Core): readonly Problem[] {
   const { life, config } = core;
   const fleet = config().fleet;
   if (life === undefined || fleet === null) return [];
-  const { up, since, reason, refusal, shut, members } = life.status();
+  const { up, since, reason, refusal, shut, hasTwin, members } = life.status();
   const problems: Problem[] = [];
   if (!up) problems.push(apart(reason ?? 'it does not answer', since, core));
   else if (refusal !== null) problems.push(refused(refusal, fleet.name));
@@ -68,6 +69,11 @@ export function fleetProblems(core: Core): readonly Problem[] {
     problems.push({
       what: `what opens once opened nothing in the last minute: ${shut.reason}`,
       fix: 'knock the next line, or send another packet; `nfknock fleet check` tries the engine, its disk and its replicas',
+    });
+  if (hasTwin)
+    problems.push({
+      what: twinWords(fleet.name),
+      fix: 'give one of them a fleet.name and a password of its own: `nfknock fleet users NAME` prints what the engine is to know',
     });
   for (const { member, presence, bans } of members) {
     const off = Math.abs(presence?.offset ?? 0);

@@ -24,7 +24,7 @@ import { createCarrier } from './fleet-host.ts';
 import { knockHost } from './fleet-knocks.ts';
 import { createLifting, type Lifting } from './fleet-lifting.ts';
 import { createMarks } from './fleet-marks.ts';
-import { newsEvent } from './fleet-news.ts';
+import { newsEvent, twinWords } from './fleet-news.ts';
 import { type ClaimSums, createClaimTally, createFleetOnce } from './fleet-once.ts';
 import { keptOf, knownOf, rowsOfDecided } from './fleet-registers.ts';
 import { createSayings, type Sayings } from './fleet-sayings.ts';
@@ -166,12 +166,13 @@ export function createFleet(options: FleetOptions): FleetLife {
       for (const { door, digest } of marks.spent()) {
         const mark = { of: 'used', name: door } as const;
         const value = `${fleet().name} ${randomInt(2 ** 47).toString(16)} - ${Math.floor(member.clock.now())}`;
-        const request: ClaimRequest = { mark, field: Buffer.from(digest, 'hex'), value, copies: 0 };
+        const request: ClaimRequest = { mark, field: Buffer.from(digest, 'hex'), value, copies: null };
         yield request;
       }
     },
     doors: () => doors,
     report: guarded('fleet', (news: FleetNews) => {
+      if (news.news === 'twin') return warn({ announcer, clock }, twinWords(started.name));
       announcer.announce(newsEvent(news, clock.now()));
       if (news.news === 'joined') lifting.leftOver();
     }),

@@ -23,13 +23,18 @@ export interface Outcome {
   readonly refused: RefusedReason[];
   /** Of these the registers, where they could be read. */
   readonly doubted: { readonly register: Register; readonly reason: RefusedReason }[];
+  /** When something that was refused may be believed, at the earliest, on the bus's clock. */
+  believable: number;
 }
 
 export function emptyOutcome(): Outcome {
-  return { touched: new Map(), amnesty: null, repairs: [], refused: [], doubted: [] };
+  const believable = Number.POSITIVE_INFINITY;
+  return { touched: new Map(), amnesty: null, repairs: [], refused: [], doubted: [], believable };
 }
 
-export function refuse(outcome: Outcome, register: Register, reason: RefusedReason): void {
+/** `until`: why it is refused is over then, on the bus's clock; undefined: nobody knows. */
+export function refuse(outcome: Outcome, register: Register, reason: RefusedReason, until?: number): void {
   outcome.refused.push(reason);
   outcome.doubted.push({ register, reason });
+  if (until !== undefined) outcome.believable = Math.min(outcome.believable, until);
 }

@@ -59,14 +59,14 @@ export function createBucket(perSecond: number, burst: number = perSecond): Buck
 export interface Budget {
   /**
    * Whether this of another member is taken in. `live`: it is told now, so its rate counts; what who joins reads was
-   * told over days. `isNew`: no register of it is there yet.
+   * told over days. `isNew`: no register of it is there yet. `later`: there is too much of it in this second alone.
    */
   admits(
     member: string,
     register: Register,
     how: { readonly live: boolean; readonly isNew: boolean },
     now: number,
-  ): boolean;
+  ): 'yes' | 'no' | 'later';
   /** A register that this member had brought up is gone. */
   release(member: string, register: Register): void;
   knock(member: string, now: number): boolean;
@@ -121,12 +121,13 @@ export function createBudget(initial: Limits): Budget {
   return {
     admits(member, register, { live, isNew }, now) {
       const account = accountOf(member);
-      if (register.kind === 'grant' && !isTomb(register)) return admitsGrant(account, register.opened);
+      if (register.kind === 'grant' && !isTomb(register))
+        return admitsGrant(account, register.opened) ? 'yes' : 'no';
       // Ends of grants are charged as bans are: each is a register that is kept.
-      if (isNew && account.bans >= limits.bans) return false;
-      if (live && !account.rate.take(now)) return false;
+      if (isNew && account.bans >= limits.bans) return 'no';
+      if (live && !account.rate.take(now)) return 'later';
       if (isNew && register.kind !== 'amnesty') account.bans += 1;
-      return true;
+      return 'yes';
     },
     release(member, register) {
       const account = accounts.get(member);

@@ -45,8 +45,8 @@ export interface ClaimRequest {
   readonly field: Uint8Array;
   /** Who claims, in bytes of its own: its answer is the mark's owner. */
   readonly value: string;
-  /** How many replicas must hold it. */
-  readonly copies: number;
+  /** How many replicas must hold it; null: nobody waits until it is durable. */
+  readonly copies: number | null;
 }
 
 /** `used NAME`: a door's lines, for ever. The others end by themselves, `seconds` after the first was set. */
@@ -97,7 +97,7 @@ export interface Bus {
   scan(member: string, table: RegisterTable, cursor: string | null, done: Done<Piece<RegisterRow>>): void;
   /** A piece of a door's marks. */
   marks(door: string, cursor: string | null, done: Done<Piece<MarkEntry>>): void;
-  /** Says this member's presence, and reads that of all. */
+  /** Says this member's presence, and reads that of all; of its own what stood there before. */
   present(text: string, done: Done<readonly PresenceEntry[]>): void;
   /** The bus's clock, in milliseconds since 1970. */
   time(done: Done<number>): void;

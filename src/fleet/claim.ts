@@ -13,12 +13,16 @@ const RETRY = 100;
 const REASSERTED_AT_ONCE = 32;
 /** Burnt marks that wait for the bus. */
 const BURNT_MAX = 4_096;
+/** Marks of packets and codes that this member has met: an engine that has forgotten them is told again. */
+const MET_MAX = 4_096;
 
 /** What is to be used once in the whole fleet. */
 export interface Once {
   readonly mark: MarkPlace;
   readonly field: Uint8Array;
   readonly copies: number;
+  /** Whether this machine keeps it beyond its own life, and tells it again from there. */
+  readonly isKept: boolean;
   /** Who is about to be let in, as it is told to others. */
   readonly source: string;
 }
@@ -60,6 +64,19 @@ export function createClaims({ member, bus, clock, surroundings }: ClaimParts): 
   /** Failed once, and to be asked again when the bus is back. */
   const waiting = new Set<Waiting>();
   let burnt: ClaimRequest[] = [];
+  /** Marks that stand, whoever set them, and until when; the oldest first. */
+  let met: { readonly request: ClaimRequest; readonly until: number }[] = [];
+
+  function meet(request: ClaimRequest, value: string): void {
+    const { mark } = request;
+    const lasts = 'seconds' in mark ? mark.seconds * 1_000 : Number.POSITIVE_INFINITY;
+    met.push({ request: { ...request, value, copies: null }, until: surroundings.now() + lasts });
+    if (met.length >= 2 * MET_MAX) met = met.slice(-MET_MAX);
+  }
+
+  function* standing(): Iterable<ClaimRequest> {
+    for (const { request, until } of met.slice(-MET_MAX)) if (until > surroundings.now()) yield request;
+  }
 
   function newValue(source: string): string {
     const nonce = Math.floor(surroundings.random() * 2 ** 48).toString(16);
@@ -95,7 +112,7 @@ export function createClaims({ member, bus, clock, surroundings }: ClaimParts): 
   }
 
   function claim(once: Once, done: (answer: OnceAnswer) => void): void {
-    const { mark, field, copies, source } = once;
+    const { mark, field, copies, isKept, source } = once;
     const request: ClaimRequest = { mark, field, copies, value: newValue(source) };
     if (!isConnected || surroundings.now() < settled) {
       shut(
@@ -119,6 +136,7 @@ export function createClaims({ member, bus, clock, surroundings }: ClaimParts): 
       how();
     }
     function shut(reason: string): void {
+      if (!isKept) meet(request, request.value);
       burn(request);
       done({ outcome: 'shut', reason });
     }
@@ -132,6 +150,7 @@ export function createClaims({ member, bus, clock, surroundings }: ClaimParts): 
       asked += 1;
       bus.claim(request, (answer) => {
         if (over) return;
+        if (answer.ok && !isKept) meet(request, answer.value.value);
         if (answer.ok && answer.value.value !== request.value) {
           end(() => done(usedBy(answer.value.value)));
         } else if (answer.ok && answer.value.durable) {
@@ -154,7 +173,8 @@ export function createClaims({ member, bus, clock, surroundings }: ClaimParts): 
         settled = surroundings.now() + SETTLING;
         // What waits for an answer of the engine that was is shut by its deadline.
         waiting.clear();
-        reassert(marks, (request) => burn(request));
+        reassert(standing(), burn);
+        reassert(marks, burn);
       } else {
         for (const { retry } of [...waiting]) retry();
       }

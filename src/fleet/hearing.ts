@@ -7,8 +7,10 @@ import { Unreadable } from './bytes.ts';
 import { HEARD_MAX, type Host } from './host.ts';
 import type { Knocks } from './knocks.ts';
 import { decode, type Message } from './message.ts';
+import type { BusClock } from './offset.ts';
 import type { Reader } from './reader.ts';
 import type { Register } from './register.ts';
+import { createRereading } from './rereading.ts';
 import { registerOf } from './row.ts';
 import type { Traffic } from './traffic.ts';
 import type { View } from './view.ts';
@@ -22,6 +24,8 @@ export interface Hearing {
   readMessage(member: string, bytes: Uint8Array): void;
   readRows(member: string, rows: readonly RegisterRow[], how: 'read' | 'again'): void;
   sayRefusals(): void;
+  /** Reads again what was refused for a reason that is over by now. */
+  rereadDue(): void;
   /** How much was refused since the start, and why. */
   refusals(): ReadonlyMap<RefusedReason, number>;
   /** Has what came of it carried out. */
@@ -32,6 +36,7 @@ export interface Hearing {
 interface HearingParts {
   readonly name: string;
   readonly view: View;
+  readonly clock: BusClock;
   readonly budget: Budget;
   readonly host: Host;
   readonly traffic: Traffic;
@@ -43,9 +48,10 @@ interface HearingParts {
 }
 
 export function createHearing(parts: HearingParts): Hearing {
-  const { name, view, budget, host, traffic, reader, now, tell, knocks } = parts;
+  const { name, view, clock, budget, host, traffic, reader, now, tell, knocks } = parts;
   const refusals: Refusals = new Map();
   const refused = new Map<RefusedReason, number>();
+  const rereading = createRereading(clock, reader);
 
   function refuse(member: string, reasons: readonly RefusedReason[]): void {
     for (const reason of reasons) {
@@ -119,6 +125,7 @@ export function createHearing(parts: HearingParts): Hearing {
   function carryOut(origin: string, outcome: Outcome, said?: number): void {
     refuse(origin, outcome.refused);
     for (const { register, reason } of outcome.doubted) host.refused(origin, register, reason);
+    if (outcome.believable < Number.POSITIVE_INFINITY) rereading.wants(origin, outcome.believable);
     if (outcome.repairs.length > 0) {
       host.keep(outcome.repairs);
       tell(outcome.repairs);
@@ -130,7 +137,10 @@ export function createHearing(parts: HearingParts): Hearing {
     for (const piece of piecesOf(bans)) host.apply({ ...none, bans: piece });
   }
 
-  return { heard, readMessage, readRows, sayRefusals, carryOut, refuse, refusals: () => refused };
+  return {
+    ...{ heard, readMessage, readRows, sayRefusals, rereadDue: rereading.beat },
+    ...{ carryOut, refuse, refusals: () => refused },
+  };
 }
 
 function piecesOf<T>(all: readonly T[]): readonly (readonly T[])[] {

@@ -45,6 +45,8 @@ export type FleetNews =
   | { readonly news: 'joined'; readonly members: readonly string[] }
   | { readonly news: 'apart'; readonly reason: string }
   | { readonly news: 'member'; readonly member: string; readonly reason: MemberReason }
+  /** Another machine goes by this member's name. */
+  | { readonly news: 'twin' }
   /** At most one a second for each member and reason. */
   | {
       readonly news: 'refused';

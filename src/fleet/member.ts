@@ -22,6 +22,7 @@ import { type KeptWords, resume } from './resume.ts';
 import type { InForce, Standing } from './settle.ts';
 import { createTeller, type Teller } from './teller.ts';
 import { createTraffic, type MessageCount } from './traffic.ts';
+import { createTwin } from './twin.ts';
 import { createView, type View } from './view.ts';
 import { createWords } from './words.ts';
 
@@ -58,6 +59,8 @@ export interface FleetStatus {
   readonly messages: readonly MessageCount[];
   /** What the engine refuses this member though it answers; null: nothing. */
   readonly refusal: string | null;
+  /** Another machine goes by this member's name. */
+  readonly hasTwin: boolean;
   readonly members: readonly MemberState[];
 }
 
@@ -114,7 +117,7 @@ export function createMember(parts: MemberParts): Member {
   const claims = createClaims({ member: name, bus, clock, surroundings });
   const shared = { view, host, traffic, now };
   const teller = createTeller({ ...shared, bus, clock, retract: view.retract });
-  const told = { ...shared, name, budget, tell: putAll };
+  const told = { ...shared, name, clock, budget, tell: putAll };
   const hearing = createHearing({ ...told, reader: () => reader, knocks: () => knocks });
   const { readMessage, readRows, heard } = hearing;
   const reader = createReader({ bus, message: readMessage, rows: readRows, finished: announceIfJoined });
@@ -123,6 +126,7 @@ export function createMember(parts: MemberParts): Member {
     ...{ member: name, bus, view, host, surroundings, tell: putAll },
     ...{ drop: teller.drop, carryOut: hearing.carryOut },
   });
+  const twin = createTwin(now);
   const early = createEarly(view, clock);
   const knocks: Knocks = createKnocks({
     ...{ host: parts.knocks, clock, budget, surroundings, words: createWords({ bus, clock, traffic }) },
@@ -185,14 +189,19 @@ export function createMember(parts: MemberParts): Member {
     if (clock.isKnown()) forgetSome(view, host, teller);
     if (!connection.up) return;
     teller.flush();
-    if (hasBegun) sayPresence();
+    if (hasBegun) {
+      hearing.rereadDue();
+      sayPresence();
+    }
     askTime({ bus, clock, now }, () => hasBegun || begin());
   }
 
   function sayPresence(): void {
-    const own = presenceOf({ ...parts, clock, started }, teller, view);
-    bus.present(JSON.stringify(own), (answer) => {
+    const own = JSON.stringify(presenceOf({ ...parts, clock, started }, teller, view));
+    twin.say(own);
+    bus.present(own, (answer) => {
       if (!answer.ok) return;
+      if (twin.meet(answer.value.find(({ member }) => member === name))) host.report({ news: 'twin' });
       peers.meet(answer.value);
       hasSeenAll = true;
       announceIfJoined();
@@ -238,6 +247,7 @@ export function createMember(parts: MemberParts): Member {
     hasJoined,
     status: () => ({
       ...{ ...connection, offset: clock.offset(), members: peers.states(), refusal: refusal() },
+      hasTwin: twin.isThere(),
       ...{ outbox: teller.waiting(), parked: knocks.parked(), shed: teller.shed() },
       ...{ refused: hearing.refusals(), messages: traffic.counts() },
     }),

@@ -151,8 +151,11 @@ export function createMemoryEngine(options: MemoryEngineOptions): MemoryEngine {
         }),
       present: (text, done) =>
         link.request(done, () => {
+          const before = contents.presence.get(member) ?? null;
           write({ entry: 'presence', member, text });
-          return [...contents.presence].map(([of, said]): PresenceEntry => ({ member: of, text: said }));
+          return [...contents.presence].map(
+            ([of, said]): PresenceEntry => ({ member: of, text: of === member ? before : said }),
+          );
         }),
       time: (done) => link.request(done, now),
       close() {
@@ -163,6 +166,7 @@ export function createMemoryEngine(options: MemoryEngineOptions): MemoryEngine {
   }
 
   function copiesOf({ copies }: ClaimRequest): boolean {
+    if (copies === null) return false;
     const onDisk = synced === log.length || waits === 'not for the disk';
     return onDisk && (copies === 0 || replicated === log.length);
   }

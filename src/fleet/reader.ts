@@ -14,6 +14,8 @@ export interface Reader {
   said(member: string, number: number, started: number): void;
   /** Forgets how far it was with everybody: what was told and may have been missed is read. */
   disconnected(): void;
+  /** Reads everything of this member again; false where it is being read already. */
+  reread(member: string): boolean;
   /** Reads everything of everybody again: more is believed than before, or what is known is to be carried out again. */
   anew(how: 'read' | 'again'): void;
   forget(member: string): void;
@@ -187,6 +189,13 @@ export function createReader({ bus, message, rows, finished }: ReaderParts): Rea
     disconnected() {
       life += 1;
       for (const progress of all.values()) progress.reading = false;
+    },
+    reread(member) {
+      const progress = progressOf(member);
+      if (progress.reading) return false;
+      progress.id = null;
+      catchUp(member);
+      return true;
     },
     anew(how) {
       life += 1;

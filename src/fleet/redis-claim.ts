@@ -7,8 +7,8 @@ import { bufferOf, textFrom } from './redis-replies.ts';
 const DURABLE_MS = 400;
 
 /**
- * Sets a mark where nobody has, says whose it is, and waits until it is on the disk and on the replicas. `me` is where
- * this member says its presence, and what it said last.
+ * Sets a mark where nobody has, says whose it is, and waits until it is on the disk and on the replicas, where anybody
+ * asks for that. `me` is where this member says its presence, and what it said last.
  */
 export async function claimMark(
   { facts, claims }: Life,
@@ -24,6 +24,7 @@ export async function claimMark(
   ]);
   const there = textFrom(owner);
   if (there !== value) return { value: there, durable: true };
+  if (copies === null) return { value: there, durable: false };
   // Set by this member before, perhaps by a connection that is gone: what the engine waits for is the last write of
   // this one. So one is made.
   if (set !== 1 && me.text === undefined) return { value: there, durable: false };

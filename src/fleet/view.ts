@@ -67,6 +67,8 @@ export interface View {
 }
 
 const AMNESTY = 'amnesty';
+/** That of `accept.each.bans_per_second`. */
+const SECOND = 1_000;
 
 export function createView(clock: BusClock, budget: Budget, belief: Belief): View {
   const book = createBook(budget.release);
@@ -113,13 +115,19 @@ export function createView(clock: BusClock, budget: Budget, belief: Belief): Vie
     }
     const reason = refusalOf(member, register, now);
     if (reason !== undefined) {
-      refuse(outcome, register, reason);
+      refuse(outcome, register, reason, reason === 'time' ? momentOf(register) - AHEAD_MAX : undefined);
       return;
     }
     const over = register.kind === 'grant' && register.gen === 0 && clipped(register).until <= now;
     if (there === undefined && over) return;
-    if (!budget.admits(member, register, { live: how === 'live', isNew: there === undefined }, now)) {
-      refuse(outcome, register, 'limit');
+    const admitted = budget.admits(
+      member,
+      register,
+      { live: how === 'live', isNew: there === undefined },
+      now,
+    );
+    if (admitted !== 'yes') {
+      refuse(outcome, register, 'limit', admitted === 'later' ? now + SECOND : undefined);
       return;
     }
     if (there === undefined) {
@@ -215,6 +223,13 @@ export function createView(clock: BusClock, budget: Budget, belief: Belief): Vie
     isOver: (register) => neededUntil(register) <= clock.now(),
     sweep: (most) => book.sweep(most, (register) => neededUntil(register) <= clock.now()),
   };
+}
+
+/** The latest of its moments, but its end, on the bus's clock. */
+function momentOf(register: Register): number {
+  const lifted = register.gen / TICKS;
+  if (register.kind === 'ban') return Math.max(lifted, register.since);
+  return register.kind === 'grant' ? Math.max(lifted, register.opened) : lifted;
 }
 
 /** The end of a ban of one cause, while one of the other goes on from before a restart. */

@@ -18,6 +18,7 @@ const FAULTS: readonly (readonly [Fault, number])[] = [
   ['doorbells alone', 1],
   ['decides late', 1],
   ['keeps guesses', 90],
+  ['untold packets', 200],
 ];
 
 describe('machines that are one door', () => {

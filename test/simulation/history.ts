@@ -26,6 +26,8 @@ const CLOCK_TOLERANCE = 100;
 /** So long a machine may know what nobody else does: a member's jitter before it tells it again, and its answer. */
 const REASSERTED = 6_000;
 const LINES = 6;
+/** Proven packets that come in a history, at one machine or at several. */
+const PACKETS = 40;
 
 /** What may go wrong in a history: what loses marks is not mixed with what loses those who could tell them again. */
 interface Trouble {
@@ -57,6 +59,8 @@ interface World {
   readonly machines: readonly Machine[];
   readonly violations: string[];
   readonly opened: Map<number, number>;
+  /** Proven packets that came, and how often each has opened a door. */
+  readonly proven: number[];
   /** Grants that a machine should not have, and since when. */
   readonly doubts: Map<string, number>;
   readonly trace: ((text: string) => void) | undefined;
@@ -70,6 +74,8 @@ export function runHistory(seed: number, fault?: Fault, write?: (text: string) =
   for (const machine of machines) machine.start();
   const actions = 15 + random.below(50);
   for (let drawn = 0; drawn < actions; drawn += 1) clock.at(random.between(1_000, ACTION), () => act(world));
+  for (let drawn = 0; hasPackets(seed) && drawn < PACKETS; drawn += 1)
+    clock.at(random.between(1_000, ACTION), () => prove(world));
   for (let at = 500; at < ACTION + REST; at += 500) clock.at(at, () => checkAlways(world));
   for (let at = 0; at < ACTION; at += 1_000) clock.at(at, () => maintain(world));
   clock.runUntil(ACTION);
@@ -79,6 +85,11 @@ export function runHistory(seed: number, fault?: Fault, write?: (text: string) =
   for (const machine of machines) machine.kill();
   const opened = [...world.opened.values()].reduce((sum, count) => sum + count, 0);
   return { seed, violations: world.violations, opened };
+}
+
+/** In a third of the histories: those of seeds that have shown something before stay what they were. */
+function hasPackets(seed: number): boolean {
+  return seed % 11 < 4;
 }
 
 function createWorld(
@@ -144,7 +155,7 @@ function createWorld(
   );
   const doubts = new Map<string, number>();
   return {
-    ...{ clock, random, trouble, engine, machines, violations, opened, doubts, trace },
+    ...{ clock, random, trouble, engine, machines, violations, opened, proven: [], doubts, trace },
     ...{ packet: createSender(), isEngineUp: true },
   };
 }
@@ -240,6 +251,24 @@ function knockOnce(
     clock.at(clock.now() + random.between(0, 30), () => {
       for (const step of line) machine.judge(packet(step, source));
     });
+  }
+}
+
+/** A packet that a key proves, sent anew or seen on the wire before, comes at some machines. */
+function prove({ machines, random, clock, proven, violations, trace }: World): void {
+  const isNew = proven.length === 0 || random.chance(0.4);
+  const packet = isNew ? proven.push(0) - 1 : random.below(proven.length);
+  trace?.(`-- packet ${packet} is sent everywhere`);
+  for (const machine of machines) {
+    if (random.chance(0.3)) continue;
+    clock.at(clock.now() + random.between(0, 30), () =>
+      machine.prove(packet, () => {
+        const opened = (proven[packet] ?? 0) + 1;
+        proven[packet] = opened;
+        if (opened === 2)
+          violations.push(`packet ${packet} opened twice, the second time at ${machine.name}`);
+      }),
+    );
   }
 }
 

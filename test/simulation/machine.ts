@@ -38,6 +38,8 @@ interface Disk {
   words: FleetKept;
   readonly used: Set<string>;
   readonly marks: ClaimRequest[];
+  /** Proven packets that were seen. */
+  readonly packets: Set<number>;
   /** By target, and by door and grantee. */
   readonly bans: Map<string, Ban>;
   /** Whose ban was lifted, and who was not banned again since. */
@@ -80,6 +82,8 @@ export type Fault =
   | 'same run'
   /** Marks are read, and then set. */
   | 'get then set'
+  /** An engine that has forgotten which packets were used is not told again. */
+  | 'untold packets'
   /** Lifts begin no new generation. */
   | 'no generations'
   /** What the doorbell lost is not read from the stream. */
@@ -105,6 +109,8 @@ export interface Machine {
   grant(packet: Packet, door: string): void;
   revoke(packet: Packet): void;
   line(): readonly PortSpec[];
+  /** A proven packet with this number comes: `opens` is called where it opens a door. */
+  prove(packet: number, opens: () => void): void;
   member(): Member | undefined;
   engine(): Engine | undefined;
   now(): number;
@@ -121,6 +127,7 @@ export function createMachine(parts: MachineParts): Machine {
     words: createFleetKept(),
     used: new Set(),
     marks: [],
+    packets: new Set(),
     bans: new Map(),
     lifted: new Set(),
     kernel: new Map(),
@@ -303,14 +310,19 @@ export function createMachine(parts: MachineParts): Machine {
     claiming = true;
     const once = {
       mark: { of: 'used', name: ONE_TIME_DOOR },
-      ...{ field: Uint8Array.from(Buffer.from(digest, 'hex')), copies, source: formatAddress(event.source) },
+      ...{
+        field: Uint8Array.from(Buffer.from(digest, 'hex')),
+        copies,
+        isKept: true,
+        source: formatAddress(event.source),
+      },
     } as const;
     const { grantee } = event;
     member.claim(once, (answer) => {
       trace?.(`${name} claim of line ${which}: ${JSON.stringify(answer)}`);
       claiming = false;
       const wins = answer.outcome === 'won' || (answer.outcome === 'shut' && fault === 'fails open');
-      disk.marks.push({ mark: once.mark, field: once.field, copies: 0, value: `${name} again x 0` });
+      disk.marks.push({ mark: once.mark, field: once.field, copies: null, value: `${name} again x 0` });
       if (wins) {
         opened(which);
         commit(event);
@@ -325,6 +337,20 @@ export function createMachine(parts: MachineParts): Machine {
       heldBack = [];
       for (const each of held) apply(each);
     });
+  }
+
+  /** What this machine has seen it does not ask for again, whatever was answered. */
+  function prove(packet: number, opens: () => void): void {
+    if (member === undefined || disk.packets.has(packet)) return;
+    disk.packets.add(packet);
+    const mark = { of: 'spa', name: '1', seconds: 900 } as const;
+    member.claim(
+      { mark, field: Uint8Array.of(packet), copies, isKept: false, source: 'x' },
+      ({ outcome }) => {
+        trace?.(`${name} claim of packet ${packet}: ${outcome}`);
+        if (outcome === 'won' || (outcome === 'shut' && fault === 'fails open')) opens();
+      },
+    );
   }
 
   /** At once, or after what waits: the kernel may have too much to do. */
@@ -536,6 +562,7 @@ export function createMachine(parts: MachineParts): Machine {
     isBusy: () => carried > clock.now(),
     isPending: (door, grantee) => pending.has(grantKey(door, grantee)),
     line,
+    prove,
     member: () => member,
     engine: () => engine,
     now,
@@ -594,6 +621,14 @@ function busWith(fault: Fault | undefined, bus: Bus): Bus {
       return {
         ...bus,
         listen: (listener) => bus.listen({ ...listener, connected: () => listener.connected('1') }),
+      };
+    case 'untold packets':
+      return {
+        ...bus,
+        claim(request, done) {
+          if (request.copies !== null || request.mark.of !== 'spa') bus.claim(request, done);
+          else bus.time(() => done({ ok: false, reason: 'not told', unsure: false }));
+        },
       };
     case 'doorbells alone':
       return {

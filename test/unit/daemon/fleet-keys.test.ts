@@ -5,6 +5,7 @@ import { hotp, stepOf } from '../../../src/spa/totp.ts';
 import { datagram } from '../../support/keys-machine.ts';
 import {
   all,
+  bus,
   fleetOfTests,
   GUEST,
   kernel,
@@ -41,9 +42,18 @@ function undated(tag: string): Buffer {
   return Buffer.from(`${text} ${createHmac('md5', SECRET).update(text).digest('hex')}`, 'latin1');
 }
 
+/** A replica that was behind takes the engine's place. */
+async function forgetAll(): Promise<void> {
+  bus.stop();
+  await pass(100);
+  bus.start('replica');
+  await pass(4_000);
+}
+
 describe('a key that another member knows by another name', () => {
   it('opens by one code at one of them', async () => {
     const [one, two] = [await startWith('edge1', codes('ada')), await startWith('edge2', codes('ada-phone'))];
+    const three = await startWith('edge3', codes('ada-again'));
     await pass(4_000);
     const digits = hotp(SECRET, stepOf(one.clock.wall()), 8);
     const knocks = [7000, Number(`1${digits.slice(0, 4)}`), Number(`2${digits.slice(4)}`)];
@@ -55,6 +65,11 @@ describe('a key that another member knows by another name', () => {
     await send(two, GUEST, ...knocks);
     await pass(500);
     expect(await all(one, two)).toEqual([CLOSED, CLOSED]);
+    // Its engine is replaced by one that has heard of nothing.
+    await forgetAll();
+    await send(three, GUEST, ...knocks);
+    await pass(500);
+    expect(await kernel(three)).toBe(CLOSED);
   });
 
   it('opens by one packet that does not say when it was made at one of them', async () => {
@@ -68,6 +83,12 @@ describe('a key that another member knows by another name', () => {
     two.sources.sendToKeys([datagram(GUEST, undated('0123456789'), 1001)]);
     await pass(500);
     expect(await all(one, two)).toEqual([CLOSED, CLOSED]);
+    await forgetAll();
+    const three = await startWith('edge3', doorman('joe-3'));
+    await pass(4_000);
+    three.sources.sendToKeys([datagram(GUEST, undated('0123456789'), 1001)]);
+    await pass(500);
+    expect(await kernel(three)).toBe(CLOSED);
     // Another one opens there.
     two.sources.sendToKeys([datagram(GUEST, undated('0123456790'), 1001)]);
     await pass(500);

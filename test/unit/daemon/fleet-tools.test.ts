@@ -215,6 +215,40 @@ describe('status', () => {
     expect(await words(one)).toEqual([problem]);
   });
 
+  it('says that another machine goes by its name, in the log and while it does', async () => {
+    let isThere = true;
+    const twice = (from: Bus): Bus => ({
+      ...from,
+      present: (text, done) =>
+        from.present(text, (answer) => {
+          const written = (member: string, there: string | null): string | null =>
+            member === 'edge1' && isThere ? '{"version":"0"}' : there;
+          done(
+            answer.ok
+              ? {
+                  ok: true,
+                  value: answer.value.map(({ member, text }) => ({ member, text: written(member, text) })),
+                }
+              : answer,
+          );
+        }),
+    });
+    const fleet = { openBus: () => twice(bus.bus('edge1')), secret: 'a secret that all members have' };
+    const one = await start('edge1', { others: { fleet } });
+    await start('edge2');
+    // What one before it has left there is no other.
+    await pass(500);
+    expect(await words(one)).toEqual([]);
+    await pass(2_000);
+    const what =
+      "another machine is edge1 in this fleet, too: the two don't hear each other, and each writes over what the other has said";
+    expect(await words(one)).toEqual([expect.stringContaining(`${what} → give one of them`)]);
+    expect(one.logged.filter((each) => 'reason' in each && each.reason === what)).toHaveLength(1);
+    isThere = false;
+    await pass(7_000);
+    expect(await words(one)).toEqual([]);
+  });
+
   it('says for a minute why what opens once opened nothing', async () => {
     const path = join(temporaryFolder(), 'ssh.sequences');
     writeFileSync(path, '7000/tcp,8000/tcp\n');

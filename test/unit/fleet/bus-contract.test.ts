@@ -122,10 +122,12 @@ describe.each([
 
   it('gives a mark again to its owner, and says how durable it is', async () => {
     await one.ask((bus, done) => bus.present('{"a":1}', done));
-    const claim = (copies: number): Promise<BusAnswer<unknown>> =>
+    const claim = (copies: number | null): Promise<BusAnswer<unknown>> =>
       one.ask((bus, done) => bus.claim({ mark: USED, field: bytes(2), value: 'edge1 again', copies }, done));
     expect(await claim(0)).toEqual({ ok: true, value: { value: 'edge1 again', durable: true } });
     expect(await claim(0)).toEqual({ ok: true, value: { value: 'edge1 again', durable: true } });
+    // Where nobody waits for it, it is not known.
+    expect(await claim(null)).toEqual({ ok: true, value: { value: 'edge1 again', durable: false } });
     // There is no replica here.
     expect(await claim(1)).toEqual({ ok: true, value: { value: 'edge1 again', durable: false } });
   });
@@ -147,7 +149,14 @@ describe.each([
       ),
     );
     const said = all.filter(({ text }) => text !== null).map(({ member, text }) => `${member} ${text}`);
-    expect(said.sort()).toEqual(['edge1 {"one":1}', 'edge2 {"two":2}']);
+    expect(said.sort()).toEqual(['edge1 {"one":1}']);
+    // Of its own what was there before, by whomever.
+    const again = got(
+      await two.ask<readonly { member: string; text: string | null }[]>((bus, done) =>
+        bus.present('{"two":3}', done),
+      ),
+    );
+    expect(again.find(({ member }) => member === 'edge2')?.text).toBe('{"two":2}');
     const time = got(await one.ask<number>((bus, done) => bus.time(done)));
     expect(Math.abs(time - Date.now())).toBeLessThan(5_000);
   });

@@ -122,7 +122,7 @@ describe('the bus in memory', () => {
     engine.join('one');
     run();
     expect(ask(run, (done) => one.present('{}', done))).toMatchObject({
-      value: [{ member: 'one', text: '{}' }],
+      value: [{ member: 'one', text: null }],
     });
     engine.forget('one');
     const anew = ask(run, (done) => open('two').present('{}', done));
