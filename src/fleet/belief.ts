@@ -1,5 +1,12 @@
+import { formatCidr } from '../packet/cidr.ts';
 import type { RefusedReason } from '../policy/fleet.ts';
-import type { AmnestyRegister, BanRegister, GrantRegister, Register } from './register.ts';
+import {
+  type AmnestyRegister,
+  type BanRegister,
+  type GrantRegister,
+  type Register,
+  registerKey,
+} from './register.ts';
 
 /** What the configuration says of what is believed. */
 export interface Belief {
@@ -37,4 +44,15 @@ export function refuse(outcome: Outcome, register: Register, reason: RefusedReas
   outcome.refused.push(reason);
   outcome.doubted.push({ register, reason });
   if (until !== undefined) outcome.believable = Math.min(outcome.believable, until);
+}
+
+/** This has changed. `ended`: by a lift, whatever of it may be in force here. */
+export function touch(outcome: Outcome, state: Register, ended: boolean): void {
+  if (state.kind === 'amnesty') {
+    outcome.amnesty = state;
+    return;
+  }
+  const key = state.kind === 'ban' ? formatCidr(state.target) : registerKey(state);
+  const before = outcome.touched.get(key);
+  outcome.touched.set(key, { register: state, ended: ended || before?.ended === true });
 }

@@ -23,9 +23,8 @@ export interface Hearing {
   heard(member: string, bytes: Uint8Array): void;
   readMessage(member: string, bytes: Uint8Array): void;
   readRows(member: string, rows: readonly RegisterRow[], how: 'read' | 'again'): void;
-  sayRefusals(): void;
-  /** Reads again what was refused for a reason that is over by now. */
-  rereadDue(): void;
+  /** Says what was refused since, and reads again what was so for a reason that is over by now. */
+  beat(): void;
   /** How much was refused since the start, and why. */
   refusals(): ReadonlyMap<RefusedReason, number>;
   /** Has what came of it carried out. */
@@ -63,9 +62,10 @@ export function createHearing(parts: HearingParts): Hearing {
     }
   }
 
-  function sayRefusals(): void {
+  function beat(): void {
     for (const each of refusals.values()) host.report({ news: 'refused', ...each });
     refusals.clear();
+    rereading.beat();
   }
 
   /** A message of a channel or stream is its member's: the engine lets nobody else write there. */
@@ -138,8 +138,8 @@ export function createHearing(parts: HearingParts): Hearing {
   }
 
   return {
-    ...{ heard, readMessage, readRows, sayRefusals, rereadDue: rereading.beat },
-    ...{ carryOut, refuse, refusals: () => refused },
+    ...{ heard, readMessage, readRows, beat, carryOut, refuse },
+    refusals: () => refused,
   };
 }
 

@@ -22,7 +22,6 @@ import { type KeptWords, resume } from './resume.ts';
 import type { InForce, Standing } from './settle.ts';
 import { createTeller, type Teller } from './teller.ts';
 import { createTraffic, type MessageCount } from './traffic.ts';
-import { createTwin } from './twin.ts';
 import { createView, type View } from './view.ts';
 import { createWords } from './words.ts';
 
@@ -126,7 +125,6 @@ export function createMember(parts: MemberParts): Member {
     ...{ member: name, bus, view, host, surroundings, tell: putAll },
     ...{ drop: teller.drop, carryOut: hearing.carryOut },
   });
-  const twin = createTwin(now);
   const early = createEarly(view, clock);
   const knocks: Knocks = createKnocks({
     ...{ host: parts.knocks, clock, budget, surroundings, words: createWords({ bus, clock, traffic }) },
@@ -184,24 +182,19 @@ export function createMember(parts: MemberParts): Member {
   function beat(): void {
     beating?.();
     beating = surroundings.after(HEARTBEAT, beat);
-    hearing.sayRefusals();
+    hearing.beat();
     peers.noticeLost();
     if (clock.isKnown()) forgetSome(view, host, teller);
     if (!connection.up) return;
     teller.flush();
-    if (hasBegun) {
-      hearing.rereadDue();
-      sayPresence();
-    }
+    if (hasBegun) sayPresence();
     askTime({ bus, clock, now }, () => hasBegun || begin());
   }
 
   function sayPresence(): void {
-    const own = JSON.stringify(presenceOf({ ...parts, clock, started }, teller, view));
-    twin.say(own);
+    const own = peers.say(presenceOf({ ...parts, clock, started }, teller, view));
     bus.present(own, (answer) => {
       if (!answer.ok) return;
-      if (twin.meet(answer.value.find(({ member }) => member === name))) host.report({ news: 'twin' });
       peers.meet(answer.value);
       hasSeenAll = true;
       announceIfJoined();
@@ -246,8 +239,8 @@ export function createMember(parts: MemberParts): Member {
     },
     hasJoined,
     status: () => ({
-      ...{ ...connection, offset: clock.offset(), members: peers.states(), refusal: refusal() },
-      hasTwin: twin.isThere(),
+      ...{ ...connection, offset: clock.offset(), refusal: refusal() },
+      ...{ members: peers.states(), hasTwin: peers.hasTwin() },
       ...{ outbox: teller.waiting(), parked: knocks.parked(), shed: teller.shed() },
       ...{ refused: hearing.refusals(), messages: traffic.counts() },
     }),

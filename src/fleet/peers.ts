@@ -5,6 +5,7 @@ import type { Host, Presence } from './host.ts';
 import type { BusClock } from './offset.ts';
 import { parsePresence } from './presence.ts';
 import type { Reader } from './reader.ts';
+import { createTwin } from './twin.ts';
 
 /** A member that has said nothing new for so long is lost. */
 const LOST_AFTER = 5_000;
@@ -30,7 +31,11 @@ interface Peer {
 
 /** The other members, by what they say of themselves. */
 export interface Peers {
+  /** This member says this of itself next: as it stands on the bus. */
+  say(presence: Presence): string;
   meet(entries: readonly PresenceEntry[]): void;
+  /** Whether another machine goes by this member's name. */
+  hasTwin(): boolean;
   noticeLost(): void;
   names(): readonly string[];
   /** Whether any other is there. */
@@ -51,8 +56,10 @@ interface PeersParts {
 
 export function createPeers({ name, host, clock, budget, reader, now }: PeersParts): Peers {
   const peers = new Map<string, Peer>();
+  const twin = createTwin(now);
 
   function meetOne(member: string, text: string | null): void {
+    if (member === name && twin.meet(text)) host.report({ news: 'twin' });
     if (member === name || !isMemberName(member)) return;
     const presence = text === null ? undefined : parsePresence(text);
     const there = peers.get(member);
@@ -94,6 +101,12 @@ export function createPeers({ name, host, clock, budget, reader, now }: PeersPar
     meet(entries) {
       for (const { member, text } of entries.slice(0, MEMBERS_MAX)) meetOne(member, text);
     },
+    say(presence) {
+      const text = JSON.stringify(presence);
+      twin.say(text);
+      return text;
+    },
+    hasTwin: twin.isThere,
     noticeLost,
     names: () => [...peers.keys()],
     isAnyThere() {

@@ -1,5 +1,3 @@
-import type { PresenceEntry } from './bus.ts';
-
 /** Texts of its own that may stand on the bus: a claim writes an earlier one once more. */
 const OWN_MAX = 8;
 /** Another's is seen at each heartbeat; once it is what stood there before this member was started, or was away. */
@@ -14,8 +12,8 @@ const SEEN_LATELY = 5_000;
 export interface Twin {
   /** This member says this of itself next. */
   say(text: string): void;
-  /** What stood there in its place; true where by that another is known to be there, and was not before. */
-  meet(entry: PresenceEntry | undefined): boolean;
+  /** What stood there in its place, null: nothing; true where by that another is known to be there, and was not before. */
+  meet(text: string | null): boolean;
   isThere(): boolean;
 }
 
@@ -27,8 +25,7 @@ export function createTwin(now: () => number): Twin {
     say(text) {
       own = [text, ...own].slice(0, OWN_MAX);
     },
-    meet(entry) {
-      const text = entry?.text ?? null;
+    meet(text) {
       if (text === null || own.includes(text)) return false;
       const before = isThere();
       seen = [now(), ...seen].slice(0, SEEN_MIN);

@@ -1,8 +1,8 @@
-import { type Cidr, formatCidr } from '../packet/cidr.ts';
+import type { Cidr } from '../packet/cidr.ts';
 import type { RefusedReason } from '../policy/fleet.ts';
 import type { Grantee } from '../policy/grantee.ts';
 import { rememberedUntil } from '../policy/limits.ts';
-import { type Belief, type Outcome, refuse } from './belief.ts';
+import { type Belief, type Outcome, refuse, touch } from './belief.ts';
 import { type Book, createBook, type Entry } from './book.ts';
 import type { Budget } from './budget.ts';
 import type { Heard } from './host.ts';
@@ -155,16 +155,6 @@ export function createView(clock: BusClock, budget: Budget, belief: Belief): Vie
   function lastsAsLong(before: Register, state: Register, now: number): boolean {
     if (before.kind === 'amnesty' || state.kind === 'amnesty') return false;
     return holds(state, now) && state.until >= before.until - AHEAD_MAX;
-  }
-
-  function touch(outcome: Outcome, state: Register, ended: boolean): void {
-    if (state.kind === 'amnesty') {
-      outcome.amnesty = state;
-      return;
-    }
-    const key = state.kind === 'ban' ? formatCidr(state.target) : registerKey(state);
-    const before = outcome.touched.get(key);
-    outcome.touched.set(key, { register: state, ended: ended || before?.ended === true });
   }
 
   /** Whoever says what a lift has ended has not heard of it, and the lift's maker may be gone. */
