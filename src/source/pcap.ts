@@ -88,7 +88,9 @@ export function createCaptureReader(onBatch: OnCaptureBatch): CaptureReader {
       if (fault !== undefined) return fault;
       if (base === 0) {
         const text =
-          held === 0 ? 'it is empty' : `${held} bytes are there, which is less than a capture's header`;
+          held === 0
+            ? 'it is empty: a capture, as tcpdump -w writes one, begins with a header'
+            : `${held} bytes are there, which is less than a capture's header`;
         fault = { at: held, fault: 'cut', text };
       } else if (held > 0) {
         const wanted = framing?.wanted() ?? 0;

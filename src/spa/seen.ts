@@ -25,8 +25,6 @@ export interface Seen extends UsedOnce {
   absorb(old: Pick<RestoredUses, 'seen' | 'floors'>): void;
   /** Packets that are remembered now. */
   count(): number;
-  /** The key is gone: nothing is remembered of it but its floor. */
-  forget(key: string): void;
 }
 
 interface OfKey {
@@ -54,8 +52,8 @@ export function createSeen(
   start: () => number = () => Number.NEGATIVE_INFINITY,
 ): Seen {
   const keys = new Map<string, OfKey>();
-  /** Of packets that are remembered for ever, their sources, whatever their key was called: it may be renamed. */
-  const undated = new Map<string, string>();
+  /** Their sources, whatever their key was called: it may be renamed. */
+  const sources = new Map<string, string>();
   let count = 0;
 
   absorb(restored);
@@ -77,13 +75,13 @@ export function createSeen(
 
   function put(own: OfKey, { id, stamp, source }: Pick<PacketUse, 'id' | 'stamp' | 'source'>): void {
     own.packets.set(id, { stamp, source });
-    if (stamp === null) undated.set(id, source);
+    sources.set(id, source);
     count += 1;
   }
 
   function drop(own: OfKey, id: string): void {
     own.packets.delete(id);
-    undated.delete(id);
+    sources.delete(id);
     count -= 1;
   }
 
@@ -110,9 +108,7 @@ export function createSeen(
 
   function decidePacket({ key, id, stamp, source }: PacketUse, time: ClaimTime): Claim {
     const own = ofKey(key);
-    const before = own.packets.get(id);
-    if (before !== undefined) return { outcome: 'used', by: before.source };
-    const by = stamp === null ? undated.get(id) : undefined;
+    const by = sources.get(id);
     if (by !== undefined) return { outcome: 'used', by };
     if (stamp !== null && (stamp <= own.floor || isBefore(stamp, start()))) return { outcome: 'old' };
     const raised = letGo(own, time);
@@ -125,11 +121,13 @@ export function createSeen(
 
   function decide(use: Use, time: ClaimTime): Claim {
     if (use.use === 'packet') return decidePacket(use, time);
-    const own = ofKey(use.key);
-    if (use.stamp <= own.floor) return { outcome: 'used', by: null };
-    if (use.stamp <= start()) return { outcome: 'old' };
-    own.floor = use.stamp;
-    return { outcome: 'won', changes: [{ change: 'floor', key: use.key, stamp: use.stamp }] };
+    const { stamp } = use;
+    // By its secret too, since its key may be renamed. No key can be called so.
+    const names = [use.key, `code ${use.id}`];
+    if (names.some((name) => stamp <= ofKey(name).floor)) return { outcome: 'used', by: null };
+    if (stamp <= start()) return { outcome: 'old' };
+    for (const name of names) ofKey(name).floor = stamp;
+    return { outcome: 'won', changes: names.map((key) => ({ change: 'floor', key, stamp })) };
   }
 
   return {
@@ -137,9 +135,5 @@ export function createSeen(
     claim: async (use, time) => decide(use, time),
     absorb,
     count: () => count,
-    forget(key) {
-      const own = keys.get(key);
-      if (own !== undefined) for (const id of [...own.packets.keys()]) drop(own, id);
-    },
   };
 }

@@ -165,8 +165,8 @@ export const IN_THE_KEYS: readonly Countermeasure[] = [
   {
     name: 'keys: a code is used once',
     file: 'src/spa/seen.ts',
-    from: 'use.stamp <= own.floor',
-    to: 'use.stamp < 0',
+    from: 'stamp <= ofKey(name).floor',
+    to: 'stamp < 0 && name !== null',
     test: 'test/unit/spa/seen.test.ts',
     of: 'uses up itself and all before it',
   },

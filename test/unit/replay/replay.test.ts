@@ -259,7 +259,12 @@ describe('nfknock replay says what is wrong', () => {
       /^nfknock: .*\/text: it begins with 6b6e6f63, which is neither pcap \(a1b2c3d4, a1b23c4d\) nor pcapng \(0a0d0d0a\): name a capture such as `tcpdump -w FILE` writes\n$/,
     );
     const empty = await run([fileOf('empty', ''), '-c', CONFIG]);
-    expect(empty).toMatchObject({ code: 1, err: expect.stringMatching(/\/empty: it is empty\n$/) });
+    expect(empty).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(
+        /\/empty: it is empty: a capture, as tcpdump -w writes one, begins with a header\n$/,
+      ),
+    });
     const missing = await run([join(directory, 'none.pcap'), '-c', CONFIG]);
     expect(missing).toMatchObject({
       code: 1,

@@ -94,7 +94,10 @@ describe('the classic format', () => {
 
 describe('what is no capture', () => {
   test('an empty file says that it is empty', () => {
-    expect(readAll(Buffer.alloc(0)).fault).toEqual({ at: 0, fault: 'cut', text: 'it is empty' });
+    expect(readAll(Buffer.alloc(0)).fault).toEqual({
+      ...{ at: 0, fault: 'cut' },
+      text: 'it is empty: a capture, as tcpdump -w writes one, begins with a header',
+    });
   });
 
   test('a text says how it begins and what was expected', () => {

@@ -30,7 +30,9 @@ export function usedOnceContract(open: () => UsedOnce): void {
     const again = await once.claim(packet('a', { source: '203.0.113.9' }), { wall: WALL, skew: SKEW });
     expect(again).toEqual({ outcome: 'used', by: '198.51.100.7' });
     expect(await outcome(once, packet('b'))).toBe('won');
-    expect(await outcome(once, packet('a', { key: 'ben' }))).toBe('won');
+    // Its key may be renamed.
+    expect(await outcome(once, packet('a', { key: 'ben' }))).toBe('used');
+    expect(await outcome(once, packet('c', { key: 'ben' }))).toBe('won');
   });
 
   it('lets one of many claims of one packet win, made at once', async () => {
@@ -53,6 +55,7 @@ export function usedOnceContract(open: () => UsedOnce): void {
     expect(await outcome(once, code(60_000))).toBe('won');
     expect(await outcome(once, code(60_000))).toBe('used');
     expect(await outcome(once, code(30_000))).toBe('used');
+    expect(await outcome(once, { ...code(60_000), key: 'bens-phone' })).toBe('used');
     expect(await outcome(once, code(90_000))).toBe('won');
   });
 
@@ -65,7 +68,7 @@ export function usedOnceContract(open: () => UsedOnce): void {
     const floor = await open().claim(code(60_000), { wall: WALL, skew: SKEW });
     expect(floor).toMatchObject({
       outcome: 'won',
-      changes: [{ change: 'floor', key: 'ben', stamp: 60_000 }],
+      changes: expect.arrayContaining([{ change: 'floor', key: 'ben', stamp: 60_000 }]),
     });
   });
 
