@@ -86,8 +86,8 @@ long() {
   prepare
   step 'the native binding inside Node under AddressSanitizer and UndefinedBehaviorSanitizer' \
     npm run --silent test:sanitize --workspace native
-  NFKNOCK_RUNS=100 suite unit 'more of the drawn histories than `npm test` tries' \
-    test/property/reference.test.ts test/unit/daemon/effects.test.ts
+  NFKNOCK_RUNS=100 EXPLORE_TRANSITIONS=6000 suite unit 'more of the drawn histories than `npm test` tries' \
+    test/property/reference.test.ts test/property/explore.test.ts test/unit/daemon/effects.test.ts
   step 'five thousand histories of a fleet' \
     npm run --silent fleet:simulate -- --histories 5000 --from 1
   suite long 'long tests on the kernel: whole machines, attacks without end, crashes at every step'
