@@ -172,7 +172,8 @@ describe('a log on a disk that is nearly full', () => {
     const sink = openSink(fileWriter({ path, maxSize: 1_000_000, files: 3, complain }), {
       complain,
       recovered: () => undefined,
-      retryMs: 20,
+      // Long enough that no further try is under way while the other process has its turn.
+      retryMs: 2_000,
       graceMs: 200,
     });
     const line = 'y'.repeat(PAGE + some(1, 500));
