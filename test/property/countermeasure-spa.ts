@@ -117,7 +117,7 @@ export const IN_THE_KEYS: readonly Countermeasure[] = [
   {
     name: 'keys: a used packet is known again',
     file: 'src/spa/seen.ts',
-    from: "if (before !== undefined) return { outcome: 'used', by: before.source };",
+    from: "if (by !== undefined) return { outcome: 'used', by };",
     to: '',
     test: SEEN,
     of: 'is known again, and by whom it was used is said',
