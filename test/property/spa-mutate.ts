@@ -58,10 +58,10 @@ export function mutateSpa(format: Format, count: number, seed: number): Mutation
   const began = performance.now();
   for (let index = 0; index < count; index += 1) {
     const payload = mutated(originals, next);
+    if (index === Math.floor(count / 10)) early = heap();
     if (originals.some((original) => original.equals(payload))) continue;
     changed += 1;
     if (proves(keyring, wrap(payload), index)) taken.push(payload.toString('hex'));
-    if (index === Math.floor(count / 10)) early = heap();
   }
   const microseconds = ((performance.now() - began) * 1000) / Math.max(1, count);
   return { taken, changed, heap: [early, heap()], microseconds };
