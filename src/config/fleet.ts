@@ -2,8 +2,10 @@ import { isScalar } from 'yaml';
 import { type Milliseconds, milliseconds } from '../packet/time.ts';
 import { isDoorName } from '../policy/door-name.ts';
 import {
+  ENGINE_USERS,
   type EngineAddress,
   type FleetAccept,
+  isMachineName,
   isMemberName,
   MEMBER_NAME_MAX,
   type Shared,
@@ -80,6 +82,21 @@ const memberName = name(
   MEMBER,
 );
 
+/** That of a machine, which is its user at the engine. */
+const machineName = name(
+  parsed((text) => (isMachineName(text) ? text : undefined), {
+    ...MEMBER,
+    hint: (text) =>
+      ENGINE_USERS.includes(text) ? 'the engine has a user of its own by this name' : memberMeant(text),
+    schema: {
+      type: 'string',
+      pattern: `^(?!(${ENGINE_USERS.join('|')})$)[a-z0-9][a-z0-9\\-]*$`,
+      maxLength: MEMBER_NAME_MAX,
+    },
+  }),
+  MEMBER,
+);
+
 function memberMeant(text: string): string | undefined {
   const words = text.toLowerCase().replaceAll(/[^a-z0-9-]+/g, '-');
   const meant = words.replace(/^-+/, '').slice(0, MEMBER_NAME_MAX);
@@ -145,7 +162,7 @@ const accept: AcceptShape = {
 };
 
 const shape: FleetShape = {
-  name: required(memberName, {
+  name: required(machineName, {
     means: 'what the others call this machine; its user at the engine has the same name',
     changes: 'restart',
     form: 'a name of its own, for example name: edge1',

@@ -94,6 +94,14 @@ export function isMemberName(text: string): boolean {
   return text.length <= MEMBER_NAME_MAX && MEMBER_NAME.test(text);
 }
 
+/** Users that the engine itself has, by docs/fleet.md: a member called so would take their rights away. */
+export const ENGINE_USERS: readonly string[] = ['default', 'admin'];
+
+/** Whether a machine can be called so: the engine has a user of its name. */
+export function isMachineName(text: string): boolean {
+  return isMemberName(text) && !ENGINE_USERS.includes(text);
+}
+
 /** A host that is this machine, so that nothing said to it crosses a wire. */
 export function isLoopback(host: string): boolean {
   return host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);

@@ -1,4 +1,4 @@
-import { isMemberName, MEMBER_NAME_MAX } from '../../policy/fleet.ts';
+import { ENGINE_USERS, isMemberName, MEMBER_NAME_MAX } from '../../policy/fleet.ts';
 import { quoted } from '../../text/plain.ts';
 import { fail } from '../ask-daemon.ts';
 import type { CommonOptions, ExitCode } from '../exit.ts';
@@ -40,6 +40,11 @@ export async function command(
         throw usage(
           `${quoted(name)} can't be the name of a member or a group: write 1 to ${MEMBER_NAME_MAX} of a-z, 0-9 and -, not - first`,
         );
+    const user = names.find((name) => ENGINE_USERS.includes(name));
+    if (user !== undefined)
+      throw usage(
+        `${quoted(user)} is a user of the engine's own (docs/fleet.md), whose rights would be gone: call the member otherwise`,
+      );
     switch (action) {
       case '':
         return await (await import('../fleet/members.ts')).listMembers(options);

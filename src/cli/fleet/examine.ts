@@ -20,6 +20,8 @@ type Facts = Readonly<Record<string, string | number>>;
 const ROUND_TRIP_MAX = 100;
 /** The disk of `appendfsync always` has what it was given before the answer; of `everysec` it is asked once a second. */
 const DISK_MS_MAX = 150;
+/** Some forty questions; an engine that takes its time for each is as good as away. */
+const PATIENCE_MS = 15_000;
 const TRIES = 5;
 const DISK_TRIES = 4;
 /** A member's name that nobody has: it begins with what no name begins with. */
@@ -38,11 +40,17 @@ export async function examineEngine(
   } catch (error) {
     return { findings: [ofConnection(sentenceOf(error), login.name)], facts: {} };
   }
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const reason = `all that it was asked took more than ${PATIENCE_MS / 1000} s`;
+    timer = setTimeout(() => reject(new Error(reason)), PATIENCE_MS);
+  });
   try {
-    return await examine(connection, fleet, stranger);
+    return await Promise.race([examine(connection, fleet, stranger), late]);
   } catch (error) {
     return { findings: [...stranger, ofConnection(sentenceOf(error), login.name)], facts: {} };
   } finally {
+    clearTimeout(timer);
     connection.close();
   }
 }

@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
+import { accessOf } from '../../config/secret-file.ts';
 import { type Connection, connect } from '../../fleet/redis-connect.ts';
 import { keysOf } from '../../fleet/redis-keys.ts';
 import { findServer } from '../../fleet/redis-sentinel.ts';
 import { sentenceOf } from '../../text/error.ts';
 import type { FleetOptions } from '../commands/fleet.ts';
 import { EXIT, type ExitCode } from '../exit.ts';
-import { CommandFailure } from '../failure.ts';
+import { CommandFailure, usage } from '../failure.ts';
 import { codeOf } from '../resolve.ts';
 import { caOf } from './engine.ts';
 import { fleetConfig } from './place.ts';
@@ -25,6 +26,8 @@ export async function forget(name: string, options: FleetOptions): Promise<ExitC
     password: passwordOf(options.passwordFile),
     ca: caOf(fleet),
   };
+  if (login.name === name)
+    throw usage(`${name} is who logs in: name the engine's owner with --user, or another member`);
   const connection = await open(async () => {
     const server = await findServer(fleet.engine, login.ca);
     return connect(server, login.password === '' ? null : login, login.ca, () => undefined);
@@ -37,12 +40,15 @@ export async function forget(name: string, options: FleetOptions): Promise<ExitC
       keys.stream(name),
     ];
     const there = Number(await connection.send(['SISMEMBER', keys.members, name]));
-    // First its login: a member that lives would say everything again.
-    const users = Number(await connection.send(['ACL', 'DELUSER', name]));
-    const removed = Number(await connection.send(['UNLINK', ...own]));
-    await connection.send(['SREM', keys.members, name]);
-    if (there + users + removed === 0)
+    // An engine has other users too, and other fleets, in which there may be one of this name.
+    const isIts = await hasUser(connection, name, keys.stream(name));
+    const held = Number(await connection.send(['EXISTS', ...own]));
+    if (there + held === 0 && !isIts)
       throw new CommandFailure(EXIT.failed, `there is no member ${name}: nfknock fleet lists them`);
+    // First its login: a member that lives would say everything again.
+    if (isIts) await connection.send(['ACL', 'DELUSER', name]);
+    await connection.send(['UNLINK', ...own]);
+    await connection.send(['SREM', keys.members, name]);
   } catch (error) {
     if (error instanceof CommandFailure) throw error;
     throw new CommandFailure(
@@ -58,6 +64,13 @@ export async function forget(name: string, options: FleetOptions): Promise<ExitC
   return EXIT.done;
 }
 
+/** Whether a user of this name has rights to what the member says. */
+async function hasUser(connection: Connection, name: string, stream: string): Promise<boolean> {
+  const users = await connection.send(['ACL', 'LIST']);
+  const lines = Array.isArray(users) ? users.map(String) : [];
+  return lines.some((line) => line.startsWith(`user ${name} `) && line.includes(`~${stream} `));
+}
+
 async function open(opening: () => Promise<Connection>, user: string): Promise<Connection> {
   try {
     return await opening();
@@ -71,6 +84,10 @@ async function open(opening: () => Promise<Connection>, user: string): Promise<C
 
 function passwordOf(file: string | undefined): string {
   if (file === undefined) return process.env[PASSWORD_VARIABLE] ?? '';
+  // A pipe of a password store is fine; what others read is not.
+  const access = accessOf(file);
+  if (access?.problem.startsWith('it can be read') === true)
+    throw new CommandFailure(EXIT.failed, `${file}: ${access.problem}; ${access.fix}`);
   try {
     return readFileSync(file, 'utf8').split(/\r?\n/)[0] ?? '';
   } catch (error) {

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { formatFault } from '../../config/fault.ts';
 import { readText } from '../../config/load.ts';
 import { parseConfig } from '../../config/parse.ts';
@@ -30,11 +31,10 @@ export function fleetConfig(file: string): FleetConfig {
   return { config: parsed.config, fleet };
 }
 
-/** The same, or undefined: who makes users for others need not be a member. */
+/** The same, or undefined where there is none: who makes users for others need not be a member. Throws as that does. */
 export function fleetConfigIfAny(file: string): FleetConfig | undefined {
-  try {
-    return fleetConfig(file);
-  } catch {
-    return undefined;
-  }
+  if (!existsSync(file)) return undefined;
+  const text = readText(file);
+  const parsed = typeof text === 'string' ? parseConfig(text, file) : text;
+  return parsed.ok && parsed.config.fleet === null ? undefined : fleetConfig(file);
 }

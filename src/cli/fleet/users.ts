@@ -7,7 +7,7 @@ import { accessCommands } from '../../fleet/access.ts';
 import { printable } from '../../text/plain.ts';
 import type { FleetOptions } from '../commands/fleet.ts';
 import { EXIT, type ExitCode } from '../exit.ts';
-import { CommandFailure } from '../failure.ts';
+import { CommandFailure, tell } from '../failure.ts';
 import { ownerOf } from '../keys/edit-key-file.ts';
 import { codeOf } from '../resolve.ts';
 import { fleetConfigIfAny } from './place.ts';
@@ -21,19 +21,30 @@ const SECRET_BYTES = 32;
  * hash, so that what is printed can be kept and sent. Throws CommandFailure.
  */
 export async function printUsers(names: readonly string[], options: FleetOptions): Promise<ExitCode> {
-  const found = fleetConfigIfAny(options.config);
+  // Who says both needs no configuration, whatever is wrong with it.
+  const isSaid = options.group !== undefined && options.passwordFile !== undefined;
+  const found = isSaid ? undefined : fleetConfigIfAny(options.config);
   const group = options.group ?? found?.fleet.group ?? 'main';
   const place = options.passwordFile ?? found?.fleet.password ?? PASSWORD_FILE;
-  // Each member has a password of its own, so several have several files.
-  const fileOf = (name: string): string => (names.length === 1 ? place : `${place}.${name}`);
+  // Each member has a password of its own, so several have several files; and this machine's own is no other's.
+  const isOwn = options.passwordFile === undefined && found !== undefined;
+  const isAlone = names.length === 1 && (!isOwn || names[0] === found?.fleet.name);
+  const fileOf = (name: string): string => (isAlone ? place : `${place}.${name}`);
   const members = names.map((name) => ({ name, file: fileOf(name), held: readIfThere(name, fileOf(name)) }));
-  const shared = sharedSecret([readIfThere(names[0] ?? '', place), ...members.map(({ held }) => held)]);
+  const { secret: shared, isNew } = sharedSecret([
+    readIfThere(names[0] ?? '', place),
+    ...members.map(({ held }) => held),
+  ]);
   const commands = members.flatMap(({ name, file, held }) => {
     const { password } = held ?? make(name, file, shared);
     return accessCommands({ name, group, password });
   });
   const text = options.json === true ? JSON.stringify({ group, commands }, null, 2) : commands.join('\n');
   process.stdout.write(`${text}\n`);
+  if (isNew)
+    tell(
+      "the group's secret is new: where the fleet has members already, write the second line of one of their password files into each that was made, else what opens once opens twice",
+    );
   return EXIT.done;
 }
 
@@ -45,14 +56,20 @@ function readIfThere(name: string, file: string): FleetSecrets | undefined {
 }
 
 /** All members have one: that of a file that is there, or a new one. */
-function sharedSecret(held: readonly (FleetSecrets | undefined)[]): string {
+function sharedSecret(held: readonly (FleetSecrets | undefined)[]): {
+  readonly secret: string;
+  readonly isNew: boolean;
+} {
   const secrets = [...new Set(held.flatMap((each) => (each === undefined ? [] : [each.groupSecret])))];
   if (secrets.length > 1)
     throw new CommandFailure(
       EXIT.failed,
       'the password files have different secrets in their second lines, and a group has one: write that of the fleet into all of them',
     );
-  return secrets[0] ?? randomBytes(SECRET_BYTES).toString('base64url');
+  const [secret] = secrets;
+  return secret === undefined
+    ? { secret: randomBytes(SECRET_BYTES).toString('base64url'), isNew: true }
+    : { secret, isNew: false };
 }
 
 function make(name: string, file: string, groupSecret: string): FleetSecrets {

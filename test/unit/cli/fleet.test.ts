@@ -1,6 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { createConnection, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { command, type FleetOptions } from '../../../src/cli/commands/fleet.ts';
@@ -98,6 +100,12 @@ describe('fleet users', () => {
   it.each([
     ['users', {}, /name the members/],
     ['users Edge', {}, /can't be the name of a member/],
+    [`users ${'e'.repeat(25)}`, {}, /can't be the name of a member/],
+    ['users edge*', {}, /can't be the name of a member/],
+    // Their rights would be gone, and with those of `default` all that the engine's log holds.
+    ['users default', {}, /a user of the engine's own/],
+    ['users edge2 admin', {}, /a user of the engine's own/],
+    ['forget default', {}, /a user of the engine's own/],
     ['users edge1', { group: 'a b' }, /can't be the name of a member or a group/],
     ['users edge1', { user: 'x' }, /--user is not for "fleet users"/],
     ['check', { passwordFile: 'x' }, /--password-file is not for "fleet check"/],
@@ -109,6 +117,26 @@ describe('fleet users', () => {
     expect(await fleet(words, options)).toBe(EXIT.usage);
     expect(said).toMatch(reason);
     expect(out).toBe('');
+  });
+
+  it('makes another member a file of its own, and leaves that of this machine alone', async () => {
+    await fleet('users edge1');
+    const [own = '', secret] = linesOf(file);
+    expect(said).toContain("the group's secret is new");
+    [out, said] = ['', ''];
+    expect(await fleet('users edge2')).toBe(EXIT.done);
+    const [password = '', shared] = linesOf(`${file}.edge2`);
+    expect(shared).toBe(secret);
+    expect(password).not.toBe(own);
+    expect(out).toContain(`edge2 reset on #${createHash('sha256').update(password).digest('hex')} `);
+    expect(said).not.toContain('secret is new');
+  });
+
+  it('says nothing for a group that it cannot know, since the configuration is wrong', async () => {
+    writeFileSync(config, 'doors: {}\nfleet: { name: edge1, engine: nowhere, group: lab }\n');
+    expect([await fleet('users edge1'), out]).toEqual([EXIT.config, '']);
+    expect(existsSync(file)).toBe(false);
+    expect(await fleet('users edge1', { group: 'lab', passwordFile: file })).toBe(EXIT.done);
   });
 
   it('stops at a file that others can read, and repeats none of it', async () => {
@@ -197,6 +225,45 @@ describe('fleet check', () => {
   });
 });
 
+describe('fleet check of an engine that is not well', () => {
+  const served = async (serve: (socket: Socket) => void): Promise<void> => {
+    const server = createServer(serve);
+    server.listen(join(folder, 'bus.sock'));
+    await once(server, 'listening');
+    ends.push(async () => void server.close());
+    configure(`unix:${join(folder, 'bus.sock')}`);
+    writeFileSync(file, `${MEMBER_PASSWORD('edge1')}\n${'s'.repeat(32)}\n`, { mode: 0o600 });
+  };
+
+  it('has an end where each answer takes its time', async () => {
+    const { address } = await engine();
+    await served((socket) => {
+      const to = createConnection(address.path);
+      const end = (): void => {
+        socket.destroy();
+        to.destroy();
+      };
+      for (const each of [socket, to]) each.on('error', end).on('close', end);
+      socket.pipe(to);
+      to.on('data', (data) => setTimeout(() => socket.destroyed || socket.write(data), 1_500));
+    });
+    const began = performance.now();
+    expect(await fleet('check')).toBe(EXIT.failed);
+    expect(performance.now() - began).toBeLessThan(40_000);
+    expect(out).toMatch(/does not answer: all that it was asked took more than 15 s \(fleet-engine\)/);
+  });
+
+  it.each([
+    ['a web server', 'HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n'],
+    ['something else', '\u0000\u0001\u0002 who are you\r\n'],
+    ['one that says OK to everything', '+OK\r\n'],
+  ])('says that it does not answer where it is %s', async (_, answer) => {
+    await served((socket) => void socket.on('error', () => undefined).on('data', () => socket.write(answer)));
+    expect(await fleet('check')).toBe(EXIT.failed);
+    expect(out).toMatch(/^problem: .*\n {4}fix: /m);
+  });
+});
+
 describe('what fleet users prints', () => {
   it('is taken by redis-cli, and makes members of whom fleet check finds nothing wrong', async () => {
     const redis = await startRedis();
@@ -238,5 +305,32 @@ describe('fleet forget', () => {
     said = '';
     expect(await fleet('forget edge2', { user: 'admin' })).toBe(EXIT.failed);
     expect(said).toMatch(/there is no member edge2/);
+  });
+
+  it('leaves a user who is no member, or one of another fleet, as it is', async () => {
+    const redis = await engine();
+    const admin = await redis.admin();
+    ends.push(async () => admin.close());
+    vi.stubEnv('REDISCLI_AUTH', 'the_owner_of_the_engine');
+    await admin.send(['ACL', 'SETUSER', 'shop', 'on', '>x', '~*', '+@all']);
+    expect(await fleet('forget shop', { user: 'admin' })).toBe(EXIT.failed);
+    expect(said).toMatch(/there is no member shop/);
+    // Of this fleet there is an entry of that name alone.
+    await admin.send(['SADD', 'nfk:lab:members', 'edge2']);
+    expect(await fleet('forget edge2', { user: 'admin', group: 'lab' })).toBe(EXIT.done);
+    for (const user of ['shop', 'edge2', 'admin'])
+      expect(await admin.send(['ACL', 'GETUSER', user])).not.toBeNull();
+    await admin.send(['ACL', 'SETUSER', 'owner', 'on', '>the_owner_of_the_engine', '~*', '&*', '+@all']);
+    expect(await fleet('forget owner', { user: 'owner' })).toBe(EXIT.usage);
+    expect(await admin.send(['ACL', 'GETUSER', 'owner'])).not.toBeNull();
+  });
+
+  it('takes no password of a file that others can read', async () => {
+    await engine();
+    writeFileSync(file, 'the_owner_of_the_engine\n');
+    chmodSync(file, 0o644);
+    expect(await fleet('forget edge2', { user: 'admin', passwordFile: file })).toBe(EXIT.failed);
+    expect(said).toMatch(/read or changed by others \(0644\); chmod 0600/);
+    expect(out + said).not.toContain('the_owner');
   });
 });
