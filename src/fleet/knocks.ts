@@ -36,13 +36,13 @@ export interface Knocks {
 }
 
 /** By what each of another's words is counted. */
-const ACCOUNT: { readonly [Kind in Message['kind']]?: 'knock' | 'offence' | 'answer' } = {
+const ACCOUNT: { readonly [Kind in Message['kind']]?: 'knock' | 'offence' | 'answer' | 'first' } = {
   knock: 'knock',
   decoy: 'offence',
   struck: 'offence',
   placed: 'answer',
   known: 'answer',
-  first: 'answer',
+  first: 'first',
 };
 
 export function createKnocks(parts: KnockParts): Knocks {
@@ -64,6 +64,7 @@ export function createKnocks(parts: KnockParts): Knocks {
     const id = telling.nextId();
     const isTold = telling.tellWrong(packet, at, id);
     if (!isTold && !waiting.excuse(packet, source)) return judgeAlone(packet, at);
+    // For want of room it is excused too: a flood of others' packets must not make it a strike.
     const kind = isTold ? 'wrong' : 'excused';
     const parked = {
       id,
@@ -74,7 +75,7 @@ export function createKnocks(parts: KnockParts): Knocks {
       kind,
       isLast: true,
     } as const;
-    return park(parked) ? 'elsewhere' : judgeAlone(packet, at);
+    return park(parked) || !isTold || waiting.excuse(packet, source) ? 'elsewhere' : judgeAlone(packet, at);
   }
 
   function noneIsLast(source: string): void {

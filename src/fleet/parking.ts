@@ -40,9 +40,11 @@ export interface Parking {
   size(): number;
 }
 
-/** That came here, and that others told of: neither takes the other's room. */
+/** That came here, and that others told of: neither takes the other's room. Some fifty tell as much as they may. */
 const OWN_MAX = 4_096;
-const TOLD_MAX = 8_192;
+const TOLD_MAX = 32_768;
+/** Of what came here, packets that nobody was asked about: who forges sources has any number of them. */
+const EXCUSED_MAX = OWN_MAX / 2;
 /** Of one source. */
 const EACH_MAX = 64;
 
@@ -74,7 +76,8 @@ export function createParking(): Parking {
   return {
     add(parked) {
       const there = sources.get(parked.source) ?? [];
-      const isFull = parked.origin === null ? own.size >= OWN_MAX : told.size >= TOLD_MAX;
+      const ownMax = parked.kind === 'excused' ? EXCUSED_MAX : OWN_MAX;
+      const isFull = parked.origin === null ? own.size >= ownMax : told.size >= TOLD_MAX;
       if (isFull || there.length >= EACH_MAX || own.has(parked.id) || told.has(parked.id)) return false;
       mapOf(parked).set(parked.id, parked);
       sources.set(

@@ -39,16 +39,18 @@ describe('packets that stand aside', () => {
     expect(parking.deadline()).toBe(Number.POSITIVE_INFINITY);
   });
 
-  it('are 64 of one source, 4,096 that came here and 8,192 that others told of: none takes the room of another', () => {
+  it('are 64 of one source, 4,096 that came here and 32,768 that others told of: none takes the room of another', () => {
     const parking = createParking();
-    const fill = (from: number, origin: string | null): number => {
+    const fill = (from: number, more: Partial<Parked>): number => {
       let taken = 0;
-      for (let id = from; id < from + 10_000; id += 1)
-        taken += Number(parking.add(parked(id, { source: `${Math.floor(id / 60)}`, origin })));
+      for (let id = from; id < from + 40_000; id += 1)
+        taken += Number(parking.add(parked(id, { source: `${Math.floor(id / 60)}`, ...more })));
       return taken;
     };
-    expect(fill(0, 'edge2')).toBe(8_192);
-    expect(fill(20_000, null)).toBe(4_096);
+    expect(fill(0, { origin: 'edge2' })).toBe(32_768);
+    // What nobody was asked about leaves room to what others were.
+    expect(fill(50_000, { kind: 'excused' })).toBe(2_048);
+    expect(fill(100_000, {})).toBe(2_048);
     const other = createParking();
     let taken = 0;
     for (let id = 0; id < 100; id += 1) taken += Number(other.add(parked(id)));
