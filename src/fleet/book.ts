@@ -32,7 +32,7 @@ export interface Book {
   stateOf(key: string): Register | undefined;
   size(): number;
   /** Goes on through so many; answers what this member has said of those that are over. */
-  sweep(most: number, isOver: (register: Register) => boolean): readonly Register[];
+  sweep(most: number, isOver: (entry: Entry) => boolean): readonly Register[];
 }
 
 export function createBook(release: (member: string, register: Register) => void): Book {
@@ -107,7 +107,7 @@ export function createBook(release: (member: string, register: Register) => void
     sweep(most, isOver) {
       const gone: Register[] = [];
       for (const [key, entry] of nextEntries(most)) {
-        if (!isOver(entry.state)) continue;
+        if (!isOver(entry)) continue;
         if (entry.own !== undefined) gone.push(entry.own);
         setOwn(entry, undefined);
         remove(key, entry);

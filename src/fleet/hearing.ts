@@ -15,6 +15,8 @@ import { registerOf } from './row.ts';
 import type { Traffic } from './traffic.ts';
 import type { View } from './view.ts';
 
+const SECOND = 1_000;
+
 /** What was refused is said once a second for each member and reason. */
 type Refusals = Map<string, { readonly member: string; readonly reason: RefusedReason; count: number }>;
 
@@ -42,15 +44,21 @@ interface HearingParts {
   readonly reader: () => Reader;
   readonly knocks: () => Pick<Knocks, 'heard'>;
   now(): number;
+  /** Reads which lines of a one-time door were used. */
+  readMarks(door: string): void;
   /** To be told under this member's own name. */
   tell(registers: readonly Register[]): void;
 }
 
 export function createHearing(parts: HearingParts): Hearing {
-  const { name, view, clock, budget, host, traffic, reader, now, tell, knocks } = parts;
+  const { name, view, clock, budget, host, traffic, reader, now, tell, knocks, readMarks } = parts;
   const refusals: Refusals = new Map();
   const refused = new Map<RefusedReason, number>();
-  const rereading = createRereading(clock, reader);
+  const rereading = createRereading(clock, (member) => reader().reread(member));
+  const marksAgain = createRereading(clock, (door) => {
+    readMarks(door);
+    return true;
+  });
 
   function refuse(member: string, reasons: readonly RefusedReason[]): void {
     for (const reason of reasons) {
@@ -65,7 +73,9 @@ export function createHearing(parts: HearingParts): Hearing {
   function beat(): void {
     for (const each of refusals.values()) host.report({ news: 'refused', ...each });
     refusals.clear();
+    for (const member of budget.roomy()) rereading.wants(member, clock.now());
     rereading.beat();
+    marksAgain.beat();
   }
 
   /** A message of a channel or stream is its member's: the engine lets nobody else write there. */
@@ -73,6 +83,11 @@ export function createHearing(parts: HearingParts): Hearing {
     if (member === name) return;
     if (!isMemberName(member)) {
       refuse(member.slice(0, 24), ['origin']);
+      return;
+    }
+    // Of what is kept the rest is read at this member's own pace: a number is missing then.
+    if (!budget.bytes(member, bytes.length, now())) {
+      refuse(member, ['limit']);
       return;
     }
     const message = decode(bytes);
@@ -102,14 +117,21 @@ export function createHearing(parts: HearingParts): Hearing {
         return;
       }
       case 'used':
-        for (const { door, digest } of message.records) {
-          if (budget.offence(member, now())) host.used(door, digest, member);
-          else refuse(member, ['limit']);
-        }
+        for (const { door, digest } of message.records) hearUsed(member, door, digest);
         return;
       default:
         if (how === 'live') knocks().heard(member, message);
     }
+  }
+
+  /** Whoever holds the next line is wrong where nobody heard that this one was used: what is over is read again. */
+  function hearUsed(member: string, door: string, digest: string): void {
+    if (budget.used(member, now())) {
+      host.used(door, digest, member);
+      return;
+    }
+    refuse(member, ['limit']);
+    if (host.oneTimeDoors().includes(door)) marksAgain.wants(door, clock.now() + SECOND);
   }
 
   function readRows(member: string, rows: readonly RegisterRow[], how: 'read' | 'again'): void {
@@ -125,7 +147,8 @@ export function createHearing(parts: HearingParts): Hearing {
   function carryOut(origin: string, outcome: Outcome, said?: number): void {
     refuse(origin, outcome.refused);
     for (const { register, reason } of outcome.doubted) host.refused(origin, register, reason);
-    if (outcome.believable < Number.POSITIVE_INFINITY) rereading.wants(origin, outcome.believable);
+    if (origin !== name && outcome.believable < Number.POSITIVE_INFINITY)
+      rereading.wants(origin, outcome.believable);
     if (outcome.repairs.length > 0) {
       host.keep(outcome.repairs);
       tell(outcome.repairs);

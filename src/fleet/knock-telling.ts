@@ -1,5 +1,5 @@
 import { type Packet, sourceOf } from '../packet/packet.ts';
-import { createBucket, KNOCKS_PER_SECOND, OFFENCES_PER_SECOND } from './budget.ts';
+import { atOnce, createBucket, KNOCKS_PER_SECOND, OFFENCES_PER_SECOND } from './budget.ts';
 import type { KnockParts } from './knock-host.ts';
 import { createLately } from './lately.ts';
 import { sourceKey } from './parking.ts';
@@ -30,10 +30,10 @@ export function createKnockTelling(parts: KnockParts): KnockTelling {
   const { host, clock, surroundings, words, company } = parts;
   const { now } = surroundings;
   const firsts = createLately(() => FIRST_WITHIN);
-  const known = createBucket(TOLD_KNOWN);
-  const others = createBucket(TOLD_OTHERS);
+  const known = createBucket(TOLD_KNOWN, atOnce(TOLD_KNOWN));
+  const others = createBucket(TOLD_OTHERS, atOnce(TOLD_OTHERS));
   const first = createBucket(TOLD_FIRSTS, TOLD_FIRSTS_AT_ONCE);
-  const offences = createBucket(OFFENCES_PER_SECOND);
+  const offences = createBucket(OFFENCES_PER_SECOND, atOnce(OFFENCES_PER_SECOND));
   let id = Math.floor(surroundings.random() * 2 ** 32);
 
   function nextId(): number {

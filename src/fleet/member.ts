@@ -110,16 +110,19 @@ export function createMember(parts: MemberParts): Member {
   const { now } = surroundings;
   const { bus, last: refusal } = createRefusals(parts.bus);
   const clock = createBusClock(surroundings);
-  const budget: Budget = createBudget(parts.limits);
+  const budget = withoutSelf(name, createBudget(parts.limits));
   const view = createView(clock, budget, withSelf(name, parts.belief));
   const traffic = createTraffic();
   const claims = createClaims({ member: name, bus, clock, surroundings });
   const shared = { view, host, traffic, now };
   const teller = createTeller({ ...shared, bus, clock, retract: view.retract });
   const told = { ...shared, name, clock, budget, tell: putAll };
-  const hearing = createHearing({ ...told, reader: () => reader, knocks: () => knocks });
+  const readUsed = (door: string): void => readMarks(bus, host, door, null);
+  const hearing = createHearing({ ...told, reader: () => reader, knocks: () => knocks, readMarks: readUsed });
   const { readMessage, readRows, heard } = hearing;
-  const reader = createReader({ bus, message: readMessage, rows: readRows, finished: announceIfJoined });
+  const reader = createReader({
+    ...{ bus, message: readMessage, rows: readRows, finished: announceIfJoined, now },
+  });
   const peers = createPeers({ name, host, clock, budget, reader, now });
   const reassertion = createReassertion({
     ...{ member: name, bus, view, host, surroundings, tell: putAll },
@@ -165,7 +168,7 @@ export function createMember(parts: MemberParts): Member {
     teller.connected();
     reassertion.begin();
     for (const member of peers.names()) reader.catchUp(member);
-    for (const door of host.oneTimeDoors()) readMarks(bus, host, door, null);
+    for (const door of host.oneTimeDoors()) readUsed(door);
     sayPresence();
   }
 
@@ -224,10 +227,7 @@ export function createMember(parts: MemberParts): Member {
     unsettled: early.unsettled,
     // As it is by now: its moments may have been put right, and it may have been decided otherwise.
     tell: (registers) => putAll(registers.flatMap((register) => view.ownOf(registerKey(register)) ?? [])),
-    current: view.current,
-    isClosed: view.isClosed,
-    standing: view.standing,
-    left: view.left,
+    ...{ current: view.current, isClosed: view.isClosed, standing: view.standing, left: view.left },
     claim: claims.claim,
     tellUsed(door, digest) {
       traffic.count('out', 'used');
@@ -287,4 +287,9 @@ function readMarks(bus: Bus, host: Host, door: string, cursor: string | null): v
 /** What this member itself had said is believed, whatever is believed of others. */
 function withSelf(name: string, belief: Belief): Belief {
   return { ...belief, accepts: (member, register) => member === name || belief.accepts(member, register) };
+}
+
+/** Its own words, read on the bus after its state file was lost, cost it nothing. */
+function withoutSelf(name: string, budget: Budget): Budget {
+  return { ...budget, admits: (member, ...of) => (member === name ? 'yes' : budget.admits(member, ...of)) };
 }

@@ -1,4 +1,4 @@
-import { createBucket, TOLD_BANS_PER_SECOND } from './budget.ts';
+import { atOnce, createBucket, TOLD_BANS_PER_SECOND } from './budget.ts';
 import { RECORDS_MAX } from './message.ts';
 import { isTomb, type Register, registerKey } from './register.ts';
 
@@ -35,7 +35,7 @@ export function createOutbox(max: number = OUTBOX_MAX): Outbox {
     escalated: new Map(),
     plain: new Map(),
   };
-  const bucket = createBucket(TOLD_BANS_PER_SECOND);
+  const bucket = createBucket(TOLD_BANS_PER_SECOND, atOnce(TOLD_BANS_PER_SECOND));
 
   const size = (): number => CLASSES.reduce((sum, each) => sum + waiting[each].size, 0);
 

@@ -97,9 +97,18 @@ export function createPeers({ name, host, clock, budget, reader, now }: PeersPar
     }
   }
 
+  /** The engine's owner has taken it out: nobody complains of it any more. */
+  function forget(member: string): void {
+    peers.delete(member);
+    reader.forget(member);
+    budget.forget(member);
+  }
+
   return {
     meet(entries) {
       for (const { member, text } of entries.slice(0, MEMBERS_MAX)) meetOne(member, text);
+      const named = new Set(entries.map(({ member }) => member));
+      for (const [member, { isLost }] of peers) if (isLost && !named.has(member)) forget(member);
     },
     say(presence) {
       const text = JSON.stringify(presence);

@@ -14,7 +14,7 @@ export interface Reader {
   said(member: string, number: number, started: number): void;
   /** Forgets how far it was with everybody: what was told and may have been missed is read. */
   disconnected(): void;
-  /** Reads everything of this member again; false where it is being read already. */
+  /** Reads everything of this member again; false where it is being read already, or was so just now. */
   reread(member: string): boolean;
   /** Reads everything of everybody again: more is believed than before, or what is known is to be carried out again. */
   anew(how: 'read' | 'again'): void;
@@ -30,6 +30,8 @@ export interface ReaderParts {
   /** Takes in registers of a member's hashes. */
   rows(member: string, rows: readonly RegisterRow[], how: 'read' | 'again'): void;
   finished(member: string): void;
+  /** In milliseconds. */
+  now(): number;
 }
 
 interface Progress {
@@ -47,67 +49,72 @@ interface Progress {
   started: number | undefined;
   /** Messages heard by the doorbell since the stream was read: there the place in it stands still. */
   since: number;
+  /** A reading was given up, or put off. */
+  isDue: boolean;
+  /** Until then not everything is read once more. */
+  rests: number;
 }
 
+const AT_ONCE = Number.NEGATIVE_INFINITY;
 const NOTHING_READ: Progress = {
   ...{ number: 0, goal: 0, since: 0, id: null, started: undefined },
-  ...{ reading: false, hasRead: false, how: 'read' },
+  ...{ reading: false, hasRead: false, how: 'read', isDue: false, rests: AT_ONCE },
 };
 
 /** After so many messages the stream is read on, so that a gap later does not cost all of it. */
 const READ_EVERY = 512;
+/** So many entries of a stream are read in one go: more are written as fast as they are read. */
+const ENTRIES_MAX = 20_000;
+/** What took longer than this to read, in milliseconds, is read again after so many times that at the earliest. */
+const READ_AT_ONCE = 250;
+const RESTS = 9;
 const TABLES: readonly RegisterTable[] = ['bans', 'grants'];
 
-export function createReader({ bus, message, rows, finished }: ReaderParts): Reader {
-  const all = new Map<string, Progress>();
+interface Rest {
+  readonly from: string;
+  readonly goal: number;
+  /** Entries that may still be read in this go. */
+  readonly left: number;
+  /** What is there of the stream begins later. */
+  readonly trimmed: () => void;
+}
+
+interface Place {
+  readonly table: number;
+  readonly cursor: string | null;
+}
+
+export function createReader({ bus, message, rows, finished, now }: ReaderParts): Reader {
+  const { all, progressOf } = createProgresses();
   /** What is answered after a cut belongs to a reading that is over. */
   let life = 0;
-
-  function progressOf(member: string): Progress {
-    const there = all.get(member);
-    if (there !== undefined) return there;
-    const made: Progress = { ...NOTHING_READ };
-    all.set(member, made);
-    return made;
-  }
 
   function catchUp(member: string): void {
     const progress = progressOf(member);
     if (progress.reading) return;
-    progress.reading = true;
-    progress.since = 0;
+    Object.assign(progress, { reading: true, since: 0, isDue: false });
     // Whoever said a number had been answered before: what it stands for is there to be read.
     const { goal } = progress;
     if (progress.id === null) readAll(member, progress, goal);
     else
       readStream(member, progress, {
         from: progress.id,
-        goal,
+        ...{ goal, left: ENTRIES_MAX },
         trimmed: () => readAll(member, progress, goal),
       });
   }
 
-  function giveUp(progress: Progress): void {
-    progress.reading = false;
-  }
-
-  interface Rest {
-    readonly from: string;
-    readonly goal: number;
-    /** What is there of the stream begins later. */
-    readonly trimmed: () => void;
-  }
-
   function readStream(member: string, progress: Progress, rest: Rest): void {
     const made = life;
-    const { from, goal, trimmed } = rest;
+    const { from, goal, trimmed, left } = rest;
     bus.after(member, from, (answer) => {
       if (made !== life) return;
       if (!answer.ok) return giveUp(progress);
       if (answer.value === null) return trimmed();
       takeStream(member, progress, answer.value);
-      const { next } = answer.value;
-      if (next !== null) return readStream(member, progress, { ...rest, from: next });
+      const { next, entries } = answer.value;
+      const more = left - entries.length;
+      if (next !== null && more > 0) return readStream(member, progress, { ...rest, from: next, left: more });
       finish(member, progress, goal);
     });
   }
@@ -122,11 +129,20 @@ export function createReader({ bus, message, rows, finished }: ReaderParts): Rea
   /** First the end of the stream, then the registers: what is told meanwhile is read after them. */
   function readAll(member: string, progress: Progress, goal: number): void {
     const made = life;
+    const began = now();
+    // Whoever has a million rows, and trims its stream as they are read, would be read for ever.
+    if (began < progress.rests) {
+      progress.id = null;
+      giveUp(progress);
+      return;
+    }
     bus.newest(member, (answer) => {
       if (made !== life) return;
       if (!answer.ok) return giveUp(progress);
       const id = answer.value;
       readTable(member, progress, { table: 0, cursor: null }, () => {
+        const took = now() - began;
+        progress.rests = now() + (took > READ_AT_ONCE ? RESTS * took : 0);
         // Of an empty stream, and of one that is trimmed as fast as it is read, the registers are read again next time.
         const over = (): void => {
           progress.id = null;
@@ -134,7 +150,7 @@ export function createReader({ bus, message, rows, finished }: ReaderParts): Rea
         };
         progress.id = id;
         if (id === NOTHING_TOLD) over();
-        else readStream(member, progress, { from: id, goal, trimmed: over });
+        else readStream(member, progress, { from: id, goal, left: ENTRIES_MAX, trimmed: over });
       });
     });
   }
@@ -145,11 +161,6 @@ export function createReader({ bus, message, rows, finished }: ReaderParts): Rea
     progress.how = 'read';
     progress.hasRead = true;
     finished(member);
-  }
-
-  interface Place {
-    readonly table: number;
-    readonly cursor: string | null;
   }
 
   function readTable(member: string, progress: Progress, { table, cursor }: Place, done: () => void): void {
@@ -184,15 +195,15 @@ export function createReader({ bus, message, rows, finished }: ReaderParts): Rea
       if (isAnother && number < progress.goal) Object.assign(progress, { number: 0, goal: 0 });
       progress.started = started;
       progress.goal = Math.max(progress.goal, number);
-      if (progress.goal > progress.number || !progress.hasRead) catchUp(member);
+      if (progress.goal > progress.number || !progress.hasRead || progress.isDue) catchUp(member);
     },
     disconnected() {
       life += 1;
-      for (const progress of all.values()) progress.reading = false;
+      for (const progress of all.values()) Object.assign(progress, { reading: false, rests: AT_ONCE });
     },
     reread(member) {
       const progress = progressOf(member);
-      if (progress.reading) return false;
+      if (progress.reading || now() < progress.rests) return false;
       progress.id = null;
       catchUp(member);
       return true;
@@ -200,7 +211,8 @@ export function createReader({ bus, message, rows, finished }: ReaderParts): Rea
     anew(how) {
       life += 1;
       for (const [member, progress] of all) {
-        Object.assign(progress, { id: null, reading: false, how: how === 'again' ? how : progress.how });
+        Object.assign(progress, { id: null, reading: false, rests: AT_ONCE });
+        if (how === 'again') progress.how = how;
         catchUp(member);
       }
     },
@@ -210,3 +222,24 @@ export function createReader({ bus, message, rows, finished }: ReaderParts): Rea
 }
 
 const NOTHING_TOLD = '0-0';
+
+function createProgresses(): {
+  readonly all: Map<string, Progress>;
+  readonly progressOf: (member: string) => Progress;
+} {
+  const all = new Map<string, Progress>();
+  return {
+    all,
+    progressOf(member) {
+      const there = all.get(member);
+      if (there !== undefined) return there;
+      const made: Progress = { ...NOTHING_READ };
+      all.set(member, made);
+      return made;
+    },
+  };
+}
+
+function giveUp(progress: Progress): void {
+  Object.assign(progress, { reading: false, isDue: true });
+}

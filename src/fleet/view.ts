@@ -67,8 +67,6 @@ export interface View {
 }
 
 const AMNESTY = 'amnesty';
-/** That of `accept.each.bans_per_second`. */
-const SECOND = 1_000;
 
 export function createView(clock: BusClock, budget: Budget, belief: Belief): View {
   const book = createBook(budget.release);
@@ -118,20 +116,19 @@ export function createView(clock: BusClock, budget: Budget, belief: Belief): Vie
       refuse(outcome, register, reason, reason === 'time' ? momentOf(register) - AHEAD_MAX : undefined);
       return;
     }
-    const over = register.kind === 'grant' && register.gen === 0 && clipped(register).until <= now;
-    if (there === undefined && over) return;
-    const admitted = budget.admits(
-      member,
-      register,
-      { live: how === 'live', isNew: there === undefined },
-      now,
-    );
+    const [isNew, isPast] = [
+      there === undefined,
+      register.kind !== 'amnesty' && clipped(register).until <= now,
+    ];
+    if (isNew && isPast && isNothing(register, budget.isTight(member))) return;
+    const admitted = budget.admits(member, register, { live: how === 'live', isNew, isOver: isPast }, now);
     if (admitted !== 'yes') {
-      refuse(outcome, register, 'limit', admitted === 'later' ? now + SECOND : undefined);
+      refuse(outcome, register, 'limit', admitted.from);
       return;
     }
     if (there === undefined) {
-      const charged = register.kind === 'ban' || isTomb(register) ? member : null;
+      // What is over and known for its lift alone is kept as a lift is.
+      const charged = register.kind === 'ban' || isPast ? member : null;
       const entry = book.put(register, charged);
       // Nothing is known of it, but it may be in force here all the same, from before a restart.
       touch(
@@ -175,13 +172,7 @@ export function createView(clock: BusClock, budget: Budget, belief: Belief): Vie
     }
   }
 
-  /** Until when somebody may need to know of it. */
-  function neededUntil(register: Register): number {
-    const lift = register.gen > 0 ? register.gen / TICKS + belief.tombs() : 0;
-    if (register.kind === 'amnesty') return lift;
-    if (register.kind === 'grant') return Math.max(lift, register.until);
-    return Math.max(lift, register.until === 0 ? 0 : rememberedUntil(register.since, register.until));
-  }
+  const isOver = (register: Register): boolean => neededUntil(register, belief.tombs()) <= clock.now();
 
   return {
     hear,
@@ -210,8 +201,8 @@ export function createView(clock: BusClock, budget: Budget, belief: Belief): Vie
     states: book.states,
     stateOf: book.stateOf,
     size: book.size,
-    isOver: (register) => neededUntil(register) <= clock.now(),
-    sweep: (most) => book.sweep(most, (register) => neededUntil(register) <= clock.now()),
+    isOver,
+    sweep: (most) => book.sweep(most, (entry) => isOver(entry.state) || isLent(entry, budget, clock.now())),
   };
 }
 
@@ -227,4 +218,23 @@ function goesOnOtherwise(register: Register, book: Book, holds: (state: Register
   if (register.kind !== 'ban') return false;
   const entry = book.get(banKey(register.target, register.cause === 'order' ? 'strikes' : 'order'));
   return entry?.kept !== undefined && holds(entry.state);
+}
+
+/** Until when somebody may need to know of it; `tombs`: how long a lift is remembered. */
+function neededUntil(register: Register, tombs: number): number {
+  const lift = register.gen > 0 ? register.gen / TICKS + tombs : 0;
+  if (register.kind === 'amnesty') return lift;
+  if (register.kind === 'grant') return Math.max(lift, register.until);
+  return Math.max(lift, register.until === 0 ? 0 : rememberedUntil(register.since, register.until));
+}
+
+/** Of what is over and knows of no lift: how long the next ban is to be, where there is room for that. */
+function isNothing(register: Register, isTight: boolean): boolean {
+  return register.gen === 0 && (register.kind === 'grant' || isTight);
+}
+
+/** Room for what another bans now is worth more than how often it had banned whom. */
+function isLent({ state, charged, own }: Entry, budget: Budget, now: number): boolean {
+  if (charged === null || own !== undefined || state.kind !== 'ban') return false;
+  return state.gen === 0 && state.until <= now && budget.isTight(charged);
 }

@@ -258,7 +258,7 @@ describe('the outbox', () => {
       outbox.told(parcel);
     }
     expect(first).toMatchObject([{ cause: 'order' }, { count: 2 }]);
-    expect(told).toBe(TOLD_BANS_PER_SECOND + 1);
+    expect(told).toBe(TOLD_BANS_PER_SECOND / 2 + 1);
     expect(outbox.take(500)?.registers.length).toBe(RECORDS_MAX);
   });
 

@@ -9,7 +9,7 @@ it('what is refused for a reason that passes is read again when that is over, so
     if (!isReading) read.push(`${member} ${now}`);
     return !isReading;
   };
-  const rereading = createRereading({ now: () => now }, () => ({ reread }));
+  const rereading = createRereading({ now: () => now }, reread);
   const beats = (until: number): void => {
     for (; now <= until; now += 1_000) rereading.beat();
   };
