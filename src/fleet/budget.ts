@@ -35,6 +35,8 @@ const BYTES_PER_SECOND = 1_048_576;
 /** Where automatic bans have taken a member's room there is so much more, 1 of so many, for what people said. */
 const ROOM_OF_PEOPLE = 16;
 
+/** Changes that are read at once, however few bans are taken. */
+const READ_AT_ONCE = 1_024;
 const SECOND = 1_000;
 const MINUTE = 60_000;
 /** What was left out for want of room is read again when less of it than this is taken. */
@@ -73,7 +75,7 @@ export function createBucket(perSecond: number, burst: number = perSecond): Buck
 export interface Budget {
   /**
    * Whether this of another member is taken in. `live`: it is told now, so its rate counts; what who joins reads was
-   * told over days. `isNew`: no register of it is there yet. `isOver`: it holds no more, but it may have to be known.
+   * told over days, so as much as it has room for comes at once. `isNew`: no register of it is there yet. `isOver`: it holds no more, but it may have to be known.
    * Answers from when on it would be taken in otherwise; Infinity: once there is room.
    */
   admits(member: string, register: Register, how: How, now: number): 'yes' | { readonly from: number };
@@ -113,12 +115,22 @@ interface Account {
   rate: Bucket;
   /** Lifts don't wait behind bans. */
   lifts: Bucket;
+  /** Changes that are read. */
+  reads: Bucket;
   readonly knocks: Bucket;
   readonly offences: Bucket;
   readonly answers: Bucket;
   readonly firsts: Bucket;
   readonly used: Bucket;
   readonly bytes: Bucket;
+}
+
+function ratesOf({ bans, bansPerSecond }: Limits): Pick<Account, 'rate' | 'lifts' | 'reads'> {
+  return {
+    rate: createBucket(bansPerSecond),
+    lifts: createBucket(bansPerSecond),
+    reads: createBucket(bansPerSecond, Math.max(bans, bansPerSecond, READ_AT_ONCE)),
+  };
 }
 
 function isOfPeople(register: Register): boolean {
@@ -135,8 +147,7 @@ export function createBudget(initial: Limits): Budget {
     const made: Account = {
       ...{ bans: 0, people: 0, isWanting: false },
       grants: new Map(),
-      rate: createBucket(limits.bansPerSecond),
-      lifts: createBucket(limits.bansPerSecond),
+      ...ratesOf(limits),
       knocks: createBucket(KNOCKS_PER_SECOND),
       offences: createBucket(OFFENCES_PER_SECOND),
       answers: createBucket(ANSWERS_PER_SECOND),
@@ -182,7 +193,8 @@ export function createBudget(initial: Limits): Budget {
         account.isWanting = true;
         return { from: Number.POSITIVE_INFINITY };
       }
-      if (live && !(isLift ? account.lifts : account.rate).take(now)) return { from: now + SECOND };
+      const bucket = live ? account[isLift ? 'lifts' : 'rate'] : account.reads;
+      if (!bucket.take(now)) return { from: now + SECOND };
       if (isNew && register.kind !== 'amnesty') charge(account, register, 1);
       return 'yes';
     },
@@ -212,10 +224,7 @@ export function createBudget(initial: Limits): Budget {
     bansOf: (member) => accounts.get(member)?.bans ?? 0,
     change(next) {
       limits = next;
-      for (const account of accounts.values()) {
-        account.rate = createBucket(next.bansPerSecond);
-        account.lifts = createBucket(next.bansPerSecond);
-      }
+      for (const account of accounts.values()) Object.assign(account, ratesOf(next));
     },
     forget: (member) => void accounts.delete(member),
   };

@@ -51,23 +51,24 @@ interface Progress {
   since: number;
   /** A reading was given up, or put off. */
   isDue: boolean;
-  /** Until then not everything is read once more. */
-  rests: number;
+  /** When the reading began, or was asked for last. */
+  began: number;
+  /** How long may be read still, in milliseconds. */
+  credit: number;
 }
 
-const AT_ONCE = Number.NEGATIVE_INFINITY;
 const NOTHING_READ: Progress = {
   ...{ number: 0, goal: 0, since: 0, id: null, started: undefined },
-  ...{ reading: false, hasRead: false, how: 'read', isDue: false, rests: AT_ONCE },
+  ...{ reading: false, hasRead: false, how: 'read', isDue: false, began: 0, credit: 0 },
 };
 
 /** After so many messages the stream is read on, so that a gap later does not cost all of it. */
 const READ_EVERY = 512;
-/** So many entries of a stream are read in one go: more are written as fast as they are read. */
-const ENTRIES_MAX = 20_000;
-/** What took longer than this to read, in milliseconds, is read again after so many times that at the earliest. */
-const READ_AT_ONCE = 250;
-const RESTS = 9;
+/** So many entries of a stream are read in one go, more than it is to have: they are written as fast as they are read. */
+const ENTRIES_MAX = 12_000;
+/** A member is read for so long at once, in milliseconds, and then for this part of the time. */
+const READ_AT_ONCE = 3_000;
+const READ_PART = 0.1;
 const TABLES: readonly RegisterTable[] = ['bans', 'grants'];
 
 interface Rest {
@@ -92,6 +93,11 @@ export function createReader({ bus, message, rows, finished, now }: ReaderParts)
   function catchUp(member: string): void {
     const progress = progressOf(member);
     if (progress.reading) return;
+    // Whoever writes as fast as it is read, or trims its stream under a million rows, would be read for ever.
+    if (!mayRead(progress, now())) {
+      progress.isDue = true;
+      return;
+    }
     Object.assign(progress, { reading: true, since: 0, isDue: false });
     // Whoever said a number had been answered before: what it stands for is there to be read.
     const { goal } = progress;
@@ -129,20 +135,11 @@ export function createReader({ bus, message, rows, finished, now }: ReaderParts)
   /** First the end of the stream, then the registers: what is told meanwhile is read after them. */
   function readAll(member: string, progress: Progress, goal: number): void {
     const made = life;
-    const began = now();
-    // Whoever has a million rows, and trims its stream as they are read, would be read for ever.
-    if (began < progress.rests) {
-      progress.id = null;
-      giveUp(progress);
-      return;
-    }
     bus.newest(member, (answer) => {
       if (made !== life) return;
       if (!answer.ok) return giveUp(progress);
       const id = answer.value;
       readTable(member, progress, { table: 0, cursor: null }, () => {
-        const took = now() - began;
-        progress.rests = now() + (took > READ_AT_ONCE ? RESTS * took : 0);
         // Of an empty stream, and of one that is trimmed as fast as it is read, the registers are read again next time.
         const over = (): void => {
           progress.id = null;
@@ -156,6 +153,7 @@ export function createReader({ bus, message, rows, finished, now }: ReaderParts)
   }
 
   function finish(member: string, progress: Progress, goal: number): void {
+    progress.credit -= now() - progress.began;
     progress.number = Math.max(progress.number, goal);
     progress.reading = false;
     progress.how = 'read';
@@ -199,11 +197,11 @@ export function createReader({ bus, message, rows, finished, now }: ReaderParts)
     },
     disconnected() {
       life += 1;
-      for (const progress of all.values()) Object.assign(progress, { reading: false, rests: AT_ONCE });
+      for (const progress of all.values()) Object.assign(progress, { reading: false, credit: READ_AT_ONCE });
     },
     reread(member) {
       const progress = progressOf(member);
-      if (progress.reading || now() < progress.rests) return false;
+      if (progress.reading || !mayRead(progress, now())) return false;
       progress.id = null;
       catchUp(member);
       return true;
@@ -211,7 +209,7 @@ export function createReader({ bus, message, rows, finished, now }: ReaderParts)
     anew(how) {
       life += 1;
       for (const [member, progress] of all) {
-        Object.assign(progress, { id: null, reading: false, rests: AT_ONCE });
+        Object.assign(progress, { id: null, reading: false, credit: READ_AT_ONCE });
         if (how === 'again') progress.how = how;
         catchUp(member);
       }
@@ -233,7 +231,7 @@ function createProgresses(): {
     progressOf(member) {
       const there = all.get(member);
       if (there !== undefined) return there;
-      const made: Progress = { ...NOTHING_READ };
+      const made: Progress = { ...NOTHING_READ, credit: READ_AT_ONCE };
       all.set(member, made);
       return made;
     },
@@ -242,4 +240,10 @@ function createProgresses(): {
 
 function giveUp(progress: Progress): void {
   Object.assign(progress, { reading: false, isDue: true });
+}
+
+function mayRead(progress: Progress, now: number): boolean {
+  const credit = progress.credit + (now - progress.began) * READ_PART;
+  Object.assign(progress, { credit: Math.min(READ_AT_ONCE, credit), began: now });
+  return progress.credit > 0;
 }

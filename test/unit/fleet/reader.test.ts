@@ -140,3 +140,29 @@ it('a member that writes as fast as it is read is done with at some time', () =>
   expect(answered).toBeLessThan(300);
   expect(reader.hasRead('edge2')).toBe(true);
 });
+
+it('a member whose stream grows as it is read is read for a tenth of the time', () => {
+  const all = reading();
+  const { reader, asked, at } = all;
+  reader.said('edge2', 1, 1);
+  answerAll(all, 1);
+  const piece = { entries: Array.from({ length: 100 }, () => ({ id: '6-1', message: new Uint8Array(18) })) };
+  let busy = 0;
+  for (let number = 2; at.now < 600_000; number += 1) {
+    reader.said('edge2', number, 1);
+    for (let next = asked.shift(); next !== undefined; next = asked.shift()) {
+      at.now += 10;
+      busy += 10;
+      next.answer(
+        next.what === 'after'
+          ? ok({ ...piece, next: '6-1' })
+          : next.what === 'newest'
+            ? ok('5-1')
+            : NONE_LEFT,
+      );
+    }
+    at.now += 1_000;
+  }
+  expect(busy).toBeLessThan(90_000);
+  expect(busy).toBeGreaterThan(10_000);
+});

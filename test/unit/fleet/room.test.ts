@@ -138,6 +138,19 @@ describe('what is over what a member may say', () => {
     expect(taken(range(30).map((host) => w.hear(banOf(host, { until: 0, gen: gen + 2 }))))).toBe(8);
   });
 
+  it('is not got around by what is kept in the engine, and read', () => {
+    const w = world({ bans: 2_000, bansPerSecond: 100 });
+    const change = (by: number): number =>
+      taken(range(2_000).map((host) => w.hear(banOf(host, { until: NOW + 60_000 + by }), 'read')));
+    // Who joins has all at once.
+    expect(change(0)).toBe(2_000);
+    expect(change(1)).toBe(0);
+    w.at = 1_000;
+    expect(change(2)).toBe(100);
+    // Nothing new costs nothing.
+    expect(change(0)).toBe(2_000);
+  });
+
   it('of offences is not charged to lines that were used up, nor firsts to answers', () => {
     const { budget } = world();
     for (const _ of range(5_000)) {
