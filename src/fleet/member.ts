@@ -121,7 +121,7 @@ export function createMember(parts: MemberParts): Member {
   const hearing = createHearing({ ...told, reader: () => reader, knocks: () => knocks, readMarks: readUsed });
   const { readMessage, readRows, heard } = hearing;
   const reader = createReader({
-    ...{ bus, message: readMessage, rows: readRows, finished: announceIfJoined, now },
+    ...{ bus, surroundings, message: readMessage, rows: readRows, finished: announceIfJoined },
   });
   const peers = createPeers({ name, host, clock, budget, reader, now });
   const reassertion = createReassertion({

@@ -1,4 +1,5 @@
-import type { Bus, Piece, RegisterRow, RegisterTable, StreamEntry } from './bus.ts';
+import type { Bus, RegisterRow, RegisterTable, StreamEntry } from './bus.ts';
+import type { Surroundings } from './host.ts';
 
 /*
  * What a member must read of another: all of its registers, when it joins or has been away for too long, and otherwise
@@ -30,8 +31,7 @@ export interface ReaderParts {
   /** Takes in registers of a member's hashes. */
   rows(member: string, rows: readonly RegisterRow[], how: 'read' | 'again'): void;
   finished(member: string): void;
-  /** In milliseconds. */
-  now(): number;
+  readonly surroundings: Pick<Surroundings, 'now' | 'after'>;
 }
 
 interface Progress {
@@ -69,6 +69,8 @@ const ENTRIES_MAX = 12_000;
 /** A member is read for so long at once, in milliseconds, and then for this part of the time. */
 const READ_AT_ONCE = 3_000;
 const READ_PART = 0.1;
+/** What is taken in in one turn: some 700 registers. */
+const TURN_BYTES = 32_768;
 const TABLES: readonly RegisterTable[] = ['bans', 'grants'];
 
 interface Rest {
@@ -85,7 +87,8 @@ interface Place {
   readonly cursor: string | null;
 }
 
-export function createReader({ bus, message, rows, finished, now }: ReaderParts): Reader {
+export function createReader({ bus, message, rows, finished, surroundings }: ReaderParts): Reader {
+  const { now, after } = surroundings;
   const { all, progressOf } = createProgresses();
   /** What is answered after a cut belongs to a reading that is over. */
   let life = 0;
@@ -117,19 +120,36 @@ export function createReader({ bus, message, rows, finished, now }: ReaderParts)
       if (made !== life) return;
       if (!answer.ok) return giveUp(progress);
       if (answer.value === null) return trimmed();
-      takeStream(member, progress, answer.value);
       const { next, entries } = answer.value;
-      const more = left - entries.length;
-      if (next !== null && more > 0) return readStream(member, progress, { ...rest, from: next, left: more });
-      finish(member, progress, goal);
+      takeStream(member, progress, entries, () => {
+        const more = left - entries.length;
+        if (next === null || more <= 0) finish(member, progress, goal);
+        else readStream(member, progress, { ...rest, from: next, left: more });
+      });
     });
   }
 
-  function takeStream(member: string, progress: Progress, { entries }: Piece<StreamEntry>): void {
-    for (const entry of entries) {
+  /** Some of it a turn: an entry may have hundreds of registers. */
+  function takeStream(
+    member: string,
+    progress: Progress,
+    entries: readonly StreamEntry[],
+    done: () => void,
+  ): void {
+    const made = life;
+    let bytes = 0;
+    for (const [at, entry] of entries.entries()) {
+      if (bytes >= TURN_BYTES) {
+        after(0, () => {
+          if (made === life) takeStream(member, progress, entries.slice(at), done);
+        });
+        return;
+      }
       progress.id = entry.id;
       message(member, entry.message);
+      bytes += entry.message.length;
     }
+    done();
   }
 
   /** First the end of the stream, then the registers: what is told meanwhile is read after them. */
@@ -188,11 +208,7 @@ export function createReader({ bus, message, rows, finished, now }: ReaderParts)
     },
     said(member, number, started) {
       const progress = progressOf(member);
-      // Its numbers begin with the moment of its start, and an engine's clock may have gone back since.
-      const isAnother = progress.started !== undefined && progress.started !== started;
-      if (isAnother && number < progress.goal) Object.assign(progress, { number: 0, goal: 0 });
-      progress.started = started;
-      progress.goal = Math.max(progress.goal, number);
+      countTo(progress, number, started);
       if (progress.goal > progress.number || !progress.hasRead || progress.isDue) catchUp(member);
     },
     disconnected() {
@@ -246,4 +262,13 @@ function mayRead(progress: Progress, now: number): boolean {
   const credit = progress.credit + (now - progress.began) * READ_PART;
   Object.assign(progress, { credit: Math.min(READ_AT_ONCE, credit), began: now });
   return progress.credit > 0;
+}
+
+/** The member, which runs since then, has told so many. */
+function countTo(progress: Progress, number: number, started: number): void {
+  // Its numbers begin with the moment of its start, and an engine's clock may have gone back since.
+  const isAnother = progress.started !== undefined && progress.started !== started;
+  if (isAnother && number < progress.goal) Object.assign(progress, { number: 0, goal: 0 });
+  progress.started = started;
+  progress.goal = Math.max(progress.goal, number);
 }

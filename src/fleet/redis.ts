@@ -14,11 +14,8 @@ import {
   timeFrom,
 } from './redis-replies.ts';
 
-/**
- * Entries of a member's stream, of up to 256 records each, and of its registers and of a door's marks that one request
- * asks for: what comes of it is one turn's work.
- */
-const MESSAGES_A_PIECE = 8;
+/** Entries of a member's stream, of its registers and of a door's marks that one request asks for. */
+const MESSAGES_A_PIECE = 64;
 const ROWS_A_PIECE = 128;
 /** About so many messages of a member are kept for those that were away. */
 const STREAM_MAX = 10_000;

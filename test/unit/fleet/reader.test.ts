@@ -26,7 +26,7 @@ it('a member whose numbers went back with the clock of the engine is read where 
     message: (_, [number = 0]) => void read.push(number),
     rows: () => undefined,
     finished: () => undefined,
-    now: () => 0,
+    surroundings: { now: () => 0, after: () => expect.unreachable() },
   });
   const tell = (number: number): void =>
     there.tell({ rows: [], message: Uint8Array.of(number) }, () => undefined);
@@ -56,12 +56,21 @@ function reading(): {
   asked: Asked[];
   at: { now: number };
   took: number[];
+  turns: (() => void)[];
 } {
   const asked: Asked[] = [];
   const took: number[] = [];
+  const turns: (() => void)[] = [];
   const at = { now: 0 };
   const ask = (what: Asked['what'], done: (answer: never) => void): void => {
     asked.push({ what, answer: (given) => done(given as never) });
+  };
+  const surroundings = {
+    now: () => at.now,
+    after: (_: number, run: () => void) => {
+      turns.push(run);
+      return () => undefined;
+    },
   };
   const unused = (): never => expect.unreachable();
   const bus: Bus = {
@@ -72,10 +81,10 @@ function reading(): {
     after: (_member, _id, done) => ask('after', done),
   };
   const reader = createReader({
-    ...{ bus, rows: () => undefined, finished: () => undefined, now: () => at.now },
+    ...{ bus, surroundings, rows: () => undefined, finished: () => undefined },
     message: (_, { length }) => void took.push(length),
   });
-  return { reader, asked, at, took };
+  return { reader, asked, at, took, turns };
 }
 
 const ok = (value: unknown): unknown => ({ ok: true, value });
@@ -165,4 +174,32 @@ it('a member whose stream grows as it is read is read for a tenth of the time', 
   }
   expect(busy).toBeLessThan(90_000);
   expect(busy).toBeGreaterThan(10_000);
+});
+
+it('of a piece of the stream that is large some is taken in a turn, in order, and none after a cut', () => {
+  const all = reading();
+  const { reader, asked, took, turns } = all;
+  reader.said('edge2', 1, 1);
+  answerAll(all, 1);
+  const large = (): Uint8Array => new Uint8Array(11_794);
+  const entries = Array.from({ length: 64 }, (_, at) => ({ id: `6-${at}`, message: large() }));
+  const begin = (number: number): void => {
+    reader.said('edge2', number, 1);
+    for (const what of ['newest', 'scan', 'scan'] as const)
+      expect(asked.shift()?.answer(what === 'scan' ? NONE_LEFT : ok('5-1'))).toBeUndefined();
+    asked.shift()?.answer(ok({ entries, next: null }));
+  };
+  begin(2);
+  let turn = 1;
+  for (let before = 0; turns.length > 0; turn += 1) {
+    expect(took.length - before).toBeLessThanOrEqual(3);
+    before = took.length;
+    turns.shift()?.();
+  }
+  expect([took.length, turn]).toEqual([64, 22]);
+  reader.said('edge2', 3, 1);
+  asked.shift()?.answer(ok({ entries, next: null }));
+  reader.disconnected();
+  for (const each of turns.splice(0)) each();
+  expect(took).toHaveLength(67);
 });
