@@ -6,7 +6,7 @@ import type { RegisterRow } from './bus.ts';
 import { Unreadable } from './bytes.ts';
 import { HEARD_MAX, type Host } from './host.ts';
 import type { Knocks } from './knocks.ts';
-import { decode, type Message } from './message.ts';
+import { decode, type Message, recordsSaid } from './message.ts';
 import type { BusClock } from './offset.ts';
 import type { Reader } from './reader.ts';
 import type { Register } from './register.ts';
@@ -31,7 +31,8 @@ export interface Hearing {
   refusals(): ReadonlyMap<RefusedReason, number>;
   /** Has what came of it carried out. */
   carryOut(origin: string, outcome: Outcome, said?: number): void;
-  refuse(member: string, reasons: readonly RefusedReason[]): void;
+  /** `times`: each of these. */
+  refuse(member: string, reasons: readonly RefusedReason[], times?: number): void;
 }
 
 interface HearingParts {
@@ -60,12 +61,12 @@ export function createHearing(parts: HearingParts): Hearing {
     return true;
   });
 
-  function refuse(member: string, reasons: readonly RefusedReason[]): void {
+  function refuse(member: string, reasons: readonly RefusedReason[], times = 1): void {
     for (const reason of reasons) {
       const key = `${member} ${reason}`;
       const there = refusals.get(key) ?? { member, reason, count: 0 };
-      there.count += 1;
-      refused.set(reason, (refused.get(reason) ?? 0) + 1);
+      there.count += times;
+      refused.set(reason, (refused.get(reason) ?? 0) + times);
       refusals.set(key, there);
     }
   }
@@ -87,7 +88,7 @@ export function createHearing(parts: HearingParts): Hearing {
     }
     // Of what is kept the rest is read at this member's own pace: a number is missing then.
     if (!budget.bytes(member, bytes.length, now())) {
-      refuse(member, ['limit']);
+      refuse(member, ['limit'], recordsSaid(bytes));
       return;
     }
     const message = decode(bytes);

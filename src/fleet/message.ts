@@ -146,6 +146,12 @@ export function decode(bytes: Uint8Array): Message | Unreadable {
   }
 }
 
+/** How many records a message says it has, of one that nobody looks at. */
+export function recordsSaid(bytes: Uint8Array): number {
+  const [, , low = 0, high = 0] = bytes;
+  return Math.min(RECORDS_MAX, Math.max(1, low + 256 * high));
+}
+
 function read(reader: Reader): Message {
   if (reader.u8() !== VERSION) throw new Unreadable('version');
   const kind = KINDS[reader.u8() - 1];
