@@ -1,7 +1,8 @@
 import { systemClock } from '../../clock.ts';
+import { encode } from '../../fleet/message.ts';
 import { AHEAD_MAX } from '../../fleet/offset.ts';
 import { type Connection, type Credentials, connect, factsOf } from '../../fleet/redis-connect.ts';
-import { keysOf } from '../../fleet/redis-keys.ts';
+import { type Keys, keysOf } from '../../fleet/redis-keys.ts';
 import { timeFrom } from '../../fleet/redis-replies.ts';
 import { findServer } from '../../fleet/redis-sentinel.ts';
 import type { Fleet } from '../../policy/fleet.ts';
@@ -142,7 +143,10 @@ async function examine(
       `${replicas} replicas are connected, and fleet.copies is ${copies}: one-time doors stay shut`,
       'connect them, or lower fleet.copies',
     );
-  const missing = await refusals(connection, rightsOf(group, name));
+  const missing = [
+    ...(await refusals(connection, rightsOf(group, name))),
+    ...(await refusalsOfUse(connection, keysOf(group), name)),
+  ];
   for (const reason of missing)
     found(
       'fleet-rights',
@@ -204,12 +208,48 @@ function rightsOf(group: string, name: string): readonly (readonly string[])[] {
     ['HSCAN', keys.registers(NOBODY, 'bans'), '0'],
     ['HLEN', keys.registers(NOBODY, 'grants')],
     ['HGET', keys.mark({ of: 'used', name: NOBODY }), ''],
+    ['HGET', keys.mark({ of: 'spa', name: NOBODY }), ''],
     ['HGET', keys.mark({ of: 'code', name: NOBODY }), ''],
+    ['HSCAN', keys.mark({ of: 'used', name: NOBODY }), '0'],
     ['EXPIRE', keys.mark({ of: 'spa', name: NOBODY }), '1', 'NX'],
+    ['EXPIRE', keys.mark({ of: 'code', name: NOBODY }), '1', 'NX'],
     ['MGET', keys.presence(NOBODY)],
     ['SMEMBERS', keys.members],
     ['WAIT', '0', '1'],
   ];
+}
+
+/** What a member does, in a way that changes nothing: whose rights an earlier version printed may lack some. */
+async function refusalsOfUse(connection: Connection, keys: Keys, name: string): Promise<readonly string[]> {
+  const bans = keys.registers(name, 'bans');
+  const nothing = { kind: 'amnesty', number: 0, time: 0, records: [{ kind: 'amnesty', gen: 0 }] } as const;
+  const who = keys.presence(name);
+  const isThere = async (): Promise<boolean> => {
+    const found = await connection.send(['MGET', who]);
+    return Array.isArray(found) && found[0] !== null;
+  };
+  const tries: Readonly<Record<string, () => Promise<unknown>>> = {
+    HSET: () =>
+      connection.transact([
+        ['HSET', bans, NOBODY, ''],
+        ['HDEL', bans, NOBODY],
+      ]),
+    // Of a stream that is not there nothing, and of one that is, an entry that comes too late.
+    XADD: () => connection.send(['XADD', keys.stream(name), 'NOMKSTREAM', '0-1', 'e', '']),
+    SET: async () => connection.send(['SET', who, '', (await isThere()) ? 'NX' : 'XX']),
+    PUBLISH: () => connection.send(['PUBLISH', keys.channel(name), Buffer.from(encode(nothing))]),
+    PSUBSCRIBE: () => connection.subscribe(keys.channel('*'), () => undefined),
+  };
+  const reasons: string[] = [];
+  for (const [what, attempt] of Object.entries(tries)) {
+    try {
+      await attempt();
+    } catch (error) {
+      const reason = sentenceOf(error);
+      if (/NOPERM/.test(reason)) reasons.push(`${what}: ${reason}`);
+    }
+  }
+  return reasons;
 }
 
 /** What no member may do, tried where it would change nothing. */

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { command, type FleetOptions } from '../../../src/cli/commands/fleet.ts';
 import { EXIT, type ExitCode } from '../../../src/cli/exit.ts';
+import { accessCommands } from '../../../src/fleet/access.ts';
 import { MEMBER_PASSWORD, startRedis, type TestRedis } from '../../support/redis.ts';
 import { temporaryFolder } from '../../support/scratch.ts';
 
@@ -198,6 +199,42 @@ describe('fleet check', () => {
     expect(codes()).toContain('fleet-rights');
     admin.close();
   });
+
+  it.each([
+    'xadd',
+    'xtrim',
+    'xrange',
+    'xrevrange',
+    'hset',
+    'hdel',
+    'hget',
+    'hscan',
+    'expire',
+    'set',
+    'mget',
+    'smembers',
+    'publish',
+    'psubscribe',
+    'wait',
+  ])(
+    'misses the right to %s, which an earlier version may not have printed, and changes nothing',
+    async (word) => {
+      const redis = await engine();
+      const admin = await redis.admin();
+      ends.push(async () => admin.close());
+      const access = { name: 'edge1', group: 'main', password: MEMBER_PASSWORD('edge1') };
+      const [rules = ''] = accessCommands(access);
+      await admin.send(rules.replaceAll(new RegExp(` \\+${word}(?= |\\)|$)`, 'gm'), '').split(' '));
+      await admin.send(['SET', 'nfk:main:who:edge1', '{"said":1}']);
+      await admin.send(['XADD', 'nfk:main:s:edge1', '*', 'e', 'x']);
+      expect(await fleet('check', { json: true })).toBe(EXIT.failed);
+      expect(codes()).toContain('fleet-rights');
+      expect(out.toUpperCase()).toContain(word.toUpperCase());
+      expect(await admin.send(['GET', 'nfk:main:who:edge1'])).toBe('{"said":1}');
+      expect(await admin.send(['XLEN', 'nfk:main:s:edge1'])).toBe(1);
+      expect(await admin.send(['EXISTS', 'nfk:main:b:edge1'])).toBe(0);
+    },
+  );
 
   it('says that the engine is away, or refuses this member', async () => {
     writeFileSync(file, `wrong\n${'s'.repeat(32)}\n`, { mode: 0o600 });
