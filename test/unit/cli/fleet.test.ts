@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
@@ -8,7 +8,9 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { command, type FleetOptions } from '../../../src/cli/commands/fleet.ts';
 import { EXIT, type ExitCode } from '../../../src/cli/exit.ts';
 import { accessCommands } from '../../../src/fleet/access.ts';
+import { until } from '../../support/buses.ts';
 import { MEMBER_PASSWORD, startRedis, type TestRedis } from '../../support/redis.ts';
+import { ROOT } from '../../support/root.ts';
 import { temporaryFolder } from '../../support/scratch.ts';
 
 // A server of a busy machine takes its time to start.
@@ -318,6 +320,39 @@ describe('what fleet users prints', () => {
     out = '';
     expect(await fleet('check')).toBe(EXIT.done);
   });
+});
+
+it('the commands of docs/fleet.md make members at an engine of deploy/fleet, and write them down', async () => {
+  const socket = join(folder, 'redis.sock');
+  const acl = join(folder, 'fleet.acl');
+  const hash = createHash('sha256').update('owner').digest('hex');
+  const shipped = (name: string): string => readFileSync(join(ROOT, 'deploy/fleet', name), 'utf8');
+  writeFileSync(acl, shipped('fleet.acl').replace(/#0{64}/, `#${hash}`));
+  // Without TLS, which needs certificates.
+  const conf = shipped('redis.conf')
+    .replace(/^(tls-|bind ).*$/gm, '')
+    .replace('/run/redis/redis.sock', socket)
+    .replace('/etc/redis/fleet.acl', acl);
+  writeFileSync(join(folder, 'redis.conf'), `${conf}\ndir ${folder}\nlogfile ""\n`);
+  const start = async (): Promise<void> => {
+    const server = spawn('redis-server', [join(folder, 'redis.conf')], { stdio: 'ignore' });
+    ends.push(async () => void server.kill('SIGKILL'));
+    await until(() => existsSync(socket), 'it listens');
+  };
+  await start();
+  configure(`unix:${socket}`);
+  await fleet('users edge1');
+  writeFileSync(join(folder, 'users.txt'), out);
+  const [commands = ''] =
+    /^( *redis-cli .*\n)+/m.exec(readFileSync(join(ROOT, 'docs/fleet.md'), 'utf8')) ?? [];
+  const typed = commands.replaceAll('/run/redis/redis.sock', socket);
+  const env = { ...process.env, REDISCLI_AUTH: 'owner' };
+  const said = execFileSync('bash', ['-c', typed], { cwd: folder, env, encoding: 'utf8' });
+  expect(said.trim().split(/\n+/).at(-1)).toBe('OK');
+  out = '';
+  expect([await fleet('check'), out]).toEqual([EXIT.done, expect.stringContaining('No problem was found.')]);
+  expect(readFileSync(acl, 'utf8')).toContain(`\nuser edge1 on`);
+  expect(readFileSync(acl, 'utf8')).toContain('user default off');
 });
 
 describe('fleet forget', () => {
