@@ -6,6 +6,8 @@ const GROUP = 0o070;
 
 /** Who else could read or change a file with secrets. */
 export interface SecretAccess {
+  /** What it is about: that it is no file, others, its owner, or a group. */
+  readonly about: 'kind' | 'others' | 'owner' | 'group';
   /** `fault`: anybody can; `warning`: a group can. */
   readonly level: 'fault' | 'warning';
   readonly problem: string;
@@ -18,24 +20,28 @@ export function accessOf(path: string): SecretAccess | undefined {
   if (stats === undefined) return undefined;
   // A pipe would be waited for, and a device never ends.
   if (!stats.isFile())
-    return { level: 'fault', problem: 'it is not a regular file', fix: 'name the file with the secrets' };
+    return {
+      ...{ about: 'kind', level: 'fault' },
+      problem: 'it is not a regular file',
+      fix: 'name the file with the secrets',
+    };
   const mode = (stats.mode & 0o777).toString(8).padStart(4, '0');
   if ((stats.mode & OTHERS) !== 0)
     return {
-      level: 'fault',
+      ...{ about: 'others', level: 'fault' },
       problem: `it can be read or changed by others (${mode})`,
       fix: `chmod 0600 ${path}`,
     };
   const own = process.geteuid?.() ?? 0;
   if (own !== 0 && stats.uid !== own && stats.uid !== 0)
     return {
-      level: 'fault',
+      ...{ about: 'owner', level: 'fault' },
       problem: 'it belongs to another user than the daemon, who could open every door',
       fix: `chown ${own} ${path}`,
     };
   if ((stats.mode & GROUP) !== 0)
     return {
-      level: 'warning',
+      ...{ about: 'group', level: 'warning' },
       problem: `${path} can be read or changed by a group (${mode})`,
       fix: `chmod 0600 ${path}`,
     };

@@ -59,8 +59,11 @@ export function createPeers({ name, host, clock, budget, reader, now }: PeersPar
   const twin = createTwin(now);
 
   function meetOne(member: string, text: string | null): void {
-    if (member === name && twin.meet(text)) host.report({ news: 'twin' });
-    if (member === name || !isMemberName(member)) return;
+    if (member === name) {
+      if (twin.meet(text)) host.report({ news: 'twin' });
+      return;
+    }
+    if (!isMemberName(member)) return;
     const presence = text === null ? undefined : parsePresence(text);
     const there = peers.get(member);
     const peer: Peer = there ?? {

@@ -117,19 +117,15 @@ export function createRedisBus(options: RedisOptions): Bus {
     present(text, done) {
       presence = text;
       request(done, async ({ main }) => {
-        const [before, , found] = await Promise.all([
-          main.send(['MGET', keys.presence(me)]),
+        const found = await main.send(['SMEMBERS', keys.members]);
+        const members = [...new Set([me, ...namesFrom(found)])].slice(0, MEMBERS_MAX);
+        // Carried out in their order: of its own it reads what stood there before.
+        const [texts] = await Promise.all([
+          main.send(['MGET', ...members.map(keys.presence)]).then(listFrom),
           main.send(['SET', keys.presence(me), text]),
-          main.send(['SMEMBERS', keys.members]),
         ]);
-        const others = namesFrom(found).filter((member) => member !== me);
-        const members = [me, ...others].slice(0, MEMBERS_MAX);
-        const texts =
-          members.length === 1
-            ? []
-            : listFrom(await main.send(['MGET', ...members.slice(1).map(keys.presence)]));
         return members.map((member, index) => {
-          const said = index === 0 ? listFrom(before)[0] : texts[index - 1];
+          const said = texts[index];
           return { member, text: typeof said === 'string' ? said : null };
         });
       });

@@ -28,7 +28,8 @@ export interface Seen extends UsedOnce {
 }
 
 interface OfKey {
-  readonly packets: Map<string, { readonly stamp: number | null; readonly source: string }>;
+  /** When each was made, by its id. */
+  readonly packets: Map<string, number | null>;
   floor: number;
 }
 
@@ -52,7 +53,7 @@ export function createSeen(
   start: () => number = () => Number.NEGATIVE_INFINITY,
 ): Seen {
   const keys = new Map<string, OfKey>();
-  /** Their sources, whatever their key was called: it may be renamed. */
+  /** Whom each packet came from, by its id, whatever its key was called: it may be renamed. */
   const sources = new Map<string, string>();
   let count = 0;
 
@@ -74,7 +75,7 @@ export function createSeen(
   }
 
   function put(own: OfKey, { id, stamp, source }: Pick<PacketUse, 'id' | 'stamp' | 'source'>): void {
-    own.packets.set(id, { stamp, source });
+    own.packets.set(id, stamp);
     sources.set(id, source);
     count += 1;
   }
@@ -91,7 +92,7 @@ export function createSeen(
    */
   function letGo(own: OfKey, { wall, skew }: ClaimTime): boolean {
     const before = own.floor;
-    for (const [id, { stamp }] of own.packets) {
+    for (const [id, stamp] of own.packets) {
       if (stamp === null || wall <= stamp + skew) continue;
       drop(own, id);
       own.floor = Math.max(own.floor, stamp);

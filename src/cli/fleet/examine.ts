@@ -229,27 +229,14 @@ async function refusalsOfUse(connection: Connection, keys: Keys, name: string): 
     return Array.isArray(found) && found[0] !== null;
   };
   const tries: Readonly<Record<string, () => Promise<unknown>>> = {
-    HSET: () =>
-      connection.transact([
-        ['HSET', bans, NOBODY, ''],
-        ['HDEL', bans, NOBODY],
-      ]),
+    HSET: () => writeNothing(connection, bans),
     // Of a stream that is not there nothing, and of one that is, an entry that comes too late.
     XADD: () => connection.send(['XADD', keys.stream(name), 'NOMKSTREAM', '0-1', 'e', '']),
     SET: async () => connection.send(['SET', who, '', (await isThere()) ? 'NX' : 'XX']),
     PUBLISH: () => connection.send(['PUBLISH', keys.channel(name), Buffer.from(encode(nothing))]),
     PSUBSCRIBE: () => connection.subscribe(keys.channel('*'), () => undefined),
   };
-  const reasons: string[] = [];
-  for (const [what, attempt] of Object.entries(tries)) {
-    try {
-      await attempt();
-    } catch (error) {
-      const reason = sentenceOf(error);
-      if (/NOPERM/.test(reason)) reasons.push(`${what}: ${reason}`);
-    }
-  }
-  return reasons;
+  return (await reasonsOf(Object.entries(tries))).filter((reason) => /NOPERM/.test(reason));
 }
 
 /** What no member may do, tried where it would change nothing. */
@@ -268,25 +255,37 @@ async function refusals(
   connection: Connection,
   commands: readonly (readonly string[])[],
 ): Promise<readonly string[]> {
+  return reasonsOf(commands.map((command) => [command[0] ?? '', () => connection.send(command)] as const));
+}
+
+/** Of those that fail, one after the other: what was tried, and why it failed. */
+async function reasonsOf(
+  tries: readonly (readonly [string, () => Promise<unknown>])[],
+): Promise<readonly string[]> {
   const reasons: string[] = [];
-  for (const command of commands) {
+  for (const [what, attempt] of tries) {
     try {
-      await connection.send(command);
+      await attempt();
     } catch (error) {
-      reasons.push(`${command[0]}: ${sentenceOf(error)}`);
+      reasons.push(`${what}: ${sentenceOf(error)}`);
     }
   }
   return reasons;
 }
 
-/** How long the disk takes for a write that nobody sees: a row that is there and gone in one transaction. */
+/** A write that nobody sees: a row that is there and gone in one transaction. */
+function writeNothing(connection: Connection, key: string): Promise<unknown> {
+  return connection.transact([
+    ['HSET', key, NOBODY, ''],
+    ['HDEL', key, NOBODY],
+  ]);
+}
+
+/** How long the disk takes for a write that nobody sees. */
 async function diskMs(connection: Connection, key: string): Promise<number> {
   let longest = 0;
   for (let count = 0; count < DISK_TRIES; count += 1) {
-    await connection.transact([
-      ['HSET', key, NOBODY, ''],
-      ['HDEL', key, NOBODY],
-    ]);
+    await writeNothing(connection, key);
     const began = performance.now();
     await connection.send(['WAITAOF', '1', '0', `${4 * DISK_MS_MAX}`]);
     longest = Math.max(longest, performance.now() - began);

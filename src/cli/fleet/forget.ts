@@ -86,7 +86,7 @@ function passwordOf(file: string | undefined): string {
   if (file === undefined) return process.env[PASSWORD_VARIABLE] ?? '';
   // A pipe of a password store is fine; what others read is not.
   const access = accessOf(file);
-  if (access?.problem.startsWith('it can be read') === true)
+  if (access?.about === 'others')
     throw new CommandFailure(EXIT.failed, `${file}: ${access.problem}; ${access.fix}`);
   try {
     return readFileSync(file, 'utf8').split(/\r?\n/)[0] ?? '';

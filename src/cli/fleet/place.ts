@@ -15,6 +15,22 @@ export interface FleetConfig {
 
 /** Throws CommandFailure where the file is wrong, or this machine is alone. */
 export function fleetConfig(file: string): FleetConfig {
+  const found = sectionOf(file);
+  if (found === undefined)
+    throw new CommandFailure(
+      EXIT.config,
+      `${file} has no section fleet: this machine is alone (docs/fleet.md)`,
+    );
+  return found;
+}
+
+/** The same, or undefined where there is none: who makes users for others need not be a member. Throws as that does. */
+export function fleetConfigIfAny(file: string): FleetConfig | undefined {
+  return existsSync(file) ? sectionOf(file) : undefined;
+}
+
+/** Undefined: the file has no such section. */
+function sectionOf(file: string): FleetConfig | undefined {
   const text = readText(file);
   const parsed = typeof text === 'string' ? parseConfig(text, file) : text;
   if (!parsed.ok) {
@@ -22,19 +38,6 @@ export function fleetConfig(file: string): FleetConfig {
     const [first] = parsed.faults;
     throw new CommandFailure(EXIT.config, first === undefined ? `${file} is wrong` : formatFault(first));
   }
-  const { fleet } = parsed.config;
-  if (fleet === null)
-    throw new CommandFailure(
-      EXIT.config,
-      `${file} has no section fleet: this machine is alone (docs/fleet.md)`,
-    );
-  return { config: parsed.config, fleet };
-}
-
-/** The same, or undefined where there is none: who makes users for others need not be a member. Throws as that does. */
-export function fleetConfigIfAny(file: string): FleetConfig | undefined {
-  if (!existsSync(file)) return undefined;
-  const text = readText(file);
-  const parsed = typeof text === 'string' ? parseConfig(text, file) : text;
-  return parsed.ok && parsed.config.fleet === null ? undefined : fleetConfig(file);
+  const { config } = parsed;
+  return config.fleet === null ? undefined : { config, fleet: config.fleet };
 }

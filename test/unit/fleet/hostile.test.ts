@@ -2,72 +2,37 @@ import { describe, expect, it } from 'vitest';
 import { emptyOutcome, type Outcome } from '../../../src/fleet/belief.ts';
 import {
   createBucket,
-  createBudget,
   DEFAULT_LIMITS,
   type Limits,
   OFFENCES_PER_SECOND,
   TOLD_BANS_PER_SECOND,
 } from '../../../src/fleet/budget.ts';
 import { RECORDS_MAX } from '../../../src/fleet/message.ts';
-import { AHEAD_MAX, createBusClock, TICKS } from '../../../src/fleet/offset.ts';
+import { AHEAD_MAX, TICKS } from '../../../src/fleet/offset.ts';
 import { createOutbox } from '../../../src/fleet/outbox.ts';
 import { parsePresence } from '../../../src/fleet/presence.ts';
-import { type BanRegister, covers, type GrantRegister } from '../../../src/fleet/register.ts';
-import { createView, type View } from '../../../src/fleet/view.ts';
-import { ipv4 } from '../../../src/packet/address.ts';
-import { hostCidr } from '../../../src/packet/cidr.ts';
+import { covers } from '../../../src/fleet/register.ts';
 import { isMemberName } from '../../../src/policy/fleet.ts';
+import { createListener, type Listener, range, registersAt } from './listener.ts';
 
 const NOW = 1_790_000_000_000;
 const FOR = 30_000;
 const LONGEST = 3_600_000;
 const TOMBS = 86_400_000;
 
-interface World {
-  at: number;
-  readonly view: View;
-  readonly budget: ReturnType<typeof createBudget>;
-  hear(register: BanRegister | GrantRegister, how?: 'live' | 'read'): Outcome;
-}
-
-function world(limits: Limits = DEFAULT_LIMITS): World {
-  const machine = { at: 0 };
-  const clock = createBusClock({
-    now: () => machine.at,
-    wallOffset: () => NOW,
-    after: () => () => {},
-    random: () => 0,
-  });
-  clock.sample(0, 0, NOW);
-  const budget = createBudget(limits);
-  const view = createView(clock, budget, {
-    accepts: (member) => member !== 'stranger',
-    longest: () => LONGEST,
-    opensFor: (door) => (door === 'ssh' ? FOR : undefined),
-    tombs: () => TOMBS,
-  });
-  return Object.assign(machine, {
-    view,
-    budget,
-    hear(register: BanRegister | GrantRegister, how: 'live' | 'read' = 'live') {
-      const outcome = emptyOutcome();
-      view.hear('evil', register, how, outcome);
-      return outcome;
+const { banOf, grantOf } = registersAt(NOW, FOR);
+const world = (limits: Limits = DEFAULT_LIMITS): Listener =>
+  createListener({
+    ...{ begins: NOW, member: 'evil', limits },
+    belief: {
+      accepts: (member) => member !== 'stranger',
+      longest: () => LONGEST,
+      opensFor: (door) => (door === 'ssh' ? FOR : undefined),
+      tombs: () => TOMBS,
     },
   });
-}
-
-const banOf = (host: number, more: Partial<BanRegister> = {}): BanRegister => ({
-  ...{ kind: 'ban', target: hostCidr(ipv4(host)), cause: 'strikes', gen: 0, since: NOW, until: NOW + 60_000 },
-  ...{ count: 1, ...more },
-});
-const grantOf = (host: number, more: Partial<GrantRegister> = {}): GrantRegister => ({
-  ...{ kind: 'grant', door: 'ssh', grantee: hostCidr(ipv4(host)), gen: 0, opened: NOW, until: NOW + FOR },
-  ...{ source: ipv4(host), uses: null, ...more },
-});
 const refusalsOf = (outcomes: readonly Outcome[]): number =>
   outcomes.filter(({ refused }) => refused.length > 0).length;
-const range = (length: number): number[] => Array.from({ length }, (_, at) => at + 1);
 
 describe('a member whose credentials somebody else has', () => {
   it('has at most as many bans believed at once as it may, whichever way it says them', () => {

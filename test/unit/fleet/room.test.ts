@@ -1,20 +1,16 @@
 import { describe, expect, it } from 'vitest';
-import { emptyOutcome, type Outcome } from '../../../src/fleet/belief.ts';
+import type { Outcome } from '../../../src/fleet/belief.ts';
 import {
   createBucket,
-  createBudget,
   DEFAULT_LIMITS,
   KNOCKS_PER_SECOND,
   type Limits,
   OFFENCES_PER_SECOND,
   TOLD_BANS_PER_SECOND,
 } from '../../../src/fleet/budget.ts';
-import { createBusClock, TICKS } from '../../../src/fleet/offset.ts';
+import { TICKS } from '../../../src/fleet/offset.ts';
 import { createOutbox } from '../../../src/fleet/outbox.ts';
-import type { BanRegister, GrantRegister, Register } from '../../../src/fleet/register.ts';
-import { createView, type View } from '../../../src/fleet/view.ts';
-import { ipv4 } from '../../../src/packet/address.ts';
-import { hostCidr } from '../../../src/packet/cidr.ts';
+import { createListener, type Listener, range, registersAt } from './listener.ts';
 
 /* How much is taken of one member, and that what a flood fills keeps nothing out that people have said. */
 
@@ -24,41 +20,12 @@ const FOR = 3_600_000;
 const DAY = 86_400_000;
 const TOMBS = 8 * DAY;
 
-interface World {
-  at: number;
-  readonly view: View;
-  readonly budget: ReturnType<typeof createBudget>;
-  hear(register: Register, how?: 'live' | 'read'): Outcome;
-}
-
-function world(limits: Partial<Limits> = {}): World {
-  const machine = { at: 0 };
-  const now = (): number => machine.at;
-  const clock = createBusClock({ now, wallOffset: () => NOW, after: () => () => {}, random: () => 0 });
-  clock.sample(0, 0, NOW);
-  const budget = createBudget({ ...DEFAULT_LIMITS, ...limits });
-  const view = createView(clock, budget, {
-    ...{ accepts: () => true, longest: () => DAY, opensFor: () => FOR, tombs: () => TOMBS },
+const { banOf, grantOf } = registersAt(NOW, FOR);
+const world = (limits: Partial<Limits> = {}): Listener =>
+  createListener({
+    ...{ begins: NOW, member: 'edge2', limits: { ...DEFAULT_LIMITS, ...limits } },
+    belief: { accepts: () => true, longest: () => DAY, opensFor: () => FOR, tombs: () => TOMBS },
   });
-  return Object.assign(machine, {
-    ...{ view, budget },
-    hear(register: Register, how: 'live' | 'read' = 'live') {
-      const outcome = emptyOutcome();
-      view.hear('edge2', register, how, outcome);
-      return outcome;
-    },
-  });
-}
-
-const banOf = (host: number, more: Partial<BanRegister> = {}): BanRegister => ({
-  ...{ kind: 'ban', target: hostCidr(ipv4(host)), cause: 'strikes', gen: 0, since: NOW, until: NOW + 60_000 },
-  ...{ count: 1, ...more },
-});
-const grantOf = (host: number, more: Partial<GrantRegister> = {}): GrantRegister => ({
-  ...{ kind: 'grant', door: 'ssh', grantee: hostCidr(ipv4(host)), gen: 0, opened: NOW, until: NOW + FOR },
-  ...{ source: ipv4(host), uses: null, ...more },
-});
-const range = (length: number): number[] => Array.from({ length }, (_, at) => at + 1);
 const taken = (outcomes: readonly Outcome[]): number =>
   outcomes.filter(({ refused }) => refused.length === 0).length;
 
